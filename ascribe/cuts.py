@@ -1,0 +1,61 @@
+"""Where in a model: a layer by its dotted path, its input or its output, and which part of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Accessor = int | str | tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place in a model where a value can be read, written and differentiated.
+
+    >>> Cut("encoder.layer.2")                 # what that layer returns
+    Cut('encoder.layer.2')
+    >>> Cut("lstm", "out", 0)                  # the first of the things it returns
+    Cut('lstm', accessor=0)
+    >>> Cut("relu", call=1)                    # a layer used several times: its second use
+    Cut('relu', call=1)
+
+    ``layer`` is the dotted path that the framework itself uses (``""`` is the model). ``anchor`` is ``"in"`` for what the
+    layer is called with and ``"out"`` for what it returns. ``accessor`` picks from a tuple (int), a dict or an object
+    (str), or goes down a path of those (tuple). ``call`` picks one use of a layer that is used several times; ``None``
+    takes them all. ``op`` will name an operation inside the layer; no backend has it yet.
+    """
+
+    layer: str
+    anchor: Literal["in", "out"] = "out"
+    accessor: Accessor | None = None
+    call: int | None = None
+    op: str | None = None
+
+    def __repr__(self) -> str:
+        if self in NAMES:
+            return NAMES[self]
+        parts = [repr(self.layer)]
+        parts += [repr(self.anchor)] if self.anchor != "out" else []
+        parts += [f"{name}={value!r}" for name in ("accessor", "call", "op") if (value := getattr(self, name)) is not None]
+        return f"Cut({', '.join(parts)})"
+
+    def at(self, accessor: Accessor) -> Cut:
+        """The part of this cut that ``accessor`` picks: ``OUTPUT.at("logits")``."""
+        return Cut(self.layer, self.anchor, accessor, self.call, self.op)
+
+    @property
+    def symbolic(self) -> bool:
+        """Whether the backend has to find the layer (LOGITS, EMBEDDINGS)."""
+        return self.layer.startswith("<")
+
+
+INPUT = Cut("", "in")
+"""What the model is called with: every floating tensor among its arguments."""
+OUTPUT = Cut("", "out")
+"""What the model returns; of a dictionary or an object with ``logits``, those."""
+LOGITS = Cut("<logits>")
+"""The scores before a final softmax or sigmoid."""
+EMBEDDINGS = Cut("<embeddings>")
+"""What the token embedding returns."""
+
+NAMES: dict[Any, str] = {INPUT: "INPUT", OUTPUT: "OUTPUT", LOGITS: "LOGITS", EMBEDDINGS: "EMBEDDINGS"}

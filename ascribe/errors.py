@@ -1,0 +1,101 @@
+"""What can go wrong, drawn as a tree; every error says what was asked, what was there and what to try.
+
+    AscribeError
+    ├── InputError          the model's arguments cannot be explained as they are      (ValueError)
+    ├── ModelError          the model cannot be run, hooked or differentiated          (RuntimeError)
+    │   └── BackendError    no backend knows this model, or it cannot do what is asked (TypeError)
+    ├── CutError            no such place in the model, or no gradient there           (LookupError)
+    ├── QuantityError       what is explained does not fit the model's output          (ValueError)
+    ├── DistributionError   baselines, steps, samples                                  (ValueError)
+    ├── RuleError           a rule the backend does not have                           (ValueError)
+    ├── MethodError         a named method that does not apply here                    (ValueError)
+    ├── MemoryLimitError    one row does not fit                                       (MemoryError)
+    └── ResultError         arithmetic, files and pictures of results                  (ValueError)
+
+    AscribeWarning          a result that would mislead                                (UserWarning)
+"""
+
+from __future__ import annotations
+
+
+class AscribeError(Exception):
+    """Something ascribe refuses to do, in one sentence, with what was found and what to try.
+
+    ``code`` is stable across releases, so that programs can tell errors apart.
+    """
+
+    code = "E-ASCRIBE"
+
+    def __init__(self, asked: str, *, there: str = "", try_: str = "", code: str = "") -> None:
+        self.asked, self.there, self.try_ = asked, there, try_
+        self.code = code or type(self).code
+        parts = [asked.rstrip(".") + "."]
+        if there:
+            parts.append(f"There: {there.rstrip('.')}.")
+        if try_:
+            parts.append(f"Try: {try_.rstrip('.')}.")
+        super().__init__(f"{' '.join(parts)} [{self.code}]")
+
+
+class InputError(AscribeError, ValueError):
+    """The arguments given for the model cannot be explained as they are."""
+
+    code = "E-INPUT"
+
+
+class ModelError(AscribeError, RuntimeError):
+    """The model cannot be run, hooked or differentiated."""
+
+    code = "E-MODEL"
+
+
+class BackendError(ModelError, TypeError):
+    """No backend knows this model, or the backend cannot do what is asked."""
+
+    code = "E-BACKEND"
+
+
+class CutError(AscribeError, LookupError):
+    """There is no such place in the model, or no gradient reaches it."""
+
+    code = "E-CUT"
+
+
+class QuantityError(AscribeError, ValueError):
+    """The quantity does not fit the model's output."""
+
+    code = "E-QUANTITY"
+
+
+class DistributionError(AscribeError, ValueError):
+    """Baselines, steps or samples that make no sense together."""
+
+    code = "E-DISTRIBUTION"
+
+
+class RuleError(AscribeError, ValueError):
+    """A rule that this backend does not have."""
+
+    code = "E-RULE"
+
+
+class MethodError(AscribeError, ValueError):
+    """A named method that does not apply to this model or layer."""
+
+    code = "E-METHOD"
+
+
+class MemoryLimitError(AscribeError, MemoryError):
+    """Even one row at a time does not fit in memory."""
+
+    code = "E-MEMORY"
+
+
+class ResultError(AscribeError, ValueError):
+    """Arithmetic, files or pictures of results that do not fit together."""
+
+    code = "E-RESULT"
+
+
+class AscribeWarning(UserWarning):
+    """A result that would mislead if taken at its word."""

@@ -1,0 +1,77 @@
+"""Nested arguments and outputs: tuples, lists, dictionaries, dataclasses, and the framework's own mixtures of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+Path = tuple[int | str, ...]
+
+
+def children(value: Any) -> list[tuple[int | str, Any]] | None:
+    """The named parts of a container, or None for anything that is not one."""
+    if isinstance(value, Mapping):
+        return list(value.items())
+    if isinstance(value, (tuple, list)) and type(value).__name__ != "Size":
+        return list(enumerate(value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+    return None
+
+
+def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every leaf with its path, in order. None is a leaf; an unknown object (a cache, a config) is one too."""
+    parts = children(value)
+    if parts is None:
+        yield path, value
+        return
+    for key, part in parts:
+        yield from walk(part, (*path, key))
+
+
+def follow(value: Any, path: Path) -> Any:
+    """The part of ``value`` at ``path``: keys, positions and attribute names.
+
+    Raises KeyError, IndexError or AttributeError where the path leads nowhere.
+    """
+    for key in path:
+        if isinstance(key, str) and not isinstance(value, Mapping):
+            value = getattr(value, key)
+        else:
+            value = value[key]
+    return value
+
+
+def mapped(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
+    """A copy of ``value`` with ``change(path, leaf)`` in the place of each leaf; containers keep their types."""
+    parts = children(value)
+    if parts is None:
+        return change(path, value)
+    new = [(key, mapped(part, change, (*path, key))) for key, part in parts]
+    if isinstance(value, Mapping):
+        return _mapping_like(value, dict(new))
+    if isinstance(value, (tuple, list)):
+        items = [part for _, part in new]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    fresh = object.__new__(type(value))  # a dataclass: __init__ may check or derive, and must not run twice
+    fresh.__dict__.update(getattr(value, "__dict__", {}))
+    for key, part in new:
+        object.__setattr__(fresh, str(key), part)
+    return fresh
+
+
+def replaced(value: Any, news: Mapping[Path, Any]) -> Any:
+    """A copy of ``value`` with the leaves at the given paths replaced; ``value`` itself if there are none."""
+    return mapped(value, lambda path, leaf: news.get(path, leaf)) if news else value
+
+
+def _mapping_like(value: Mapping[Any, Any], new: dict[Any, Any]) -> Any:
+    if type(value) is dict:
+        return new
+    if dataclasses.is_dataclass(value):  # a Hugging Face output: both an ordered dict and a dataclass
+        return type(value)(**new)
+    fresh = value.copy() if hasattr(value, "copy") else dict(value)  # type: ignore[attr-defined]
+    for key, part in new.items():
+        fresh[key] = part
+    return fresh
