@@ -1,0 +1,71 @@
+"""The few array functions that ascribe's own mathematics needs, found by the kind of array it is given.
+
+Data stays in the user's framework; structure (weights, positions, labels, seeds) is NumPy. Nothing here imports a framework:
+an array that arrives proves that its framework is loaded.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = Any
+
+
+class Namespace(Protocol):
+    """What a framework has to offer for ascribe's mathematics to run on its arrays."""
+
+    def asarray(self, a: Any, like: Array) -> Array:
+        """``a`` as an array on the device of ``like``; floating numbers get the type of ``like``."""
+
+    def numpy(self, a: Array) -> np.ndarray:
+        """A NumPy copy; half precision becomes float32."""
+
+    def concat(self, arrays: list[Array], axis: int) -> Array: ...
+    def stack(self, arrays: list[Array], axis: int) -> Array: ...
+    def broadcast_to(self, a: Array, shape: tuple[int, ...]) -> Array: ...
+    def moveaxis(self, a: Array, source: int, to: int) -> Array: ...
+    def where(self, condition: Array, a: Array, b: Array) -> Array: ...
+    def exp(self, a: Array) -> Array: ...
+    def log(self, a: Array) -> Array: ...
+    def sqrt(self, a: Array) -> Array: ...
+    def sign(self, a: Array) -> Array: ...
+    def maximum(self, a: Array, b: float) -> Array: ...
+    def amax(self, a: Array, axes: tuple[int, ...]) -> Array: ...
+    def zeros_like(self, a: Array) -> Array: ...
+    def pick(self, a: Array, index: np.ndarray) -> Array:
+        """``a[r, index[r]]`` for every row ``r``."""
+
+    def is_floating(self, a: Array) -> bool: ...
+    def accumulator(self, shape: tuple[int, ...], like: Array) -> Array:
+        """Zeros to sum into, in at least single precision."""
+
+    def accumulate(self, total: Array, terms: Array, weights: np.ndarray) -> Array:
+        """``total + sum_k weights[k] * terms[k]``, without a temporary of the size of ``terms`` where possible."""
+
+    def cast(self, a: Array, like: Array) -> Array: ...
+
+
+BACKENDS = {"numpy": "numpy", "torch": "torch"}
+
+
+def namespace(a: Array) -> Namespace:
+    """The functions for this kind of array: ``namespace(x).exp(x)``."""
+    for cls in type(a).__mro__:
+        root = cls.__module__.partition(".")[0]
+        if root in BACKENDS:
+            found: Namespace = import_module(f"ascribe.backends.{BACKENDS[root]}.namespace").xp
+            return found
+    raise TypeError(f"no backend for arrays of type {type(a).__name__}")
+
+
+def is_array(value: Any) -> bool:
+    """Whether ``value`` is an array of some framework: it has a shape, a dtype and can be sliced."""
+    return hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
+
+
+def as_numpy(value: Any) -> np.ndarray:
+    """Any array, list or number as NumPy."""
+    return namespace(value).numpy(value) if is_array(value) and not np.isscalar(value) else np.asarray(value)

@@ -1,0 +1,72 @@
+"""NumPy's own arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class NumpyNamespace:
+    """See :class:`ascribe.arrays.Namespace`."""
+
+    def asarray(self, a: Any, like: np.ndarray) -> np.ndarray:
+        a = np.asarray(a)
+        return a.astype(like.dtype) if a.dtype.kind == "f" and np.asarray(like).dtype.kind == "f" else a
+
+    def numpy(self, a: np.ndarray) -> np.ndarray:
+        return np.array(a)
+
+    def concat(self, arrays: list[np.ndarray], axis: int) -> np.ndarray:
+        return np.concatenate(arrays, axis)
+
+    def stack(self, arrays: list[np.ndarray], axis: int) -> np.ndarray:
+        return np.stack(arrays, axis)
+
+    def broadcast_to(self, a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        return np.broadcast_to(a, shape)
+
+    def moveaxis(self, a: np.ndarray, source: int, to: int) -> np.ndarray:
+        return np.moveaxis(a, source, to)
+
+    def where(self, condition: np.ndarray, a: Any, b: Any) -> np.ndarray:
+        return np.where(condition, a, b)
+
+    def exp(self, a: np.ndarray) -> np.ndarray:
+        return np.exp(a)
+
+    def log(self, a: np.ndarray) -> np.ndarray:
+        return np.log(a)
+
+    def sqrt(self, a: np.ndarray) -> np.ndarray:
+        return np.sqrt(a)
+
+    def sign(self, a: np.ndarray) -> np.ndarray:
+        return np.sign(a)
+
+    def maximum(self, a: np.ndarray, b: float) -> np.ndarray:
+        return np.maximum(a, b)
+
+    def amax(self, a: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+        return a.max(axis=axes) if axes else a
+
+    def zeros_like(self, a: np.ndarray) -> np.ndarray:
+        return np.zeros_like(a)
+
+    def pick(self, a: np.ndarray, index: np.ndarray) -> np.ndarray:
+        return a[np.arange(len(a)), index]
+
+    def is_floating(self, a: np.ndarray) -> bool:
+        return a.dtype.kind == "f"
+
+    def accumulator(self, shape: tuple[int, ...], like: np.ndarray) -> np.ndarray:
+        return np.zeros(shape, np.promote_types(like.dtype, np.float32))
+
+    def accumulate(self, total: np.ndarray, terms: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return total + np.tensordot(weights.astype(total.dtype), terms, 1)
+
+    def cast(self, a: np.ndarray, like: np.ndarray) -> np.ndarray:
+        return a.astype(like.dtype)
+
+
+xp = NumpyNamespace()

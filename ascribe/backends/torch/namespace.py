@@ -1,0 +1,88 @@
+"""PyTorch's tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+Tensor = torch.Tensor
+
+
+class TorchNamespace:
+    """See :class:`ascribe.arrays.Namespace`."""
+
+    def asarray(self, a: Any, like: Tensor) -> Tensor:
+        a = a if isinstance(a, Tensor) else torch.as_tensor(np.ascontiguousarray(a))
+        if a.is_floating_point() and like.is_floating_point():
+            return a.to(like.device, like.dtype)
+        return a.to(like.device)
+
+    def numpy(self, a: Tensor) -> np.ndarray:
+        a = a.detach()
+        if a.is_floating_point() and a.element_size() < 4:
+            a = a.float()
+        return np.array(a.cpu().numpy())
+
+    def concat(self, arrays: list[Tensor], axis: int) -> Tensor:
+        return torch.cat(arrays, axis)
+
+    def stack(self, arrays: list[Tensor], axis: int) -> Tensor:
+        return torch.stack(arrays, axis)
+
+    def broadcast_to(self, a: Tensor, shape: tuple[int, ...]) -> Tensor:
+        return a.expand(shape)
+
+    def moveaxis(self, a: Tensor, source: int, to: int) -> Tensor:
+        return a.movedim(source, to)
+
+    def where(self, condition: Tensor, a: Any, b: Any) -> Tensor:
+        return torch.where(condition, a, b)
+
+    def exp(self, a: Tensor) -> Tensor:
+        return torch.exp(a)
+
+    def log(self, a: Tensor) -> Tensor:
+        return torch.log(a)
+
+    def sqrt(self, a: Tensor) -> Tensor:
+        return torch.sqrt(a)
+
+    def sign(self, a: Tensor) -> Tensor:
+        return torch.sign(a)
+
+    def maximum(self, a: Tensor, b: float) -> Tensor:
+        return torch.clamp(a, min=b)
+
+    def amax(self, a: Tensor, axes: tuple[int, ...]) -> Tensor:
+        return torch.amax(a, axes) if axes else a
+
+    def zeros_like(self, a: Tensor) -> Tensor:
+        return torch.zeros_like(a)
+
+    def pick(self, a: Tensor, index: np.ndarray) -> Tensor:
+        at = torch.as_tensor(index, device=a.device)
+        if a.ndim == 2:
+            return a.gather(1, at[:, None])[:, 0]
+        return a[torch.arange(len(a), device=a.device), at]
+
+    def is_floating(self, a: Tensor) -> bool:
+        return a.is_floating_point()
+
+    def accumulator(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        return torch.zeros(shape, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
+
+    def accumulate(self, total: Tensor, terms: Tensor, weights: np.ndarray) -> Tensor:
+        w = torch.as_tensor(weights, dtype=total.dtype, device=total.device)
+        flat = terms.detach().reshape(len(w), -1).to(total.dtype)
+        if total.is_contiguous():
+            total.view(-1).addmv_(flat.t(), w)
+            return total
+        return total + (flat.t() @ w).view(total.shape)
+
+    def cast(self, a: Tensor, like: Tensor) -> Tensor:
+        return a.to(like.dtype)
+
+
+xp = TorchNamespace()

@@ -1,0 +1,38 @@
+"""How influence comes back from the quantity to the cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import RuleError
+
+
+class Rule(Protocol):
+    """A way to pull influence back through a network: a value that a backend knows how to carry out.
+
+    ``compares`` says whether the rule needs a reference run beside the record's (DeepLIFT does, a gradient does not).
+    """
+
+    @property
+    def compares(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The plain derivative: each operation's own vector-Jacobian product."""
+
+    compares = False
+
+
+def as_rule(by: Any) -> Rule:
+    """``by=`` as a rule: None is the plain gradient.
+
+    Raises RuleError for anything that is not a rule.
+    """
+    if by is None:
+        return Gradient()
+    if isinstance(getattr(by, "compares", None), bool) and not isinstance(by, type):
+        rule: Rule = by
+        return rule
+    raise RuleError(f"by={by!r} is not a rule", try_="by=asc.Gradient(), or leave it out")
