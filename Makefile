@@ -1,0 +1,70 @@
+# Every target sets itself up: `make demo` and `make test` work on a machine with Python 3.11 to 3.13 and make, nothing more.
+# `make test PYTHON=python3.12` uses that interpreter, in a virtual environment of its own. `make test ARGS="-k cuts"` passes on.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test slow bench check docs lock clean
+
+ifeq ($(origin PYTHON),undefined)
+VENV ?= .venv
+else
+VENV ?= .venv-$(notdir $(PYTHON))
+endif
+PYTHON ?= $(shell sh tools/find_python.sh)
+BIN := $(VENV)/bin
+PINS := requirements/constraints.txt
+
+export OMP_NUM_THREADS ?= 1
+export MPLBACKEND ?= Agg
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+
+help:
+	@echo "make demo    train two small models, explain them, check everything, write demo-output/report.html"
+	@echo "make test    the whole test suite (make slow: the long ones)"
+	@echo "make bench   speed and memory against captum and against bare loops"
+	@echo "make check   lint, types, import layering, suppressions, the examples in the documents"
+	@echo "make lock    renew requirements/constraints.txt        make clean   remove what was made"
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "ascribe needs Python 3.11 to 3.13; say which: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "making $(VENV) (once; some minutes for the downloads)" >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.has-%: $(VENV)/.made pyproject.toml $(PINS)
+	@echo "installing ascribe[$*] into $(VENV), as pinned in $(PINS)" >&2
+	@$(BIN)/python -m pip install -qq --constraint $(PINS) --editable ".[$*]"
+	@touch $@
+
+demo: $(VENV)/.has-demo
+	@$(BIN)/ascribe demo --out demo-output $(ARGS)
+
+test: $(VENV)/.has-test
+	@$(BIN)/python -m pytest $(ARGS)
+
+slow: $(VENV)/.has-test
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: $(VENV)/.has-test
+	@$(BIN)/python -m bench $(ARGS)
+
+docs: $(VENV)/.has-test
+	@$(BIN)/python -m pytest tests/test_docs.py $(ARGS)
+
+check: $(VENV)/.has-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python tools/layers.py ascribe
+	@$(BIN)/python tools/suppressions.py ascribe
+	@$(BIN)/python -m pytest tests/test_docs.py
+
+lock:
+	@$(PYTHON) tools/lock.py $(PINS)
+
+clean:
+	rm -rf .venv .venv-* build dist *.egg-info demo-output bench-output .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
