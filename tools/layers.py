@@ -17,13 +17,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tree",),
     ("cuts",),
     ("arrays",),
-    ("quantities", "distributions", "baselines", "rules"),
-    ("result",),
+    ("pooling", "colours", "pictures", "quadrature", "cam_maps"),
+    ("baselines", "rules"),
+    ("quantities", "distributions"),
+    ("result", "render", "frames", "storage"),
     ("stream", "backends"),
     ("engine",),
     ("methods",),
     ("plots", "report"),
-    ("cli", "demo", "__main__"),
+    ("catalogue", "doctor", "demo"),
+    ("cli",),
+    ("__main__",),
 )
 """From the ground up. A module imports from layers below its own, or from its own room (its first name)."""
 

@@ -1,0 +1,40 @@
+"""Every example in the documents runs: ```python blocks of README.md and docs/, top to bottom, one namespace to a page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```python *(?P<flag>no-run)? *\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#\s]+)")
+
+
+def blocks(text: str) -> list[str]:
+    """The runnable blocks of a page, each behind as many empty lines as stand before it, so that errors name the right line."""
+    found = [match for match in BLOCK.finditer(text) if not match["flag"]]
+    return ["\n" * text.count("\n", 0, match.start("code")) + match["code"] for match in found]
+
+
+def test_blocks_are_found() -> None:
+    text = "a\n```python\nx = 1\n```\n```python no-run\ny\n```\n```text\nz\n```\n```python\nx += 1\n```\n"
+    assert [block.strip() for block in blocks(text)] == ["x = 1", "x += 1"]
+    assert blocks(text)[1] == "\n" * 11 + "x += 1\n"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": f"docs.{page.stem}"}
+    for block in blocks(page.read_text(encoding="utf-8")):
+        exec(compile(block, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [match["target"] for match in LINK.finditer(page.read_text(encoding="utf-8"))]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
