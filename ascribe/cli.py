@@ -1,7 +1,7 @@
 """The command line: ``ascribe demo``, ``methods``, ``doctor``, ``show``. Results go to stdout, everything else to stderr.
 
-Exit codes: 0 all well, 1 a check or the work itself failed, 2 the command makes no sense, 130 interrupted. Output is plain text, except that
-``show`` colours a terminal where ``rich`` is there and NO_COLOR is not set.
+Exit codes: 0 all well, 1 a check or the work itself failed, 2 the command makes no sense, 130 interrupted. Output is plain
+text, except that ``show`` colours a terminal where ``rich`` is there and NO_COLOR is not set.
 """
 
 from __future__ import annotations

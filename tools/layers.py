@@ -20,9 +20,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("pooling", "colours", "pictures", "quadrature", "cam_maps"),
     ("baselines", "rules"),
     ("quantities", "distributions"),
-    ("result", "render", "frames", "storage"),
+    ("render",),
+    ("result",),
+    ("frames", "storage"),
     ("stream", "backends"),
-    ("engine",),
+    ("engine", "cam_layers"),
     ("methods",),
     ("plots", "report"),
     ("catalogue", "doctor", "demo"),
@@ -34,7 +36,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 FACE = ("cli", "demo", "__main__")
 """The rooms that use the package as its users do, and so may import it whole."""
 
-LATE = {("result", "plots"): "Attribution.plot() draws only when asked to"}
+LATE = {
+    ("result", "plots"): "Attribution.plot() is a door: the code behind it, and matplotlib, load when it is opened",
+    ("result", "frames"): "Attribution.to_pandas() likewise",
+    ("result", "storage"): "Attribution.save() and load() likewise",
+}
 """Imports upwards that are allowed inside a function, and why."""
 
 
