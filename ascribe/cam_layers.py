@@ -1,0 +1,200 @@
+"""Where a class activation map is read: the layer, and how its values lie on the picture.
+
+A layer's value is *spatial* when its numbers belong to places in the input: ``[records, channels, height, width]`` (CNNs,
+ConvNeXt), ``[records, height, width, channels]`` (Swin), or ``[records, tokens, channels]`` (ViT), with class, distillation or
+register tokens in front that belong to no place. Shapes decide here, and nothing else does but a few layer class names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .arrays import is_array, namespace
+from .cuts import Cut
+from .errors import MethodError
+from .tree import walk
+
+Array = Any
+Shape = tuple[int, ...]
+Grid = tuple[int, ...]
+
+MOST_PREFIX = 9  # a class token and eight registers: more tokens than that in front have to be named by the user
+
+
+class Place(Protocol):
+    """What ``cuts_of`` lists."""
+
+    @property
+    def cut(self) -> Cut: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def shapes(self) -> Sequence[Shape]: ...
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a layer's values lie on the input: on what ``grid``, with the channels at which axis, counted from the end.
+
+    ``prefix`` is the number of tokens before the grid's own; None says that the value is no sequence of tokens.
+    """
+
+    grid: Grid
+    channels: int
+    prefix: int | None = None
+
+    def maps(self, values: Array) -> Array:
+        """``values`` as ``[..., channels, *grid]``, without the tokens that belong to no place."""
+        if self.prefix is not None:
+            values = values[..., self.prefix :, :]
+            values = values.reshape((*values.shape[:-2], *self.grid, values.shape[-1]))
+        return namespace(values).moveaxis(values, values.ndim + self.channels, values.ndim - len(self.grid) - 1)
+
+    def __str__(self) -> str:
+        size = "x".join(map(str, self.grid))
+        if self.prefix is None:
+            return f"{size}, channels {'last' if self.channels == -1 else 'first'}"
+        return f"{size} tokens after {self.prefix} that belong to no place" if self.prefix else f"{size} tokens"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the model is given to look at: how many records, of what size (height, width), and the hints about token grids."""
+
+    records: int
+    size: Grid
+    grid: Grid | None = None
+    prefix: int | None = None
+
+    def layout(self, shape: Shape, kind: str, seen: Sequence[Grid]) -> Layout | None:
+        """How a value of this shape lies on the picture; None if it does not.
+
+        Raises MethodError if a sequence of tokens could lie there in several ways.
+        """
+        if len(shape) < 3 or shape[0] != self.records:
+            return None
+        series = len(self.size) == 1
+        if len(shape) == len(self.size) + 2 and (seen or not series):
+            return self.pixels(shape, kind, seen if series else ())
+        if len(shape) == 3 and shape[2] > 1 and (self.grid or not series):
+            return self.tokens(shape[1], seen)
+        return None
+
+    def pixels(self, shape: Shape, kind: str, seen: Sequence[Grid] = ()) -> Layout | None:
+        """Channels first or channels last: whichever keeps the picture's aspect ratio better.
+
+        A series has none; there it is the one whose length is among those ``seen``.
+        """
+        first, last = Layout(tuple(shape[2:]), 1 - len(shape)), Layout(tuple(shape[1:-1]), -1)
+        if math.prod(first.grid) == 1 or math.prod(last.grid) == 1:  # pooled: no places left
+            return None
+        if self.grid is not None:
+            return next((layout for layout in (first, last) if layout.grid == self.grid), None)
+        by_default = (last, first) if kind in ("LayerNorm", "Linear") else (first, last)
+        return min(by_default, key=lambda layout: (bool(seen) and layout.grid not in seen, self.misfit(layout.grid)))
+
+    def misfit(self, grid: Grid) -> tuple[bool, float]:
+        """Whether the grid is finer than the picture, and by how much its axes' strides differ."""
+        strides = [math.log(whole / part) for whole, part in zip(self.size, grid, strict=True)]
+        return min(strides) < 0, round(max(strides) - min(strides), 6)
+
+    def tokens(self, tokens: int, seen: Sequence[Grid]) -> Layout | None:
+        """A sequence of tokens: the grid among ``seen``, its halvings, or the picture's own divisions, that the count fits."""
+        for grids, most in self.guesses(seen):
+            fits = {grid: tokens - math.prod(grid) for grid in grids if math.prod(grid) > 1}
+            fits = {grid: k for grid, k in fits.items() if 0 <= k <= most and self.prefix in (None, k)}
+            if len(fits) == 1:
+                return next(Layout(grid, -1, prefix) for grid, prefix in fits.items())
+            if fits:
+                choices = " or ".join(f"grid={grid}, prefix={k}" for grid, k in fits.items())
+                raise MethodError(f"{tokens} tokens fit several grids", there=choices, try_="one of them as arguments of the method")
+        return None
+
+    def guesses(self, seen: Sequence[Grid]) -> Iterator[tuple[Sequence[Grid], int]]:
+        """Grids by how much speaks for them, each with the most tokens that may stand before it."""
+        most = MOST_PREFIX if self.prefix is None else self.prefix
+        if self.grid is not None:
+            yield [self.grid], 10**9
+            return
+        if seen:
+            yield seen, most
+            halved = [tuple(-(-n // 2**times) for n in seen[0]) for times in range(1, 7)]
+            yield list(dict.fromkeys(halved)), 0  # merged patches (Swin): no class token is known to come with them
+            return
+        patches = range(2, max(self.size, default=0) + 1)
+        exact = [tuple(n // p for n in self.size) for p in patches if all(n % p == 0 for n in self.size)]
+        yield exact, most
+        yield list(dict.fromkeys(tuple(max(n // p, 1) for n in self.size) for p in patches)), most
+
+
+def picture_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], grid: Grid | None, prefix: int | None) -> Picture:
+    """The first floating array among the model's arguments that has places: a picture, a volume or a series.
+
+    The size is empty where there is none, and a table's only has records.
+    """
+    arrays = [leaf for _, leaf in walk((args, dict(kwargs))) if is_array(leaf) and len(leaf.shape) > 0]
+    floating = [leaf for leaf in arrays if namespace(leaf).is_floating(leaf)]
+    for rank in (4, 5, 3):
+        for leaf in floating:
+            if len(leaf.shape) == rank:
+                records, *rest = map(int, leaf.shape)
+                last = rank > 3 and rest[-1] <= 4 < rest[0]  # a picture has few channels, and more than four rows
+                return Picture(records, tuple(rest[:-1] if last else rest[1:]), grid, prefix)
+    return Picture(int(arrays[0].shape[0]) if arrays else 0, (), grid, prefix)
+
+
+def grids_seen(places: Sequence[Place], picture: Picture) -> list[Grid]:
+    """The grids of the convolutions among the places, in the order in which they come."""
+    shapes = [(shape, p.kind) for p in places if "conv" in p.kind.lower() for shape in p.shapes]
+    found = [picture.pixels(shape, kind) for shape, kind in shapes if len(shape) == len(picture.size) + 2]
+    return list(dict.fromkeys(layout.grid for layout in found if layout is not None))
+
+
+def spatial_places(places: Sequence[Place], picture: Picture) -> Iterator[tuple[Cut, Layout]]:
+    """The places to read a class activation map at, best first.
+
+    That is the last spatial place before the network pools or flattens. Behind a class token the last place is of no use: what
+    the other tokens have become by then is never read. There it is what enters the last block, and the blocks before it.
+    """
+    within = attention_insides(places)
+    usable = [p for p in unpooled(places) if p.cut.layer and p.cut.layer not in within] or [p for p in places if p.cut.layer]
+    seen = grids_seen(places, picture)
+    found = [(p, shape) for p in reversed(usable) for shape in p.shapes]
+    laid = ((p, shape, layout) for p, shape in found if (layout := picture.layout(shape, p.kind, seen)) is not None)
+    for _, first, layout in laid:
+        if layout.prefix:
+            tokens = [p for p, shape in found if len(shape) == 3 and shape[:2] == first[:2]]
+            tokens.sort(key=lambda p: not p.cut.layer[-1].isdigit())  # blocks are numbered; the order is kept otherwise
+            return outermost((Cut(p.cut.layer, "in", call=p.cut.call), layout) for p in tokens)
+        break
+    return outermost((p.cut, layout) for p, shape in found if (layout := picture.layout(shape, p.kind, seen)) is not None)
+
+
+def outermost(found: Iterable[tuple[Cut, Layout]]) -> Iterator[tuple[Cut, Layout]]:
+    """Without the layers that lie within a layer that came before."""
+    taken: list[str] = []
+    for cut, layout in found:
+        if not any(cut.layer == layer or cut.layer.startswith(layer + ".") for layer in taken):
+            taken.append(cut.layer)
+            yield cut, layout
+
+
+def unpooled(places: Sequence[Place]) -> Iterator[Place]:
+    """The places but for poolings, and for containers that return what their last pooling returned."""
+    pooled: Place | None = None
+    for place in places:
+        wraps = pooled is not None and pooled.cut.layer.startswith(place.cut.layer + ".") and pooled.shapes == place.shapes
+        if "pool" in place.kind.lower() or wraps:
+            pooled = place
+        else:
+            pooled = None
+            yield place
+
+
+def attention_insides(places: Sequence[Place]) -> set[str]:
+    """The layers inside attention layers: windows, heads and shortened keys look spatial, and are not what goes on from there."""
+    roots = [p.cut.layer + "." for p in places if "attention" in p.kind.lower() and p.cut.layer]
+    return {p.cut.layer for p in places if any(p.cut.layer.startswith(root) for root in roots)}
