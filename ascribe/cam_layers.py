@@ -160,7 +160,7 @@ def spatial_places(places: Sequence[Place], picture: Picture) -> Iterator[tuple[
     the other tokens have become by then is never read. There it is what enters the last block, and the blocks before it.
     """
     within = attention_insides(places)
-    usable = [p for p in unpooled(places) if p.cut.layer and p.cut.layer not in within] or [p for p in places if p.cut.layer]
+    usable = sorted((p for p in unpooled(places) if p.cut.layer), key=lambda p: p.cut.layer not in within)
     seen = grids_seen(places, picture)
     found = [(p, shape) for p in reversed(usable) for shape in p.shapes]
     laid = ((p, shape, layout) for p, shape in found if (layout := picture.layout(shape, p.kind, seen)) is not None)
