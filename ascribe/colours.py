@@ -1,0 +1,92 @@
+"""One signed palette for notebooks, figures and reports, and pictures as PNG without any library."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+
+import numpy as np
+
+LIGHT = ("#2166ac", "#92c5de", "#f7f7f7", "#f4a582", "#b2182b")
+"""From -1 over 0 to +1: ColorBrewer's RdBu, told apart by all common kinds of colour blindness."""
+DARK = ("#86c5ff", "#2f6da3", "#1c1e24", "#ad4a33", "#ffa384")
+"""The same for dark pages: zero is dark and strong is bright."""
+MISSING = (145, 145, 145)
+
+
+def rgb(stops: tuple[str, ...]) -> np.ndarray:
+    """Hexadecimal colours as rows of red, green and blue from 0 to 255."""
+    return np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in stops], np.float64)
+
+
+def diverging(values: np.ndarray, stops: tuple[str, ...] = LIGHT) -> np.ndarray:
+    """Values from -1 to 1 as uint8 colours ``[..., 3]``; beyond that the end colours, NaN is grey."""
+    at = (np.clip(np.nan_to_num(values), -1, 1) + 1) / 2 * (len(stops) - 1)
+    table = rgb(stops)
+    colour: np.ndarray = np.stack([np.interp(at, np.arange(len(stops)), table[:, c]) for c in range(3)], -1)
+    colour[np.isnan(values)] = MISSING
+    return colour.round().astype(np.uint8)
+
+
+def css(value: float) -> str:
+    """The colour of one value as ``#rrggbb``."""
+    return "#" + bytes(diverging(np.array(value))).hex()
+
+
+def ink(value: float) -> str:
+    """Black or white, whichever reads better on the colour of ``value`` (by its luminance)."""
+    return "#000" if float(diverging(np.array(value)) @ np.array([0.299, 0.587, 0.114])) > 128 else "#fff"
+
+
+def limit(values: np.ndarray) -> float:
+    """The magnitude that gets the full colour: the 99.5th percentile of the sizes (of fewer than 200 values, the largest)."""
+    size = np.abs(values[np.isfinite(values)])
+    if size.size == 0:
+        return 0.0
+    top = float(np.quantile(size, 0.995, method="higher"))
+    return top if top > 0 else float(size.max())
+
+
+def signed(values: np.ndarray) -> np.ndarray:
+    """Values over their limit, clipped to [-1, 1]; a zero map stays zero, NaN stays NaN."""
+    top = limit(values)
+    wide = values.astype(np.float64)
+    return np.clip(wide / top, -1.0, 1.0) if top else np.where(np.isnan(wide), np.nan, 0.0)
+
+
+def grey_levels(picture: np.ndarray) -> np.ndarray:
+    """Any picture ``[h, w]`` or ``[h, w, 3]`` as uint8: its own range becomes 0 to 255, also after a normalisation."""
+    finite = np.nan_to_num(picture.astype(np.float64))
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    if low >= 0 and high > 1 and high <= 255 and picture.dtype == np.uint8:
+        return picture
+    return np.rint((finite - low) * (255 / (high - low)) if high > low else finite * 0).astype(np.uint8)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """uint8 pixels ``[h, w]`` or ``[h, w, 3]`` as a PNG file."""
+    height, width = pixels.shape[:2]
+    lines = pixels.reshape(height, -1)
+    raw = np.concatenate([np.zeros((height, 1), np.uint8), lines], 1).tobytes()  # 0: each line is stored as it is
+    colour = 0 if pixels.ndim == 2 else 2
+    parts = [
+        (b"IHDR", struct.pack(">2I5B", width, height, 8, colour, 0, 0, 0)),
+        (b"IDAT", zlib.compress(raw, 9)),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """The same picture as a ``data:`` address."""
+    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
+
+
+def gradient(stops: tuple[str, ...] = LIGHT) -> str:
+    """The palette as a CSS gradient, for a legend."""
+    return f"linear-gradient(to right, {', '.join(stops)})"
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

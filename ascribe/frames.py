@@ -1,0 +1,74 @@
+"""Results as pandas tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .arrays import as_numpy
+from .errors import ResultError
+
+if TYPE_CHECKING:
+    from .result import Attribution
+
+Columns = dict[str, Any]
+
+
+def frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> Any:
+    """``a`` as a DataFrame: see :meth:`ascribe.result.Attribution.to_pandas`."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise ResultError("a DataFrame needs pandas", there="no pandas", try_="pip install pandas, or a.to_numpy()") from error
+    arrays = [(path, as_numpy(array)) for path, array in a.arrays()]
+    for path, array in arrays:
+        if features is not None and len(features) != array.shape[-1]:
+            where = f" of {path}" if path else ""
+            raise ResultError(
+                f"{len(features)} names do not fit the last axis{where}",
+                there=f"{array.shape[-1]} places",
+                try_=f"pool first, or a.part({', '.join(map(repr, path))})" if path else "a name for each place",
+            )
+    if wide:
+        return pandas.DataFrame(_wide(a, [array for _, array in arrays], features)).rename_axis("record")
+    tables = [pandas.DataFrame(_tidy(a, array, features, path)) for path, array in arrays]
+    return pandas.concat(tables, ignore_index=True) if len(tables) != 1 else tables[0]
+
+
+def per_record(a: Attribution) -> Columns:
+    """What is known of each record beside its values: float64 [records], or [quantities, records]."""
+    columns = {
+        "explained": a.explained,
+        "gap": a.gap.absolute if a.gap else None,
+        "relative_gap": a.gap.relative if a.gap else None,
+    }
+    return {name: np.asarray(column) for name, column in columns.items() if column is not None}
+
+
+def _tidy(a: Attribution, array: np.ndarray, features: Sequence[str] | None, path: tuple[int | str, ...]) -> Columns:
+    first = a.records_axis
+    places = np.indices(array.shape, dtype=np.int32).reshape(array.ndim, -1)
+    columns: Columns = {"quantity": places[0]} if first else {}
+    columns["record"] = places[first]
+    if path:
+        columns["array"] = [".".join(map(str, path))] * array.size
+    inner = places[first + 1 :]
+    for axis, place in enumerate(inner, 1):
+        last = axis == len(inner)
+        name = "feature" if last and (features is not None or len(inner) == 1) else f"axis{axis}"
+        columns[name] = np.array(features, dtype=object)[place] if last and features is not None else place
+    columns["value"] = array.reshape(-1)
+    return columns | {name: known[tuple(places[: known.ndim])] for name, known in per_record(a).items()}
+
+
+def _wide(a: Attribution, arrays: list[np.ndarray], features: Sequence[str] | None) -> Columns:
+    if len(arrays) != 1 or arrays[0].ndim != 2 or a.records_axis:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ResultError("only a table [records, features] can be wide", there=shapes, try_="wide=False, or pool first")
+    known = per_record(a)
+    names = list(features) if features is not None else [str(i) for i in range(arrays[0].shape[1])]
+    if len({*names, *known}) != len(names) + len(known):
+        raise ResultError("column names meet twice", there=", ".join([*names, *known]), try_="other names in features=")
+    return dict(zip(names, arrays[0].T, strict=True)) | known

@@ -1,0 +1,96 @@
+"""Figures of results, drawn by matplotlib without pyplot: nothing global is touched, nothing pops up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..arrays import as_numpy, is_array
+from ..errors import ResultError
+from ..pictures import Kind, kind_of, visible
+from ..render import record_text
+from ..tree import follow
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..result import Attribution
+
+__all__ = ["compare", "plot"]
+
+AXIS = {"series": ("time",), "series_last": ("time",)}
+
+
+def plot(
+    a: Attribution,
+    ax: Axes | None = None,
+    *,
+    record: int = 0,
+    kind: Kind | None = None,
+    names: Sequence[object] | None = None,
+    image: Any = None,
+    top: int = 15,
+) -> Figure:
+    """The figure of one record of ``a``: see :meth:`ascribe.result.Attribution.plot`. ``names`` are features or tokens."""
+    values, under = one_record(a, record)
+    under = under if image is None else as_numpy(image)
+    found = kind_of(values.shape, kind, () if under is None else under.shape)
+    try:
+        from . import draw
+    except ImportError as error:
+        raise ResultError(
+            "a figure needs matplotlib", there="no matplotlib", try_="pip install matplotlib, or a.show()"
+        ) from error
+    drawing = draw.Drawing(values, under, names, top)
+    ax = draw.fresh(found, drawing).add_subplot() if ax is None else ax
+    draw.DRAW[found](ax, drawing)
+    ax.set_title(visible(a.method), fontsize="medium", loc="left", parse_math=False)
+    ax.set_xlabel(
+        " · ".join([*AXIS.get(found, ()), about(a, record)]), loc="left", fontsize="small", color="0.4", parse_math=False
+    )
+    figure: Figure = ax.figure.figure
+    return figure
+
+
+def compare(results: Mapping[str, Attribution], columns: int = 4, **look: Any) -> Figure:
+    """One figure with a panel for each result; ``look`` is what :func:`plot` takes."""
+    if not results:
+        raise ResultError("there is nothing to compare", there="no results", try_="{'name': result, ...}")
+    from . import draw
+
+    figure, panels = draw.grid(len(results), columns)
+    for ax, (name, a) in zip(panels, results.items(), strict=True):
+        plot(a, ax, **look)
+        ax.set_title(visible(name), fontsize="medium", loc="left", parse_math=False)
+        ax.set_xlabel("")
+    first = next(iter(results.values()))
+    figure.suptitle(about(first, look.get("record", 0)), fontsize="medium", color="0.4", parse_math=False)
+    return figure
+
+
+def about(a: Attribution, record: int) -> str:
+    """The record's number and what is known of it."""
+    said = record_text(a, record)
+    return visible(f"record {record % len(a)}" + (f": {said}" if said else ""))
+
+
+def one_record(a: Attribution, record: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The values of one record and the record itself, or an error that says which of several to choose."""
+    arrays = a.arrays()
+    if a.quantities is not None:
+        raise ResultError("a figure shows one quantity", there=f"{a.quantities} quantities", try_="a.quantity_at(0).plot()")
+    if len(arrays) != 1:
+        parts = ", ".join(f"a.part({', '.join(map(repr, path))})" for path, _ in arrays)
+        raise ResultError("a figure shows one array", there=f"{len(arrays)} arrays", try_=parts)
+    if not -len(a) <= record < len(a):
+        raise ResultError(f"there is no record {record}", there=f"{len(a)} records")
+    values = as_numpy(arrays[0][1][record])
+    own: Any = a.record
+    try:
+        own = follow(own, arrays[0][0])
+    except (LookupError, AttributeError, TypeError):
+        own = None
+    return values, as_numpy(own[record]) if is_array(own) else None

@@ -1,0 +1,209 @@
+"""The drawings themselves: pure functions of an axes and arrays."""
+
+from __future__ import annotations
+
+import io
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .. import colours
+from ..pictures import map_of, names_for, photograph, strongest
+from ..pooling import resized
+
+PALETTE = LinearSegmentedColormap.from_list("ascribe", list(colours.LIGHT))
+PALETTE.set_bad("0.57")
+FOR, AGAINST = colours.LIGHT[-1], colours.LIGHT[0]
+LINE_WIDTH = 64
+"""Characters of a line of tokens."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn: one record's values, the record under them, names of the places, how many at most."""
+
+    values: np.ndarray
+    under: np.ndarray | None = None
+    names: Sequence[object] | None = None
+    top: int = 15
+
+
+class Picture(Figure):
+    """A figure that notebooks show by themselves, without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=110)
+        return file.getvalue()
+
+
+def fresh(kind: str, drawing: Drawing) -> Picture:
+    """An empty figure of a size that suits the kind."""
+    rows = min(drawing.values.shape[0] if drawing.values.ndim else 1, drawing.top)
+    lanes = min(min(drawing.values.shape), drawing.top) if drawing.values.ndim == 2 else 1
+    height = {"bars": 1.2 + 0.27 * (rows + 1), "series": 1.6 + 0.55 * lanes, "series_last": 1.6 + 0.55 * lanes}.get(kind, 4.0)
+    if kind == "tokens":
+        height = 1.6 + 0.32 * len(wrapped(names_for(drawing.names, len(drawing.values), "token")))
+    return Picture(figsize=(4.8 if kind.startswith("image") else 6.4, height), layout="constrained")
+
+
+def grid(count: int, columns: int) -> tuple[Picture, list[Axes]]:
+    """A figure with that many panels in rows."""
+    across = min(count, max(columns, 1))
+    down = -(-count // across)
+    figure = Picture(figsize=(3.6 * across, 3.4 * down), layout="constrained")
+    return figure, [figure.add_subplot(down, across, i + 1) for i in range(count)]
+
+
+def image(ax: Axes, drawing: Drawing, kind: str = "image") -> None:
+    """A signed map over the record in grey; a map of another size is brought to that of the record."""
+    values = map_of(drawing.values.astype(np.float64), kind)
+    photo = photograph(drawing.under)
+    top = colours.limit(values) or 1.0
+    solid: Any = None
+    if photo is not None:
+        grey = photo if photo.ndim == 2 else photo.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+        values = values if values.shape == grey.shape else resized(values, *grey.shape)
+        ax.imshow(colours.grey_levels(grey), cmap="gray", vmin=-400, vmax=255)  # pale, so that colours stand out
+        solid = np.where(np.isnan(values), 1.0, np.clip(np.abs(values) / top, 0, 1) ** 0.5)
+    scale = Normalize(-top, top)
+    ax.imshow(np.ma.masked_invalid(values), cmap=PALETTE, norm=scale, alpha=solid, interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    _legend(ax, scale)
+
+
+def image_last(ax: Axes, drawing: Drawing) -> None:
+    """The same with the channels on the last axis."""
+    image(ax, drawing, "image_last")
+
+
+def bars(ax: Axes, drawing: Drawing) -> None:
+    """The strongest features as bars, largest above, and the rest added up, so that the bars add up to the whole."""
+    values = drawing.values.astype(np.float64)
+    names = names_for(drawing.names, len(values), "feature")
+    order = strongest(values, drawing.top)
+    labels, sizes = [names[i] for i in order], list(values[order])
+    rest = len(values) - len(order)
+    if rest:
+        labels.append(f"{rest} others together")
+        sizes.append(float(np.delete(values, order).sum()))
+    places = np.arange(len(sizes))
+    shades = [FOR if size > 0 else AGAINST for size in sizes]
+    for place, size, shade in zip(places, sizes, shades, strict=True):
+        ax.barh(place, size, color=shade, alpha=0.45 if place == len(order) else 1.0, height=0.72)
+    ax.axvline(0, color="0.3", linewidth=0.8)
+    ax.set_yticks(places, labels=labels, parse_math=False)
+    ax.set_ylim(len(sizes) - 0.4, -0.6)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    ax.margins(x=0.05)
+
+
+def series(ax: Axes, drawing: Drawing) -> None:
+    """A lane for each channel: the record as a line, over a strip coloured by the attribution of each moment."""
+    values = np.atleast_2d(drawing.values.astype(np.float64))
+    record = (
+        None
+        if drawing.under is None or drawing.under.shape != drawing.values.shape
+        else np.atleast_2d(drawing.under).astype(float)
+    )
+    names = names_for(drawing.names, len(values), "channel")
+    lanes = np.sort(strongest(np.abs(values).sum(1), drawing.top))
+    top = colours.limit(values) or 1.0
+    moments = values.shape[1]
+    for lane, channel in enumerate(lanes):
+        if record is not None:
+            strip = np.ma.masked_invalid(values[channel][None])
+            box = (-0.5, moments - 0.5, lane + 0.44, lane - 0.44)
+            ax.imshow(strip, cmap=PALETTE, vmin=-top, vmax=top, extent=box, aspect="auto", interpolation="nearest")
+        curve = _lane(values[channel] / top if record is None else _centred(record[channel]))
+        ax.plot(np.arange(moments), lane - curve, color="0.15" if record is not None else FOR, linewidth=1.1)
+        ax.axhline(lane, color="0.6", linewidth=0.5, zorder=0.5) if record is None else None
+    ax.set_yticks(np.arange(len(lanes)), labels=[names[channel] for channel in lanes], parse_math=False)
+    ax.set_ylim(len(lanes) - 0.5, -0.5)
+    ax.set_xlim(-0.5, moments - 0.5)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    _legend(ax, Normalize(-top, top)) if record is not None else None
+
+
+def series_last(ax: Axes, drawing: Drawing) -> None:
+    """The same with the channels on the last axis."""
+    under = None if drawing.under is None else drawing.under.T
+    series(ax, Drawing(drawing.values.T, under, drawing.names, drawing.top))
+
+
+def tokens(ax: Axes, drawing: Drawing) -> None:
+    """The tokens as running text, each on its colour."""
+    values = drawing.values.astype(np.float64)
+    names = names_for(drawing.names, len(values), "token")
+    shades = colours.signed(values)
+    lines = wrapped(names)
+    for row, line in enumerate(lines):
+        for place, width, k in line:
+            ax.add_patch(Rectangle((place, row), width, 0.8, facecolor=colours.css(float(shades[k])), edgecolor="none"))
+            style: dict[str, Any] = {"fontsize": 8, "family": "monospace", "ha": "center", "va": "center", "parse_math": False}
+            ax.text(place + width / 2, row + 0.4, _cut(names[k]), color=colours.ink(float(shades[k])), clip_on=True, **style)
+    ax.set_xlim(0, LINE_WIDTH)
+    ax.set_ylim(len(lines), -0.2)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    top = colours.limit(values) or 1.0
+    _legend(ax, Normalize(-top, top))
+
+
+DRAW: dict[str, Callable[[Axes, Drawing], None]] = {
+    "bars": bars,
+    "tokens": tokens,
+    "image": image,
+    "image_last": image_last,
+    "series": series,
+    "series_last": series_last,
+}
+
+
+def wrapped(names: Sequence[str]) -> list[list[tuple[float, float, int]]]:
+    """Lines of (place, width, position) for words laid out in a monospaced face."""
+    lines: list[list[tuple[float, float, int]]] = [[]]
+    at = 0.0
+    for k, name in enumerate(names):
+        width = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in _cut(name)) + 1.0
+        if at + width > LINE_WIDTH and lines[-1]:
+            lines.append([])
+            at = 0.0
+        lines[-1].append((at, width, k))
+        at += width + 0.25
+    return lines
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 40 else name[:39] + "…"
+
+
+def _centred(curve: np.ndarray) -> np.ndarray:
+    """A curve from -1 to 1 over its own range; a constant one at 0."""
+    low, high = np.nanmin(curve), np.nanmax(curve)
+    centred: np.ndarray = (curve - (low + high) / 2) * (2 / (high - low)) if high > low else np.zeros_like(curve)
+    return centred
+
+
+def _lane(curve: np.ndarray) -> np.ndarray:
+    lane: np.ndarray = np.clip(curve, -1, 1) * 0.38
+    return lane
+
+
+def _legend(ax: Axes, scale: Normalize) -> None:
+    bar = ax.figure.colorbar(ScalarMappable(scale, PALETTE), ax=ax, fraction=0.04, pad=0.02, aspect=24)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize="small")

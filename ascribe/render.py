@@ -1,0 +1,245 @@
+"""A result in words: one line, a page for notebooks, a summary for terminals. What users named is escaped everywhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from html import escape
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from . import colours
+from .arrays import as_numpy
+from .pictures import kinds_for, map_of, photograph, shrunk, strongest, visible
+from .pooling import outline
+
+if TYPE_CHECKING:
+    from .result import Attribution, Check
+
+SHOWN = 4
+"""Records shown one by one."""
+TOP = 8
+"""Features shown of each."""
+Line = list[tuple[str, str]]
+"""Pieces of text with a style of ``rich``, or ''."""
+FIGURE = 'style="margin:0;max-width:244px"'
+IMAGE = 'width="120" style="display:inline-block;image-rendering:pixelated;margin:0 2px 0 0"'
+STATUS = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
+
+
+def line(a: Attribution) -> str:
+    """``a`` on one line, without its numbers."""
+    parts = [outline(a.values)]
+    parts += [f"gap {gap_text(a)}"] if a.gap is not None else []
+    bad = [check for check in a.checks if check.bad]
+    parts += [", ".join(f"{check.name}: {check.status}" for check in bad)] if bad else []
+    about = " ".join([a.method or "values"] + ([f"of {a.quantity}"] if a.quantity else []) + [f"at {a.cut}"])
+    return f"<Attribution {about}: {'; '.join(parts)}>"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with two digits: ``0.031 %``, ``12 %``."""
+    return f"{100 * share:.2g} %" if abs(share) < 1 else f"{100 * share:.0f} %"
+
+
+def gap_text(a: Attribution) -> str:
+    """The relative gaps of all records in a few words."""
+    if a.gap is None or a.gap.relative.size == 0:
+        return "none"
+    sizes = np.abs(a.gap.relative[np.isfinite(a.gap.relative)])
+    lost = a.gap.relative.size - sizes.size
+    said = [f"{percent(float(np.median(sizes)))} median, {percent(float(sizes.max()))} at most"] if sizes.size else []
+    return ", ".join(said + ([f"{lost} not finite"] if lost else []))
+
+
+def checks_text(checks: tuple[Check, ...]) -> str:
+    """How many checks there were, and which were not ok."""
+    bad = [f"{check.name} {check.status}" for check in checks if check.status != "ok"]
+    return f"{sum(check.status == 'ok' for check in checks)} ok" + "".join(f", {text}" for text in bad)
+
+
+def facts(a: Attribution) -> list[tuple[str, str]]:
+    """What there is to say of the whole result, by name."""
+    cost = a.cost
+    table = {
+        "method": a.method,
+        "of": a.quantity,
+        "at": a.cut,
+        "values": outline(a.values),
+        "gap": gap_text(a) if a.gap is not None else "",
+        "checks": checks_text(a.checks) if a.checks else "",
+        "cost": f"{cost.forward} forward, {cost.backward} backward, {cost.rows} rows, {cost.seconds:.3g} s" if cost else "",
+    }
+    return [(name, text) for name, text in table.items() if text]
+
+
+def record_text(a: Attribution, i: int) -> str:
+    """What is known of one record: explained quantity, class, gap."""
+    several = a.quantities is not None
+    parts = []
+    if a.explained is not None and not several:
+        parts.append(f"explained {float(a.explained[i]):.4g}")
+    if a.target is not None and np.ndim(a.target) == 1:
+        parts.append(f"class {class_name(a, int(a.target[i]))}")
+    if a.prediction is not None and a.prediction.ndim == 2:
+        parts.append(f"predicted {class_name(a, int(np.argmax(a.prediction[i])))}")
+    if a.gap is not None and not several:
+        parts.append(f"gap {percent(abs(float(a.gap.relative[i])))}")
+    return ", ".join(parts)
+
+
+def class_name(a: Attribution, index: int) -> str:
+    """The name of a class, or its number."""
+    return a.class_names[index] if a.class_names is not None and 0 <= index < len(a.class_names) else str(index)
+
+
+def single(a: Attribution) -> np.ndarray | None:
+    """The values as one array with the records on axis 0, or None where there are several arrays or quantities."""
+    arrays = a.arrays()
+    return as_numpy(arrays[0][1]) if len(arrays) == 1 and a.records_axis == 0 else None
+
+
+# Notebooks
+
+
+def page(a: Attribution) -> str:
+    """``a`` as a piece of HTML without scripts, for notebooks of any colour."""
+    rows = "".join(f"<tr>{_cell(name, 'opacity:.65')}{_cell(text)}</tr>" for name, text in facts(a))
+    bad = "".join(
+        f"<li><b>{escape(check.status, quote=True)}</b> {_isolated(check.name)}: {_isolated(check.detail)}</li>"
+        for check in a.checks
+        if check.bad
+    )
+    listed = f'<ul style="margin:.4em 0">{bad}</ul>' if bad else ""
+    return f'<div style="font-size:13px;line-height:1.5"><table>{rows}</table>{listed}{_picture(a)}</div>'
+
+
+def _isolated(text: str) -> str:
+    return f"<bdi>{escape(text, quote=True)}</bdi>"
+
+
+def _cell(text: str, style: str = "") -> str:
+    return f'<td style="text-align:left;vertical-align:top;{style}">{_isolated(text)}</td>'
+
+
+def _picture(a: Attribution) -> str:
+    values = single(a)
+    if values is None or values.dtype.kind != "f" or values.size == 0:
+        return ""
+    if values.ndim == 2:
+        return _table(a, values[:SHOWN])
+    kinds = kinds_for(values.shape[1:])
+    if not kinds or not set(kinds) & {"image", "image_last"}:
+        return ""
+    maps = [map_of(one, kinds[0]) for one in values[:SHOWN]]
+    figures = [
+        f"<figure {FIGURE}>{_photo(a, i)}{_heat(m)}<figcaption>{_caption(a, i)}</figcaption></figure>" for i, m in enumerate(maps)
+    ]
+    return f'<div style="display:flex;flex-wrap:wrap;gap:12px;margin-top:8px">{"".join(figures)}</div>'
+
+
+def _heat(values: np.ndarray) -> str:
+    small = colours.diverging(colours.signed(shrunk(values, 128)))
+    return f'<img {IMAGE} alt="map of the values, blue against, red for" src="{colours.data_uri(small)}">'
+
+
+def _photo(a: Attribution, i: int) -> str:
+    leaf = a.record
+    photo = photograph(as_numpy(leaf[i])) if hasattr(leaf, "dtype") else None
+    if photo is None or max(photo.shape) > 256:
+        return ""
+    return f'<img {IMAGE} alt="record {i}" src="{colours.data_uri(colours.grey_levels(photo))}">'
+
+
+def _caption(a: Attribution, i: int) -> str:
+    return _isolated(f"record {i}" + (f": {text}" if (text := record_text(a, i)) else ""))
+
+
+def _table(a: Attribution, values: np.ndarray) -> str:
+    order = strongest(np.abs(values).mean(0), TOP)
+    head = "".join(f"<th>{int(k)}</th>" for k in order)
+    rows = ""
+    for i, row in enumerate(values):
+        shades = colours.signed(row)
+        cells = "".join(
+            f'<td style="background:{colours.css(float(shades[k]))};color:{colours.ink(float(shades[k]))}">{float(row[k]):.3g}</td>'
+            for k in order
+        )
+        rows += f'<tr><th style="text-align:left;font-weight:normal">{_caption(a, i)}</th>{cells}</tr>'
+    return f"<table><tr><th></th>{head}</tr>{rows}</table>"
+
+
+# Terminals
+
+
+def show(a: Attribution, file: IO[str] | None = None) -> None:
+    """Write ``a`` to ``file`` (standard output): colours with ``rich`` on a terminal that wants them, else plain text."""
+    out = sys.stdout if file is None else file
+    try:
+        from rich.console import Console
+        from rich.text import Text
+    except ImportError:
+        _write(lines(a, blocks=False), out)
+        return
+    console = Console(file=out, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    coloured = console.color_system is not None and not console.no_color and _encodes(out, "▀")
+    if not coloured and not console.is_terminal:
+        _write(lines(a, blocks=False), out)
+        return
+    for pieces in lines(a, blocks=coloured):
+        console.print(Text.assemble(*((_safe(text, out), style) for text, style in pieces)))
+
+
+def lines(a: Attribution, blocks: bool) -> Iterator[Line]:
+    """The summary, line by line; ``blocks`` draws maps in coloured half blocks."""
+    for name, text in facts(a):
+        yield [(f"{name:<8}", "dim"), (text, "bold" if name == "method" else "")]
+    for check in a.checks:
+        if check.bad:
+            yield [(f"{check.status:<8}", STATUS[check.status]), (f"{check.name}: {check.detail}", "")]
+    values = single(a)
+    for i in range(min(len(a), SHOWN)):
+        yield [(f"record {i}", "bold"), (f"  {record_text(a, i)}", "")]
+        if values is not None and values.dtype.kind == "f" and values[i].size:
+            yield from _best(values[i])
+            yield from _blocks(values[i]) if blocks and values.ndim > 2 else ()
+    if len(a) > SHOWN:
+        yield [(f"and {len(a) - SHOWN} more", "dim")]
+
+
+def _best(values: np.ndarray) -> Iterator[Line]:
+    flat = values.reshape(-1)
+    top = float(np.nan_to_num(np.abs(flat)).max())
+    for k in strongest(flat, TOP if values.ndim == 1 else 3):
+        place = ", ".join(str(int(n)) for n in np.unravel_index(k, values.shape))
+        value = float(flat[k])
+        bar = "#" * (round(20 * abs(value) / top) if top and np.isfinite(value) else 0)
+        yield [(f"  [{place}]".ljust(16), "dim"), (f"{value:>+11.4g}  ", ""), (bar, "red" if value > 0 else "blue")]
+
+
+def _blocks(values: np.ndarray) -> Iterator[Line]:
+    kinds = kinds_for(values.shape)
+    if not kinds or kinds[0] not in ("image", "image_last"):
+        return
+    shades = colours.signed(shrunk(map_of(values, kinds[0]), 48))
+    if len(shades) % 2:
+        shades = np.concatenate([shades, np.zeros((1, shades.shape[1]))])
+    for upper, lower in zip(shades[::2], shades[1::2], strict=True):
+        pairs = zip(upper, lower, strict=True)
+        yield [("  ", "")] + [("▀", f"{colours.css(float(u))} on {colours.css(float(v))}") for u, v in pairs]
+
+
+def _write(content: Iterator[Line], out: IO[str]) -> None:
+    for pieces in content:
+        out.write(_safe("".join(text for text, _ in pieces), out).rstrip() + "\n")
+
+
+def _safe(text: str, out: IO[str]) -> str:
+    """``text`` without control characters, reversals or letters that the terminal cannot write: those appear as escapes."""
+    encoding = getattr(out, "encoding", None) or "utf-8"
+    return visible(text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _encodes(out: IO[str], text: str) -> bool:
+    return _safe(text, out) == text

@@ -1,0 +1,394 @@
+"""What every call returns: the values, how they came about, and how far they can be trusted."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from numbers import Real
+from os import PathLike
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from . import pooling, render
+from .arrays import as_numpy, is_array
+from .errors import ResultError
+from .tree import Path, follow, mapped, walk
+
+if TYPE_CHECKING:
+    from .pictures import Kind
+
+Records = int | slice | Sequence[int] | np.ndarray
+SUMS = frozenset({"completeness"})
+"""Checks of sums: they say nothing once the values are scaled, averaged or cut in pieces."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question asked of a result, and the answer; ``records`` are those that it is about (none: all of them)."""
+
+    name: str
+    status: Literal["ok", "warn", "fail", "skipped"]
+    detail: str = ""
+    records: tuple[int, ...] = ()
+
+    @property
+    def bad(self) -> bool:
+        """Whether there is something to say."""
+        return self.status in ("warn", "fail")
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """How far the values are from adding up to the change of the quantity: [records], or [quantities, records]."""
+
+    absolute: np.ndarray
+    relative: np.ndarray
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a result took: model calls forward and backward, rows (records x points) through the model, seconds."""
+
+    forward: int
+    backward: int
+    rows: int
+    seconds: float
+    chunk: int | None = None
+    peak_bytes_estimate: int | None = None
+
+    def __add__(self, other: Cost) -> Cost:
+        peaks = [c.peak_bytes_estimate for c in (self, other) if c.peak_bytes_estimate is not None]
+        return Cost(
+            self.forward + other.forward,
+            self.backward + other.backward,
+            self.rows + other.rows,
+            self.seconds + other.seconds,
+            self.chunk if self.chunk == other.chunk else None,
+            max(peaks, default=None),
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution:
+    """What an output is owed to, for every record, with the method, the completeness gap and the checks.
+
+    ``values`` has the structure of the cut: one array, or a tuple or dict of them, in the user's own framework, type and
+    device, records on axis 0. Where one call explained several quantities, those are axis 0 and the records axis 1.
+    ``record`` is what was there at the cut, ``explained`` the quantity at the record, ``prediction`` the model's output if
+    that is a table ``[records, classes]``, ``target`` the class of each record where the quantity is a class. ``gap`` is
+    None where the method promises no completeness. ``method`` and ``quantity`` are expressions that can be pasted.
+
+    Results of one shape can be added, subtracted, multiplied and divided by numbers; ``sum(results) / len(results)`` is
+    their mean. Such a result keeps what is still true of it and drops the gap.
+    """
+
+    values: Any
+    record: Any = None
+    cut: str = "INPUT"
+    quantity: str = ""
+    method: str = ""
+    explained: np.ndarray | None = None
+    prediction: np.ndarray | None = None
+    class_names: tuple[str, ...] | None = None
+    target: np.ndarray | None = None
+    gap: Gap | None = None
+    checks: tuple[Check, ...] = ()
+    cost: Cost | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    __array_ufunc__: ClassVar[None] = None  # np.float64(2) * a comes here instead of going through a's elements
+
+    # What there is
+
+    def arrays(self) -> list[tuple[Path, Any]]:
+        """The arrays in ``values`` with their paths: ``[((), values)]`` where there is one."""
+        return [(path, leaf) for path, leaf in walk(self.values) if leaf is not None]
+
+    @property
+    def quantities(self) -> int | None:
+        """How many quantities the call explained; None for a single one, whose arrays begin with the records."""
+        known = self.explained if self.explained is not None else self.gap.absolute if self.gap else None
+        return known.shape[0] if known is not None and np.ndim(known) == 2 else None
+
+    @property
+    def records_axis(self) -> int:
+        """The axis of the records: 0, or 1 behind several quantities."""
+        return 0 if self.quantities is None else 1
+
+    def __len__(self) -> int:
+        arrays = self.arrays()
+        return int(arrays[0][1].shape[self.records_axis]) if arrays else 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check failed."""
+        return all(check.status != "fail" for check in self.checks)
+
+    def raise_for_checks(self) -> Attribution:
+        """This result, or a ResultError that names the checks that failed."""
+        failed = [check for check in self.checks if check.status == "fail"]
+        if failed:
+            said = "; ".join(f"{check.name}: {check.detail}" if check.detail else check.name for check in failed)
+            raise ResultError(f"{len(failed)} of {len(self.checks)} checks failed", there=said, code="E-CHECKS")
+        return self
+
+    # Parts of it
+
+    def records(self, index: Records) -> Attribution:
+        """These records only: a number, a slice, a list, or a mask. The axis stays."""
+        place = _positions(index, len(self))
+        first = self.records_axis
+
+        def rows(array: Any, axis: int = first) -> Any:
+            return array[(slice(None),) * axis + (place,)] if is_array(array) else array
+
+        known = {name: getattr(self, name) for name in ("explained", "target")}
+        return replace(
+            self,
+            values=mapped(self.values, lambda _, leaf: rows(leaf)),
+            record=mapped(self.record, lambda _, leaf: rows(leaf, 0)),
+            prediction=rows(self.prediction, 0),
+            gap=None if self.gap is None else Gap(rows(self.gap.absolute), rows(self.gap.relative)),
+            checks=tuple(_renumbered(check, place) for check in self.checks),
+            **{name: rows(array, np.ndim(array) - 1) for name, array in known.items()},
+        )
+
+    def quantity_at(self, k: int) -> Attribution:
+        """One of several quantities, by its position in the call."""
+        several = self.quantities
+        if several is None or not -several <= k < several:
+            there = "a single quantity" if several is None else f"{several} quantities"
+            raise ResultError(f"there is no quantity {k}", there=there, try_="a position counted from 0")
+        known = {name: getattr(self, name) for name in ("explained", "target")}
+        return replace(
+            self,
+            values=mapped(self.values, lambda _, leaf: None if leaf is None else leaf[k]),
+            quantity=f"{self.quantity}[{k}]",
+            gap=None if self.gap is None else Gap(self.gap.absolute[k], self.gap.relative[k]),
+            **{name: array[k] if np.ndim(array) == 2 else array for name, array in known.items()},
+        )
+
+    def part(self, *path: int | str) -> Attribution:
+        """One of several arrays, by its position or its name: ``a.part(0)``, ``a.part("image")``.
+
+        The gap belongs to all arrays together, so a part has none.
+        """
+        try:
+            values = follow(self.values, path)
+        except (LookupError, AttributeError, TypeError):
+            there = ", ".join(f"part({', '.join(map(repr, p))})" for p, _ in self.arrays())
+            raise ResultError(f"there is no part({', '.join(map(repr, path))})", there=there) from None
+        try:
+            record = follow(self.record, path)
+        except (LookupError, AttributeError, TypeError):
+            record = None
+        return self._changed(values, f"part({', '.join(map(repr, path))})", record=record)
+
+    # Arithmetic
+
+    def __add__(self, other: Attribution) -> Attribution:
+        return self._joined(other, "+", operator.add)
+
+    def __radd__(self, other: int) -> Attribution:
+        return self if other == 0 else NotImplemented  # where the built-in sum() begins
+
+    def __sub__(self, other: Attribution) -> Attribution:
+        return self._joined(other, "-", operator.sub)
+
+    def __mul__(self, number: float) -> Attribution:
+        if not isinstance(number, Real):
+            return NotImplemented
+        factor = float(number)
+        return self._changed(self._each(lambda array: array * factor), method=f"({self.method} * {factor:g})")
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, number: float) -> Attribution:
+        if not isinstance(number, Real):
+            return NotImplemented
+        if number == 0:
+            raise ResultError("a result cannot be divided by zero", there=self.method)
+        divisor = float(number)
+        return self._changed(self._each(lambda array: array / divisor), method=f"({self.method} / {divisor:g})")
+
+    def __neg__(self) -> Attribution:
+        return self._changed(self._each(operator.neg), method=f"(-{self.method})")
+
+    def abs(self) -> Attribution:
+        """The sizes, without the signs."""
+        return self._changed(self._each(operator.abs), "abs()")
+
+    __abs__ = abs
+
+    # Pooling
+
+    def pool(self, axis: pooling.Axis, how: pooling.How = "sum") -> Attribution:
+        """Without one axis: its sum, mean, largest value or Euclidean length.
+
+        ``axis`` counts from the records, which are 0; ``"channels"`` is 1 and ``"embedding"`` the last, of arrays with
+        at least three axes. A sum keeps the gap, because the values still add up to the same.
+        """
+        pooling.chosen(pooling.POOLS, how, "pooling")
+        first = self.records_axis
+        values = self._each(lambda array: pooling.pooled(array, pooling.axis_of(axis, array.ndim, first), how))
+        return self._changed(values, f"pool({axis!r}, {how!r})", adds_up=how == "sum")
+
+    def sum(self, axis: pooling.Axis) -> Attribution:
+        """``pool(axis, "sum")``."""
+        return self.pool(axis, "sum")
+
+    def mean(self, axis: pooling.Axis) -> Attribution:
+        """``pool(axis, "mean")``."""
+        return self.pool(axis, "mean")
+
+    def normalize(self, how: pooling.Scale = "max") -> Attribution:
+        """Each record divided by the ``max``, ``sum``, ``l2`` or 99 % ``quantile`` of its sizes, all arrays together.
+
+        Signs stay, a zero map stays zero; after ``quantile`` what is beyond is clipped to -1 and 1.
+        """
+        scale = pooling.record_scale([array for _, array in self.arrays()], how, self.records_axis)
+        return self._changed(
+            self._each(lambda array: pooling.scaled(array, scale, clip=how == "quantile")), f"normalize({how!r})"
+        )
+
+    def resize(self, height: int, width: int) -> Attribution:
+        """Maps ``[..., h, w]`` at another height and width, bilinearly between pixel centres."""
+        for path, array in self.arrays():
+            if array.ndim - self.records_axis < 3:
+                raise ResultError(
+                    "only maps can be resized",
+                    there=f"{pooling.outline(array)}{f' at {path}' if path else ''}",
+                    try_="arrays [records, ..., height, width]",
+                )
+        return self._changed(self._each(lambda array: pooling.resized(array, height, width)), f"resize({height}, {width})")
+
+    # Elsewhere
+
+    def to_numpy(self) -> Any:
+        """``values`` as NumPy, in the same structure; half precision of other frameworks becomes float32."""
+        return self._each(lambda array: array.copy() if isinstance(array, np.ndarray) else as_numpy(array))
+
+    def to_pandas(self, *, features: Sequence[str] | None = None, wide: bool = False) -> Any:
+        """A tidy DataFrame: one row per value, with its record, its place, and the record's explained quantity and gap.
+
+        ``features`` names the places of the last axis. ``wide``, for tables, gives a row per record and a column per feature.
+        """
+        from .frames import frame
+
+        return frame(self, features, wide)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write one safetensors file (arrays, and JSON for the rest); it appears whole or not at all."""
+        from .storage import save
+
+        save(self, path)
+
+    @staticmethod
+    def load(path: str | PathLike[str], framework: Literal["numpy", "torch"] = "numpy") -> Attribution:
+        """Read what ``save`` wrote. NumPy has no bfloat16, which becomes float32; ``framework="torch"`` gives it back."""
+        from .storage import load
+
+        return load(path, framework)
+
+    def plot(
+        self,
+        ax: Any = None,
+        record: int = 0,
+        kind: Kind | None = None,
+        features: Sequence[object] | None = None,
+        tokens: Sequence[object] | None = None,
+        image: Any = None,
+        top: int = 15,
+    ) -> Any:
+        """The matplotlib figure of one record; nothing is shown or kept by pyplot.
+
+        ``kind`` says what the axes are where the shape leaves it open: "bars", "tokens", "image", "image_last",
+        "series", "series_last". ``features`` and ``tokens`` name the places; ``image`` is laid under a map, by default the
+        record itself if it looks like one. ``top`` bounds the bars, and the channels of a series.
+        """
+        from .plots import plot
+
+        if tokens is not None:
+            kind, features = kind or "tokens", tokens
+        return plot(self, ax, record=record, kind=kind, names=features, image=image, top=top)
+
+    def show(self, file: IO[str] | None = None) -> None:
+        """Write a summary for the terminal: by default to standard output, in colour where ``rich`` is there."""
+        render.show(self, file)
+
+    def __repr__(self) -> str:
+        return render.line(self)
+
+    def _repr_html_(self) -> str:
+        return render.page(self)
+
+    # How a result becomes another one
+
+    def _each(self, change: Callable[[Any], Any]) -> Any:
+        return mapped(self.values, lambda _, leaf: None if leaf is None else change(leaf))
+
+    def _changed(self, values: Any, call: str = "", *, method: str = "", adds_up: bool = False, **more: Any) -> Attribution:
+        kept: dict[str, Any] = {} if adds_up else {"gap": None, "checks": _bad(self.checks, SUMS)}
+        return replace(self, values=values, method=method or f"{self.method or 'values'}.{call}", **kept, **more)
+
+    def _joined(self, other: Attribution, sign: str, work: Callable[[Any, Any], Any]) -> Attribution:
+        if not isinstance(other, Attribution):
+            return NotImplemented
+        if pooling.outline(self.values, types=False) != pooling.outline(other.values, types=False):
+            raise ResultError(
+                f"results of different shapes cannot be joined by {sign!r}",
+                there=f"{pooling.outline(self.values)} and {pooling.outline(other.values)}",
+                try_="pool or resize one of them first",
+            )
+        theirs = dict(other.arrays())
+        values = mapped(self.values, lambda path, leaf: None if leaf is None else work(leaf, theirs[path]))
+        same: dict[str, Any] = {name: _common(getattr(self, name), getattr(other, name)) for name in ("record", *FACTS)}
+        return replace(
+            self,
+            values=values,
+            cut=self.cut if self.cut == other.cut else f"({self.cut} {sign} {other.cut})",
+            quantity=self.quantity if self.quantity == other.quantity else f"({self.quantity} {sign} {other.quantity})",
+            method=f"({self.method} {sign} {other.method})",
+            gap=None,
+            checks=_bad((*self.checks, *other.checks), SUMS | {"zero"}),
+            cost=self.cost + other.cost if self.cost and other.cost else self.cost or other.cost,
+            settings=self.settings if self.settings == other.settings else {"left": self.settings, "right": other.settings},
+            **same,
+        )
+
+
+FACTS = ("explained", "prediction", "class_names", "target")
+
+
+def _bad(checks: Iterable[Check], lost: frozenset[str]) -> tuple[Check, ...]:
+    """The warnings and failures that outlive a change of the values, each once; an "ok" was about other numbers."""
+    return tuple(dict.fromkeys(check for check in checks if check.bad and check.name not in lost))
+
+
+def _common(ours: Any, theirs: Any) -> Any:
+    """What two results say alike, or None."""
+    if ours is theirs:
+        return ours
+    mine, yours = list(walk(ours)), list(walk(theirs))
+    if [path for path, _ in mine] != [path for path, _ in yours]:
+        return None
+    pairs = [(a, b) for (_, a), (_, b) in zip(mine, yours, strict=True)]
+    return ours if all(np.array_equal(as_numpy(a), as_numpy(b)) for a, b in pairs) else None
+
+
+def _positions(index: Records, count: int) -> np.ndarray:
+    """Which records an index means, as numbers from 0."""
+    try:
+        return np.atleast_1d(np.arange(count)[index if isinstance(index, (int, slice)) else np.asarray(index)])
+    except IndexError as error:
+        raise ResultError(f"records {index!r} do not fit", there=f"{count} records") from error
+
+
+def _renumbered(check: Check, place: np.ndarray) -> Check:
+    """The check as it stands for these records alone."""
+    if not check.records:
+        return check
+    now = tuple(int(i) for i in np.flatnonzero(np.isin(place, check.records)))
+    return replace(check, records=now) if now else Check(check.name, "ok")

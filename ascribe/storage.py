@@ -1,0 +1,221 @@
+"""Results as files: one safetensors file with the arrays, and JSON in its header for everything else. No pickle.
+
+The format is a length (8 bytes), a JSON header and the bytes of the arrays, so it is read and written here with NumPy alone:
+bfloat16, which NumPy does not have, passes through as its bits.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .arrays import is_array
+from .errors import ResultError
+from .result import Attribution, Check, Cost, Gap
+from .tree import children
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+FORMAT = 1
+"""Raised when an older reader would misread a file."""
+CODES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32", "int16": "I16",
+    "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+TYPES = {code: np.dtype(name).newbyteorder("<") for name, code in CODES.items() if code != "BF16"} | {"BF16": np.dtype("<u2")}
+ARRAYS = ("explained", "prediction", "target")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An array as it lies in a file: little-endian, bfloat16 as its bits."""
+
+    code: str
+    array: np.ndarray
+
+    def numpy(self) -> np.ndarray:
+        """As NumPy; bfloat16 becomes float32, which holds each of its numbers exactly."""
+        if self.code == "BF16":
+            return (self.array.astype(np.uint32) << 16).view(np.float32)
+        return self.array.astype(self.array.dtype.newbyteorder("="))
+
+    def torch(self) -> Any:
+        """As a PyTorch tensor of the type it had."""
+        import torch
+
+        if self.code == "BF16":
+            return torch.from_numpy(self.array.astype(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(self.numpy())
+
+
+def stored(array: Any) -> Stored:
+    """Any framework's array, ready to be written."""
+    name = str(array.dtype).removeprefix("torch.")
+    if name not in CODES:
+        raise ResultError(f"arrays of type {name} cannot be saved", there=", ".join(CODES), try_="a.to_numpy()")
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+        if name == "bfloat16":
+            import torch
+
+            array = array.contiguous().view(torch.int16)
+        array = array.numpy()
+    bits = np.asarray(array)
+    return Stored(CODES[name], bits.view(np.uint16) if name == "bfloat16" else bits)
+
+
+def save(a: Attribution, path: str | PathLike[str]) -> None:
+    """Write ``a`` to ``path``: whole, or not at all."""
+    tensors: dict[str, Stored] = {}
+    known: dict[str, Any] = {name: getattr(a, name) for name in ARRAYS}
+    known |= {"gap.absolute": a.gap.absolute, "gap.relative": a.gap.relative} if a.gap else {}
+    described = {
+        "values": _described(a.values, "values", tensors),
+        "record": _described(a.record, "record", tensors),
+        "cut": a.cut,
+        "quantity": a.quantity,
+        "method": a.method,
+        "class_names": a.class_names,
+        "checks": [asdict(check) for check in a.checks],
+        "cost": asdict(a.cost) if a.cost else None,
+        "settings": dict(a.settings),
+    }
+    tensors |= {name: stored(np.asarray(array)) for name, array in known.items() if array is not None}
+    try:
+        text = json.dumps({"format": FORMAT} | described, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise ResultError(
+            "settings cannot be written as JSON", there=str(error), try_="numbers, strings, lists and dicts"
+        ) from error
+    write(Path(path), tensors, {"ascribe": text})
+
+
+def load(path: str | PathLike[str], framework: str) -> Attribution:
+    """The result in the file at ``path``, with ``values`` and ``record`` as arrays of that framework."""
+    if framework not in ("numpy", "torch"):
+        raise ResultError(f"framework {framework!r} is not known", there="'numpy', 'torch'")
+    tensors, metadata = read(Path(path))
+    try:
+        text = json.loads(metadata["ascribe"])
+        version = text["format"]
+    except (KeyError, TypeError, ValueError):
+        raise ResultError(f"{path} holds no result of ascribe", there=f"metadata {sorted(metadata)}") from None
+    if version != FORMAT:
+        raise ResultError(f"{path} has format {version!r}", there=f"this version reads format {FORMAT}", try_="another release")
+    kind = Stored.torch if framework == "torch" else Stored.numpy
+    try:
+        known = {name: tensors[name].numpy() for name in (*ARRAYS, "gap.absolute", "gap.relative") if name in tensors}
+        gap = Gap(known.pop("gap.absolute"), known.pop("gap.relative")) if "gap.absolute" in known else None
+        return Attribution(
+            _rebuilt(text["values"], tensors, kind),
+            _rebuilt(text["record"], tensors, kind),
+            text["cut"],
+            text["quantity"],
+            text["method"],
+            class_names=None if text["class_names"] is None else tuple(text["class_names"]),
+            gap=gap,
+            checks=tuple(Check(**check | {"records": tuple(check["records"])}) for check in text["checks"]),
+            cost=Cost(**text["cost"]) if text["cost"] else None,
+            settings=text["settings"],
+            **known,
+        )
+    except ImportError as error:
+        raise ResultError("framework='torch' needs torch", there=str(error), try_="framework='numpy'") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ResultError(f"{path} is damaged", there=f"{type(error).__name__}: {error}", try_="make it anew") from error
+
+
+def write(path: Path, tensors: Mapping[str, Stored], metadata: Mapping[str, str]) -> None:
+    """A safetensors file; arrays of wide types come first, so that each lies where its type wants it."""
+    order = sorted(tensors, key=lambda name: (-TYPES[tensors[name].code].itemsize, name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name in order:
+        start, end = end, end + tensors[name].array.nbytes
+        header[name] = {"dtype": tensors[name].code, "shape": list(tensors[name].array.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for name in order:
+                file.write(tensors[name].array.astype(TYPES[tensors[name].code], copy=False).tobytes())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
+    """The arrays and the metadata of a safetensors file, every number in its header checked against its size."""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > size - 8:
+                raise ValueError("the header is longer than the file")
+            header = json.loads(file.read(length))
+            metadata = header.pop("__metadata__", {})
+            if not isinstance(metadata, dict):
+                raise ValueError("the metadata is no table")
+            tensors = {name: _array(file, 8 + length, size, **entry) for name, entry in header.items()}
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        there = f"{type(error).__name__}: {error}"
+        raise ResultError(f"{path} is not a whole safetensors file", there=there, try_="a file written by save()") from error
+    return tensors, metadata
+
+
+def _array(file: Any, base: int, size: int, *, dtype: str, shape: list[int], data_offsets: list[int]) -> Stored:
+    kind = TYPES[dtype]
+    start, end = data_offsets
+    count = 1
+    for length in shape:
+        if type(length) is not int or length < 0:
+            raise ValueError(f"shape {shape}")
+        count *= length
+    if type(start) is not int or not 0 <= start <= end <= size - base or count * kind.itemsize != end - start:
+        raise ValueError(f"{end - start} bytes for shape {shape} of {dtype}")
+    file.seek(base + start)
+    return Stored(dtype, np.frombuffer(bytearray(file.read(end - start)), kind).reshape(shape))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {value!r:.60}")
+
+
+def _described(value: Any, name: str, tensors: dict[str, Stored]) -> Any:
+    """How ``value`` is nested, as JSON; its arrays go to ``tensors`` under names that begin with ``name``."""
+    if is_array(value):
+        while name in tensors:  # {"a.b": x, "a": {"b": y}}
+            name += "'"
+        tensors[name] = stored(value)
+        return {"array": name}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return {"plain": value}
+    parts = children(value)
+    if parts is None or not all(isinstance(key, (int, str)) for key, _ in parts):
+        raise ResultError(f"{type(value).__name__} cannot be saved", there=name, try_="arrays, tuples, lists and dicts of them")
+    kind = "list" if isinstance(value, list) else "tuple" if isinstance(value, tuple) else "dict"
+    return {kind: [[key, _described(part, f"{name}.{key}", tensors)] for key, part in parts]}
+
+
+def _rebuilt(node: Any, tensors: Mapping[str, Stored], kind: Any) -> Any:
+    ((what, inside),) = node.items()
+    if what == "array":
+        return kind(tensors[inside])
+    if what == "plain":
+        return inside
+    parts = [(key, _rebuilt(part, tensors, kind)) for key, part in inside]
+    if what == "dict":
+        return dict(parts)
+    return {"tuple": tuple, "list": list}[what](part for _, part in parts)
