@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .arrays import is_array, namespace
-from .cuts import Cut
+from .cuts import OUTPUT, Cut
 from .errors import MethodError
 from .tree import walk
 
@@ -33,6 +33,8 @@ class Place(Protocol):
     def kind(self) -> str: ...
     @property
     def shapes(self) -> Sequence[Shape]: ...
+    @property
+    def calls(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,10 @@ class Picture:
 
         Raises MethodError if a sequence of tokens could lie there in several ways.
         """
-        if len(shape) < 3 or shape[0] != self.records:
+        rows = (1, self.records)  # cuts_of runs a single record where it can
+        if len(shape) == 3 and shape[0] not in rows and shape[1] in rows:
+            shape = (shape[1], shape[0], shape[2])  # tokens first: values come back with the records first
+        if len(shape) < 3 or shape[0] not in rows:
             return None
         series = len(self.size) == 1
         if len(shape) == len(self.size) + 2 and (seen or not series):
@@ -130,20 +135,22 @@ class Picture:
         yield list(dict.fromkeys(tuple(max(n // p, 1) for n in self.size) for p in patches)), most
 
 
-def picture_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], grid: Grid | None, prefix: int | None) -> Picture:
-    """The first floating array among the model's arguments that has places: a picture, a volume or a series.
+def looked_at(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Array | None:
+    """The first floating array among the model's arguments that has places: a picture, a volume or a series."""
+    arrays = [leaf for _, leaf in walk((args, dict(kwargs))) if is_array(leaf)]
+    with_places = [leaf for rank in (4, 5, 3) for leaf in arrays if len(leaf.shape) == rank and namespace(leaf).is_floating(leaf)]
+    return with_places[0] if with_places else None
 
-    The size is empty where there is none, and a table's only has records.
-    """
-    arrays = [leaf for _, leaf in walk((args, dict(kwargs))) if is_array(leaf) and len(leaf.shape) > 0]
-    floating = [leaf for leaf in arrays if namespace(leaf).is_floating(leaf)]
-    for rank in (4, 5, 3):
-        for leaf in floating:
-            if len(leaf.shape) == rank:
-                records, *rest = map(int, leaf.shape)
-                last = rank > 3 and rest[-1] <= 4 < rest[0]  # a picture has few channels, and more than four rows
-                return Picture(records, tuple(rest[:-1] if last else rest[1:]), grid, prefix)
-    return Picture(int(arrays[0].shape[0]) if arrays else 0, (), grid, prefix)
+
+def picture_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], grid: Grid | None, prefix: int | None) -> Picture:
+    """What the model is given to look at. The size is empty where nothing has places: a table, token ids."""
+    array = looked_at(args, kwargs)
+    if array is None:
+        counts = [int(leaf.shape[0]) for _, leaf in walk((args, dict(kwargs))) if is_array(leaf) and len(leaf.shape) > 0]
+        return Picture(counts[0] if counts else 0, (), grid, prefix)
+    records, *rest = map(int, array.shape)
+    last = len(rest) > 2 and rest[-1] <= 4 < rest[0]  # a picture has few channels, and more than four rows
+    return Picture(records, tuple(rest[:-1] if last else rest[1:]), grid, prefix)
 
 
 def grids_seen(places: Sequence[Place], picture: Picture) -> list[Grid]:
@@ -157,20 +164,50 @@ def spatial_places(places: Sequence[Place], picture: Picture) -> Iterator[tuple[
     """The places to read a class activation map at, best first.
 
     That is the last spatial place before the network pools or flattens. Behind a class token the last place is of no use: what
-    the other tokens have become by then is never read. There it is what enters the last block, and the blocks before it.
+    the other tokens have become by then is never read. There it is what enters the last block, and the blocks before it. In a
+    network whose output is itself a map (segmentation), it is the last place of the coarsest grid.
     """
     within = attention_insides(places)
-    usable = sorted((p for p in unpooled(places) if p.cut.layer), key=lambda p: p.cut.layer not in within)
+    inner = [p for p in unpooled(places) if p.cut.layer and p.cut.anchor == "out"]
+    inner.sort(key=lambda p: p.cut.layer not in within)  # what lies inside attention layers comes last; the order is kept otherwise
     seen = grids_seen(places, picture)
-    found = [(p, shape) for p in reversed(usable) for shape in p.shapes]
-    laid = ((p, shape, layout) for p, shape in found if (layout := picture.layout(shape, p.kind, seen)) is not None)
-    for _, first, layout in laid:
-        if layout.prefix:
-            tokens = [p for p, shape in found if len(shape) == 3 and shape[:2] == first[:2]]
-            tokens.sort(key=lambda p: not p.cut.layer[-1].isdigit())  # blocks are numbered; the order is kept otherwise
-            return outermost((Cut(p.cut.layer, "in", call=p.cut.call), layout) for p in tokens)
-        break
-    return outermost((p.cut, layout) for p, shape in found if (layout := picture.layout(shape, p.kind, seen)) is not None)
+    shapes = [(p, shape) for p in reversed(inner) for shape in p.shapes]
+    found: Iterator[tuple[Place, Shape, Layout]] = (
+        (p, shape, layout) for p, shape in shapes if (layout := picture.layout(shape, p.kind, seen)) is not None
+    )
+    if (channels := dense_channels(places, picture)) is not None:
+        maps = [(p, shape, layout) for p, shape, layout in found if channels != shape[layout.channels]]
+        found = iter(sorted(maps, key=lambda one: math.prod(one[2].grid)))
+    first = next(found, None)
+    if first is None:
+        return iter(())
+    if first[2].prefix:
+        return outermost((entered(p), first[2]) for p in numbered(p for p, shape in shapes if shape[:-1] == first[1][:-1]))
+    return outermost((last_use(p), layout) for p, _, layout in [first, *found])
+
+
+def numbered(places: Iterable[Place]) -> list[Place]:
+    """The same places, those with a number at the end of their name first: repeated blocks have one."""
+    return sorted(places, key=lambda p: not p.cut.layer[-1].isdigit())
+
+
+def entered(place: Place) -> Cut:
+    """What goes into a layer."""
+    return Cut(place.cut.layer, "in", call=last_use(place).call)
+
+
+def last_use(place: Place) -> Cut:
+    """The place in the last use of its layer."""
+    return place.cut if place.calls == 1 else Cut(place.cut.layer, place.cut.anchor, place.cut.accessor, place.calls - 1)
+
+
+def dense_channels(places: Sequence[Place], picture: Picture) -> int | None:
+    """How many channels the model's output has, if that is a map of its own; else None."""
+    for place in places:
+        for shape in place.shapes[:1] if place.cut == OUTPUT else ():
+            layout = picture.pixels(shape, "") if len(shape) == len(picture.size) + 2 > 3 else None
+            return None if layout is None else shape[layout.channels]
+    return None
 
 
 def outermost(found: Iterable[tuple[Cut, Layout]]) -> Iterator[tuple[Cut, Layout]]:

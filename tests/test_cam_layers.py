@@ -22,6 +22,7 @@ class Place(NamedTuple):
     cut: Cut
     kind: str
     shapes: tuple[tuple[int, ...], ...]
+    calls: int = 1
 
 
 def listed(*rows: tuple[str, str, tuple[int, ...]]) -> list[Place]:
@@ -194,6 +195,29 @@ def test_a_model_of_one_attention_class_is_still_looked_into() -> None:
 def test_a_layer_that_returns_several_arrays_is_read_where_one_is_spatial() -> None:
     places = [Place(Cut("stage"), "Stage", ((2, 10), (2, 8, 7, 7)))]
     assert best(places, SQUARE) == (Cut("stage"), Layout((7, 7), -3))
+
+
+def test_the_last_use_of_a_shared_layer_is_read() -> None:
+    shared = [Place(Cut("block"), "Block", ((2, 8, 7, 7),), calls=3)]
+    assert best(shared, SQUARE)[0] == Cut("block", call=2)
+    looped = [*vit()[:2], Place(Cut("block1"), "Block", ((2, 25, 16),), calls=4)]
+    assert best(looped, WIDE)[0] == Cut("block1", "in", call=3)
+
+
+def test_tokens_may_come_before_the_records() -> None:
+    places = listed(("patch", "Conv2d", (2, 16, 4, 6)), ("blocks.0", "Block", (25, 2, 16)), ("head", "Linear", (2, 10)))
+    assert best(places, WIDE) == (Cut("blocks.0", "in"), Layout((4, 6), -1, 1))
+
+
+def test_under_a_map_of_classes_the_coarsest_grid_is_read() -> None:
+    places = listed(
+        ("down", "Conv2d", (2, 8, 28, 28)),
+        ("middle", "Conv2d", (2, 16, 14, 14)),
+        ("small_head", "Conv2d", (2, 3, 14, 14)),
+        ("up", "ConvTranspose2d", (2, 8, 28, 28)),
+        ("", "Net", (2, 3, 224, 224)),
+    )
+    assert best(places, SQUARE) == (Cut("middle"), Layout((14, 14), -3))
 
 
 def test_series_are_recognised_by_their_convolutions() -> None:
