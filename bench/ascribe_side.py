@@ -1,0 +1,86 @@
+"""The same explanations by ascribe with its defaults; the methods are made before the clock starts, as its users do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bench.models import Subject
+
+Call = Callable[[], Any]
+
+
+def _called(method: Any, s: Subject, at: Any = None, **more: Any) -> Call:
+    extra = dict(more) if at is None else {"at": at, **more}
+    return lambda: method(s.model, *s.args, of=s.target, **extra, **s.kwargs)
+
+
+def integrated_gradients(s: Subject, steps: int) -> Call:
+    """IntegratedGradients at the input."""
+    import ascribe as asc
+
+    return _called(asc.IntegratedGradients(steps=steps), s)
+
+
+def smooth_grad(s: Subject, samples: int) -> Call:
+    """SmoothGrad at the input."""
+    import ascribe as asc
+
+    return _called(asc.SmoothGrad(samples=samples), s)
+
+
+def expected_gradients(s: Subject, samples: int) -> Call:
+    """ExpectedGradients at the input."""
+    import ascribe as asc
+
+    return _called(asc.ExpectedGradients(s.extras["background"], samples=samples), s)
+
+
+def layer_integrated_gradients(s: Subject, layer: str, steps: int) -> Call:
+    """Integrated gradients along the straight line between two values of a layer."""
+    import ascribe as asc
+
+    return lambda: asc.attribute(s.model, *s.args, of=s.target, at=layer, over=asc.Line(0.0, steps=steps, at=asc.Cut(layer)))
+
+
+def embedding_integrated_gradients(s: Subject, steps: int) -> Call:
+    """IntegratedGradients at the token embeddings."""
+    import ascribe as asc
+
+    return _called(asc.IntegratedGradients(steps=steps), s, at=asc.EMBEDDINGS)
+
+
+def tolerant(s: Subject, tolerance: float) -> Call:
+    """Integrated gradients with as many points as the tolerance asks for."""
+    import ascribe as asc
+
+    return lambda: asc.attribute(s.model, *s.args, of=s.target, over=asc.Line(0.0, tolerance=tolerance), **s.kwargs)
+
+
+def saliency(s: Subject) -> Call:
+    """Saliency."""
+    import ascribe as asc
+
+    return _called(asc.Saliency(), s)
+
+
+def input_x_gradient(s: Subject) -> Call:
+    """InputXGradient."""
+    import ascribe as asc
+
+    return _called(asc.InputXGradient(), s)
+
+
+def grad_cam(s: Subject, layer: str) -> Call:
+    """GradCam."""
+    import ascribe as asc
+
+    return _called(asc.GradCam(), s, at=layer)
+
+
+def activation(s: Subject, layer: str) -> Call:
+    """Activation."""
+    import ascribe as asc
+
+    method = asc.Activation()
+    return lambda: method(s.model, *s.args, at=layer)

@@ -1,0 +1,84 @@
+"""The same explanations by captum with its defaults; the objects are made before the clock starts, as its users do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bench.models import Subject
+
+Call = Callable[[], Any]
+
+
+def integrated_gradients(s: Subject, steps: int) -> Call:
+    """IntegratedGradients, all steps at once."""
+    from captum.attr import IntegratedGradients
+
+    method = IntegratedGradients(s.model)
+    return lambda: method.attribute(s.args[0], target=s.target, n_steps=steps)
+
+
+def smooth_grad(s: Subject, samples: int) -> Call:
+    """NoiseTunnel around Saliency, signed."""
+    from captum.attr import NoiseTunnel, Saliency
+
+    method = NoiseTunnel(Saliency(s.model))
+    return lambda: method.attribute(s.args[0], nt_type="smoothgrad", nt_samples=samples, stdevs=0.15, target=s.target, abs=False)
+
+
+def expected_gradients(s: Subject, samples: int) -> Call:
+    """GradientShap."""
+    from captum.attr import GradientShap
+
+    method = GradientShap(s.model)
+    return lambda: method.attribute(s.args[0], baselines=s.extras["background"], n_samples=samples, target=s.target)
+
+
+def layer_integrated_gradients(s: Subject, layer: str, steps: int) -> Call:
+    """LayerIntegratedGradients at a layer of a model with one input."""
+    from captum.attr import LayerIntegratedGradients
+
+    method = LayerIntegratedGradients(s.model, s.model.get_submodule(layer))
+    return lambda: method.attribute(s.args[0], target=s.target, n_steps=steps)
+
+
+def embedding_integrated_gradients(s: Subject, steps: int) -> Call:
+    """LayerIntegratedGradients at the token embedding of a transformer."""
+    from captum.attr import LayerIntegratedGradients
+
+    model: Any = s.model
+    method = LayerIntegratedGradients(lambda ids, mask: model(input_ids=ids, attention_mask=mask).logits, model.get_input_embeddings())
+    ids, mask = s.kwargs["input_ids"], s.kwargs["attention_mask"]
+    return lambda: method.attribute(ids, additional_forward_args=(mask,), target=s.target, n_steps=steps)
+
+
+def saliency(s: Subject) -> Call:
+    """Saliency, signed."""
+    from captum.attr import Saliency
+
+    method = Saliency(s.model)
+    return lambda: method.attribute(s.args[0], target=s.target, abs=False)
+
+
+def input_x_gradient(s: Subject) -> Call:
+    """InputXGradient."""
+    from captum.attr import InputXGradient
+
+    method = InputXGradient(s.model)
+    return lambda: method.attribute(s.args[0], target=s.target)
+
+
+def grad_cam(s: Subject, layer: str) -> Call:
+    """LayerGradCam, positive part."""
+    from captum.attr import LayerGradCam
+
+    method = LayerGradCam(s.model, s.model.get_submodule(layer))
+    return lambda: method.attribute(s.args[0], target=s.target, relu_attributions=True)
+
+
+def activation(s: Subject, layer: str) -> Call:
+    """LayerActivation."""
+    from captum.attr import LayerActivation
+
+    method = LayerActivation(s.model, s.model.get_submodule(layer))
+    return lambda: method.attribute(s.args[0])

@@ -1,0 +1,120 @@
+"""Times several contenders for one job side by side, so that what disturbs the machine disturbs them alike.
+
+Every round runs each contender once, in a rotating order, and only ratios within a round are compared. The garbage
+collector is off while the clock runs; on a GPU the clock waits for the device.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+Call = Callable[[], Any]
+Make = Callable[[], Call]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A median with its quartiles, and how many figures they come from."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure: between ``least`` and ``most`` rounds, about ``seconds`` in all, of calls filling ``unit`` seconds."""
+
+    least: int = 9
+    most: int = 61
+    seconds: float = 30.0
+    unit: float = 4e-3
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something to time: ``make`` readies it before the clock starts; ``once`` readies it anew for every single call."""
+
+    make: Make
+    once: bool = False
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """The median and the quartiles of some figures."""
+    low, median, high = np.percentile(np.asarray(values, dtype=float), [25, 50, 75])
+    return Spread(float(median), float(low), float(high), len(values))
+
+
+def settle(device: str) -> None:
+    """Wait until the device has nothing left to do."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def timed(call: Call, times: int, device: str) -> float:
+    """Seconds per call, over ``times`` calls in a row."""
+    settle(device)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        start = time.perf_counter()
+        for _ in range(times):
+            call()
+        settle(device)
+        return (time.perf_counter() - start) / times
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def repeats(call: Call, unit: float, device: str) -> int:
+    """How many calls in a row fill the time ``unit``; the calls it takes to find out are the warm-up."""
+    call()
+    return max(1, math.ceil(unit / min(timed(call, 1, device) for _ in range(2))))
+
+
+def rounds(contenders: Mapping[str, Contender], effort: Effort, device: str) -> dict[str, list[float]]:
+    """Seconds per call of every contender in every round."""
+    calls = {name: c.make() for name, c in contenders.items()}
+    times = {name: 1 if c.once else repeats(calls[name], effort.unit, device) for name, c in contenders.items()}
+    figures: dict[str, list[float]] = {name: [] for name in contenders}
+    names, start = list(contenders), time.perf_counter()
+    for turn in range(effort.most):
+        if turn >= effort.least and time.perf_counter() - start > effort.seconds:
+            break
+        gc.collect()
+        shift = turn % len(names)
+        for name in names[shift:] + names[:shift]:
+            call = contenders[name].make() if contenders[name].once else calls[name]
+            figures[name].append(timed(call, times[name], device))
+    return figures
+
+
+def paired(figures: Mapping[str, Sequence[float]], over: str, under: str) -> Spread:
+    """How many times ``under`` fits into ``over``, round by round."""
+    return spread([a / b for a, b in zip(figures[over], figures[under], strict=True)])
+
+
+def best_chunk(loop: Callable[[int], Call], rows: int, effort: Effort, device: str) -> tuple[int, dict[int, float]]:
+    """The number of rows at once at which a loop is fastest, and its median seconds at each number tried.
+
+    All powers of two get three rounds, the best three of them three times as many: with so few figures a lucky chunk would
+    win, and the loop that everything is measured against would be a slow one.
+    """
+    sizes = [1 << k for k in range(rows.bit_length()) if 1 << k < rows] + [rows]
+    medians: dict[int, float] = {}
+    for least in (min(3, effort.least), effort.least):
+        few = Effort(least, least, effort.seconds, effort.unit)
+        figures = rounds({str(c): Contender(lambda c=c: loop(c)) for c in sizes}, few, device)
+        medians |= {int(name): spread(values).median for name, values in figures.items()}
+        sizes = sorted(sizes, key=lambda c: medians[c])[:3]
+    return min(sizes, key=lambda c: medians[c]), medians

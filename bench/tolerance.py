@@ -1,0 +1,56 @@
+"""What ``tolerance=`` buys against a fixed number of steps: rows, seconds, and the gap that is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from bench import ascribe_side, models
+from bench.cases import Settings
+from bench.counting import counted
+from bench.models import Subject
+from bench.timing import Contender, Effort, Spread, paired, rounds, spread
+
+
+@dataclass(frozen=True)
+class Trade:
+    """One model: rows, seconds and the worst relative gap, with the tolerance and with fixed steps."""
+
+    name: str
+    rows: dict[str, str]
+    seconds: dict[str, Spread]
+    gap: dict[str, float]
+    ratio: Spread | None
+    error: str = ""
+
+
+def trades(s: Settings, effort: Effort) -> list[Trade]:
+    """The CNN and the MLP."""
+    return [
+        trade("CNN", models.cnn(s.device, s.image, s.batch), s, effort),
+        trade("MLP", models.mlp(s.device, s.batch), s, effort),
+    ]
+
+
+def trade(name: str, subject: Subject, s: Settings, effort: Effort) -> Trade:
+    """Explain the same records both ways, side by side."""
+    fixed, free = f"{s.call_steps} steps", f"tolerance {s.tolerance:g}"
+    makers: dict[str, Callable[[Subject], Callable[[], Any]]] = {
+        fixed: partial(ascribe_side.integrated_gradients, steps=s.call_steps),
+        free: partial(ascribe_side.tolerant, tolerance=s.tolerance),
+    }
+    rows: dict[str, str] = {}
+    gap: dict[str, float] = {}
+    try:
+        for key, make in makers.items():
+            mine = subject.fresh()
+            call = make(mine)
+            gap[key] = float(call().gap.relative.max())
+            rows[key] = str(counted(mine.model, (mine.first, mine.last), call))
+        contenders = {key: Contender(lambda make=make: make(subject.fresh())) for key, make in makers.items()}
+        figures = rounds(contenders, effort, s.device)
+    except Exception as error:
+        return Trade(name, rows, {}, gap, None, f"{type(error).__name__}: {error}")
+    return Trade(name, rows, {k: spread(v) for k, v in figures.items()}, gap, paired(figures, free, fixed))
