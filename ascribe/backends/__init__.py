@@ -1,0 +1,46 @@
+"""Frameworks: each is imported only when a model of it arrives."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from ..baselines import Call
+from ..errors import BackendError
+from ..tree import walk
+from .protocol import Session
+
+SESSIONS = {"torch": "ascribe.backends.torch.session:TorchSession", "numpy": "ascribe.backends.numpy.session:NumpySession"}
+
+
+def open_session(model: Any, call: Call) -> Session:
+    """A session for a model and one call of it; the framework is told by the model's class, or else by the arguments'.
+
+    Raises BackendError for a model of no framework that ascribe has a backend for.
+    """
+    if not callable(model):
+        raise BackendError(f"a {type(model).__name__} is not a model", try_="attribute(model, x, ...): the model first, then its arguments")
+    family = framework(model, call)
+    module, _, name = SESSIONS[family].partition(":")
+    session: Session = getattr(import_module(module), name)(model, call)
+    return session
+
+
+def framework(model: Any, call: Call) -> str:
+    """``"torch"`` for modules, and for functions of tensors or around a module."""
+    for obj in (model, getattr(model, "__self__", None), getattr(model, "func", None)):
+        roots = {cls.__module__.partition(".")[0] for cls in type(obj).__mro__}
+        if "torch" in roots:
+            return "torch"
+        if hasattr(type(obj), "ascribe_backend"):
+            return str(type(obj).ascribe_backend)
+    leaves = [leaf for _, leaf in walk((call.args, call.kwargs))]
+    cells = [getattr(c, "cell_contents", None) for c in getattr(model, "__closure__", None) or ()]
+    for obj in (*leaves, *cells):
+        if any(cls.__module__.partition(".")[0] == "torch" for cls in type(obj).__mro__):
+            return "torch"
+    raise BackendError(
+        f"no backend for a model of type {type(model).__module__}.{type(model).__name__}",
+        there="PyTorch modules, and functions of PyTorch tensors",
+        try_="a torch.nn.Module",
+    )

@@ -1,0 +1,159 @@
+"""What a framework must be able to do; the engine knows nothing else about it.
+
+A backend turns a model and one call of it into a :class:`Session`. The session has one primitive, :meth:`Session.evaluate`: run
+the model on some records at some points, with values written and read at cuts, and pull a quantity back to cuts under a
+rule. Arrays cross this border in *canonical* form: ``[points, records, ...]``, wherever the framework's own layer keeps its
+batch axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ..arrays import Array, Namespace
+from ..baselines import Call
+from ..cuts import Cut
+from ..rules import Rule
+from ..tree import Path
+
+
+class Spot(NamedTuple):
+    """One array at a cut: in which use of the layer, where in the value, and which of its axes runs over the records."""
+
+    cut: Cut
+    call: int
+    path: Path
+    axis: int | None
+
+
+class Place(NamedTuple):
+    """One line of :func:`ascribe.cuts_of`: a cut with the kind of layer and the shapes of its arrays."""
+
+    cut: Cut
+    kind: str
+    shapes: tuple[tuple[int, ...], ...]
+    calls: int
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape, where the cut holds a single array."""
+        return self.shapes[0] if len(self.shapes) == 1 else None
+
+
+@dataclass
+class Reading:
+    """What a cut held in a run: its arrays in canonical form, and where each came from."""
+
+    spots: list[Spot] = field(default_factory=list)
+    arrays: list[Array] = field(default_factory=list)
+
+
+Explain = Callable[[Any, np.ndarray], list[Array]]
+"""The value at the quantity's cut, and the record of each row -> one number per row for each quantity."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One evaluation: ``points`` points for the records numbered ``index``.
+
+    ``write`` holds, for each array at the cut ``at``, its values ``[points, records, ...]``; without it the model runs on the
+    records as they are. ``wrt`` are the cuts to pull the quantity back to, ``read`` those whose values are wanted.
+    """
+
+    index: np.ndarray
+    points: int = 1
+    at: Cut | None = None
+    spots: tuple[Spot, ...] = ()
+    write: tuple[Array, ...] = ()
+    wrt: tuple[Cut, ...] = ()
+    read: tuple[Cut, ...] = ()
+    on: Cut | None = None
+    of: Explain | None = None
+    by: Rule | None = None
+
+    @property
+    def records(self) -> int:
+        return len(self.index)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The record of every row, point after point."""
+        return np.tile(self.index, self.points)
+
+
+@dataclass
+class Evidence:
+    """What came of a job. ``value`` is ``[quantities, points, records]``, ``grads`` ``[quantities, points, records, ...]``."""
+
+    value: Array | None
+    grads: dict[Cut, list[Array]]
+    reads: dict[Cut, Reading]
+    forward: int = 0
+    backward: int = 0
+
+
+class Session(Protocol):
+    """A model bound to one call of it; use it as a context: the model comes back as it was when it closes."""
+
+    xp: Namespace
+    records: int
+    class_names: tuple[str, ...] | None
+    call: Call
+    notes: list[str]
+
+    def __enter__(self) -> Session: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+    def resolve(self, cut: Cut, wrt: bool) -> Cut:
+        """The place a symbolic cut stands for; ``wrt`` when a gradient is wanted there. Raises CutError."""
+
+    def evaluate(self, job: Job) -> Evidence: ...
+
+    def splits(self) -> bool:
+        """Whether records can be run apart from each other with the same results."""
+
+    def another(self, call: Call) -> AbstractContextManager[Session]:
+        """The same model with other arguments."""
+
+    def remembered(self, what: str, key: Any) -> Any:
+        """What an earlier session learnt about this model with arguments of these shapes, or None."""
+
+    def remember(self, what: str, key: Any, value: Any) -> None: ...
+
+    def names(self, spots: Sequence[Spot]) -> list[str]:
+        """What the user calls the arrays at these spots."""
+
+    def given(self, array: Array) -> Any:
+        """An array as the user would have it: of the framework, or NumPy where the arguments were."""
+
+    def places(self) -> list[Place]:
+        """Every cut the call passes, in execution order."""
+
+    def weights(self) -> int:
+        """How many numbers the model's parameters are."""
+
+    def shared(self, cut: Cut) -> bool:
+        """Whether an array at the cut has no record axis: its gradient is a record's own only when that record runs alone."""
+
+    def replaces_all(self, cut: Cut) -> bool:
+        """Whether writing at the cut leaves nothing of the record in the call."""
+
+    def row_numbers(self, cut: Cut) -> int:
+        """How many numbers one record has at the cut."""
+
+    def wait(self) -> None:
+        """Return when everything asked of the device is done."""
+
+    def out_of_memory(self, error: BaseException) -> bool:
+        """Whether an error means that fewer rows at once might do; frees what the framework holds back if so."""
+
+    def spare_memory(self) -> int:
+        """Bytes that a chunk may take."""
+
+    def held(self, job: Job) -> tuple[Evidence, int]:
+        """Evaluate, and count the bytes kept for the backward pass."""

@@ -1,0 +1,46 @@
+"""What a model's own error means, in a sentence with both values that disagree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ...errors import AscribeError, InputError, ModelError
+from .inputs import named
+
+if TYPE_CHECKING:
+    from .session import TorchSession
+
+DTYPES = ("should be the same", "same dtype", "scalar type", "Found dtype", "expected dtype", "mat1 and mat2 must have")
+
+
+def wrong_dtype(session: TorchSession, wrong: BaseException) -> bool:
+    """Whether a run failed because the inputs have another floating type than the model."""
+    types = {session.inputs.leaves[p].dtype for p in session.inputs.explained}
+    told = any(part in str(wrong) for part in DTYPES)
+    return told and session.dtype is not None and bool(types) and types != {session.dtype}
+
+
+def explained_failure(session: TorchSession, wrong: Exception) -> AscribeError:
+    """An error of ours for what the model raised."""
+    first = (str(wrong).strip().splitlines() or [type(wrong).__name__])[0]
+    devices = sorted({str(leaf.device) for leaf in session.inputs.leaves.values()})
+    home = sorted({str(p.device) for p in session.host.parameters()}) if session.host is not None else []
+    if home and len(home) == 1 and devices != home and ("device" in first or "meta" in first):
+        return InputError(f"the model is on {home[0]}", there=f"inputs on {', '.join(devices)}", try_=f'x.to("{home[0]}")', code="E-DEVICE")
+    given = ", ".join(
+        f"{named(path)} {tuple(leaf.shape)} {str(leaf.dtype).removeprefix('torch.')}" for path, leaf in session.inputs.leaves.items()
+    )
+    return ModelError(
+        f"the model raised {type(wrong).__name__}: {first}", there=f"called with {given}", try_=_advice(session, first), code="E-MODEL-RUN"
+    )
+
+
+def _advice(session: TorchSession, message: str) -> str:
+    ranks = {leaf.ndim for leaf in session.inputs.leaves.values() if leaf.is_floating_point()}
+    if "channels" in message or "dimensions" in message or ("size" in message and ranks <= {1, 3}):
+        return "x[None] if the input has no record axis"
+    if isinstance(session.model, torch.jit.ScriptModule):
+        return "the model before scripting"
+    return "the same call without ascribe, to see the model's own trace above"

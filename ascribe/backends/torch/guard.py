@@ -1,0 +1,125 @@
+"""A model is touched only inside ``with`` and left as found, also after an exception and beside other threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+MODE_DEPENDENT = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU", "StochasticDepth", "DropPath")
+RECURRENT = (nn.RNNBase,)
+
+
+class Lease:
+    """Attributes set to False while at least one session wants them so; the last to leave puts the first value back.
+
+    ``requires_grad`` and ``training`` belong to an object, not to a thread: two sessions on one model must not restore them
+    under each other's feet.
+    """
+
+    def __init__(self, attribute: str) -> None:
+        self.attribute = attribute
+        self.lock = threading.Lock()
+        self.held: dict[int, tuple[int, Any]] = {}
+
+    @contextmanager
+    def off(self, objects: list[Any]) -> Iterator[None]:
+        """Hold the attribute at False on those of the objects where it is True, or where another session already holds it."""
+        taken = []
+        with self.lock:
+            for obj in objects:
+                count = self.held.get(id(obj), (0, obj))[0]
+                if count or getattr(obj, self.attribute):
+                    self.held[id(obj)] = (count + 1, obj)
+                    setattr(obj, self.attribute, False)
+                    taken.append(obj)
+        try:
+            yield
+        finally:
+            with self.lock:
+                for obj in taken:
+                    count = self.held[id(obj)][0] - 1
+                    self.held[id(obj)] = (count, obj)
+                    if not count:
+                        del self.held[id(obj)]
+                        setattr(obj, self.attribute, True)
+
+
+FREEZE = Lease("requires_grad")
+EVALUATE = Lease("training")
+
+
+@contextmanager
+def untouched(host: nn.Module | None) -> Iterator[list[str]]:
+    """Run in evaluation mode with frozen parameters, outside inference mode, and undo everything afterwards.
+
+    Yields notes for the user: what was different from the state they left the model in.
+    """
+    notes: list[str] = []
+    with ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(_default_dtype())
+        stack.enter_context(_random_state())
+        if host is not None:
+            modules = list(host.modules())
+            training = [m for m in modules if m.training]
+            if depend := sorted({type(m).__name__ for m in training if _depends_on_mode(m)}):
+                notes.append(f"the model was in training mode; explained in evaluation mode ({', '.join(depend)})")
+            stack.enter_context(EVALUATE.off(modules))
+            stack.enter_context(FREEZE.off(list(host.parameters())))
+            stack.enter_context(_buffers(host))
+            if any(isinstance(m, RECURRENT) for m in modules) and any(p.is_cuda for p in host.parameters()):
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))  # its kernels have no backward in evaluation mode
+            if any(type(m).__name__ == "OptimizedModule" or getattr(m, "_compiled_call_impl", None) for m in modules):
+                stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code does not see hooks added later
+                notes.append("compiled parts were run uncompiled")
+        yield notes
+
+
+def _depends_on_mode(module: nn.Module) -> bool:
+    rate = getattr(module, "dropout", 0.0)  # nn.LSTM and nn.MultiheadAttention keep theirs as a number
+    named = any(part in type(module).__name__ for part in MODE_DEPENDENT)
+    return (named and getattr(module, "p", 1.0) != 0) or (isinstance(rate, float) and rate > 0)
+
+
+@contextmanager
+def _default_dtype() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    try:
+        yield
+    finally:
+        if torch.get_default_dtype() != before:
+            torch.set_default_dtype(before)
+
+
+@contextmanager
+def _random_state() -> Iterator[None]:
+    cpu = torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
+    try:
+        yield
+    finally:
+        if not torch.equal(torch.get_rng_state(), cpu):
+            torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+@contextmanager
+def _buffers(host: nn.Module) -> Iterator[None]:
+    """Put back buffers that the forward pass writes to (running statistics, counters), or replaces by others."""
+    kept = [(m, name, b, b.clone(), b._version) for m in host.modules() for name, b in m._buffers.items() if b is not None]
+    try:
+        yield
+    finally:
+        for module, name, buffer, copy, version in kept:
+            if buffer._version != version:
+                with torch.no_grad():
+                    buffer.copy_(copy)
+            if module._buffers.get(name) is not buffer:
+                module._buffers[name] = buffer

@@ -1,0 +1,113 @@
+"""The arguments of one model call: which are explained, which belong to a record, which ride along."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...baselines import Call
+from ...errors import InputError
+from ...tree import Path, mapped, walk
+
+Tensor = torch.Tensor
+
+
+class Inputs:
+    """Positional and keyword arguments as one tree, with NumPy arrays made into tensors.
+
+    The first axis of the first floating tensor (or else of the first tensor) counts the records; every tensor whose first
+    axis has that length belongs to them, row by row. All others are the same for all records.
+    """
+
+    def __init__(self, call: Call, dtype: torch.dtype | None) -> None:
+        self.numpy = False
+        self.tree = mapped((call.args, call.kwargs), lambda path, leaf: self._tensor(leaf, dtype))
+        self.leaves: dict[Path, Tensor] = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
+        shaped = {path: leaf for path, leaf in self.leaves.items() if leaf.ndim}
+        floating = [leaf for leaf in shaped.values() if leaf.is_floating_point()]
+        leading = next(iter(sorted(floating, key=lambda t: t.ndim < 2) or shaped.values()), None)
+        if leading is None:
+            raise InputError("the model is called without a tensor", try_="attribute(model, x, ...) with the model's own arguments")
+        self.records = int(leading.shape[0])
+        if not self.records:
+            raise InputError("there are no records", there=f"an input of shape {tuple(leading.shape)}", try_="at least one row")
+        self.own = frozenset(path for path, leaf in shaped.items() if leaf.shape[0] == self.records)
+
+    def _tensor(self, leaf: Any, dtype: torch.dtype | None) -> Any:
+        if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "fiub":
+            self.numpy = True
+            tensor = torch.from_numpy(np.ascontiguousarray(leaf))
+            return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+        return leaf
+
+    @property
+    def explained(self) -> list[Path]:
+        """The floating tensors that belong to records, in the order of the call."""
+        return [path for path in self.leaves if path in self.own and self.leaves[path].is_floating_point()]
+
+    @property
+    def ids(self) -> list[Tensor]:
+        """The integer tensors, token ids among them."""
+        return [leaf for leaf in self.leaves.values() if not leaf.is_floating_point() and leaf.dtype != torch.bool]
+
+    def nonfinite(self) -> list[str]:
+        """Where an explained input holds NaN: names with the index of the first."""
+        found = []
+        for path in self.explained:
+            bad = torch.isnan(self.leaves[path])
+            if bad.any():
+                found.append(f"{named(path)}{[int(i) for i in bad.nonzero()[0]]}")
+        return found
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Turn the explained inputs into the model's own floating type."""
+        self.tree = mapped(self.tree, lambda p, t: t.to(dtype) if isinstance(t, Tensor) and t.is_floating_point() else t)
+        self.leaves = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
+
+    def own_rows(self, path: Path, index: np.ndarray) -> Tensor:
+        """The rows of some records in one of the arguments; a view where they lie together."""
+        leaf = self.leaves[path].detach()
+        lo, hi = int(index[0]), int(index[-1]) + 1
+        if hi - lo == len(index):
+            return leaf[lo:hi]
+        return leaf[torch.as_tensor(index, device=leaf.device)]
+
+    def rows(self, index: np.ndarray, repeat: int, news: Mapping[Path, Tensor]) -> tuple[Any, Any]:
+        """Arguments for the records numbered ``index``, all of them ``repeat`` times, but for those in ``news``.
+
+        Every tensor is a copy or a view that the model may not write through to the user's: a model that works in place on
+        its own input would change it from run to run.
+        """
+
+        def change(path: Path, leaf: Any) -> Any:
+            if path in news:
+                return news[path]
+            if not isinstance(leaf, Tensor):
+                return leaf
+            if path not in self.own:
+                return leaf.detach().clone()
+            part = self.own_rows(path, index)
+            return part.repeat(repeat, *[1] * (part.ndim - 1)) if repeat > 1 else part.clone()
+
+        args, kwargs = mapped(self.tree, change)
+        return args, kwargs
+
+    def signature(self) -> tuple[Any, ...]:
+        """What must be equal for two calls to run the same way: shapes, types, and flags."""
+        items: list[Any] = []
+        for path, leaf in walk(self.tree):
+            if isinstance(leaf, Tensor):
+                items.append((path, tuple(leaf.shape), leaf.dtype, leaf.device))
+            elif isinstance(leaf, (bool, int, float, str, type(None))):
+                items.append((path, leaf))
+        return tuple(items)
+
+
+def named(path: Path) -> str:
+    """What the user calls an argument: its keyword, or its position."""
+    side, *rest = path
+    head, tail = rest[0], rest[1:]
+    return (f"input {head}" if side == 0 else str(head)) + "".join(f"[{key!r}]" for key in tail)

@@ -1,0 +1,151 @@
+"""Finding places in a PyTorch model: what there is, the logits, the embeddings, the class names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...cuts import EMBEDDINGS, OUTPUT, Cut
+from ...errors import CutError
+from ...tree import walk
+from ..protocol import Place
+from .taps import Demand, Run, floating
+
+if TYPE_CHECKING:
+    from .session import TorchSession
+
+Tensor = torch.Tensor
+Visit = Callable[[Cut, nn.Module, int, Any], None]
+SQUASHING = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.Softmax2d)
+
+
+class Look(Demand):
+    """A demand that only tells what it sees."""
+
+    def __init__(self, cut: Cut, module: nn.Module, tell: Visit) -> None:
+        super().__init__(cut)
+        self.module, self.tell = module, tell
+
+    def visit(self, call: int, tree: Any) -> dict[Any, Tensor]:
+        self.fired = call + 1
+        self.tell(self.cut, self.module, call, tree)
+        return {}
+
+
+def looked(session: TorchSession, kinds: tuple[type, ...], tell: Visit) -> Any:
+    """Run the first record once and tell every input and output of the modules of some kinds; the model's output."""
+    modules = [(n, m) for n, m in session.host.named_modules() if n and isinstance(m, kinds)] if session.host is not None else []
+    looks = [Look(Cut(name, side), module, tell) for name, module in modules for side in ("in", "out")]
+    index = np.arange(1) if session.splits() else np.arange(session.records)
+    args, kwargs = session.inputs.rows(index, 1, {})
+    run = Run(session.host, looks, stop=False)
+    with torch.no_grad(), run.hooked():
+        return getattr(session.model, "_orig_mod", session.model)(*args, **kwargs)
+
+
+def places(session: TorchSession) -> list[Place]:
+    """Every cut that the call passes, in execution order, the input first and the output last."""
+    found: dict[Cut, Place] = {}
+
+    def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+        if cut in found:
+            found[cut] = found[cut]._replace(calls=call + 1)
+        else:
+            found[cut] = Place(cut, type(module).__name__, tuple(tuple(t.shape) for _, t in floating(tree, ())), 1)
+
+    output = looked(session, (nn.Module,), tell)
+    name = type(session.host).__name__ if session.host is not None else "function"
+    explained = tuple((1, *session.inputs.leaves[p].shape[1:]) for p in session.inputs.explained)
+    first = Place(Cut("", "in"), name, explained, 1)
+    last = Place(OUTPUT, name, tuple(tuple(t.shape) for _, t in floating(output, ())), 1)
+    return [first, *found.values(), last]
+
+
+def find(session: TorchSession, cut: Cut) -> Cut:
+    """The place that LOGITS or EMBEDDINGS stands for."""
+    return embeddings(session) if cut.layer == EMBEDDINGS.layer else logits(session)
+
+
+def logits(session: TorchSession) -> Cut:
+    """A layer called ``logits``; what goes into a final softmax or sigmoid; the ``logits`` of an output object; or the output.
+
+    Raises CutError when the output holds probabilities and nothing says where they come from.
+    """
+    if session.host is not None:
+        for name, _ in session.host.named_modules():
+            if name.rpartition(".")[2] == "logits":
+                return Cut(name)
+    ends: list[tuple[Cut, Tensor]] = []
+
+    def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+        if cut.anchor == "out" and isinstance(tree, Tensor):
+            ends.append((Cut(cut.layer, "in", call=call or None), tree))
+
+    output = looked(session, SQUASHING, tell)
+    if isinstance(output, Mapping) and "logits" in output:
+        return OUTPUT.at("logits")
+    if not isinstance(output, Tensor):
+        raise CutError("LOGITS in an output that is no tensor", try_='OUTPUT.at("name") or a layer by its name', code="E-CUT-LOGITS")
+    for cut, value in ends:
+        if value.shape == output.shape and torch.equal(value, output):
+            return cut
+    if (
+        output.ndim == 2
+        and output.shape[1] > 1
+        and bool(((output >= 0) & (output <= 1)).all())
+        and torch.allclose(output.sum(1).float(), torch.ones(len(output), device=output.device), atol=1e-3)
+    ):
+        raise CutError(
+            "LOGITS: the output holds probabilities, but no softmax layer makes them",
+            try_='the layer before the softmax by its name, such as Cut("fc")',
+            code="E-CUT-LOGITS",
+        )
+    return OUTPUT
+
+
+def embeddings(session: TorchSession) -> Cut:
+    """What the model calls its input embeddings, or the one ``nn.Embedding`` that is given the token ids.
+
+    Raises CutError when there is none, or several (then it lists them).
+    """
+    host = session.host
+    if host is None:
+        raise CutError("EMBEDDINGS of a function", try_="an nn.Module", code="E-CUT-EMBEDDINGS")
+    modules = dict(host.named_modules())
+    if hasattr(host, "get_input_embeddings"):
+        try:
+            named = host.get_input_embeddings()
+        except NotImplementedError:
+            named = None
+        for name, module in modules.items():
+            if module is named and name:
+                return Cut(name)
+    ids = {tuple(t.reshape(-1)[:64].tolist()) for t in (leaf[:1] if leaf.ndim else leaf for leaf in session.inputs.ids)}
+    used: dict[str, None] = {}
+
+    def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+        given = [leaf for _, leaf in walk(tree) if isinstance(leaf, Tensor)]
+        if cut.anchor == "in" and any(tuple(t.reshape(-1)[:64].tolist()) in ids for t in given):
+            used[cut.layer] = None
+
+    looked(session, (nn.Embedding, nn.EmbeddingBag), tell)
+    if len(used) == 1:
+        return Cut(next(iter(used)))
+    raise CutError(
+        "EMBEDDINGS: " + ("several layers are given the ids" if used else "no nn.Embedding is given the ids"),
+        there=", ".join(map(repr, used or [n for n, m in modules.items() if isinstance(m, nn.Embedding)])) or "no nn.Embedding",
+        try_="the layer by its name: at=Cut(...)",
+        code="E-CUT-EMBEDDINGS",
+    )
+
+
+def class_names(host: nn.Module | None) -> tuple[str, ...] | None:
+    """The names in a Hugging Face config's ``id2label``, in order."""
+    table = getattr(getattr(host, "config", None), "id2label", None)
+    if not isinstance(table, Mapping) or not table:
+        return None
+    return tuple(str(table[key]) for key in sorted(table, key=int))

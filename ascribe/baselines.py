@@ -1,0 +1,208 @@
+"""Where a path starts: numbers, rows, names, functions of the model's arguments, or another call of the model.
+
+Whatever the user gave, :func:`resolve` turns into one array per array at the cut, with one row or one per record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, as_numpy, is_array, namespace
+from .errors import DistributionError
+
+NAMED = ("zeros", "mean", "blur", "uniform")
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Call:
+    """The arguments of a model call, kept as they are: ``Call(ids, attention_mask=mask)``.
+
+    As a baseline it stands for whatever the cut holds when the model is called like this.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        object.__setattr__(self, "args", args)
+        object.__setattr__(self, "kwargs", kwargs)
+
+    def __repr__(self) -> str:
+        return f"Call(<{len(self.args)} positional>{''.join(f', {name}=...' for name in self.kwargs)})"
+
+
+@dataclass(frozen=True)
+class MaskTokens:
+    """The same call with its token ids replaced by ``token``, but for those in ``keep`` (separators, padding)."""
+
+    token: int
+    keep: tuple[int, ...] = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Call:
+        """Replace the ids: the argument named ``input_ids``, or else the first integer array with a token axis."""
+        where = "input_ids" if "input_ids" in kwargs else None
+        spot = None if where else next((i for i, a in enumerate(args) if _is_ids(a)), None)
+        if where is None and spot is None:
+            raise DistributionError("mask_tokens found no token ids among the arguments", try_="integer ids, by position or as input_ids=")
+        swap = {where: self._masked(kwargs[where])} if where else {}
+        return Call(*(self._masked(a) if i == spot else a for i, a in enumerate(args)), **{**kwargs, **swap})
+
+    def _masked(self, ids: Array) -> Array:
+        xp = namespace(ids)
+        numbers = xp.numpy(ids)
+        return xp.asarray(np.where(np.isin(numbers, self.keep), numbers, self.token).astype(numbers.dtype), ids)
+
+
+def mask_tokens(token: int, keep: Sequence[int] = ()) -> MaskTokens:
+    """A baseline of mask tokens: see :class:`MaskTokens`."""
+    return MaskTokens(int(token), tuple(map(int, keep)))
+
+
+def _is_ids(value: Any) -> bool:
+    return is_array(value) and len(value.shape) >= 2 and not namespace(value).is_floating(value)
+
+
+@dataclass(frozen=True)
+class Here:
+    """What a baseline is fitted to: the arrays of some records at a cut, and how to read the cut in another call.
+
+    ``names`` is what the user calls the arrays, ``index`` the records they are of, ``total`` how many the call has.
+    """
+
+    values: Sequence[Array]
+    names: Sequence[str]
+    index: np.ndarray
+    total: int
+    call: Call
+    read: Callable[[Call], list[Array]]
+    seed: int = 0
+
+
+def resolve(baseline: Any, here: Here) -> list[Array]:
+    """One start array for each array at the cut, shaped ``[1 or records, ...]``.
+
+    Raises DistributionError where shapes or names do not fit.
+    """
+    if isinstance(baseline, Call):
+        baseline = tuple(here.read(baseline))
+    if callable(baseline):
+        return resolve(baseline(*here.call.args, **here.call.kwargs), here)
+    found = []
+    for i, (b, value) in enumerate(zip(each(baseline, here), here.values, strict=True)):
+        found.append(_named(b, value, here.seed, i) if isinstance(b, str) else _fitted(b, value, here, i))
+    return found
+
+
+def each(given: Any, here: Here) -> list[Any]:
+    """What was given for each array at the cut: by name or number from a dict, in order from a tuple, or the same for all.
+
+    Raises DistributionError where one is missing, or there are too many.
+    """
+    if isinstance(given, Mapping):
+        return [_looked_up(given, here.names, i) for i in range(len(here.values))]
+    if isinstance(given, (tuple, list)) and not (len(here.values) == 1 and len(given) != 1):
+        if len(given) != len(here.values):
+            there = f"{len(here.values)} inputs: {', '.join(here.names)}"
+            raise DistributionError(f"{len(given)} baselines", there=there, try_="one for each", code="E-BASELINE-COUNT")
+        return list(given)
+    return [given] * len(here.values)
+
+
+def rows_of(given: Any, here: Here) -> list[Array]:
+    """A background as one array ``[rows, ...]`` for each array at the cut; row i of each belongs together.
+
+    Raises DistributionError where shapes do not fit or the numbers of rows differ.
+    """
+    if callable(given) and not isinstance(given, Call):
+        given = given(*here.call.args, **here.call.kwargs)
+    if isinstance(given, Call):
+        given = tuple(here.read(given))
+    rows = []
+    for part, value, name in zip(each(given, here), here.values, here.names, strict=True):
+        array = namespace(value).asarray(part if is_array(part) else np.asarray(part), value)
+        inner = tuple(value.shape[1:])
+        if tuple(array.shape[1:]) != inner or not len(array):
+            raise DistributionError(
+                f"a background of shape {tuple(array.shape)} for {name}",
+                there=f"records of shape {inner}",
+                try_=f"an array [rows, {', '.join(map(str, inner))}]",
+                code="E-BASELINE-SHAPE",
+            )
+        rows.append(array)
+    if len({len(r) for r in rows}) > 1:
+        raise DistributionError(
+            f"backgrounds with {[len(r) for r in rows]} rows",
+            try_="the same rows for each input: they are drawn together",
+            code="E-BASELINE-COUNT",
+        )
+    return rows
+
+
+def _looked_up(baseline: Mapping[Any, Any], names: Sequence[str], i: int) -> Any:
+    for key in (names[i], i):
+        if key in baseline:
+            return baseline[key]
+    raise DistributionError(f"no baseline for {names[i]!r}", there=f"baselines for {sorted(map(str, baseline))}", try_="one for each input")
+
+
+def _fitted(given: Any, value: Array, here: Here, i: int) -> Array:
+    """A number or an array as ``[1 or records, ...]`` beside the i-th array, cut to the records that are here."""
+    given = 0.0 if given is None else given
+    array = namespace(value).asarray(given if is_array(given) else np.asarray(given, dtype=np.float64), value)
+    target = tuple(value.shape)
+    if tuple(array.shape) == target[1:]:
+        array = array.reshape((1, *array.shape))
+    if len(array.shape) == len(target) and array.shape[0] == here.total > 1:
+        array = array[here.index]
+    shape = tuple(array.shape)
+    fits = len(shape) <= len(target) and all(s in (1, t) for s, t in zip(shape[::-1], target[::-1], strict=False))
+    if not fits:
+        raise DistributionError(
+            f"a baseline of shape {tuple(as_numpy(given).shape)} for {here.names[i]}",
+            there=f"a value of shape {(here.total, *target[1:])}",
+            try_=f"a number, one row {target[1:]}, or one row per record",
+            code="E-BASELINE-SHAPE",
+        )
+    array = array.reshape((*[1] * (len(target) - len(shape)), *shape))
+    return namespace(value).broadcast_to(array, (array.shape[0], *target[1:]))
+
+
+def _named(name: str, value: Array, seed: int, leaf: int) -> Array:
+    """The named baselines: zeros, each record's mean per channel, the record blurred, uniform noise in the record's range."""
+    xp = namespace(value)
+    if name == "zeros":
+        return xp.zeros_like(value[:1])
+    numbers = xp.numpy(value).astype(np.float64)
+    if name == "mean":
+        axes = tuple(range(2, numbers.ndim)) or tuple(range(1, numbers.ndim))
+        return xp.asarray(np.broadcast_to(numbers.mean(axes, keepdims=True), numbers.shape), value)
+    if name == "blur":
+        return xp.asarray(blurred(numbers), value)
+    if name == "uniform":
+        rng = np.random.default_rng((seed, 3, leaf))
+        axes = tuple(range(1, numbers.ndim))
+        low, high = numbers.min(axes, keepdims=True), numbers.max(axes, keepdims=True)
+        return xp.asarray(low + (high - low) * rng.random(numbers.shape[1:])[None], value)
+    raise DistributionError(f"baseline {name!r} is not known", there=", ".join(NAMED), try_="one of these, a number, or an array")
+
+
+def blurred(a: np.ndarray, share: float = 0.1) -> np.ndarray:
+    """``a`` smoothed along every axis behind the channels by a normal curve, its width a ``share`` of the axis.
+
+    The curve is cut off at the border and scaled to sum to 1 there, so that a constant stays what it is.
+
+    Raises DistributionError for values without such an axis (tables).
+    """
+    if a.ndim < 3:
+        raise DistributionError(f"a blurred baseline for a value of shape {a.shape}", try_='"mean", "zeros" or rows of your own')
+    for axis in range(2, a.ndim):
+        n = a.shape[axis]
+        grid = np.arange(n)
+        kernel = np.exp(-0.5 * ((grid[:, None] - grid) / max(share * n, 1e-6)) ** 2)
+        kernel /= kernel.sum(1, keepdims=True)
+        a = np.moveaxis(np.moveaxis(a, axis, -1) @ kernel.T, -1, axis)
+    return a

@@ -1,0 +1,77 @@
+"""What is asked of every result: does it add up, is it finite, is there anything in it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .arrays import Array, as_numpy
+from .passes import Plan
+from .result import Check, Gap
+
+GOOD, POOR = 0.01, 0.05  # shares of the change that may be missing before a result is called incomplete
+
+
+def gap_of(total: np.ndarray, change: np.ndarray, explained: np.ndarray) -> Gap:
+    """What is missing between the values' sum and the change of the quantity, and that as a share of the change.
+
+    A change that is nothing but rounding of the quantity itself is not divided by.
+    """
+    absolute = total - change
+    scale = np.maximum(np.abs(change), 1e-6 * np.abs(explained) + np.finfo(np.float64).tiny)
+    return Gap(absolute, np.abs(absolute) / scale)
+
+
+def completeness(gap: Gap | None, plan: Plan, promised: bool, sampled: bool) -> Check:
+    """Whether the values add up to the change of what they explain."""
+    if gap is None:
+        return Check("completeness", "skipped", "this method does not promise a sum")
+    worst = float(np.max(gap.relative))
+    records = tuple(int(i) for i in np.flatnonzero((np.atleast_2d(gap.relative) > POOR).any(0)))
+    if not promised:
+        return Check("completeness", "skipped", f"largest gap {worst:.2%}; values away from the distribution's own cut need not add up")
+    text = f"largest gap {worst:.2%} of the change"
+    if sampled:
+        return Check("completeness", "ok" if worst <= POOR else "warn", text + " (sampling; more samples make it smaller)", records)
+    status = "ok" if worst <= GOOD else "warn" if worst <= POOR else "fail"
+    hint = "" if status == "ok" else "; more steps, or tolerance= on the line"
+    return Check("completeness", status, text + hint, records)
+
+
+def finite(values: list[list[Array]], notes: list[str]) -> Check:
+    """Whether there is NaN or infinity in the values, or NaN in the inputs."""
+    bad = np.zeros(0, dtype=int)
+    for leaves in values:
+        for v in leaves:
+            a = as_numpy(v)
+            bad = np.union1d(bad, np.flatnonzero(~np.isfinite(a).reshape(a.shape[0], a.shape[1], -1).all((0, 2))))
+    told = [n for n in notes if n.startswith("NaN")]
+    if len(bad) or told:
+        return Check("finite", "fail", "; ".join([*told, *(["NaN or infinity in the values"] if len(bad) else [])]), tuple(map(int, bad)))
+    return Check("finite", "ok")
+
+
+def something(values: list[list[Array]]) -> Check:
+    """Whether any record got nothing but zeros."""
+    zero = None
+    for leaves in values:
+        for v in leaves:
+            a = as_numpy(v)
+            here = (a == 0).reshape(a.shape[0], a.shape[1], -1).all(2).any(0)
+            zero = here if zero is None else zero & here
+    records = tuple(int(i) for i in np.flatnonzero(zero)) if zero is not None else ()
+    if records:
+        return Check("zero", "warn", "nothing but zeros: the cut has no influence on the quantity, or its gradient is saturated", records)
+    return Check("zero", "ok")
+
+
+def saturation(plan: Plan, classes: np.ndarray | None, output: np.ndarray | None) -> Check:
+    """Whether a probability is explained that is so close to 0 or 1 that its gradient has vanished."""
+    if output is None or classes is None or output.shape[1] < 2 or plan.on.layer:
+        return Check("saturation", "skipped", "not a table of class scores")
+    rows = np.arange(len(output))
+    probabilities = (output >= 0).all() and np.allclose(output.sum(1), 1, atol=1e-3)
+    at = np.stack([output[rows, c] for c in np.atleast_2d(classes)])
+    records = tuple(int(i) for i in np.flatnonzero(((at > 0.999) | (at < 0.001)).any(0))) if probabilities else ()
+    if records:
+        return Check("saturation", "warn", "explained probabilities are within 0.001 of 0 or 1, where gradients vanish; explain LOGITS", records)
+    return Check("saturation", "ok")

@@ -1,0 +1,181 @@
+"""The executor: how many rows at once, what to do when they do not fit, and how far along things are.
+
+Every method runs through here and nothing else chunks. A row is one record at one point. Chunks are rectangles, some points
+for some records, so that nothing has to be gathered or scattered.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+
+from .errors import MemoryLimitError
+
+Result = TypeVar("Result")
+
+START_NUMBERS = 32768  # numbers per chunk to begin with: small enough for any cache, so that a worse size is never tried first
+SLOW = 0.5  # seconds per chunk at which growth stops: progress and interrupts must not wait longer
+GAIN = 0.93  # a larger chunk has to take at most this share of the time per row; a tie goes to the smaller one
+
+
+class Chunker:
+    """Chooses how many rows to run at once by what it measures.
+
+    The time per row falls with the number of rows as long as overhead counts, and rises again where activations outgrow
+    the caches and the allocator (a U, not a plateau); so growth needs a gain that was measured, and a step that lost is taken
+    back. Every row run to find out is a row of the result.
+    """
+
+    def __init__(self, rows: int, *, fixed: bool = False) -> None:
+        self.size = max(1, rows)
+        self.settled = fixed
+        self.limit: int | None = None
+        self.rates: dict[int, float] = {}
+        self.warm = False
+
+    def rows(self, left: int) -> int:
+        """How many rows to run next, of those that are left; the last few chunks are made equal."""
+        if left <= self.size:
+            return left
+        if not self.settled:
+            return self.size
+        chunks = -(-left // self.size)
+        return -(-left // chunks) if chunks < 4 else self.size
+
+    def saw(self, rows: int, seconds: float) -> None:
+        """Learn from a chunk that has run; the first pays for caches and memory, and says nothing."""
+        if self.settled or rows < self.size:
+            return
+        if not self.warm:
+            self.warm = True
+            return
+        rate = seconds / rows
+        self.rates[rows] = min(rate, self.rates.get(rows, rate))
+        smaller = [r for size, r in self.rates.items() if size < rows]
+        if smaller and self.rates[rows] > GAIN * min(smaller):
+            self.settle(min(self.rates, key=lambda size: (self.rates[size] > min(self.rates.values()) / GAIN, size)))
+        elif seconds > SLOW or (self.limit is not None and rows * 2 > self.limit):
+            self.settle(rows)
+        else:
+            self.size = rows * (8 if seconds < 0.002 else 4 if seconds < 0.005 else 2)
+            if self.limit is not None:
+                self.size = min(self.size, self.limit)
+
+    def settle(self, rows: int) -> None:
+        """Stay with a size."""
+        self.size, self.settled = max(1, rows), True
+
+    def cap(self, rows: int) -> None:
+        """Never run more than this many rows: they would not fit."""
+        self.limit = max(1, rows)
+        if self.size > self.limit:
+            self.size = self.limit
+
+    def halve(self, rows: int) -> None:
+        """A chunk of this many rows did not fit.
+
+        Raises MemoryLimitError when it was a single row.
+        """
+        if rows <= 1:
+            raise MemoryLimitError("one row at a time does not fit in memory", try_="smaller inputs, a smaller model, or another device")
+        self.cap(rows // 2)
+        self.settle(self.size)
+
+
+def first_chunk(row_numbers: int, weights: int, records: int) -> int:
+    """A size to begin with: a power of two, so that a chunk holds about 32,768 numbers; at least 8 records where there are as many.
+
+    Large models count as if their rows were larger: their activations are.
+    """
+    size = START_NUMBERS // max(row_numbers, weights // 256, 1)
+    power = 1 << max(0, min(size, 512).bit_length() - 1)
+    return max(power, min(records, 8))
+
+
+def stream(
+    points: int,
+    records: int,
+    chunker: Chunker,
+    step: Callable[[int, int], None],
+    *,
+    wait: Callable[[], None],
+    out_of_memory: Callable[[BaseException], bool],
+    progress: Progress,
+) -> None:
+    """Call ``step(first, last)`` for all points of some records, in order, in chunks; halve them when they do not fit.
+
+    A step either completes or leaves nothing behind, so that a chunk that failed is simply run again in halves.
+    """
+    done = 0
+    while done < points:
+        count = max(1, min(points - done, round(chunker.rows((points - done) * records) / records)))
+        start = time.perf_counter()
+        try:
+            step(done, done + count)
+            if not chunker.settled:
+                wait()
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            if count == 1:
+                raise
+            chunker.halve(count * records)
+            continue
+        chunker.saw(count * records, time.perf_counter() - start)
+        done += count
+        progress.advance(count * records)
+
+
+def blocks(records: int, chunker: Chunker, whole: bool, single: bool) -> Iterator[np.ndarray]:
+    """Records in blocks that are run together: all of them where they cannot be run apart, one by one where they must be."""
+    start = 0
+    while start < records:
+        size = records if whole else 1 if single else max(1, chunker.rows(records - start))
+        yield np.arange(start, min(records, start + size))
+        start += size
+
+
+class Progress:
+    """A line on stderr for work that takes long: share done and time left. None shows it on a terminal after two seconds."""
+
+    def __init__(self, total: int, wanted: bool | None) -> None:
+        self.total, self.wanted = total, wanted
+        self.done = 0
+        self.start = self.last = time.monotonic()
+        self.shown = False
+
+    def advance(self, rows: int) -> None:
+        """Count rows, and show a line if it is time."""
+        self.done += rows
+        now = time.monotonic()
+        terminal = sys.stderr.isatty()
+        wait = 0.2 if terminal else 10.0
+        if self.wanted is False or (self.wanted is None and not terminal):
+            return
+        if now - self.last >= wait and (self.wanted or now - self.start > 2):
+            self.last, self.shown = now, True
+            left = (now - self.start) * (self.total - self.done) / max(self.done, 1)
+            line = f"ascribe: {min(1.0, self.done / max(self.total, 1)):4.0%} of {self.total} rows, {max(left, 0):.0f} s left"
+            sys.stderr.write(f"\r{line}\x1b[K" if terminal else line + "\n")
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """Clear the line."""
+        if self.shown and sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+@contextmanager
+def showing(total: int, wanted: bool | None) -> Iterator[Progress]:
+    """A :class:`Progress` that is cleared however the work ends."""
+    progress = Progress(total, wanted)
+    try:
+        yield progress
+    finally:
+        progress.close()
