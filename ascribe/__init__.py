@@ -7,6 +7,18 @@ from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
 from .distributions import Background, Gaussian, Line, Point, Uniform
 from .engine import activation, attribute, cuts_of, influence
 from .errors import AscribeError, AscribeWarning
+from .methods import (
+    Activation,
+    Conductance,
+    ExpectedGradients,
+    InputXGradient,
+    IntegratedGradients,
+    InternalInfluence,
+    Saliency,
+    SmoothGrad,
+    SquareGrad,
+    VarGrad,
+)
 from .quantities import (
     Box,
     Channel,
@@ -23,14 +35,15 @@ from .quantities import (
 )
 from .result import Attribution
 from .rules import Gradient
+from .version import VERSION as __version__
 
-__version__ = "0.1.0.dev0"
 
 __all__ = [
     "EMBEDDINGS",
     "INPUT",
     "LOGITS",
     "OUTPUT",
+    "Activation",
     "AscribeError",
     "AscribeWarning",
     "Attribution",
@@ -38,11 +51,16 @@ __all__ = [
     "Box",
     "Call",
     "Channel",
+    "Conductance",
     "Contrast",
     "Custom",
     "Cut",
+    "ExpectedGradients",
     "Gaussian",
     "Gradient",
+    "InputXGradient",
+    "IntegratedGradients",
+    "InternalInfluence",
     "Labels",
     "Line",
     "LogProb",
@@ -51,10 +69,14 @@ __all__ = [
     "Max",
     "Point",
     "Prob",
+    "Saliency",
+    "SmoothGrad",
+    "SquareGrad",
     "Threshold",
     "Total",
     "Uniform",
     "Unit",
+    "VarGrad",
     "activation",
     "attribute",
     "cuts_of",

@@ -13,6 +13,7 @@ import numpy as np
 
 from .arrays import Array, as_numpy, is_array, namespace
 from .errors import DistributionError
+from .values import written
 
 NAMED = ("zeros", "mean", "blur", "uniform")
 
@@ -33,6 +34,16 @@ class Call:
 
     def __repr__(self) -> str:
         return f"Call(<{len(self.args)} positional>{''.join(f', {name}=...' for name in self.kwargs)})"
+
+
+@dataclass(frozen=True, eq=False)
+class FromInput:
+    """A baseline for the model's inputs, where the path is at a layer: what the layer holds when the inputs are the baseline."""
+
+    baseline: Any
+
+    def __repr__(self) -> str:
+        return f"FromInput({written(self.baseline)})"
 
 
 @dataclass(frozen=True)

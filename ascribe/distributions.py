@@ -294,6 +294,11 @@ def baseline_of(distribution: Any) -> Any:
     return None
 
 
+def has_background(distribution: Any) -> bool:
+    """Whether paths start at the rows of a background."""
+    return any(isinstance(factor, Background) for factor in parts(distribution))
+
+
 def as_distribution(over: Any) -> Distribution:
     """``over=`` as a distribution: None is the record itself.
 

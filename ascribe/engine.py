@@ -13,16 +13,18 @@ import numpy as np
 from . import checks as ask
 from .arrays import Array, as_numpy, namespace
 from .backends import open_session
-from .backends.protocol import Place, Session, Spot
+from .backends.protocol import Job, Place, Session, Spot
 from .baselines import Call
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
-from .distributions import Distribution, Point, as_distribution, baseline_of, parts
+from .distributions import Distribution, Point, as_distribution, parts
 from .errors import AscribeWarning, CutError, InputError, QuantityError
-from .passes import Block, Plan, run_block
+from .passes import Block, Plan, Reduce, run_block
 from .quantities import Quantity, as_quantities
 from .result import Attribution, Check, Cost
 from .rules import Gradient, Rule, as_rule
 from .stream import Chunker, blocks, first_chunk, showing
+from .tree import mapped
+from .version import VERSION
 
 NAMED_CUTS = {"INPUT": INPUT, "OUTPUT": OUTPUT, "LOGITS": LOGITS, "EMBEDDINGS": EMBEDDINGS}
 
@@ -41,6 +43,7 @@ class Request:
     chunk: int | None
     progress: bool | None
     multiply: bool
+    reduce: Reduce = "mean"
 
     def __str__(self) -> str:
         of = list(self.quantities) if self.several else self.quantities[0]
@@ -73,7 +76,7 @@ def attribute(model: Any, *args: Any, of: Any = None, at: Any = INPUT, over: Any
     Raises InputError, CutError, QuantityError, DistributionError, RuleError, ModelError or MemoryLimitError; whatever happens,
     model and arguments are as they were.
     """
-    return explain(model, _call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=True))
+    return explain(model, model_call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=True))
 
 
 def influence(model: Any, *args: Any, of: Any = None, at: Any = INPUT, over: Any = None, by: Any = None, seed: int = 0,
@@ -82,16 +85,14 @@ def influence(model: Any, *args: Any, of: Any = None, at: Any = INPUT, over: Any
 
     The arguments are those of :func:`attribute`. Influence has no distance in it, so it has no sum to be complete to.
     """
-    return explain(model, _call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=False))
+    return explain(model, model_call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=False))
 
 
 def activation(model: Any, *args: Any, at: Any, **kwargs: Any) -> Attribution:
     """The value at a cut (or at several), for every record. One forward pass that goes no further than it must."""
     start = time.perf_counter()
     asked = request(None, at, None, None, multiply=False)
-    with open_session(model, _call(args, kwargs)) as session:
-        from .passes import Job
-
+    with open_session(model, model_call(args, kwargs)) as session:
         cuts = tuple(session.resolve(cut, False) for cut in asked.cuts)
         found = session.evaluate(Job(np.arange(session.records), read=cuts))
         values = [structured(found.reads[c].spots, [native(a, s.axis, 0) for a, s in zip([a[0] for a in found.reads[c].arrays],
@@ -100,7 +101,7 @@ def activation(model: Any, *args: Any, at: Any, **kwargs: Any) -> Attribution:
         cost = Cost(found.forward, 0, session.records, time.perf_counter() - start)
         return Attribution(values=tuple(values) if asked.many else values[0], record=None, cut=_cut_text(cuts, asked.many), quantity="",
                            method=f"activation(at={_cut_text(asked.cuts, asked.many)})", cost=cost,
-                           checks=tuple(Check("model", "warn", n) for n in session.notes))
+                           checks=tuple(noted(session)))
 
 
 def cuts_of(model: Any, *args: Any, **kwargs: Any) -> list[Place]:
@@ -108,7 +109,7 @@ def cuts_of(model: Any, *args: Any, **kwargs: Any) -> list[Place]:
 
     Shapes are those of a single record. One forward pass.
     """
-    with open_session(model, _call(args, kwargs)) as session:
+    with open_session(model, model_call(args, kwargs)) as session:
         return session.places()
 
 
@@ -151,7 +152,7 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
         chunker, known = chunk_for(session, asked, at)
         size = sum(len(f.draw(0, 1)) for f in parts(asked.over)[:1]) if not hasattr(asked.over, "tolerance") else 1
         with showing(size * session.records, asked.progress) as progress:
-            plan = Plan(session, asked.quantities, cuts, asked.over, at, on, asked.by, asked.seed, asked.multiply, chunker, progress)
+            plan = Plan(session, asked.quantities, cuts, asked.over, at, on, asked.by, asked.seed, asked.multiply, asked.reduce, chunker, progress)
             whole = session.records > 1 and session.records > chunker.size and not session.splits()
             single = session.records > 1 and any(session.shared(cut) for cut in (at, *cuts))
             done = [run_block(plan, index) for index in blocks(session.records, chunker, whole and not single, single)]
@@ -186,8 +187,7 @@ def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) ->
     sampled = "Background" in factors or any(getattr(f, "quadrature", "") == "random" for f in parts(plan.over))
     asked_of = [ask.completeness(gap, plan, promised, sampled), ask.finite(values, session.notes), ask.something(values),
                 ask.saturation(plan, classes, output)]
-    checks = (*asked_of, *(Check("model", "warn", note) for note in session.notes if not note.startswith("NaN")),
-              *several_uses(first.spots))
+    checks = (*asked_of, *noted(session), *several_uses(first.spots))
     warn(checks)
     if not asked.several:
         explained = explained[0]
@@ -217,6 +217,12 @@ def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) ->
     )
 
 
+def noted(session: Session) -> list[Check]:
+    """What was done to the call that the user should know of; run in another mode than it was left in, the model may differ."""
+    told = [note for note in dict.fromkeys(session.notes) if not note.startswith("NaN")]
+    return [Check("model", "warn" if "training mode" in note else "ok", note) for note in told]
+
+
 def several_uses(spots: Sequence[Sequence[Spot]]) -> list[Check]:
     """A note for every cut whose layer is used more than once: all its uses are in the result."""
     found = []
@@ -230,10 +236,8 @@ def several_uses(spots: Sequence[Sequence[Spot]]) -> list[Check]:
 
 def settings(asked: Request, done: Sequence[Block]) -> dict[str, Any]:
     """What it takes to do it again, as plain data."""
-    from . import __version__
-
     steps = [int(s) for b in done if b.steps is not None for s in b.steps]
-    return {"ascribe": __version__, "seed": asked.seed, "over": repr(asked.over), "by": repr(asked.by),
+    return {"ascribe": VERSION, "seed": asked.seed, "over": repr(asked.over), "by": repr(asked.by),
             "steps": steps[0] if steps and len(set(steps)) == 1 else steps}
 
 
@@ -283,8 +287,6 @@ def _nested(items: list[tuple[tuple[int | str, ...], Array]]) -> Any:
 
 def given(session: Session, value: Any) -> Any:
     """A structure of arrays as the user would have it."""
-    from .tree import mapped
-
     return mapped(value, lambda path, leaf: session.given(leaf))
 
 
@@ -297,8 +299,7 @@ def _cut_text(cuts: Sequence[Cut], many: bool) -> str:
     return repr(list(cuts)) if many else repr(cuts[0])
 
 
-def _call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+def model_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """The call to explain: the arguments as they came, or the one Call among them."""
     return args[0] if len(args) == 1 and isinstance(args[0], Call) and not kwargs else Call(*args, **kwargs)
 
-
-__all__ = ["Point", "activation", "attribute", "baseline_of", "cuts_of", "explain", "influence", "request"]

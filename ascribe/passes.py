@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from .arrays import Array, as_numpy, namespace
 from .backends.protocol import Evidence, Job, Session, Spot
-from .baselines import Call, Here, resolve, rows_of
-from .cuts import OUTPUT, Cut
-from .distributions import Draws, Line, baseline_of
+from .baselines import Call, FromInput, Here, resolve, rows_of
+from .cuts import INPUT, OUTPUT, Cut
+from .distributions import Draws, Line, baseline_of, has_background
+from .errors import DistributionError
 from .quantities import Bound, Part, Quantity, scores
 from .quadrature import nodes
 from .rules import Rule
 from .stream import Chunker, Progress, stream
 
 Leaves = list[Array]
+Reduce = Literal["mean", "square", "variance"]
+"""What to make of the influence at all points: its mean, the mean of its square, or its variance."""
 LEVELS = (4, 8, 16, 32, 64, 128, 256, 512)
 
 
@@ -35,6 +38,7 @@ class Plan:
     by: Rule
     seed: int
     multiply: bool
+    reduce: Reduce
     chunker: Chunker
     progress: Progress
 
@@ -215,11 +219,42 @@ class Pass:
     def _start(self) -> None:
         """Where paths start: one array per array at the cut, or the rows of a background."""
         baseline = baseline_of(self.plan.over)
-        here = Here(self.x, self.session.names(self.spots), self.index, self.session.records, self.session.call, self._other, self.plan.seed)
-        if any(type(f).__name__ == "Background" for f in getattr(self.plan.over, "factors", (self.plan.over,))):
-            self.rows = rows_of(baseline, here)
+        fit = rows_of if has_background(self.plan.over) else resolve
+        if isinstance(baseline, FromInput):
+            source = self.session.resolve(INPUT, True)
+            start = fit(baseline.baseline, self._here(source))
+            found = start if source == self.plan.at else self._carried(source, start, fit is rows_of)
         elif baseline is not None:
-            self.begin = resolve(baseline, here)
+            found = fit(baseline, self._here(self.plan.at))
+        else:
+            return
+        self.rows, self.begin = (found, None) if fit is rows_of else (None, found)
+
+    def _here(self, cut: Cut) -> Here:
+        """What a baseline at a cut is fitted to."""
+        spots, values = self.spots, self.x
+        if cut != self.plan.at:
+            reading = self.evaluate(read=(cut,)).reads[cut]
+            spots, values = tuple(reading.spots), [a[0] for a in reading.arrays]
+        session = self.session
+        return Here(values, session.names(spots), self.index, session.records, session.call, self._other, self.plan.seed)
+
+    def _carried(self, source: Cut, start: Leaves, rows: bool) -> Leaves:
+        """Starts at the inputs, run forward to the cut where the path is.
+
+        Raises DistributionError for rows beside other arguments that belong to records: which record's would a row take?
+        """
+        spots = tuple(self.evaluate(read=(source,)).reads[source].spots)
+        if not rows:
+            write = tuple(broadcast(b[None], 1, len(self.index)) for b in start)
+            found = self.evaluate(at=source, spots=spots, write=write, read=(self.plan.at,))
+            return [a[0] for a in found.reads[self.plan.at].arrays]
+        if not self.session.replaces_all(source):
+            raise DistributionError("rows for the inputs, with other arguments that belong to the records",
+                                    there=f"a path at {self.plan.at!r}", try_="Background(asc.Call(rows, ...), at=...) with all arguments")
+        write = tuple(r[:, None] for r in start)
+        found = self.evaluate(index=self.index[:1], points=len(start[0]), at=source, spots=spots, write=write, read=(self.plan.at,))
+        return [a[:, 0] for a in found.reads[self.plan.at].arrays]
 
     def _other(self, call: Call) -> Leaves:
         """The value at the cut when the model is called with other arguments."""
@@ -351,6 +386,7 @@ class Sums:
         self.first: np.ndarray | None = None
         self.total: dict[Cut, list[list[Array]]] = {}
         self.carry: dict[Cut, tuple[Leaves, Leaves]] = {}
+        self.middle: dict[Cut, Leaves] = {}
         self.index = run.index
         self.measured = False
 
@@ -415,6 +451,12 @@ class Sums:
         return found
 
     def _add(self, cut: Cut, grads: Leaves, weights: np.ndarray) -> None:
+        if self.plan.reduce == "square":
+            grads = [g * g for g in grads]
+        elif self.plan.reduce == "variance":  # about the first chunk's mean, so that nothing cancels
+            middle = self.middle.setdefault(cut, [g.mean(1)[:, None] for g in grads])
+            grads = [g - m for g, m in zip(grads, middle, strict=True)]
+            grads = [*grads, *(g * g for g in grads)]
         totals = self.total.setdefault(cut, [])
         for i, g in enumerate(grads):
             xp = namespace(g)
@@ -442,6 +484,9 @@ class Sums:
         found = []
         for cut in plan.cuts:
             stacked = [namespace(t[0]).stack(t, 0) for t in self.total[cut]]
+            if plan.reduce == "variance":
+                half = len(stacked) // 2
+                stacked = [squares - mean * mean for mean, squares in zip(stacked[:half], stacked[half:], strict=True)]
             if fixed:
                 stacked = [s * d[None] for s, d in zip(stacked, distance[cut], strict=True)]
             found.append([namespace(s).cast(s, x) for s, x in zip(stacked, run.record[cut], strict=True)])

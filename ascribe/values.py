@@ -5,19 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-POSITIONAL = 1
-
-
 class Value:
-    """A dataclass's repr in short: the first field by position, the others by name where they are not the default."""
+    """A dataclass's repr in short: the first field and the required ones by position, others by name where not the default."""
 
     def __repr__(self) -> str:
         shown = []
         for i, f in enumerate(dataclasses.fields(self)):  # type: ignore[arg-type]
             value = getattr(self, f.name)
-            default = f.default if f.default is not dataclasses.MISSING else dataclasses.MISSING
+            default = f.default
             if f.repr and not _same(value, default):
-                shown.append(written(value) if i < POSITIONAL else f"{f.name}={written(value)}")
+                positional = default is dataclasses.MISSING or i == 0
+                shown.append(written(value) if positional else f"{f.name}={written(value)}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -1,0 +1,137 @@
+"""NumPy: an :class:`~ascribe.backends.numpy.mlp.Mlp` bound to one call of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...baselines import Call
+from ...cuts import INPUT, LOGITS, OUTPUT, Cut
+from ...errors import CutError, InputError, RuleError
+from ...rules import Gradient
+from ..protocol import Evidence, Job, Place, Reading, Spot
+from .mlp import Mlp
+from .namespace import xp
+
+STEP = 1e-6
+
+
+class NumpySession:
+    """See :class:`ascribe.backends.protocol.Session`."""
+
+    xp = xp
+    class_names: tuple[str, ...] | None = None
+
+    def __init__(self, model: Mlp, call: Call) -> None:
+        if len(call.args) != 1 or call.kwargs:
+            raise InputError("an Mlp is called with one array", there=repr(call), try_="attribute(mlp, x)")
+        self.model, self.call = model, call
+        self.x = np.asarray(call.args[0], dtype=np.float64)
+        self.records = len(self.x)
+        self.notes: list[str] = []
+
+    def __enter__(self) -> NumpySession:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+    def another(self, call: Call) -> NumpySession:
+        return NumpySession(self.model, call)
+
+    def resolve(self, cut: Cut, wrt: bool) -> Cut:
+        if cut in (INPUT, OUTPUT):
+            return cut
+        if cut == LOGITS:
+            return OUTPUT
+        if not cut.layer.isdigit() or int(cut.layer) >= len(self.model.weights) or cut.accessor is not None:
+            raise CutError(f"no place {cut!r} in an Mlp", there=f"layers 0 to {len(self.model.weights) - 1}", try_='Cut("0")')
+        return cut
+
+    def level(self, cut: Cut) -> int:
+        """How many layers come before a cut."""
+        if cut == INPUT:
+            return 0
+        return len(self.model.weights) if cut == OUTPUT else int(cut.layer) + (cut.anchor == "out")
+
+    def evaluate(self, job: Job) -> Evidence:
+        if job.by is not None and not isinstance(job.by, Gradient):
+            raise RuleError(f"by={job.by!r} is not available for NumPy models", there="Gradient()")
+        at = 0 if job.at is None else self.level(job.at)
+        rows = job.write[0].reshape(-1, *job.write[0].shape[2:]) if job.write else self.x[job.index]
+        values, pre = {at: rows}, {}
+        for i in range(at, len(self.model.weights)):
+            pre[i], values[i + 1] = self.model.layer(i, values[i])
+        shape = (job.points, job.records)
+        reads = {cut: Reading([Spot(cut, 0, (0, 0) if cut.anchor == "in" else (), 0)], [values[self.level(cut)].reshape(*shape, -1)])
+                 for cut in job.read}
+        if job.of is None or job.on is None:
+            return Evidence(None, {}, reads, 1)
+        on = self.level(job.on)
+        value = np.stack(job.of(values[on], job.rows))
+        slopes = [self._slope(job, values[on], k) for k in range(len(value))] if job.wrt else []
+        grads = {cut: [np.stack([self._back(g, on, self.level(cut), pre) for g in slopes]).reshape(len(value), *shape, -1)]
+                 for cut in job.wrt}
+        return Evidence(value.reshape(len(value), *shape), grads, reads, 1, int(bool(job.wrt)))
+
+    def _slope(self, job: Job, y: np.ndarray, k: int) -> np.ndarray:
+        """The quantity's own derivative, by central differences: quantities are few lines, and need no second form."""
+        assert job.of is not None
+        slope = np.zeros_like(y)
+        for c in range(y.shape[1]):
+            step = np.zeros(y.shape[1])
+            step[c] = STEP
+            slope[:, c] = (job.of(y + step, job.rows)[k] - job.of(y - step, job.rows)[k]) / (2 * STEP)
+        return slope
+
+    def _back(self, g: np.ndarray, top: int, bottom: int, pre: dict[int, np.ndarray]) -> np.ndarray:
+        for i in range(top - 1, bottom - 1, -1):
+            g = self.model.pulled(i, pre[i], g)
+        return g
+
+    def places(self) -> list[Place]:
+        sizes = [len(w) for w in self.model.weights]
+        inner = [Place(Cut(str(i), side), "Dense", ((1, size),), 1)  # type: ignore[arg-type]
+                 for i, w in enumerate(self.model.weights) for side, size in (("in", sizes[i]), ("out", w.shape[1]))]
+        return [Place(INPUT, "Mlp", ((1, sizes[0]),), 1), *inner, Place(OUTPUT, "Mlp", ((1, self.model.weights[-1].shape[1]),), 1)]
+
+    def names(self, spots: Sequence[Spot]) -> list[str]:
+        return ["input 0" if s.cut == INPUT else repr(s.cut) for s in spots]
+
+    def remembered(self, what: str, key: Any) -> Any:
+        return None
+
+    def remember(self, what: str, key: Any, value: Any) -> None:
+        return None
+
+    def given(self, array: np.ndarray) -> Any:
+        return array
+
+    def weights(self) -> int:
+        return sum(w.size for w in self.model.weights)
+
+    def row_numbers(self, cut: Cut) -> int:
+        return int(self.model.weights[0].shape[0])
+
+    def splits(self) -> bool:
+        return True
+
+    def replaces_all(self, cut: Cut) -> bool:
+        return True
+
+    def shared(self, cut: Cut) -> bool:
+        return False
+
+    def wait(self) -> None:
+        return None
+
+    def out_of_memory(self, error: BaseException) -> bool:
+        return isinstance(error, MemoryError)
+
+    def spare_memory(self) -> int:
+        return 1 << 30
+
+    def held(self, job: Job) -> tuple[Evidence, int]:
+        return self.evaluate(job), 0
