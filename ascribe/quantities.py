@@ -36,8 +36,12 @@ class Part(NamedTuple):
         Raises QuantityError when it has another number of entries.
         """
         if len(items) != self.total:
-            raise QuantityError(f"{len(items)} {what}", there=f"{self.total} records", try_="one per record, or a single one",
-                                code="E-TARGET-COUNT")
+            raise QuantityError(
+                f"{len(items)} {what}",
+                there=f"{self.total} records",
+                try_="one per record, or a single one",
+                code="E-TARGET-COUNT",
+            )
         return [items[i] for i in self.index] if isinstance(items, (tuple, list)) else items[self.index]
 
 
@@ -113,7 +117,9 @@ def class_index(label: Any, classes: int, names: Sequence[str] | None) -> int:
     if isinstance(label, str):
         if names is None or label not in names:
             known = ", ".join(map(repr, names[:20])) if names else "no class names in the model's config (id2label)"
-            raise QuantityError(f"class {label!r} is not known", there=known, try_="the class by its number", code="E-TARGET-NAME")
+            raise QuantityError(
+                f"class {label!r} is not known", there=known, try_="the class by its number", code="E-TARGET-NAME"
+            )
         return list(names).index(label)
     number = as_numpy(label)
     if number.size != 1 or number.dtype.kind not in "iuf" or float(number.reshape(())) != int(number.reshape(())):
@@ -199,11 +205,7 @@ class Labels(Value):
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         classes = one_table(y, "a class per record")
-        labels = self.labels * len(y) if len(self.labels) == 1 else self.labels
-        if len(labels) != len(y):
-            raise QuantityError(
-                f"{len(labels)} labels", there=f"{len(y)} records", try_="one label per record, or a single one", code="E-TARGET-COUNT"
-            )
+        labels = self.labels * len(y) if len(self.labels) == 1 else part_of(y, part).of(self.labels, "labels")
         return Picked(np.array([class_index(label, classes, names) for label in labels], dtype=np.int64))
 
 
@@ -233,8 +235,10 @@ class Channel(Value):
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         if self.aggregate not in ("sum", "mean", "max"):
             raise QuantityError(f"aggregate={self.aggregate!r}", there="sum, mean, max")
-        if not 0 < (self.axis % y.ndim) < y.ndim:
-            raise QuantityError(f"{self!r} has no channel axis", there=f"a value of shape {tuple(y.shape)}", code="E-TARGET-SHAPE")
+        if not -y.ndim < self.axis < y.ndim or self.axis == 0:
+            raise QuantityError(
+                f"{self!r} has no channel axis", there=f"a value of shape {tuple(y.shape)}", code="E-TARGET-SHAPE"
+            )
         axis = self.axis % y.ndim
         channel = class_index(self.channel, y.shape[axis], None)
 
@@ -359,11 +363,13 @@ class Mask(Value):
         weights = weights if len(weights) == 1 else part_of(y, part).of(weights, "masks")
         if weights.shape[1:] != tuple(y.shape[2:]) or len(weights) not in (1, len(y)):
             raise QuantityError(
-                f"a mask of shape {weights.shape}", there=f"a value of shape {tuple(y.shape)}", try_=f"a mask of shape {tuple(y.shape[2:])}"
+                f"a mask of shape {weights.shape}",
+                there=f"a value of shape {tuple(y.shape)}",
+                try_=f"a mask of shape {tuple(y.shape[2:])}",
             )
         if (weights < 0).any() or (weights.sum((1, 2)) == 0).any():
             raise QuantityError("a mask that is empty or has negative weights", try_="a mask with something in it")
-        return Masked(channel, np.broadcast_to(weights / weights.sum((1, 2), keepdims=True), (len(y), *weights.shape[1:])))
+        return Masked(channel, np.repeat(weights / weights.sum((1, 2), keepdims=True), len(y) if len(weights) == 1 else 1, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -400,7 +406,8 @@ class Custom:
     whole = True
 
     def __repr__(self) -> str:
-        return f"Custom({getattr(self.fn, '__qualname__', repr(self.fn))})"
+        place = "" if self.on == OUTPUT else f", on={self.on!r}"
+        return f"Custom({getattr(self.fn, '__qualname__', repr(self.fn))}{place})"
 
     def bind(self, y: Any, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         return Same(self.fn)
@@ -422,8 +429,12 @@ def scores(tree: Any, quantity: Quantity) -> Any:
         return leaves[0][1]
     there = ", ".join(f"{'.'.join(map(str, path))}: {tuple(leaf.shape)}" for path, leaf in leaves) or "no floating array"
     first = leaves[0][0] if leaves else ("logits",)
-    raise QuantityError("the output holds several arrays that could be explained" if leaves else "the output holds nothing to explain",
-                        there=there, try_=f"on=OUTPUT.at({first[0] if len(first) == 1 else first!r})", code="E-TARGET-WHICH")
+    raise QuantityError(
+        "the output holds several arrays that could be explained" if leaves else "the output holds nothing to explain",
+        there=there,
+        try_=f"on=OUTPUT.at({first[0] if len(first) == 1 else first!r})",
+        code="E-TARGET-WHICH",
+    )
 
 
 def as_quantities(of: Any) -> tuple[tuple[Quantity, ...], bool]:
@@ -464,7 +475,10 @@ def _per_record(of: Any) -> Labels:
     items = as_numpy(of) if is_array(of) else of
     if is_array(of) and items.ndim != 1:
         raise QuantityError(
-            f"labels of shape {items.shape}", there="one label per record expected", try_="a 1-d array or list", code="E-TARGET-SHAPE"
+            f"labels of shape {items.shape}",
+            there="one label per record expected",
+            try_="a 1-d array or list",
+            code="E-TARGET-SHAPE",
         )
     if not len(items):
         raise QuantityError("an empty list of labels", try_="one label per record", code="E-TARGET-COUNT")
@@ -475,4 +489,6 @@ def _whole(value: Any) -> int:
     number = as_numpy(value)
     if number.size == 1 and number.dtype.kind in "iuf" and float(number.reshape(())).is_integer():
         return int(number.reshape(()))
-    raise QuantityError(f"class {value!r} is not a whole number", there=f"type {number.dtype}", try_="integer labels", code="E-TARGET-TYPE")
+    raise QuantityError(
+        f"class {value!r} is not a whole number", there=f"type {number.dtype}", try_="integer labels", code="E-TARGET-TYPE"
+    )
