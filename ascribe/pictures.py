@@ -55,6 +55,14 @@ def kind_of(shape: tuple[int, ...], asked: str | None = None, record: tuple[int,
     raise ResultError(what, there=f"{list(shape)} for each record", try_=" or ".join(choices))
 
 
+def layout_of(shape: tuple[int, ...]) -> Kind | None:
+    """How one record's values of that shape make a heat map; None where they make none, or where the channels are is open."""
+    if len(shape) == 2:
+        return "image"
+    layouts = _layouts(shape) if len(shape) == 3 else []
+    return layouts[0] if layouts else None
+
+
 def map_of(values: np.ndarray, kind: str) -> np.ndarray:
     """One signed map ``[height, width]``: the channels added up."""
     if values.ndim == 2:

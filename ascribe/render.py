@@ -11,7 +11,7 @@ import numpy as np
 
 from . import colours
 from .arrays import as_numpy
-from .pictures import kinds_for, map_of, photograph, shrunk, strongest, visible
+from .pictures import layout_of, map_of, photograph, shrunk, strongest, visible
 from .pooling import outline
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def line(a: Attribution) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage with two digits: ``0.031 %``, ``12 %``."""
+    """A share as a percentage with two digits: ``0.31 %``, ``12 %``."""
+    if 0 < abs(share) < 1e-4:
+        return "under 0.01 %"
     return f"{100 * share:.2g} %" if abs(share) < 1 else f"{100 * share:.0f} %"
 
 
@@ -129,10 +131,10 @@ def _picture(a: Attribution) -> str:
         return ""
     if values.ndim == 2:
         return _table(a, values[:SHOWN])
-    kinds = kinds_for(values.shape[1:])
-    if not kinds or not set(kinds) & {"image", "image_last"}:
+    layout = layout_of(values.shape[1:])
+    if layout is None:
         return ""
-    maps = [map_of(one, kinds[0]) for one in values[:SHOWN]]
+    maps = [map_of(one, layout) for one in values[:SHOWN]]
     figures = [
         f"<figure {FIGURE}>{_photo(a, i)}{_heat(m)}<figcaption>{_caption(a, i)}</figcaption></figure>" for i, m in enumerate(maps)
     ]
@@ -162,12 +164,13 @@ def _table(a: Attribution, values: np.ndarray) -> str:
     rows = ""
     for i, row in enumerate(values):
         shades = colours.signed(row)
-        cells = "".join(
-            f'<td style="background:{colours.css(float(shades[k]))};color:{colours.ink(float(shades[k]))}">{float(row[k]):.3g}</td>'
-            for k in order
-        )
+        cells = "".join(f'<td style="{_paint(float(shades[k]))}">{float(row[k]):.3g}</td>' for k in order)
         rows += f'<tr><th style="text-align:left;font-weight:normal">{_caption(a, i)}</th>{cells}</tr>'
     return f"<table><tr><th></th>{head}</tr>{rows}</table>"
+
+
+def _paint(shade: float) -> str:
+    return f"background:{colours.css(shade)};color:{colours.ink(shade)}"
 
 
 # Terminals
@@ -219,10 +222,10 @@ def _best(values: np.ndarray) -> Iterator[Line]:
 
 
 def _blocks(values: np.ndarray) -> Iterator[Line]:
-    kinds = kinds_for(values.shape)
-    if not kinds or kinds[0] not in ("image", "image_last"):
+    layout = layout_of(values.shape)
+    if layout is None:
         return
-    shades = colours.signed(shrunk(map_of(values, kinds[0]), 48))
+    shades = colours.signed(shrunk(map_of(values, layout), 48))
     if len(shades) % 2:
         shades = np.concatenate([shades, np.zeros((1, shades.shape[1]))])
     for upper, lower in zip(shades[::2], shades[1::2], strict=True):

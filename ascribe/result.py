@@ -388,7 +388,7 @@ def _positions(index: Records, count: int) -> np.ndarray:
 
 def _renumbered(check: Check, place: np.ndarray) -> Check:
     """The check as it stands for these records alone."""
-    if not check.records:
+    if not check.records or not check.bad:
         return check
     now = tuple(int(i) for i in np.flatnonzero(np.isin(place, check.records)))
     return replace(check, records=now) if now else Check(check.name, "ok")

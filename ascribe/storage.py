@@ -57,7 +57,7 @@ class Stored:
 
 def stored(array: Any) -> Stored:
     """Any framework's array, ready to be written."""
-    name = str(array.dtype).removeprefix("torch.")
+    name = getattr(array.dtype, "name", str(array.dtype).removeprefix("torch."))
     if name not in CODES:
         raise ResultError(f"arrays of type {name} cannot be saved", there=", ".join(CODES), try_="a.to_numpy()")
     if hasattr(array, "detach"):
