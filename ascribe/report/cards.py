@@ -1,0 +1,103 @@
+"""What a report shows of each record, and how it comes out of results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ..arrays import as_numpy
+from ..errors import ResultError
+from ..pictures import photograph
+from ..plots import one_record
+from ..render import class_name
+from ..result import Attribution, Check
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """One method's answer for one record: ``[height, width]`` or ``[channels, height, width]``, or ``[features]``.
+
+    ``gap`` is the relative completeness gap of this record.
+    """
+
+    method: str
+    values: np.ndarray
+    note: str = ""
+    gap: float | None = None
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """One record with the maps of several methods; cards of one ``group`` stand under one heading."""
+
+    title: str
+    record: np.ndarray | None
+    kind: Literal["image", "table"]
+    prediction: str
+    maps: Sequence[Map]
+    feature_names: Sequence[str] | None = None
+    group: str = ""
+
+
+def cards(
+    results: Mapping[str, Attribution],
+    records: Sequence[int] | None = None,
+    *,
+    titles: Sequence[str] | None = None,
+    images: Any = None,
+    feature_names: Sequence[str] | None = None,
+    group: str = "",
+) -> list[Card]:
+    """A card for each of these records, with every result's answer for it.
+
+    The results are of the same records, in the same order. ``images`` are the pictures to show, by default the records at
+    the cut of the first result that has images there. ``titles`` belong to ``records`` one by one.
+    """
+    if len({len(a) for a in results.values()}) != 1:
+        there = ", ".join(f"{name}: {len(a)}" for name, a in results.items())
+        raise ResultError("a report needs results of the same records", there=there or "no results")
+    first = next(iter(results.values()))
+    chosen = range(len(first)) if records is None else records
+    if titles is not None and len(titles) != len(chosen):
+        raise ResultError(f"{len(titles)} titles do not fit", there=f"{len(chosen)} records")
+    made = []
+    for i, record in enumerate(chosen):
+        answers = {name: one_record(a, record) for name, a in results.items()}
+        table = all(values.ndim == 1 for values, _ in answers.values())
+        picture = _picture([under for _, under in answers.values()], table) if images is None else as_numpy(images[record])
+        maps = [_map(name, answers[name][0], a, record) for name, a in results.items()]
+        title = f"Record {record}" if titles is None else titles[i]
+        made.append(Card(title, picture, "table" if table else "image", prediction(first, record), maps, feature_names, group))
+    return made
+
+
+def prediction(a: Attribution, i: int) -> str:
+    """What the model said of a record and what is explained, in words."""
+    said = []
+    if a.prediction is not None and a.prediction.ndim == 2:
+        best = int(np.argmax(a.prediction[i]))
+        said.append(f"predicted {class_name(a, best)} ({float(a.prediction[i, best]):.3g})")
+    if a.target is not None and np.ndim(a.target) == 1:
+        said.append(f"explained {class_name(a, int(a.target[i]))}")
+    elif a.quantity:
+        said.append(f"explained {a.quantity}")
+    if a.explained is not None and np.ndim(a.explained) == 1 and said:
+        said[-1] += f" = {float(a.explained[i]):.3g}"
+    return ", ".join(said)
+
+
+def _picture(candidates: Sequence[np.ndarray | None], table: bool) -> np.ndarray | None:
+    return next(
+        (one for one in candidates if one is not None and (one.ndim == 1 if table else photograph(one) is not None)), None
+    )
+
+
+def _map(name: str, values: np.ndarray, a: Attribution, record: int) -> Map:
+    gap = None if a.gap is None else float(a.gap.relative[record])
+    mine = a.records([record]).checks
+    note = a.method[len(name) + 1 : -1] if a.method.startswith(f"{name}(") and a.method.endswith(")") else a.method
+    return Map(name, values, note if note != name else "", gap, mine)

@@ -1,0 +1,202 @@
+"""The page itself. Everything that anyone named travels as data and reaches the page as text; see ``report.js``."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import colours
+from ..errors import ResultError
+from ..pictures import layout_of, map_of, names_for, photograph, strongest, visible
+from ..render import percent
+from .cards import Card, Map
+
+HERE = Path(__file__).parent
+ROWS = 12
+"""Features shown of a table; the rest is added up."""
+MINUS = "\N{MINUS SIGN}"
+NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?( ?%)?")
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="ascribe">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<noscript>This report draws its pictures with the script inside this file. Allow scripts for it, or read the values with
+ascribe from the results themselves. Nothing is loaded from elsewhere.</noscript>
+<main id="report"></main>
+<script type="application/json" id="data">{data}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def write_report(
+    path: str | PathLike[str],
+    cards: Sequence[Card],
+    *,
+    title: str = "Attributions",
+    settings: Mapping[str, Any] | None = None,
+    summary: Sequence[Mapping[str, Any]] = (),
+) -> Path:
+    """Write one self-contained HTML file and return its path; it appears whole or not at all.
+
+    ``summary`` is a table of rows, whose columns are the keys; ``settings`` are shown at the end. The file loads nothing and
+    runs no script but its own.
+    """
+    text = page(cards, title=title, settings=settings or {}, summary=summary)
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_bytes(text.encode())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return target
+
+
+def page(cards: Sequence[Card], *, title: str, settings: Mapping[str, Any], summary: Sequence[Mapping[str, Any]]) -> str:
+    """The HTML of a report."""
+    script, style = ((HERE / name).read_text("utf-8") for name in ("report.js", "report.css"))
+    content = {
+        "title": title,
+        "palette": {"light": colours.LIGHT, "dark": colours.DARK, "missing": colours.MISSING},
+        "summary": table(summary),
+        "settings": [[str(name), _setting(value)] for name, value in settings.items()],
+        "cards": [described(card) for card in cards],
+    }
+    return PAGE.format(
+        policy=f"default-src 'none'; img-src data:; script-src '{digest(script)}'; style-src '{digest(style)}'; "
+        "base-uri 'none'; form-action 'none'",
+        title=escape(visible(title), quote=True),
+        style=style,
+        data=data(content),
+        script=script,
+    )
+
+
+def data(content: Any) -> str:
+    """``content`` as JSON that can stand inside a script element: no character in it ends the element or a line."""
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))  # ASCII, so U+2028 and U+2029 are escapes already
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def digest(text: str) -> str:
+    """The source expression of a content security policy that allows exactly ``text``."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Columns in the order in which they appear, and cells as text; numbers are marked."""
+    columns = list(dict.fromkeys(str(key) for row in rows for key in row))
+    named = [{str(key): value for key, value in row.items()} for row in rows]
+    return {"columns": columns, "rows": [[_cell(row.get(column)) for column in columns] for row in named]}
+
+
+def described(card: Card) -> dict[str, Any]:
+    """A card as JSON."""
+    if card.kind not in ("image", "table"):
+        raise ResultError(f"a card of kind {card.kind!r} is not known", there="'image', 'table'")
+    photo = photograph(card.record) if card.kind == "image" else None
+    return {
+        "title": card.title,
+        "group": card.group,
+        "prediction": card.prediction,
+        "photo": None if photo is None else _photo(photo),
+        "maps": [_about(one) | (_levels(one.values) if card.kind == "image" else {}) for one in card.maps],
+        "features": features(card) if card.kind == "table" else None,
+    }
+
+
+def features(card: Card) -> list[dict[str, Any]]:
+    """The rows of a table card: the features that matter most to all methods together, then the rest added up."""
+    wide = [one.values.astype(np.float64) for one in card.maps]
+    if any(values.ndim != 1 or values.shape != wide[0].shape for values in wide):
+        shapes = ", ".join(str(values.shape) for values in wide)
+        raise ResultError("the maps of a table need the same features", there=shapes)
+    count = len(wide[0]) if wide else 0
+    names = names_for(card.feature_names, count, "feature")
+    limits = [colours.limit(values) or 1.0 for values in wide]
+    weight = np.mean([np.nan_to_num(np.abs(values)) / top for values, top in zip(wide, limits, strict=True)], 0) if wide else ()
+    order = strongest(np.asarray(weight), ROWS)
+    rows = [
+        {
+            "name": names[k],
+            "value": "" if card.record is None else number(float(card.record.reshape(-1)[k])),
+            "bars": [_bar(values[k], top) for values, top in zip(wide, limits, strict=True)],
+        }
+        for k in order
+    ]
+    if count > len(order):
+        rest = [float(np.delete(values, order).sum()) for values in wide]
+        bars = [_bar(value, top) for value, top in zip(rest, limits, strict=True)]
+        rows.append({"name": f"{count - len(order)} others together", "value": "", "bars": bars, "rest": True})
+    return rows
+
+
+def number(value: float) -> str:
+    """A number with three digits, as typography writes it."""
+    return f"{value:.3g}".replace("-", MINUS)
+
+
+def _about(one: Map) -> dict[str, Any]:
+    limit = colours.limit(one.values)
+    return {
+        "method": one.method,
+        "note": one.note,
+        "gap": None if one.gap is None else percent(abs(one.gap)) if math.isfinite(one.gap) else "not finite",
+        "limit": number(limit),
+        "checks": [{"name": check.name, "status": check.status, "detail": check.detail} for check in one.checks],
+    }
+
+
+def _levels(values: np.ndarray) -> dict[str, Any]:
+    """A signed map as bytes from 1 (-1) over 128 (0) to 255 (+1); 0 is not a number."""
+    layout = layout_of(values.shape)
+    if layout is None or 0 in values.shape:
+        raise ResultError("a map has to be [height, width]", there=str(list(values.shape)), try_="pool('channels') first")
+    shade = colours.signed(map_of(values, layout))
+    level = np.where(np.isnan(shade), 0, np.nan_to_num(shade) * 127 + 128).round().astype(np.uint8)
+    height, width = shade.shape
+    return {"width": width, "height": height, "levels": base64.b64encode(level.tobytes()).decode()}
+
+
+def _photo(photo: np.ndarray) -> dict[str, Any]:
+    return {"source": colours.data_uri(colours.grey_levels(photo)), "width": photo.shape[1], "height": photo.shape[0]}
+
+
+def _bar(value: float, limit: float) -> dict[str, Any]:
+    share = float(value) / limit if math.isfinite(value) else 0.0
+    text = f"{float(value):+.3g}".replace("-", MINUS)
+    return {"share": round(max(-1.0, min(1.0, share)), 4), "text": text, "cut": abs(share) > 1}
+
+
+def _cell(value: Any) -> dict[str, Any]:
+    if value is None:
+        return {"text": "–", "number": True}
+    text = number(float(value)) if isinstance(value, (float, np.floating)) else str(value)
+    return {"text": text, "number": isinstance(value, (float, np.floating)) or NUMBER.fullmatch(text) is not None}
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
