@@ -38,6 +38,12 @@ class Namespace(Protocol):
     def pick(self, a: Array, index: np.ndarray) -> Array:
         """``a[r, index[r]]`` for every row ``r``."""
 
+    def sums(self, a: Array, kept: int) -> np.ndarray:
+        """The sum over all axes behind the first ``kept``, in double precision."""
+
+    def sizes(self, a: Array, kept: int) -> np.ndarray:
+        """The sum of absolute values over all axes behind the first ``kept``, in double precision."""
+
     def is_floating(self, a: Array) -> bool: ...
     def accumulator(self, shape: tuple[int, ...], like: Array) -> Array:
         """Zeros to sum into, in at least single precision."""

@@ -58,7 +58,9 @@ class MaskTokens:
         where = "input_ids" if "input_ids" in kwargs else None
         spot = None if where else next((i for i, a in enumerate(args) if _is_ids(a)), None)
         if where is None and spot is None:
-            raise DistributionError("mask_tokens found no token ids among the arguments", try_="integer ids, by position or as input_ids=")
+            raise DistributionError(
+                "mask_tokens found no token ids among the arguments", try_="integer ids, by position or as input_ids="
+            )
         swap = {where: self._masked(kwargs[where])} if where else {}
         return Call(*(self._masked(a) if i == spot else a for i, a in enumerate(args)), **{**kwargs, **swap})
 
@@ -157,7 +159,9 @@ def _looked_up(baseline: Mapping[Any, Any], names: Sequence[str], i: int) -> Any
     for key in (names[i], i):
         if key in baseline:
             return baseline[key]
-    raise DistributionError(f"no baseline for {names[i]!r}", there=f"baselines for {sorted(map(str, baseline))}", try_="one for each input")
+    raise DistributionError(
+        f"no baseline for {names[i]!r}", there=f"baselines for {sorted(map(str, baseline))}", try_="one for each input"
+    )
 
 
 def _fitted(given: Any, value: Array, here: Here, i: int) -> Array:

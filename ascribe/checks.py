@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from .arrays import Array, as_numpy
 from .passes import Plan
 from .result import Check, Gap
 
@@ -28,37 +29,31 @@ def completeness(gap: Gap | None, plan: Plan, promised: bool, sampled: bool) -> 
     worst = float(np.max(gap.relative))
     records = tuple(int(i) for i in np.flatnonzero((np.atleast_2d(gap.relative) > POOR).any(0)))
     if not promised:
-        return Check("completeness", "skipped", f"largest gap {worst:.2%}; values away from the distribution's own cut need not add up")
+        return Check(
+            "completeness", "skipped", f"largest gap {worst:.2%}; values away from the distribution's own cut need not add up"
+        )
     text = f"largest gap {worst:.2%} of the change"
     if sampled:
-        return Check("completeness", "ok" if worst <= POOR else "warn", text + " (sampling; more samples make it smaller)", records)
+        return Check(
+            "completeness", "ok" if worst <= POOR else "warn", text + " (sampling; more samples make it smaller)", records
+        )
     status = "ok" if worst <= GOOD else "warn" if worst <= POOR else "fail"
     hint = "" if status == "ok" else "; more steps, or tolerance= on the line"
     return Check("completeness", status, text + hint, records)
 
 
-def finite(values: list[list[Array]], notes: list[str]) -> Check:
-    """Whether there is NaN or infinity in the values, or NaN in the inputs."""
-    bad = np.zeros(0, dtype=int)
-    for leaves in values:
-        for v in leaves:
-            a = as_numpy(v)
-            bad = np.union1d(bad, np.flatnonzero(~np.isfinite(a).reshape(a.shape[0], a.shape[1], -1).all((0, 2))))
+def finite(sizes: np.ndarray, notes: Sequence[str]) -> Check:
+    """Whether there is NaN or infinity in the values, or NaN in the inputs; ``sizes`` is the values' ``[quantities, records]`` norm."""
+    bad = np.flatnonzero(~np.isfinite(sizes).all(0))
     told = [n for n in notes if n.startswith("NaN")]
     if len(bad) or told:
         return Check("finite", "fail", "; ".join([*told, *(["NaN or infinity in the values"] if len(bad) else [])]), tuple(map(int, bad)))
     return Check("finite", "ok")
 
 
-def something(values: list[list[Array]]) -> Check:
-    """Whether any record got nothing but zeros."""
-    zero = None
-    for leaves in values:
-        for v in leaves:
-            a = as_numpy(v)
-            here = (a == 0).reshape(a.shape[0], a.shape[1], -1).all(2).any(0)
-            zero = here if zero is None else zero & here
-    records = tuple(int(i) for i in np.flatnonzero(zero)) if zero is not None else ()
+def something(sizes: np.ndarray) -> Check:
+    """Whether any record got nothing but zeros; ``sizes`` is the values' ``[quantities, records]`` norm."""
+    records = tuple(map(int, np.flatnonzero((sizes == 0).any(0))))
     if records:
         return Check("zero", "warn", "nothing but zeros: the cut has no influence on the quantity, or its gradient is saturated", records)
     return Check("zero", "ok")
@@ -73,5 +68,10 @@ def saturation(plan: Plan, classes: np.ndarray | None, output: np.ndarray | None
     at = np.stack([output[rows, c] for c in np.atleast_2d(classes)])
     records = tuple(int(i) for i in np.flatnonzero(((at > 0.999) | (at < 0.001)).any(0))) if probabilities else ()
     if records:
-        return Check("saturation", "warn", "explained probabilities are within 0.001 of 0 or 1, where gradients vanish; explain LOGITS", records)
+        return Check(
+            "saturation",
+            "warn",
+            "explained probabilities are within 0.001 of 0 or 1, where gradients vanish; explain LOGITS",
+            records,
+        )
     return Check("saturation", "ok")

@@ -16,8 +16,9 @@ from typing import Any
 from .baselines import FromInput
 from .cuts import INPUT, Cut
 from .distributions import Background, Distribution, Gaussian, Line, Point
-from .engine import Reduce, activation, as_cut, explain, model_call, request
+from .engine import activation, as_cut, explain, model_call, request
 from .errors import MethodError
+from .passes import Reduce
 from .quadrature import Quadrature
 from .result import Attribution
 from .values import Value
@@ -33,8 +34,17 @@ class Method(Value):
         """The points, for an attribution at a cut."""
         raise NotImplementedError
 
-    def __call__(self, model: Any, *args: Any, of: Any = None, at: Any = INPUT, seed: int = 0, chunk: int | None = None,
-                 progress: bool | None = None, **kwargs: Any) -> Attribution:
+    def __call__(
+        self,
+        model: Any,
+        *args: Any,
+        of: Any = None,
+        at: Any = INPUT,
+        seed: int = 0,
+        chunk: int | None = None,
+        progress: bool | None = None,
+        **kwargs: Any,
+    ) -> Attribution:
         """Explain a call of the model."""
         where = INPUT if isinstance(at, (list, tuple)) else as_cut(at)
         asked = request(of, at, self.over(where), None, seed=seed, chunk=chunk, progress=progress, multiply=self.multiply)
@@ -185,5 +195,7 @@ class Activation(Value):
     def __call__(self, model: Any, *args: Any, at: Any = None, **kwargs: Any) -> Attribution:
         """Read the layer ``at``. Raises MethodError without one."""
         if at is None:
-            raise MethodError("Activation() needs a place", try_='at="layer3", or asc.cuts_of(model, *args) for the places there are')
+            raise MethodError(
+                "Activation() needs a place", try_='at="layer3", or asc.cuts_of(model, *args) for the places there are'
+            )
         return replace(activation(model, *args, at=at, **kwargs), method=f"{self!r}(model, *inputs, at={at!r})")

@@ -82,7 +82,9 @@ class Chunker:
         Raises MemoryLimitError when it was a single row.
         """
         if rows <= 1:
-            raise MemoryLimitError("one row at a time does not fit in memory", try_="smaller inputs, a smaller model, or another device")
+            raise MemoryLimitError(
+                "one row at a time does not fit in memory", try_="smaller inputs, a smaller model, or another device"
+            )
         self.cap(rows // 2)
         self.settle(self.size)
 

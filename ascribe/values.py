@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+
 class Value:
     """A dataclass's repr in short: the first field and the required ones by position, others by name where not the default."""
 

@@ -19,7 +19,9 @@ def open_session(model: Any, call: Call) -> Session:
     Raises BackendError for a model of no framework that ascribe has a backend for.
     """
     if not callable(model):
-        raise BackendError(f"a {type(model).__name__} is not a model", try_="attribute(model, x, ...): the model first, then its arguments")
+        raise BackendError(
+            f"a {type(model).__name__} is not a model", try_="attribute(model, x, ...): the model first, then its arguments"
+        )
     family = framework(model, call)
     module, _, name = SESSIONS[family].partition(":")
     session: Session = getattr(import_module(module), name)(model, call)

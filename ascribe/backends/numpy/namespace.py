@@ -56,6 +56,12 @@ class NumpyNamespace:
     def pick(self, a: np.ndarray, index: np.ndarray) -> np.ndarray:
         return a[np.arange(len(a)), index]
 
+    def sums(self, a: np.ndarray, kept: int) -> np.ndarray:
+        return np.asarray(a.sum(axis=tuple(range(kept, a.ndim)), dtype=np.float64))
+
+    def sizes(self, a: np.ndarray, kept: int) -> np.ndarray:
+        return self.sums(np.abs(a), kept)
+
     def is_floating(self, a: np.ndarray) -> bool:
         return a.dtype.kind == "f"
 

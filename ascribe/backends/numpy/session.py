@@ -65,15 +65,19 @@ class NumpySession:
         for i in range(at, len(self.model.weights)):
             pre[i], values[i + 1] = self.model.layer(i, values[i])
         shape = (job.points, job.records)
-        reads = {cut: Reading([Spot(cut, 0, (0, 0) if cut.anchor == "in" else (), 0)], [values[self.level(cut)].reshape(*shape, -1)])
-                 for cut in job.read}
+        reads = {
+            cut: Reading([Spot(cut, 0, (0, 0) if cut.anchor == "in" else (), 0)], [values[self.level(cut)].reshape(*shape, -1)])
+            for cut in job.read
+        }
         if job.of is None or job.on is None:
             return Evidence(None, {}, reads, 1)
         on = self.level(job.on)
         value = np.stack(job.of(values[on], job.rows))
         slopes = [self._slope(job, values[on], k) for k in range(len(value))] if job.wrt else []
-        grads = {cut: [np.stack([self._back(g, on, self.level(cut), pre) for g in slopes]).reshape(len(value), *shape, -1)]
-                 for cut in job.wrt}
+        grads = {
+            cut: [np.stack([self._back(g, on, self.level(cut), pre) for g in slopes]).reshape(len(value), *shape, -1)]
+            for cut in job.wrt
+        }
         return Evidence(value.reshape(len(value), *shape), grads, reads, 1, int(bool(job.wrt)))
 
     def _slope(self, job: Job, y: np.ndarray, k: int) -> np.ndarray:
@@ -93,9 +97,16 @@ class NumpySession:
 
     def places(self) -> list[Place]:
         sizes = [len(w) for w in self.model.weights]
-        inner = [Place(Cut(str(i), side), "Dense", ((1, size),), 1)  # type: ignore[arg-type]
-                 for i, w in enumerate(self.model.weights) for side, size in (("in", sizes[i]), ("out", w.shape[1]))]
-        return [Place(INPUT, "Mlp", ((1, sizes[0]),), 1), *inner, Place(OUTPUT, "Mlp", ((1, self.model.weights[-1].shape[1]),), 1)]
+        inner = [
+            Place(Cut(str(i), side), "Dense", ((1, size),), 1)  # type: ignore[arg-type]
+            for i, w in enumerate(self.model.weights)
+            for side, size in (("in", sizes[i]), ("out", w.shape[1]))
+        ]
+        return [
+            Place(INPUT, "Mlp", ((1, sizes[0]),), 1),
+            *inner,
+            Place(OUTPUT, "Mlp", ((1, self.model.weights[-1].shape[1]),), 1),
+        ]
 
     def names(self, spots: Sequence[Spot]) -> list[str]:
         return ["input 0" if s.cut == INPUT else repr(s.cut) for s in spots]

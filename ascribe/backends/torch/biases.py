@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+
+from .session import host_of
 
 Tensor = torch.Tensor
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 PIECEWISE_LINEAR = (
     nn.Identity, nn.Flatten, nn.Unflatten, nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d,
     nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d,
@@ -32,16 +33,14 @@ class Bias(NamedTuple):
 def bias_of(module: nn.Module) -> Bias | None:
     """What the layer adds; None for a layer without bias, and for one that is not linear plus a bias.
 
-    Batch normalisation in evaluation is ``weight * x / std`` plus ``bias - weight * mean / std`` (Srinivas and Fleuret 2019,
-    section 3.2).
+    Batch normalisation by stored statistics is ``weight * x / std`` plus ``bias - weight * mean / std`` (Srinivas and Fleuret
+    2019, section 3.2). Models are explained in evaluation mode, so the stored ones are used wherever there are any.
     """
     if isinstance(module, nn.Linear):
         return None if module.bias is None else Bias(module.bias.detach(), -1)
     if isinstance(module, CONVOLUTIONS):
         return None if module.bias is None else Bias(module.bias.detach(), 1)
-    if isinstance(module, BATCH_NORMS) and fixed(module):
-        assert module.running_mean is not None
-        assert module.running_var is not None
+    if isinstance(module, BATCH_NORMS) and module.running_mean is not None and module.running_var is not None:
         shift = -module.running_mean / torch.sqrt(module.running_var + module.eps)
         if module.affine:
             shift = module.bias + module.weight * shift
@@ -49,22 +48,18 @@ def bias_of(module: nn.Module) -> Bias | None:
     return None
 
 
-def fixed(module: BatchNorm) -> bool:
-    """Whether the normalisation uses its stored statistics, and so is linear."""
-    return not module.training and module.running_mean is not None
-
-
 def bends(module: nn.Module) -> bool:
     """Whether the layer is neither linear plus a known bias nor known to add nothing; containers do nothing themselves."""
     if isinstance(module, BATCH_NORMS):
-        return not fixed(module)
+        return module.running_mean is None
     if isinstance(module, (nn.Linear, *CONVOLUTIONS, *PIECEWISE_LINEAR)):
         return False
     return not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False))
 
 
-def read_biases(model: nn.Module, layers: Iterable[str]) -> tuple[dict[str, Bias], list[str]]:
+def read_biases(model: Any, layers: Iterable[str]) -> tuple[dict[str, Bias], list[str]]:
     """The biases among these layers, and the names of those that bend: ``norm (LayerNorm)``."""
-    modules = {name: model.get_submodule(name) for name in layers}
+    host = host_of(model)
+    modules = {name: host.get_submodule(name) for name in layers} if host is not None else {}
     biases = {name: bias for name, module in modules.items() if (bias := bias_of(module)) is not None}
-    return biases, [f"{name or 'the model'} ({type(module).__name__})" for name, module in modules.items() if bends(module)]
+    return biases, [f"{name} ({type(module).__name__})" for name, module in modules.items() if bends(module)]

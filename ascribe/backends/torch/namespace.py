@@ -67,6 +67,13 @@ class TorchNamespace:
             return a.gather(1, at[:, None])[:, 0]
         return a[torch.arange(len(a), device=a.device), at]
 
+    def sums(self, a: Tensor, kept: int) -> np.ndarray:
+        axes = tuple(range(kept, a.ndim))
+        return (a.sum(axes, dtype=torch.float64) if axes else a.double()).cpu().numpy()
+
+    def sizes(self, a: Tensor, kept: int) -> np.ndarray:
+        return self.sums(a.abs(), kept)
+
     def is_floating(self, a: Tensor) -> bool:
         return a.is_floating_point()
 

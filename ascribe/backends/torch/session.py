@@ -19,12 +19,12 @@ from ...rules import Gradient
 from ...tree import Path, follow
 from ..protocol import Evidence, Job, Place, Reading, Spot
 from . import places as placing
+from .failures import explained_failure, wrong_dtype
 from .guard import untouched
 from .inputs import Inputs, named
 from .memory import Memory, memory_of
 from .namespace import xp
 from .spread import SINGLE, choose
-from .failures import explained_failure, wrong_dtype
 from .taps import Demand, Read, Run, Watch, Write, accessor_path
 
 Tensor = torch.Tensor
@@ -39,7 +39,9 @@ class TorchSession:
         self.model, self.call = model, call
         self.host = host_of(model)
         self.memory = memory or memory_of(self.host if self.host is not None else model)
-        self.dtype = next((p.dtype for p in self.host.parameters() if p.is_floating_point()), None) if self.host is not None else None
+        self.dtype = (
+            next((p.dtype for p in self.host.parameters() if p.is_floating_point()), None) if self.host is not None else None
+        )
         self.inputs = Inputs(call, self.dtype)
         self.records = self.inputs.records
         self.class_names = placing.class_names(self.host)
@@ -353,7 +355,8 @@ class Work:
         for cut, seen in targets:
             mine, found = found[: len(seen)], found[len(seen) :]
             grads[cut] = [
-                self._canonical(g, spot_axis(self.session, cut, i), 1) for i, (g, (_, _, t)) in enumerate(zip(mine, seen, strict=True))
+                self._canonical(g, spot_axis(self.session, cut, i), 1)
+                for i, (g, (_, _, t)) in enumerate(zip(mine, seen, strict=True))
             ]
         return grads
 
@@ -434,7 +437,9 @@ def call_model(session: TorchSession, run: Run, args: Any, kwargs: Any) -> Any:
 def one_per_row(value: Any, rows: int) -> Tensor:
     """A quantity's numbers as ``[rows]``. Raises InputError or ModelError when there is not one for each."""
     if not isinstance(value, Tensor):
-        raise ModelError(f"the quantity gave a {type(value).__name__}", try_="a tensor with one number per record", code="E-QUANTITY-TYPE")
+        raise ModelError(
+            f"the quantity gave a {type(value).__name__}", try_="a tensor with one number per record", code="E-QUANTITY-TYPE"
+        )
     if value.ndim == 2 and value.shape[1] == 1:
         value = value[:, 0]
     if tuple(value.shape) != (rows,):

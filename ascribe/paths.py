@@ -1,0 +1,268 @@
+"""Records over the points of a distribution: where paths start and end, the change along them, more points where needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, as_numpy, namespace
+from .backends.protocol import Evidence, Job, Spot
+from .baselines import Call, FromInput, Here, resolve, rows_of
+from .cuts import INPUT, OUTPUT, Cut
+from .distributions import Draws, Line, Point, baseline_of, has_background
+from .errors import DistributionError
+from .passes import Block, Leaves, Plan, Reader, at_record, broadcast, evaluate, sum_all, table
+from .quadrature import nodes
+from .sums import Sums
+
+LEVELS = (4, 8, 16, 32, 64, 128, 256, 512)
+
+
+def run_block(plan: Plan, index: np.ndarray) -> Block:
+    """Explain some records together."""
+    return at_record(plan, index) if isinstance(plan.over, Point) else Pass(plan, index).run()
+
+
+class Pass:
+    """Some records over the points of a distribution."""
+
+    def __init__(self, plan: Plan, index: np.ndarray) -> None:
+        self.plan, self.index, self.session = plan, index, plan.session
+        self.reader = Reader(plan, index)
+        self.block = Block(index)
+        self.x: Leaves = []
+        self.spots: tuple[Spot, ...] = ()
+        self.begin: Leaves | None = None
+        self.rows: Leaves | None = None
+        self.record: dict[Cut, Leaves] = {}
+
+    def run(self) -> Block:
+        plan = self.plan
+        self._look()
+        self._start()
+        if getattr(plan.over, "tolerance", None) is not None:
+            self._adapt(plan.over)
+        else:
+            draws = plan.over.draw(plan.seed, len(self.rows[0]) if self.rows is not None else 0)
+            ends = self._ends(draws)
+            sums = Sums(self, draws, ends)
+            sums.run(self.index)
+            self.block.values = sums.values()
+            self.block.change = self._change(draws, sums, ends)
+            self.block.steps = np.full(len(self.index), len(draws))
+        self.block.record = [self.record[cut] for cut in plan.cuts]
+        return self.block
+
+    def evaluate(self, **job: Any) -> Evidence:
+        """Evaluate a job for this block's records unless it says others, and count what it cost."""
+        made = Job(**{"index": self.index, **job})
+        found = evaluate(self.session, made)
+        self.count(found, made)
+        return found
+
+    def count(self, found: Evidence, job: Job) -> None:
+        self.block.forward += found.forward
+        self.block.backward += found.backward
+        self.block.rows += job.points * job.records
+
+    def _look(self) -> None:
+        """The records themselves, run once: values at every cut, the prediction, the quantities bound."""
+        plan = self.plan
+        reads = tuple(dict.fromkeys((plan.at, *plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
+        found = self.evaluate(read=reads, on=plan.on, of=self.reader)
+        assert found.value is not None
+        self.block.explained = as_numpy(found.value)[:, 0].astype(np.float64)
+        self.block.classes, self.block.output = self.reader.classes(), table(found)
+        for cut in (plan.at, *plan.cuts):
+            self.record[cut] = [a[0] for a in found.reads[cut].arrays]
+        self.block.spots = [found.reads[cut].spots for cut in plan.cuts]
+        self.spots, self.x = tuple(found.reads[plan.at].spots), self.record[plan.at]
+
+    def _start(self) -> None:
+        """Where paths start: one array per array at the cut, or the rows of a background."""
+        baseline = baseline_of(self.plan.over)
+        fit = rows_of if has_background(self.plan.over) else resolve
+        if isinstance(baseline, FromInput):
+            source = self.session.resolve(INPUT, True)
+            start = fit(baseline.baseline, self._here(source))
+            found = start if source == self.plan.at else self._carried(source, start, fit is rows_of)
+        elif baseline is not None:
+            found = fit(baseline, self._here(self.plan.at))
+        else:
+            return
+        self.rows, self.begin = (found, None) if fit is rows_of else (None, found)
+
+    def _here(self, cut: Cut) -> Here:
+        """What a baseline at a cut is fitted to."""
+        spots, values = self.spots, self.x
+        if cut != self.plan.at:
+            reading = self.evaluate(read=(cut,)).reads[cut]
+            spots, values = tuple(reading.spots), [a[0] for a in reading.arrays]
+        session = self.session
+        return Here(values, session.names(spots), self.index, session.records, session.call, self._other, self.plan.seed)
+
+    def _carried(self, source: Cut, start: Leaves, rows: bool) -> Leaves:
+        """Starts at the inputs, run forward to the cut where the path is.
+
+        Raises DistributionError for rows beside other arguments that belong to records: which record's would a row take?
+        """
+        spots = tuple(self.evaluate(read=(source,)).reads[source].spots)
+        if not rows:
+            write = tuple(broadcast(b[None], 1, len(self.index)) for b in start)
+            found = self.evaluate(at=source, spots=spots, write=write, read=(self.plan.at,))
+            return [a[0] for a in found.reads[self.plan.at].arrays]
+        if not self.session.replaces_all(source):
+            raise DistributionError(
+                "rows for the inputs, with other arguments that belong to the records",
+                there=f"a path at {self.plan.at!r}",
+                try_="Background(asc.Call(rows, ...), at=...) with all arguments",
+            )
+        write = tuple(r[:, None] for r in start)
+        found = self.evaluate(
+            index=self.index[:1], points=len(start[0]), at=source, spots=spots, write=write, read=(self.plan.at,)
+        )
+        return [a[:, 0] for a in found.reads[self.plan.at].arrays]
+
+    def _other(self, call: Call) -> Leaves:
+        """The value at the cut when the model is called with other arguments."""
+        with self.session.another(call) as other:
+            at = other.resolve(self.plan.at, True)
+            job = Job(np.arange(other.records), read=(at,))
+            found = other.evaluate(job)
+            self.count(found, job)
+            return [a[0] for a in found.reads[at].arrays]
+
+    def _ends(self, draws: Draws) -> Callable[[np.ndarray], Leaves]:
+        """Where paths end: the records, or the records displaced; ``[points or 1, records, ...]`` for given points."""
+        noise = draws.noise
+        if noise is None:
+            still = [x[None] for x in self.x]
+            return lambda points: still
+        spans = [spread_of(x) if noise.relative else None for x in self.x]
+
+        def displaced(points: np.ndarray) -> Leaves:
+            found = []
+            for i, (x, span) in enumerate(zip(self.x, spans, strict=True)):
+                e = namespace(x).asarray(np.stack([noise.draw(int(k), i, tuple(x.shape[1:])) for k in points])[:, None], x)
+                found.append(x[None] + (e if span is None else e * span[None]))
+            return found
+
+        return displaced
+
+    def starts(self, draws: Draws, points: np.ndarray) -> Leaves | None:
+        """Where paths start, ``[points or 1, records or 1, ...]``."""
+        if self.rows is not None:
+            assert draws.row is not None
+            return [r[draws.row[points]][:, None] for r in self.rows]
+        return None if self.begin is None else [b[None] for b in self.begin]
+
+    def values_at(self, write: Leaves, points: int, of: Any = None, read: tuple[Cut, ...] = ()) -> Evidence:
+        """The quantity, and values at other cuts, with some value written: forward only."""
+        full = tuple(broadcast(w, points, len(self.index)) for w in write)
+        return self.evaluate(
+            points=points, at=self.plan.at, spots=self.spots, write=full, read=read, on=self.plan.on if of else None, of=of
+        )
+
+    def _change(self, draws: Draws, sums: Sums, ends: Callable[[np.ndarray], Leaves]) -> np.ndarray | None:
+        """The change of the quantity along the paths, averaged over them, ``[quantities, records]``; None without a start."""
+        if not self.plan.multiply or (self.begin is None and self.rows is None):
+            return None
+        last = self.block.explained
+        if draws.noise is not None:
+            last = self._mean_value(draws, ends, getattr(draws.noise, "each", 1))
+        if self.rows is not None:
+            return last - self._row_values(draws)
+        if sums.first is None:
+            sums.first = self.start_value()
+        self.block.start = sums.first
+        return last - sums.first
+
+    def start_value(self) -> np.ndarray:
+        """The quantity at the baseline, ``[quantities, records]``."""
+        assert self.begin is not None
+        found = self.values_at([b[None] for b in self.begin], 1, self.reader)
+        return as_numpy(found.value)[:, 0].astype(np.float64)
+
+    def _mean_value(self, draws: Draws, ends: Callable[[np.ndarray], Leaves], each: int) -> np.ndarray:
+        points = np.arange(0, len(draws), each)
+        total = np.zeros_like(self.block.explained)
+        for some in self.chunks(points):
+            found = self.values_at(ends(some), len(some), self.reader)
+            total += as_numpy(found.value).astype(np.float64).sum(1)
+        return total / len(points)
+
+    def chunks(self, points: np.ndarray) -> Iterator[np.ndarray]:
+        """Points in runs of as many as fit beside this block's records."""
+        size = max(1, self.plan.chunker.size // len(self.index))
+        for k in range(0, len(points), size):
+            yield points[k : k + size]
+
+    def _row_values(self, draws: Draws) -> np.ndarray:
+        """The mean of the quantity over the background's rows that were drawn, ``[quantities, records]``.
+
+        Where the rows replace everything that a record brings to the model, they are run once and not once per record.
+        """
+        assert self.rows is not None and draws.row is not None
+        used, times = np.unique(draws.row, return_counts=True)
+        weights = times / times.sum()
+        shape = self.block.explained.shape
+        alone = self.session.splits() and self.session.replaces_all(self.plan.at)
+        total = np.zeros(shape)
+        for some in self.chunks(np.arange(len(used))) if not alone else [np.arange(len(used))]:
+            write = [r[used[some]][:, None] for r in self.rows]
+            if alone:
+                job = {
+                    "index": self.index[:1],
+                    "points": len(some),
+                    "at": self.plan.at,
+                    "spots": self.spots,
+                    "write": tuple(write),
+                }
+                found = self.evaluate(**job, on=self.plan.on, of=self.reader.across)
+                values = as_numpy(found.value)[:, :, 0].reshape(*shape, -1).transpose(0, 2, 1)
+            else:
+                values = as_numpy(self.values_at(write, len(some), self.reader).value)
+            total += np.einsum("kpn,p->kn", values.astype(np.float64), weights[some])
+        return total
+
+    def _adapt(self, line: Line) -> None:
+        """More and more points for the records whose gap is still too large."""
+        assert self.begin is not None and line.tolerance is not None
+        self.block.start = self.start_value()
+        change = self.block.explained - self.block.start
+        n = len(self.index)
+        values: list[list[Array]] = []
+        self.block.steps = np.zeros(n, dtype=int)
+        active = np.arange(n)
+        for level in [k for k in LEVELS if k <= (line.steps or LEVELS[-1])] or [line.steps]:
+            position, weight = nodes("gauss-legendre", int(level or 1))
+            draws = Draws(weight, position)
+            sums = Sums(self, draws, self._ends(draws), active)
+            sums.run(self.index[active])
+            found = sums.values()
+            values = found if not values else put(values, found, active)
+            self.block.steps[active] += len(draws)
+            gap = np.abs(sum_all(found[0]) - change[:, active])
+            scale = np.maximum(np.abs(change[:, active]), 1e-6 * np.abs(self.block.explained[:, active]) + 1e-30)
+            open_ = (gap > line.tolerance * scale).any(0) if self.plan.multiply else np.zeros(len(active), bool)
+            if not open_.any():
+                break
+            active = active[open_] if self.session.splits() else active
+        self.block.values, self.block.change = values, change
+
+
+def spread_of(x: Array) -> Array:
+    """Each record's largest value less its smallest, shaped to multiply it."""
+    xp = namespace(x)
+    axes = tuple(range(1, x.ndim))
+    return (xp.amax(x, axes) + xp.amax(-x, axes)).reshape(-1, *[1] * (x.ndim - 1))
+
+
+def put(values: list[list[Array]], found: list[list[Array]], part: np.ndarray) -> list[list[Array]]:
+    """Values with those of some records replaced."""
+    for old, new in zip(values, found, strict=True):
+        for a, b in zip(old, new, strict=True):
+            a[:, part] = b
+    return values

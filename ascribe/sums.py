@@ -1,0 +1,167 @@
+"""The weighted sum of influence over the points of a distribution, chunk by chunk; no point's gradient outlives its chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .arrays import Array, as_numpy, namespace
+from .backends.protocol import Evidence, Job
+from .cuts import Cut
+from .distributions import Draws
+from .passes import Leaves, broadcast, evaluate
+from .stream import stream
+
+if TYPE_CHECKING:
+    from .paths import Pass
+
+
+class Sums:
+    """The weighted sum of influence over points, kept as one array per array at each cut and quantity."""
+
+    def __init__(self, run: Pass, draws: Draws, ends: Callable[[np.ndarray], Leaves], part: np.ndarray | None = None) -> None:
+        self.run_, self.draws, self.ends = run, draws, ends
+        self.plan = run.plan
+        self.part = np.arange(len(run.index)) if part is None else part
+        self.first: np.ndarray | None = None
+        self.total: dict[Cut, list[list[Array]]] = {}
+        self.carry: dict[Cut, tuple[Leaves, Leaves]] = {}
+        self.middle: dict[Cut, Leaves] = {}
+        self.index = run.index
+        self.measured = False
+
+    def run(self, index: np.ndarray) -> None:
+        """Go through all points in chunks."""
+        self.index = index
+        session, plan = self.plan.session, self.plan
+        stream(
+            len(self.draws),
+            len(index),
+            plan.chunker,
+            self.step,
+            wait=session.wait,
+            out_of_memory=session.out_of_memory,
+            progress=plan.progress,
+        )
+
+    def step(self, first: int, last: int) -> None:
+        """One chunk: make the points, run them, add what came."""
+        plan, run = self.plan, self.run_
+        points = np.arange(first, last)
+        ends, starts = self._local(self.ends(points)), self._local(run.starts(self.draws, points))
+        write = tuple(broadcast(z, len(points), len(self.index)) for z in between(starts, ends, self.draws, points))
+        reads = plan.inner if self.draws.stepwise else ()
+        job = Job(self.index, len(points), plan.at, run.spots, write, plan.cuts, reads, plan.on, run.reader, plan.by)
+        found = self._evaluated(job)
+        distances = self._moving(points, ends, starts) if plan.multiply and self.draws.moves else {}
+        if first == 0 and self.draws.position is not None and self.draws.position[0] == 0 and self.draws.row is None:
+            self.first = as_numpy(found.value)[:, 0].astype(np.float64)
+        for cut in plan.cuts:
+            if self.draws.stepwise and plan.multiply:
+                self._piecewise(cut, found.grads[cut], list(write) if cut == plan.at else found.reads[cut].arrays)
+            else:
+                grads = found.grads[cut]
+                if distances:
+                    grads = [g * d[None] for g, d in zip(grads, distances[cut], strict=True)]
+                self._add(cut, grads, self.draws.weight[first:last])
+
+    def _evaluated(self, job: Job) -> Evidence:
+        """Evaluate; the first chunk ever also counts its memory, which caps the chunks to come."""
+        run, plan = self.run_, self.plan
+        if plan.chunker.settled or plan.chunker.limit is not None:
+            found = evaluate(plan.session, job)
+        else:
+            found, held = plan.session.held(job)
+            if held:
+                plan.chunker.cap(max(1, plan.session.spare_memory() * job.points * job.records // held))
+        run.count(found, job)
+        return found
+
+    def _local(self, leaves: Leaves | None) -> Leaves:
+        """Cut arrays ``[points, records, ...]`` to the records in this sum."""
+        if leaves is None or len(self.part) == len(self.run_.index):
+            return leaves or []
+        return [a if a.shape[1] == 1 else a[:, self.part] for a in leaves]
+
+    def _moving(self, points: np.ndarray, ends: Leaves, starts: Leaves) -> dict[Cut, Leaves]:
+        """Distances of paths whose ends differ from point to point, at every cut, ``[points, records, ...]``."""
+        run, plan = self.run_, self.plan
+        found = {plan.at: [e - s for e, s in zip(ends, starts, strict=True)] if starts else ends}
+        if plan.inner:
+            at_end = {cut: [x[None] for x in run.record[cut]] for cut in plan.inner}
+            if self.draws.noise is not None:
+                reads = run.values_at(ends, len(points), read=plan.inner).reads
+                at_end = {cut: reads[cut].arrays for cut in plan.inner}
+            at_start = run.values_at(starts, len(points), read=plan.inner).reads if starts else None
+            for cut in plan.inner:
+                found[cut] = [e - s for e, s in zip(at_end[cut], at_start[cut].arrays, strict=True)] if at_start else at_end[cut]
+        return found
+
+    def _add(self, cut: Cut, grads: Leaves, weights: np.ndarray) -> None:
+        if self.plan.reduce == "square":
+            grads = [g * g for g in grads]
+        elif self.plan.reduce == "variance":  # about the first chunk's mean, so that nothing cancels
+            middle = self.middle.setdefault(cut, [g.mean(1)[:, None] for g in grads])
+            grads = [g - m for g, m in zip(grads, middle, strict=True)]
+            grads = [*grads, *(g * g for g in grads)]
+        totals = self.total.setdefault(cut, [])
+        for i, g in enumerate(grads):
+            xp = namespace(g)
+            if len(totals) == i:
+                totals.append([xp.accumulator(tuple(g.shape[2:]), g) for _ in range(g.shape[0])])
+            totals[i] = [xp.accumulate(t, g[k], weights) for k, t in enumerate(totals[i])]
+
+    def _piecewise(self, cut: Cut, grads: Leaves, values: Leaves) -> None:
+        """The trapezoid rule along the path's image: mean of neighbouring influences times the step between them."""
+        if cut in self.carry:
+            before_g, before_v = self.carry[cut]
+            cat = self.plan.session.xp.concat
+            grads = [cat([b, g], 1) for b, g in zip(before_g, grads, strict=True)]
+            values = [cat([b, v], 0) for b, v in zip(before_v, values, strict=True)]
+        self.carry[cut] = [g[:, -1:] for g in grads], [v[-1:] for v in values]
+        if grads[0].shape[1] > 1:
+            pieces = [(g[:, 1:] + g[:, :-1]) / 2 * (v[1:] - v[:-1])[None] for g, v in zip(grads, values, strict=True)]
+            self._add(cut, pieces, np.ones(pieces[0].shape[1]))
+
+    def values(self) -> list[list[Array]]:
+        """The sums, times the distance where that is the same at every point: per cut, ``[quantities, records, ...]`` each."""
+        plan, run = self.plan, self.run_
+        fixed = plan.multiply and not self.draws.moves and not self.draws.stepwise
+        distance = self._fixed() if fixed else {}
+        found = []
+        for cut in plan.cuts:
+            stacked = [namespace(t[0]).stack(t, 0) for t in self.total[cut]]
+            if plan.reduce == "variance":
+                half = len(stacked) // 2
+                stacked = [squares - mean * mean for mean, squares in zip(stacked[:half], stacked[half:], strict=True)]
+            if fixed:
+                stacked = [s * d[None] for s, d in zip(stacked, distance[cut], strict=True)]
+            found.append([namespace(s).cast(s, x) for s, x in zip(stacked, run.record[cut], strict=True)])
+        return found
+
+    def _fixed(self) -> dict[Cut, Leaves]:
+        """From the baseline to the record, at every cut; elsewhere than where the points live the baseline is run forward."""
+        run, plan = self.run_, self.plan
+        part = self.part
+        if run.begin is None:
+            return {cut: [x[part] for x in run.record[cut]] for cut in plan.cuts}
+        found = {plan.at: [x[part] - (b if b.shape[0] == 1 else b[part]) for x, b in zip(run.x, run.begin, strict=True)]}
+        if plan.inner:
+            start = run.values_at([b[None] for b in run.begin], 1, run.reader, plan.inner)
+            self.first = as_numpy(start.value)[:, 0].astype(np.float64)
+            for cut in plan.inner:
+                found[cut] = [(x - b[0])[part] for x, b in zip(run.record[cut], start.reads[cut].arrays, strict=True)]
+        return found
+
+
+def between(starts: Leaves, ends: Leaves, draws: Draws, points: np.ndarray) -> Leaves:
+    """The points on the way from start to end; the ends themselves where there is no line."""
+    if draws.position is None:
+        return ends
+    found = []
+    for s, e in zip(starts, ends, strict=True):
+        a = namespace(e).asarray(draws.position[points].reshape(-1, *[1] * (e.ndim - 1)), e)
+        found.append(s + a * (e - s))
+    return found
