@@ -8,8 +8,9 @@ register tokens in front that belong to no place. Shapes decide here, and nothin
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from .arrays import is_array, namespace
@@ -41,25 +42,54 @@ class Place(Protocol):
 class Layout:
     """How a layer's values lie on the input: on what ``grid``, with the channels at which axis, counted from the end.
 
-    ``prefix`` is the number of tokens before the grid's own; None says that the value is no sequence of tokens.
+    ``prefix`` is the number of tokens before the grid's own; None says that the value is no sequence of tokens. ``records`` is the
+    axis of the records: 1 where the tokens come first.
     """
 
     grid: Grid
     channels: int
     prefix: int | None = None
+    records: int = 0
 
     def maps(self, values: Array) -> Array:
         """``values`` as ``[..., channels, *grid]``, without the tokens that belong to no place."""
         if self.prefix is not None:
+            values = namespace(values).moveaxis(values, values.ndim - 3 + self.records, values.ndim - 3)
             values = values[..., self.prefix :, :]
             values = values.reshape((*values.shape[:-2], *self.grid, values.shape[-1]))
         return namespace(values).moveaxis(values, values.ndim + self.channels, values.ndim - len(self.grid) - 1)
+
+    def of(self, shape: Shape) -> Layout | None:
+        """This layout, if a value of that shape can lie like that."""
+        if self.prefix is not None:
+            fits = len(shape) == 3 and self.prefix + math.prod(self.grid) == shape[1 - self.records]
+        else:
+            fits = len(shape) == len(self.grid) + 2 and self.grid == (shape[1:-1] if self.channels == -1 else shape[2:])
+        return self if fits else None
 
     def __str__(self) -> str:
         size = "x".join(map(str, self.grid))
         if self.prefix is None:
             return f"{size}, channels {'last' if self.channels == -1 else 'first'}"
         return f"{size} tokens after {self.prefix} that belong to no place" if self.prefix else f"{size} tokens"
+
+
+Spot = tuple[Cut, Layout]
+
+
+@dataclass(frozen=True)
+class Clues:
+    """What the layers of a network tell about its values: the grids of its convolutions, in the order in which they come, and the
+    shapes (without the records) that layers which fix the axis of the channels return: first for convolutions, last for others.
+    """
+
+    grids: tuple[Grid, ...] = ()
+    first: frozenset[Shape] = frozenset()
+    last: frozenset[Shape] = frozenset()
+
+
+CONVOLUTION = re.compile(r"Conv\w*?[123]d")
+FIRST, LAST = re.compile(r"(Conv|Norm|Pool)\w*?[123]d"), re.compile(r"(Linear|LayerNorm)$")
 
 
 @dataclass(frozen=True)
@@ -71,35 +101,41 @@ class Picture:
     grid: Grid | None = None
     prefix: int | None = None
 
-    def layout(self, shape: Shape, kind: str, seen: Sequence[Grid]) -> Layout | None:
-        """How a value of this shape lies on the picture; None if it does not.
+    def layout(self, shape: Shape, kind: str, clues: Clues) -> Layout | None:
+        """How a value of this shape, returned by this kind of layer, lies on the picture; None if it does not.
 
         Raises MethodError if a sequence of tokens could lie there in several ways.
         """
         rows = (1, self.records)  # cuts_of runs a single record where it can
         if len(shape) == 3 and shape[0] not in rows and shape[1] in rows:
-            shape = (shape[1], shape[0], shape[2])  # tokens first: values come back with the records first
+            layout = self.layout((shape[1], shape[0], shape[2]), kind, clues)
+            return layout if layout is None or layout.prefix is None else replace(layout, records=1)
         if len(shape) < 3 or shape[0] not in rows:
             return None
         series = len(self.size) == 1
-        if len(shape) == len(self.size) + 2 and (seen or not series):
-            return self.pixels(shape, kind, seen if series else ())
+        if len(shape) == len(self.size) + 2 and (clues.grids or not series):
+            return self.pixels(shape, kind, clues)
         if len(shape) == 3 and shape[2] > 1 and (self.grid or not series):
-            return self.tokens(shape[1], seen)
+            return self.tokens(shape[1], clues.grids)
         return None
 
-    def pixels(self, shape: Shape, kind: str, seen: Sequence[Grid] = ()) -> Layout | None:
-        """Channels first or channels last: whichever keeps the picture's aspect ratio better.
+    def pixels(self, shape: Shape, kind: str, clues: Clues) -> Layout | None:
+        """Channels first or channels last: as the layer itself, or one that returns the same shape, makes sure.
 
-        A series has none; there it is the one whose length is among those ``seen``.
+        Without such a layer, what keeps the picture's aspect ratio better; of a series, what has a length of its convolutions.
         """
         first, last = Layout(tuple(shape[2:]), 1 - len(shape)), Layout(tuple(shape[1:-1]), -1)
         if math.prod(first.grid) == 1 or math.prod(last.grid) == 1:  # pooled: no places left
             return None
         if self.grid is not None:
             return next((layout for layout in (first, last) if layout.grid == self.grid), None)
-        by_default = (last, first) if kind in ("LayerNorm", "Linear") else (first, last)
-        return min(by_default, key=lambda layout: (bool(seen) and layout.grid not in seen, self.misfit(layout.grid)))
+        if FIRST.search(kind) or LAST.fullmatch(kind):
+            return first if FIRST.search(kind) else last
+        if (shape[1:] in clues.first) != (shape[1:] in clues.last):
+            return first if shape[1:] in clues.first else last
+        if len(self.size) == 1:
+            return last if last.grid in clues.grids and first.grid not in clues.grids else first
+        return min((first, last), key=lambda layout: self.misfit(layout.grid))
 
     def misfit(self, grid: Grid) -> tuple[bool, float]:
         """Whether the grid is finer than the picture, and by how much its axes' strides differ."""
@@ -153,37 +189,63 @@ def picture_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], grid: Grid | No
     return Picture(records, tuple(rest[:-1] if last else rest[1:]), grid, prefix)
 
 
-def grids_seen(places: Sequence[Place], picture: Picture) -> list[Grid]:
-    """The grids of the convolutions among the places, in the order in which they come."""
-    shapes = [(shape, p.kind) for p in places if "conv" in p.kind.lower() for shape in p.shapes]
-    found = [picture.pixels(shape, kind) for shape, kind in shapes if len(shape) == len(picture.size) + 2]
-    return list(dict.fromkeys(layout.grid for layout in found if layout is not None))
+def clues_of(places: Sequence[Place], picture: Picture) -> Clues:
+    """What the layers passed tell."""
+    out = [(shape, p.kind) for p in places if p.cut.anchor == "out" for shape in p.shapes]
+    convolved = [shape for shape, kind in out if CONVOLUTION.search(kind) and len(shape) == len(picture.size) + 2]
+    grids = [layout.grid for shape in convolved if (layout := picture.pixels(shape, "Conv2d", Clues())) is not None]
+    first = frozenset(shape[1:] for shape, kind in out if FIRST.search(kind))
+    return Clues(tuple(dict.fromkeys(grids)), first, frozenset(shape[1:] for shape, kind in out if LAST.fullmatch(kind)))
 
 
-def spatial_places(places: Sequence[Place], picture: Picture) -> Iterator[tuple[Cut, Layout]]:
-    """The places to read a class activation map at, best first.
+def spatial_places(places: Sequence[Place], picture: Picture) -> Iterator[list[Spot]]:
+    """The places to read a class activation map at, best first; those in one list are worth reading in one pass.
 
-    That is the last spatial place before the network pools or flattens. Behind a class token the last place is of no use: what
-    the other tokens have become by then is never read. There it is what enters the last block, and the blocks before it. In a
-    network whose output is itself a map (segmentation), it is the last place of the coarsest grid.
+    That is the last spatial place before the network pools or flattens. Where only a class token is read behind it, the last place
+    is of no use: no gradient arrives at the others. Then it is the entrance of the last block, where the class token still looks
+    at them, and the blocks before it. In a network whose output is itself a map, it is the last place of the coarsest grid.
     """
     within = attention_insides(places)
     inner = [p for p in unpooled(places) if p.cut.layer and p.cut.anchor == "out"]
-    inner.sort(key=lambda p: p.cut.layer not in within)  # what lies inside attention layers comes last; the order is kept otherwise
-    seen = grids_seen(places, picture)
+    # What lies inside attention, and what is returned beside something else (perhaps unused), is taken last; the order is kept.
+    inner.sort(key=lambda p: (p.cut.layer not in within, len(p.shapes) == 1))
+    clues = clues_of(places, picture)
     shapes = [(p, shape) for p in reversed(inner) for shape in p.shapes]
     found: Iterator[tuple[Place, Shape, Layout]] = (
-        (p, shape, layout) for p, shape in shapes if (layout := picture.layout(shape, p.kind, seen)) is not None
+        (p, shape, layout) for p, shape in shapes if (layout := picture.layout(shape, p.kind, clues)) is not None
     )
-    if (channels := dense_channels(places, picture)) is not None:
+    if (channels := dense_channels(places, picture, clues)) is not None:
         maps = [(p, shape, layout) for p, shape, layout in found if channels != shape[layout.channels]]
         found = iter(sorted(maps, key=lambda one: math.prod(one[2].grid)))
     first = next(found, None)
     if first is None:
-        return iter(())
-    if first[2].prefix:
-        return outermost((entered(p), first[2]) for p in numbered(p for p, shape in shapes if shape[:-1] == first[1][:-1]))
-    return outermost((last_use(p), layout) for p, _, layout in [first, *found])
+        return
+    place, shape, layout = first
+    if not layout.prefix:
+        yield from ([(last_use(p), layout)] for p, layout in outermost([(place, layout), *((p, layout) for p, _, layout in found)]))
+        return
+    blocks = numbered(p for p, other in shapes if other[:-1] == shape[:-1])
+    ways_in = [(entrance(p, places), layout) for p, layout in outermost((p, layout) for p in blocks)]
+    yield [(last_use(place), layout), *ways_in[:1]]
+    yield from ([spot] for spot in ways_in[1:])
+
+
+def entrance(block: Place, places: Sequence[Place]) -> Cut:
+    """What a block's first norm returns, or else what goes into the block.
+
+    Not what goes into the norm: that makes its tokens' lengths the same, so activation x gradient adds up to zero before it.
+    """
+    inside = (p for p in places if p.cut.layer.startswith(block.cut.layer + ".") and p.cut.anchor == "out")
+    norm = next(inside, block)
+    if "norm" in norm.kind.lower() and norm is not block:
+        return last_use(norm)
+    return Cut(block.cut.layer, "in", call=last_use(block).call)
+
+
+def before(places: Sequence[Place], layer: str) -> Sequence[Place]:
+    """The places passed before the model comes to a layer; all of them where the layer is the model itself."""
+    start = next((i for i, place in enumerate(places) if layer and place.cut.layer == layer), len(places))
+    return places[:start]
 
 
 def numbered(places: Iterable[Place]) -> list[Place]:
@@ -191,32 +253,28 @@ def numbered(places: Iterable[Place]) -> list[Place]:
     return sorted(places, key=lambda p: not p.cut.layer[-1].isdigit())
 
 
-def entered(place: Place) -> Cut:
-    """What goes into a layer."""
-    return Cut(place.cut.layer, "in", call=last_use(place).call)
-
-
 def last_use(place: Place) -> Cut:
     """The place in the last use of its layer."""
     return place.cut if place.calls == 1 else Cut(place.cut.layer, place.cut.anchor, place.cut.accessor, place.calls - 1)
 
 
-def dense_channels(places: Sequence[Place], picture: Picture) -> int | None:
+def dense_channels(places: Sequence[Place], picture: Picture, clues: Clues) -> int | None:
     """How many channels the model's output has, if that is a map of its own; else None."""
     for place in places:
         for shape in place.shapes[:1] if place.cut == OUTPUT else ():
-            layout = picture.pixels(shape, "") if len(shape) == len(picture.size) + 2 > 3 else None
+            layout = picture.pixels(shape, "", clues) if len(shape) == len(picture.size) + 2 > 3 else None
             return None if layout is None else shape[layout.channels]
     return None
 
 
-def outermost(found: Iterable[tuple[Cut, Layout]]) -> Iterator[tuple[Cut, Layout]]:
+def outermost(found: Iterable[tuple[Place, Layout]]) -> Iterator[tuple[Place, Layout]]:
     """Without the layers that lie within a layer that came before."""
     taken: list[str] = []
-    for cut, layout in found:
-        if not any(cut.layer == layer or cut.layer.startswith(layer + ".") for layer in taken):
-            taken.append(cut.layer)
-            yield cut, layout
+    for place, layout in found:
+        layer = place.cut.layer
+        if not any(layer == other or layer.startswith(other + ".") for other in taken):
+            taken.append(layer)
+            yield place, layout
 
 
 def unpooled(places: Sequence[Place]) -> Iterator[Place]:

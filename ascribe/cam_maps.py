@@ -17,18 +17,17 @@ Array = Any
 Formula = Callable[[Array, Array], Array]
 
 
-def cam_map(formula: Formula, activation: Array, gradient: Array, relu: bool) -> Array:
+def cam_map(formula: Formula, activation: Array, gradient: Array) -> Array:
     """``formula`` on ``[records, channels, *space]`` arrays: a map ``[records, 1, *space]`` of the activation's own type.
 
     With several quantities the gradient has one more axis in front, and so has the map. Computed in at least single precision.
     """
     if gradient.ndim > activation.ndim:
-        maps = [cam_map(formula, activation, part, relu) for part in gradient]
+        maps = [cam_map(formula, activation, part) for part in gradient]
         return namespace(activation).stack(maps, 0)
     records, channels, *space = activation.shape
     flat = (records, channels, int(np.prod(space)))
     values = formula(widened(activation).reshape(flat), widened(gradient).reshape(flat))
-    values = values.clip(min=0) if relu else values
     return namespace(activation).cast(values.reshape((records, 1, *space)), activation)
 
 

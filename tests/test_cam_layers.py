@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ascribe.cam_layers import Layout, Picture, grids_seen, picture_of, spatial_places
+from ascribe.cam_layers import Clues, Layout, Picture, clues_of, picture_of, spatial_places
 from ascribe.cuts import Cut
 from ascribe.errors import MethodError
 
@@ -30,7 +30,12 @@ def listed(*rows: tuple[str, str, tuple[int, ...]]) -> list[Place]:
 
 
 def best(places: list[Place], picture: Picture) -> tuple[Cut, Layout]:
-    return next(spatial_places(places, picture))
+    return next(spatial_places(places, picture))[0]
+
+
+def ways_in(places: list[Place], picture: Picture) -> list[Cut]:
+    """What is read where the last place, behind a class token, is of no use."""
+    return [cut for spots in spatial_places(places, picture) for cut, _ in spots][1:]
 
 
 # Layouts
@@ -48,7 +53,7 @@ def best(places: list[Place], picture: Picture) -> tuple[Cut, Layout]:
     ],
 )
 def test_channels_first_and_last_are_told_apart(shape: tuple[int, ...], kind: str, grid: tuple[int, ...], channels: int) -> None:
-    assert SQUARE.layout(shape, kind, []) == Layout(grid, channels)
+    assert SQUARE.layout(shape, kind, Clues()) == Layout(grid, channels)
 
 
 @given(
@@ -60,53 +65,80 @@ def test_the_aspect_ratio_decides_unless_both_readings_keep_it(h: int, w: int, c
     other = (w, channels) if last else (channels, h)
     if math.isclose(other[0] / other[1], h / w):
         return
-    assert picture.layout(shape, "Conv2d", []) == Layout((h, w), -1 if last else -3)
+    assert picture.layout(shape, "Block", Clues()) == Layout((h, w), -1 if last else -3)
 
 
 def test_a_pooled_value_has_no_places() -> None:
     for shape in [(2, 512, 1, 1), (2, 1, 1, 512), (2, 2, 1, 1)]:
-        assert Picture(2, (64, 32)).layout(shape, "AdaptiveAvgPool2d", []) is None
+        assert Picture(2, (64, 32)).layout(shape, "AdaptiveAvgPool2d", Clues()) is None
 
 
 def test_a_grid_that_the_user_names_decides() -> None:
-    assert Picture(2, (64, 64), grid=(4, 8)).layout((2, 4, 8, 16), "ReLU", []) == Layout((4, 8), -1)
-    assert Picture(2, (64, 64), grid=(5, 5)).layout((2, 4, 8, 16), "ReLU", []) is None
+    assert Picture(2, (64, 64), grid=(4, 8)).layout((2, 4, 8, 16), "ReLU", Clues()) == Layout((4, 8), -1)
+    assert Picture(2, (64, 64), grid=(5, 5)).layout((2, 4, 8, 16), "ReLU", Clues()) is None
 
 
 @pytest.mark.parametrize(
     ("tokens", "grid", "prefix"), [(24, (4, 6), 0), (25, (4, 6), 1), (26, (4, 6), 2), (29, (4, 6), 5), (33, (4, 6), 9)]
 )
 def test_tokens_lie_on_the_patches_grid_after_a_prefix(tokens: int, grid: tuple[int, ...], prefix: int) -> None:
-    layout = WIDE.layout((2, tokens, 16), "LayerNorm", [(4, 6)])
+    layout = WIDE.layout((2, tokens, 16), "LayerNorm", Clues(((4, 6),)))
     assert layout == Layout(grid, -1, prefix)
 
 
 def test_merged_patches_halve_the_grid_and_round_up() -> None:
-    assert Picture(2, (28, 52)).layout((2, 7 * 13, 8), "LayerNorm", [(7, 13)]) == Layout((7, 13), -1, 0)
-    assert Picture(2, (28, 52)).layout((2, 4 * 7, 8), "LayerNorm", [(7, 13)]) == Layout((4, 7), -1, 0)
-    assert Picture(2, (28, 52)).layout((2, 2 * 4, 8), "LayerNorm", [(7, 13)]) == Layout((2, 4), -1, 0)
+    assert Picture(2, (28, 52)).layout((2, 7 * 13, 8), "LayerNorm", Clues(((7, 13),))) == Layout((7, 13), -1, 0)
+    assert Picture(2, (28, 52)).layout((2, 4 * 7, 8), "LayerNorm", Clues(((7, 13),))) == Layout((4, 7), -1, 0)
+    assert Picture(2, (28, 52)).layout((2, 2 * 4, 8), "LayerNorm", Clues(((7, 13),))) == Layout((2, 4), -1, 0)
 
 
 @pytest.mark.parametrize("tokens", [196, 197, 198, 201])
 def test_without_a_convolution_the_picture_is_divided(tokens: int) -> None:
-    assert SQUARE.layout((2, tokens, 192), "LayerNorm", []) == Layout((14, 14), -1, tokens - 196)
+    assert SQUARE.layout((2, tokens, 192), "LayerNorm", Clues()) == Layout((14, 14), -1, tokens - 196)
 
 
 def test_ambiguous_tokens_are_an_error_that_shows_the_choices() -> None:
     with pytest.raises(MethodError, match=r"grid=\(4, 4\), prefix=0 or grid=\(2, 4\), prefix=8"):
-        SQUARE.layout((2, 16, 8), "LayerNorm", [(4, 4), (2, 4)])
-    assert Picture(2, (224, 224), prefix=8).layout((2, 16, 8), "LayerNorm", [(4, 4), (2, 4)]) == Layout((2, 4), -1, 8)
-    assert Picture(2, (224, 224), grid=(4, 4)).layout((2, 16, 8), "LayerNorm", [(4, 4), (2, 4)]) == Layout((4, 4), -1, 0)
+        SQUARE.layout(
+            (2, 16, 8),
+            "LayerNorm",
+            Clues(
+                (
+                    (4, 4),
+                    (2, 4),
+                )
+            ),
+        )
+    assert Picture(2, (224, 224), prefix=8).layout(
+        (2, 16, 8),
+        "LayerNorm",
+        Clues(
+            (
+                (4, 4),
+                (2, 4),
+            )
+        ),
+    ) == Layout((2, 4), -1, 8)
+    assert Picture(2, (224, 224), grid=(4, 4)).layout(
+        (2, 16, 8),
+        "LayerNorm",
+        Clues(
+            (
+                (4, 4),
+                (2, 4),
+            )
+        ),
+    ) == Layout((4, 4), -1, 0)
 
 
 def test_a_long_prefix_has_to_be_named() -> None:
-    assert WIDE.layout((2, 24 + 16, 8), "LayerNorm", [(4, 6)]) is None
-    assert Picture(2, (32, 48), prefix=16).layout((2, 24 + 16, 8), "LayerNorm", [(4, 6)]) == Layout((4, 6), -1, 16)
-    assert Picture(2, (32, 48), grid=(4, 6)).layout((2, 24 + 16, 8), "LayerNorm", [(4, 6)]) == Layout((4, 6), -1, 16)
+    assert WIDE.layout((2, 24 + 16, 8), "LayerNorm", Clues(((4, 6),))) is None
+    assert Picture(2, (32, 48), prefix=16).layout((2, 24 + 16, 8), "LayerNorm", Clues(((4, 6),))) == Layout((4, 6), -1, 16)
+    assert Picture(2, (32, 48), grid=(4, 6)).layout((2, 24 + 16, 8), "LayerNorm", Clues(((4, 6),))) == Layout((4, 6), -1, 16)
 
 
 def test_values_of_other_rows_than_the_records_are_not_spatial() -> None:
-    assert SQUARE.layout((32, 49, 96), "Linear", [(7, 7)]) is None  # windows of Swin
+    assert SQUARE.layout((32, 49, 96), "Linear", Clues(((7, 7),))) is None  # windows of Swin
 
 
 @pytest.mark.parametrize("lead", [(), (3,)])
@@ -114,7 +146,9 @@ def test_maps_puts_every_layout_channels_first(lead: tuple[int, ...]) -> None:
     want = np.arange(math.prod((*lead, 2, 5, 4, 6))).reshape(*lead, 2, 5, 4, 6)
     last = np.moveaxis(want, -3, -1)
     tokens = np.concatenate([np.full((*lead, 2, 1, 5), -1), last.reshape(*lead, 2, 24, 5)], -2)
-    for value, layout in [(want, Layout((4, 6), -3)), (last, Layout((4, 6), -1)), (tokens, Layout((4, 6), -1, 1))]:
+    ahead = np.moveaxis(tokens, -2, -3)
+    layouts = [Layout((4, 6), -3), Layout((4, 6), -1), Layout((4, 6), -1, 1), Layout((4, 6), -1, 1, records=1)]
+    for value, layout in zip([want, last, tokens, ahead], layouts, strict=True):
         np.testing.assert_array_equal(layout.maps(value), want)
 
 
@@ -145,7 +179,7 @@ def test_the_last_map_before_pooling_is_read_and_the_outermost_layer_named() -> 
         ("fc", "Linear", (2, 10)),
     )
     assert best(places, SQUARE) == (Cut("layer4"), Layout((7, 7), -3))
-    assert [cut.layer for cut, _ in spatial_places(places, SQUARE)] == ["layer4", "conv1"]
+    assert [spots[0][0].layer for spots in spatial_places(places, SQUARE)] == ["layer4", "conv1"]
 
 
 def test_a_pooling_at_the_end_costs_resolution_and_is_passed_over() -> None:
@@ -170,10 +204,17 @@ def vit(*blocks: str) -> list[Place]:
 
 
 @pytest.mark.parametrize("blocks", [("blocks.0", "blocks.1"), ("encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_1")])
-def test_behind_a_class_token_the_input_of_the_last_block_is_read(blocks: tuple[str, str]) -> None:
+def test_behind_a_class_token_the_entrance_of_the_last_block_is_read_with_the_last_place(blocks: tuple[str, str]) -> None:
     places = vit(*blocks)
-    assert best(places, WIDE) == (Cut(blocks[1], "in"), Layout((4, 6), -1, 1))
-    assert [cut.layer for cut, _ in spatial_places(places, WIDE)][:2] == [blocks[1], blocks[0]]
+    first = next(spatial_places(places, WIDE))
+    assert first == [(Cut("norm"), Layout((4, 6), -1, 1)), (Cut(f"{blocks[1]}.norm1"), Layout((4, 6), -1, 1))]
+    assert ways_in(places, WIDE)[:2] == [Cut(f"{block}.norm1") for block in reversed(blocks)]
+
+
+def test_a_block_that_does_not_begin_with_a_norm_is_read_where_it_is_entered() -> None:
+    rows = [("patch", "Conv2d", (2, 16, 4, 6)), ("blocks.0.attn", "Attention", (2, 25, 16)), ("blocks.0.norm1", "LayerNorm", (2, 25, 16))]
+    places = listed(*rows, ("blocks.0", "Block", (2, 25, 16)), ("head", "Linear", (2, 10)))
+    assert ways_in(places, WIDE)[0] == Cut("blocks.0", "in")
 
 
 def test_windows_and_heads_inside_attention_are_not_taken() -> None:
@@ -201,12 +242,13 @@ def test_the_last_use_of_a_shared_layer_is_read() -> None:
     shared = [Place(Cut("block"), "Block", ((2, 8, 7, 7),), calls=3)]
     assert best(shared, SQUARE)[0] == Cut("block", call=2)
     looped = [*vit()[:2], Place(Cut("block1"), "Block", ((2, 25, 16),), calls=4)]
-    assert best(looped, WIDE)[0] == Cut("block1", "in", call=3)
+    assert best(looped, WIDE)[0] == Cut("block1", call=3)
+    assert ways_in(looped, WIDE)[0] == Cut("block1", "in", call=3)
 
 
 def test_tokens_may_come_before_the_records() -> None:
     places = listed(("patch", "Conv2d", (2, 16, 4, 6)), ("blocks.0", "Block", (25, 2, 16)), ("head", "Linear", (2, 10)))
-    assert best(places, WIDE) == (Cut("blocks.0", "in"), Layout((4, 6), -1, 1))
+    assert best(places, WIDE) == (Cut("blocks.0"), Layout((4, 6), -1, 1, records=1))
 
 
 def test_under_a_map_of_classes_the_coarsest_grid_is_read() -> None:
@@ -235,6 +277,18 @@ def test_a_table_has_no_places() -> None:
     assert list(spatial_places(places, Picture(2, ()))) == []
 
 
-def test_grids_seen_are_those_of_convolutions_in_order() -> None:
+def test_layers_that_fix_the_axis_of_the_channels_outweigh_the_aspect_ratio() -> None:
+    shape = (1, 6, 8, 12)  # 6x8 with channels last would fit the picture exactly
+    picture = Picture(1, (12, 16))
+    assert picture.layout(shape, "ReLU", Clues()) == Layout((6, 8), -1)
+    for kind in ("Conv2d", "BatchNorm2d", "Conv2dNormActivation", "LayerNorm2d"):
+        assert picture.layout(shape, kind, Clues()) == Layout((8, 12), -3)
+    convolved = clues_of(listed(("conv", "Conv2d", shape), ("norm", "LayerNorm", (1, 7, 8, 12))), picture)
+    assert convolved == Clues(((8, 12),), frozenset({shape[1:]}), frozenset({(7, 8, 12)}))
+    assert picture.layout(shape, "ReLU", convolved) == Layout((8, 12), -3)
+    assert picture.layout((1, 7, 8, 12), "ReLU", convolved) == Layout((7, 8), -1)
+
+
+def test_grids_are_those_of_convolutions_in_order() -> None:
     places = [*vit("blocks.0"), *listed(("neck", "Conv2d", (2, 8, 2, 3)))]
-    assert grids_seen(places, WIDE) == [(4, 6), (2, 3)]
+    assert clues_of(places, WIDE).grids == ((4, 6), (2, 3))

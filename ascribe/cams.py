@@ -1,0 +1,245 @@
+"""Class activation maps as values: ``GradCam()(model, x, of=labels)``. The layer is found, ViT and Swin need no reshaping.
+
+The maps are ``[records, 1, height, width]`` at the layer's own resolution; ``a.resize(224, 224)`` brings them to the picture's.
+``record`` holds the pictures, so that ``a.plot()`` lays the map over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import cam_maps
+from .arrays import as_numpy, is_array, namespace
+from .cam_layers import Layout, Picture, Place, before, clues_of, looked_at, picture_of, spatial_places
+from .cuts import OUTPUT, Cut
+from .engine import activation, as_cut, cuts_of, influence
+from .errors import MethodError
+from .pooling import outline
+from .result import Attribution, Check, Cost
+from .tree import follow, walk
+
+Array = Any
+ROUNDING = 1e-5  # a map of that share of its terms is what is left of them after they cancelled, in single precision
+TRIES = 4  # layers to look at before it is taken for true that no gradient arrives
+LOOK = Cost(1, 0, 1, 0.0)  # what cuts_of takes
+OPTIONS = ("over", "by", "seed", "chunk", "progress")  # arguments of the engine; the others are the model's own
+
+
+@dataclass(frozen=True)
+class Cam:
+    """A formula over the activations and gradients of one layer.
+
+    ``layer`` is a cut or a name; None takes the last layer that still has places (see :mod:`ascribe.cam_layers`); ``at=`` in the
+    call overrides it. ``relu`` keeps what speaks for the quantity. ``grid`` and ``prefix`` say how tokens lie on the picture where
+    their number leaves that open: the (height, width) of the grid, and how many tokens stand before it.
+    """
+
+    layer: Cut | str | None = None
+    relu: bool = True
+    grid: tuple[int, ...] | None = None
+    prefix: int | None = None
+
+    by_sums: ClassVar[bool] = False  # divides by the sum of a channel's activations
+    by_gradient: ClassVar[bool] = True
+
+    @staticmethod
+    def formula(activation: Array, gradient: Array) -> Array:
+        """What the method is (see :mod:`ascribe.cam_maps`)."""
+        raise NotImplementedError
+
+    def __call__(self, model: Any, *args: Any, of: Any = None, at: Any = None, **kwargs: Any) -> Attribution:
+        """The map of each record. Raises MethodError where no layer has places, or where tokens could lie in several ways."""
+        engine = {name: kwargs.pop(name) for name in OPTIONS if name in kwargs}
+        picture = picture_of(args, kwargs, self.grid, self.prefix)
+        read = (
+            partial(influence, model, *args, of=of, **kwargs, **engine) if self.by_gradient else partial(activation, model, *args, **kwargs)
+        )
+        places = cuts_of(model, *args, **kwargs)
+        at = self.layer if at is None else at
+        if at is None:
+            found = chosen(read, before(places, getattr(of, "on", OUTPUT).layer), picture, self.by_gradient)
+        else:
+            found = named(read, places, picture, as_cut(at))
+        return self.mapped(found, looked_at(args, kwargs))
+
+    def mapped(self, found: Found, pictures: Array | None) -> Attribution:
+        """The maps, with what is to be said about them."""
+        values = cam_maps.cam_map(self.formula, found.activation, found.gradient)
+        checks = [Check("layer", "ok", f"{found.raw.cut}: {found.layout}")]
+        checks += found.checks(values, self.by_sums) if self.by_gradient else ()
+        if self.relu:
+            values = namespace(values).maximum(values, 0.0)
+            checks.append(positive(values, ahead=found.ahead))
+        checks += [check for check in found.raw.checks if check.name != "zero"]  # "gradient" looks at the map's places alone
+        return replace(found.raw, values=values, record=pictures, method=repr(self), gap=None, checks=tuple(checks))
+
+
+class GradCam(Cam):
+    """How much each place's activations speak for the quantity, channels weighted by their mean gradient.
+
+    One pass forward, one backward. The standard choice; exact up to a constant where the map is only averaged and weighted (global
+    average pooling, a linear layer). Selvaraju et al. 2017.
+    """
+
+    formula = staticmethod(cam_maps.grad_cam)
+
+
+class GradCamPlusPlus(Cam):
+    """GradCam with weights from the positive gradients only, shared so that several objects of a class all show.
+
+    One pass forward, one backward. Meant for activations after a ReLU, and for a logit. Chattopadhay et al. 2018.
+    """
+
+    formula = staticmethod(cam_maps.grad_cam_plus_plus)
+    by_sums = True
+
+
+class XGradCam(Cam):
+    """GradCam with each channel's gradient averaged where the channel is active.
+
+    One pass forward, one backward. Without ``relu`` each channel's map sums to its activation x gradient. Meant for activations
+    after a ReLU. Fu et al. 2020.
+    """
+
+    formula = staticmethod(cam_maps.x_grad_cam)
+    by_sums = True
+
+
+class HiResCam(Cam):
+    """Activation x gradient at each place, summed over the channels.
+
+    One pass forward, one backward. Shows only places that the quantity was computed from; with one linear layer behind, the maps
+    without ``relu`` sum to the logit less its bias. Draelos and Carin 2020.
+    """
+
+    formula = staticmethod(cam_maps.hires_cam)
+
+
+class LayerCam(Cam):
+    """Activation x positive gradient at each place, summed over the channels.
+
+    One pass forward, one backward. Made for early layers with fine grids too, where averaged gradients say little. Jiang et al. 2021.
+    """
+
+    formula = staticmethod(cam_maps.layer_cam)
+
+
+@dataclass(frozen=True)
+class EigenCam(Cam):
+    """The activations along their strongest common direction: where the layer is most active, whatever the quantity.
+
+    No gradient is used, so the class does not matter. Muhammad and Yeasin 2020.
+    """
+
+    relu: bool = False
+    formula = staticmethod(cam_maps.eigen_cam)
+    by_gradient = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """The activations and gradients at a layer, ``[records, channels, *grid]`` (several quantities before the records)."""
+
+    raw: Attribution
+    layout: Layout
+    activation: Array
+    gradient: Array
+
+    @property
+    def alive(self) -> bool:
+        """Whether any gradient arrives at any place."""
+        return bool((self.gradient != 0).any())
+
+    @property
+    def ahead(self) -> int:
+        """How many axes come before the records: one where there are several quantities."""
+        return int(self.gradient.ndim - self.activation.ndim)
+
+    def checks(self, maps: Array, by_sums: bool) -> Iterator[Check]:
+        """What is to be said about them, and about the maps made of them."""
+        strength = largest(self.gradient, self.ahead)
+        told = "no gradient at any place: the quantity does not depend on them from this layer on; try an earlier layer"
+        yield noted("gradient", told, strength == 0)
+        terms = largest(abs(self.activation * self.gradient).sum(-1 - len(self.layout.grid)), self.ahead)
+        told = "the channels cancel, and what is left is rounding: the next layer normalises; read what that layer returns"
+        yield noted("cancelling", told, (largest(maps, self.ahead) < ROUNDING * terms) & (strength > 0))
+        if by_sums:
+            told = "some are negative: channels that sum to nearly zero count too much"
+            yield noted("activations", told, largest(-self.activation, 0, sign=True) > 0)
+
+
+def chosen(read: Callable[..., Attribution], places: Sequence[Place], picture: Picture, by_gradient: bool) -> Found:
+    """The best spatial place where a gradient arrives; the best one if there is none at any of them.
+
+    Without gradients there is no telling whether the last place is read at all, so the way into the last block is taken.
+
+    Raises MethodError where nothing is spatial.
+    """
+    tried: list[Found] = []
+    cost = LOOK
+    for spots in islice(spatial_places(places, picture), TRIES):
+        spots = spots if by_gradient else spots[-1:]
+        raw = read(at=[cut for cut, _ in spots])
+        cost = cost + raw.cost if raw.cost else cost
+        for i, (cut, layout) in enumerate(spots):
+            tried += islice(parts(one_of(raw, i, cut), layout.of), 1)
+        best = next((found for found in tried if found.alive), None)
+        if best is not None:
+            return replace(best, raw=replace(best.raw, cost=cost))
+    if not tried:
+        size = "x".join(map(str, picture.size))
+        there = f"a picture of {size}, {len(places)} places in the model" if size else "no picture, volume or series in the arguments"
+        raise MethodError("no layer has places on a picture", there=there, try_="layer=..., with grid=(height, width) for tokens")
+    return replace(tried[0], raw=replace(tried[0].raw, cost=cost))
+
+
+def one_of(raw: Attribution, i: int, cut: Cut) -> Attribution:
+    """The result at one of several cuts."""
+    return replace(raw, values=raw.values[i], record=None if raw.record is None else raw.record[i], cut=repr(cut))
+
+
+def named(read: Callable[..., Attribution], places: Sequence[Place], picture: Picture, cut: Cut) -> Found:
+    """The layer that the user names. Raises MethodError where it is not spatial."""
+    raw = read(at=cut)
+    kind = next((place.kind for place in places if place.cut.layer == cut.layer), "")
+    layout_of = partial(picture.layout, kind=kind, clues=clues_of(places, picture))
+    found = next(parts(raw, layout_of), None)
+    if found is None:
+        held = outline(raw.values if raw.record is None else raw.record)
+        there = f"{held} under a picture of {'x'.join(map(str, picture.size)) or 'no size'}"
+        raise MethodError(f"no map at {raw.cut}", there=there, try_="a layer with places, grid=(height, width) for tokens, or layer=None")
+    return replace(found, raw=replace(raw, cost=LOOK + raw.cost if raw.cost else LOOK))
+
+
+def parts(raw: Attribution, layout_of: Callable[[tuple[int, ...]], Layout | None]) -> Iterator[Found]:
+    """The arrays at a cut that have places. Where only activations were read, they stand for the gradients too."""
+    record = raw.values if raw.record is None else raw.record
+    for path, leaf in walk(record):
+        layout = layout_of(tuple(leaf.shape)) if is_array(leaf) else None
+        if layout is not None:
+            yield Found(raw, layout, layout.maps(leaf), layout.maps(follow(raw.values, path)))
+
+
+def positive(maps: Array, ahead: int) -> Check:
+    """Whether anything is left in each map after negative values were dropped."""
+    return noted("positive", "nothing speaks for the quantity: relu=False shows what speaks against it", largest(maps, ahead) == 0)
+
+
+def largest(values: Array, ahead: int, sign: bool = False) -> np.ndarray:
+    """The largest size (or number, with its sign) in each record; ``ahead`` axes come before the records."""
+    numbers = as_numpy(values)
+    numbers = numbers if sign else np.abs(numbers)
+    found: np.ndarray = numbers.max(axis=tuple(i for i in range(numbers.ndim) if i != ahead))
+    return found
+
+
+def noted(name: str, told: str, of: np.ndarray) -> Check:
+    """A warning about some records, if there are any."""
+    records = tuple(int(i) for i in np.flatnonzero(of))
+    return Check(name, "warn", told, records) if records else Check(name, "ok")
