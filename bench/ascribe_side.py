@@ -10,9 +10,8 @@ from bench.models import Subject
 Call = Callable[[], Any]
 
 
-def _called(method: Any, s: Subject, at: Any = None, **more: Any) -> Call:
-    extra = dict(more) if at is None else {"at": at, **more}
-    return lambda: method(s.model, *s.args, of=s.target, **extra, **s.kwargs)
+def _called(method: Any, s: Subject, **more: Any) -> Call:
+    return lambda: method(s.model, *s.args, of=s.target, **more, **s.kwargs)
 
 
 def integrated_gradients(s: Subject, steps: int) -> Call:
@@ -40,7 +39,7 @@ def layer_integrated_gradients(s: Subject, layer: str, steps: int) -> Call:
     """Integrated gradients along the straight line between two values of a layer."""
     import ascribe as asc
 
-    return lambda: asc.attribute(s.model, *s.args, of=s.target, at=layer, over=asc.Line(0.0, steps=steps, at=asc.Cut(layer)))
+    return _called(asc.IntegratedGradients(steps=steps), s, at=layer)
 
 
 def embedding_integrated_gradients(s: Subject, steps: int) -> Call:
@@ -54,7 +53,7 @@ def tolerant(s: Subject, tolerance: float) -> Call:
     """Integrated gradients with as many points as the tolerance asks for."""
     import ascribe as asc
 
-    return lambda: asc.attribute(s.model, *s.args, of=s.target, over=asc.Line(0.0, tolerance=tolerance), **s.kwargs)
+    return _called(asc.IntegratedGradients(tolerance=tolerance), s)
 
 
 def saliency(s: Subject) -> Call:

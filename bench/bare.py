@@ -137,15 +137,20 @@ def layer_integrated_gradients(subject: Subject, layer: str, *, steps: int, chun
     return integrated(score, h, h0, steps=steps, chunk=chunk)
 
 
-def saliency(subject: Subject) -> Tensor:
+def gradient(subject: Subject) -> Tensor:
     """The gradient at the record."""
     x = subject.start(subject).detach().requires_grad_()
     return torch.autograd.grad(subject.score(x), x)[0]
 
 
+def saliency(subject: Subject) -> Tensor:
+    """The size of the gradient at the record."""
+    return gradient(subject).abs()
+
+
 def input_x_gradient(subject: Subject) -> Tensor:
     """The gradient at the record times the record."""
-    return saliency(subject) * subject.start(subject)
+    return gradient(subject) * subject.start(subject)
 
 
 def grad_cam(subject: Subject, layer: str) -> Tensor:

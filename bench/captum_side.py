@@ -53,11 +53,11 @@ def embedding_integrated_gradients(s: Subject, steps: int) -> Call:
 
 
 def saliency(s: Subject) -> Call:
-    """Saliency, signed."""
+    """Saliency."""
     from captum.attr import Saliency
 
     method = Saliency(s.model)
-    return lambda: method.attribute(s.args[0], target=s.target, abs=False)
+    return lambda: method.attribute(s.args[0], target=s.target)
 
 
 def input_x_gradient(s: Subject) -> Call:
