@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from .columns import aligned
 from .errors import AscribeError, ResultError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -31,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     it.set_defaults(run=demo)
 
     it = commands.add_parser("methods", help="the named methods: what each computes and costs")
+    it.add_argument("name", nargs="?", metavar="NAME", help="one of them, with all that there is to say of it")
     it.set_defaults(run=methods)
 
     it = commands.add_parser("doctor", help="versions, devices, extras, known troubles")
@@ -64,11 +66,17 @@ def demo(args: argparse.Namespace) -> int:
     return OK if run(args.out, args.seed, say, log) else FAILED
 
 
-def methods(_: argparse.Namespace) -> int:
-    """One line for each named method."""
-    from .catalogue import rows
+def methods(args: argparse.Namespace) -> int:
+    """One line for each named method, or a page about one of them."""
+    from . import catalogue
 
-    say(table([("method", "what it computes"), *rows()]))
+    if args.name is None:
+        say(aligned([("method", "computes", "costs"), *catalogue.rows()]))
+        return OK
+    if args.name not in catalogue.methods():
+        log(f"ascribe methods: there is no method {args.name}; there are {', '.join(catalogue.methods())}")
+        return USAGE
+    say(catalogue.page(args.name))
     return OK
 
 
@@ -77,7 +85,7 @@ def doctor(_: argparse.Namespace) -> int:
     from .doctor import findings
 
     found = list(findings())
-    say(table([("ok" if it.ok else "TROUBLE", it.subject, it.found) for it in found], head=False))
+    say(aligned([("ok" if it.ok else "TROUBLE", it.subject, it.found) for it in found], head=False))
     return OK if all(it.ok for it in found) else FAILED
 
 
@@ -95,14 +103,6 @@ def show(args: argparse.Namespace) -> int:
         return USAGE
     result.show()
     return OK if result.ok else FAILED
-
-
-def table(rows: Iterable[Sequence[str]], head: bool = True) -> str:
-    """Rows as aligned columns, the first one underlined where it is a head; the last column is never padded."""
-    lines = [list(row) for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    lines[1:1] = [["-" * width for width in widths]] if head else []
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def say(text: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ascribe import cli, doctor
+from ascribe.columns import aligned
 from ascribe.result import Attribution, Check
 
 
@@ -68,8 +69,8 @@ def test_show_of_another_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_table_aligns_and_underlines() -> None:
-    assert cli.table([("a", "bb"), ("ccc", "d")]) == "a    bb\n---  --\nccc  d"
-    assert cli.table([("a", "bb"), ("ccc", "d")], head=False) == "a    bb\nccc  d"
+    assert aligned([("a", "bb"), ("ccc", "d")]) == "a    bb\n---  --\nccc  d"
+    assert aligned([("a", "bb"), ("ccc", "d")], head=False) == "a    bb\nccc  d"
 
 
 def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from ascribe.demo import data, models, removal
+from ascribe import Attribution
+from ascribe.cli import main
+from ascribe.demo import data, explain, models, removal
+from ascribe.demo.run import SAVED, Done, checked
+from ascribe.result import Check
 
 WEIGHTS = np.array([4.0, 3.0, 2.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, -5.0])
 
@@ -79,3 +87,65 @@ def test_models_learn_and_leave_the_random_state_alone(load) -> None:
     assert torch.equal(before, torch.get_rng_state())
     assert models.accuracy(model, task.held_out, task.held_out_labels) > 0.9
     assert not model.training
+
+
+@pytest.fixture(scope="module")
+def tables() -> Done:
+    task = data.breast_cancer(0)
+    model = models.trained(task, 0)
+    return Done(task, 0.0, list(explain.explained(model, task, 0)))
+
+
+def test_five_methods_and_more_are_explained_and_all_checks_pass(tables: Done) -> None:
+    names = {one.recipe.name for one in tables.explained}
+    assert len(names) >= 5
+    said: list[str] = []
+    assert checked([tables], said.append)
+    assert said[-1].startswith(f"{sum(len(one.result.checks) for one in tables.explained)} checks: ")
+
+
+def test_a_failed_check_is_told_and_fails_the_demo(tables: Done) -> None:
+    bad = replace(tables.explained[0].result, checks=(Check("completeness", "fail", "far off", (1, 2)),))
+    said: list[str] = []
+    assert not checked([replace(tables, explained=[replace(tables.explained[0], result=bad)])], said.append)
+    assert said[0] == "fail: breast cancer, Saliency, completeness: far off (2 of 48 records)"
+
+
+def test_drops_are_what_the_model_says_of_changed_records(tables: Done) -> None:
+    one = next(it for it in tables.explained if it.recipe.name == "IntegratedGradients")
+    model, x = models.trained(tables.task, 0), torch.as_tensor(tables.task.held_out[: explain.RECORDS])
+    changed = x.clone()
+    for i, row in enumerate(one.result.to_numpy()):
+        changed[i, np.argsort(row)[-3:].copy()] = 0.0
+    before, after = model(x), model(changed)
+    best = before.argmax(1)
+    rows = torch.arange(len(x))
+    assert one.drop.top == pytest.approx(float((before[rows, best] - after[rows, best]).mean()), abs=1e-5)
+    assert one.drop.beats_chance
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    folder = tmp_path_factory.mktemp("demo")
+    threads = torch.get_num_threads()
+    yield folder, main(["demo", "--out", str(folder), "--seed", "1"])
+    torch.set_num_threads(threads)
+
+
+def test_the_whole_demo_passes_and_writes_one_file_that_loads_nothing(whole: tuple[Path, int]) -> None:
+    folder, code = whole
+    assert code == 0
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert "IntegratedGradients" in text
+    assert "benign" in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert "https://" not in text
+    assert sorted(path.name for path in folder.iterdir()) == [SAVED, "report.html"]
+
+
+def test_the_saved_result_adds_up(whole: tuple[Path, int]) -> None:
+    a = Attribution.load(whole[0] / SAVED)
+    model = models.trained(data.digits(1), 1)
+    ends = [explain.run(model, records)[np.arange(len(a)), a.target] for records in (a.record, np.zeros_like(a.record))]
+    change = ends[0] - ends[1]
+    assert a.values.sum((1, 2, 3)) == pytest.approx(change, rel=2e-3)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import ascribe
+from ascribe.version import VERSION
 from tools import layers, suppressions
 
 ROOT = Path(__file__).parents[1]
@@ -47,8 +48,7 @@ def test_every_public_name_is_there_once_and_in_order() -> None:
 
 
 def test_version_is_that_of_the_distribution() -> None:
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert metadata.version("ascribe") == declared["version"]
+    assert metadata.version("ascribe") == VERSION == ascribe.__version__
 
 
 def test_typed_and_licensed() -> None:

@@ -46,7 +46,5 @@ def breast_cancer(seed: int) -> Task:
 
 def _split(records: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """One fifth held out, the classes in the same shares on both sides."""
-    train, held_out, train_labels, held_out_labels = train_test_split(
-        records, labels, test_size=0.2, random_state=seed, stratify=labels
-    )
+    train, held_out, train_labels, held_out_labels = train_test_split(records, labels, test_size=0.2, random_state=seed, stratify=labels)
     return train, train_labels, held_out, held_out_labels

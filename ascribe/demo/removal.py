@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+DRAWS = 20
+"""How often features are removed at random."""
+
 Score = Callable[[np.ndarray], np.ndarray]
 """Records -> one number each: the explained score, always of the same class for the same record."""
 
@@ -48,9 +51,7 @@ def random_places(rng: np.random.Generator, records: int, features: int, count: 
     return rng.random((records, features)).argsort(1)[:, :count]
 
 
-def drop(
-    score: Score, records: np.ndarray, instead: np.ndarray, values: np.ndarray, rng: np.random.Generator, draws: int = 20
-) -> Drop:
+def drop(score: Score, records: np.ndarray, instead: np.ndarray, values: np.ndarray, rng: np.random.Generator, draws: int = DRAWS) -> Drop:
     """Remove a tenth of the features of each record: once as ``values`` rank them, ``draws`` times at random."""
     features = records[0].size
     count = max(1, round(features / 10))

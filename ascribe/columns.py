@@ -1,0 +1,13 @@
+"""Rows of text as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def aligned(rows: Iterable[Sequence[str]], head: bool = True) -> str:
+    """Rows as aligned columns, the first one underlined where it is a head; nothing is padded at the end of a line."""
+    lines = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines[1:1] = [["-" * width for width in widths]] if head else []
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)

@@ -1,0 +1,29 @@
+"""The demo's table: one row for each method, the same cells on the terminal and in the report."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from .explain import Explained
+
+
+def cells(one: Explained) -> dict[str, str]:
+    """What the table says of one method."""
+    a, drop = one.result, one.drop
+    assert a.cost is not None
+    gap = "–" if a.gap is None else f"{float(np.max(np.abs(a.gap.relative))):.1e}"
+    status = Counter(check.status for check in a.checks)
+    return {
+        "method": one.recipe.name,
+        "gap": gap,
+        "removed": f"{drop.removed} {one.ranks}",
+        "drop": f"{drop.top:.2f}",
+        "random": f"{drop.chance:.2f} ± {drop.spread:.2f}",
+        "better": "yes" if drop.beats_chance else "no",
+        "passes": f"{a.cost.forward} + {a.cost.backward}",
+        "rows": str(a.cost.rows),
+        "seconds": f"{a.cost.seconds:.2f}",
+        "checks": ", ".join(f"{status[name]} {name}" for name in ("ok", "warn", "fail", "skipped") if status[name]),
+    }
