@@ -16,12 +16,14 @@ from typing import Any, Protocol
 from .arrays import is_array, namespace
 from .cuts import OUTPUT, Cut
 from .errors import MethodError
+from .result import Cost
 from .tree import walk
 
 Array = Any
 Shape = tuple[int, ...]
 Grid = tuple[int, ...]
 
+LOOK = Cost(1, 0, 1, 0.0)  # what cuts_of takes
 MOST_PREFIX = 9  # a class token and eight registers: more tokens than that in front have to be named by the user
 
 
@@ -74,7 +76,7 @@ class Layout:
         return f"{size} tokens after {self.prefix} that belong to no place" if self.prefix else f"{size} tokens"
 
 
-Spot = tuple[Cut, Layout]
+Choice = tuple[Cut, Layout]
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,7 @@ def clues_of(places: Sequence[Place], picture: Picture) -> Clues:
     return Clues(tuple(dict.fromkeys(grids)), first, frozenset(shape[1:] for shape, kind in out if LAST.fullmatch(kind)))
 
 
-def spatial_places(places: Sequence[Place], picture: Picture) -> Iterator[list[Spot]]:
+def spatial_places(places: Sequence[Place], picture: Picture) -> Iterator[list[Choice]]:
     """The places to read a class activation map at, best first; those in one list are worth reading in one pass.
 
     That is the last spatial place before the network pools or flattens. Where only a class token is read behind it, the last place

@@ -16,23 +16,22 @@ import numpy as np
 
 from . import cam_maps
 from .arrays import as_numpy, is_array, namespace
-from .cam_layers import Layout, Picture, Place, before, clues_of, looked_at, picture_of, spatial_places
+from .cam_layers import LOOK, Layout, Picture, Place, before, clues_of, looked_at, picture_of, spatial_places
 from .cuts import OUTPUT, Cut
 from .engine import activation, as_cut, cuts_of, influence
 from .errors import MethodError
 from .pooling import outline
-from .result import Attribution, Check, Cost
+from .result import Attribution, Check
 from .tree import follow, walk
+from .values import Value
 
 Array = Any
 ROUNDING = 1e-5  # a map of that share of its terms is what is left of them after they cancelled, in single precision
 TRIES = 4  # layers to look at before it is taken for true that no gradient arrives
-LOOK = Cost(1, 0, 1, 0.0)  # what cuts_of takes
-OPTIONS = ("over", "by", "seed", "chunk", "progress")  # arguments of the engine; the others are the model's own
 
 
-@dataclass(frozen=True)
-class Cam:
+@dataclass(frozen=True, repr=False)
+class Cam(Value):
     """A formula over the activations and gradients of one layer.
 
     ``layer`` is a cut or a name; None takes the last layer that still has places (see :mod:`ascribe.cam_layers`); ``at=`` in the
@@ -53,13 +52,22 @@ class Cam:
         """What the method is (see :mod:`ascribe.cam_maps`)."""
         raise NotImplementedError
 
-    def __call__(self, model: Any, *args: Any, of: Any = None, at: Any = None, **kwargs: Any) -> Attribution:
+    def __call__(
+        self,
+        model: Any,
+        *args: Any,
+        of: Any = None,
+        at: Any = None,
+        seed: int = 0,
+        chunk: int | None = None,
+        progress: bool | None = None,
+        **kwargs: Any,
+    ) -> Attribution:
         """The map of each record. Raises MethodError where no layer has places, or where tokens could lie in several ways."""
-        engine = {name: kwargs.pop(name) for name in OPTIONS if name in kwargs}
         picture = picture_of(args, kwargs, self.grid, self.prefix)
-        read = (
-            partial(influence, model, *args, of=of, **kwargs, **engine) if self.by_gradient else partial(activation, model, *args, **kwargs)
-        )
+        read = partial(activation, model, *args, **kwargs)
+        if self.by_gradient:
+            read = partial(influence, model, *args, **kwargs, of=of, seed=seed, chunk=chunk, progress=progress)
         places = cuts_of(model, *args, **kwargs)
         at = self.layer if at is None else at
         if at is None:
@@ -77,7 +85,9 @@ class Cam:
             values = namespace(values).maximum(values, 0.0)
             checks.append(positive(values, ahead=found.ahead))
         checks += [check for check in found.raw.checks if check.name != "zero"]  # "gradient" looks at the map's places alone
-        return replace(found.raw, values=values, record=pictures, method=repr(self), gap=None, checks=tuple(checks))
+        shown = [*([f"of={found.raw.quantity}"] if found.raw.quantity else []), f"at={found.raw.cut}"]
+        method = f"{self!r}(model, *inputs, {', '.join(shown)})"
+        return replace(found.raw, values=values, record=pictures, method=method, gap=None, checks=tuple(checks))
 
 
 class GradCam(Cam):
@@ -130,11 +140,11 @@ class LayerCam(Cam):
     formula = staticmethod(cam_maps.layer_cam)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EigenCam(Cam):
     """The activations along their strongest common direction: where the layer is most active, whatever the quantity.
 
-    No gradient is used, so the class does not matter. Muhammad and Yeasin 2020.
+    One pass forward. No gradient is used, so the class does not matter. Muhammad and Yeasin 2020.
     """
 
     relu: bool = False

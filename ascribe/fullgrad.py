@@ -6,6 +6,7 @@ quantity *is* the sum of input x gradient and of every bias x gradient: nothing 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -17,36 +18,41 @@ import numpy as np
 from .arrays import as_numpy, namespace
 from .backends import framework
 from .baselines import Call
-from .cam_layers import Clues, Picture, Place, clues_of, looked_at, picture_of
+from .cam_layers import LOOK, Clues, Picture, Place, clues_of, looked_at, picture_of
 from .cam_maps import rescaled
-from .cams import LOOK, OPTIONS
 from .cuts import INPUT, Cut
-from .engine import cuts_of, influence
-from .errors import MethodError
+from .engine import cuts_of, influence, model_call
+from .errors import AscribeWarning, MethodError
 from .pooling import resized
 from .result import Attribution, Check, Gap
 from .tree import mapped, walk
+from .values import Value
 
 Array = Any
+ENGINE = ("seed", "chunk", "progress")  # the other keyword arguments are the model's own
 GOOD, POOR = 0.001, 0.05  # shares of the quantity that may be missing before the parts are called incomplete
 
 
-@dataclass(frozen=True)
-class FullGradients:
+@dataclass(frozen=True, repr=False)
+class FullGradients(Value):
     """Input x gradient, and bias x gradient at every layer that has a bias: parts that add up to the quantity itself.
 
-    ``values`` is a dict: ``"INPUT"``, then each layer by name in the order in which they run. Batch normalisation in evaluation
-    counts with its implicit bias. The gap is measured against the quantity; a check names the layers that may be the reason.
-    One pass forward, one backward, with the gradients of all those layers in memory.
+    ``values`` is a dict: ``"INPUT"``, then each layer by name in the order in which they run. Batch normalisation counts with its
+    implicit bias. The gap is measured against the quantity; a check names the layers that may be the reason. One pass forward,
+    one backward, with the gradients of all those layers in memory.
     """
 
     def __call__(self, model: Any, *args: Any, of: Any = None, **kwargs: Any) -> Attribution:
-        """The parts of each record. Raises MethodError for models whose layers' biases cannot be read."""
-        return replace(decomposed(model, args, kwargs, of)[0], method=repr(self))
+        """The parts of each record; ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`.
+
+        Raises MethodError for models whose layers' biases cannot be read.
+        """
+        full = decomposed(model, args, kwargs, of)[0]
+        return replace(full, method=f"{self!r}(model, *inputs, of={full.quantity})")
 
 
-@dataclass(frozen=True)
-class FullGrad:
+@dataclass(frozen=True, repr=False)
+class FullGrad(Value):
     """A map of :class:`FullGradients`: every part's size, scaled to [0, 1] in each record, brought to the picture's size, added up.
 
     ``values`` are ``[records, 1, height, width]``, without sign. Each layer's part is scaled as a whole, as the authors' program
@@ -55,9 +61,11 @@ class FullGrad:
     """
 
     def __call__(self, model: Any, *args: Any, of: Any = None, **kwargs: Any) -> Attribution:
-        """The map of each record. Raises MethodError where no picture is among the arguments."""
-        own = {name: value for name, value in kwargs.items() if name not in OPTIONS}
-        picture = picture_of(args, own, None, None)
+        """The map of each record; ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`.
+
+        Raises MethodError where no picture is among the arguments.
+        """
+        picture = picture_of(args, kwargs, None, None)
         if len(picture.size) != 2:
             raise MethodError("FullGrad draws a map on a picture", there="none among the arguments", try_="FullGradients() for the parts")
         full, places = decomposed(model, args, kwargs, of)
@@ -65,27 +73,30 @@ class FullGrad:
         maps = {name: map_of(part, kind_of(name, places), picture, clues, full.records_axis) for name, part in full.values.items()}
         without = [name for name, drawn in maps.items() if drawn is None]
         checks = (*full.checks, Check("parts", "ok", f"{', '.join(without)}: no places, not in the map" if without else ""))
+        method = f"{self!r}(model, *inputs, of={full.quantity})"
         total = sum(drawn for drawn in maps.values() if drawn is not None)
-        return replace(full, values=total, record=looked_at(args, own), method=repr(self), checks=checks)
+        return replace(full, values=total, record=looked_at(args, kwargs), method=method, checks=checks)
 
 
 def decomposed(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], of: Any) -> tuple[Attribution, Sequence[Place]]:
     """The parts by name, with the gap between their sum and the quantity; and the places of the model."""
     if "at" in kwargs:
         raise MethodError("FullGrad is a sum over the input and all layers", there=f"at={kwargs['at']!r}", try_="LayerCam() for one layer")
-    own = {name: value for name, value in kwargs.items() if name not in OPTIONS}
+    own = {name: value for name, value in kwargs.items() if name not in ENGINE}
     places = cuts_of(model, *args, **own)
     cuts = uses(places)
-    biases, bends = biases_of(model, Call(*args, **own), list(dict.fromkeys(cut.layer for cut in cuts)))
+    biases, bends = biases_of(model, model_call(args, own), list(dict.fromkeys(cut.layer for cut in cuts)))
     cuts = [cut for cut in cuts if cut.layer in biases]
     raw = influence(model, *args, of=of, at=[INPUT, *cuts], **kwargs)
     inputs, *outputs = raw.values
     parts = {"INPUT": product(inputs, raw.record[0])}
     parts |= {name_of(cut): biased(gradient, *biases[cut.layer], raw) for cut, gradient in zip(cuts, outputs, strict=True)}
     gap = gap_of(parts, raw)
-    checks = [complete(gap, bends), *(check for check in raw.checks if check.name != "completeness")]
-    cost = LOOK + raw.cost if raw.cost else LOOK
-    return replace(raw, values=parts, record=None, gap=gap, checks=tuple(checks), cost=cost), places
+    sums = complete(gap, bends)
+    if sums.status == "fail":
+        warnings.warn(f"{sums.name}: {sums.detail}", AscribeWarning, stacklevel=3)
+    checks = (sums, *(check for check in raw.checks if check.name != "completeness"))
+    return replace(raw, values=parts, record=None, gap=gap, checks=checks, cost=LOOK + raw.cost if raw.cost else LOOK), places
 
 
 def uses(places: Sequence[Place]) -> list[Cut]:

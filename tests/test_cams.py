@@ -486,14 +486,21 @@ def test_eigen_cam_looks_at_no_class_and_needs_no_gradient() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_are_values(method: type[Cam]) -> None:
     made = method(layer=asc.Cut("layer4", "in"), grid=(7, 7), prefix=1)
-    names = {cls.__name__: cls for cls in METHODS} | {"Cut": asc.Cut}
+    names = {cls.__name__: cls for cls in METHODS} | {"Cut": asc.Cut, "Max": asc.Max}
     assert eval(repr(made), names) == made
+    assert repr(method()) == f"{method.__name__}()"
     assert pickle.loads(pickle.dumps(made)) == made
     assert hash(made) == hash(method(layer=asc.Cut("layer4", "in"), grid=(7, 7), prefix=1))
     assert made != method()
     assert len({cls() for cls in METHODS}) == len(METHODS)
-    a = method()(ready(Residual()), pictures(1, 3, 9, 13))
-    assert eval(a.method, names) == method()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_methods_of_results_can_be_pasted(method: type[Cam]) -> None:
+    model, x = ready(Residual()), pictures(2, 3, 9, 13)
+    a = method()(model, x)
+    names = {cls.__name__: cls for cls in METHODS} | {"Cut": asc.Cut, "Max": asc.Max, "model": model, "inputs": (x,)}
+    torch.testing.assert_close(eval(a.method, names).values, a.values)
 
 
 def test_the_finite_differences_of_the_score_agree_with_hires_cam() -> None:
