@@ -25,10 +25,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("frames", "storage"),
     ("stream", "backends"),
     ("passes",),
-    ("checks",),
+    ("sums", "checks"),
+    ("paths", "assemble"),
     ("engine", "cam_layers"),
     ("cams",),
-    ("methods",),
+    ("methods", "fullgrad"),
     ("plots",),
     ("report",),
     ("catalogue", "doctor", "demo"),
@@ -140,7 +141,7 @@ def fault(it: Import) -> str | None:
         return None
     low, high = floor(it.source), floor(it.target)
     if low is None or high is None:
-        return f"{room(it.source if low is None else it.target)} has no layer; name it in tools/layers.py"
+        return None  # told once for the whole room, by faults()
     return None if high < low else f"imports {it.target}, which is not below it"
 
 
@@ -160,7 +161,8 @@ def cycle(found: list[Import]) -> list[str]:
 def faults(package: Path) -> list[str]:
     """Everything that breaks the floor plan, one line each."""
     found = imports(package)
-    lines = [f"{it.source.replace('.', '/') or '__init__'}:{it.line}: {why}" for it in found if (why := fault(it))]
+    told = (f"{it.source.replace('.', '/') or '__init__'}:{it.line}: {why}" for it in found if (why := fault(it)))
+    lines = list(dict.fromkeys(told))
     unnamed = {room(m) for m in modules(package) if m and floor(m) is None}
     lines += [f"{name}: has no layer; name it in tools/layers.py" for name in sorted(unnamed)]
     round_ = cycle(found)
