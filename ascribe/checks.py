@@ -39,6 +39,8 @@ def completeness(gap: Gap | None, plan: Plan, promised: bool, sampled: bool) -> 
         )
     status = "ok" if worst <= GOOD else "warn" if worst <= POOR else "fail"
     hint = "" if status == "ok" else "; more steps, or tolerance= on the line"
+    if status != "ok" and plan.session.records > 1 and not plan.session.splits():
+        hint = "; in this model what comes out for one record depends on the others: explain them one by one"
     return Check("completeness", status, text + hint, records)
 
 

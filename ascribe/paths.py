@@ -12,7 +12,7 @@ from .backends.protocol import Evidence, Job, Spot
 from .baselines import Call, FromInput, Here, resolve, rows_of
 from .cuts import INPUT, OUTPUT, Cut
 from .distributions import Draws, Line, Point, baseline_of, has_background
-from .errors import DistributionError
+from .errors import CutError, DistributionError
 from .passes import Block, Leaves, Plan, Reader, at_record, broadcast, evaluate, sum_all, table
 from .quadrature import nodes
 from .sums import Sums
@@ -79,6 +79,23 @@ class Pass:
             self.record[cut] = [a[0] for a in found.reads[cut].arrays]
         self.block.spots = [found.reads[cut].spots for cut in plan.cuts]
         self.spots, self.x = tuple(found.reads[plan.at].spots), self.record[plan.at]
+        if plan.at.layer and not plan.session.remembered("writable", (plan.at, plan.on)):
+            self._written_back()
+            plan.session.remember("writable", (plan.at, plan.on), True)
+
+    def _written_back(self) -> None:
+        """Write at the cut what is there anyway: the quantity must not move.
+
+        Raises CutError where it does: the layer works in place on something that others rely on.
+        """
+        back = as_numpy(self.values_at([x[None] for x in self.x], 1, self.reader).value)[:, 0]
+        scale = np.abs(self.block.explained).max() + 1e-30
+        if not np.allclose(back, self.block.explained, rtol=0, atol=1e-3 * scale, equal_nan=True):
+            raise CutError(
+                f"writing at {self.plan.at!r} changes more than what flows through it: another branch relies on it being changed in place",
+                try_="the cut where that value is made, or the layer without inplace=True",
+                code="E-CUT-ALIAS",
+            )
 
     def _start(self) -> None:
         """Where paths start: one array per array at the cut, or the rows of a background."""

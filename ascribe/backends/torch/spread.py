@@ -1,13 +1,15 @@
 """Ways to run several points in one go, tried against one point after the other before any of them is trusted.
 
 *expand*: the model runs on the records once, and the write puts the points of all of them in their place, so that what comes
-before it is shared. *tile*: every argument that belongs to records is repeated for each point. *single*: one point, one run.
-Models break the first two in ways that raise nothing (see docs/decisions); so two points are run singly and in the
-candidate way, and values, readings and gradients must agree.
+before it is shared. *vmap*: the same under ``torch.vmap``, where the model sees one point's shapes. *tile*: every argument that
+belongs to records is repeated for each point. *single*: one point, one run. Models break expand and tile in ways that raise
+nothing (docs/decisions/0005); so two points are run singly and in the candidate way, and values, readings and gradients
+must agree.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,28 +17,54 @@ import torch
 
 from ...errors import AscribeError
 from ..protocol import Evidence, Job
+from .work import close
 
 if TYPE_CHECKING:
     from .session import TorchSession
 
-EXPAND, TILE, SINGLE = "expand", "tile", "single"
+EXPAND, VMAP, TILE, SINGLE = "expand", "vmap", "tile", "single"
+WORTH = 0.25  # the share of a forward pass before the write from which vmap's own overhead is less than what it saves
 
 
 def choose(session: TorchSession, job: Job) -> str:
     """The first way that gives, at the first and the last point of this job, what single runs give."""
-    from .session import close, joined
-
     probe = replace(job, points=2, write=tuple(torch.stack([w[0], w[-1]]) for w in job.write))
     truth = session.one_by_one(probe)
-    candidates = (EXPAND, TILE) if job.at is not None and job.at.layer else (TILE,)
-    for mode in candidates:
+    for mode in candidates(session, job):
         try:
-            found = session.run(probe, mode)
-        except (RuntimeError, IndexError, ValueError, TypeError, AscribeError):
+            found = session.way(probe, mode)
+        except (RuntimeError, IndexError, ValueError, TypeError, AscribeError) as error:
+            if session.out_of_memory(error):
+                raise
             continue
-        if all(close(a, b) for a, b in zip(_arrays(found), _arrays(joined([truth])), strict=True)):
+        if agree(found, truth):
             return mode
     return SINGLE
+
+
+def candidates(session: TorchSession, job: Job) -> tuple[str, ...]:
+    """Ways in the order of what they should cost here."""
+    if job.at is None or not job.at.layer:
+        return TILE, VMAP
+    return (EXPAND, VMAP, TILE) if before_write(session, job) > WORTH else (EXPAND, TILE, VMAP)
+
+
+def before_write(session: TorchSession, job: Job) -> float:
+    """The share of a forward pass on these records that comes before the place written."""
+    assert job.at is not None
+    plain = replace(job, points=1, at=None, spots=(), write=(), wrt=(), of=None, on=None)
+    times = []
+    for reads in ((job.at,), (job.on or job.at,)):
+        start = time.perf_counter()
+        session.run(replace(plain, read=reads), SINGLE)
+        session.wait()
+        times.append(time.perf_counter() - start)
+    return times[0] / max(times[1], 1e-9)
+
+
+def agree(found: Evidence, truth: Evidence) -> bool:
+    """Whether value, readings and gradients are the same up to rounding."""
+    return all(close(a, b) for a, b in zip(_arrays(found), _arrays(truth), strict=True))
 
 
 def _arrays(evidence: Evidence) -> list[torch.Tensor]:

@@ -1,0 +1,61 @@
+"""Several points at once under ``torch.vmap``: every point sees the records as if it were alone, and what comes before the write
+is computed once.
+
+Right by semantics even where records meet in the model (batch statistics, a loop over the batch); it raises where the model
+does what cannot be mapped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ...errors import ModelError
+from ..protocol import Evidence, Job
+from .taps import Demand, Read, Run, Write, accessor_path
+from .work import call_model, explained_rows, pull_back
+
+if TYPE_CHECKING:
+    from .session import TorchSession
+
+Tensor = torch.Tensor
+
+
+def run_vmapped(session: TorchSession, job: Job) -> Evidence:
+    """Evaluate a job in one run, for the quantity and its gradient where the points are.
+
+    Raises ModelError for jobs that want more than that.
+    """
+    if job.read or set(job.wrt) - {job.at} or job.at is None or job.of is None or job.on is None:
+        raise ModelError("only the quantity and its gradient at the points can be mapped")
+    leaves = []
+    for value, spot in zip(job.write, job.spots, strict=True):
+        native = value.movedim(1, 1 + spot.axis) if spot.axis is not None else value[:, 0]
+        leaves.append(native.detach().clone().requires_grad_(bool(job.wrt)))
+    with torch.set_grad_enabled(bool(job.wrt)):
+        value = torch.vmap(lambda *points: _one(session, job, points), randomness="different")(*leaves).transpose(0, 1)
+        grads = {}
+        if job.wrt:
+            found = pull_back(value.sum((1, 2)), leaves)
+            back = [g.movedim(2 + s.axis, 2) if s.axis is not None else g.unsqueeze(2) for g, s in zip(found, job.spots, strict=True)]
+            grads = {job.at: back}
+    return Evidence(value.detach(), grads, {}, 1, int(bool(job.wrt)))
+
+
+def _one(session: TorchSession, job: Job, points: tuple[Tensor, ...]) -> Tensor:
+    """One point: ``[quantities, records]``."""
+    assert job.at is not None and job.of is not None and job.on is not None
+    memory, key = session.memory, session.key
+    read = Read(job.on, memory.last(key, job.on), copy=False)
+    demands: list[Demand] = [read]
+    news = {}
+    if job.at.layer:
+        demands = [Write(job.at, memory.last(key, job.at), values=points, cloned=True), read]
+    else:
+        news = {s.path: p.clone() for s, p in zip(job.spots, points, strict=True)}
+    args, kwargs = session.inputs.rows(job.index, 1, news)
+    output = call_model(session, Run(session.host, demands, stop=True), args, kwargs)
+    if not job.on.layer:
+        read.visit(0, output if job.on.anchor == "out" else (args, kwargs))
+    return explained_rows(job.of, read, accessor_path(job.on), job.index)

@@ -1,0 +1,267 @@
+"""One run of a PyTorch model: what is written and read where, and the quantity pulled back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ...cuts import Cut
+from ...errors import AscribeError, CutError, InputError, ModelError
+from ...tree import Path, follow
+from ..protocol import Evidence, Explain, Job, Reading, Spot
+from .failures import explained_failure
+from .inputs import named
+from .taps import Demand, Read, Run, Watch, Write, accessor_path
+
+if TYPE_CHECKING:
+    from .session import TorchSession
+
+Tensor = torch.Tensor
+
+
+@dataclass
+class Work:
+    """One run: arguments and demands made, the model run, the quantity pulled back, everything brought to canonical form."""
+
+    session: TorchSession
+    job: Job
+    mode: str
+    cloned: bool
+    demands: dict[tuple[str, Cut], Demand] = field(default_factory=dict)
+    written: list[Tensor] = field(default_factory=list)
+
+    def go(self) -> Evidence:
+        job, session = self.job, self.session
+        points = 1 if self.mode == "expand" else job.points
+        self.written = [self._flat(w, spot) for w, spot in zip(job.write, job.spots, strict=True)]
+        news = self._at_input(points)
+        self._at_layers()
+        args, kwargs = session.inputs.rows(job.index, points, news)
+        self._seen_at_input((args, kwargs))
+        run = Run(session.host, list(self.demands.values()), stop=True)
+        with torch.set_grad_enabled(bool(job.wrt)):
+            output = call_model(session, run, args, kwargs)
+            session.memory.counts(session.key, run.demands, run.stopped)
+            self._seen_at_output(output)
+            return self._evidence(output)
+
+    def moved(self) -> bool:
+        return any(d.moved() for d in self.demands.values() if isinstance(d, Watch))
+
+    def _flat(self, value: Tensor, spot: Spot) -> Tensor:
+        rows = value.reshape(-1, *value.shape[2:])
+        if spot.axis is None:  # no record axis of its own: a leading 1 takes the points, or there is but one
+            rows = rows.reshape(-1, *rows.shape[2:])
+        leaf = (rows.movedim(0, spot.axis) if spot.axis else rows).detach()
+        return leaf.requires_grad_() if self.job.wrt else leaf.clone()  # a model that works in place must not reach the caller's
+
+    def _at_input(self, points: int) -> dict[Path, Tensor]:
+        """Values for the model's arguments: written ones, and records to be differentiated."""
+        job, session = self.job, self.session
+        if job.at is not None and not job.at.layer:
+            return {s.path: t.clone() if self.cloned else t for s, t in zip(job.spots, self.written, strict=True)}
+        news = {}
+        for cut in job.wrt:
+            if not cut.layer and cut.anchor == "in":
+                demand = self.demands.setdefault(("wrt", cut), Demand(cut))
+                for path in input_paths(session, cut):
+                    leaf = session.inputs.own_rows(path, job.index).clone().requires_grad_()
+                    demand.seen.append((0, path, leaf))
+                    news[path] = leaf.clone() if self.cloned else leaf
+        return news
+
+    def _at_layers(self) -> None:
+        """Demands for hooks, in the order write, wrt, read: later ones see what earlier ones put in the place."""
+        job, memory, key = self.job, self.session.memory, self.session.key
+        if job.at is not None and job.at.layer:
+            self.demands["write", job.at] = Write(job.at, memory.last(key, job.at), values=self.written, cloned=self.cloned)
+        for cut in job.wrt:
+            if cut.layer and cut != job.at:
+                self.demands["wrt", cut] = Watch(cut, memory.last(key, cut), cloned=self.cloned)
+        for cut in dict.fromkeys((*job.read, *([job.on] if job.of is not None and job.on is not None else []))):
+            copy = cut in job.read and not (cut == job.on and job.wrt)
+            self.demands["read", cut] = Read(cut, memory.last(key, cut), copy=copy)
+
+    def _seen_at_input(self, tree: Any) -> None:
+        for (_, cut), demand in self.demands.items():
+            if isinstance(demand, Read) and not cut.layer and cut.anchor == "in":
+                demand.seen = [(0, path, follow(tree, path).detach().clone()) for path in input_paths(self.session, cut)]
+                demand.tree = tree
+
+    def _seen_at_output(self, output: Any) -> None:
+        for (_, cut), demand in self.demands.items():
+            if not cut.layer and cut.anchor == "out":
+                if isinstance(demand, Watch):
+                    raise CutError("the attribution cut is the output itself", try_="at=asc.INPUT, or a layer before the output")
+                demand.visit(0, output)
+
+    def _evidence(self, output: Any) -> Evidence:
+        job = self.job
+        value, grads = None, {}
+        if job.of is not None:
+            assert job.on is not None
+            value = self._explained()
+            if job.wrt:
+                grads = self._pulled(value)
+        reads = {cut: self._reading(cut, self.demands["read", cut].seen) for cut in job.read}
+        if value is not None:
+            value = value.detach().reshape(len(value), job.points, job.records)
+        return Evidence(value, grads, reads, forward=1, backward=int(bool(grads)))
+
+    def _explained(self) -> Tensor:
+        """The quantities, ``[quantities, rows]``."""
+        job = self.job
+        assert job.of is not None and job.on is not None
+        demand = self.demands["read", job.on]
+        assert isinstance(demand, Read)
+        return explained_rows(job.of, demand, accessor_path(job.on), job.rows)
+
+    def _targets(self) -> list[tuple[Cut, list[tuple[int, Path, Tensor]]]]:
+        targets = []
+        for cut in self.job.wrt:
+            if cut == self.job.at:
+                seen = [(s.call, s.path, t) for s, t in zip(self.job.spots, self.written, strict=True)]
+            else:
+                seen = self.demands["wrt", cut].seen
+            if not seen:
+                raise CutError(f"{cut!r} holds no floating tensor", try_="asc.cuts_of(model, *args)", code="E-CUT-INTEGER")
+            targets.append((cut, seen))
+        return targets
+
+    def _pulled(self, value: Tensor) -> dict[Cut, list[Tensor]]:
+        """Gradients of each quantity's sum over the rows: rows do not meet in it, so each gets its own."""
+        targets = self._targets()
+        leaves = [t for _, seen in targets for _, _, t in seen]
+        found = pull_back(value.sum(1), leaves)
+        grads: dict[Cut, list[Tensor]] = {}
+        for cut, seen in targets:
+            mine, found = found[: len(seen)], found[len(seen) :]
+            grads[cut] = [
+                self._canonical(g, spot_axis(self.session, cut, i), 1)
+                for i, (g, (_, _, t)) in enumerate(zip(mine, seen, strict=True))
+            ]
+        return grads
+
+    def _reading(self, cut: Cut, seen: list[tuple[int, Path, Tensor]]) -> Reading:
+        reading = Reading()
+        for i, (call, path, leaf) in enumerate(seen):
+            axis = spot_axis(self.session, cut, i)
+            reading.spots.append(Spot(cut, call, path, axis))
+            reading.arrays.append(self._canonical(leaf.detach(), axis, 0))
+        return reading
+
+    def _canonical(self, array: Tensor, axis: int | None, lead: int) -> Tensor:
+        """``[lead..., the layer's own layout]`` to ``[lead..., points, records, ...]``."""
+        if axis is None:  # nothing here runs over the records: the same for all of them
+            points = self.job.points if array.shape[lead] == self.job.points else 1
+            return array.reshape(*array.shape[:lead], points, 1, -1, *array.shape[lead + 1 :])
+        array = array.movedim(axis + lead, lead)
+        records = self.job.records if array.shape[lead] % self.job.records == 0 else array.shape[lead]
+        return array.reshape(*array.shape[:lead], -1, records, *array.shape[lead + 1 :])
+
+
+def spot_axis(session: TorchSession, cut: Cut, i: int) -> int | None:
+    """Which axis of the i-th array at a cut runs over the records; None where none does."""
+    if not cut.layer and cut.anchor == "in":
+        return 0
+    axes = session.axes(cut)
+    return axes[i] if i < len(axes) else None
+
+
+def input_paths(session: TorchSession, cut: Cut) -> list[Path]:
+    """The explained arguments under an accessor of INPUT. Raises CutError where there are none."""
+    start = accessor_path(cut)
+    paths = [p for p in session.inputs.explained if p[: len(start)] == start]
+    if not paths:
+        raise CutError(
+            f"{cut!r} holds no floating tensor with a row per record",
+            there=", ".join(map(named, session.inputs.leaves)),
+            try_="at=asc.EMBEDDINGS for token ids",
+            code="E-CUT-INTEGER",
+        )
+    return paths
+
+
+def call_model(session: TorchSession, run: Run, args: Any, kwargs: Any) -> Any:
+    """Run the model; its own errors come back as ours, with the first line of what it said and what it was given."""
+    try:
+        return run(getattr(session.model, "_orig_mod", session.model), args, kwargs)
+    except AscribeError:
+        raise
+    except Exception as wrong:
+        if session.out_of_memory(wrong):
+            raise
+        raise explained_failure(session, wrong) from wrong
+
+
+def explained_rows(of: Explain, read: Read, path: Path, rows: np.ndarray) -> Tensor:
+    """What the quantities say of the value that was read, ``[quantities, rows]``. Raises CutError for a value that came several times."""
+    if len({call for call, _, _ in read.seen}) > 1:
+        raise CutError(
+            f"{read.cut!r} is used {read.fired} times in this call",
+            try_=f"Cut({read.cut.layer!r}, call=0) for the first use",
+            code="E-CUT-CALLS",
+        )
+    tree = follow(read.tree, path) if read.cut.layer or read.cut.anchor == "out" else read.tree
+    return torch.stack([one_per_row(v, len(rows)) for v in of(tree, rows)])
+
+
+def one_per_row(value: Any, rows: int) -> Tensor:
+    """A quantity's numbers as ``[rows]``. Raises InputError or ModelError when there is not one for each."""
+    if not isinstance(value, Tensor):
+        raise ModelError(
+            f"the quantity gave a {type(value).__name__}", try_="a tensor with one number per record", code="E-QUANTITY-TYPE"
+        )
+    if value.ndim == 2 and value.shape[1] == 1:
+        value = value[:, 0]
+    if tuple(value.shape) != (rows,):
+        raise InputError(
+            f"the quantity has shape {tuple(value.shape)}",
+            there=f"{rows} records, counted by the first axis of the first input",
+            try_="x[None] if the input has no record axis; one number per record otherwise",
+            code="E-RECORDS",
+        )
+    return value
+
+
+def pull_back(totals: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    """The gradient of each total at each leaf, ``[quantities, ...]``; zero where a leaf plays no part."""
+    if not totals.requires_grad:
+        return [torch.zeros((len(totals), *t.shape), dtype=t.dtype, device=t.device) for t in leaves]
+    if len(totals) == 1:
+        found = torch.autograd.grad(totals[0], leaves, allow_unused=True)
+        return [torch.zeros_like(t)[None] if g is None else g[None] for g, t in zip(found, leaves, strict=True)]
+    eye = torch.eye(len(totals), dtype=totals.dtype, device=totals.device)
+    try:
+        found = torch.autograd.grad(totals, leaves, eye, is_grads_batched=True, allow_unused=True, retain_graph=True)
+    except RuntimeError:  # an operation without a batching rule: one backward for each
+        each = [torch.autograd.grad(totals, leaves, row, retain_graph=True, allow_unused=True) for row in eye]
+        found = tuple(None if parts[0] is None else torch.stack(parts) for parts in zip(*each, strict=True))
+    return [t.new_zeros((len(totals), *t.shape)) if g is None else g for g, t in zip(found, leaves, strict=True)]
+
+
+TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+
+
+def close(a: Tensor, b: Tensor) -> bool:
+    """Whether two results are the same up to the rounding of their type, against the largest number in them."""
+    if a.shape != b.shape:
+        return False
+    scale = float(torch.nan_to_num(b).abs().max()) if b.numel() else 0.0
+    return torch.allclose(a, b, rtol=0.0, atol=TOLERANCE.get(b.dtype, 1e-4) * scale + 1e-30, equal_nan=True)
+
+
+def joined(runs: Sequence[Evidence]) -> Evidence:
+    """Evidence of several runs as that of one with more points."""
+    first = runs[0]
+    value = None if first.value is None else torch.cat([r.value for r in runs], 1)  # type: ignore[misc]
+    grads = {cut: [torch.cat([r.grads[cut][i] for r in runs], 1) for i in range(len(g))] for cut, g in first.grads.items()}
+    reads = {
+        cut: Reading(r.spots, [torch.cat([run.reads[cut].arrays[i] for run in runs]) for i in range(len(r.arrays))])
+        for cut, r in first.reads.items()
+    }
+    return Evidence(value, grads, reads, sum(r.forward for r in runs), sum(r.backward for r in runs))
