@@ -25,16 +25,20 @@ from .values import Value
 
 @dataclass(frozen=True)
 class Noise:
-    """Random displacement of the record, drawn anew for each point: ``"normal"`` or ``"uniform"``, in units of ``scale``."""
+    """Random displacement of the record: ``"normal"`` or ``"uniform"``, in units of ``scale``.
+
+    It is drawn anew after every ``each`` points: those of a line that goes to one displaced record have it in common.
+    """
 
     kind: str
     scale: float
     relative: bool
     seed: int
+    each: int = 1
 
     def draw(self, point: int, leaf: int, shape: tuple[int, ...]) -> np.ndarray:
         """The displacement of one record's array at one point, before a relative scale; the same whatever the chunking."""
-        rng = np.random.default_rng((self.seed, point, leaf))
+        rng = np.random.default_rng((self.seed, 0, point // self.each, leaf))  # 0: no other draw of this seed begins so
         if self.kind == "normal":
             return rng.standard_normal(shape, dtype=np.float32) * np.float32(self.scale)
         return (rng.random(shape, dtype=np.float32) * 2 - 1) * np.float32(self.scale)
@@ -90,7 +94,7 @@ class Point(Multiplies):
         return Draws(np.ones(1))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Line(Multiplies):
     """The straight line from a baseline to the record (Sundararajan et al. 2017).
 
@@ -130,7 +134,8 @@ class Line(Multiplies):
 
     def draw(self, seed: int, rows: int = 0) -> Draws:
         if self.stepwise:
-            return Draws(np.full(self.size + 1, 1.0 / (self.size + 1)), np.linspace(0, 1, self.size + 1), stepwise=True)
+            position, weight = nodes("trapezoid", self.size + 1)
+            return Draws(weight, position, stepwise=True)
         if self.quadrature == "random":
             return Draws(np.full(self.size, 1.0 / self.size), stratified(self.size, seed))
         position, weight = nodes(self.quadrature, self.size)
@@ -216,6 +221,8 @@ class Product(Multiplies):
             raise DistributionError(f"a product of {' * '.join(kinds)}", try_="at most one noise, one Background and one Line")
         if "Line" in kinds and kinds[-1] != "Line":
             raise DistributionError(f"a product of {' * '.join(kinds)}", try_="the Line last: Background(...) * Line(...)")
+        if "Background" in kinds and any(isinstance(f, Line) and not starts_at_zero(f) for f in self.factors):
+            raise DistributionError("a Background and a Line with a baseline of its own", try_="Line(steps=...): it starts at the rows")
         if any(getattr(f, "tolerance", None) or getattr(f, "stepwise", False) for f in self.factors):
             raise DistributionError("tolerance and stepwise belong to a Line alone", try_="steps= inside a product")
         cuts = {f.at for f in self.factors} - {INPUT}
@@ -243,11 +250,16 @@ def parts(distribution: Any) -> tuple[Any, ...]:
     """The factors of a product, or the distribution itself as the only one."""
     if isinstance(distribution, Product):
         return distribution.factors
-    if not hasattr(distribution, "draw"):
+    if not hasattr(distribution, "draw") or isinstance(distribution, type):
         raise DistributionError(
             f"{distribution!r} is not a distribution", try_="Point(), Line(...), Gaussian(...), Background(...)"
         )
     return (distribution,)
+
+
+def starts_at_zero(line: Line) -> bool:
+    """Whether a line has the baseline that it has when none is given."""
+    return line.baseline is None or (isinstance(line.baseline, (int, float)) and line.baseline == 0)
 
 
 def stratified(count: int, seed: int) -> np.ndarray:
@@ -271,20 +283,8 @@ def _joined(a: Draws, b: Draws) -> Draws:
             return np.tile(right, n)
         return None if left is None else np.repeat(left, m)
 
-    noise = a.noise or b.noise
-    if noise is not None and m > 1:
-        noise = Repeated(noise.kind, noise.scale, noise.relative, noise.seed, m)
+    noise = b.noise if a.noise is None else replace(a.noise, each=a.noise.each * m)
     return Draws(np.repeat(a.weight, m) * np.tile(b.weight, n), both(a.position, b.position), both(a.row, b.row), noise)
-
-
-@dataclass(frozen=True)
-class Repeated(Noise):
-    """Noise that stays the same over ``each`` points, those of the line that goes to one displaced record."""
-
-    each: int
-
-    def draw(self, point: int, leaf: int, shape: tuple[int, ...]) -> np.ndarray:
-        return Noise(self.kind, self.scale, self.relative, self.seed).draw(point // self.each, leaf, shape)
 
 
 def baseline_of(distribution: Any) -> Any:

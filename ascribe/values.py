@@ -1,13 +1,27 @@
-"""Members of the grammar are values: their repr can be pasted back, and says only what differs from the default."""
+"""Members of the grammar are values: equal when they say the same, with a repr that can be pasted back."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 
 class Value:
-    """A dataclass's repr in short: the first field and the required ones by position, others by name where not the default."""
+    """A dataclass's repr in short: the first field and the required ones by position, others by name where not the default.
+
+    Members that may hold arrays are dataclasses with ``eq=False``, and get the equality and the hash from here: arrays are the same
+    when their numbers are.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        names = [f.name for f in dataclasses.fields(self)]  # type: ignore[arg-type]
+        return all(alike(getattr(self, name), getattr(other, name)) for name in names)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(hashed(getattr(self, f.name)) for f in dataclasses.fields(self))))  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         shown = []
@@ -24,6 +38,28 @@ def written(value: Any) -> str:
     """A value in an expression: arrays by their shape only, never their numbers."""
     shape = getattr(value, "shape", None)
     return f"<{'x'.join(map(str, shape)) or 'number'} array>" if isinstance(shape, tuple) else repr(value)
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two values are equal; arrays when they are of one kind, shape and type, and their numbers are equal."""
+    if a is b:
+        return True
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
+    if isinstance(a, (tuple, list)) and type(a) is type(b):
+        return len(a) == len(b) and all(map(alike, a, b))
+    if hasattr(a, "shape") and hasattr(b, "shape"):
+        return type(a) is type(b) and a.shape == b.shape and a.dtype == b.dtype and bool((a == b).all())
+    return not hasattr(a, "shape") and not hasattr(b, "shape") and bool(a == b)
+
+
+def hashed(value: Any) -> int:
+    """A hash that is the same for values that are :func:`alike`: of an array its shape, of a container its parts."""
+    if hasattr(value, "shape"):
+        return hash(tuple(value.shape))
+    if isinstance(value, Mapping):
+        return hash(frozenset(value))
+    return hash(tuple(map(hashed, value))) if isinstance(value, (tuple, list)) else hash(value)
 
 
 def _same(value: Any, default: Any) -> bool:
