@@ -13,7 +13,7 @@ import numpy as np
 
 from .arrays import Array, as_numpy, is_array, namespace
 from .errors import DistributionError
-from .values import written
+from .values import Value
 
 NAMED = ("zeros", "mean", "blur", "uniform")
 
@@ -36,14 +36,11 @@ class Call:
         return f"Call(<{len(self.args)} positional>{''.join(f', {name}=...' for name in self.kwargs)})"
 
 
-@dataclass(frozen=True, eq=False)
-class FromInput:
+@dataclass(frozen=True, eq=False, repr=False)
+class FromInput(Value):
     """A baseline for the model's inputs, where the path is at a layer: what the layer holds when the inputs are the baseline."""
 
     baseline: Any
-
-    def __repr__(self) -> str:
-        return f"FromInput({written(self.baseline)})"
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,7 @@ def rows_of(given: Any, here: Here) -> list[Array]:
         given = tuple(here.read(given))
     rows = []
     for part, value, name in zip(each(given, here), here.values, here.names, strict=True):
-        array = namespace(value).asarray(part if is_array(part) else np.asarray(part), value)
+        array = _typed(part, value)
         inner = tuple(value.shape[1:])
         if tuple(array.shape[1:]) != inner or not len(array):
             raise DistributionError(
@@ -164,18 +161,25 @@ def _looked_up(baseline: Mapping[Any, Any], names: Sequence[str], i: int) -> Any
     )
 
 
+def _typed(given: Any, value: Array) -> Array:
+    """A number, a list or an array, whole numbers too, as an array of the kind and type of ``value``."""
+    xp = namespace(value)
+    return xp.cast(xp.asarray(given if is_array(given) else np.asarray(given, dtype=np.float64), value), value)
+
+
 def _fitted(given: Any, value: Array, here: Here, i: int) -> Array:
     """A number or an array as ``[1 or records, ...]`` beside the i-th array, cut to the records that are here."""
     given = 0.0 if given is None else given
-    array = namespace(value).asarray(given if is_array(given) else np.asarray(given, dtype=np.float64), value)
+    array = _typed(given, value)
     target = tuple(value.shape)
     if tuple(array.shape) == target[1:]:
         array = array.reshape((1, *array.shape))
-    if len(array.shape) == len(target) and array.shape[0] == here.total > 1:
+    rows = array.shape[0] if len(array.shape) == len(target) else 1
+    if rows == here.total > 1:
         array = array[here.index]
     shape = tuple(array.shape)
     fits = len(shape) <= len(target) and all(s in (1, t) for s, t in zip(shape[::-1], target[::-1], strict=False))
-    if not fits:
+    if not fits or rows not in (1, here.total):
         raise DistributionError(
             f"a baseline of shape {tuple(as_numpy(given).shape)} for {here.names[i]}",
             there=f"a value of shape {(here.total, *target[1:])}",
