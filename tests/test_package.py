@@ -35,9 +35,23 @@ def test_import_loads_no_framework() -> None:
     assert not set(loaded) & set(HEAVY)
 
 
-def test_import_takes_less_than_a_third_of_a_second() -> None:
-    code = "import time; t = time.perf_counter(); import ascribe; print(time.perf_counter() - t)"
+def test_import_takes_less_than_three_tenths_of_a_second() -> None:
+    code = "import time; t = time.process_time(); import ascribe; print(time.process_time() - t)"  # whatever else the machine does
     assert min(float(python(code)) for _ in range(5)) < 0.3
+
+
+def test_numpy_alone_is_enough(tmp_path: Path) -> None:
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({HEAVY!r}))
+import numpy as np, ascribe as asc
+from ascribe.backends.numpy.mlp import Mlp
+model = Mlp([np.eye(3)], [np.zeros(3)])
+a = asc.IntegratedGradients()(model, np.array([[1.0, 2.0, 3.0]]))
+a.save({str(tmp_path / "a.safetensors")!r})
+asc.Attribution.load({str(tmp_path / "a.safetensors")!r}).show()
+"""
+    assert "IntegratedGradients" in python(code)
 
 
 def test_every_public_name_is_there_once_and_in_order() -> None:
