@@ -176,7 +176,8 @@ class Found:
         strength = largest(self.gradient, self.ahead)
         told = "no gradient at any place: the quantity does not depend on them from this layer on; try an earlier layer"
         yield noted("gradient", told, strength == 0)
-        terms = largest(abs(self.activation * self.gradient).sum(-1 - len(self.layout.grid)), self.ahead)
+        products = cam_maps.widened(self.activation) * cam_maps.widened(self.gradient)
+        terms = largest(abs(products).sum(-1 - len(self.layout.grid)), self.ahead)
         told = "the channels cancel, and what is left is rounding: the next layer normalises; read what that layer returns"
         yield noted("cancelling", told, (largest(maps, self.ahead) < ROUNDING * terms) & (strength > 0))
         if by_sums:
@@ -243,10 +244,8 @@ def positive(maps: Array, ahead: int) -> Check:
 
 def largest(values: Array, ahead: int, sign: bool = False) -> np.ndarray:
     """The largest size (or number, with its sign) in each record; ``ahead`` axes come before the records."""
-    numbers = as_numpy(values)
-    numbers = numbers if sign else np.abs(numbers)
-    found: np.ndarray = numbers.max(axis=tuple(i for i in range(numbers.ndim) if i != ahead))
-    return found
+    axes = tuple(i for i in range(values.ndim) if i != ahead)
+    return as_numpy(namespace(values).amax(values if sign else abs(values), axes))
 
 
 def noted(name: str, told: str, of: np.ndarray) -> Check:
