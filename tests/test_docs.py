@@ -1,16 +1,22 @@
-"""Every example in the documents runs: ```python blocks of README.md and docs/, top to bottom, one namespace to a page."""
+"""Every example runs: ```python blocks of README.md and docs/, top to bottom, one namespace to a page; ``>>>`` in docstrings."""
 
 from __future__ import annotations
 
+import doctest
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+import ascribe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python *(?P<flag>no-run)? *\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+SOURCES = [path for path in sorted((ROOT / "ascribe").rglob("*.py")) if ">>>" in path.read_text(encoding="utf-8")]
 LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#\s]+)")
 
 
@@ -38,3 +44,21 @@ def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_links_lead_somewhere(page: Path) -> None:
     targets = [match["target"] for match in LINK.finditer(page.read_text(encoding="utf-8"))]
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_docstring_examples_run(source: Path) -> None:
+    """What an example may use besides its own module: asc, torch, a small ``model``, records ``x`` and their ``labels``."""
+    module = import_module(".".join(source.relative_to(ROOT).with_suffix("").parts))
+    torch.manual_seed(0)
+    names = {
+        "asc": ascribe,
+        "torch": torch,
+        "model": torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.GELU(), torch.nn.Linear(8, 5)).eval(),
+        "x": torch.randn(3, 4),
+        "labels": [0, 4, 2],
+    }
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    done = doctest.testmod(module, extraglobs=names, optionflags=flags)
+    assert done.attempted > 0
+    assert done.failed == 0
