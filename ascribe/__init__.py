@@ -7,6 +7,7 @@ from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
 from .distributions import Background, Gaussian, Line, Point, Uniform
 from .engine import activation, attribute, cuts_of, influence
 from .errors import AscribeError, AscribeWarning
+from .estimates import Estimate, estimate
 from .methods import (
     Activation,
     Conductance,
@@ -37,7 +38,6 @@ from .result import Attribution
 from .rules import Gradient
 from .version import VERSION as __version__
 
-
 __all__ = [
     "EMBEDDINGS",
     "INPUT",
@@ -55,6 +55,7 @@ __all__ = [
     "Contrast",
     "Custom",
     "Cut",
+    "Estimate",
     "ExpectedGradients",
     "Gaussian",
     "Gradient",
@@ -80,6 +81,7 @@ __all__ = [
     "activation",
     "attribute",
     "cuts_of",
+    "estimate",
     "influence",
     "mask_tokens",
 ]

@@ -1,0 +1,93 @@
+"""What a call will take, before it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .assemble import Request
+from .backends import open_session
+from .backends.protocol import Job
+from .baselines import Call
+from .cuts import INPUT
+from .distributions import baseline_of, has_background, parts
+from .engine import chunk_for, model_call, request
+from .passes import Plan, Reader
+from .stream import Progress
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Model calls' rows forward and backward, rows at once, and the bytes that a chunk keeps for its backward pass.
+
+    ``chunk`` is the first guess, or what earlier calls of the same shapes have found; ``spare`` is what the device has to give.
+    """
+
+    forward_rows: int
+    backward_rows: int
+    chunk: int
+    bytes_per_row: int
+    spare: int
+
+    @property
+    def peak_bytes(self) -> int:
+        """What a chunk takes above the model."""
+        return self.chunk * self.bytes_per_row
+
+    def __str__(self) -> str:
+        size = f"{self.peak_bytes / 1e6:.1f} MB in chunks of {self.chunk} rows ({self.spare / 1e9:.1f} GB to spare)"
+        return f"{self.forward_rows} rows forward, {self.backward_rows} backward, about {size}"
+
+
+def estimate(
+    model: Any,
+    *args: Any,
+    of: Any = None,
+    at: Any = INPUT,
+    over: Any = None,
+    by: Any = None,
+    chunk: int | None = None,
+    **kwargs: Any,
+) -> Estimate:
+    """What :func:`~ascribe.attribute` with the same arguments would take. One pass forward and backward, of one record.
+
+    With ``tolerance`` on a line the rows are those of its first round.
+    """
+    asked = request(of, at, over, by, chunk=chunk)
+    with open_session(model, model_call(args, kwargs)) as session:
+        where = session.resolve(asked.over.at, True)
+        cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
+        on = session.resolve(asked.quantities[0].on, False)
+        chunker, _ = chunk_for(session, asked, where)
+        plan = Plan(
+            session, asked.quantities, cuts, asked.over, where, on, asked.by, 0, True, "mean", chunker, Progress(1, False)
+        )
+        index = np.arange(1) if session.splits() else np.arange(session.records)
+        reader = Reader(plan, index)
+        _, held = session.held(Job(index, wrt=cuts, on=on, of=reader, by=asked.by))
+        points = points_of(asked)
+        start = has_start(asked)
+        forward = session.records * (points + (points > 1 or start) + start)
+        return Estimate(
+            forward,
+            session.records * points,
+            min(chunker.size, session.records * points),
+            held // len(index),
+            session.spare_memory(),
+        )
+
+
+def points_of(asked: Request) -> int:
+    """How many points each record will be run at."""
+    over: Any = asked.over
+    if getattr(over, "tolerance", None) is not None:
+        return 4
+    rows = len(baseline_of(over)) if has_background(over) and not isinstance(baseline_of(over), Call) else 1
+    return len(over.draw(0, rows))
+
+
+def has_start(asked: Request) -> bool:
+    """Whether a baseline will be run as well."""
+    return any(type(part).__name__ == "Line" for part in parts(asked.over))
