@@ -16,7 +16,7 @@ from bench import report
 from bench.cases import Settings, cases
 from bench.memory import peaks
 from bench.race import Row, race
-from bench.timing import Effort
+from bench.timing import Effort, Watch
 from bench.tolerance import trades
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--only", default="", help="rows whose name contains this; no memory and no tolerance part")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     p.add_argument("--threads", type=int, default=0, help="torch threads (as torch chooses)")
+    p.add_argument("--clock", choices=("wall", "processor"), default="wall", help="processor: steadier beside others, one thread")
     p.add_argument("--seconds", type=float, default=30.0, help="time per row, about")
     p.add_argument("--rounds", type=int, default=9, help="rounds per row at least")
     p.add_argument("--output", type=Path, default=ROOT / "bench-output", help="where bench.json goes")
@@ -37,11 +38,11 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def raced(settings: Settings, effort: Effort, only: str) -> Iterator[Row]:
+def raced(settings: Settings, effort: Effort, watch: Watch, only: str) -> Iterator[Row]:
     """Every row asked for, with a line on stderr as each is done."""
     chosen = [case for case in cases(settings) if only.lower() in case.name.lower()]
     for number, case in enumerate(chosen, 1):
-        row = race(case, effort, settings.device)
+        row = race(case, effort, watch)
         sys.stderr.write(f"[{number}/{len(chosen)}] {report.aligned(report.speed_table([row])).splitlines()[-1]}\n")
         yield row
 
@@ -51,12 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser().parse_args(argv)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", module="captum")  # that it sets requires_grad, once per process
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
+    watch = Watch(asked.device, asked.clock == "processor")
+    if asked.threads or watch.processor:
+        torch.set_num_threads(1 if watch.processor else asked.threads)
     settings = replace(QUICK if asked.quick else Settings(), device=asked.device)
     effort = Effort(1, 2, 0.0, 0.0) if asked.quick else Effort(asked.rounds, seconds=asked.seconds)
-    about = report.about()
-    rows = tuple(raced(settings, effort, asked.only))
+    about = report.about() | {"clock": asked.clock}
+    rows = tuple(raced(settings, effort, watch, asked.only))
     whole = not asked.only
     chunk = rows[0].chunk if rows else None
     results = report.Results(
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings,
         rows,
         tuple(peaks(settings, chunk or settings.batch)) if whole else (),
-        tuple(trades(settings, effort)) if whole else (),
+        tuple(trades(settings, effort, watch)) if whole else (),
     )
     asked.output.mkdir(parents=True, exist_ok=True)
     (asked.output / "bench.json").write_text(report.as_json(results))

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.cases import Case
 from bench.counting import counted
 from bench.models import Subject
-from bench.timing import Call, Contender, Effort, Spread, best_chunk, paired, rounds, spread
+from bench.timing import Call, Contender, Effort, Spread, Watch, best_chunk, paired, rounds, spread
 
 RATIOS = [("ascribe", "bare"), ("ascribe", "least"), ("captum", "ascribe"), ("cold", "bare"), ("captum", "cold")]
 """Every ratio that is reported. ``cold`` is ascribe on a model it has never seen; ``least`` the loop without the ends."""
@@ -35,7 +35,7 @@ class Row:
     load: float
 
 
-def race(case: Case, effort: Effort, device: str) -> Row:
+def race(case: Case, effort: Effort, watch: Watch) -> Row:
     """Find the bare loop's chunk, see that everyone explains the same, count rows, and time them all."""
     subject = case.subject()
     chunk: int | None = None
@@ -43,13 +43,13 @@ def race(case: Case, effort: Effort, device: str) -> Row:
     if case.points > 1:
         frozen, rows = subject.fresh(), case.points * len(subject.target)
         frozen.model.requires_grad_(False)
-        chunk, chunks = best_chunk(lambda c: lambda: case.bare(frozen, c, case.ends), rows, effort, device)
+        chunk, chunks = best_chunk(lambda c: lambda: case.bare(frozen, c, case.ends), rows, effort, watch)
     makers = _makers(case, chunk or 1)
     errors, values, passed = _rehearsed(makers, subject)
     contenders = {name: Contender(_maker(make, subject)) for name, make in makers.items() if name not in errors}
     if "ascribe" in contenders:
         contenders["cold"] = Contender(_maker(makers["ascribe"], subject), once=True)
-    figures = rounds(contenders, effort, device)
+    figures = rounds(contenders, effort, watch)
     ratios = {f"{a}/{b}": paired(figures, a, b) for a, b in RATIOS if a in figures and b in figures}
     return Row(
         case.name,

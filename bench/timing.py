@@ -1,7 +1,8 @@
 """Times several contenders for one job side by side, so that what disturbs the machine disturbs them alike.
 
 Every round runs each contender once, in a rotating order, and only ratios within a round are compared. The garbage
-collector is off while the clock runs; on a GPU the clock waits for the device.
+collector is off while the clock runs; on a GPU the clock waits for the device. On a machine that others are using too, the
+processor's time under a single thread is steadier than the time on the wall.
 """
 
 from __future__ import annotations
@@ -41,6 +42,20 @@ class Effort:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """What time is read from: the wall, or this process's share of the processor (of no use with several threads or a GPU)."""
+
+    device: str = "cpu"
+    processor: bool = False
+
+    def now(self) -> float:
+        """Seconds, once the device has nothing left to do."""
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)
+        return time.process_time() if self.processor else time.perf_counter()
+
+
+@dataclass(frozen=True)
 class Contender:
     """Something to time: ``make`` readies it before the clock starts; ``once`` readies it anew for every single call."""
 
@@ -54,38 +69,31 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(median), float(low), float(high), len(values))
 
 
-def settle(device: str) -> None:
-    """Wait until the device has nothing left to do."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-
-
-def timed(call: Call, times: int, device: str) -> float:
+def timed(call: Call, times: int, watch: Watch) -> float:
     """Seconds per call, over ``times`` calls in a row."""
-    settle(device)
     collecting = gc.isenabled()
     gc.disable()
     try:
-        start = time.perf_counter()
+        start = watch.now()
         for _ in range(times):
             call()
-        settle(device)
-        return (time.perf_counter() - start) / times
+        return (watch.now() - start) / times
     finally:
         if collecting:
             gc.enable()
 
 
-def repeats(call: Call, unit: float, device: str) -> int:
+def repeats(call: Call, unit: float, watch: Watch) -> int:
     """How many calls in a row fill the time ``unit``; the calls it takes to find out are the warm-up."""
     call()
-    return max(1, math.ceil(unit / min(timed(call, 1, device) for _ in range(2))))
+    took = min(timed(call, 1, watch) for _ in range(2))
+    return max(1, math.ceil(unit / max(took, 1e-6)))
 
 
-def rounds(contenders: Mapping[str, Contender], effort: Effort, device: str) -> dict[str, list[float]]:
+def rounds(contenders: Mapping[str, Contender], effort: Effort, watch: Watch) -> dict[str, list[float]]:
     """Seconds per call of every contender in every round."""
     calls = {name: c.make() for name, c in contenders.items()}
-    times = {name: 1 if c.once else repeats(calls[name], effort.unit, device) for name, c in contenders.items()}
+    times = {name: 1 if c.once else repeats(calls[name], effort.unit, watch) for name, c in contenders.items()}
     figures: dict[str, list[float]] = {name: [] for name in contenders}
     names, start = list(contenders), time.perf_counter()
     for turn in range(effort.most):
@@ -95,7 +103,7 @@ def rounds(contenders: Mapping[str, Contender], effort: Effort, device: str) -> 
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
             call = contenders[name].make() if contenders[name].once else calls[name]
-            figures[name].append(timed(call, times[name], device))
+            figures[name].append(timed(call, times[name], watch))
     return figures
 
 
@@ -104,7 +112,7 @@ def paired(figures: Mapping[str, Sequence[float]], over: str, under: str) -> Spr
     return spread([a / b for a, b in zip(figures[over], figures[under], strict=True)])
 
 
-def best_chunk(loop: Callable[[int], Call], rows: int, effort: Effort, device: str) -> tuple[int, dict[int, float]]:
+def best_chunk(loop: Callable[[int], Call], rows: int, effort: Effort, watch: Watch) -> tuple[int, dict[int, float]]:
     """The number of rows at once at which a loop is fastest, and its median seconds at each number tried.
 
     All powers of two get three rounds, the best three of them three times as many: with so few figures a lucky chunk would
@@ -114,7 +122,7 @@ def best_chunk(loop: Callable[[int], Call], rows: int, effort: Effort, device: s
     medians: dict[int, float] = {}
     for least in (min(3, effort.least), effort.least):
         few = Effort(least, least, effort.seconds, effort.unit)
-        figures = rounds({str(c): Contender(lambda c=c: loop(c)) for c in sizes}, few, device)
+        figures = rounds({str(c): Contender(lambda c=c: loop(c)) for c in sizes}, few, watch)
         medians |= {int(name): spread(values).median for name, values in figures.items()}
         sizes = sorted(sizes, key=lambda c: medians[c])[:3]
     return min(sizes, key=lambda c: medians[c]), medians

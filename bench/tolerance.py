@@ -11,7 +11,7 @@ from bench import ascribe_side, models
 from bench.cases import Settings
 from bench.counting import counted
 from bench.models import Subject
-from bench.timing import Contender, Effort, Spread, paired, rounds, spread
+from bench.timing import Contender, Effort, Spread, Watch, paired, rounds, spread
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class Trade:
     error: str = ""
 
 
-def trades(s: Settings, effort: Effort) -> list[Trade]:
+def trades(s: Settings, effort: Effort, watch: Watch) -> list[Trade]:
     """The CNN and the MLP."""
     return [
-        trade("CNN", models.cnn(s.device, s.image, s.batch), s, effort),
-        trade("MLP", models.mlp(s.device, s.batch), s, effort),
+        trade("CNN", models.cnn(s.device, s.image, s.batch), s, effort, watch),
+        trade("MLP", models.mlp(s.device, s.batch), s, effort, watch),
     ]
 
 
-def trade(name: str, subject: Subject, s: Settings, effort: Effort) -> Trade:
+def trade(name: str, subject: Subject, s: Settings, effort: Effort, watch: Watch) -> Trade:
     """Explain the same records both ways, side by side."""
     fixed, free = f"{s.call_steps} steps", f"tolerance {s.tolerance:g}"
     makers: dict[str, Callable[[Subject], Callable[[], Any]]] = {
@@ -50,7 +50,7 @@ def trade(name: str, subject: Subject, s: Settings, effort: Effort) -> Trade:
             gap[key] = float(call().gap.relative.max())
             rows[key] = str(counted(mine.model, (mine.first, mine.last), call))
         contenders = {key: Contender(lambda make=make: make(subject.fresh())) for key, make in makers.items()}
-        figures = rounds(contenders, effort, s.device)
+        figures = rounds(contenders, effort, watch)
     except Exception as error:
         return Trade(name, rows, {}, gap, None, f"{type(error).__name__}: {error}")
     return Trade(name, rows, {k: spread(v) for k, v in figures.items()}, gap, paired(figures, free, fixed))

@@ -13,7 +13,7 @@ pytest.importorskip("captum")
 from bench import bare, captum_side, cases, models, report, timing  # noqa: E402
 from bench.__main__ import main  # noqa: E402
 from bench.counting import counted  # noqa: E402
-from bench.timing import Contender, Effort, paired, rounds, spread  # noqa: E402
+from bench.timing import Contender, Effort, Watch, paired, rounds, spread  # noqa: E402
 
 TINY = cases.Settings(steps=3, samples=4, call_steps=3, image=16, tokens=6, batch=2)
 
@@ -87,7 +87,7 @@ def test_every_round_times_every_contender_and_anew_where_asked() -> None:
         "again": Contender(lambda: made.append("again") or (lambda: None)),
         "anew": Contender(lambda: made.append("anew") or (lambda: None), once=True),
     }
-    figures = rounds(contenders, Effort(3, 3, 0.0, 0.0), "cpu")
+    figures = rounds(contenders, Effort(3, 3, 0.0, 0.0), Watch())
     assert {name: len(values) for name, values in figures.items()} == {"again": 3, "anew": 3}
     assert made.count("again") == 1
     assert made.count("anew") == 4  # one to begin with, one for each round
@@ -96,13 +96,13 @@ def test_every_round_times_every_contender_and_anew_where_asked() -> None:
 def test_the_best_chunk_is_looked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[list[str]] = []
 
-    def figures(contenders: dict[str, Contender], effort: Effort, device: str) -> dict[str, list[float]]:
+    def figures(contenders: dict[str, Contender], effort: Effort, watch: Watch) -> dict[str, list[float]]:
         tried.append(list(contenders))
         seconds = {"1": 9.0, "2": 5.0, "4": 2.0, "8": 1.0 if len(tried) == 1 else 4.0, "12": 3.0}  # 8 was lucky once
         return {name: [seconds[name]] for name in contenders}
 
     monkeypatch.setattr(timing, "rounds", figures)
-    best, medians = timing.best_chunk(lambda chunk: lambda: None, 12, Effort(), "cpu")
+    best, medians = timing.best_chunk(lambda chunk: lambda: None, 12, Effort(), Watch())
     assert tried == [["1", "2", "4", "8", "12"], ["8", "4", "12"]]
     assert best == 4
     assert medians == {1: 9.0, 2: 5.0, 4: 2.0, 8: 4.0, 12: 3.0}
