@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from .session import host_of
+from .hosts import host_of
 
 Tensor = torch.Tensor
 

@@ -12,6 +12,7 @@ from torch import nn
 
 MODE_DEPENDENT = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU", "StochasticDepth", "DropPath")
 RECURRENT = (nn.RNNBase,)
+REGISTERS = ("_parameters", "_buffers", "_modules")
 
 
 class Lease:
@@ -54,30 +55,30 @@ EVALUATE = Lease("training")
 
 
 @contextmanager
-def untouched(host: nn.Module | None) -> Iterator[list[str]]:
+def untouched(hosts: list[nn.Module]) -> Iterator[list[str]]:
     """Run in evaluation mode with frozen parameters, outside inference mode, and undo everything afterwards.
 
     Yields notes for the user: what was different from the state they left the model in.
     """
     notes: list[str] = []
+    modules = list({id(m): m for host in hosts for m in host.modules()}.values())
+    parameters = [p for host in hosts for p in host.parameters() if not p.is_inference()]  # those cannot be thawed again
     with ExitStack() as stack:
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
         stack.enter_context(_default_dtype())
         stack.enter_context(_random_state())
-        if host is not None:
-            modules = list(host.modules())
-            training = [m for m in modules if m.training]
-            if depend := sorted({type(m).__name__ for m in training if _depends_on_mode(m)}):
-                notes.append(f"the model was in training mode; explained in evaluation mode ({', '.join(depend)})")
-            stack.enter_context(EVALUATE.off(modules))
-            stack.enter_context(FREEZE.off(list(host.parameters())))
-            stack.enter_context(_buffers(host))
-            if any(isinstance(m, RECURRENT) for m in modules) and any(p.is_cuda for p in host.parameters()):
-                stack.enter_context(torch.backends.cudnn.flags(enabled=False))  # its kernels have no backward in evaluation mode
-            if any(type(m).__name__ == "OptimizedModule" or getattr(m, "_compiled_call_impl", None) for m in modules):
-                stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code does not see hooks added later
-                notes.append("compiled parts were run uncompiled")
+        training = [m for m in modules if m.training]
+        if depend := sorted({type(m).__name__ for m in training if _depends_on_mode(m)}):
+            notes.append(f"the model was in training mode; explained in evaluation mode ({', '.join(depend)})")
+        stack.enter_context(EVALUATE.off(modules))
+        stack.enter_context(FREEZE.off(parameters))
+        stack.enter_context(_registered(modules))
+        if any(isinstance(m, RECURRENT) for m in modules) and any(p.is_cuda for p in parameters):
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))  # its kernels have no backward in evaluation mode
+        if any(type(m).__name__ == "OptimizedModule" or getattr(m, "_compiled_call_impl", None) for m in modules):
+            stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code does not see hooks added later
+            notes.append("compiled parts were run uncompiled")
         yield notes
 
 
@@ -111,15 +112,33 @@ def _random_state() -> Iterator[None]:
 
 
 @contextmanager
-def _buffers(host: nn.Module) -> Iterator[None]:
-    """Put back buffers that the forward pass writes to (running statistics, counters), or replaces by others."""
-    kept = [(m, name, b, b.clone(), b._version) for m in host.modules() for name, b in m._buffers.items() if b is not None]
+def _registered(modules: list[nn.Module]) -> Iterator[None]:
+    """Put back buffers that the forward pass writes to (running statistics, counters) or replaces by others, and take away what a
+    first run registers, with the attributes that say it has.
+    """
+    buffers = [(b, b.clone(), b._version) for m in modules for b in m._buffers.values() if b is not None and not b.is_inference()]
+    kept = [(m, dict(m.__dict__), [dict(getattr(m, name).items()) for name in REGISTERS]) for m in modules]
     try:
         yield
     finally:
-        for module, name, buffer, copy, version in kept:
-            if buffer._version != version:
-                with torch.no_grad():
+        with torch.no_grad():
+            for buffer, copy, version in buffers:
+                if buffer._version != version:
                     buffer.copy_(copy)
-            if module._buffers.get(name) is not buffer:
-                module._buffers[name] = buffer
+        for module, attributes, registers in kept:
+            _put_back(module, attributes, registers)
+
+
+def _put_back(module: nn.Module, attributes: dict[str, Any], registers: list[dict[str, Any]]) -> None:
+    """A module's parameters, buffers and children as they were; its plain attributes too, where it had others than those."""
+    now = [dict(getattr(module, name).items()) for name in REGISTERS]
+    if any(a.keys() != b.keys() for a, b in zip(now, registers, strict=True)):
+        for name in set(module.__dict__) - set(attributes):
+            del module.__dict__[name]
+        module.__dict__.update(attributes)
+    for name, found, before in zip(REGISTERS, now, registers, strict=True):
+        for key in found.keys() - before.keys():
+            del getattr(module, name)[key]
+        for key, value in before.items():
+            if key not in found or found[key] is not value:
+                getattr(module, name)[key] = value

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from ...baselines import Call
 from ...cuts import INPUT, OUTPUT, Cut
@@ -20,6 +19,7 @@ from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
 from .failures import wrong_dtype
 from .guard import untouched
+from .hosts import host_of, modules_behind
 from .inputs import Inputs, named
 from .memory import Memory, memory_of
 from .namespace import xp
@@ -51,11 +51,10 @@ class TorchSession:
         self.key: Any = None
 
     def __enter__(self) -> TorchSession:
-        self.stack.__enter__()
-        self.notes += self.stack.enter_context(untouched(self.host))
         self.key = self.inputs.signature()
         if bad := self.inputs.nonfinite():
             self.notes.append(f"NaN in {', '.join(bad)}")
+        self.notes += self.stack.enter_context(untouched(modules_behind(self.model)))  # last: nothing after it may fail
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -233,28 +232,6 @@ class TorchSession:
             )
         self.remember("cloned", (job.at, job.wrt), True)
         return evidence
-
-
-def host_of(model: Any) -> nn.Module | None:
-    """The module behind a model: itself, unwrapped if it was compiled, or the one that a bound method, partial or closure is about."""
-    if isinstance(model, nn.Module):
-        return getattr(model, "_orig_mod", model)
-    if isinstance(getattr(model, "__self__", None), nn.Module):
-        return host_of(model.__self__)
-    if hasattr(model, "func"):
-        return host_of(model.func)
-    cells = [c.cell_contents for c in getattr(model, "__closure__", None) or () if _filled(c)]
-    code = getattr(model, "__code__", None)
-    used = [model.__globals__[n] for n in code.co_names if n in model.__globals__] if code is not None else []
-    modules = {id(m): m for m in (*cells, *used) if isinstance(m, nn.Module)}
-    return host_of(next(iter(modules.values()))) if len(modules) == 1 else None
-
-
-def _filled(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False
 
 
 def grown(once: tuple[int, ...], twice: tuple[int, ...]) -> int | None:

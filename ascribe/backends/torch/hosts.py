@@ -1,0 +1,61 @@
+"""The modules behind whatever the user calls their model."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import islice
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+from torch import nn
+
+DEPTH = 4  # a function around a function around an object with a list of modules
+LONG = 64  # a longer list holds data, not layers
+PLAIN = (nn.Module, list, tuple, dict, FunctionType, MethodType, partial)
+
+
+def modules_behind(model: Any, depth: int = DEPTH) -> list[nn.Module]:
+    """The outermost modules that a callable runs, as far as can be told: itself, unwrapped if it was compiled, or those that its
+    method, partial, closure, globals or attributes hold.
+    """
+    if isinstance(model, nn.Module):
+        return [getattr(model, "_orig_mod", model)]
+    found = {id(m): m for part in _parts(model) for m in modules_behind(part, depth - 1)} if depth else {}
+    inner = {id(m) for module in found.values() for m in module.modules() if m is not module}
+    return [m for key, m in found.items() if key not in inner]
+
+
+def host_of(model: Any) -> nn.Module | None:
+    """The one module behind a model, whose layers can be named; None where there is none, or several."""
+    modules = modules_behind(model)
+    return modules[0] if len(modules) == 1 else None
+
+
+def _parts(obj: Any) -> list[Any]:
+    """What something holds that may be a module or hold one; of an object inside an object, nothing."""
+    if isinstance(obj, (list, tuple, dict)):
+        return _plain(obj.values() if isinstance(obj, dict) else obj)
+    if isinstance(obj, partial):
+        return [obj.func, *obj.args, *obj.keywords.values()]
+    if isinstance(obj, MethodType):
+        return [obj.__self__]
+    if isinstance(obj, FunctionType):
+        names = () if obj.__module__.startswith("torch.") else obj.__code__.co_names
+        return [*_cells(obj), *(obj.__globals__[name] for name in names if name in obj.__globals__)]
+    if isinstance(obj, (type, ModuleType)):
+        return []
+    return _plain(getattr(obj, "__dict__", {}).values())
+
+
+def _plain(values: Any) -> list[Any]:
+    return [v for v in islice(values, LONG) if isinstance(v, PLAIN)]
+
+
+def _cells(function: FunctionType) -> list[Any]:
+    found = []
+    for cell in function.__closure__ or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:  # a name that is bound later, or never
+            continue
+    return found
