@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 Path = tuple[int | str, ...]
+PLAIN = (bool, int, float, str, bytes, type(None))
 
 
 def children(value: Any) -> list[tuple[int | str, Any]] | None:
     """The named parts of a container, or None for anything that is not one."""
+    if hasattr(value, "dtype") or isinstance(value, PLAIN):  # the leaves there are most of, before any question that costs more
+        return None
     if isinstance(value, Mapping):
         return list(value.items())
     if isinstance(value, (tuple, list)) and type(value).__name__ != "Size":
