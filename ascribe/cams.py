@@ -6,6 +6,7 @@ The maps are ``[records, 1, height, width]`` at the layer's own resolution; ``a.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +20,7 @@ from .arrays import as_numpy, is_array, namespace
 from .cam_layers import LOOK, Layout, Picture, Place, before, clues_of, looked_at, picture_of, spatial_places
 from .cuts import OUTPUT, Cut
 from .engine import activation, as_cut, cuts_of, influence
-from .errors import MethodError
+from .errors import AscribeWarning, MethodError
 from .pooling import outline
 from .result import Attribution, Check
 from .tree import follow, walk
@@ -27,6 +28,7 @@ from .values import Value
 
 Array = Any
 ROUNDING = 1e-5  # a map of that share of its terms is what is left of them after they cancelled, in single precision
+OWN = ("zero", "finite")  # asked again of the maps, and of their places alone
 TRIES = 4  # layers to look at before it is taken for true that no gradient arrives
 
 
@@ -84,7 +86,8 @@ class Cam(Value):
         if self.relu:
             values = namespace(values).maximum(values, 0.0)
             checks.append(positive(values, ahead=found.ahead))
-        checks += [check for check in found.raw.checks if check.name != "zero"]  # "gradient" looks at the map's places alone
+        checks.append(finite(values, found))
+        checks += [check for check in found.raw.checks if check.name not in OWN]
         shown = [*([f"of={found.raw.quantity}"] if found.raw.quantity else []), f"at={found.raw.cut}"]
         method = f"{self!r}(model, *inputs, {', '.join(shown)})"
         return replace(found.raw, values=values, record=pictures, method=method, gap=None, checks=tuple(checks))
@@ -235,6 +238,16 @@ def parts(raw: Attribution, layout_of: Callable[[tuple[int, ...]], Layout | None
         layout = layout_of(tuple(leaf.shape)) if is_array(leaf) else None
         if layout is not None:
             yield Found(raw, layout, layout.maps(leaf), layout.maps(follow(raw.values, path)))
+
+
+def finite(maps: Array, found: Found) -> Check:
+    """Whether the maps hold NaN or infinity; warns where the gradients did not already."""
+    known = next((check for check in found.raw.checks if check.name == "finite" and check.bad), None)
+    records = tuple(int(i) for i in np.flatnonzero(~np.isfinite(largest(maps, found.ahead))))
+    if known is not None or not records:
+        return known or Check("finite", "ok")
+    warnings.warn("finite: NaN or infinity in the maps", AscribeWarning, stacklevel=4)
+    return Check("finite", "fail", "NaN or infinity in the maps", records)
 
 
 def positive(maps: Array, ahead: int) -> Check:

@@ -19,7 +19,7 @@ from torch.nn import functional
 import ascribe as asc
 from ascribe import cam_maps
 from ascribe.cams import Cam, EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
-from ascribe.errors import CutError, MethodError
+from ascribe.errors import AscribeWarning, CutError, MethodError
 
 METHODS = [GradCam, GradCamPlusPlus, XGradCam, HiResCam, LayerCam, EigenCam]
 Module = nn.Module
@@ -39,10 +39,10 @@ class Residual(Module):
         x = functional.relu(self.stem(x))
         for block in self.blocks:
             x = x + block(x)
-        return self.last(x)  # type: ignore[no-any-return]
+        return self.last(x)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(functional.relu(self.features(x)).mean((2, 3)))  # type: ignore[no-any-return]
+        return self.head(functional.relu(self.features(x)).mean((2, 3)))
 
 
 def sequential() -> nn.Sequential:
@@ -151,14 +151,14 @@ class Patches(Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.patch(x)
         if self.kind == "first":
-            return self.head(self.block1(x).mean((2, 3)))  # type: ignore[no-any-return]
+            return self.head(self.block1(x).mean((2, 3)))
         if self.kind == "last":
-            return self.head(self.block1(x.permute(0, 2, 3, 1)).mean((1, 2)))  # type: ignore[no-any-return]
+            return self.head(self.block1(x.permute(0, 2, 3, 1)).mean((1, 2)))
         tokens = x.flatten(2).transpose(1, 2)
         tokens = torch.cat([torch.ones(len(x), self.prefix, 4, dtype=x.dtype), tokens], 1)
         if self.kind == "ahead":
-            return self.head(self.block1(tokens.transpose(0, 1)).mean(0))  # type: ignore[no-any-return]
-        return self.head(self.block1(tokens).mean(1))  # type: ignore[no-any-return]
+            return self.head(self.block1(tokens.transpose(0, 1)).mean(0))
+        return self.head(self.block1(tokens).mean(1))
 
 
 @pytest.mark.parametrize("kind", ["first", "last", "tokens", "class", "registers", "ahead"])
@@ -281,10 +281,10 @@ class Pairs(Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.patch(x).flatten(2).transpose(1, 2)
         x = torch.cat([self.token.expand(len(x), -1, -1), x], 1)
-        for mix, feed in self.layers:  # type: ignore[misc]
+        for mix, feed in self.layers:
             x = x + mix(x)
             x = x + feed(x)
-        return self.head(self.norm(x)[:, 0])  # type: ignore[no-any-return]
+        return self.head(self.norm(x)[:, 0])
 
 
 class Mixing(Module):
@@ -294,7 +294,7 @@ class Mixing(Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.norm(x)
-        return self.attend(x, x, x)[0]  # type: ignore[no-any-return]
+        return self.attend(x, x, x)[0]
 
 
 @pytest.mark.parametrize("depth", [1, 2])
@@ -316,7 +316,7 @@ def test_torch_encoder_layers_are_blocks_too() -> None:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             tokens = self.patch(x).flatten(2).transpose(1, 2)
-            return self.head(self.encoder(functional.pad(tokens, (0, 0, 1, 0)))[:, 0])  # type: ignore[no-any-return]
+            return self.head(self.encoder(functional.pad(tokens, (0, 0, 1, 0)))[:, 0])
 
     a = GradCam()(ready(Encoder()), pictures(2, 3, 24, 40), of=1)
     assert layer_of(a) == "Cut('encoder.layers.1', 'in'): 3x5 tokens after 1 that belong to no place"
@@ -343,7 +343,7 @@ def test_a_segmentation_network_is_read_at_its_narrowest() -> None:
             self.classes = nn.Conv2d(4, 3, 1)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.classes(functional.relu(self.up(self.middle(self.down(x)))))  # type: ignore[no-any-return]
+            return self.classes(functional.relu(self.up(self.middle(self.down(x)))))
 
     a = GradCam()(ready(Segments()), pictures(2, 3, 16, 24), of=asc.Channel(1))
     assert layer_of(a) == "Cut('middle'): 4x6, channels first"
@@ -415,7 +415,7 @@ def test_ambiguous_tokens_are_an_error_with_the_choices() -> None:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             tokens = x.flatten(2).transpose(1, 2)[:, :10]
-            return self.head(self.embed(tokens)[:, 1:].mean(1))  # type: ignore[no-any-return]
+            return self.head(self.embed(tokens)[:, 1:].mean(1))
 
     model, x = ready(Unfolded()), pictures(1, 3, 6, 6)
     with pytest.raises(MethodError, match=r"grid=\(3, 3\), prefix=1 or grid=\(2, 2\), prefix=6"):
@@ -478,6 +478,18 @@ def test_eigen_cam_looks_at_no_class_and_needs_no_gradient() -> None:
     first, second = EigenCam()(model, x, of=0), EigenCam()(model, x, of=4)
     torch.testing.assert_close(first.values, second.values)
     assert first.cost.backward == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_broken_records_are_named_and_spoil_no_other(method: type[Cam]) -> None:
+    model, x = ready(Residual()), pictures(3, 3, 9, 13)
+    want = method()(model, x, of=1)
+    x[1, 0, 0, 0] = np.nan
+    with pytest.warns(AscribeWarning, match="NaN"):
+        a = method()(model, x, of=1)
+    assert status(a, "finite") == "fail"
+    assert not a.ok
+    torch.testing.assert_close(a.values[[0, 2]], want.values[[0, 2]])
 
 
 # Values

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 import ascribe as asc
+from ascribe.backends.numpy.mlp import Mlp
 from ascribe.backends.torch.biases import Bias, bends, bias_of, read_biases
 from ascribe.errors import AscribeWarning, MethodError
 from ascribe.fullgrad import FullGrad, FullGradients
@@ -119,7 +120,7 @@ def test_a_layer_used_twice_has_a_part_for_each_use() -> None:
             self.layer, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.head(torch.relu(self.layer(torch.relu(self.layer(x)))))  # type: ignore[no-any-return]
+            return self.head(torch.relu(self.layer(torch.relu(self.layer(x)))))
 
     a = FullGradients()(drawn(Shared()), pictures(3, 4), of=1)
     assert list(a.values) == ["INPUT", "layer, use 0", "layer, use 1", "head"]
@@ -133,7 +134,7 @@ def test_several_inputs_and_quantities() -> None:
             self.left, self.right = nn.Conv2d(3, 4, 3), nn.Linear(5, 4)
 
         def forward(self, x: torch.Tensor, *, y: torch.Tensor) -> torch.Tensor:
-            return torch.relu(self.left(x)).mean((2, 3)) + torch.relu(self.right(y))  # type: ignore[no-any-return]
+            return torch.relu(self.left(x)).mean((2, 3)) + torch.relu(self.right(y))
 
     model, x, y = drawn(Two()), pictures(3, 3, 6, 8), pictures(3, 5)
     both = FullGradients()(model, x, y=y, of=[asc.Unit(0), asc.Unit(2)])
@@ -160,7 +161,7 @@ def test_what_is_added_outside_layers_is_noticed() -> None:
             self.layer = nn.Linear(4, 3)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.layer(x) + 7.0  # type: ignore[no-any-return]
+            return self.layer(x) + 7.0
 
     with pytest.warns(AscribeWarning, match="outside layers"):
         a = FullGradients()(drawn(Shifted()), pictures(3, 4), of=1)
@@ -187,7 +188,7 @@ def slow_map(a: Any, size: tuple[int, int]) -> torch.Tensor:
             low, high = (getattr(maps.flatten(1), f)(1).values[:, None, None, None] for f in ("min", "max"))
             scaled = (maps - low) / (high - low)
             total = total + functional.interpolate(scaled, size, mode="bilinear", align_corners=False).sum(1, keepdim=True)
-    return total  # type: ignore[return-value]
+    return total
 
 
 def test_the_map_is_the_papers() -> None:
@@ -206,7 +207,7 @@ def test_channels_last_parts_are_laid_out() -> None:
             self.conv, self.mix, self.head = nn.Conv2d(3, 4, 2, stride=2), nn.Linear(4, 6), nn.Linear(6, 5)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.head(torch.relu(self.mix(self.conv(x).permute(0, 2, 3, 1))).mean((1, 2)))  # type: ignore[no-any-return]
+            return self.head(torch.relu(self.mix(self.conv(x).permute(0, 2, 3, 1))).mean((1, 2)))
 
     model, x = drawn(Last()), pictures(2, 3, 8, 12)
     parts = FullGradients()(model, x, of=2)
@@ -220,6 +221,12 @@ def test_what_has_no_picture_is_refused() -> None:
         FullGrad()(table, pictures(2, 4))
     with pytest.raises(MethodError, match="LayerCam"):
         FullGradients()(table, pictures(2, 4), at="0")
+
+
+def test_frameworks_without_a_way_to_read_biases_are_refused() -> None:
+    network = Mlp([np.ones((4, 3))], [np.zeros(3)])
+    with pytest.raises(MethodError, match="read the biases"):
+        FullGradients()(network, np.ones((2, 4)), of=1)
 
 
 # Biases
