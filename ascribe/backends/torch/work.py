@@ -38,12 +38,12 @@ class Work:
         job, session = self.job, self.session
         points = 1 if self.mode == "expand" else job.points
         self.written = [self._flat(w, spot) for w, spot in zip(job.write, job.spots, strict=True)]
-        news = self._at_input(points)
-        self._at_layers()
-        args, kwargs = session.inputs.rows(job.index, points, news)
-        self._seen_at_input((args, kwargs))
-        run = Run(session.host, list(self.demands.values()), stop=True)
         with torch.set_grad_enabled(bool(job.wrt)):
+            news = self._at_input(points)
+            self._at_layers()
+            args, kwargs = session.inputs.rows(job.index, points, news)
+            self._seen_at_input((args, kwargs))
+            run = Run(session.host, list(self.demands.values()), stop=True)
             output = call_model(session, run, args, kwargs)
             session.memory.counts(session.key, run.demands, run.stopped)
             self._seen_at_output(output)
