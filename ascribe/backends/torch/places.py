@@ -14,6 +14,7 @@ from ...errors import CutError
 from ...tree import walk
 from ..protocol import Place
 from .taps import Demand, Run, floating
+from .work import call_model
 
 if TYPE_CHECKING:
     from .session import TorchSession
@@ -44,7 +45,7 @@ def looked(session: TorchSession, kinds: tuple[type, ...], tell: Visit) -> Any:
     args, kwargs = session.inputs.rows(index, 1, {})
     run = Run(session.host, looks, stop=False)
     with torch.no_grad(), run.hooked():
-        return getattr(session.model, "_orig_mod", session.model)(*args, **kwargs)
+        return call_model(session, lambda model, args, kwargs: model(*args, **kwargs), args, kwargs)
 
 
 def places(session: TorchSession) -> list[Place]:

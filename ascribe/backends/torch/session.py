@@ -110,7 +110,7 @@ class TorchSession:
             try:
                 with torch.no_grad():
                     output = Run(self.host, [read], stop=True)(getattr(self.model, "_orig_mod", self.model), args, kwargs)
-            except (RuntimeError, IndexError, ValueError, TypeError):
+            except Exception:  # whatever a model raises for a number of records that it cannot do
                 continue
             if not cut.layer:
                 read.visit(0, output)
@@ -127,7 +127,7 @@ class TorchSession:
         if not cut.layer:
             return sum(self.inputs.leaves[p][0].numel() for p in input_paths(self, cut)) if self.inputs.explained else 1
         axes, shapes = self.axes(cut), self._shapes(cut, 1)
-        return sum(int(np.prod(s)) // (s[a] if a is not None else 1) for a, s in zip(axes, shapes, strict=True))
+        return sum(int(np.prod(s)) // (s[a] if a is not None else 1) for a, s in zip(axes, shapes, strict=False))
 
     def wait(self) -> None:
         if any(leaf.is_cuda for leaf in self.inputs.leaves.values()):
@@ -171,8 +171,8 @@ class TorchSession:
 
         try:
             both, first, second = outputs(0, 2), outputs(0, 1), outputs(1, 2)
-        except (RuntimeError, IndexError, ValueError, TypeError):
-            return False
+        except Exception as wrong:  # where two do not fit, apart is the only way there is
+            return self.out_of_memory(wrong)
         return all(b.shape[1] == 2 and close(b, torch.cat([f, s], 1)) for b, f, s in zip(both, first, second, strict=True))
 
     def evaluate(self, job: Job) -> Evidence:

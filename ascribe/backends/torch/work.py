@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -186,7 +186,7 @@ def input_paths(session: TorchSession, cut: Cut) -> list[Path]:
     return paths
 
 
-def call_model(session: TorchSession, run: Run, args: Any, kwargs: Any) -> Any:
+def call_model(session: TorchSession, run: Callable[[Any, Any, Any], Any], args: Any, kwargs: Any) -> Any:
     """Run the model; its own errors come back as ours, with the first line of what it said and what it was given."""
     try:
         return run(getattr(session.model, "_orig_mod", session.model), args, kwargs)
