@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -197,12 +197,14 @@ def chosen(read: Callable[..., Attribution], places: Sequence[Place], picture: P
     """
     tried: list[Found] = []
     cost = LOOK
+    any_layout = partial(picture.layout, kind="", clues=clues_of(places, picture))
     for spots in islice(spatial_places(places, picture), TRIES):
         spots = spots if by_gradient else spots[-1:]
         raw = read(at=[cut for cut, _ in spots])
         cost = cost + raw.cost if raw.cost else cost
         for i, (cut, layout) in enumerate(spots):
-            tried += islice(parts(one_of(raw, i, cut), layout.of), 1)
+            held = one_of(raw, i, cut)  # a layer used several times may hold other shapes than when it was first passed
+            tried += islice(chain(parts(held, layout.of), parts(held, any_layout)), 1)
         best = next((found for found in tried if found.alive), None)
         if best is not None:
             return replace(best, raw=replace(best.raw, cost=cost))
@@ -219,10 +221,12 @@ def one_of(raw: Attribution, i: int, cut: Cut) -> Attribution:
 
 
 def named(read: Callable[..., Attribution], places: Sequence[Place], picture: Picture, cut: Cut) -> Found:
-    """The layer that the user names. Raises MethodError where it is not spatial."""
+    """The layer that the user names, in its last use if nothing else is said. Raises MethodError where it is not spatial."""
+    place = next((place for place in places if (place.cut.layer, place.cut.anchor) == (cut.layer, cut.anchor)), None)
+    if place is not None and place.calls > 1 and cut.call is None:
+        cut = replace(cut, call=place.calls - 1)
     raw = read(at=cut)
-    kind = next((place.kind for place in places if place.cut.layer == cut.layer), "")
-    layout_of = partial(picture.layout, kind=kind, clues=clues_of(places, picture))
+    layout_of = partial(picture.layout, kind=place.kind if place else "", clues=clues_of(places, picture))
     found = next(parts(raw, layout_of), None)
     if found is None:
         held = outline(raw.values if raw.record is None else raw.record)

@@ -398,6 +398,21 @@ def test_a_named_layer_is_honoured() -> None:
         torch.testing.assert_close(same.values, want.values)
 
 
+def test_of_a_shared_layer_the_last_use_is_read_unless_another_is_named() -> None:
+    class Shared(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 3, 3), nn.Linear(3, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(functional.relu(self.conv(functional.relu(self.conv(x)))).mean((2, 3)))
+
+    model, x = ready(Shared()), pictures(2, 3, 9, 13)
+    for found in (GradCam()(model, x), GradCam(layer="conv")(model, x)):
+        assert layer_of(found) == "Cut('conv', call=1): 5x9, channels first"
+    assert GradCam(layer=asc.Cut("conv", call=0))(model, x).values.shape == (2, 1, 7, 11)
+
+
 def test_the_grid_and_prefix_named_are_used() -> None:
     model, x = ready(Patches("registers")), pictures(2, 3, 12, 20)
     assert GradCam(layer="block1", grid=(3, 5))(model, x).values.shape == (2, 1, 3, 5)
