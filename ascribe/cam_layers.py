@@ -69,6 +69,12 @@ class Layout:
             fits = len(shape) == len(self.grid) + 2 and self.grid == (shape[1:-1] if self.channels == -1 else shape[2:])
         return self if fits else None
 
+    def alike(self, shape: Shape) -> Layout | None:
+        """This layout with the grid of another use of the layer, which may be smaller."""
+        if self.prefix is not None or len(shape) != len(self.grid) + 2:
+            return self.of(shape)
+        return replace(self, grid=tuple(shape[1:-1] if self.channels == -1 else shape[2:]))
+
     def __str__(self) -> str:
         size = "x".join(map(str, self.grid))
         if self.prefix is None:

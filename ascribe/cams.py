@@ -17,7 +17,7 @@ import numpy as np
 
 from . import cam_maps
 from .arrays import as_numpy, is_array, namespace
-from .cam_layers import LOOK, Layout, Picture, Place, before, clues_of, looked_at, picture_of, spatial_places
+from .cam_layers import LOOK, Layout, Picture, Place, Shape, before, clues_of, looked_at, picture_of, spatial_places
 from .cuts import OUTPUT, Cut
 from .engine import activation, as_cut, cuts_of, influence
 from .errors import AscribeWarning, MethodError
@@ -197,14 +197,13 @@ def chosen(read: Callable[..., Attribution], places: Sequence[Place], picture: P
     """
     tried: list[Found] = []
     cost = LOOK
-    any_layout = partial(picture.layout, kind="", clues=clues_of(places, picture))
     for spots in islice(spatial_places(places, picture), TRIES):
         spots = spots if by_gradient else spots[-1:]
         raw = read(at=[cut for cut, _ in spots])
         cost = cost + raw.cost if raw.cost else cost
         for i, (cut, layout) in enumerate(spots):
             held = one_of(raw, i, cut)  # a layer used several times may hold other shapes than when it was first passed
-            tried += islice(chain(parts(held, layout.of), parts(held, any_layout)), 1)
+            tried += islice(chain(parts(held, layout.of), parts(held, layout.alike)), 1)
         best = next((found for found in tried if found.alive), None)
         if best is not None:
             return replace(best, raw=replace(best.raw, cost=cost))
@@ -223,10 +222,12 @@ def one_of(raw: Attribution, i: int, cut: Cut) -> Attribution:
 def named(read: Callable[..., Attribution], places: Sequence[Place], picture: Picture, cut: Cut) -> Found:
     """The layer that the user names, in its last use if nothing else is said. Raises MethodError where it is not spatial."""
     place = next((place for place in places if (place.cut.layer, place.cut.anchor) == (cut.layer, cut.anchor)), None)
-    if place is not None and place.calls > 1 and cut.call is None:
-        cut = replace(cut, call=place.calls - 1)
-    raw = read(at=cut)
+    layout_of: Callable[[Shape], Layout | None]
     layout_of = partial(picture.layout, kind=place.kind if place else "", clues=clues_of(places, picture))
+    if place is not None and place.calls > 1:  # only the first use is in the list
+        cut = cut if cut.call is not None else replace(cut, call=place.calls - 1)
+        layout_of = next((layout.alike for shape in place.shapes if (layout := layout_of(shape))), layout_of)
+    raw = read(at=cut)
     found = next(parts(raw, layout_of), None)
     if found is None:
         held = outline(raw.values if raw.record is None else raw.record)
@@ -235,7 +236,7 @@ def named(read: Callable[..., Attribution], places: Sequence[Place], picture: Pi
     return replace(found, raw=replace(raw, cost=LOOK + raw.cost if raw.cost else LOOK))
 
 
-def parts(raw: Attribution, layout_of: Callable[[tuple[int, ...]], Layout | None]) -> Iterator[Found]:
+def parts(raw: Attribution, layout_of: Callable[[Shape], Layout | None]) -> Iterator[Found]:
     """The arrays at a cut that have places. Where only activations were read, they stand for the gradients too."""
     record = raw.values if raw.record is None else raw.record
     for path, leaf in walk(record):
