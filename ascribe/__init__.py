@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from .baselines import Call, MaskTokens, mask_tokens
+from .cams import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
 from .distributions import Background, Gaussian, Line, Point, Uniform
 from .engine import activation, attribute, cuts_of, influence
 from .errors import AscribeError, AscribeWarning
 from .estimates import Estimate, estimate
+from .fullgrad import FullGrad, FullGradients
 from .methods import (
     Activation,
     Conductance,
@@ -55,14 +57,21 @@ __all__ = [
     "Contrast",
     "Custom",
     "Cut",
+    "EigenCam",
     "Estimate",
     "ExpectedGradients",
+    "FullGrad",
+    "FullGradients",
     "Gaussian",
+    "GradCam",
+    "GradCamPlusPlus",
     "Gradient",
+    "HiResCam",
     "InputXGradient",
     "IntegratedGradients",
     "InternalInfluence",
     "Labels",
+    "LayerCam",
     "Line",
     "LogProb",
     "Mask",
@@ -78,6 +87,7 @@ __all__ = [
     "Uniform",
     "Unit",
     "VarGrad",
+    "XGradCam",
     "activation",
     "attribute",
     "cuts_of",
