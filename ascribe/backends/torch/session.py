@@ -105,7 +105,7 @@ class TorchSession:
     def _shapes(self, cut: Cut, repeat: int) -> list[tuple[int, ...]]:
         """The shapes at a cut for the first record, ``repeat`` times; for all records where one alone does not run."""
         for index in (np.arange(1), np.arange(self.records)):
-            read = Read(cut, self.memory.last(self.key, cut), copy=False)
+            read = Read(cut, self.memory.last(self.key, cut))
             args, kwargs = self.inputs.rows(index, repeat, {})
             try:
                 with torch.no_grad():

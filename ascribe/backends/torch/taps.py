@@ -80,18 +80,23 @@ class Demand:
 
 @dataclass
 class Read(Demand):
-    """Keep the value, copied where something may still write into it."""
+    """Keep the value as it is now, whatever later works in place on it.
 
-    copy: bool = True
+    ``live`` keeps what gradients need. What the model returns has nothing after it, and is kept without a copy.
+    """
+
+    live: bool = False
     tree: Any = None
 
     def visit(self, call: int, tree: Any) -> dict[Path, Tensor]:
+        super().visit(call, tree)
         if self.wants(call):
-            self.tree = tree
-        return super().visit(call, tree)
+            self.tree = replaced(tree, {path: kept for c, path, kept in self.seen if c == call}) if self.cut.layer else tree
+        return {}
 
     def handle(self, call: int, path: Path, leaf: Tensor) -> None:
-        self.seen.append((call, path, leaf.detach().clone() if self.copy else leaf))
+        leaf = leaf if self.live else leaf.detach()
+        self.seen.append((call, path, leaf.clone() if self.cut.layer or not self.live else leaf))
 
 
 @dataclass
@@ -155,11 +160,11 @@ class Run:
 
     def __init__(self, host: nn.Module | None, demands: Sequence[Demand], stop: bool) -> None:
         self.host, self.demands = host, demands
-        self.stop = stop and all(d.cut.layer for d in demands)
+        self.stop = stop and all(d.cut.layer or d.cut.anchor == "in" for d in demands)
         self.stopped = False
 
     def check_done(self) -> None:
-        if self.stop and all(d.done() for d in self.demands):
+        if self.stop and all(d.done() for d in self.demands if d.cut.layer):
             self.stopped = True
             raise Stop
 

@@ -47,7 +47,7 @@ def _one(session: TorchSession, job: Job, points: tuple[Tensor, ...]) -> Tensor:
     """One point: ``[quantities, records]``."""
     assert job.at is not None and job.of is not None and job.on is not None
     memory, key = session.memory, session.key
-    read = Read(job.on, memory.last(key, job.on), copy=False)
+    read = Read(job.on, memory.last(key, job.on), live=True)
     demands: list[Demand] = [read]
     news = {}
     if job.at.layer:

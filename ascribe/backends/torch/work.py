@@ -83,8 +83,8 @@ class Work:
             if cut.layer and cut != job.at:
                 self.demands["wrt", cut] = Watch(cut, memory.last(key, cut), cloned=self.cloned)
         for cut in dict.fromkeys((*job.read, *([job.on] if job.of is not None and job.on is not None else []))):
-            copy = cut in job.read and not (cut == job.on and job.wrt)
-            self.demands["read", cut] = Read(cut, memory.last(key, cut), copy=copy)
+            live = cut not in job.read or (cut == job.on and bool(job.wrt))
+            self.demands["read", cut] = Read(cut, memory.last(key, cut), live=live)
 
     def _seen_at_input(self, tree: Any) -> None:
         for (_, cut), demand in self.demands.items():
