@@ -4,7 +4,7 @@
 before it is shared. *vmap*: the same under ``torch.vmap``, where the model sees one point's shapes. *tile*: every argument that
 belongs to records is repeated for each point. *single*: one point, one run. Models break expand and tile in ways that raise
 nothing (docs/decisions/0005); so two points are run singly and in the candidate way, and values, readings and gradients
-must agree.
+must agree. So must the records themselves as a third point: near a baseline, much of a model is silent.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ WORTH = 0.25  # the share of a forward pass before the write from which vmap's o
 
 
 def choose(session: TorchSession, job: Job) -> str:
-    """The first way that gives, at the first and the last point of this job, what single runs give."""
-    probe = replace(job, points=2, write=tuple(torch.stack([w[0], w[-1]]) for w in job.write))
+    """The first way that gives, at the first and the last point of this job and at the records, what single runs give."""
+    assert job.at is not None
+    here = session.run(Job(job.index, read=(job.at,)), SINGLE).reads[job.at].arrays
+    write = tuple(torch.stack([w[0], w[-1], a[0].expand_as(w[0])]) for w, a in zip(job.write, here, strict=True))
+    probe = replace(job, points=3, write=write)
     truth = session.one_by_one(probe)
     for mode in candidates(session, job):
         try:
@@ -44,7 +47,8 @@ def choose(session: TorchSession, job: Job) -> str:
 
 def candidates(session: TorchSession, job: Job) -> tuple[str, ...]:
     """Ways in the order of what they should cost here."""
-    if job.at is None or not job.at.layer:
+    assert job.at is not None
+    if not job.at.layer:
         return TILE, VMAP
     return (EXPAND, VMAP, TILE) if before_write(session, job) > WORTH else (EXPAND, TILE, VMAP)
 
