@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,11 @@ from . import checks as ask
 from .arrays import Array, namespace
 from .backends.protocol import Session, Spot
 from .cuts import INPUT, Cut
-from .distributions import Distribution, Point, parts
+from .distributions import Distribution, Point, has_background, parts
 from .errors import AscribeWarning
 from .passes import Block, Plan, Reduce, sum_all
 from .quantities import Quantity
-from .result import Attribution, Check, Cost
+from .result import Attribution, Check, Cost, Gap
 from .rules import Gradient, Rule
 from .tree import mapped
 from .version import VERSION
@@ -51,60 +51,86 @@ class Request:
 
 
 def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) -> Attribution:
-    """Blocks put together, brought to the user's own form, and asked the questions that every result is asked."""
-    session, first = plan.session, done[0]
-    values = [
-        [join(session, [b.values[c][i] for b in done], 1) for i in range(len(first.values[c]))] for c in range(len(plan.cuts))
-    ]
-    record = [
-        [join(session, [b.record[c][i] for b in done], 0) for i in range(len(first.record[c]))] for c in range(len(plan.cuts))
-    ]
-    explained = np.concatenate([b.explained for b in done], 1)
-    change = None if first.change is None else np.concatenate([b.change for b in done if b.change is not None], 1)
-    gap = None if change is None else ask.gap_of(sum_all(values[0]), change, explained)
-    sizes = np.sum([namespace(v).sizes(v, 2) for leaves in values for v in leaves], axis=0)
-    classes = None if first.classes is None else np.concatenate([b.classes for b in done if b.classes is not None], 1)
-    output = None if first.output is None else np.concatenate([b.output for b in done if b.output is not None])
-    stepwise = getattr(plan.over, "stepwise", False)
-    factors = [type(f).__name__ for f in parts(plan.over)]
-    promised = stepwise or (len(plan.cuts) == 1 and plan.cuts[0] == plan.at)
-    sampled = "Background" in factors or any(getattr(f, "quadrature", "") == "random" for f in parts(plan.over))
-    asked_of = [
-        ask.completeness(gap, plan, promised, sampled),
-        ask.finite(sizes, session.notes),
-        ask.something(sizes),
-        ask.saturation(plan, classes, output),
-    ]
-    checks = (*asked_of, *noted(session), *several_uses(first.spots))
+    """What a call returns, from the blocks that came of it."""
+    session, block = plan.session, whole(plan.session, done)
+    gap = None if block.change is None else ask.gap_of(sum_all(block.values[0]), block.change, block.explained)
+    checks = asked_of(plan, block, gap)
     warn(checks)
-    if not asked.several:
-        explained = explained[0]
-        classes = None if classes is None else classes[0]
-        gap = None if gap is None else replace(gap, absolute=gap.absolute[0], relative=gap.relative[0])
-    shaped = [[native(v, s.axis, 1) for v, s in zip(values[c], first.spots[c], strict=True)] for c in range(len(plan.cuts))]
-    if not asked.several:
-        shaped = [[v[0] for v in leaves] for leaves in shaped]
-    held = [[native(r, s.axis, 0) for r, s in zip(record[c], first.spots[c], strict=True)] for c in range(len(plan.cuts))]
-    at_cuts = [given(session, structured(first.spots[c], shaped[c])) for c in range(len(plan.cuts))]
-    recorded = [given(session, structured(first.spots[c], held[c])) for c in range(len(plan.cuts))]
-    cost = Cost(
-        sum(b.forward for b in done), sum(b.backward for b in done), sum(b.rows for b in done), seconds, plan.chunker.size
-    )
+    places = range(len(plan.cuts))
+    values = [shaped(session, block.spots[c], block.values[c], 1, not asked.several) for c in places]
+    record = [shaped(session, block.spots[c], block.record[c], 0, False) for c in places]
+
+    def one(numbers: np.ndarray | None) -> np.ndarray | None:
+        return numbers if asked.several or numbers is None else numbers[0]
+
     return Attribution(
-        values=tuple(at_cuts) if asked.many else at_cuts[0],
-        record=tuple(recorded) if asked.many else recorded[0],
+        values=tuple(values) if asked.many else values[0],
+        record=tuple(record) if asked.many else record[0],
         cut=cut_text(plan.cuts, asked.many),
         quantity=repr(list(asked.quantities) if asked.several else asked.quantities[0]),
         method=str(asked),
-        explained=explained,
-        prediction=output,
+        explained=one(block.explained),
+        prediction=block.output,
         class_names=session.class_names,
-        target=classes,
-        gap=gap,
+        target=one(block.classes),
+        gap=None if gap is None else Gap(*(numbers if asked.several else numbers[0] for numbers in (gap.absolute, gap.relative))),
         checks=checks,
-        cost=cost,
-        settings=settings(asked, done),
+        cost=Cost(block.forward, block.backward, block.rows, seconds, plan.chunker.size),
+        settings=settings(asked, block),
     )
+
+
+def whole(session: Session, done: Sequence[Block]) -> Block:
+    """Blocks of records as one."""
+    first = done[0]
+    if len(done) == 1:
+        return first
+
+    def beside(name: str, axis: int) -> Any:
+        found = [getattr(b, name) for b in done]
+        return None if found[0] is None else np.concatenate(found, axis)
+
+    def arrays(name: str, axis: int) -> list[list[Array]]:
+        found = [getattr(b, name) for b in done]
+        return [
+            [session.xp.concat([f[c][i] for f in found], axis) for i in range(len(leaves))] for c, leaves in enumerate(found[0])
+        ]
+
+    return Block(
+        index=beside("index", 0),
+        values=arrays("values", 1),
+        record=arrays("record", 0),
+        spots=first.spots,
+        explained=beside("explained", 1),
+        change=beside("change", 1),
+        output=beside("output", 0),
+        classes=beside("classes", 1),
+        steps=beside("steps", 0),
+        forward=sum(b.forward for b in done),
+        backward=sum(b.backward for b in done),
+        rows=sum(b.rows for b in done),
+    )
+
+
+def asked_of(plan: Plan, block: Block, gap: Gap | None) -> tuple[Check, ...]:
+    """The questions that every result is asked, and the answers."""
+    sizes = np.sum([namespace(v).sizes(v, 2) for leaves in block.values for v in leaves], axis=0)
+    promised = getattr(plan.over, "stepwise", False) or plan.cuts == (plan.at,)
+    sampled = has_background(plan.over) or any(getattr(f, "quadrature", "") == "random" for f in parts(plan.over))
+    return (
+        ask.completeness(gap, plan, promised, sampled),
+        ask.finite(sizes, plan.session.notes),
+        ask.something(sizes),
+        ask.saturation(plan, block.classes, block.output),
+        *noted(plan.session),
+        *several_uses(block.spots),
+    )
+
+
+def shaped(session: Session, spots: Sequence[Spot], arrays: Sequence[Array], lead: int, first: bool) -> Any:
+    """Arrays ``[lead..., records, ...]`` in the layers' own layout, structure and kind; ``first`` drops the axis of one quantity."""
+    laid = [native(a, s.axis, lead) for a, s in zip(arrays, spots, strict=True)]
+    return mapped(structured(spots, [a[0] for a in laid] if first else laid), lambda path, leaf: session.given(leaf))
 
 
 def noted(session: Session) -> list[Check]:
@@ -126,15 +152,15 @@ def several_uses(spots: Sequence[Sequence[Spot]]) -> list[Check]:
     return found
 
 
-def settings(asked: Request, done: Sequence[Block]) -> dict[str, Any]:
+def settings(asked: Request, block: Block) -> dict[str, Any]:
     """What it takes to do it again, as plain data."""
-    steps = [int(s) for b in done if b.steps is not None for s in b.steps]
+    steps = [] if block.steps is None else [int(s) for s in block.steps]
     return {
         "ascribe": VERSION,
         "seed": asked.seed,
         "over": repr(asked.over),
         "by": repr(asked.by),
-        "steps": steps[0] if steps and len(set(steps)) == 1 else steps,
+        "steps": steps[0] if len(set(steps)) == 1 else steps,
     }
 
 
@@ -143,11 +169,6 @@ def warn(found: Sequence[Check]) -> None:
     for check in found:
         if check.status == "fail" or (check.name == "model" and "training mode" in check.detail):
             warnings.warn(f"{check.name}: {check.detail}", AscribeWarning, stacklevel=5)
-
-
-def join(session: Session, arrays: list[Array], axis: int) -> Array:
-    """Blocks of records as one array."""
-    return arrays[0] if len(arrays) == 1 else session.xp.concat(arrays, axis)
 
 
 def native(array: Array, axis: int | None, lead: int) -> Array:
@@ -180,11 +201,6 @@ def _nested(items: list[tuple[tuple[int | str, ...], Array]]) -> Any:
     if all(isinstance(key, int) for key in groups):
         return tuple(_nested(group) for group in groups.values())
     return {key: _nested(group) for key, group in groups.items()}
-
-
-def given(session: Session, value: Any) -> Any:
-    """A structure of arrays as the user would have it."""
-    return mapped(value, lambda path, leaf: session.given(leaf))
 
 
 def cut_text(cuts: Sequence[Cut], many: bool) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .assemble import Request, cut_text, given, native, noted, result, structured
+from .assemble import Request, cut_text, noted, result, shaped
 from .backends import open_session
 from .backends.protocol import Job, Place, Session
 from .baselines import Call
@@ -87,14 +87,8 @@ def activation(model: Any, *args: Any, at: Any, **kwargs: Any) -> Attribution:
     with open_session(model, model_call(args, kwargs)) as session:
         cuts = tuple(session.resolve(cut, False) for cut in asked.cuts)
         found = session.evaluate(Job(np.arange(session.records), read=cuts))
-        values = [
-            structured(
-                found.reads[c].spots,
-                [native(a, s.axis, 0) for a, s in zip([a[0] for a in found.reads[c].arrays], found.reads[c].spots, strict=True)],
-            )
-            for c in cuts
-        ]
-        values = [given(session, v) for v in values]
+        readings = [found.reads[cut] for cut in cuts]
+        values = [shaped(session, r.spots, [a[0] for a in r.arrays], 0, False) for r in readings]
         cost = Cost(found.forward, 0, session.records, time.perf_counter() - start)
         return Attribution(
             values=tuple(values) if asked.many else values[0],
