@@ -77,7 +77,9 @@ class TorchSession:
         if cut.symbolic:
             known = self.remembered("place", cut) or placing.find(self, cut)
             self.remember("place", cut, known)
-            return Cut(known.layer, known.anchor, known.accessor if cut.accessor is None else cut.accessor, cut.call)
+            cut = Cut(known.layer, known.anchor, known.accessor if cut.accessor is None else cut.accessor, cut.call)
+        if wrt and not cut.layer and cut.anchor == "out":
+            raise CutError(f"at={cut!r}", there="the output itself", try_="at=asc.INPUT, or a layer before the output", code="E-CUT-OUTPUT")
         return cut
 
     def given(self, array: Tensor) -> Any:

@@ -45,6 +45,9 @@ class Work:
             self._seen_at_input((args, kwargs))
             run = Run(session.host, list(self.demands.values()), stop=True)
             output = call_model(session, run, args, kwargs)
+            for demand in run.demands:
+                if demand.cut.layer and not demand.seen:
+                    raise nothing_seen(demand)
             session.memory.counts(session.key, run.demands, run.stopped)
             self._seen_at_output(output)
             return self._evidence(output)
@@ -95,8 +98,6 @@ class Work:
     def _seen_at_output(self, output: Any) -> None:
         for (_, cut), demand in self.demands.items():
             if not cut.layer and cut.anchor == "out":
-                if isinstance(demand, Watch):
-                    raise CutError("the attribution cut is the output itself", try_="at=asc.INPUT, or a layer before the output")
                 demand.visit(0, output)
 
     def _evidence(self, output: Any) -> Evidence:
@@ -127,8 +128,6 @@ class Work:
                 seen = [(s.call, s.path, t) for s, t in zip(self.job.spots, self.written, strict=True)]
             else:
                 seen = self.demands["wrt", cut].seen
-            if not seen:
-                raise CutError(f"{cut!r} holds no floating tensor", try_="asc.cuts_of(model, *args)", code="E-CUT-INTEGER")
             targets.append((cut, seen))
         return targets
 
@@ -184,6 +183,14 @@ def input_paths(session: TorchSession, cut: Cut) -> list[Path]:
             code="E-CUT-INTEGER",
         )
     return paths
+
+
+def nothing_seen(demand: Demand) -> CutError:
+    """Why a layer that ran showed nothing of what was wanted."""
+    if demand.cut.call is not None and not 0 <= demand.cut.call < demand.fired:
+        there = f"uses 0 to {demand.fired - 1}"
+        return CutError(f"{demand.cut!r}: no such use of the layer", there=there, try_="another call=", code="E-CUT-CALLS")
+    return CutError(f"{demand.cut!r} holds no floating tensor", try_="asc.cuts_of(model, *args)", code="E-CUT-INTEGER")
 
 
 def call_model(session: TorchSession, run: Callable[[Any, Any, Any], Any], args: Any, kwargs: Any) -> Any:
