@@ -58,18 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = replace(QUICK if asked.quick else Settings(), device=asked.device)
     effort = Effort(1, 2, 0.0, 0.0) if asked.quick else Effort(asked.rounds, seconds=asked.seconds)
     about = report.about() | {"clock": asked.clock}
-    rows = tuple(raced(settings, effort, watch, asked.only))
-    whole = not asked.only
-    chunk = rows[0].chunk if rows else None
-    results = report.Results(
-        about,
-        settings,
-        rows,
-        tuple(peaks(settings, chunk or settings.batch)) if whole else (),
-        tuple(trades(settings, effort, watch)) if whole else (),
-    )
     asked.output.mkdir(parents=True, exist_ok=True)
-    (asked.output / "bench.json").write_text(report.as_json(results))
+    results = report.Results(about, settings)
+    for row in raced(settings, effort, watch, asked.only):
+        results = replace(results, rows=(*results.rows, row))
+        (asked.output / "bench.json").write_text(report.as_json(results))  # a long run that is broken off has been of use
+    if not asked.only:
+        chunk = results.rows[0].chunk or settings.batch
+        results = replace(results, peaks=tuple(peaks(settings, chunk)), trades=tuple(trades(settings, effort, watch)))
+        (asked.output / "bench.json").write_text(report.as_json(results))
     if asked.commit:
         (ROOT / "docs" / "benchmarks.md").write_text(report.page(results))
     sys.stdout.write(report.terminal(results))

@@ -39,7 +39,7 @@ class Results:
 
     about: dict[str, str]
     settings: Settings
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = ()
     peaks: tuple[Peak, ...] = ()
     trades: tuple[Trade, ...] = ()
 

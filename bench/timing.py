@@ -84,8 +84,10 @@ def timed(call: Call, times: int, watch: Watch) -> float:
 
 
 def repeats(call: Call, unit: float, watch: Watch) -> int:
-    """How many calls in a row fill the time ``unit``; the calls it takes to find out are the warm-up."""
-    call()
+    """How many calls in a row fill the time ``unit``; the calls it takes to find out are the warm-up, one if it is long."""
+    took = timed(call, 1, watch)
+    if took > 20 * unit:
+        return 1
     took = min(timed(call, 1, watch) for _ in range(2))
     return max(1, math.ceil(unit / max(took, 1e-6)))
 
@@ -115,14 +117,14 @@ def paired(figures: Mapping[str, Sequence[float]], over: str, under: str) -> Spr
 def best_chunk(loop: Callable[[int], Call], rows: int, effort: Effort, watch: Watch) -> tuple[int, dict[int, float]]:
     """The number of rows at once at which a loop is fastest, and its median seconds at each number tried.
 
-    All powers of two get three rounds, the best three of them three times as many: with so few figures a lucky chunk would
-    win, and the loop that everything is measured against would be a slow one.
+    Every power of two gets one round, the best four of them five more: with a single one a lucky chunk would win, and the
+    loop that everything is measured against would be a slow one.
     """
     sizes = [1 << k for k in range(rows.bit_length()) if 1 << k < rows] + [rows]
     medians: dict[int, float] = {}
-    for least in (min(3, effort.least), effort.least):
-        few = Effort(least, least, effort.seconds, effort.unit)
+    for count in (1, min(5, effort.most)):
+        few = Effort(count, count, effort.seconds, effort.unit)
         figures = rounds({str(c): Contender(lambda c=c: loop(c)) for c in sizes}, few, watch)
         medians |= {int(name): spread(values).median for name, values in figures.items()}
-        sizes = sorted(sizes, key=lambda c: medians[c])[:3]
+        sizes = sorted(sizes, key=lambda c: medians[c])[:4]
     return min(sizes, key=lambda c: medians[c]), medians

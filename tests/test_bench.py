@@ -103,7 +103,7 @@ def test_the_best_chunk_is_looked_for_twice(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(timing, "rounds", figures)
     best, medians = timing.best_chunk(lambda chunk: lambda: None, 12, Effort(), Watch())
-    assert tried == [["1", "2", "4", "8", "12"], ["8", "4", "12"]]
+    assert tried == [["1", "2", "4", "8", "12"], ["8", "4", "12", "2"]]
     assert best == 4
     assert medians == {1: 9.0, 2: 5.0, 4: 2.0, 8: 4.0, 12: 3.0}
 
