@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def completeness(gap: Gap | None, plan: Plan, promised: bool, sampled: bool) -> 
         return Check(
             "completeness", "ok" if worst <= POOR else "warn", text + " (sampling; more samples make it smaller)", records
         )
-    status = "ok" if worst <= GOOD else "warn" if worst <= POOR else "fail"
+    status: Literal["ok", "warn", "fail"] = "ok" if worst <= GOOD else "warn" if worst <= POOR else "fail"
     hint = "" if status == "ok" else "; more steps, or tolerance= on the line"
     if status != "ok" and plan.session.records > 1 and not plan.session.splits():
         hint = "; in this model what comes out for one record depends on the others: explain them one by one"

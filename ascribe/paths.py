@@ -186,15 +186,15 @@ class Pass:
         """The change of the quantity along the paths, averaged over them, ``[quantities, records]``; None without a start."""
         if not self.plan.multiply or (self.begin is None and self.rows is None):
             return None
-        last = self.block.explained
+        last: np.ndarray = self.block.explained
         if draws.noise is not None:
             last = self._mean_value(draws, ends, getattr(draws.noise, "each", 1))
         if self.rows is not None:
-            return last - self._row_values(draws)
-        if sums.first is None:
-            sums.first = self.start_value()
-        self.block.start = sums.first
-        return last - sums.first
+            total: np.ndarray = last - self._row_values(draws)
+            return total
+        self.block.start = sums.first if sums.first is not None else self.start_value()
+        change: np.ndarray = last - self.block.start
+        return change
 
     def start_value(self) -> np.ndarray:
         """The quantity at the baseline, ``[quantities, records]``."""
@@ -253,8 +253,9 @@ class Pass:
         values: list[list[Array]] = []
         self.block.steps = np.zeros(n, dtype=int)
         active = np.arange(n)
-        for level in [k for k in LEVELS if k <= (line.steps or LEVELS[-1])] or [line.steps]:
-            position, weight = nodes("gauss-legendre", int(level or 1))
+        most = line.steps or LEVELS[-1]
+        for level in [k for k in LEVELS if k <= most] or [most]:
+            position, weight = nodes("gauss-legendre", level)
             draws = Draws(weight, position)
             sums = Sums(self, draws, self._ends(draws), active)
             sums.run(self.index[active])

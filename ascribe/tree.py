@@ -74,7 +74,7 @@ def _mapping_like(value: Mapping[Any, Any], new: dict[Any, Any]) -> Any:
         return new
     if dataclasses.is_dataclass(value):  # a Hugging Face output: both an ordered dict and a dataclass
         return type(value)(**new)
-    fresh = value.copy() if hasattr(value, "copy") else dict(value)  # type: ignore[attr-defined]
+    fresh = value.copy() if hasattr(value, "copy") else dict(value)
     for key, part in new.items():
         fresh[key] = part
     return fresh

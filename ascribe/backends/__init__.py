@@ -34,8 +34,8 @@ def framework(model: Any, call: Call) -> str:
         roots = {cls.__module__.partition(".")[0] for cls in type(obj).__mro__}
         if "torch" in roots:
             return "torch"
-        if hasattr(type(obj), "ascribe_backend"):
-            return str(type(obj).ascribe_backend)
+        if (named := getattr(type(obj), "ascribe_backend", None)) is not None:
+            return str(named)
     leaves = [leaf for _, leaf in walk((call.args, call.kwargs))]
     cells = [getattr(c, "cell_contents", None) for c in getattr(model, "__closure__", None) or ()]
     for obj in (*leaves, *cells):

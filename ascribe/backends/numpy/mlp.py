@@ -3,13 +3,15 @@ assumes no framework."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-ACTIVATIONS = {
+from ...arrays import Array
+
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "linear": (lambda z: z, lambda z: np.ones_like(z)),
     "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(z.dtype)),
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
@@ -42,7 +44,7 @@ class Mlp:
         last = i == len(self.weights) - 1
         return z, z if last else ACTIVATIONS[self.activation][0](z)
 
-    def pulled(self, i: int, z: np.ndarray, g: np.ndarray) -> np.ndarray:
+    def pulled(self, i: int, z: np.ndarray, g: np.ndarray) -> Array:
         """The gradient at a layer's input, from that at its output."""
         last = i == len(self.weights) - 1
         slope: Any = 1.0 if last else ACTIVATIONS[self.activation][1](z)

@@ -14,10 +14,10 @@ class TorchNamespace:
     """See :class:`ascribe.arrays.Namespace`."""
 
     def asarray(self, a: Any, like: Tensor) -> Tensor:
-        a = a if isinstance(a, Tensor) else torch.as_tensor(np.ascontiguousarray(a))
-        if a.is_floating_point() and like.is_floating_point():
-            return a.to(like.device, like.dtype)
-        return a.to(like.device)
+        given: Tensor = a if isinstance(a, Tensor) else torch.as_tensor(np.ascontiguousarray(a))
+        if given.is_floating_point() and like.is_floating_point():
+            return given.to(like.device, like.dtype)
+        return given.to(like.device)
 
     def numpy(self, a: Tensor) -> np.ndarray:
         a = a.detach()

@@ -1,0 +1,34 @@
+"""What is explained: one number per record, read at a cut.
+
+A quantity is a value (frozen, comparable, with a repr that can be pasted back). It is *bound* once to what the model gives
+for the records: there ``Max`` chooses its class, names become positions, and every position is checked. The bound quantity
+is then a pure function of arrays, evaluated at every point. ``take`` restricts it to some records, so that each keeps its
+own label wherever its rows are.
+"""
+
+from __future__ import annotations
+
+from .base import Bound, Part, Quantity, scores
+from .classes import Contrast, Labels, LogProb, Max, Prob, Unit
+from .door import Custom, as_quantities
+from .regions import Box, Channel, Mask, Threshold, Total
+
+__all__ = [
+    "Bound",
+    "Box",
+    "Channel",
+    "Contrast",
+    "Custom",
+    "Labels",
+    "LogProb",
+    "Mask",
+    "Max",
+    "Part",
+    "Prob",
+    "Quantity",
+    "Threshold",
+    "Total",
+    "Unit",
+    "as_quantities",
+    "scores",
+]

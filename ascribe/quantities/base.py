@@ -1,0 +1,164 @@
+"""What a quantity is: bound once to the records, then a pure function of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..arrays import Array, as_numpy, is_array, namespace
+from ..cuts import Cut
+from ..errors import QuantityError
+from ..tree import walk
+
+Label = int | str
+Position = int | slice
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Which records a block holds, of how many in the call: what is given per record is cut to them."""
+
+    index: np.ndarray
+    total: int
+
+    def of(self, items: Any, what: str) -> Any:
+        """The block's share of something that has one entry per record.
+
+        Raises QuantityError when it has another number of entries.
+        """
+        if len(items) != self.total:
+            raise QuantityError(
+                f"{len(items)} {what}",
+                there=f"{self.total} records",
+                try_="one per record, or a single one",
+                code="E-TARGET-COUNT",
+            )
+        return [items[i] for i in self.index] if isinstance(items, (tuple, list)) else items[self.index]
+
+
+def part_of(y: Array, part: Part | None) -> Part:
+    """The given part, or all the records that ``y`` has."""
+    return Part(np.arange(len(y)), len(y)) if part is None else part
+
+
+class Quantity(Protocol):
+    """One number per record, from the value at the cut ``on``."""
+
+    @property
+    def on(self) -> Cut: ...
+
+    def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
+        """Fix everything that depends on the records, whose value at the cut is ``y``, and check it."""
+
+
+class Bound(Protocol):
+    """A quantity that knows its records."""
+
+    @property
+    def classes(self) -> np.ndarray | None:
+        """The class explained for each record, where the quantity is one."""
+
+    @property
+    def same(self) -> bool:
+        """Whether it is the same function for every record."""
+
+    def __call__(self, y: Array) -> Array:
+        """``[rows, ...] -> [rows]``."""
+
+    def take(self, rows: np.ndarray) -> Bound:
+        """The same quantity for other rows: ``rows[i]`` is the record that row i belongs to."""
+
+
+@dataclass(frozen=True)
+class Same:
+    """A bound quantity that is the same function for every record."""
+
+    fn: Callable[[Array], Array]
+    classes: np.ndarray | None = None
+    same = True
+
+    def __call__(self, y: Array) -> Array:
+        return self.fn(y)
+
+    def take(self, rows: np.ndarray) -> Same:
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """A bound quantity that reads one class per record, after ``score`` where there is one."""
+
+    classes: np.ndarray
+    score: Callable[[Array], Array] | None = None
+    same = False
+
+    def __call__(self, y: Array) -> Array:
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        return namespace(y).pick(y if self.score is None else self.score(y), self.classes)
+
+    def take(self, rows: np.ndarray) -> Picked:
+        return Picked(self.classes[rows], self.score)
+
+
+def class_index(label: Any, classes: int, names: Sequence[str] | None) -> int:
+    """The position of a class given by number or by name.
+
+    Raises QuantityError for a name that is not there, a number out of range, a negative one, or one that is no whole number.
+    """
+    if isinstance(label, str):
+        if names is None or label not in names:
+            known = ", ".join(map(repr, names[:20])) if names else "no class names in the model's config (id2label)"
+            raise QuantityError(
+                f"class {label!r} is not known", there=known, try_="the class by its number", code="E-TARGET-NAME"
+            )
+        return list(names).index(label)
+    number = as_numpy(label)
+    if number.size != 1 or number.dtype.kind not in "iuf" or float(number.reshape(())) != int(number.reshape(())):
+        raise QuantityError(f"class {label!r} is not a whole number", try_="an int per record", code="E-TARGET-TYPE")
+    index = int(number.reshape(()))
+    if not 0 <= index < classes:
+        fix = f"{classes + index}, counted from the front" if -classes <= index < 0 else f"a class from 0 to {classes - 1}"
+        raise QuantityError(f"class {index} is out of range", there=f"{classes} classes", try_=fix, code="E-TARGET-RANGE")
+    return index
+
+
+def one_table(y: Array, what: str) -> int:
+    """The number of classes of an output that has one row of scores per record.
+
+    Raises QuantityError for outputs with more axes, and says how to ask for one of their numbers.
+    """
+    if y.ndim > 2:
+        raise QuantityError(
+            f"{what} needs one row of scores per record",
+            there=f"a value of shape {tuple(y.shape)}",
+            try_=f"Unit{tuple([0] * (y.ndim - 1))} for one position, Channel(c), Box(c, ...) or Mask(c, ...) for a region",
+            code="E-TARGET-SHAPE",
+        )
+    return 1 if y.ndim == 1 else int(y.shape[1])
+
+
+def scores(tree: Any, quantity: Quantity) -> Any:
+    """What a quantity is read from: an array itself; of a container its ``logits``, or the one floating array it holds.
+
+    A function of the user's gets the container as it is. Raises QuantityError when several arrays could be meant.
+    """
+    if is_array(tree) or getattr(quantity, "whole", False):
+        return tree
+    if isinstance(tree, Mapping) and "logits" in tree:
+        return tree["logits"]
+    if is_array(found := getattr(tree, "logits", None)):
+        return found
+    leaves = [(path, leaf) for path, leaf in walk(tree) if is_array(leaf) and namespace(leaf).is_floating(leaf)]
+    if len(leaves) == 1:
+        return leaves[0][1]
+    there = ", ".join(f"{'.'.join(map(str, path))}: {tuple(leaf.shape)}" for path, leaf in leaves) or "no floating array"
+    first = leaves[0][0] if leaves else ("logits",)
+    raise QuantityError(
+        "the output holds several arrays that could be explained" if leaves else "the output holds nothing to explain",
+        there=there,
+        try_=f"on=OUTPUT.at({first[0] if len(first) == 1 else first!r})",
+        code="E-TARGET-WHICH",
+    )

@@ -1,0 +1,88 @@
+"""``of=``: a class, a list of classes, a quantity, or a function, as the quantity it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, as_numpy, is_array
+from ..cuts import OUTPUT, Cut
+from ..errors import QuantityError
+from .base import Bound, Part, Quantity, Same
+from .classes import Labels, Max, Unit
+
+
+@dataclass(frozen=True)
+class Custom:
+    """Any function of the value at the cut (of the whole output, when that is a container) that gives one number per record."""
+
+    fn: Callable[[Any], Array]
+    on: Cut = OUTPUT
+    whole = True
+
+    def __repr__(self) -> str:
+        place = "" if self.on == OUTPUT else f", on={self.on!r}"
+        return f"Custom({getattr(self.fn, '__qualname__', repr(self.fn))}{place})"
+
+    def bind(self, y: Any, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
+        return Same(self.fn)
+
+
+def as_quantities(of: Any) -> tuple[tuple[Quantity, ...], bool]:
+    """``of=`` as quantities, and whether several were asked for.
+
+    None is ``Max()``, an int one class for all, a tuple of ints one position, a list or an array of ints or names one class
+    per record, a list of quantities several explanations in one call, anything callable a quantity of your own.
+
+    Raises QuantityError for anything else.
+    """
+    if isinstance(of, (list, tuple)) and of and all(hasattr(q, "bind") for q in of):
+        return tuple(of), True
+    return (_as_quantity(of),), False
+
+
+def _as_quantity(of: Any) -> Quantity:
+    if of is None:
+        return Max()
+    if hasattr(of, "bind") and hasattr(of, "on") and not isinstance(of, type):
+        quantity: Quantity = of
+        return quantity
+    if isinstance(of, (bool, np.bool_)):
+        raise QuantityError(f"of={of!r} is not a class", try_="of=0 or of=1", code="E-TARGET-TYPE")
+    if isinstance(of, str):
+        return Labels((of,))
+    if isinstance(of, tuple) and of and all(isinstance(p, (int, slice)) for p in of):
+        return Unit(*of)
+    if isinstance(of, (int, float, np.number)) or (is_array(of) and not of.shape):
+        return Unit(_whole(of))
+    if isinstance(of, (list, tuple)) or is_array(of):
+        return _per_record(of)
+    if callable(of) and not isinstance(of, type):
+        return Custom(of)
+    raise QuantityError(f"of={of!r} is not something to explain", try_="a class, a list of classes, a quantity, or a function")
+
+
+def _per_record(of: Any) -> Labels:
+    items = as_numpy(of) if is_array(of) else of
+    if is_array(of) and items.ndim != 1:
+        raise QuantityError(
+            f"labels of shape {items.shape}",
+            there="one label per record expected",
+            try_="a 1-d array or list",
+            code="E-TARGET-SHAPE",
+        )
+    if not len(items):
+        raise QuantityError("an empty list of labels", try_="one label per record", code="E-TARGET-COUNT")
+    return Labels(tuple(str(i) if isinstance(i, str) else _whole(i) for i in items))
+
+
+def _whole(value: Any) -> int:
+    number = as_numpy(value)
+    if number.size == 1 and number.dtype.kind in "iuf" and float(number.reshape(())).is_integer():
+        return int(number.reshape(()))
+    raise QuantityError(
+        f"class {value!r} is not a whole number", there=f"type {number.dtype}", try_="integer labels", code="E-TARGET-TYPE"
+    )
