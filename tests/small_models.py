@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -154,28 +153,3 @@ def differences(value: Callable[[Tensor], Tensor], x: Tensor, step: float = 1e-5
             d = d.view_as(x)
             flat[:, i] = (value(x + d) - value(x - d)) / (2 * step)
     return found
-
-
-def state_of(model: nn.Module) -> SimpleNamespace:
-    """Everything a call may not change."""
-    return SimpleNamespace(
-        state={k: v.clone() for k, v in model.state_dict().items()},
-        keys=list(model.state_dict()),
-        training=[m.training for m in model.modules()],
-        wanted=[p.requires_grad for p in model.parameters()],
-        grads=[p.grad for p in model.parameters()],
-        hooks=[(len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in model.modules()],
-        attributes=[sorted(vars(m)) for m in model.modules()],
-        random=torch.get_rng_state(),
-    )
-
-
-def same_state(a: SimpleNamespace, b: SimpleNamespace) -> bool:
-    """Whether nothing has changed."""
-    plain = ("keys", "training", "wanted", "hooks", "attributes")
-    return (
-        all(getattr(a, k) == getattr(b, k) for k in plain)
-        and all(torch.equal(a.state[k], b.state[k]) for k in a.keys)
-        and all(x is y for x, y in zip(a.grads, b.grads, strict=True))
-        and torch.equal(a.random, b.random)
-    )
