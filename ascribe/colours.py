@@ -57,11 +57,14 @@ def signed(values: np.ndarray) -> np.ndarray:
 
 def grey_levels(picture: np.ndarray) -> np.ndarray:
     """Any picture ``[h, w]`` or ``[h, w, 3]`` as uint8: its own range becomes 0 to 255, also after a normalisation."""
-    finite = np.nan_to_num(picture.astype(np.float64))
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    if low >= 0 and high > 1 and high <= 255 and picture.dtype == np.uint8:
+    if picture.dtype == np.uint8 and picture.size and picture.max() > 1:
         return picture
-    return np.rint((finite - low) * (255 / (high - low)) if high > low else finite * 0).astype(np.uint8)
+    known = picture[np.isfinite(picture)].astype(np.float64)
+    low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+    if high <= low:
+        return np.zeros(picture.shape, np.uint8)
+    wide = np.clip(np.nan_to_num(picture.astype(np.float64)), low, high)
+    return ((wide - low) * (255 / (high - low))).round().astype(np.uint8)
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -34,8 +34,16 @@ def line(a: Attribution) -> str:
     parts += [f"gap {gap_text(a)}"] if a.gap is not None else []
     bad = [check for check in a.checks if check.bad]
     parts += [", ".join(f"{check.name}: {check.status}" for check in bad)] if bad else []
-    about = " ".join([a.method or "values"] + ([f"of {a.quantity}"] if a.quantity else []) + [f"at {a.cut}"])
-    return f"<Attribution {about}: {'; '.join(parts)}>"
+    about = [a.method or "values"]
+    about += [f"of {a.quantity}"] if a.quantity and f"of={a.quantity}" not in a.method else []
+    about += [f"at {a.cut}"] if f"at={a.cut}" not in a.method else []
+    return f"<Attribution {' '.join(about)}: {'; '.join(parts)}>"
+
+
+def recipe(method: str) -> str:
+    """A method's expression without its call on the model: ``SmoothGrad(8)``."""
+    head, call, _ = method.partition(")(model")
+    return f"{head})" if call else method
 
 
 def percent(share: float) -> str:

@@ -408,6 +408,8 @@ def test_repr_is_one_line_without_numbers() -> None:
         "<Attribution IntegratedGradients(steps=8) of Max() at INPUT: {'image': float32[3, 3, 64, 64], 'meta': None}; "
         "gap 5 % median, 7 % at most; completeness: fail, ops: warn>"
     )
+    called = Attribution(table(), method="Saliency()(model, x, of=Unit(1), at=Cut('fc'))", quantity="Unit(1)", cut="Cut('fc')")
+    assert repr(called) == "<Attribution Saliency()(model, x, of=Unit(1), at=Cut('fc')): float64[3, 4]>"
     assert repr(Attribution(table())) == "<Attribution values at INPUT: float64[3, 4]>"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from ..arrays import as_numpy, is_array
 from ..errors import ResultError
 from ..pictures import Kind, kind_of, visible
-from ..render import record_text
+from ..render import recipe, record_text
 from ..tree import follow
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def plot(
     drawing = draw.Drawing(values, under, names, top)
     ax = draw.fresh(found, drawing).add_subplot() if ax is None else ax
     draw.DRAW[found](ax, drawing)
-    ax.set_title(visible(a.method), fontsize="medium", loc="left", parse_math=False)
+    title = textwrap.fill(visible(recipe(a.method)), 44 if found.startswith("image") else 64)
+    ax.set_title(title, fontsize="medium", loc="left", parse_math=False)
     ax.set_xlabel(
         " · ".join([*AXIS.get(found, ()), about(a, record)]), loc="left", fontsize="small", color="0.4", parse_math=False
     )

@@ -19,8 +19,7 @@ from .. import colours
 from ..pictures import map_of, names_for, photograph, strongest
 from ..pooling import resized
 
-PALETTE = LinearSegmentedColormap.from_list("ascribe", list(colours.LIGHT))
-PALETTE.set_bad("0.57")
+PALETTE = LinearSegmentedColormap.from_list("ascribe", list(colours.LIGHT)).with_extremes(bad="0.57")
 FOR, AGAINST = colours.LIGHT[-1], colours.LIGHT[0]
 LINE_WIDTH = 64
 """Characters of a line of tokens."""

@@ -12,7 +12,7 @@ from ..arrays import as_numpy
 from ..errors import ResultError
 from ..pictures import photograph
 from ..plots import one_record
-from ..render import class_name
+from ..render import class_name, recipe
 from ..result import Attribution, Check
 
 
@@ -99,5 +99,5 @@ def _picture(candidates: Sequence[np.ndarray | None], table: bool) -> np.ndarray
 def _map(name: str, values: np.ndarray, a: Attribution, record: int) -> Map:
     gap = None if a.gap is None else float(a.gap.relative[record])
     mine = a.records([record]).checks
-    note = a.method[len(name) + 1 : -1] if a.method.startswith(f"{name}(") and a.method.endswith(")") else a.method
-    return Map(name, values, note if note != name else "", gap, mine)
+    note = recipe(a.method)
+    return Map(name, values, note if note not in (name, f"{name}()") else "", gap, mine)

@@ -98,14 +98,14 @@
     }
     const context = canvas.getContext("2d");
     context.globalAlpha = 1;
-    context.imageSmoothingEnabled = !view.blocky;
+    context.imageSmoothingEnabled = false;
     if (photo) context.drawImage(view.grey, 0, 0, canvas.width, canvas.height);
     context.globalAlpha = photo ? share : 1;
-    context.imageSmoothingEnabled = !view.blocky || (photo !== null && map.width !== photo.width);
+    context.imageSmoothingEnabled = photo !== null && map.width !== photo.width; // a coarse map under a finer record
     context.imageSmoothingQuality = "high";
     context.drawImage(coloured(map), 0, 0, canvas.width, canvas.height);
     view.drawn = true;
-    canvas.dataset.drawn = view.name;
+    canvas.dataset.drawn = "";
   }
 
   const watcher = new IntersectionObserver(
@@ -125,7 +125,8 @@
     const canvas = surface(size.width * scale, size.height * scale);
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `Map by ${map.method}`);
-    views.set(canvas, { canvas, map, image, name, photo: card.photo, blocky: scale > 1, drawn: false });
+    canvas.dataset.map = name;
+    views.set(canvas, { canvas, map, image, photo: card.photo, drawn: false });
     watcher.observe(canvas);
     return canvas;
   }
