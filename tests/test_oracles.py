@@ -339,7 +339,7 @@ def along(net: nn.Sequential, split: int, c: int, x: torch.Tensor) -> tuple[torc
     slopes, speeds = [], []
     for t in GRID:
         point = BASE + t * (x - BASE)
-        hidden, speed = torch.func.jvp(net[:split], (point,), (x - BASE,))
+        hidden, speed = torch.autograd.functional.jvp(net[:split], point, x - BASE)
         slopes.append(gradient(lambda h: net[split:](h)[:, c], hidden))
         speeds.append(speed.detach())
     return torch.stack(slopes), torch.stack(speeds)
