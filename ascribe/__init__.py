@@ -5,7 +5,7 @@ from __future__ import annotations
 from .baselines import Call, MaskTokens, mask_tokens
 from .cams import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
-from .distributions import Background, Gaussian, Line, Point, Uniform
+from .distributions import Background, Gaussian, Line, Point, Reference, Uniform
 from .engine import activation, attribute, cuts_of, influence
 from .errors import AscribeError, AscribeWarning
 from .estimates import Estimate, estimate
@@ -38,6 +38,7 @@ from .quantities import (
 )
 from .result import Attribution
 from .rules import Gradient
+from .rules.rescale import Rescale
 from .version import VERSION as __version__
 
 __all__ = [
@@ -79,6 +80,8 @@ __all__ = [
     "Max",
     "Point",
     "Prob",
+    "Reference",
+    "Rescale",
     "Saliency",
     "SmoothGrad",
     "SquareGrad",

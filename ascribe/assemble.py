@@ -109,6 +109,7 @@ def whole(session: Session, done: Sequence[Block]) -> Block:
         forward=sum(b.forward for b in done),
         backward=sum(b.backward for b in done),
         rows=sum(b.rows for b in done),
+        unruled={name: what for b in done for name, what in b.unruled.items()},
     )
 
 
@@ -116,12 +117,13 @@ def asked_of(plan: Plan, block: Block, gap: Gap | None) -> tuple[Check, ...]:
     """The questions that every result is asked, and the answers."""
     sizes = np.sum([namespace(v).sizes(v, 2) for leaves in block.values for v in leaves], axis=0)
     promised = getattr(plan.over, "stepwise", False) or plan.cuts == (plan.at,)
-    sampled = has_background(plan.over) or any(getattr(f, "quadrature", "") == "random" for f in parts(plan.over))
+    sampled = (has_background(plan.over) and not plan.by.compares) or any(getattr(f, "quadrature", "") == "random" for f in parts(plan.over))
     return (
         ask.completeness(gap, plan, promised, sampled),
         ask.finite(sizes, plan.session.notes),
         ask.something(sizes),
         ask.saturation(plan, block.classes, block.output),
+        *([ask.ruled(plan, block.unruled)] if plan.by.compares else []),
         *noted(plan.session),
         *several_uses(block.spots),
     )

@@ -95,6 +95,20 @@ class Point(Multiplies):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Reference(Multiplies):
+    """The record itself, compared with a baseline: what rules that compare (:class:`~ascribe.Rescale`) need.
+
+    One pass, and one for the baseline. ``baseline`` is what it is for a :class:`Line`.
+    """
+
+    baseline: Any = 0.0
+    at: Cut = INPUT
+
+    def draw(self, seed: int, rows: int = 0) -> Draws:
+        return Draws(np.ones(1))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Line(Multiplies):
     """The straight line from a baseline to the record (Sundararajan et al. 2017).
 
@@ -219,6 +233,8 @@ class Product(Multiplies):
         noises = [k for k in kinds if k in ("Gaussian", "Uniform")]
         if len(noises) > 1 or kinds.count("Background") > 1 or kinds.count("Line") > 1:
             raise DistributionError(f"a product of {' * '.join(kinds)}", try_="at most one noise, one Background and one Line")
+        if "Reference" in kinds and ({"Line", "Background"} & {*kinds} or kinds.count("Reference") > 1):
+            raise DistributionError(f"a product of {' * '.join(kinds)}", try_="one start: a Reference, a Line or a Background")
         if "Line" in kinds and kinds[-1] != "Line":
             raise DistributionError(f"a product of {' * '.join(kinds)}", try_="the Line last: Background(...) * Line(...)")
         if "Background" in kinds and any(isinstance(f, Line) and not starts_at_zero(f) for f in self.factors):
@@ -293,7 +309,7 @@ def baseline_of(distribution: Any) -> Any:
         if isinstance(factor, Background):
             return factor.rows
     for factor in parts(distribution):
-        if isinstance(factor, Line):
+        if isinstance(factor, (Line, Reference)):
             return 0.0 if factor.baseline is None else factor.baseline
     return None
 

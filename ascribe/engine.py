@@ -11,8 +11,9 @@ from .assemble import Request, cut_text, noted, result, shaped
 from .backends import open_session
 from .backends.protocol import Job, Place, Session
 from .baselines import Call
+from .compared import run_compared
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
-from .distributions import as_distribution, parts
+from .distributions import Reference, as_distribution, parts
 from .errors import CutError, InputError, QuantityError
 from .passes import Plan
 from .paths import run_block
@@ -135,7 +136,9 @@ def request(
         raise CutError("at=[] names no cut", try_="at=asc.INPUT")
     if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, (int, np.integer)) or chunk < 1):
         raise InputError(f"chunk={chunk!r}", try_="rows at once, from 1 up, or None to have it measured", code="E-CHUNK")
-    return Request(quantities, several, cuts, many, as_distribution(over), as_rule(by), int(seed), chunk, progress, multiply)
+    rule = as_rule(by)
+    points = Reference() if over is None and rule.compares else as_distribution(over)
+    return Request(quantities, several, cuts, many, points, rule, int(seed), chunk, progress, multiply)
 
 
 def as_cut(at: Any) -> Cut:
@@ -179,7 +182,8 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
             )
             whole = session.records > 1 and session.records > chunker.size and not session.splits()
             single = session.records > 1 and any(session.shared(cut) for cut in (at, *cuts))
-            done = [run_block(plan, index) for index in blocks(session.records, chunker, whole and not single, single)]
+            run = run_compared if asked.by.compares else run_block
+            done = [run(plan, index) for index in blocks(session.records, chunker, whole and not single, single)]
         if not known:
             session.remember("chunk", (at, asked.multiply), chunker.size)
         return result(plan, asked, done, time.perf_counter() - start)

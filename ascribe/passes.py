@@ -60,6 +60,7 @@ class Block:
     forward: int = 0
     backward: int = 0
     rows: int = 0
+    unruled: dict[str, str] = field(default_factory=dict)
 
 
 class Reader:
@@ -135,10 +136,15 @@ def evaluate(session: Session, job: Job) -> Evidence:
             raise
     middle = job.records // 2
     halves = [
-        evaluate(session, replace(job, index=job.index[cut], write=tuple(w[:, cut] for w in job.write)))
+        evaluate(session, replace(job, index=job.index[cut], write=halved(job.write, cut), reference=halved(job.reference, cut)))
         for cut in (slice(None, middle), slice(middle, None))
     ]
     return side_by_side(session, halves)
+
+
+def halved(leaves: Sequence[Array], part: slice) -> tuple[Array, ...]:
+    """Arrays ``[points, 1 or records, ...]`` for some of the records."""
+    return tuple(a if a.shape[1] == 1 else a[:, part] for a in leaves)
 
 
 def side_by_side(session: Session, halves: Sequence[Evidence]) -> Evidence:
@@ -151,7 +157,13 @@ def side_by_side(session: Session, halves: Sequence[Evidence]) -> Evidence:
         cut: replace(r, arrays=[cat([h.reads[cut].arrays[i] for h in halves], 1) for i in range(len(r.arrays))])
         for cut, r in first.reads.items()
     }
-    return Evidence(value, grads, reads, sum(h.forward for h in halves), sum(h.backward for h in halves))
+    start = None if first.start is None else cat([h.start for h in halves], 2)
+    starts = {
+        cut: [a if a.shape[1] == 1 else cat([h.starts[cut][i] for h in halves], 1) for i, a in enumerate(s)]
+        for cut, s in first.starts.items()
+    }
+    unruled = {name: what for h in halves for name, what in h.unruled.items()}
+    return Evidence(value, grads, reads, sum(h.forward for h in halves), sum(h.backward for h in halves), start, starts, unruled)
 
 
 def broadcast(a: Array, points: int, records: int) -> Array:

@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("passes",),
     ("sums", "checks"),
     ("paths", "assemble"),
+    ("compared",),
     ("engine", "cam_layers"),
     ("cams", "estimates"),
     ("methods", "fullgrad", "estimates"),

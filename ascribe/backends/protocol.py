@@ -63,6 +63,10 @@ class Job:
 
     ``write`` holds, for each array at the cut ``at``, its values ``[points, records, ...]``; without it the model runs on the
     records as they are. ``wrt`` are the cuts to pull the quantity back to, ``read`` those whose values are wanted.
+
+    A rule that compares needs ``reference``: for each array at ``at`` its reference values ``[points, 1 or records, ...]``. Without
+    ``write`` the records are then run once for all points. ``across`` is ``of`` for rows that stand for no record: every record's own
+    quantities, ``quantities x records`` lists.
     """
 
     index: np.ndarray
@@ -75,6 +79,8 @@ class Job:
     on: Cut | None = None
     of: Explain | None = None
     by: Rule | None = None
+    reference: tuple[Array, ...] = ()
+    across: Explain | None = None
 
     @property
     def records(self) -> int:
@@ -88,13 +94,20 @@ class Job:
 
 @dataclass
 class Evidence:
-    """What came of a job. ``value`` is ``[quantities, points, records]``, ``grads`` ``[quantities, points, records, ...]``."""
+    """What came of a job. ``value`` is ``[quantities, points, records]``, ``grads`` ``[quantities, points, records, ...]``.
+
+    Of a job with references: ``start`` is the quantity there, ``[quantities, points, records]``, ``starts`` what the cuts held,
+    ``[points, 1 or records, ...]``, and ``unruled`` says what was done about operations that the rule has no formula for.
+    """
 
     value: Array | None
     grads: dict[Cut, list[Array]]
     reads: dict[Cut, Reading]
     forward: int = 0
     backward: int = 0
+    start: Array | None = None
+    starts: dict[Cut, list[Array]] = field(default_factory=dict)
+    unruled: dict[str, str] = field(default_factory=dict)
 
 
 class Session(Protocol):

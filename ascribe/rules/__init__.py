@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..errors import RuleError
 
@@ -16,6 +17,23 @@ class Rule(Protocol):
 
     @property
     def compares(self) -> bool: ...
+
+
+@runtime_checkable
+class OperationRule(Rule, Protocol):
+    """A rule that treats operations by their kind, whatever in the model wrote them.
+
+    ``treats`` names the treatment of each kind (``"linear"``, ``"elementwise"``, ``"product"``, ``"quotient"``, ``"norm"``,
+    ``"softmax"``, ``"pool"``, ``"choice"``, ``"other"``); a backend has the formulas. ``points`` is how many points of an operation's
+    own derivative stand for it where no formula does; with ``strict`` there must be one for every operation.
+    """
+
+    @property
+    def treats(self) -> Mapping[str, str]: ...
+    @property
+    def points(self) -> int: ...
+    @property
+    def strict(self) -> bool: ...
 
 
 @dataclass(frozen=True)

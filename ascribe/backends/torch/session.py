@@ -14,7 +14,7 @@ import torch
 from ...baselines import Call
 from ...cuts import INPUT, OUTPUT, Cut
 from ...errors import CutError, ModelError, RuleError
-from ...rules import Gradient
+from ...rules import Gradient, OperationRule
 from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
 from .failures import wrong_dtype
@@ -24,6 +24,8 @@ from .inputs import Inputs, named
 from .memory import Memory, memory_of
 from .namespace import xp
 from .spread import SINGLE, VMAP, choose
+from .tape.evidence import Recorded, compared, kept_bytes
+from .tape.reverse import Balance
 from .taps import Read, Run
 from .vmapped import run_vmapped
 from .work import Work, close, input_paths, joined
@@ -49,6 +51,8 @@ class TorchSession:
         self.notes: list[str] = []
         self.stack = ExitStack()
         self.key: Any = None
+        self.kept: tuple[Any, Recorded] | None = None
+        self.books: list[Balance] | None = None
 
     def __enter__(self) -> TorchSession:
         self.key = self.inputs.signature()
@@ -58,6 +62,7 @@ class TorchSession:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.kept = None
         self.stack.__exit__(*exc)  # type: ignore[arg-type]
 
     def another(self, call: Call) -> TorchSession:
@@ -151,6 +156,8 @@ class TorchSession:
 
     def held(self, job: Job) -> tuple[Evidence, int]:
         seen: dict[int, int] = {}
+        if job.reference:
+            return self.evaluate(job), kept_bytes(self)
 
         def count(t: Tensor) -> Tensor:
             seen[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
@@ -190,6 +197,8 @@ class TorchSession:
         return self._evaluate(job)
 
     def _evaluate(self, job: Job) -> Evidence:
+        if isinstance(job.by, OperationRule) and job.wrt:
+            return compared(self, job)
         if job.by is not None and not isinstance(job.by, Gradient):
             raise RuleError(f"by={job.by!r} is not available for PyTorch models", there="Gradient()")
         if job.points == 1 or not job.write:

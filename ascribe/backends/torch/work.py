@@ -44,6 +44,8 @@ class Work:
             args, kwargs = session.inputs.rows(job.index, points, news)
             self._seen_at_input((args, kwargs))
             run = Run(session.host, list(self.demands.values()), stop=True)
+            if job.of is None and self.demands and all(not c.layer and c.anchor == "in" for _, c in self.demands):
+                return Evidence(None, {}, {cut: self._reading(cut, self.demands["read", cut].seen) for cut in job.read})
             output = call_model(session, run, args, kwargs)
             for demand in run.demands:
                 if demand.cut.layer and not demand.seen:
@@ -155,12 +157,17 @@ class Work:
 
     def _canonical(self, array: Tensor, axis: int | None, lead: int) -> Tensor:
         """``[lead..., the layer's own layout]`` to ``[lead..., points, records, ...]``."""
-        if axis is None:  # nothing here runs over the records: the same for all of them
-            points = self.job.points if array.shape[lead] == self.job.points else 1
-            return array.reshape(*array.shape[:lead], points, 1, -1, *array.shape[lead + 1 :])
-        array = array.movedim(axis + lead, lead)
-        records = self.job.records if array.shape[lead] % self.job.records == 0 else array.shape[lead]
-        return array.reshape(*array.shape[:lead], -1, records, *array.shape[lead + 1 :])
+        return canonical(array, axis, lead, self.job.points, self.job.records)
+
+
+def canonical(array: Tensor, axis: int | None, lead: int, points: int, records: int) -> Tensor:
+    """``[lead..., the layer's own layout]`` to ``[lead..., points, records, ...]``."""
+    if axis is None:  # nothing here runs over the records: the same for all of them
+        points = points if array.shape[lead] == points else 1
+        return array.reshape(*array.shape[:lead], points, 1, -1, *array.shape[lead + 1 :])
+    array = array.movedim(axis + lead, lead)
+    records = records if array.shape[lead] % records == 0 else array.shape[lead]
+    return array.reshape(*array.shape[:lead], -1, records, *array.shape[lead + 1 :])
 
 
 def spot_axis(session: TorchSession, cut: Cut, i: int) -> int | None:

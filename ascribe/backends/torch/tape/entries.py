@@ -1,0 +1,124 @@
+"""What a tape is made of: values, operations, and how to do one again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+Tensor = torch.Tensor
+aten = torch.ops.aten
+
+SAME = frozenset({"clone", "detach", "alias", "lift_fresh", "contiguous", "mark"})
+"""Operations whose output is their input."""
+
+PICKS = {"topk": (2, -1), "sort": (1, -1), "kthvalue": (2, -1), "median": (1, None), "mode": (1, -1)}
+"""Operations that move values to places they choose, with the position and the default of ``dim``; out 0 is the values, out 1 the places."""
+
+
+class Var:
+    """A value on the tape that depends on what is explained.
+
+    ``root`` is the value that it is an element-wise function of (itself where none is), ``linear`` the same looking through
+    linear steps; ``wanted`` says that a place whose influence is asked for leads to it.
+    """
+
+    __slots__ = ("entry", "linear", "root", "slot", "value", "wanted")
+
+    def __init__(self, value: Tensor, entry: Entry | None, slot: int = 0) -> None:
+        self.value, self.entry, self.slot = value, entry, slot
+        self.root: Var = self
+        self.linear: Var = self
+        self.wanted = False
+
+    @property
+    def continuous(self) -> bool:
+        return self.value.is_floating_point() or self.value.is_complex()
+
+
+@dataclass(eq=False)
+class Entry:
+    """One operation: what was called with which arguments (values on the tape as ``Var``), and what came out."""
+
+    call: Any
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    ins: list[Var]
+    outs: list[Var | None] = field(default_factory=list)
+
+    def out(self, slot: int = 0) -> Var:
+        """An output that is a tensor."""
+        found = self.outs[slot]
+        assert found is not None
+        return found
+
+    def arg(self, position: int, name: str = "", default: Any = None) -> Any:
+        """An argument by position, or by name, or what it is when left out."""
+        if position < len(self.args):
+            return self.args[position]
+        return self.kwargs.get(name, default)
+
+
+@dataclass
+class Tape:
+    """A run: operations in order; what the run started from; ops that hide what they do, and choices that depend on the record.
+
+    ``end`` is where the model's part ends, ``routed`` whether there were choices in it.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    sources: list[Var] = field(default_factory=list)
+    opaque: dict[str, int] = field(default_factory=dict)
+    choices: dict[str, int] = field(default_factory=dict)
+    end: int = 0
+    routed: bool = False
+
+    def close(self) -> None:
+        """The model's part ends here; what follows reads the quantity off it."""
+        self.end, self.routed = len(self.entries), bool(self.choices)
+
+    def bytes(self) -> int:
+        """What the recorded values hold, counting shared memory once."""
+        kept = {o.value.untyped_storage().data_ptr(): o.value.untyped_storage().nbytes() for e in self.entries for o in e.outs if o}
+        return sum(kept.values())
+
+
+def substituted(argument: Any, change: Callable[[Var], Any]) -> Any:
+    """An argument with the values on the tape replaced."""
+    if isinstance(argument, Var):
+        return change(argument)
+    if isinstance(argument, (list, tuple)):
+        return [substituted(part, change) for part in argument]
+    return argument
+
+
+def again(entry: Entry, values: Callable[[Var], Tensor]) -> list[Any]:
+    """The operation done with other values, its choices (sorting, top-k) and its numbers as they were."""
+    if entry.name in PICKS and len(entry.outs) == 2:
+        position, default = PICKS[entry.name]
+        dim = entry.arg(position, "dim", default)
+        places = entry.out(1).value
+        if dim is not None and places.dim() == entry.ins[0].value.dim():
+            return [values(entry.ins[0]).gather(dim, places), places]
+    call = entry.call
+    if entry.name in ("view", "_unsafe_view") and not isinstance(entry.args[1], torch.dtype):
+        call = aten.reshape.default  # what was contiguous in the run need not be so in a replay
+    if entry.name == "mark":
+        return [values(entry.ins[0])]
+    out = call(
+        *[substituted(a, values) for a in entry.args], **{k: substituted(a, values) for k, a in entry.kwargs.items()}
+    )
+    return list(out) if isinstance(out, (list, tuple)) else [out]
+
+
+def fold(g: Tensor, shape: torch.Size) -> Tensor:
+    """``g`` summed over the axes along which a value of this shape was broadcast."""
+    if g.shape == shape:
+        return g
+    if g.dim() > len(shape):
+        g = g.sum(tuple(range(g.dim() - len(shape))))
+    axes = tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] != 1)
+    return g.sum(axes, keepdim=True) if axes else g

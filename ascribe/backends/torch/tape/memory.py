@@ -1,0 +1,96 @@
+"""Which value on the tape a tensor is: found by the memory it lies in, not by object or by ``grad_fn``.
+
+A view operation hands out another object than its handler returned, ``detach`` and ``.data`` lose the graph, an in-place
+operation changes what a graph node stands for; memory tells the truth in all of these.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .entries import Tensor, Var
+
+Key = tuple[Any, ...]
+
+
+class Store:
+    """One storage: the values that lie in it by their layout, the storage as one flat value, and the copies recorded from it.
+
+    ``held`` keeps it alive: the address of freed memory is given to the next tensor, and a constant would pass for a value.
+    """
+
+    __slots__ = ("flat", "held", "origin", "saved", "values")
+
+    def __init__(self, held: Tensor) -> None:
+        self.values: dict[Key, Var] = {}
+        self.flat: Var | None = None
+        self.saved: list[Tensor] = []
+        self.held: list[Tensor] = [held]
+        self.origin: str | None = None
+
+
+class Stores:
+    """All storages that the run has touched."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, Store] = {}
+
+    def of(self, t: Tensor) -> Store:
+        """The store of a tensor's memory, a new one if need be."""
+        address = t.untyped_storage()._cdata
+        found = self.known.get(address)
+        if found is None:
+            found = self.known[address] = Store(t)
+        return found
+
+    def find(self, t: Tensor) -> Store | None:
+        return self.known.get(t.untyped_storage()._cdata)
+
+    def save(self, t: Tensor) -> Tensor:
+        """The tensor for keeps: a second handle on its memory, moved to a copy should the memory be written to."""
+        handle = t.detach()
+        self.of(t).saved.append(handle)
+        return handle
+
+    def put(self, t: Tensor, var: Var) -> None:
+        """From now on this memory holds that value."""
+        self.of(t).values[layout(t)] = var
+
+    def part(self, t: Tensor) -> Store:
+        """Make ready for a write into the tensor's memory: what was recorded from it moves to a copy, first of all.
+
+        Nothing is paid for this where a model does no in-place work.
+        """
+        store = self.of(t)
+        if store.saved:
+            copy = t.untyped_storage().clone()
+            for handle in store.saved:
+                handle.set_(copy, handle.storage_offset(), handle.size(), handle.stride())
+            moved = self.known[copy._cdata] = Store(store.saved[0])
+            moved.saved, store.saved = store.saved, []
+        return store
+
+
+def layout(t: Tensor) -> Key:
+    """Where in its storage a tensor lies."""
+    return t.storage_offset(), tuple(t.shape), t.stride(), t.dtype
+
+
+def length(t: Tensor) -> int:
+    """How many numbers of this type the whole storage holds."""
+    return t.untyped_storage().nbytes() // t.element_size()
+
+
+def fills(t: Tensor) -> bool:
+    """Whether a tensor is its whole storage, every number once."""
+    if not t.numel():
+        return False
+    reach = 1 + sum((n - 1) * s for n, s in zip(t.shape, t.stride(), strict=True))
+    return t.numel() == length(t) == reach
+
+
+def laid_out(t: Tensor) -> Tensor:
+    """The whole storage as one flat tensor."""
+    return torch.as_strided(t.detach(), (length(t),), (1,), 0)

@@ -1,0 +1,131 @@
+"""Products, quotients, and other operations that are quadratic: the discrete Leibniz rule, exact.
+
+``D(ab) = b' Da + a' Db`` with the means of reference and record for ``a'`` and ``b'``; a quotient ``y = a / b`` is the product
+``a = y b`` read the other way, ``Dy = (Da - y' Db) / b'``, with no logarithm and bounded coefficients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .entries import Tensor, Var, fold
+from .step import Back, Formula, Step
+
+
+def reciprocal_root(a: Any) -> bool:
+    """Whether a value is one over the root of something: a product with it is a quotient."""
+    if not isinstance(a, Var) or a.entry is None:
+        return False
+    power = a.entry.name == "pow" and isinstance(a.entry.args[1], float) and a.entry.args[1] == -0.5
+    return a.entry.name == "rsqrt" or power
+
+
+def product(s: Step) -> Back:
+    """``a b``: each times the other's mean."""
+    a, b = s.entry.args[:2]
+    if isinstance(a, Var) and isinstance(b, Var):
+        if reciprocal_root(a):
+            a, b = b, a
+        if reciprocal_root(b):
+            return scaled(s, a, b)
+    return s.to((a, lambda: s.g * s.middle(b)), (b, lambda: s.g * s.middle(a)))
+
+
+def scaled(s: Step, a: Var, r: Var) -> Back:
+    """``a r`` with ``r = 1 / root``: as the quotient ``a / (1 / r)``, the same numbers as the fused norms."""
+    p, q = r.value, s.reference(r)
+    y = (a.value * p + s.reference(a) * q) / 2
+    return s.to((a, lambda: s.g * (2 * p * q / (p + q))), (r, lambda: s.g * y * 2 / (p + q)))
+
+
+def quotient(s: Step) -> Back | None:
+    """``a / b``, by reciprocals where ``b`` changes its sign."""
+    if len(s.entry.args) > 2 or s.entry.kwargs:
+        return None
+    a, b = s.entry.args[:2]
+    if not isinstance(b, Var):
+        return s.to((a, lambda: s.g / b))
+    p, q = b.value, s.reference(b)
+    x, x0 = s.value(a), s.reference(a)
+    middle = (p + q) / 2
+    crossed = p * q < 0
+    safe = torch.where(crossed, 1.0, middle)
+    over = torch.where(crossed, (1 / p + 1 / q) / 2, 1 / safe)
+    under = torch.where(crossed, -(x + x0) / 2 / (p * q), -(x / p + x0 / q) / 2 / safe)
+    return s.to((a, lambda: s.g * over), (b, lambda: s.g * under))
+
+
+def matrix(s: Step, a: Any, b: Any, g: Tensor) -> Back:
+    """``a @ b``."""
+    return s.to(
+        (a, lambda: g @ s.middle(b).transpose(-1, -2)),
+        (b, lambda: s.middle(a).transpose(-1, -2) @ g),
+    )
+
+
+def multiplied(s: Step) -> Back:
+    return matrix(s, s.entry.args[0], s.entry.args[1], s.g)
+
+
+def multiplied_added(s: Step) -> Back:
+    """``beta c + alpha a @ b``."""
+    c, a, b = s.entry.args[:3]
+    beta, alpha = s.entry.kwargs.get("beta", 1), s.entry.kwargs.get("alpha", 1)
+    g = s.g
+    return [*s.to((c, lambda: g * beta if beta != 1 else g)), *matrix(s, a, b, g * alpha if alpha != 1 else g)]
+
+
+def halfway(s: Step) -> Back:
+    """The operation's own vector-Jacobian product at the mean of reference and record: exact for what is at most quadratic."""
+    return s.vjp(s.middle)
+
+
+def spread(s: Step) -> Back:
+    """Standard deviation: the root of the variance, ``Ds = Dv / (s + s0)``."""
+    v, out = s.entry.ins[0], s.entry.out()
+    twice = (out.value + s.reference(out)).clamp_min(torch.finfo(out.value.dtype).tiny)
+    with torch.enable_grad():
+        x = s.middle(v).expand(v.value.shape).detach().clone().requires_grad_()
+        variance = torch.ops.aten.var.correction(x, *s.entry.args[1:], **s.entry.kwargs)
+        return [(v, torch.autograd.grad(variance, x, s.g / twice)[0])]
+
+
+def gated(s: Step) -> Back:
+    """``glu``: one half times the sigmoid of the other."""
+    v, dim = s.entry.ins[0], s.entry.arg(1, "dim", -1)
+    (a, b), (a0, b0) = (z.chunk(2, dim) for z in (v.value, s.reference(v)))
+    p, p0 = b.sigmoid(), b0.sigmoid()
+    d = b - b0
+    middle = ((b + b0) / 2).sigmoid()
+    near = d.abs() < torch.finfo(d.dtype).eps ** (1 / 3)
+    slope = torch.where(near, middle * (1 - middle), (p - p0) / torch.where(near, 1.0, d))
+    return [(v, torch.cat([s.g * (p + p0) / 2, s.g * (a + a0) / 2 * slope], dim))]
+
+
+def length_of(s: Step) -> Back | None:
+    """The Euclidean norm: ``Dn = (x + x0) Dx / (n + n0)``."""
+    v = s.entry.ins[0]
+    dims = s.entry.arg(2, "dim") or list(range(v.value.dim()))
+    if s.entry.arg(1, "ord", 2) != 2:
+        return None
+    x, x0 = v.value, s.reference(v)
+    n, n0 = (z.square().sum(dims, keepdim=True).sqrt() for z in (x, x0))
+    g = s.g.reshape(n.shape)
+    return [(v, fold(g * (x + x0) / (n + n0).clamp_min(torch.finfo(x.dtype).tiny), x.shape))]
+
+
+MIDPOINT: dict[str, Formula] = {
+    "mul": product,
+    "mm": multiplied,
+    "bmm": multiplied,
+    "addmm": multiplied_added,
+    "baddbmm": multiplied_added,
+    **dict.fromkeys(("dot", "vdot", "mv", "addmv", "addcmul", "addr", "addbmm", "var", "convolution", "square", "ger"), halfway),
+    "glu": gated,
+}
+"""Products under the mean of reference and record."""
+
+LEIBNIZ: dict[str, Formula] = {"div": quotient, "std": spread, "linalg_vector_norm": length_of}
+"""Quotients and roots of sums of squares."""

@@ -1,0 +1,250 @@
+"""Writes the tape: every operation that a run does on values that depend on what is explained.
+
+The recorder is a dispatch mode, so it belongs to the thread that runs the model and to nothing else: no hook, no patch, no flag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .entries import PICKS, Entry, Tape, Tensor, Var, aten
+from .memory import Store, Stores, fills, laid_out, layout
+from .unfold import UNFOLDED
+
+STATISTICS = frozenset({"native_batch_norm", "_native_batch_norm_legit"})
+"""Operations that write running statistics beside what they return."""
+
+CHOOSERS = frozenset({*PICKS, "argmax", "argmin", "argsort", "nonzero", "searchsorted", "bucketize", "multinomial"})
+"""Operations whose result is a choice."""
+
+
+class Recorder(TorchDispatchMode):
+    """Records while it is entered; :meth:`source` says where dependence starts."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.tape = Tape()
+        self.stores = Stores()
+        self.off = False
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do something that is not the model's."""
+        before, self.off = self.off, True
+        try:
+            yield
+        finally:
+            self.off = before
+
+    def source(self, t: Tensor) -> Var:
+        """A tensor that dependence starts at."""
+        with self.paused():
+            var = Var(self.stores.save(t), None, len(self.tape.sources))
+            self.tape.sources.append(var)
+            self.stores.put(t, var)
+        return var
+
+    def mark(self, t: Tensor) -> tuple[Tensor, Var]:
+        """A copy of a tensor to go on with, and the value it is on the tape; a source where the tensor depends on none."""
+        old = self.read(t)
+        with self.paused():
+            copy = t.clone()
+            if old is None:
+                return copy, self.source(copy)
+            var = self._add(Entry(None, "mark", (old,), {}, [old]), [copy]).out()
+            self.stores.put(copy, var)
+        return copy, var
+
+    def read(self, t: Tensor) -> Var | None:
+        """The value on the tape that a tensor is, if it is one."""
+        store = self.stores.find(t)
+        if store is None or (not store.values and store.flat is None):
+            return None
+        var = store.values.get(layout(t))
+        if var is not None:
+            return var
+        flat = self._flat(store)
+        if flat is None:
+            return None
+        call = (flat, list(t.shape), list(t.stride()), t.storage_offset())
+        with self.paused():
+            var = self._add(Entry(aten.as_strided.default, "as_strided", call, {}, [flat]), [t]).out()
+        store.values[layout(t)] = var
+        return var
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if self.off:
+            return func(*args, **kwargs)
+        name, written, pure = described(func)
+        if name in UNFOLDED and self._any(args):
+            with self:
+                return UNFOLDED[name](*args, **kwargs)
+        if pure:
+            return self._returned(func, name, args, kwargs)
+        if written == [0] or (name.endswith("_") and 0 in written):
+            return self._wrote(func, name, args, kwargs)
+        return self._opaque(func, name, args, kwargs)
+
+    def _any(self, args: Any) -> bool:
+        return any(isinstance(a, torch.Tensor) and self.read(a) is not None for a in args)
+
+    def _returned(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """An operation that only returns."""
+        ins: list[Var] = []
+        origins: list[str] = []
+        recorded = [self._argument(a, ins, origins) for a in args]
+        named = {k: self._argument(a, ins, origins) for k, a in kwargs.items()}
+        out = func(*args, **kwargs)
+        if not ins and not origins:
+            return out
+        outs = list(out) if isinstance(out, (list, tuple)) else [out]
+        if origins or name in CHOOSERS:
+            self._chosen(name, origins, outs, bool(ins))
+        if not ins:
+            return out
+        if name == "_local_scalar_dense":
+            if ins[0].continuous:  # a number handed to Python; that something is true or false shows in the operations that follow
+                self.tape.opaque["item"] = self.tape.opaque.get("item", 0) + 1
+            return out
+        if torch.Tag.inplace_view in func.tags:
+            func = functional(func)
+        with self.paused():
+            entry = Entry(func, name.rstrip("_") if name.endswith("_") else name, tuple(map(self._kept, recorded)), named, ins)
+            self._add(entry, outs)
+            for t, var in zip(outs, entry.outs, strict=True):
+                if var is not None and (var.continuous or t.dtype is torch.bool):
+                    self.stores.put(t, var)
+                elif var is not None:
+                    self.stores.of(t).origin = name
+        return out
+
+    def _chosen(self, name: str, origins: list[str], outs: list[Any], active: bool) -> None:
+        """Note a choice that the run relies on; what is computed from choices alone is one too."""
+        for choice in origins if active else ():
+            self.tape.choices[choice] = self.tape.choices.get(choice, 0) + 1
+        if active and name in PICKS:
+            self.tape.choices[name] = self.tape.choices.get(name, 0) + 1
+        if not active:
+            for t in outs:
+                if isinstance(t, torch.Tensor):
+                    with self.paused():
+                        self.stores.of(t).origin = origins[0]
+
+    def _wrote(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """An operation that works in place on its first argument: recorded as its functional twin."""
+        target = args[0]
+        ins: list[Var] = []
+        origins: list[str] = []
+        recorded = [self._argument(a, ins, origins) for a in args]
+        named = {k: self._argument(a, ins, origins) for k, a in kwargs.items()}
+        whole = fills(target)
+        with self.paused():
+            known = self.stores.find(target)
+            flat: Var | Tensor | None = None
+            if ins and not whole:
+                flat = self._flat(known) if known is not None else None
+                flat = laid_out(target).clone() if flat is None else flat  # a constant that becomes a value
+            store = self.stores.part(target)
+            if ins:
+                address = target.untyped_storage()._cdata
+                recorded = [self._kept(a, address) for a in recorded]
+        out = func(*args, **kwargs)
+        if not ins:
+            return out
+        for choice in origins:
+            self.tape.choices[choice] = self.tape.choices.get(choice, 0) + 1
+        with self.paused():
+            var = self._add(Entry(functional(func), name.rstrip("_"), tuple(recorded), named, ins), [target]).out()
+            store.values, store.flat = {}, None
+            if not whole:
+                store.flat = self._scattered(target, flat, var)
+            store.values[layout(target)] = var
+        return out
+
+    def _scattered(self, target: Tensor, flat: Any, var: Var) -> Var:
+        """The storage as it is after a part of it was written."""
+        call = (flat, var, list(target.shape), list(target.stride()), target.storage_offset())
+        ins = [v for v in (flat, var) if isinstance(v, Var)]
+        return self._add(Entry(aten.as_strided_scatter.default, "as_strided_scatter", call, {}, ins), [laid_out(target)]).out()
+
+    def _opaque(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """An operation that writes elsewhere (``out=``, statistics): run, and told of where it hides what it does."""
+        if name in STATISTICS:
+            return self._returned(func, name, args, kwargs)
+        ins: list[Var] = []
+        for a in (*args, *kwargs.values()):
+            self._argument(a, ins, [])
+        if ins:
+            self.tape.opaque[str(func)] = self.tape.opaque.get(str(func), 0) + 1
+        return func(*args, **kwargs)
+
+    def _argument(self, a: Any, ins: list[Var], origins: list[str]) -> Any:
+        """An argument as recorded: values on the tape as such; collects them, and where choices come from."""
+        if isinstance(a, torch.Tensor):
+            var = self.read(a)
+            if var is not None:
+                ins.append(var)
+                return var
+            store = self.stores.find(a)
+            if store is not None and store.origin is not None:
+                origins.append(store.origin)
+            return a
+        if isinstance(a, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in a):
+            return [self._argument(part, ins, origins) for part in a]
+        return a
+
+    def _kept(self, a: Any, address: int | None = None) -> Any:
+        """A constant argument for keeps; a copy of one that is about to be written to."""
+        if not isinstance(a, torch.Tensor):
+            return a
+        return a.detach().clone() if a.untyped_storage()._cdata == address else self.stores.save(a)
+
+    def _add(self, entry: Entry, outs: list[Any]) -> Entry:
+        self.tape.entries.append(entry)
+        entry.outs = [Var(self.stores.save(o), entry, k) if isinstance(o, torch.Tensor) else None for k, o in enumerate(outs)]
+        return entry
+
+    def _flat(self, store: Store) -> Var | None:
+        """A storage as one flat value, where a recorded value fills it."""
+        if store.flat is not None:
+            return store.flat
+        full = next((v for v in store.values.values() if fills(v.value)), None)
+        if full is None:
+            return None
+        value = full.value
+        if value.dim() != 1:
+            order = sorted(range(value.dim()), key=lambda d: (-value.stride()[d], -value.shape[d]))
+            with self.paused():
+                laid = value.permute(order)
+                full = self._add(Entry(aten.permute.default, "permute", (full, order), {}, [full]), [laid]).out()
+                full = self._add(Entry(aten.reshape.default, "reshape", (full, [-1]), {}, [full]), [laid.reshape(-1)]).out()
+        store.flat = full
+        return full
+
+
+@lru_cache(None)
+def described(func: Any) -> tuple[str, list[int], bool]:
+    """An operation's name, which arguments it writes to, and whether it only returns."""
+    written = [i for i, a in enumerate(func._schema.arguments) if a.alias_info is not None and a.alias_info.is_write]
+    return func._schema.name.split("::")[1], written, torch.Tag.inplace_view in func.tags or not written
+
+
+@lru_cache(None)
+def functional(func: Any) -> Any:
+    """The twin of an in-place operation that returns its result."""
+    name = func._schema.name.split("::")[1]
+    packet = getattr(aten, name.removesuffix("_"))
+    if func._overloadname in packet.overloads():
+        return getattr(packet, func._overloadname)
+    wanted = [a.name for a in func._schema.arguments]
+    for overload in packet.overloads():
+        if [a.name for a in getattr(packet, overload)._schema.arguments] == wanted:
+            return getattr(packet, overload)
+    return packet.default

@@ -1,0 +1,125 @@
+"""Element-wise regions: whatever is computed number by number from one value is one unary function of it.
+
+``x * sigmoid(x)``, GELU written out, ``where(x > 0, x, a * (exp(x) - 1))``: no table of activations, every spelling of one gives the
+same numbers. Linear steps in front (a bias, a scale) stay outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from .entries import Entry, Tape, Tensor, Var, again
+
+POINTWISE = frozenset({"_prelu_kernel", "log_sigmoid_forward", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "threshold"})
+"""Element-wise operations that are not tagged so."""
+
+SUMS = frozenset({"add", "sub", "rsub", "neg", "clone", "_to_copy", "detach", "alias", "lift_fresh", "positive", "masked_fill", "zeros_like"})
+"""Element-wise operations that are linear in all their inputs together."""
+
+SMOOTH = frozenset("sigmoid tanh gelu silu softplus mish erf add sub mul neg rsub sin cos exp log_sigmoid_forward".split())
+
+
+def pointwise(entry: Entry) -> bool:
+    """Whether an operation works number by number and gives one result."""
+    tagged = entry.call is not None and torch.Tag.pointwise in entry.call.tags
+    alone = len(entry.outs) == 1 or entry.name == "log_sigmoid_forward"
+    return alone and (tagged or entry.name in POINTWISE or entry.name in SUMS) and not any(v.value.is_complex() for v in entry.ins)
+
+
+def linear(entry: Entry) -> bool:
+    """Whether an element-wise operation is linear in what is on the tape."""
+    if entry.name in SUMS:
+        return True
+    one = len(entry.ins) == 1
+    return one and (entry.name == "mul" or (entry.name == "div" and isinstance(entry.args[0], Var) and len(entry.args) == 2))
+
+
+def find(tape: Tape) -> None:
+    """Give every value its root."""
+    for entry in tape.entries:
+        if pointwise(entry):
+            place(entry.out(), entry.ins, linear(entry))
+
+
+def place(out: Var, ins: list[Var], straight: bool) -> None:
+    """The root of a new value: the inputs' common root; that behind linear steps where the nearer ones differ."""
+    first = all(v.root is v for v in ins)
+    for attribute in ("root", "linear"):
+        roots = {getattr(v, attribute) for v in ins}
+        if len(roots) == 1:
+            (root,) = roots
+            if root.value.shape == out.value.shape:
+                if not (straight and first):
+                    out.root = root
+                out.linear = root.linear if attribute == "root" else root
+            return
+
+
+def inside(top: Var) -> Iterator[Entry]:
+    """The operations between a value and its root."""
+    seen: set[Var] = set()
+    waiting = [top]
+    while waiting:
+        var = waiting.pop()
+        if var is top.root or var in seen:
+            continue
+        seen.add(var)
+        assert var.entry is not None
+        yield var.entry
+        waiting += var.entry.ins
+
+
+def derivative(top: Var, at: Tensor) -> Tensor:
+    """The region's derivative at values of its root."""
+    with torch.enable_grad():
+        start = at.detach().requires_grad_()
+        memo: dict[Var, Tensor] = {top.root: start}
+
+        def value(var: Var) -> Tensor:
+            if var not in memo:
+                assert var.entry is not None
+                memo[var] = again(var.entry, value)[var.slot]
+            return memo[var]
+
+        out = value(top)
+        if not out.requires_grad:
+            return torch.zeros_like(at)
+        return torch.autograd.grad(out.sum(), start)[0]
+
+
+def secant(top: Var, refer: Callable[[Var], Tensor]) -> Tensor:
+    """The region's average slope between the reference and the record.
+
+    Where the two meet a difference quotient is rounding noise, and the derivative half way takes its place: for smooth regions
+    within the cube root of the type's precision, where both are equally good, for those with kinks within rounding.
+    """
+    x, x0, y, y0 = top.root.value, refer(top.root), top.value, refer(top)
+    if not y.is_floating_point():
+        return step_secant(x - x0, y, y0)
+    d = x - x0
+    assert top.entry is not None
+    if top.entry.name == "relu" and top.entry.ins[0] is top.root:
+        m = (y - y0).div_(d)
+        return torch.where(m.isfinite(), m, (x > 0).to(m.dtype))
+    entries = list(inside(top))
+    eps = torch.finfo(d.dtype).eps
+    near = d.abs() <= 32 * eps * (x.abs() + x0.abs())
+    if all(e.name in SMOOTH for e in entries):
+        near = near | (d.abs() < eps ** (1 / 3))
+    m = (y - y0).div_(torch.where(near, 1.0, d))
+    if not near.any():
+        return m
+    middle = (x + x0) / 2
+    if any(isinstance(a, torch.Tensor) and a.numel() > 1 for e in entries for a in (*e.args, *e.kwargs.values())):
+        return torch.where(near, derivative(top, middle), m)
+    m = m.contiguous()
+    m[near] = derivative(top, middle[near])
+    return m
+
+
+def step_secant(d: Tensor, y: Tensor, y0: Tensor) -> Tensor:
+    """The slope of something that is true or false; none where nothing moves."""
+    change = y.to(d.dtype) - y0.to(d.dtype)
+    return torch.where(d == 0, 0.0, change / torch.where(d == 0, 1.0, d))

@@ -1,0 +1,79 @@
+"""What a formula for one operation is given: the operation, what comes back to its outputs, and both runs' values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .entries import Entry, Tensor, Var, again, fold
+
+Back = list[tuple[Var, Tensor]]
+"""What goes on to each of an operation's inputs."""
+
+
+@dataclass
+class Step:
+    """One operation on the way back. ``back`` has a cotangent, or None, for each output."""
+
+    entry: Entry
+    back: Sequence[Tensor | None]
+    refer: Callable[[Var], Tensor]
+
+    @property
+    def g(self) -> Tensor:
+        """The first output's cotangent."""
+        assert self.back[0] is not None
+        return self.back[0]
+
+    def g_or_zero(self, slot: int) -> Tensor:
+        """An output's cotangent; nothing where none came."""
+        g = self.back[slot]
+        return torch.zeros_like(self.entry.out(slot).value) if g is None else g
+
+    def wants(self, a: Any) -> bool:
+        """Whether an argument leads to a place that is asked for."""
+        return isinstance(a, Var) and a.wanted
+
+    def value(self, a: Any) -> Any:
+        """An argument's value at the record; a constant's own."""
+        return a.value if isinstance(a, Var) else a
+
+    def reference(self, a: Any) -> Any:
+        """An argument's value at the reference; a constant's own."""
+        return self.refer(a) if isinstance(a, Var) else a
+
+    def middle(self, a: Any) -> Any:
+        """The mean of the two."""
+        if not isinstance(a, Var):
+            return a
+        x, x0 = a.value, self.refer(a)
+        if x.dtype is torch.bool:
+            x, x0 = x.to(self.g.dtype), x0.to(self.g.dtype)
+        return (x + x0) / 2
+
+    def to(self, *parts: tuple[Any, Callable[[], Tensor]]) -> Back:
+        """Cotangents for the arguments that want one, summed over the axes along which they were broadcast."""
+        return [(a, fold(make(), a.value.shape)) for a, make in parts if self.wants(a)]
+
+    def vjp(self, at: Callable[[Var], Tensor]) -> Back:
+        """The operation's own vector-Jacobian product at given values of its inputs."""
+        need = [v for v in dict.fromkeys(self.entry.ins) if v.continuous and v.wanted]
+        with torch.enable_grad():
+            here = {v: at(v).expand(v.value.shape).detach().clone().requires_grad_() for v in need}
+            outs = again(self.entry, lambda v: here[v] if v in here else at(v))
+            pairs = [
+                (o, g.reshape(o.shape))
+                for o, g in zip(outs, self.back, strict=True)
+                if g is not None and isinstance(o, torch.Tensor) and o.requires_grad
+            ]
+            if not pairs or not need:
+                return []
+            found = torch.autograd.grad([o for o, _ in pairs], [here[v] for v in need], [g for _, g in pairs], allow_unused=True)
+        return [(v, g) for v, g in zip(need, found, strict=True) if g is not None]
+
+
+Formula = Callable[[Step], "Back | None"]
+"""How one operation sends influence back; None where it has no answer for these arguments."""

@@ -1,0 +1,51 @@
+"""Fused recurrent kernels taken apart into the operations they stand for, where the recorder meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+Tensor = torch.Tensor
+LSTM = 2
+
+
+class Unfused(TorchFunctionMode):
+    """While entered (in this thread), attention and encoder layers take their path in single operations.
+
+    Their fused inference path is for calls that no Python mode is looking at; to be there is enough.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+def lstm_layer(
+    x: Tensor, w_in: Tensor, w_back: Tensor, b_in: Tensor, b_back: Tensor, h: Tensor, c: Tensor, reverse: bool, *rest: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``mkldnn_rnn_layer`` for an LSTM: one direction of one layer, ``[steps, records, numbers]``."""
+    biased = bool(rest[4])
+    shape_h, shape_c = h.shape, c.shape
+    h, c = h.reshape(x.shape[1], -1), c.reshape(x.shape[1], -1)
+    every = torch.nn.functional.linear(x, w_in, b_in + b_back if biased else None)
+    found: list[Tensor] = []
+    order = range(len(x))
+    for t in reversed(order) if reverse else order:
+        i, f, g, o = (every[t] + torch.nn.functional.linear(h, w_back)).chunk(4, 1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+        found.append(h)
+    out = torch.stack(found[::-1] if reverse else found)
+    return out, h.reshape(shape_h), c.reshape(shape_c), x.new_empty(0)
+
+
+def rnn_layer(*args: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A fused recurrent layer: an LSTM is all that PyTorch builds it for."""
+    if args[9] != LSTM:
+        return torch.ops.aten.mkldnn_rnn_layer.default(*args)
+    return lstm_layer(*args)
+
+
+UNFOLDED: dict[str, Callable[..., Any]] = {"mkldnn_rnn_layer": rnn_layer}

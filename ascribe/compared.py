@@ -1,0 +1,113 @@
+"""Records compared with references: multipliers times distances, under a rule that compares (DeepLIFT and its kin)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .arrays import as_numpy, namespace
+from .backends.protocol import Evidence
+from .cuts import OUTPUT, Cut
+from .distributions import Draws, Line, baseline_of, parts
+from .errors import RuleError
+from .passes import Block, Leaves, Plan, table
+from .paths import Pass
+from .stream import stream
+
+
+class Comparison(Pass):
+    """Some records against the references of a distribution. They are run once, whatever the number of references."""
+
+    def __init__(self, plan: Plan, index: np.ndarray) -> None:
+        super().__init__(plan, index)
+        self.total: dict[Cut, list[Leaves]] = {}
+        self.change = np.zeros(0)
+
+    def run(self) -> Block:
+        plan, block = self.plan, self.block
+        reading = self.evaluate(read=(plan.at,)).reads[plan.at]
+        self.spots, self.x = tuple(reading.spots), [a[0] for a in reading.arrays]
+        self._start()
+        draws = plan.over.draw(plan.seed, len(self.rows[0]) if self.rows is not None else 0)
+        if draws.noise is not None:
+            self._look()
+        ends = self._ends(draws)
+
+        def step(first: int, last: int) -> None:
+            points = np.arange(first, last)
+            write = tuple(ends(points)) if draws.noise is not None else ()
+            self._add(self._compared(draws, points, write), draws.weight[first:last])
+
+        stream(
+            len(draws),
+            len(self.index),
+            plan.chunker,
+            step,
+            wait=self.session.wait,
+            out_of_memory=self.session.out_of_memory,
+            progress=plan.progress,
+        )
+        xp = self.session.xp
+        block.values = [
+            [xp.cast(xp.stack(t, 0), x) for t, x in zip(self.total[cut], self.record[cut], strict=True)] for cut in plan.cuts
+        ]
+        block.change = self.change if plan.multiply else None
+        block.record = [self.record[cut] for cut in plan.cuts]
+        block.steps = np.full(len(self.index), len(draws))
+        return block
+
+    def _compared(self, draws: Draws, points: np.ndarray, write: tuple[object, ...]) -> Evidence:
+        """Some points, each record against its reference; the first of all binds the quantities and says what the cuts hold."""
+        plan = self.plan
+        first = not self.record
+        reads = tuple(dict.fromkeys((*plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
+        starts = self.starts(draws, points)
+        assert starts is not None
+        found = self.evaluate(
+            points=len(points),
+            at=plan.at,
+            spots=self.spots,
+            write=write,
+            wrt=plan.cuts,
+            read=reads,
+            on=plan.on,
+            of=self.reader,
+            by=plan.by,
+            reference=tuple(starts),
+            across=self.reader.across,
+        )
+        if first:
+            assert found.value is not None
+            self.block.explained = as_numpy(found.value)[:, 0].astype(np.float64)
+            self.block.classes, self.block.output = self.reader.classes(), table(found)
+            for cut in plan.cuts:
+                self.record[cut] = [a[0] for a in found.reads[cut].arrays]
+            self.block.spots = [found.reads[cut].spots for cut in plan.cuts]
+        return found
+
+    def _add(self, found: Evidence, weights: np.ndarray) -> None:
+        plan = self.plan
+        assert found.value is not None and found.start is not None
+        self.block.unruled.update(found.unruled)
+        change = as_numpy(found.value).astype(np.float64) - as_numpy(found.start).astype(np.float64)
+        some = np.einsum("kpn,p->kn", np.broadcast_to(change, as_numpy(found.start).shape), weights)
+        self.change = some if not self.change.size else self.change + some
+        for cut in plan.cuts:
+            totals = self.total.setdefault(cut, [])
+            for i, (g, x, x0) in enumerate(zip(found.grads[cut], self.record[cut], found.starts[cut], strict=True)):
+                xp = namespace(g)
+                terms = g * (x[None] - x0)[None] if plan.multiply else g
+                if len(totals) == i:
+                    totals.append([xp.accumulator(tuple(g.shape[2:]), g) for _ in range(g.shape[0])])
+                totals[i] = [xp.accumulate(t, terms[k], weights) for k, t in enumerate(totals[i])]
+
+
+def run_compared(plan: Plan, index: np.ndarray) -> Block:
+    """Explain some records together under a rule that compares. Raises RuleError where there is nothing to compare with."""
+    if baseline_of(plan.over) is None or any(isinstance(f, Line) for f in parts(plan.over)):
+        raise RuleError(
+            f"by={plan.by!r} compares the record with references",
+            there=f"over={plan.over!r}",
+            try_="over=asc.Reference(0.0) or over=asc.Background(rows)",
+            code="E-RULE-REFERENCE",
+        )
+    return Comparison(plan, index).run()
