@@ -24,8 +24,9 @@ class Fn(nn.Module):
         return self.fn(x, **dict(self.layers.items()))
 
 
-def convs(act: Callable[[Tensor], Tensor], **more: nn.Module) -> nn.Module:
+def convs(act: Callable[[Tensor], Tensor]) -> nn.Module:
     """Two convolutions with a residual step, overlapping max-pools, an average pool."""
+    more = {"m": act} if isinstance(act, nn.Module) else {}
 
     def forward(x: Tensor, a: nn.Module, n: nn.Module, b: nn.Module, head: nn.Module, **_: nn.Module) -> Tensor:
         h = act(n(a(x)))
@@ -36,11 +37,6 @@ def convs(act: Callable[[Tensor], Tensor], **more: nn.Module) -> nn.Module:
     return Fn(
         forward, a=nn.Conv2d(3, 6, 3, padding=1), n=nn.BatchNorm2d(6), b=nn.Conv2d(6, 6, 3, padding=1), head=nn.Linear(24, 4), **more
     )
-
-
-def shared() -> nn.Module:
-    relu = nn.ReLU(inplace=True)
-    return convs(relu, relu=relu)
 
 
 def by_hand(x: Tensor) -> Tensor:
@@ -91,6 +87,11 @@ def quotient(h: Tensor) -> Tensor:
     return a / (1.5 + b.abs())
 
 
+def softmax_by_hand(h: Tensor) -> Tensor:
+    e = (h - h.amax(1, keepdim=True)).exp()
+    return e / e.sum(1, keepdim=True)
+
+
 def choosing(h: Tensor) -> Tensor:
     a, b = h.chunk(2, 1)
     return torch.where(a > b, a * 2, b) + torch.maximum(a, b) * torch.minimum(a, b - 0.3)
@@ -100,7 +101,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "relu module": lambda: convs(nn.ReLU()),
     "relu function": lambda: convs(F.relu),
     "relu in place": lambda: convs(lambda h: h.relu_()),
-    "relu shared": shared,
+    "relu module in place": lambda: convs(nn.ReLU(inplace=True)),
     "leaky relu": lambda: convs(lambda h: F.leaky_relu(h, 0.1)),
     "relu by hand": lambda: convs(lambda h: torch.where(h > 0, h, torch.zeros_like(h))),
     "clamp": lambda: convs(lambda h: h.clamp(min=0)),
@@ -110,7 +111,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "elu": lambda: convs(F.elu),
     "tanh": lambda: convs(torch.tanh),
     "softplus": lambda: convs(F.softplus),
-    "prelu": lambda: (lambda act: convs(act, act=act))(nn.PReLU()),
+    "prelu": lambda: convs(nn.PReLU()),
     "hardswish": lambda: convs(F.hardswish),
     "logsigmoid": lambda: convs(F.logsigmoid),
     "layer norm": lambda: mlp(nn.LayerNorm(12)),
@@ -124,7 +125,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {
         lambda x, a, n, b: b(n(a(x)).relu().flatten(1)), a=nn.Conv2d(3, 4, 3), n=nn.InstanceNorm2d(4), b=nn.Linear(144, 4)
     ),
     "softmax head": lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 4), nn.Softmax(1)),
-    "softmax by hand": lambda: mlp(lambda h: (h - h.amax(1, keepdim=True)).exp() / (h - h.amax(1, keepdim=True)).exp().sum(1, keepdim=True)),
+    "softmax by hand": lambda: mlp(softmax_by_hand),
     "log softmax": lambda: mlp(lambda h: h.log_softmax(1)),
     "logsumexp": lambda: mlp(lambda h: h + h.logsumexp(1, keepdim=True)),
     "glu": lambda: mlp(lambda h: F.glu(h, 1), out=6),

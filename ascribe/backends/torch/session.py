@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from ...baselines import Call
 from ...cuts import INPUT, OUTPUT, Cut
@@ -40,7 +41,7 @@ class TorchSession:
 
     def __init__(self, model: Any, call: Call, memory: Memory | None = None) -> None:
         self.model, self.call = model, call
-        self.host = host_of(model)
+        self.host: nn.Module | None = host_of(model)
         self.memory = memory or memory_of(self.host if self.host is not None else model)
         self.dtype = (
             next((p.dtype for p in self.host.parameters() if p.is_floating_point()), None) if self.host is not None else None

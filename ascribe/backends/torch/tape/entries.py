@@ -15,7 +15,7 @@ SAME = frozenset({"clone", "detach", "alias", "lift_fresh", "contiguous", "mark"
 """Operations whose output is their input."""
 
 PICKS = {"topk": (2, -1), "sort": (1, -1), "kthvalue": (2, -1), "median": (1, None), "mode": (1, -1)}
-"""Operations that move values to places they choose, with the position and the default of ``dim``; out 0 is the values, out 1 the places."""
+"""Operations that move values to places they choose (values first, then places), with the position and the default of ``dim``."""
 
 
 class Var:

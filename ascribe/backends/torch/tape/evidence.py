@@ -250,12 +250,13 @@ class Compared:
 
     def _reference(self, main: Recorded, job: Job) -> tuple[Recorded | None, References]:
         """The reference run: of one row where that can stand for all; of as many as records; or none, every choice the record's."""
-        starts = [flat(r.expand(1, 1 if r.shape[1] == 1 else job.records, *r.shape[2:]), s) for r, s in zip(job.reference, job.spots, strict=True)]
+        given = list(zip(job.reference, job.spots, strict=True))
+        starts = [flat(r.expand(1, 1 if r.shape[1] == 1 else job.records, *r.shape[2:]), s) for r, s in given]
         if main.tape.routed:
             return None, References(main.tape, starts, None)
         one = all(r.shape[1] == 1 for r in job.reference)
         for rows in ([1] if one and self.alone else []) + ([job.records] if job.records > 1 or not self.alone else []):
-            values = [flat(r.expand(1, rows, *r.shape[2:]), s) for r, s in zip(job.reference, job.spots, strict=True)]
+            values = [flat(r.expand(1, rows, *r.shape[2:]), s) for r, s in given]
             try:
                 found = run_recorded(self.session, replace(job, index=job.index[:rows]), values, like=main)
             finally:

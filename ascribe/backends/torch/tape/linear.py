@@ -96,7 +96,7 @@ def joined(s: Step) -> Back:
     start = 0
     for part in parts:
         value = s.value(part)
-        size = value.shape[dim] if value.dim() else 0
+        size = value.shape[dim] if value.numel() else 0  # an empty vector joins anything: caches start as one
         if s.wants(part):
             found.append((part, s.g.narrow(dim, start, size)))
         start += size
@@ -179,15 +179,20 @@ def only(*positions: int) -> Formula:
     return formula
 
 
-OWN = """avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool2d adaptive_avg_pool1d roll flip
-gather cumsum repeat repeat_interleave tril triu upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d
-upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_bilinear2d_aa
-select_scatter slice_scatter diagonal_scatter as_strided diagonal diag_embed im2col col2im unfold pixel_shuffle pixel_unshuffle
-channel_shuffle native_channel_shuffle reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d
-replication_pad3d _fft_r2c _fft_c2r _fft_c2c view_as_complex view_as_real real imag _conj _conj_physical conj_physical rot90
-index_add index_put _index_put_impl masked_scatter scatter scatter_add trace nansum as_strided_copy lift topk sort kthvalue median mode
-constant_pad_nd index_select index embedding take take_along_dim mean_dim movedim unfold_copy resolve_conj segment_reduce
-_unsafe_index _unsafe_index_put slice_copy bernoulli _pack_padded_sequence""".split()
+OWN = (
+    "avg_pool1d", "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_avg_pool2d",
+    "adaptive_avg_pool1d", "roll", "flip", "gather", "cumsum", "repeat", "repeat_interleave", "tril", "triu",
+    "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d", "upsample_bilinear2d",
+    "upsample_bicubic2d", "upsample_trilinear3d", "_upsample_nearest_exact1d", "_upsample_nearest_exact2d",
+    "_upsample_bilinear2d_aa", "select_scatter", "slice_scatter", "diagonal_scatter", "as_strided", "diagonal", "diag_embed",
+    "im2col", "col2im", "unfold", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle",
+    "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d", "replication_pad2d", "replication_pad3d",
+    "_fft_r2c", "_fft_c2r", "_fft_c2c", "view_as_complex", "view_as_real", "real", "imag", "_conj", "_conj_physical",
+    "conj_physical", "rot90", "index_add", "index_put", "_index_put_impl", "masked_scatter", "scatter", "scatter_add", "trace",
+    "nansum", "as_strided_copy", "lift", "topk", "sort", "kthvalue", "median", "mode", "constant_pad_nd", "index_select",
+    "index", "embedding", "take", "take_along_dim", "mean_dim", "movedim", "unfold_copy", "resolve_conj", "segment_reduce",
+    "_unsafe_index", "_unsafe_index_put", "slice_copy", "bernoulli", "_pack_padded_sequence",
+)
 
 LINEAR: dict[str, Formula] = {
     **dict.fromkeys(OWN, own),
@@ -215,6 +220,7 @@ LINEAR: dict[str, Formula] = {
     "as_strided_scatter": scattered,
     "convolution": convolved,
     "_convolution": only(0),
+    "_grouped_mm": only(0),
     "masked_fill": masked,
     "grid_sampler_2d": only(0),
     "grid_sampler_3d": only(0),

@@ -68,7 +68,7 @@ def group_norm(s: Step) -> Back | None:
 
 def batch_norm(s: Step) -> Back | None:
     """With statistics of its own (evaluation) an affine map; with those of the batch (instance norm is built on it) a norm."""
-    x, weight, bias, mean, variance = s.entry.args[:5]
+    x, weight, bias, _, variance = s.entry.args[:5]
     if not constant(weight, bias):
         return None
     eps = s.entry.args[-1]

@@ -83,9 +83,9 @@ class Recorder(TorchDispatchMode):
         if self.off:
             return func(*args, **kwargs)
         name, written, pure = described(func)
-        if name in UNFOLDED and self._any(args):
+        if (name in UNFOLDED or composite(func)) and self._any((*args, *kwargs.values())):
             with self:
-                return UNFOLDED[name](*args, **kwargs)
+                return UNFOLDED[name](*args, **kwargs) if name in UNFOLDED else func.decompose(*args, **kwargs)
         if pure:
             return self._returned(func, name, args, kwargs)
         if written == [0] or (name.endswith("_") and 0 in written):
@@ -234,6 +234,12 @@ def described(func: Any) -> tuple[str, list[int], bool]:
     """An operation's name, which arguments it writes to, and whether it only returns."""
     written = [i for i, a in enumerate(func._schema.arguments) if a.alias_info is not None and a.alias_info.is_write]
     return func._schema.name.split("::")[1], written, torch.Tag.inplace_view in func.tags or not written
+
+
+@lru_cache(None)
+def composite(func: Any) -> bool:
+    """Whether an operation is made of others; they come here apart, but for calls from inside the recorder."""
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"))
 
 
 @lru_cache(None)

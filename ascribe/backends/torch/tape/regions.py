@@ -15,10 +15,15 @@ from .entries import Entry, Tape, Tensor, Var, again
 POINTWISE = frozenset({"_prelu_kernel", "log_sigmoid_forward", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "threshold"})
 """Element-wise operations that are not tagged so."""
 
-SUMS = frozenset({"add", "sub", "rsub", "neg", "clone", "_to_copy", "detach", "alias", "lift_fresh", "positive", "masked_fill", "zeros_like"})
+SUMS = frozenset(
+    {"add", "sub", "rsub", "neg", "clone", "_to_copy", "detach", "alias", "lift_fresh", "positive", "masked_fill", "zeros_like"}
+)
 """Element-wise operations that are linear in all their inputs together."""
 
-SMOOTH = frozenset("sigmoid tanh gelu silu softplus mish erf add sub mul neg rsub sin cos exp log_sigmoid_forward".split())
+SMOOTH = frozenset(
+    {"sigmoid", "tanh", "gelu", "silu", "softplus", "mish", "erf", "exp", "sin", "cos", "log_sigmoid_forward"}
+    | {"add", "sub", "mul", "neg", "rsub"}
+)
 
 
 def pointwise(entry: Entry) -> bool:
