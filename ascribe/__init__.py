@@ -5,6 +5,7 @@ from __future__ import annotations
 from .baselines import Call, MaskTokens, mask_tokens
 from .cams import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
+from .deep import DeepLift, DeepLiftShap
 from .distributions import Background, Gaussian, Line, Point, Reference, Uniform
 from .engine import activation, attribute, cuts_of, influence
 from .errors import AscribeError, AscribeWarning
@@ -58,6 +59,8 @@ __all__ = [
     "Contrast",
     "Custom",
     "Cut",
+    "DeepLift",
+    "DeepLiftShap",
     "EigenCam",
     "Estimate",
     "ExpectedGradients",

@@ -9,7 +9,7 @@ from .backends.protocol import Evidence
 from .cuts import OUTPUT, Cut
 from .distributions import Draws, Line, baseline_of, parts
 from .errors import RuleError
-from .passes import Block, Leaves, Plan, table
+from .passes import Block, Leaves, Plan, broadcast, table
 from .paths import Pass
 from .stream import stream
 
@@ -72,7 +72,7 @@ class Comparison(Pass):
             on=plan.on,
             of=self.reader,
             by=plan.by,
-            reference=tuple(starts),
+            reference=tuple(broadcast(s, len(points), s.shape[1]) for s in starts),
             across=self.reader.across,
         )
         if first:
@@ -93,9 +93,9 @@ class Comparison(Pass):
         self.change = some if not self.change.size else self.change + some
         for cut in plan.cuts:
             totals = self.total.setdefault(cut, [])
-            for i, (g, x, x0) in enumerate(zip(found.grads[cut], self.record[cut], found.starts[cut], strict=True)):
+            for i, (g, x, x0) in enumerate(zip(found.grads[cut], found.reads[cut].arrays, found.starts[cut], strict=True)):
                 xp = namespace(g)
-                terms = g * (x[None] - x0)[None] if plan.multiply else g
+                terms = g * (x - x0)[None] if plan.multiply else g
                 if len(totals) == i:
                     totals.append([xp.accumulator(tuple(g.shape[2:]), g) for _ in range(g.shape[0])])
                 totals[i] = [xp.accumulate(t, terms[k], weights) for k, t in enumerate(totals[i])]

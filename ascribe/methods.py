@@ -21,18 +21,23 @@ from .errors import MethodError
 from .passes import Reduce
 from .quadrature import Quadrature
 from .result import Attribution
+from .rules import Rule
 from .values import Value
 
 
 class Method(Value):
-    """What the named methods share: a distribution, a reduction, and whether distance counts."""
+    """What the named methods share: a distribution, a rule, a reduction, and whether distance counts."""
 
-    multiply = False
+    multiply: bool = False
     reduce: Reduce = "mean"
 
     def over(self, at: Cut) -> Distribution:
         """The points, for an attribution at a cut."""
         raise NotImplementedError
+
+    def rule(self) -> Rule | None:
+        """How influence comes back; None for the gradient."""
+        return None
 
     def __call__(
         self,
@@ -47,7 +52,7 @@ class Method(Value):
     ) -> Attribution:
         """Explain a call of the model."""
         where = INPUT if isinstance(at, (list, tuple)) else as_cut(at)
-        asked = request(of, at, self.over(where), None, seed=seed, chunk=chunk, progress=progress, multiply=self.multiply)
+        asked = request(of, at, self.over(where), self.rule(), seed=seed, chunk=chunk, progress=progress, multiply=self.multiply)
         found = explain(model, model_call(args, kwargs), replace(asked, reduce=self.reduce))
         shown = [f"of={found.quantity}", *([f"at={found.cut}"] if at != INPUT else []), *([f"seed={seed}"] if seed else [])]
         return self.finish(replace(found, method=f"{self!r}(model, *inputs, {', '.join(shown)})"))

@@ -59,12 +59,17 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
         asc.Background(BACKGROUND, 5) * asc.Line(steps=1, quadrature="random"),
         asc.Background(BACKGROUND.numpy()) * asc.Uniform(0.1, 2),
     ),
+    "Reference": (asc.Reference(), asc.Reference(0.5) * asc.Gaussian(0.1, 2), asc.Reference(0.5, at=asc.Cut("0"))),
+    "Rescale": (asc.Rescale(), asc.Rescale(strict=True), asc.Rescale(points=4)),
+    "DeepLift": (asc.DeepLift(), asc.DeepLift(0.5), asc.DeepLift(multiply=False)),
+    "DeepLiftShap": (asc.DeepLiftShap(BACKGROUND), asc.DeepLiftShap(BACKGROUND, 2)),
     "IntegratedGradients": (asc.IntegratedGradients(), asc.IntegratedGradients(0.5, 4, "riemann-left"), asc.IntegratedGradients("mean", 4)),
     "ExpectedGradients": (asc.ExpectedGradients(BACKGROUND, 5),),
     "Activation": (),  # needs a layer: see WITH_A_LAYER
 }
 PATHS = (asc.Conductance(0.5, 4), asc.InternalInfluence(0.5, 4), asc.IntegratedGradients(0.5, 4))
-WITH_A_LAYER = (asc.Activation(), asc.Saliency(), asc.InputXGradient(), asc.SmoothGrad(3), asc.ExpectedGradients(BACKGROUND, 5), *PATHS)
+DEEP = (asc.DeepLift(0.5), asc.DeepLiftShap(BACKGROUND))
+WITH_A_LAYER = (asc.Activation(), asc.Saliency(), asc.InputXGradient(), asc.SmoothGrad(3), asc.ExpectedGradients(BACKGROUND, 5), *DEEP, *PATHS)
 HOMES: dict[str, Callable[[], tuple[nn.Module, torch.Tensor]]] = {
     "a table": lambda: (chain(4, 6, 3), rows(3, 4)),
     "pictures": lambda: (seeded(Pictures), rows(3, 2, 6, 6)),

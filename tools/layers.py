@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine", "cam_layers"),
     ("cams", "estimates"),
     ("methods", "fullgrad", "estimates"),
+    ("deep",),
     ("plots",),
     ("report",),
     ("catalogue", "doctor", "demo"),

@@ -166,7 +166,7 @@ class Compared:
     def evidence(self) -> Evidence:
         """Everything that was asked, for all points."""
         job = self.job
-        values, starts, grads, begins = [], [], [], []
+        values, starts, grads, begins, mains = [], [], [], [], []
         for k in range(job.points):
             write = tuple(w[k : k + 1] for w in job.write)
             one = replace(job, points=1, write=write, reference=tuple(r[k : k + 1] for r in job.reference))
@@ -177,9 +177,10 @@ class Compared:
             starts.append(found[0])
             grads.append(found[1])
             begins.append(found[2])
+            mains += [main] if job.write or not k else []
         if self.unruled and self.rule.strict:
             raise RuleError(f"{self.rule!r} has no exact rule for all", there=told(self.unruled), try_="strict=False: named in the checks")
-        reads = {cut: self._reading(main, cut) for cut in job.read}
+        reads = {cut: self._reading(mains, cut) for cut in job.read}
         return Evidence(
             torch.stack(values, 1),
             {c: [torch.stack([g[c][i] for g in grads], 1) for i in range(len(grads[0][c]))] for c in job.wrt},
@@ -283,12 +284,14 @@ class Compared:
         for name, times in tape.opaque.items():
             self.unruled[name] = f"not seen through, {times} times"
 
-    def _reading(self, main: Recorded, cut: Cut) -> Reading:
+    def _reading(self, mains: Sequence[Recorded], cut: Cut) -> Reading:
+        """What a cut held in the records' runs, ``[runs, records, ...]``."""
         reading = Reading()
-        for i, (call, path, leaf) in enumerate(main.demands["read", cut].seen):
+        for i, (call, path, _) in enumerate(mains[0].demands["read", cut].seen):
             axis = spot_axis(self.session, cut, i)
             reading.spots.append(Spot(cut, call, path, axis))
-            reading.arrays.append(canonical(leaf.detach(), axis, 0, 1, self.job.records))
+            held = [main.demands["read", cut].seen[i][2].detach() for main in mains]
+            reading.arrays.append(torch.cat([canonical(t, axis, 0, 1, self.job.records) for t in held]))
         return reading
 
 

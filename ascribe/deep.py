@@ -1,0 +1,53 @@
+"""DeepLIFT and DeepLIFT-SHAP: recipes over the one verb, under the Rescale rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .cuts import Cut
+from .distributions import Background, Distribution, Reference
+from .methods import Method
+from .rules import Rule
+from .rules.rescale import Rescale
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class DeepLift(Method):
+    """Multipliers between a baseline and the record, times the difference (Shrikumar et al. 2017, Rescale rule).
+
+    One run of the records, one of the baseline, one reverse pass. ``baseline`` is at the inputs (for token ids: at the embeddings),
+    whatever ``at`` is; at a layer, the difference is that of what the layer holds. Adds up to the change of the quantity, for every
+    architecture and every record by itself, at the input and at layers that everything passes. Without ``multiply`` the values are
+    the multipliers; ``strict`` raises RuleError where an operation has no exact rule.
+    """
+
+    baseline: Any = 0.0
+    multiply: bool = True
+    strict: bool = False
+
+    def over(self, at: Cut) -> Distribution:
+        return Reference(self.baseline)
+
+    def rule(self) -> Rule:
+        return Rescale(strict=self.strict)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class DeepLiftShap(Method):
+    """:class:`DeepLift` averaged over the rows of a background (Lundberg and Lee 2017): approximate Shapley values.
+
+    ``background`` is an array of rows (or a tuple, a dict, a Call); with ``samples`` that many are drawn. One run of the records and one
+    of each row, a reverse pass for each row. Adds up to the quantity's difference from its mean over the rows.
+    """
+
+    background: Any
+    samples: int | None = None
+    multiply: bool = True
+    strict: bool = False
+
+    def over(self, at: Cut) -> Distribution:
+        return Background(self.background, self.samples)
+
+    def rule(self) -> Rule:
+        return Rescale(strict=self.strict)
