@@ -218,7 +218,6 @@ LINEAR: dict[str, Formula] = {
     "slice": part_of(lambda z, e: aten.slice.Tensor(z, *e.args[1:], **e.kwargs)),
     "unbind": unbound,
     "as_strided_scatter": scattered,
-    "convolution": convolved,
     "_convolution": only(0),
     "_grouped_mm": only(0),
     "masked_fill": masked,

@@ -12,9 +12,9 @@ from .step import Back, Formula, Step
 
 
 def share(dy: Tensor, dx: Tensor) -> Tensor:
-    """``dy / dx``, and all of it where nothing moves."""
-    still = dx == 0
-    return torch.where(still, 1.0, dy / torch.where(still, 1.0, dx))
+    """``dy / dx`` (worked out in place), and all of it where nothing moves."""
+    m = dy.div_(dx)
+    return m.nan_to_num_(1.0) if m.sum().isnan() else m
 
 
 def windows(s: Step, axes: int, y: Tensor, places: Tensor, y0: Tensor, places0: Tensor) -> Back:
@@ -22,9 +22,9 @@ def windows(s: Step, axes: int, y: Tensor, places: Tensor, y0: Tensor, places0: 
     v = s.entry.ins[0]
     x, x0 = v.value.flatten(-axes), s.reference(v).flatten(-axes)
     winner = torch.where(y >= y0, places, places0).flatten(-axes)
-    m = share((y - y0).flatten(-axes), (x - x0).gather(-1, winner))
-    back = torch.zeros_like(x).scatter_add_(-1, winner, m * s.g.flatten(-axes))
-    return [(v, back.view(v.value.shape))]
+    dx = x.gather(-1, winner).sub_(x0.expand(x.shape).gather(-1, winner))
+    m = share((y - y0).flatten(-axes), dx).mul_(s.g.flatten(-axes))
+    return [(v, torch.zeros_like(x).scatter_add_(-1, winner, m).view(v.value.shape))]
 
 
 def pooled(axes: int) -> Formula:

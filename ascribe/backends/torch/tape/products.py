@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from .entries import Tensor, Var, fold
+from .linear import convolved
 from .step import Back, Formula, Step
 
 
@@ -82,6 +83,11 @@ def halfway(s: Step) -> Back:
     return s.vjp(s.middle)
 
 
+def convolution(s: Step) -> Back:
+    """Linear where the kernel is fixed, a product where it depends on the record."""
+    return convolved(s) or halfway(s)
+
+
 def spread(s: Step) -> Back:
     """Standard deviation: the root of the variance, ``Ds = Dv / (s + s0)``."""
     v, out = s.entry.ins[0], s.entry.out()
@@ -122,7 +128,8 @@ MIDPOINT: dict[str, Formula] = {
     "bmm": multiplied,
     "addmm": multiplied_added,
     "baddbmm": multiplied_added,
-    **dict.fromkeys(("dot", "vdot", "mv", "addmv", "addcmul", "addr", "addbmm", "var", "convolution", "square", "ger"), halfway),
+    **dict.fromkeys(("dot", "vdot", "mv", "addmv", "addcmul", "addr", "addbmm", "var", "square", "ger"), halfway),
+    "convolution": convolution,
     "glu": gated,
 }
 """Products under the mean of reference and record."""

@@ -104,16 +104,13 @@ def secant(top: Var, refer: Callable[[Var], Tensor]) -> Tensor:
     if not y.is_floating_point():
         return step_secant(x - x0, y, y0)
     d = x - x0
-    assert top.entry is not None
-    if top.entry.name == "relu" and top.entry.ins[0] is top.root:
-        m = (y - y0).div_(d)
-        return torch.where(m.isfinite(), m, (x > 0).to(m.dtype))
+    m = (y - y0).div_(d)
     entries = list(inside(top))
+    if len(entries) == 1 and entries[0].name == "relu":  # rounds well: (y - y0) is d, 0, or one of the two numbers in it
+        return torch.where(m.isnan(), (x > 0).to(m.dtype), m) if m.sum().isnan() else m
     eps = torch.finfo(d.dtype).eps
-    near = d.abs() <= 32 * eps * (x.abs() + x0.abs())
-    if all(e.name in SMOOTH for e in entries):
-        near = near | (d.abs() < eps ** (1 / 3))
-    m = (y - y0).div_(torch.where(near, 1.0, d))
+    smooth = all(e.name in SMOOTH for e in entries)
+    near = d.abs_() < eps ** (1 / 3) if smooth else d.abs_() <= x.abs().mul_(64 * eps)
     if not near.any():
         return m
     middle = (x + x0) / 2

@@ -64,12 +64,11 @@ class Reverse:
         """One operation's answer."""
         first = entry.outs[0]
         if first is not None and first.root is not first and back[0] is not None:
-            slope = self.slopes.get(first)
-            if slope is None:
-                slope = secant(first, self.refer)
-                if self.several:
-                    self.slopes[first] = slope
-            return [(first.root, back[0] * slope)]
+            if not self.several:
+                return [(first.root, secant(first, self.refer).mul_(back[0]))]
+            if first not in self.slopes:
+                self.slopes[first] = secant(first, self.refer)
+            return [(first.root, back[0] * self.slopes[first])]
         step = Step(entry, back, self.refer)
         formula = self.formulas.get(entry.name)
         found = formula(step) if formula is not None and (back[0] is not None or len(back) > 1) else None

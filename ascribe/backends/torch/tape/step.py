@@ -62,7 +62,7 @@ class Step:
         """The operation's own vector-Jacobian product at given values of its inputs."""
         need = [v for v in dict.fromkeys(self.entry.ins) if v.continuous and v.wanted]
         with torch.enable_grad():
-            here = {v: at(v).expand(v.value.shape).detach().clone().requires_grad_() for v in need}
+            here = {v: at(v).expand(v.value.shape).detach().requires_grad_() for v in need}
             outs = again(self.entry, lambda v: here[v] if v in here else at(v))
             pairs = [
                 (o, g.reshape(o.shape))
