@@ -21,7 +21,7 @@ from .recorder import Recorder
 from .regions import find
 from .reverse import Reverse
 from .treatments import formulas
-from .unfold import Unfused
+from .unfold import unfused
 
 if TYPE_CHECKING:
     from ..session import TorchSession
@@ -109,7 +109,7 @@ def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | Non
             demand.tree = (args, kwargs)
     run = Run(session.host, list(demands.values()), stop=True)
     found = Recorded(job, recorder.tape, recorder, demands)
-    with torch.no_grad(), Unfused(), recorder:
+    with torch.no_grad(), unfused(session.host), recorder:
         output = call_model(session, run, args, kwargs)
         recorder.tape.close()
         for (_, cut), demand in demands.items():
@@ -121,7 +121,8 @@ def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | Non
             session.memory.counts(session.key, run.demands, run.stopped)
             assert job.of is not None
             found.value = explained_rows(job.of, found.read, accessor_path(job.on), job.rows)
-            found.out = recorder.read(found.value)
+    if found.value is not None:
+        found.out = recorder.read(found.value)
     return found
 
 

@@ -25,7 +25,10 @@ CHOOSERS = frozenset({*PICKS, "argmax", "argmin", "argsort", "nonzero", "searchs
 
 
 class Recorder(TorchDispatchMode):
-    """Records while it is entered; :meth:`source` says where dependence starts."""
+    """Records while it is entered; :meth:`source` says where dependence starts.
+
+    Inside ``__torch_dispatch__`` the mode is off by itself; ``off`` is for what others do while it is entered.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -52,8 +55,8 @@ class Recorder(TorchDispatchMode):
 
     def mark(self, t: Tensor) -> tuple[Tensor, Var]:
         """A copy of a tensor to go on with, and the value it is on the tape; a source where the tensor depends on none."""
-        old = self.read(t)
         with self.paused():
+            old = self.read(t)
             copy = t.clone()
             if old is None:
                 return copy, self.source(copy)
@@ -73,8 +76,7 @@ class Recorder(TorchDispatchMode):
         if flat is None:
             return None
         call = (flat, list(t.shape), list(t.stride()), t.storage_offset())
-        with self.paused():
-            var = self._add(Entry(aten.as_strided.default, "as_strided", call, {}, [flat]), [t]).out()
+        var = self._add(Entry(aten.as_strided.default, "as_strided", call, {}, [flat]), [t]).out()
         store.values[layout(t)] = var
         return var
 
@@ -115,14 +117,13 @@ class Recorder(TorchDispatchMode):
             return out
         if torch.Tag.inplace_view in func.tags:
             func = functional(func)
-        with self.paused():
-            entry = Entry(func, name.rstrip("_") if name.endswith("_") else name, tuple(map(self._kept, recorded)), named, ins)
-            self._add(entry, outs)
-            for t, var in zip(outs, entry.outs, strict=True):
-                if var is not None and (var.continuous or t.dtype is torch.bool):
-                    self.stores.put(t, var)
-                elif var is not None:
-                    self.stores.of(t).origin = name
+        entry = Entry(func, name.rstrip("_") if name.endswith("_") else name, tuple(map(self._kept, recorded)), named, ins)
+        self._add(entry, outs)
+        for t, var in zip(outs, entry.outs, strict=True):
+            if var is not None and (var.continuous or t.dtype is torch.bool):
+                self.stores.put(t, var)
+            elif var is not None:
+                self.stores.of(t).origin = name
         return out
 
     def _chosen(self, name: str, origins: list[str], outs: list[Any], active: bool) -> None:
@@ -134,8 +135,7 @@ class Recorder(TorchDispatchMode):
         if not active:
             for t in outs:
                 if isinstance(t, torch.Tensor):
-                    with self.paused():
-                        self.stores.of(t).origin = origins[0]
+                    self.stores.of(t).origin = origins[0]
 
     def _wrote(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """An operation that works in place on its first argument: recorded as its functional twin."""
@@ -145,27 +145,25 @@ class Recorder(TorchDispatchMode):
         recorded = [self._argument(a, ins, origins) for a in args]
         named = {k: self._argument(a, ins, origins) for k, a in kwargs.items()}
         whole = fills(target)
-        with self.paused():
-            known = self.stores.find(target)
-            flat: Var | Tensor | None = None
-            if ins and not whole:
-                flat = self._flat(known) if known is not None else None
-                flat = laid_out(target).clone() if flat is None else flat  # a constant that becomes a value
-            store = self.stores.part(target)
-            if ins:
-                address = target.untyped_storage()._cdata
-                recorded = [self._kept(a, address) for a in recorded]
+        known = self.stores.find(target)
+        flat: Var | Tensor | None = None
+        if ins and not whole:
+            flat = self._flat(known) if known is not None else None
+            flat = laid_out(target).clone() if flat is None else flat  # a constant that becomes a value
+        store = self.stores.part(target)
+        if ins:
+            address = target.untyped_storage()._cdata
+            recorded = [self._kept(a, address) for a in recorded]
         out = func(*args, **kwargs)
         if not ins:
             return out
         for choice in origins:
             self.tape.choices[choice] = self.tape.choices.get(choice, 0) + 1
-        with self.paused():
-            var = self._add(Entry(functional(func), name.rstrip("_"), tuple(recorded), named, ins), [target]).out()
-            store.values, store.flat = {}, None
-            if not whole:
-                store.flat = self._scattered(target, flat, var)
-            store.values[layout(target)] = var
+        var = self._add(Entry(functional(func), name.rstrip("_"), tuple(recorded), named, ins), [target]).out()
+        store.values, store.flat = {}, None
+        if not whole:
+            store.flat = self._scattered(target, flat, var)
+        store.values[layout(target)] = var
         return out
 
     def _scattered(self, target: Tensor, flat: Any, var: Var) -> Var:
@@ -202,7 +200,7 @@ class Recorder(TorchDispatchMode):
 
     def _kept(self, a: Any, address: int | None = None) -> Any:
         """A constant argument for keeps; a copy of one that is about to be written to."""
-        if not isinstance(a, torch.Tensor):
+        if not isinstance(a, torch.Tensor) or isinstance(a, torch.nn.Parameter):
             return a
         return a.detach().clone() if a.untyped_storage()._cdata == address else self.stores.save(a)
 
@@ -221,10 +219,9 @@ class Recorder(TorchDispatchMode):
         value = full.value
         if value.dim() != 1:
             order = sorted(range(value.dim()), key=lambda d: (-value.stride()[d], -value.shape[d]))
-            with self.paused():
-                laid = value.permute(order)
-                full = self._add(Entry(aten.permute.default, "permute", (full, order), {}, [full]), [laid]).out()
-                full = self._add(Entry(aten.reshape.default, "reshape", (full, [-1]), {}, [full]), [laid.reshape(-1)]).out()
+            laid = value.permute(order)
+            full = self._add(Entry(aten.permute.default, "permute", (full, order), {}, [full]), [laid]).out()
+            full = self._add(Entry(aten.reshape.default, "reshape", (full, [-1]), {}, [full]), [laid.reshape(-1)]).out()
         store.flat = full
         return full
 

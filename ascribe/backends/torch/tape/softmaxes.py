@@ -7,12 +7,18 @@ saturated scores 32 points still miss 2 %.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
 from .entries import Tensor, Var, fold
 from .step import Back, Formula, Step
+
+
+BLOCK = 1 << 18
+"""Numbers that are worked on at once: a dozen passes over them stay in the processor's cache."""
 
 
 def logarithmic_mean(lp: Tensor, lq: Tensor) -> Tensor:
@@ -40,8 +46,16 @@ def means(s: Step, v: Var, dim: int) -> Tensor:
 
 def softmax(s: Step) -> Back:
     v, dim = s.entry.args[:2]
-    mean = means(s, v, dim)
-    return [(v, centred(mean, s.g.to(mean.dtype), dim))]
+    z, z0 = v.value, s.reference(v)
+    g = s.g.to(z.dtype)
+    if dim % z.dim() != z.dim() - 1 or z.numel() <= BLOCK:
+        return [(v, centred(means(s, v, dim), g, dim))]
+    back = torch.empty_like(z, memory_format=torch.contiguous_format)
+    wide = z.shape[-1]
+    lines = [t.reshape(-1, wide).split(max(1, BLOCK // wide)) for t in (z, z0.expand(z.shape), g, back)]
+    for part, part0, c, out in zip(*lines, strict=True):
+        out.copy_(centred(logarithmic_mean(part.log_softmax(-1), part0.log_softmax(-1)), c, -1))
+    return [(v, back)]
 
 
 def log_softmax(s: Step) -> Back:
@@ -73,42 +87,63 @@ def attention(s: Step) -> Back | None:
         return None
     scale = given("scale")
     scale = 1 / math.sqrt(s.value(q).shape[-1]) if scale is None else scale
-    groups = s.value(q).shape[-3] // s.value(k).shape[-3]
+    if len({s.value(t).dim() for t in (q, k, v)}) > 1 or s.value(q).dim() != 4:
+        return None
+    found = blockwise(s, (q, k, v), scale, mask, bool(given("is_causal", False)))
+    return s.to(*((a, partial(together, g, s.value(a))) for a, g in zip((q, k, v), found, strict=True)))
 
-    def heads(t: Tensor) -> Tensor:
-        return t.repeat_interleave(groups, -3) if groups > 1 else t
 
-    def logs(of: Any) -> Tensor:
-        return scores(of(q), heads(of(k)), scale, mask, bool(given("is_causal", False))).log_softmax(-1)
+def blockwise(s: Step, qkv: Sequence[Any], scale: float, mask: Tensor | None, causal: bool) -> list[Tensor]:
+    """The cotangents of queries, keys and values, ``[records, heads, steps, numbers]``, some heads or records at a time."""
+    value = [s.value(a) for a in qkv]
+    n, heads, steps, _ = value[0].shape
+    wide = value[1].shape[-2]
 
-    lp, lq = logs(s.value), logs(s.reference)
-    p = (lp.exp() + lq.exp()).div_(2)
-    gp = s.g @ heads(s.middle(v)).transpose(-1, -2)
-    found = s.to((v, lambda: together(p.nan_to_num(0.0).transpose(-1, -2) @ s.g, s.value(v))))
-    if s.wants(q) or s.wants(k):
-        gz = centred(logarithmic_mean(lp, lq), gp, -1).mul_(scale)
-        found += s.to(
-            (q, lambda: gz @ heads(s.middle(k))),
-            (k, lambda: together(gz.transpose(-1, -2) @ s.middle(q), s.value(k))),
-        )
+    def whole(t: Tensor) -> Tensor:
+        t = t.expand(n, *t.shape[1:])
+        return t.repeat_interleave(heads // t.shape[1], 1) if t.shape[1] != heads else t
+
+    ends = [whole(t) for t in value]
+    starts = [whole(s.reference(a)) for a in qkv]
+    if causal:
+        mask = torch.ones(steps, wide, dtype=torch.bool, device=value[0].device).tril()
+    mask = mask.expand(n, heads, steps, wide) if mask is not None else None
+    found = [torch.empty_like(t, memory_format=torch.contiguous_format) for t in ends]
+    some = max(1, BLOCK // (steps * wide))
+    for i in range(0, n, max(1, some // heads)):
+        for j in range(0, heads, some):
+            part = (slice(i, i + max(1, some // heads)), slice(j, j + some))
+            block = one_block([t[part] for t in ends], [t[part] for t in starts], s.g[part], scale, None if mask is None else mask[part])
+            for out, t in zip(found, block, strict=True):
+                out[part] = t
     return found
 
 
-def scores(q: Tensor, k: Tensor, scale: float, mask: Tensor | None, causal: bool) -> Tensor:
+def one_block(ends: Sequence[Tensor], starts: Sequence[Tensor], g: Tensor, scale: float, mask: Tensor | None) -> list[Tensor]:
+    """Attention's pull-back for a block of heads."""
+    q, k, v = ((a + b) / 2 for a, b in zip(ends, starts, strict=True))
+    lp, lq = (scores(t[0], t[1], scale, mask).log_softmax(-1) for t in (ends, starts))
+    mean = logarithmic_mean(lp, lq)
+    p = lp.exp_().add_(lq.exp_()).div_(2)
+    if mask is not None:
+        p.nan_to_num_(0.0)  # rows that see nothing
+    gz = centred(mean, g @ v.transpose(-1, -2), -1)
+    return [(gz @ k).mul_(scale), (gz.transpose(-1, -2) @ q).mul_(scale), p.transpose(-1, -2) @ g]
+
+
+def scores(q: Tensor, k: Tensor, scale: float, mask: Tensor | None) -> Tensor:
     """Attention's scores before the softmax."""
     z = (q * scale) @ k.transpose(-1, -2)
-    if causal:
-        z = z.masked_fill(torch.ones(z.shape[-2:], dtype=torch.bool, device=z.device).triu(1), -torch.inf)
-    if mask is not None:
-        z = z.masked_fill(mask.logical_not(), -torch.inf) if mask.dtype is torch.bool else z + mask
-    return z
+    if mask is None:
+        return z
+    return z.masked_fill_(mask.logical_not(), -torch.inf) if mask.dtype is torch.bool else z.add_(mask)
 
 
 def together(g: Tensor, like: Tensor) -> Tensor:
     """The cotangent of keys or values that several heads share."""
-    if g.shape[-3] == like.shape[-3]:
+    if g.shape[1] == like.shape[1]:
         return fold(g, like.shape)
-    return g.unflatten(-3, (like.shape[-3], -1)).sum(-3)
+    return g.unflatten(1, (like.shape[1], -1)).sum(2)
 
 
 SOFTMAX: dict[str, Formula] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +21,15 @@ class Unfused(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return func(*args, **(kwargs or {}))
+
+
+FUSES = (torch.nn.MultiheadAttention, torch.nn.TransformerEncoderLayer, torch.nn.TransformerEncoder)
+
+
+def unfused(host: torch.nn.Module | None) -> AbstractContextManager[object]:
+    """:class:`Unfused` where a model has such layers, or nobody knows what it has."""
+    needed = host is None or any(isinstance(m, FUSES) for m in host.modules())
+    return Unfused() if needed else nullcontext()
 
 
 def lstm_layer(
