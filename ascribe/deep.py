@@ -16,10 +16,10 @@ from .rules.rescale import Rescale
 class DeepLift(Method):
     """Multipliers between a baseline and the record, times the difference (Shrikumar et al. 2017, Rescale rule).
 
-    One run of the records, one of the baseline, one reverse pass. ``baseline`` is at the inputs (for token ids: at the embeddings),
-    whatever ``at`` is; at a layer, the difference is that of what the layer holds. Adds up to the change of the quantity, for every
-    architecture and every record by itself, at the input and at layers that everything passes. Without ``multiply`` the values are
-    the multipliers; ``strict`` raises RuleError where an operation has no exact rule.
+    One run of the records, one of the baseline, one reverse pass. ``baseline`` is at the inputs (for token ids: at the
+    embeddings), whatever ``at`` is; at a layer, the difference is that of what the layer holds. Adds up to the change of
+    the quantity, for every architecture and every record by itself, at the input and at layers that everything passes.
+    Without ``multiply`` the values are the multipliers; ``strict`` raises RuleError where an operation has no exact rule.
     """
 
     baseline: Any = 0.0
@@ -37,8 +37,8 @@ class DeepLift(Method):
 class DeepLiftShap(Method):
     """:class:`DeepLift` averaged over the rows of a background (Lundberg and Lee 2017): approximate Shapley values.
 
-    ``background`` is an array of rows (or a tuple, a dict, a Call); with ``samples`` that many are drawn. One run of the records and one
-    of each row, a reverse pass for each row. Adds up to the quantity's difference from its mean over the rows.
+    ``background`` is an array of rows (or a tuple, a dict, a Call); with ``samples`` that many are drawn. One run of the
+    records and one of each row, a reverse pass for each row. Adds up to the quantity's difference from its mean over the rows.
     """
 
     background: Any

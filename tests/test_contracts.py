@@ -69,7 +69,8 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
 }
 PATHS = (asc.Conductance(0.5, 4), asc.InternalInfluence(0.5, 4), asc.IntegratedGradients(0.5, 4))
 DEEP = (asc.DeepLift(0.5), asc.DeepLiftShap(BACKGROUND))
-WITH_A_LAYER = (asc.Activation(), asc.Saliency(), asc.InputXGradient(), asc.SmoothGrad(3), asc.ExpectedGradients(BACKGROUND, 5), *DEEP, *PATHS)
+NOISY = (asc.SmoothGrad(3), asc.ExpectedGradients(BACKGROUND, 5))
+WITH_A_LAYER = (asc.Activation(), asc.Saliency(), asc.InputXGradient(), *NOISY, *DEEP, *PATHS)
 HOMES: dict[str, Callable[[], tuple[nn.Module, torch.Tensor]]] = {
     "a table": lambda: (chain(4, 6, 3), rows(3, 4)),
     "pictures": lambda: (seeded(Pictures), rows(3, 2, 6, 6)),

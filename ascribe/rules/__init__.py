@@ -24,8 +24,8 @@ class OperationRule(Rule, Protocol):
     """A rule that treats operations by their kind, whatever in the model wrote them.
 
     ``treats`` names the treatment of each kind (``"linear"``, ``"elementwise"``, ``"product"``, ``"quotient"``, ``"norm"``,
-    ``"softmax"``, ``"pool"``, ``"choice"``, ``"other"``); a backend has the formulas. ``points`` is how many points of an operation's
-    own derivative stand for it where no formula does; with ``strict`` there must be one for every operation.
+    ``"softmax"``, ``"pool"``, ``"choice"``, ``"other"``); a backend has the formulas. ``points`` is how many points of
+    an operation's own derivative stand for it where no formula does; with ``strict`` there must be one for every operation.
     """
 
     @property

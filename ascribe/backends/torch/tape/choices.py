@@ -1,4 +1,4 @@
-"""Larger or smaller of two, comparisons, and ``where``: complete through the condition too, which carries a cotangent of its own."""
+"""Larger or smaller of two, comparisons, and ``where``: complete through the condition too, which has a cotangent of its own."""
 
 from __future__ import annotations
 

@@ -82,7 +82,9 @@ class Tape:
 
     def bytes(self) -> int:
         """What the recorded values hold, counting shared memory once."""
-        kept = {o.value.untyped_storage().data_ptr(): o.value.untyped_storage().nbytes() for e in self.entries for o in e.outs if o}
+        kept = {
+            o.value.untyped_storage().data_ptr(): o.value.untyped_storage().nbytes() for e in self.entries for o in e.outs if o
+        }
         return sum(kept.values())
 
 
@@ -108,9 +110,7 @@ def again(entry: Entry, values: Callable[[Var], Tensor]) -> list[Any]:
         call = aten.reshape.default  # what was contiguous in the run need not be so in a replay
     if entry.name == "mark":
         return [values(entry.ins[0])]
-    out = call(
-        *[substituted(a, values) for a in entry.args], **{k: substituted(a, values) for k, a in entry.kwargs.items()}
-    )
+    out = call(*[substituted(a, values) for a in entry.args], **{k: substituted(a, values) for k, a in entry.kwargs.items()})
     return list(out) if isinstance(out, (list, tuple)) else [out]
 
 

@@ -1,4 +1,4 @@
-"""A job under a rule that treats operations: the records run and kept, each reference run beside them, multipliers pulled back."""
+"""A job under a rule that treats operations: the records run and kept, references run beside them, multipliers pulled back."""
 
 from __future__ import annotations
 
@@ -80,8 +80,33 @@ class Recorded:
 
 def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | None, like: Recorded | None = None) -> Recorded:
     """Run the model on a job's records, or with other values where its points live; ``like`` stops where that run stopped."""
-    assert job.at is not None and job.on is not None
     recorder = Recorder()
+    demands = demanded(session, job, values, recorder, like)
+    found = Recorded(job, recorder.tape, recorder, demands)
+    args, kwargs = started(session, job, values, found)
+    run = Run(session.host, list(demands.values()), stop=True)
+    with torch.no_grad(), unfused(session.host), recorder:
+        output = call_model(session, run, args, kwargs)
+        recorder.tape.close()
+        for (_, cut), demand in demands.items():
+            if cut.layer and not demand.seen:
+                raise nothing_seen(demand)
+            if not cut.layer and cut.anchor == "out":
+                demand.visit(0, output)
+        if like is None:
+            session.memory.counts(session.key, run.demands, run.stopped)
+            assert job.of is not None and job.on is not None
+            found.value = explained_rows(job.of, found.read, accessor_path(job.on), job.rows)
+    if found.value is not None:
+        found.out = recorder.read(found.value)
+    return found
+
+
+def demanded(
+    session: TorchSession, job: Job, values: Sequence[Tensor] | None, recorder: Recorder, like: Recorded | None
+) -> dict[tuple[str, Cut], Demand]:
+    """What is wanted at each place. Raises CutError for a place before the one where references live."""
+    assert job.at is not None and job.on is not None
     demands: dict[tuple[str, Cut], Demand] = {}
 
     def last(key: tuple[str, Cut]) -> int | None:
@@ -96,34 +121,24 @@ def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | Non
     for cut in job.read if like is None else ():
         demands["read", cut] = Read(cut, last(("read", cut)))
     demands["on", job.on] = Read(job.on, last(("on", job.on)), live=True)
+    return demands
+
+
+def started(session: TorchSession, job: Job, values: Sequence[Tensor] | None, run: Recorded) -> tuple[Any, Any]:
+    """The arguments, those that the references are for known on the tape and seen by whoever reads the inputs."""
+    assert job.at is not None
     news = {}
     if not job.at.layer:
         rows = values if values is not None else [session.inputs.own_rows(s.path, job.index) for s in job.spots]
         news = {s.path: t.clone() for s, t in zip(job.spots, rows, strict=True)}
     args, kwargs = session.inputs.rows(job.index, 1, news)
     for t in news.values():
-        recorder.source(t)
-    for (_, cut), demand in demands.items():
+        run.recorder.source(t)
+    for (_, cut), demand in run.demands.items():
         if isinstance(demand, Read) and not cut.layer and cut.anchor == "in":
             demand.seen = [(0, p, t.clone()) for p, t in news.items() if p in input_paths(session, cut)]
             demand.tree = (args, kwargs)
-    run = Run(session.host, list(demands.values()), stop=True)
-    found = Recorded(job, recorder.tape, recorder, demands)
-    with torch.no_grad(), unfused(session.host), recorder:
-        output = call_model(session, run, args, kwargs)
-        recorder.tape.close()
-        for (_, cut), demand in demands.items():
-            if cut.layer and not demand.seen:
-                raise nothing_seen(demand)
-            if not cut.layer and cut.anchor == "out":
-                demand.visit(0, output)
-        if like is None:
-            session.memory.counts(session.key, run.demands, run.stopped)
-            assert job.of is not None
-            found.value = explained_rows(job.of, found.read, accessor_path(job.on), job.rows)
-    if found.value is not None:
-        found.out = recorder.read(found.value)
-    return found
+    return args, kwargs
 
 
 def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None) -> Recorded:
@@ -156,7 +171,9 @@ class Compared:
 
     def __init__(self, session: TorchSession, job: Job) -> None:
         if not job.reference:
-            raise RuleError(f"by={job.by!r} compares", there="no reference", try_="over=asc.Reference(0.0) or asc.Background(rows)")
+            raise RuleError(
+                f"by={job.by!r} compares", there="no reference", try_="over=asc.Reference(0.0) or asc.Background(rows)"
+            )
         assert isinstance(job.by, OperationRule) and job.at is not None
         self.session, self.job, self.rule = session, job, job.by
         self.alone = session.splits() and session.replaces_all(job.at)
@@ -180,7 +197,9 @@ class Compared:
             begins.append(found[2])
             mains += [main] if job.write or not k else []
         if self.unruled and self.rule.strict:
-            raise RuleError(f"{self.rule!r} has no exact rule for all", there=told(self.unruled), try_="strict=False: named in the checks")
+            raise RuleError(
+                f"{self.rule!r} has no exact rule for all", there=told(self.unruled), try_="strict=False: named in the checks"
+            )
         reads = {cut: self._reading(mains, cut) for cut in job.read}
         return Evidence(
             torch.stack(values, 1),
@@ -251,7 +270,7 @@ class Compared:
         return [torch.zeros_like(v.value) if c is None else c for v, c in zip(every, found, strict=True)]
 
     def _reference(self, main: Recorded, job: Job) -> tuple[Recorded | None, References]:
-        """The reference run: of one row where that can stand for all; of as many as records; or none, every choice the record's."""
+        """The reference run: of one row where that can stand for all, of as many as records, or none."""
         given = list(zip(job.reference, job.spots, strict=True))
         starts = [flat(r.expand(1, 1 if r.shape[1] == 1 else job.records, *r.shape[2:]), s) for r, s in given]
         if main.tape.routed:

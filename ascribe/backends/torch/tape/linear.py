@@ -179,24 +179,29 @@ def only(*positions: int) -> Formula:
     return formula
 
 
+# fmt: off
 OWN = (
     "avg_pool1d", "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_avg_pool2d",
     "adaptive_avg_pool1d", "roll", "flip", "gather", "cumsum", "repeat", "repeat_interleave", "tril", "triu",
     "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d", "upsample_bilinear2d",
     "upsample_bicubic2d", "upsample_trilinear3d", "_upsample_nearest_exact1d", "_upsample_nearest_exact2d",
-    "_upsample_bilinear2d_aa", "select_scatter", "slice_scatter", "diagonal_scatter", "as_strided", "diagonal", "diag_embed",
-    "im2col", "col2im", "unfold", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle",
-    "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d", "replication_pad2d", "replication_pad3d",
-    "_fft_r2c", "_fft_c2r", "_fft_c2c", "view_as_complex", "view_as_real", "real", "imag", "_conj", "_conj_physical",
-    "conj_physical", "rot90", "index_add", "index_put", "_index_put_impl", "masked_scatter", "scatter", "scatter_add", "trace",
-    "nansum", "as_strided_copy", "lift", "topk", "sort", "kthvalue", "median", "mode", "constant_pad_nd", "index_select",
-    "index", "embedding", "take", "take_along_dim", "mean_dim", "movedim", "unfold_copy", "resolve_conj", "segment_reduce",
-    "_unsafe_index", "_unsafe_index_put", "slice_copy", "bernoulli", "_pack_padded_sequence",
+    "_upsample_bilinear2d_aa", "select_scatter", "slice_scatter", "diagonal_scatter", "as_strided", "diagonal",
+    "diag_embed", "im2col", "col2im", "unfold", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
+    "native_channel_shuffle", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
+    "replication_pad2d", "replication_pad3d", "_fft_r2c", "_fft_c2r", "_fft_c2c", "view_as_complex", "view_as_real",
+    "real", "imag", "_conj", "_conj_physical", "conj_physical", "rot90", "index_add", "index_put", "_index_put_impl",
+    "masked_scatter", "scatter", "scatter_add", "trace", "nansum", "as_strided_copy", "lift", "topk", "sort", "kthvalue",
+    "median", "mode", "constant_pad_nd", "index_select", "index", "embedding", "take", "take_along_dim", "mean_dim",
+    "movedim", "unfold_copy", "resolve_conj", "segment_reduce", "_unsafe_index", "_unsafe_index_put", "slice_copy",
+    "bernoulli", "_pack_padded_sequence",
 )
+# fmt: on
 
 LINEAR: dict[str, Formula] = {
     **dict.fromkeys(OWN, own),
-    **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias", "unsqueeze", "squeeze", "flatten", "view_copy"), reshaped),
+    **dict.fromkeys(
+        ("view", "_unsafe_view", "reshape", "_reshape_alias", "unsqueeze", "squeeze", "flatten", "view_copy"), reshaped
+    ),
     **dict.fromkeys(("clone", "detach", "alias", "lift_fresh", "contiguous", "positive", "mark"), passed),
     **dict.fromkeys(("fill", "zero", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "empty_like"), nothing),
     **dict.fromkeys(("new_empty", "new_full", "rand_like", "randn_like", "scalar_tensor", "new_empty_strided"), nothing),

@@ -1,7 +1,7 @@
 """Layer, RMS, group, instance and batch norm: the quotient ``y = c / s`` by the discrete Leibniz rule.
 
-``c`` is the value, less its mean where the norm centres, and ``s`` the root of the mean square of ``c``: ``Ds = mean(c' Dc) / s'``.
-The product form with ``1 / s`` is as exact on paper and explodes where the reference is near zero.
+``c`` is the value, less its mean where the norm centres, and ``s`` the root of the mean square of ``c``: ``Ds = mean(c'
+Dc) / s'``. The product form with ``1 / s`` is as exact on paper and explodes where the reference is near zero.
 """
 
 from __future__ import annotations
@@ -84,7 +84,13 @@ NORM: dict[str, Formula] = {
     "_fused_rms_norm": rms_norm,
     "native_group_norm": group_norm,
     **dict.fromkeys(
-        ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm", "miopen_batch_norm"),
+        (
+            "native_batch_norm",
+            "_native_batch_norm_legit",
+            "_native_batch_norm_legit_no_training",
+            "cudnn_batch_norm",
+            "miopen_batch_norm",
+        ),
         batch_norm,
     ),
 }

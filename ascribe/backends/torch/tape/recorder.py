@@ -112,7 +112,9 @@ class Recorder(TorchDispatchMode):
         if not ins:
             return out
         if name == "_local_scalar_dense":
-            if ins[0].continuous:  # a number handed to Python; that something is true or false shows in the operations that follow
+            if ins[
+                0
+            ].continuous:  # a number handed to Python; that something is true or false shows in the operations that follow
                 self.tape.opaque["item"] = self.tape.opaque.get("item", 0) + 1
             return out
         if torch.Tag.inplace_view in func.tags:

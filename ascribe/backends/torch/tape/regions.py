@@ -1,7 +1,7 @@
 """Element-wise regions: whatever is computed number by number from one value is one unary function of it.
 
-``x * sigmoid(x)``, GELU written out, ``where(x > 0, x, a * (exp(x) - 1))``: no table of activations, every spelling of one gives the
-same numbers. Linear steps in front (a bias, a scale) stay outside.
+``x * sigmoid(x)``, GELU written out, ``where(x > 0, x, a * (exp(x) - 1))``: no table of activations, every spelling of
+one gives the same numbers. Linear steps in front (a bias, a scale) stay outside.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def pointwise(entry: Entry) -> bool:
     """Whether an operation works number by number and gives one result."""
     tagged = entry.call is not None and torch.Tag.pointwise in entry.call.tags
     alone = len(entry.outs) == 1 or entry.name == "log_sigmoid_forward"
-    return alone and (tagged or entry.name in POINTWISE or entry.name in SUMS) and not any(v.value.is_complex() for v in entry.ins)
+    return (
+        alone and (tagged or entry.name in POINTWISE or entry.name in SUMS) and not any(v.value.is_complex() for v in entry.ins)
+    )
 
 
 def linear(entry: Entry) -> bool:

@@ -18,7 +18,7 @@ TREATMENTS: Mapping[tuple[str, str], Mapping[str, Formula]] = {
     ("pool", "winner"): pools.POOL,
     ("choice", "secant"): choices.CHOICE,
 }
-"""Formulas by operation, for each kind and treatment. Element-wise regions and all other operations are the reverse pass's own."""
+"""Formulas by operation, for each kind and treatment. Element-wise regions and all others are the reverse pass's own."""
 
 REGIONS = frozenset({"secant"})
 OTHERS = frozenset({"quadrature"})
