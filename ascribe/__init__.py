@@ -5,7 +5,7 @@ from __future__ import annotations
 from .baselines import Call, MaskTokens, mask_tokens
 from .cams import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
-from .deep import DeepLift, DeepLiftShap
+from .deep import LRP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop
 from .distributions import Background, Gaussian, Line, Point, Reference, Uniform
 from .engine import activation, attribute, cuts_of, influence
 from .errors import AscribeError, AscribeWarning
@@ -39,6 +39,7 @@ from .quantities import (
 )
 from .result import Attribution
 from .rules import Gradient
+from .rules.relevance import AlphaBeta, AttnLrp, CpLrp, Deconv, Epsilon, Gamma, Guided
 from .rules.rescale import Rescale
 from .version import VERSION as __version__
 
@@ -46,10 +47,13 @@ __all__ = [
     "EMBEDDINGS",
     "INPUT",
     "LOGITS",
+    "LRP",
     "OUTPUT",
     "Activation",
+    "AlphaBeta",
     "AscribeError",
     "AscribeWarning",
+    "AttnLrp",
     "Attribution",
     "Background",
     "Box",
@@ -57,19 +61,26 @@ __all__ = [
     "Channel",
     "Conductance",
     "Contrast",
+    "CpLrp",
     "Custom",
     "Cut",
+    "Deconv",
+    "Deconvolution",
     "DeepLift",
     "DeepLiftShap",
     "EigenCam",
+    "Epsilon",
     "Estimate",
     "ExpectedGradients",
     "FullGrad",
     "FullGradients",
+    "Gamma",
     "Gaussian",
     "GradCam",
     "GradCamPlusPlus",
     "Gradient",
+    "Guided",
+    "GuidedBackprop",
     "HiResCam",
     "InputXGradient",
     "IntegratedGradients",

@@ -18,7 +18,7 @@ from .errors import AscribeWarning
 from .passes import Block, Plan, Reduce, sum_all
 from .quantities import Quantity
 from .result import Attribution, Check, Cost, Gap
-from .rules import Gradient, Rule
+from .rules import Gradient, OperationRule, Rule
 from .tree import mapped
 from .version import VERSION
 
@@ -124,7 +124,7 @@ def asked_of(plan: Plan, block: Block, gap: Gap | None) -> tuple[Check, ...]:
         ask.finite(sizes, plan.session.notes),
         ask.something(sizes),
         ask.saturation(plan, block.classes, block.output),
-        *([ask.ruled(plan, block.unruled)] if plan.by.compares else []),
+        *([ask.ruled(plan, block.unruled)] if isinstance(plan.by, OperationRule) else []),
         *noted(plan.session),
         *several_uses(block.spots),
     )

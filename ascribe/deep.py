@@ -1,14 +1,15 @@
-"""DeepLIFT and DeepLIFT-SHAP: recipes over the one verb, under the Rescale rule."""
+"""Named methods under rules on operations: DeepLIFT, DeepLIFT-SHAP, LRP, guided backpropagation, deconvolution."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .cuts import Cut
-from .distributions import Background, Distribution, Reference
+from .distributions import Background, Distribution, Point, Reference
 from .methods import Method
 from .rules import Rule
+from .rules.relevance import Deconv, Epsilon, Guided
 from .rules.rescale import Rescale
 
 
@@ -51,3 +52,50 @@ class DeepLiftShap(Method):
 
     def rule(self) -> Rule:
         return Rescale(strict=self.strict)
+
+
+@dataclass(frozen=True, repr=False)
+class LRP(Method):
+    """Layer-wise relevance propagation under a rule: relevance, which is the multiplier times the value (Bach et al. 2015).
+
+    One pass forward, one back. ``by`` is one of :class:`~ascribe.Epsilon`, :class:`~ascribe.Gamma`, :class:`~ascribe.AlphaBeta`,
+    :class:`~ascribe.AttnLrp`, :class:`~ascribe.CpLrp`. Without biases it adds up to the quantity.
+    """
+
+    by: Rule = field(default_factory=Epsilon)
+
+    multiply = True
+
+    def over(self, at: Cut) -> Distribution:
+        return Point()
+
+    def rule(self) -> Rule:
+        return self.by
+
+
+@dataclass(frozen=True, repr=False)
+class GuidedBackprop(Method):
+    """The gradient, through rectifiers only where it and the value are positive (Springenberg et al. 2015). No sum.
+
+    One pass forward, one back. Raises RuleError for networks without a rectifier.
+    """
+
+    def over(self, at: Cut) -> Distribution:
+        return Point()
+
+    def rule(self) -> Rule:
+        return Guided()
+
+
+@dataclass(frozen=True, repr=False)
+class Deconvolution(Method):
+    """What is positive on the way back through rectifiers, whatever they did forward (Zeiler and Fergus 2014). No sum.
+
+    One pass forward, one back. Raises RuleError for networks without a rectifier.
+    """
+
+    def over(self, at: Cut) -> Distribution:
+        return Point()
+
+    def rule(self) -> Rule:
+        return Deconv()

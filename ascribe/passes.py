@@ -103,7 +103,7 @@ def at_record(plan: Plan, index: np.ndarray) -> Block:
     reads = tuple(dict.fromkeys((*plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
     job = Job(index, wrt=plan.cuts, read=reads, on=plan.on, of=reader, by=plan.by)
     found = evaluate(plan.session, job)
-    block = Block(index, forward=found.forward, backward=found.backward, rows=len(index))
+    block = Block(index, forward=found.forward, backward=found.backward, rows=len(index), unruled=found.unruled)
     assert found.value is not None
     block.explained = as_numpy(found.value)[:, 0].astype(np.float64)
     block.classes, block.output = reader.classes(), table(found)

@@ -77,6 +77,7 @@ class Sums:
             if held:
                 plan.chunker.cap(max(1, plan.session.spare_memory() * job.points * job.records // held))
         run.count(found, job)
+        run.block.unruled.update(found.unruled)
         return found
 
     def _local(self, leaves: Leaves | None) -> Leaves:

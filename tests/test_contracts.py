@@ -63,6 +63,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "Rescale": (asc.Rescale(), asc.Rescale(strict=True), asc.Rescale(points=4)),
     "DeepLift": (asc.DeepLift(), asc.DeepLift(0.5), asc.DeepLift(multiply=False)),
     "DeepLiftShap": (asc.DeepLiftShap(BACKGROUND), asc.DeepLiftShap(BACKGROUND, 2)),
+    "LRP": (asc.LRP(), asc.LRP(asc.Gamma(0.5)), asc.LRP(asc.CpLrp())),
     "IntegratedGradients": (asc.IntegratedGradients(), asc.IntegratedGradients(0.5, 4, "riemann-left"), asc.IntegratedGradients("mean", 4)),
     "ExpectedGradients": (asc.ExpectedGradients(BACKGROUND, 5),),
     "Activation": (),  # needs a layer: see WITH_A_LAYER
@@ -73,6 +74,7 @@ NOISY = (asc.SmoothGrad(3), asc.ExpectedGradients(BACKGROUND, 5))
 WITH_A_LAYER = (asc.Activation(), asc.Saliency(), asc.InputXGradient(), *NOISY, *DEEP, *PATHS)
 HOMES: dict[str, Callable[[], tuple[nn.Module, torch.Tensor]]] = {
     "a table": lambda: (chain(4, 6, 3), rows(3, 4)),
+    "a table with rectifiers": lambda: (chain(4, 6, 3, activation=nn.ReLU), rows(3, 4)),
     "pictures": lambda: (seeded(Pictures), rows(3, 2, 6, 6)),
     "scores at every pixel": lambda: (seeded(Dense), rows(3, 2, 6, 6)),
 }

@@ -120,3 +120,17 @@ def test_a_mixture_of_experts_names_its_routing():
         over=asc.Reference(0.1, at=asc.EMBEDDINGS), by=asc.Rescale(),
     )  # fmt: skip
     assert "topk" in next(c for c in found.checks if c.name == "rule").detail
+
+
+@pytest.mark.parametrize(("name", "kind"), [c for c in CASES if c[0] in {"Bert", "Llama", "Qwen3", "GPT2", "Mistral"}])
+def test_cp_lrp_conserves_without_biases(name, kind):
+    model = built(name, kind, torch.float64)
+    for key, p in model.named_parameters():
+        if key.endswith("bias"):
+            p.data.zero_()
+    ids = torch.randint(1, 50, (2, 9), generator=torch.Generator().manual_seed(1))
+    of = asc.Unit(1) if "Sequence" in TEXTS[name][0] else asc.Unit(8, 1)
+    where = {"Bert": "bert.embeddings", "GPT2": "transformer.drop"}.get(name, asc.EMBEDDINGS)  # where positions are in
+    found = asc.attribute(model, input_ids=ids, of=of, at=where, by=asc.CpLrp())
+    torch.testing.assert_close(found.values.sum((1, 2)), torch.as_tensor(found.explained), rtol=1e-3, atol=1e-6)
+    assert next(c for c in found.checks if c.name == "rule").status == "ok"

@@ -25,7 +25,7 @@ from .inputs import Inputs, named
 from .memory import Memory, memory_of
 from .namespace import xp
 from .spread import SINGLE, VMAP, choose
-from .tape.evidence import Recorded, compared, kept_bytes
+from .tape.evidence import Recorded, kept_bytes, ruled
 from .tape.reverse import Balance
 from .taps import Read, Run
 from .vmapped import run_vmapped
@@ -199,7 +199,7 @@ class TorchSession:
 
     def _evaluate(self, job: Job) -> Evidence:
         if isinstance(job.by, OperationRule) and job.wrt:
-            return compared(self, job)
+            return ruled(self, job)
         if job.by is not None and not isinstance(job.by, Gradient):
             raise RuleError(f"by={job.by!r} is not available for PyTorch models", there="Gradient()")
         if job.points == 1 or not job.write:

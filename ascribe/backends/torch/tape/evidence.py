@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,17 @@ from .entries import Tape, Tensor, Var
 from .recorder import Recorder
 from .regions import find
 from .reverse import Reverse
-from .treatments import formulas
+from .treatments import formulas, silent
 from .unfold import unfused
 
 if TYPE_CHECKING:
     from ..session import TorchSession
+
+
+Pulled = tuple[Tensor, dict[Cut, list[Tensor]], dict[Cut, list[Tensor]]]
+"""The quantity at the reference, multipliers at every cut, what the cuts held at the reference."""
+
+NEEDS_RECTIFIERS = ("guided", "deconvolution")
 
 
 @dataclass
@@ -106,13 +112,13 @@ def demanded(
     session: TorchSession, job: Job, values: Sequence[Tensor] | None, recorder: Recorder, like: Recorded | None
 ) -> dict[tuple[str, Cut], Demand]:
     """What is wanted at each place. Raises CutError for a place before the one where references live."""
-    assert job.at is not None and job.on is not None
+    assert job.on is not None
     demands: dict[tuple[str, Cut], Demand] = {}
 
     def last(key: tuple[str, Cut]) -> int | None:
         return like.demands[key].last if like is not None else session.memory.last(session.key, key[1])
 
-    for cut in dict.fromkeys((job.at, *job.wrt)):
+    for cut in dict.fromkeys((*([job.at] if job.at is not None else []), *job.wrt)):
         if cut.layer:
             own = values if cut == job.at else None
             demands["place", cut] = Placed(cut, last(("place", cut)), recorder=recorder, source=cut == job.at, values=own)
@@ -126,9 +132,8 @@ def demanded(
 
 def started(session: TorchSession, job: Job, values: Sequence[Tensor] | None, run: Recorded) -> tuple[Any, Any]:
     """The arguments, those that the references are for known on the tape and seen by whoever reads the inputs."""
-    assert job.at is not None
     news = {}
-    if not job.at.layer:
+    if job.at is not None and not job.at.layer:
         rows = values if values is not None else [session.inputs.own_rows(s.path, job.index) for s in job.spots]
         news = {s.path: t.clone() for s, t in zip(job.spots, rows, strict=True)}
     args, kwargs = session.inputs.rows(job.index, 1, news)
@@ -148,8 +153,9 @@ def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None) -
     for cut in job.wrt:
         for var in found.targets(cut):
             var.wanted = True
+    fixed = silent(job.by) if isinstance(job.by, OperationRule) else frozenset()
     for entry in found.tape.entries:
-        if any(v.wanted for v in entry.ins):
+        if any(v.wanted for v in entry.ins) and entry.name not in fixed:
             for out in entry.outs:
                 if out is not None:
                     out.wanted = True
@@ -166,20 +172,23 @@ def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None) -
     return found
 
 
-class Compared:
-    """A job's points, each with a reference of its own, beside one run of the records."""
+class Ruled:
+    """A job's points under a rule on operations; where the rule compares, each with a reference of its own beside one run."""
 
     def __init__(self, session: TorchSession, job: Job) -> None:
-        if not job.reference:
+        rule = job.by
+        assert isinstance(rule, OperationRule)
+        self.rule: OperationRule = rule
+        if rule.compares and not job.reference:
             raise RuleError(
                 f"by={job.by!r} compares", there="no reference", try_="over=asc.Reference(0.0) or asc.Background(rows)"
             )
-        assert isinstance(job.by, OperationRule) and job.at is not None
-        self.session, self.job, self.rule = session, job, job.by
-        self.alone = session.splits() and session.replaces_all(job.at)
+        job = rooted(session, job)
+        self.session, self.job = session, job
+        self.alone = rule.compares and job.at is not None and session.splits() and session.replaces_all(job.at)
         self.forward = 0
         self.unruled: dict[str, str] = {}
-        self.formulas = formulas(job.by)
+        self.formulas = formulas(rule)
 
     def evidence(self) -> Evidence:
         """Everything that was asked, for all points."""
@@ -189,7 +198,7 @@ class Compared:
             write = tuple(w[k : k + 1] for w in job.write)
             one = replace(job, points=1, write=write, reference=tuple(r[k : k + 1] for r in job.reference))
             main = self._main(one)
-            found = self._against(main, one)
+            found = self._against(main, one) if self.rule.compares else self._by_itself(main, one)
             assert main.value is not None
             values.append(main.value)
             starts.append(found[0])
@@ -208,7 +217,7 @@ class Compared:
             self.forward,
             job.points,
             torch.stack(starts, 1),
-            {c: [torch.cat([b[c][i] for b in begins]) for i in range(len(begins[0][c]))] for c in job.wrt},
+            {c: [torch.cat([b[c][i] for b in begins]) for i in range(len(begins[0][c]))] for c in begins[0]},
             dict(self.unruled),
         )
 
@@ -222,11 +231,25 @@ class Compared:
         values = [flat(w, s) for w, s in zip(job.write, job.spots, strict=True)] if job.write else None
         found = prepared(self.session, job, values)
         self.forward += 1
-        if not job.write:
+        if not job.write and self.rule.compares:
             self.session.kept = (key, found)
         return found
 
-    def _against(self, main: Recorded, job: Job) -> tuple[Tensor, dict[Cut, list[Tensor]], dict[Cut, list[Tensor]]]:
+    def _by_itself(self, main: Recorded, job: Job) -> Pulled:
+        """Multipliers without a reference: the record stands for it."""
+        assert main.value is not None
+        reverse = self._reverse(main, lambda v: v.value)
+        grads, _ = self._grads(main, job, reverse, len(main.value))
+        if self.rule.treats["elementwise"] in NEEDS_RECTIFIERS and main.out is not None and not reverse.rectifiers:
+            raise RuleError(f"{self.rule!r} found no rectifier", there="nothing that computes max(x, 0)", try_="asc.Gradient()")
+        return main.value.detach(), grads, {}
+
+    def _reverse(self, main: Recorded, refer: Callable[[Var], Tensor]) -> Reverse:
+        treats = self.rule.treats
+        named = treats["other"] != "gradient"
+        return Reverse(main.tape, self.formulas, refer, self.rule.points, treats["elementwise"], named, books=self.session.books)
+
+    def _against(self, main: Recorded, job: Job) -> Pulled:
         """The quantity at one reference, multipliers against it, and what the cuts held there."""
         reference, refer = self._reference(main, job)
         n = job.records
@@ -239,21 +262,27 @@ class Compared:
             start = start.reshape(-1, n)
         else:
             start = self._plain(job)
+        grads, begins = self._grads(main, job, self._reverse(main, refer), len(start))
+        return start.detach(), grads, begins
+
+    def _grads(
+        self, main: Recorded, job: Job, reverse: Reverse, quantities: int
+    ) -> tuple[dict[Cut, list[Tensor]], dict[Cut, list[Tensor]]]:
+        """Multipliers at every cut, and what it held at the reference."""
         every = [v for cut in job.wrt for v in main.targets(cut)]
-        reverse = Reverse(main.tape, self.formulas, refer, self.rule.points, several=len(start) > 1, books=self.session.books)
-        found = [self._pulled(main, reverse, q, every) for q in range(len(start))]
+        found = [self._pulled(main, reverse, q, every) for q in range(quantities)]
         self._tell(main.tape, reverse)
         grads: dict[Cut, list[Tensor]] = {}
         begins: dict[Cut, list[Tensor]] = {}
+        first = 0
         for cut in job.wrt:
             mine = main.targets(cut)
-            first = next(i for i, v in enumerate(every) if v is mine[0]) if mine else 0
             axes = [spot_axis(self.session, cut, i) for i in range(len(mine))]
-            grads[cut] = [
-                canonical(torch.stack([f[first + i] for f in found]), axis, 1, 1, n)[:, 0] for i, axis in enumerate(axes)
-            ]
-            begins[cut] = [self._begin(refer(v), v, axis) for v, axis in zip(mine, axes, strict=True)]
-        return start.detach(), grads, begins
+            stacked = [torch.stack([f[first + i] for f in found]) for i in range(len(mine))]
+            grads[cut] = [canonical(t, axis, 1, 1, job.records)[:, 0] for t, axis in zip(stacked, axes, strict=True)]
+            begins[cut] = [self._begin(reverse.refer(v), v, axis) for v, axis in zip(mine, axes, strict=True)]
+            first += len(mine)
+        return grads, begins
 
     def _begin(self, value: Tensor, var: Var, axis: int | None) -> Tensor:
         """A reference value as ``[1, 1 or records, ...]``."""
@@ -328,9 +357,17 @@ def told(unruled: dict[str, str]) -> str:
     return "; ".join(f"{name} ({what})" for name, what in sorted(unruled.items()))
 
 
-def compared(session: TorchSession, job: Job) -> Evidence:
-    """Evaluate a job whose rule compares."""
-    return Compared(session, job).evidence()
+def rooted(session: TorchSession, job: Job) -> Job:
+    """A job without points, as one whose dependence starts at the inputs that are asked for; at layers it starts by itself."""
+    cut = next((c for c in job.wrt if not c.layer), None)
+    if job.at is not None or cut is None:
+        return job
+    return replace(job, at=cut, spots=tuple(Spot(cut, 0, path, 0) for path in input_paths(session, cut)))
+
+
+def ruled(session: TorchSession, job: Job) -> Evidence:
+    """Evaluate a job whose rule treats operations."""
+    return Ruled(session, job).evidence()
 
 
 def kept_bytes(session: TorchSession) -> int:

@@ -82,15 +82,7 @@ def derivative(top: Var, at: Tensor) -> Tensor:
     """The region's derivative at values of its root."""
     with torch.enable_grad():
         start = at.detach().requires_grad_()
-        memo: dict[Var, Tensor] = {top.root: start}
-
-        def value(var: Var) -> Tensor:
-            if var not in memo:
-                assert var.entry is not None
-                memo[var] = again(var.entry, value)[var.slot]
-            return memo[var]
-
-        out = value(top)
+        out = evaluated(top, start)
         if not out.requires_grad:
             return torch.zeros_like(at)
         return torch.autograd.grad(out.sum(), start)[0]
@@ -121,6 +113,45 @@ def secant(top: Var, refer: Callable[[Var], Tensor]) -> Tensor:
     m = m.contiguous()
     m[near] = derivative(top, middle[near])
     return m
+
+
+def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor) -> tuple[Tensor, bool]:
+    """What a region makes of a cotangent under a treatment, and whether it is a rectifier.
+
+    ``"secant"`` is between reference and record, ``"zero"`` between zero and the record: ``f(x) / x``, where ``f(0)`` is 0.
+    """
+    if treatment == "secant":
+        return secant(top, refer).mul_(g), False
+    x = top.root.value
+    if treatment == "zero":
+        zero = {top.root: torch.zeros_like(x[:1]) if x.dim() else torch.zeros_like(x)}
+        zero[top] = evaluated(top, torch.zeros_like(x))
+        return secant(top, lambda v: zero[v]).mul_(g), False
+    if rectifies(top):
+        g = g.clamp(min=0)
+        return (g * (x > 0) if treatment == "guided" else g), True
+    return derivative(top, x) * g, False
+
+
+def rectifies(top: Var) -> bool:
+    """Whether a region is ``max(x, 0)``: on the values that there are, and zero on negative ones."""
+    x, y = top.root.value, top.value
+    if not y.is_floating_point() or not torch.equal(y, x.clamp(min=0)):
+        return False
+    return not evaluated(top, -1 - x.abs()).any()
+
+
+def evaluated(top: Var, at: Tensor) -> Tensor:
+    """The region's value at values of its root."""
+    memo: dict[Var, Tensor] = {top.root: at}
+
+    def value(var: Var) -> Tensor:
+        if var not in memo:
+            assert var.entry is not None
+            memo[var] = again(var.entry, value)[var.slot]
+        return memo[var]
+
+    return value(top)
 
 
 def step_secant(d: Tensor, y: Tensor, y0: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .entries import Entry, Tape, Tensor, Var
 from .quadrature import average
-from .regions import secant
+from .regions import slope
 from .step import Back, Formula, Step
 
 
@@ -28,17 +28,18 @@ class Balance:
 @dataclass
 class Reverse:
     """A reverse pass under a table of formulas. ``unruled`` counts the operations that were treated by quadrature or not at all;
-    ``several`` keeps slopes for the next cotangent.
+    ``rectifiers`` the regions that are one, where the treatment of regions asks.
     """
 
     tape: Tape
     formulas: Mapping[str, Formula]
     refer: Callable[[Var], Tensor]
     points: int
-    several: bool = False
+    regions: str = "secant"
+    named: bool = True
+    rectifiers: int = 0
     books: list[Balance] | None = None
     unruled: dict[str, int] = field(default_factory=dict)
-    slopes: dict[Var, Tensor] = field(default_factory=dict)
 
     def __call__(self, out: Var, g: Tensor, targets: Sequence[Var]) -> list[Tensor | None]:
         """What comes back to the targets when ``g`` goes in at ``out``."""
@@ -64,17 +65,16 @@ class Reverse:
         """One operation's answer."""
         first = entry.outs[0]
         if first is not None and first.root is not first and back[0] is not None:
-            if not self.several:
-                return [(first.root, secant(first, self.refer).mul_(back[0]))]
-            if first not in self.slopes:
-                self.slopes[first] = secant(first, self.refer)
-            return [(first.root, back[0] * self.slopes[first])]
+            found, rectifier = slope(first, self.refer, self.regions, back[0])
+            self.rectifiers += rectifier
+            return [(first.root, found)]
         step = Step(entry, back, self.refer)
         formula = self.formulas.get(entry.name)
-        found = formula(step) if formula is not None and (back[0] is not None or len(back) > 1) else None
-        if found is not None:
-            return found
-        self.unruled[entry.name] = self.unruled.get(entry.name, 0) + 1
+        answer = formula(step) if formula is not None and (back[0] is not None or len(back) > 1) else None
+        if answer is not None:
+            return answer
+        if self.named:
+            self.unruled[entry.name] = self.unruled.get(entry.name, 0) + 1
         return average(self.points, step)
 
     def _book(self, entry: Entry, back: list[Tensor | None], found: Back) -> None:

@@ -6,31 +6,51 @@ from collections.abc import Mapping
 
 from ....errors import RuleError
 from ....rules import OperationRule
-from . import choices, linear, norms, pools, products, softmaxes
+from . import choices, fixed, linear, norms, pools, products, softmaxes, weights
 from .step import Formula
+
+HALVES = {name: weights.halved(formula) for name, formula in products.MIDPOINT.items()}
 
 TREATMENTS: Mapping[tuple[str, str], Mapping[str, Formula]] = {
     ("linear", "vjp"): linear.LINEAR,
     ("product", "midpoint"): products.MIDPOINT,
+    ("product", "half"): {**HALVES, **dict.fromkeys(("addmm", "baddbmm"), weights.bilinear), **fixed.HALF},
     ("quotient", "leibniz"): products.LEIBNIZ,
+    ("quotient", "detached"): fixed.DIVIDED,
     ("norm", "leibniz"): norms.NORM,
+    ("norm", "detached"): fixed.DETACHED,
     ("softmax", "logmean"): softmaxes.SOFTMAX,
+    ("softmax", "vjp"): fixed.TAYLOR,
+    ("softmax", "fixed"): fixed.FIXED,
     ("pool", "winner"): pools.POOL,
     ("choice", "secant"): choices.CHOICE,
 }
-"""Formulas by operation, for each kind and treatment. Element-wise regions and all others are the reverse pass's own."""
+"""Formulas by operation, for each kind and treatment; without a reference the record stands for it, and averages are derivatives.
 
-REGIONS = frozenset({"secant"})
-OTHERS = frozenset({"quadrature"})
+Element-wise regions and all other operations are the reverse pass's own.
+"""
+
+WEIGHTS = {"epsilon": weights.epsilon, "gamma": weights.gamma, "alphabeta": weights.alphabeta}
+REGIONS = frozenset({"secant", "zero", "guided", "deconvolution"})
+OTHERS = frozenset({"quadrature", "gradient"})
 
 
 def formulas(rule: OperationRule) -> dict[str, Formula]:
     """Every operation's formula under a rule. Raises RuleError for a treatment that there is none of."""
     found: dict[str, Formula] = {}
     for kind, treatment in rule.treats.items():
+        if kind == "weights" and treatment in WEIGHTS:
+            found.update(weights.layered(rule, WEIGHTS[treatment], dict(found)))
+            continue
         known = (kind == "elementwise" and treatment in REGIONS) or (kind == "other" and treatment in OTHERS)
         if not known and (kind, treatment) not in TREATMENTS:
             there = ", ".join(f"{k}: {t}" for k, t in TREATMENTS)
             raise RuleError(f"{rule!r} treats {kind} by {treatment!r}", there=there, try_="one of these")
         found.update(TREATMENTS.get((kind, treatment), {}))
     return found
+
+
+def silent(rule: OperationRule) -> frozenset[str]:
+    """Operations whose result a rule takes for fixed."""
+    fixed_softmax = rule.treats.get("softmax") == "fixed"
+    return frozenset(name for name in softmaxes.SOFTMAX if name not in fixed.KERNELS) if fixed_softmax else frozenset()
