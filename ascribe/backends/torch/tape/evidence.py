@@ -223,9 +223,9 @@ class Ruled:
 
     def _main(self, job: Job) -> Recorded:
         """The records' run: the last one where nothing but the references has changed."""
-        key = (job.index.tobytes(), job.at, job.wrt, job.read, job.on, id(job.of))
+        key = (job.index.tobytes(), job.at, job.wrt, job.read, job.on)
         kept = self.session.kept
-        if not job.write and kept is not None and kept[0] == key:
+        if not job.write and kept is not None and kept[0] == key and kept[1].job.of is job.of:
             return kept[1]
         self.session.kept = None
         values = [flat(w, s) for w, s in zip(job.write, job.spots, strict=True)] if job.write else None
