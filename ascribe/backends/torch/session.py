@@ -13,7 +13,7 @@ import torch
 
 from ...baselines import Call
 from ...cuts import INPUT, OUTPUT, Cut
-from ...errors import CutError, ModelError, RuleError
+from ...errors import CutError, InputError, ModelError, RuleError
 from ...rules import Gradient
 from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
@@ -99,10 +99,31 @@ class TorchSession:
         known = self.remembered("axes", cut)
         if known is None:
             once, twice = (self._shapes(cut, repeat) for repeat in (1, 2))
+            if not twice and self._lacks_axis():
+                given = ", ".join(f"{named(p)} {tuple(leaf.shape)}" for p, leaf in self.inputs.leaves.items())
+                raise InputError("the inputs have no record axis", there=given, try_="x[None] for a single record", code="E-RECORDS")
             known = tuple(grown(a, b) for a, b in zip(once, twice, strict=True)) if len(once) == len(twice) else (0,) * len(once)
             self.remember("axes", cut, known)
         found: tuple[int | None, ...] = known
         return found
+
+    def _lacks_axis(self) -> bool:
+        """Whether a single vector or picture, which cannot be cut or doubled, runs with an axis put in front of it.
+
+        A table of the nodes of a fixed graph does so too, and is left alone.
+        """
+        if len(self.inputs.own) != 1 or self.inputs.leaves[path := next(iter(self.inputs.own))].ndim not in (1, 3):
+            return False
+        shapes = []
+        for news in ({}, {path: self.inputs.leaves[path].detach()[None].clone()}):
+            args, kwargs = self.inputs.rows(np.arange(self.records), 1, news)
+            try:
+                with torch.no_grad():
+                    output = getattr(self.model, "_orig_mod", self.model)(*args, **kwargs)
+            except Exception:
+                return False
+            shapes.append(tuple(output.shape) if isinstance(output, Tensor) else ())
+        return shapes[1] == (1, *shapes[0])
 
     def _shapes(self, cut: Cut, repeat: int) -> list[tuple[int, ...]]:
         """The shapes at a cut for the first record, ``repeat`` times; for all records where one alone does not run."""

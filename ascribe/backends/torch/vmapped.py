@@ -13,8 +13,8 @@ import torch
 
 from ...errors import ModelError
 from ..protocol import Evidence, Job
-from .taps import Demand, Read, Run, Write, accessor_path
-from .work import call_model, explained_rows, pull_back
+from .taps import Demand, Read, Run, Write
+from .work import call_model, differentiated, explained_rows
 
 if TYPE_CHECKING:
     from .session import TorchSession
@@ -37,7 +37,7 @@ def run_vmapped(session: TorchSession, job: Job) -> Evidence:
         value = torch.vmap(lambda *points: _one(session, job, points), randomness="different")(*leaves).transpose(0, 1)
         grads = {}
         if job.wrt:
-            found = pull_back(value.sum((1, 2)), leaves)
+            found = differentiated(session, value.sum((1, 2)), leaves)
             back = [g.movedim(2 + s.axis, 2) if s.axis is not None else g.unsqueeze(2) for g, s in zip(found, job.spots, strict=True)]
             grads = {job.at: back}
     return Evidence(value.detach(), grads, {}, 1, int(bool(job.wrt)))
@@ -58,4 +58,4 @@ def _one(session: TorchSession, job: Job, points: tuple[Tensor, ...]) -> Tensor:
     output = call_model(session, Run(session.host, demands, stop=True), args, kwargs)
     if not job.on.layer:
         read.visit(0, output if job.on.anchor == "out" else (args, kwargs))
-    return explained_rows(job.of, read, accessor_path(job.on), job.index)
+    return explained_rows(session, job.of, read, job.index)
