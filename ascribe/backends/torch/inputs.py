@@ -26,6 +26,8 @@ class Inputs:
         self.numpy = False
         self.tree = mapped((call.args, call.kwargs), lambda path, leaf: self._tensor(leaf, dtype))
         self.leaves: dict[Path, Tensor] = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
+        if odd := [f"{named(path)} {leaf.layout}" for path, leaf in self.leaves.items() if leaf.layout != torch.strided or leaf.is_nested]:
+            raise InputError("tensors that cannot be cut into records", there=", ".join(odd), try_="x.to_dense()", code="E-INPUT-LAYOUT")
         shaped = {path: leaf for path, leaf in self.leaves.items() if leaf.ndim}
         floating = [leaf for leaf in shaped.values() if leaf.is_floating_point()]
         leading = next(iter(sorted(floating, key=lambda t: t.ndim < 2) or shaped.values()), None)
@@ -41,7 +43,7 @@ class Inputs:
     def _tensor(self, leaf: Any, dtype: torch.dtype | None) -> Any:
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "fiub":
             self.numpy = True
-            tensor = torch.from_numpy(np.ascontiguousarray(leaf))
+            tensor = torch.from_numpy(np.require(leaf, leaf.dtype.newbyteorder("="), ["C", "W"]))
             return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
         return leaf
 
@@ -60,7 +62,7 @@ class Inputs:
         found = []
         for path in self.explained:
             bad = torch.isnan(self.leaves[path])
-            if bad.any():
+            if not bad.is_meta and bad.any():
                 found.append(f"{named(path)}{[int(i) for i in bad.nonzero()[0]]}")
         return found
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.parameter import is_lazy
 
 from ...baselines import Call
 from ...cuts import INPUT, OUTPUT, Cut
@@ -44,6 +45,8 @@ class TorchSession:
             next((p.dtype for p in self.host.parameters() if p.is_floating_point()), None) if self.host is not None else None
         )
         self.inputs = Inputs(call, self.dtype)
+        if self.host is not None and any(map(is_lazy, self.host.parameters())):
+            raise ModelError("a layer of the model has no weights yet", try_="model(x) once, to make its lazy layers", code="E-MODEL-LAZY")
         self.records = self.inputs.records
         self.class_names = placing.class_names(self.host)
         self.notes: list[str] = []
@@ -189,6 +192,9 @@ class TorchSession:
         return bool(known)
 
     def _splits(self) -> bool:
+        if any(leaf.is_meta for leaf in self.inputs.leaves.values()):
+            return True  # no numbers to compare
+
         def outputs(lo: int, hi: int) -> list[Tensor]:
             return self.evaluate(Job(np.arange(lo, hi), read=(OUTPUT,))).reads[OUTPUT].arrays
 
