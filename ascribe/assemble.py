@@ -115,7 +115,7 @@ def whole(session: Session, done: Sequence[Block]) -> Block:
 def asked_of(plan: Plan, block: Block, gap: Gap | None) -> tuple[Check, ...]:
     """The questions that every result is asked, and the answers."""
     sizes = np.sum([namespace(v).sizes(v, 2) for leaves in block.values for v in leaves], axis=0)
-    promised = getattr(plan.over, "stepwise", False) or plan.cuts == (plan.at,)
+    promised = plan.cuts == (plan.at,)
     sampled = has_background(plan.over) or any(getattr(f, "quadrature", "") == "random" for f in parts(plan.over))
     return (
         ask.completeness(gap, plan, promised, sampled),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .errors import CutError
+
 Accessor = int | str | tuple[int | str, ...]
 
 
@@ -58,4 +60,20 @@ LOGITS = Cut("<logits>")
 EMBEDDINGS = Cut("<embeddings>")
 """What the token embedding returns."""
 
-NAMES: dict[Any, str] = {INPUT: "INPUT", OUTPUT: "OUTPUT", LOGITS: "LOGITS", EMBEDDINGS: "EMBEDDINGS"}
+BY_NAME = {"INPUT": INPUT, "OUTPUT": OUTPUT, "LOGITS": LOGITS, "EMBEDDINGS": EMBEDDINGS}
+NAMES: dict[Any, str] = {cut: name for name, cut in BY_NAME.items()}
+
+
+def as_cut(at: Any) -> Cut:
+    """``at=`` as a cut: a string is a layer's output. Raises CutError for anything else that is not one."""
+    if isinstance(at, Cut):
+        if at.op is not None:
+            raise CutError(f"{at!r} names an operation", there="cuts at layers", try_="the layer around it", code="E-CUT-OP")
+        if at.anchor not in ("in", "out"):
+            raise CutError(f"anchor {at.anchor!r}", there='"in" and "out"')
+        return at
+    if isinstance(at, str):
+        return BY_NAME.get(at, Cut(at))
+    raise CutError(
+        f"at={type(at).__name__} is not a place", try_='a layer by its dotted name, such as "encoder.layer.2", or a Cut'
+    )

@@ -11,7 +11,7 @@ from .assemble import Request, cut_text, noted, result, shaped
 from .backends import open_session
 from .backends.protocol import Job, Place, Session
 from .baselines import Call
-from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
+from .cuts import INPUT, Cut, as_cut
 from .distributions import as_distribution, parts
 from .errors import CutError, InputError, QuantityError
 from .passes import Plan
@@ -20,8 +20,6 @@ from .quantities import as_quantities
 from .result import Attribution, Cost
 from .rules import as_rule
 from .stream import Chunker, blocks, first_chunk, showing
-
-NAMED_CUTS = {"INPUT": INPUT, "OUTPUT": OUTPUT, "LOGITS": LOGITS, "EMBEDDINGS": EMBEDDINGS}
 
 
 def attribute(
@@ -123,7 +121,7 @@ def request(
 ) -> Request:
     """The door: every argument as the noun it stands for, checked."""
     quantities, several = as_quantities(of)
-    if len({q.on for q in quantities}) > 1:
+    if len({as_cut(q.on) for q in quantities}) > 1:
         raise QuantityError(
             "several quantities at different cuts",
             there=", ".join(sorted({repr(q.on) for q in quantities})),
@@ -135,31 +133,18 @@ def request(
         raise CutError("at=[] names no cut", try_="at=asc.INPUT")
     if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, (int, np.integer)) or chunk < 1):
         raise InputError(f"chunk={chunk!r}", try_="rows at once, from 1 up, or None to have it measured", code="E-CHUNK")
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed={seed!r}", try_="a whole number from 0 up", code="E-SEED")
     return Request(quantities, several, cuts, many, as_distribution(over), as_rule(by), int(seed), chunk, progress, multiply)
-
-
-def as_cut(at: Any) -> Cut:
-    """``at=`` as a cut: a string is a layer's output. Raises CutError for anything else that is not one."""
-    if isinstance(at, Cut):
-        if at.op is not None:
-            raise CutError(f"{at!r} names an operation", there="cuts at layers", try_="the layer around it", code="E-CUT-OP")
-        if at.anchor not in ("in", "out"):
-            raise CutError(f"anchor {at.anchor!r}", there='"in" and "out"')
-        return at
-    if isinstance(at, str):
-        return NAMED_CUTS.get(at, Cut(at))
-    raise CutError(
-        f"at={type(at).__name__} is not a place", try_='a layer by its dotted name, such as "encoder.layer.2", or a Cut'
-    )
 
 
 def explain(model: Any, call: Call, asked: Request) -> Attribution:
     """Carry out a request: blocks of records one after the other, each over all its points."""
     start = time.perf_counter()
     with open_session(model, call) as session:
-        at = session.resolve(asked.over.at, True)
+        at = session.resolve(as_cut(asked.over.at), True)
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
-        on = session.resolve(asked.quantities[0].on, False)
+        on = session.resolve(as_cut(asked.quantities[0].on), False)
         chunker, known = chunk_for(session, asked, at)
         size = sum(len(f.draw(0, 1)) for f in parts(asked.over)[:1]) if not hasattr(asked.over, "tolerance") else 1
         with showing(size * session.records, asked.progress) as progress:

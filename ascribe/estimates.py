@@ -11,7 +11,7 @@ from .assemble import Request
 from .backends import open_session
 from .backends.protocol import Job
 from .baselines import Call
-from .cuts import INPUT
+from .cuts import INPUT, as_cut
 from .distributions import baseline_of, has_background, parts
 from .engine import chunk_for, model_call, request
 from .passes import Plan, Reader
@@ -57,9 +57,9 @@ def estimate(
     """
     asked = request(of, at, over, by, chunk=chunk)
     with open_session(model, model_call(args, kwargs)) as session:
-        where = session.resolve(asked.over.at, True)
+        where = session.resolve(as_cut(asked.over.at), True)
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
-        on = session.resolve(asked.quantities[0].on, False)
+        on = session.resolve(as_cut(asked.quantities[0].on), False)
         chunker, _ = chunk_for(session, asked, where)
         plan = Plan(
             session, asked.quantities, cuts, asked.over, where, on, asked.by, 0, True, "mean", chunker, Progress(1, False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,7 @@ class Pass:
             reading = self.evaluate(read=(cut,)).reads[cut]
             spots, values = tuple(reading.spots), [a[0] for a in reading.arrays]
         session = self.session
-        return Here(values, session.names(spots), self.index, session.records, session.call, self._other, self.plan.seed)
+        return Here(values, session.names(spots), self.index, session.records, session.call, partial(self._other, cut), self.plan.seed)
 
     def _carried(self, source: Cut, start: Leaves, rows: bool) -> Leaves:
         """Starts at the inputs, run forward to the cut where the path is.
@@ -136,16 +137,17 @@ class Pass:
                 there=f"a path at {self.plan.at!r}",
                 try_="Background(asc.Call(rows, ...), at=...) with all arguments",
             )
-        write = tuple(r[:, None] for r in start)
-        found = self.evaluate(
-            index=self.index[:1], points=len(start[0]), at=source, spots=spots, write=write, read=(self.plan.at,)
-        )
-        return [a[:, 0] for a in found.reads[self.plan.at].arrays]
+        parts: list[Leaves] = []
+        for some in self.chunks(np.arange(len(start[0])), 1):
+            write = tuple(r[some][:, None] for r in start)
+            found = self.evaluate(index=self.index[:1], points=len(some), at=source, spots=spots, write=write, read=(self.plan.at,))
+            parts.append([a[:, 0] for a in found.reads[self.plan.at].arrays])
+        return [self.session.xp.concat(list(arrays), 0) for arrays in zip(*parts, strict=True)]
 
-    def _other(self, call: Call) -> Leaves:
-        """The value at the cut when the model is called with other arguments."""
+    def _other(self, cut: Cut, call: Call) -> Leaves:
+        """The value at a cut when the model is called with other arguments."""
         with self.session.another(call) as other:
-            at = other.resolve(self.plan.at, True)
+            at = other.resolve(cut, True)
             job = Job(np.arange(other.records), read=(at,))
             found = other.evaluate(job)
             self.count(found, job)
@@ -205,14 +207,14 @@ class Pass:
     def _mean_value(self, draws: Draws, ends: Callable[[np.ndarray], Leaves], each: int) -> np.ndarray:
         points = np.arange(0, len(draws), each)
         total = np.zeros_like(self.block.explained)
-        for some in self.chunks(points):
+        for some in self.chunks(points, len(self.index)):
             found = self.values_at(ends(some), len(some), self.reader)
             total += as_numpy(found.value).astype(np.float64).sum(1)
         return total / len(points)
 
-    def chunks(self, points: np.ndarray) -> Iterator[np.ndarray]:
-        """Points in runs of as many as fit beside this block's records."""
-        size = max(1, self.plan.chunker.size // len(self.index))
+    def chunks(self, points: np.ndarray, records: int) -> Iterator[np.ndarray]:
+        """Points in runs of as many as fit beside this number of records."""
+        size = max(1, self.plan.chunker.size // records)
         for k in range(0, len(points), size):
             yield points[k : k + size]
 
@@ -227,7 +229,7 @@ class Pass:
         shape = self.block.explained.shape
         alone = self.session.splits() and self.session.replaces_all(self.plan.at)
         total = np.zeros(shape)
-        for some in self.chunks(np.arange(len(used))) if not alone else [np.arange(len(used))]:
+        for some in self.chunks(np.arange(len(used)), 1 if alone else len(self.index)):
             write = [r[used[some]][:, None] for r in self.rows]
             if alone:
                 job = {
@@ -245,8 +247,14 @@ class Pass:
         return total
 
     def _adapt(self, line: Line) -> None:
-        """More and more points for the records whose gap is still too large."""
+        """More and more points for the records whose gap is still too large.
+
+        Raises DistributionError for values elsewhere than where the line is: they need not add up, so no gap would stop it.
+        """
         assert self.begin is not None and line.tolerance is not None
+        if self.plan.cuts != (self.plan.at,):
+            asked, line_at = ", ".join(map(repr, self.plan.cuts)), repr(self.plan.at)
+            raise DistributionError(f"tolerance= with the attribution at {asked}", there=f"a line at {line_at}", try_="steps=, or at= both the same")
         self.block.start = self.start_value()
         change = self.block.explained - self.block.start
         n = len(self.index)
@@ -262,13 +270,14 @@ class Pass:
             found = sums.values()
             values = found if not values else put(values, found, active)
             self.block.steps[active] += len(draws)
-            gap = np.abs(sum_all(found[0]) - change[:, active])
+            added = found[0] if self.plan.multiply else [v * d[None] for v, d in zip(found[0], sums.fixed()[self.plan.at], strict=True)]
+            gap = np.abs(sum_all(added) - change[:, active])
             scale = np.maximum(np.abs(change[:, active]), 1e-6 * np.abs(self.block.explained[:, active]) + 1e-30)
-            open_ = (gap > line.tolerance * scale).any(0) if self.plan.multiply else np.zeros(len(active), bool)
+            open_ = (gap > line.tolerance * scale).any(0)
             if not open_.any():
                 break
             active = active[open_] if self.session.splits() else active
-        self.block.values, self.block.change = values, change
+        self.block.values, self.block.change = values, change if self.plan.multiply else None
 
 
 def spread_of(x: Array) -> Array:

@@ -129,7 +129,7 @@ class Sums:
         """The sums, times the distance where that is the same at every point: per cut, ``[quantities, records, ...]`` each."""
         plan, run = self.plan, self.run_
         fixed = plan.multiply and not self.draws.moves and not self.draws.stepwise
-        distance = self._fixed() if fixed else {}
+        distance = self.fixed() if fixed else {}
         found = []
         for cut in plan.cuts:
             stacked = [namespace(t[0]).stack(t, 0) for t in self.total[cut]]
@@ -141,7 +141,7 @@ class Sums:
             found.append([namespace(s).cast(s, x) for s, x in zip(stacked, run.record[cut], strict=True)])
         return found
 
-    def _fixed(self) -> dict[Cut, Leaves]:
+    def fixed(self) -> dict[Cut, Leaves]:
         """From the baseline to the record, at every cut; elsewhere than where the points live the baseline is run forward."""
         run, plan = self.run_, self.plan
         part = self.part

@@ -215,7 +215,6 @@ def test_a_layers_baseline_from_the_inputs():
     assert repr(FromInput(0.5)) == "FromInput(0.5)"
 
 
-@pytest.mark.xfail(reason="Pass._other reads the path's own cut, where FromInput wants the inputs", strict=True)
 def test_a_call_or_tokens_as_the_baseline_of_a_method_at_a_layer():
     net, base = chain(4, 6, 3), rows(5, 4, seed=8)
     expected = asc.IntegratedGradients(base, 9)(net, X, of=1, at="0").values

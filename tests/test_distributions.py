@@ -204,7 +204,6 @@ def test_a_product_is_shown_as_it_is_written():
     assert eval(repr(over), vars(asc)) == over
 
 
-@pytest.mark.xfail(reason="the quantity at the background's rows is read for all of them at once", strict=True)
 def test_a_large_background_is_run_in_chunks_too():
     most = 0
 

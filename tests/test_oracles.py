@@ -429,7 +429,6 @@ def test_numpy_gives_what_torch_gives(name, over, at):
             np.testing.assert_allclose(ours.explained, theirs.explained)
 
 
-@pytest.mark.xfail(reason="KeyError: the place of one input is not found where the path writes them all", strict=True)
 def test_one_of_several_inputs_while_the_path_moves_them_all():
     net, a, b = seeded(TwoInputs), rows(5, 4), rows(5, 3, seed=1)
     whole = asc.attribute(net, a, b, of=1, over=asc.Line(0.2, 8))

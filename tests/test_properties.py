@@ -299,7 +299,6 @@ def test_random_positions_converge_to_the_integral():
     assert ((drawn.mean(0) - exact).abs() < 4 * spread / len(drawn) ** 0.5 + 1e-3 * exact.abs().max()).all()
 
 
-@pytest.mark.xfail(reason="without distances there is no gap to stop by: four points, and a gap that means nothing", strict=True)
 def test_influence_under_a_tolerance_is_the_influence_that_adds_up():
     net, x = chain(4, 16, 16, 3), rows(6, 4) * 2
     found = asc.influence(net, x, of=1, over=asc.Line(0.0, tolerance=1e-6))
@@ -308,7 +307,6 @@ def test_influence_under_a_tolerance_is_the_influence_that_adds_up():
     assert found.ok
 
 
-@pytest.mark.xfail(reason="completeness is promised for every stepwise line, also at one branch or at several uses of a layer", strict=True)
 def test_conductance_of_a_part_is_not_blamed_for_the_rest():
     """A branch carries a part of the change, and two uses of a layer carry it twice: more steps would mend nothing."""
     for model, layer in ((Branches, "inner"), (Twice, "act")):

@@ -104,7 +104,6 @@ def test_several_inputs_and_layers_draw_noise_of_their_own():
     assert not np.allclose(draws.draw(0, 0, (4,)), draws.draw(0, 1, (4,)))
 
 
-@pytest.mark.xfail(reason="int(seed) lets 1.7 through as 1, and NumPy's or Python's own error out for -1 and None", strict=True)
 @pytest.mark.parametrize("seed", [-1, 1.7, None, "a"])
 def test_what_is_no_seed_is_refused(seed):
     with pytest.raises(AscribeError):

@@ -49,8 +49,8 @@ class Inputs:
 
     @property
     def explained(self) -> list[Path]:
-        """The floating tensors that belong to records, in the order of the call."""
-        return [path for path in self.leaves if path in self.own and self.leaves[path].is_floating_point()]
+        """The floating tensors that belong to records, in the order of the call; what is called a mask rides along."""
+        return [p for p, leaf in self.leaves.items() if p in self.own and leaf.is_floating_point() and "mask" not in str(p[1])]
 
     @property
     def ids(self) -> list[Tensor]:

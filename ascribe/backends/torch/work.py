@@ -65,17 +65,17 @@ class Work:
     def _at_input(self, points: int) -> dict[Path, Tensor]:
         """Values for the model's arguments: written ones, and records to be differentiated."""
         job, session = self.job, self.session
-        if job.at is not None and not job.at.layer:
-            return {s.path: t.clone() if self.cloned else t for s, t in zip(job.spots, self.written, strict=True)}
-        news = {}
+        at_input = job.at is not None and not job.at.layer
+        leaves = {s.path: t for s, t in zip(job.spots, self.written, strict=True)} if at_input else {}
         for cut in job.wrt:
-            if not cut.layer and cut.anchor == "in":
+            if not cut.layer and cut.anchor == "in" and cut != job.at:
                 demand = self.demands.setdefault(("wrt", cut), Demand(cut))
                 for path in input_paths(session, cut):
-                    leaf = session.inputs.own_rows(path, job.index).clone().requires_grad_()
-                    demand.seen.append((0, path, leaf))
-                    news[path] = leaf.clone() if self.cloned else leaf
-        return news
+                    if path not in leaves:
+                        rows = session.inputs.own_rows(path, job.index)
+                        leaves[path] = rows.repeat(points, *[1] * (rows.ndim - 1)).requires_grad_()
+                    demand.seen.append((0, path, leaves[path]))
+        return {path: leaf.clone() if self.cloned else leaf for path, leaf in leaves.items()}
 
     def _at_layers(self) -> None:
         """Demands for hooks, in the order write, wrt, read: later ones see what earlier ones put in the place."""
