@@ -15,6 +15,7 @@ from .arrays import Array, as_numpy, is_array, namespace
 from .errors import AscribeError, DistributionError
 from .values import Value
 
+BESIDE_IDS = ("mask", "type", "position", "label")  # in the names of integer arguments that are not the tokens
 NAMED = ("zeros", "mean", "blur", "uniform")
 
 
@@ -51,9 +52,11 @@ class MaskTokens:
     keep: tuple[int, ...] = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Call:
-        """Replace the ids: the argument named ``input_ids``, or else the first integer array with a token axis."""
+        """Replace the ids: the argument named ``input_ids``, or else the first integer array with a token axis, by position or name."""
         where = "input_ids" if "input_ids" in kwargs else None
         spot = None if where else next((i for i, a in enumerate(args) if _is_ids(a)), None)
+        if where is None and spot is None:
+            where = next((name for name, a in kwargs.items() if _is_ids(a) and not any(part in name for part in BESIDE_IDS)), None)
         if where is None and spot is None:
             raise DistributionError(
                 "mask_tokens found no token ids among the arguments", try_="integer ids, by position or as input_ids="

@@ -34,7 +34,7 @@ class Lease:
         with self.lock:
             for obj in objects:
                 count = self.held.get(id(obj), (0, obj))[0]
-                if count or getattr(obj, self.attribute):
+                if count or getattr(obj, self.attribute, False):  # parts of a frozen script have no mode
                     self.held[id(obj)] = (count + 1, obj)
                     setattr(obj, self.attribute, False)
                     taken.append(obj)
@@ -68,8 +68,8 @@ def untouched(hosts: list[nn.Module]) -> Iterator[list[str]]:
             stack.enter_context(torch.inference_mode(False))
         stack.enter_context(_default_dtype())
         stack.enter_context(_random_state())
-        training = [m for m in modules if m.training]
-        if depend := sorted({type(m).__name__ for m in training if _depends_on_mode(m)}):
+        training = [m for m in modules if getattr(m, "training", False)]
+        if depend := sorted({kind(m) for m in training if _depends_on_mode(m)}):
             notes.append(f"the model was in training mode; explained in evaluation mode ({', '.join(depend)})")
         stack.enter_context(EVALUATE.off(modules))
         stack.enter_context(FREEZE.off(parameters))
@@ -82,9 +82,14 @@ def untouched(hosts: list[nn.Module]) -> Iterator[list[str]]:
         yield notes
 
 
+def kind(module: nn.Module) -> str:
+    """What a module is: its class, before it was scripted."""
+    return str(getattr(module, "original_name", type(module).__name__))
+
+
 def _depends_on_mode(module: nn.Module) -> bool:
     rate = getattr(module, "dropout", 0.0)  # nn.LSTM and nn.MultiheadAttention keep theirs as a number
-    named = any(part in type(module).__name__ for part in MODE_DEPENDENT)
+    named = any(part in kind(module) for part in MODE_DEPENDENT)
     return (named and getattr(module, "p", 1.0) != 0) or (isinstance(rate, float) and rate > 0)
 
 
