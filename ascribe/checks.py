@@ -33,9 +33,7 @@ def completeness(gap: Gap | None, plan: Plan, promised: bool, sampled: bool) -> 
     if not promised and worst > GOOD:
         return Check("completeness", "skipped", f"{text}; away from where the points are, values add up only if everything passes the cut")
     if sampled:
-        return Check(
-            "completeness", "ok" if worst <= POOR else "warn", text + " (sampling; more samples make it smaller)", records
-        )
+        return Check("completeness", "ok" if worst <= POOR else "warn", text + " (sampling; more samples make it smaller)", records)
     status: Literal["ok", "warn", "fail"] = "ok" if worst <= GOOD else "warn" if worst <= POOR else "fail"
     hint = "" if status == "ok" else "; more steps, or tolerance= on the line"
     if status != "ok" and plan.session.records > 1 and not plan.session.splits():
@@ -56,7 +54,12 @@ def something(sizes: np.ndarray) -> Check:
     """Whether any record got nothing but zeros; ``sizes`` is the values' ``[quantities, records]`` norm."""
     records = tuple(map(int, np.flatnonzero((sizes == 0).any(0))))
     if records:
-        return Check("zero", "warn", "nothing but zeros: no influence on the quantity, a saturated gradient, or a cut that comes before the points", records)
+        return Check(
+            "zero",
+            "warn",
+            "nothing but zeros: no influence on the quantity, a saturated gradient, or a cut that comes before the points",
+            records,
+        )
     return Check("zero", "ok")
 
 

@@ -303,6 +303,21 @@ def has_background(distribution: Any) -> bool:
     return any(isinstance(factor, Background) for factor in parts(distribution))
 
 
+def expected_points(distribution: Any) -> int:
+    """How many points each record will be run at; for a tolerance those of its first round, for a Call as background one."""
+    points = 1
+    for factor in parts(distribution):
+        if isinstance(factor, Line):
+            points *= 4 if factor.tolerance is not None else factor.size + factor.stepwise
+        elif isinstance(factor, Background):
+            rows = next(iter(factor.rows.values()), ()) if isinstance(factor.rows, dict) else factor.rows
+            rows = rows[0] if isinstance(rows, tuple) and rows else rows
+            points *= factor.samples or (len(rows) if hasattr(rows, "__len__") else 1)
+        else:
+            points *= getattr(factor, "samples", 1)
+    return points
+
+
 def as_distribution(over: Any) -> Distribution:
     """``over=`` as a distribution: None is the record itself.
 

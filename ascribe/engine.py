@@ -12,7 +12,7 @@ from .backends import open_session
 from .backends.protocol import Job, Place, Session
 from .baselines import Call
 from .cuts import INPUT, Cut, as_cut
-from .distributions import as_distribution, parts
+from .distributions import as_distribution, expected_points
 from .errors import CutError, InputError, QuantityError
 from .passes import Plan
 from .paths import run_block
@@ -52,9 +52,7 @@ def attribute(
     Raises InputError, CutError, QuantityError, DistributionError, RuleError, ModelError or MemoryLimitError; whatever happens,
     model and arguments are as they were.
     """
-    return explain(
-        model, model_call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=True)
-    )
+    return explain(model, model_call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=True))
 
 
 def influence(
@@ -73,9 +71,7 @@ def influence(
 
     The arguments are those of :func:`attribute`. Influence has no distance in it, so it has no sum to be complete to.
     """
-    return explain(
-        model, model_call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=False)
-    )
+    return explain(model, model_call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=False))
 
 
 def activation(model: Any, *args: Any, at: Any, **kwargs: Any) -> Attribution:
@@ -146,8 +142,7 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
         on = session.resolve(as_cut(asked.quantities[0].on), False)
         chunker, known = chunk_for(session, asked, at)
-        size = sum(len(f.draw(0, 1)) for f in parts(asked.over)[:1]) if not hasattr(asked.over, "tolerance") else 1
-        with showing(size * session.records, asked.progress) as progress:
+        with showing(expected_points(asked.over) * session.records, asked.progress) as progress:
             plan = Plan(
                 session,
                 asked.quantities,

@@ -254,7 +254,9 @@ class Pass:
         assert self.begin is not None and line.tolerance is not None
         if self.plan.cuts != (self.plan.at,):
             asked, line_at = ", ".join(map(repr, self.plan.cuts)), repr(self.plan.at)
-            raise DistributionError(f"tolerance= with the attribution at {asked}", there=f"a line at {line_at}", try_="steps=, or at= both the same")
+            raise DistributionError(
+                f"tolerance= with the attribution at {asked}", there=f"a line at {line_at}", try_="steps=, or at= both the same"
+            )
         self.block.start = self.start_value()
         change = self.block.explained - self.block.start
         n = len(self.index)

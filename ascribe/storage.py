@@ -159,7 +159,7 @@ def read(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-        tensors = {name: _array(**entry) for name, entry in deserialize(raw)}
+        tensors = {name: _array(**entry) for name, entry in deserialize(raw)}  # type: ignore[no-untyped-call]
     except (SafetensorError, ValueError, TypeError, KeyError, OSError) as error:
         there = f"{type(error).__name__}: {error}"
         raise ResultError(f"{path} is not a whole safetensors file", there=there, try_="a file written by save()") from error

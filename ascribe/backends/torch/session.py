@@ -22,7 +22,7 @@ from .failures import wrong_dtype
 from .guard import untouched
 from .hosts import host_of, modules_behind
 from .inputs import Inputs, named
-from .memory import Memory, memory_of
+from .memory import Facts, Memory, memory_of
 from .namespace import xp
 from .spread import SINGLE, VMAP, choose
 from .taps import Read, Run
@@ -51,10 +51,10 @@ class TorchSession:
         self.class_names = placing.class_names(self.host)
         self.notes: list[str] = []
         self.stack = ExitStack()
-        self.key: Any = None
+        self.facts = Facts()
 
     def __enter__(self) -> TorchSession:
-        self.key = self.inputs.signature()
+        self.facts = self.memory.of(self.inputs.signature())
         if bad := self.inputs.nonfinite():
             self.notes.append(f"NaN in {', '.join(bad)}")
         self.notes += self.stack.enter_context(untouched(modules_behind(self.model)))  # last: nothing after it may fail
@@ -67,10 +67,10 @@ class TorchSession:
         return TorchSession(self.model, call, self.memory)
 
     def remembered(self, what: str, key: Any) -> Any:
-        return self.memory.facts.get((what, self.key, key))
+        return self.facts.known.get((what, key))
 
     def remember(self, what: str, key: Any, value: Any) -> None:
-        self.memory.facts[what, self.key, key] = value
+        self.facts.known[what, key] = value
 
     def resolve(self, cut: Cut, wrt: bool) -> Cut:
         if cut == INPUT and wrt and not self.inputs.explained:
@@ -131,7 +131,7 @@ class TorchSession:
     def _shapes(self, cut: Cut, repeat: int) -> list[tuple[int, ...]]:
         """The shapes at a cut for the first record, ``repeat`` times; for all records where one alone does not run."""
         for index in (np.arange(1), np.arange(self.records)):
-            read = Read(cut, self.memory.last(self.key, cut))
+            read = Read(cut, self.facts.last(cut))
             args, kwargs = self.inputs.rows(index, repeat, {})
             try:
                 with torch.no_grad():
@@ -212,7 +212,7 @@ class TorchSession:
             if job.write or self.dtype is None or not wrong_dtype(self, wrong):
                 raise
         self.inputs.cast(self.dtype)
-        self.key = self.inputs.signature()
+        self.facts = self.memory.of(self.inputs.signature())
         self.notes.append(f"the inputs were cast to the model's {str(self.dtype).removeprefix('torch.')}")
         return self._evaluate(job)
 

@@ -46,12 +46,12 @@ def run_vmapped(session: TorchSession, job: Job) -> Evidence:
 def _one(session: TorchSession, job: Job, points: tuple[Tensor, ...]) -> Tensor:
     """One point: ``[quantities, records]``."""
     assert job.at is not None and job.of is not None and job.on is not None
-    memory, key = session.memory, session.key
-    read = Read(job.on, memory.last(key, job.on), live=True)
+    facts = session.facts
+    read = Read(job.on, facts.last(job.on), live=True)
     demands: list[Demand] = [read]
     news = {}
     if job.at.layer:
-        demands = [Write(job.at, memory.last(key, job.at), values=points, cloned=True), read]
+        demands = [Write(job.at, facts.last(job.at), values=points, cloned=True), read]
     else:
         news = {s.path: p.clone() for s, p in zip(job.spots, points, strict=True)}
     args, kwargs = session.inputs.rows(job.index, 1, news)

@@ -48,7 +48,7 @@ class Work:
             for demand in run.demands:
                 if demand.cut.layer and not demand.seen:
                     raise nothing_seen(demand)
-            session.memory.counts(session.key, run.demands, run.stopped)
+            session.facts.counts(run.demands, run.stopped)
             self._seen_at_output(output)
             return self._evidence(output)
 
@@ -73,21 +73,21 @@ class Work:
                 for path in input_paths(session, cut):
                     if path not in leaves:
                         rows = session.inputs.own_rows(path, job.index)
-                        leaves[path] = rows.repeat(points, *[1] * (rows.ndim - 1)).requires_grad_()
+                        leaves[path] = (rows.repeat(points, *[1] * (rows.ndim - 1)) if points > 1 else rows.clone()).requires_grad_()
                     demand.seen.append((0, path, leaves[path]))
         return {path: leaf.clone() if self.cloned else leaf for path, leaf in leaves.items()}
 
     def _at_layers(self) -> None:
         """Demands for hooks, in the order write, wrt, read: later ones see what earlier ones put in the place."""
-        job, memory, key = self.job, self.session.memory, self.session.key
+        job, facts = self.job, self.session.facts
         if job.at is not None and job.at.layer:
-            self.demands["write", job.at] = Write(job.at, memory.last(key, job.at), values=self.written, cloned=self.cloned)
+            self.demands["write", job.at] = Write(job.at, facts.last(job.at), values=self.written, cloned=self.cloned)
         for cut in job.wrt:
             if cut.layer and cut != job.at:
-                self.demands["wrt", cut] = Watch(cut, memory.last(key, cut), cloned=self.cloned)
+                self.demands["wrt", cut] = Watch(cut, facts.last(cut), cloned=self.cloned)
         for cut in dict.fromkeys((*job.read, *([job.on] if job.of is not None and job.on is not None else []))):
             live = cut not in job.read or (cut == job.on and bool(job.wrt))
-            self.demands["read", cut] = Read(cut, memory.last(key, cut), live=live)
+            self.demands["read", cut] = Read(cut, facts.last(cut), live=live)
 
     def _seen_at_input(self, tree: Any) -> None:
         for (_, cut), demand in self.demands.items():
@@ -256,9 +256,7 @@ def rows_first(session: TorchSession, cut: Cut, value: Tensor, rows: int) -> Ten
 def one_per_row(value: Any, rows: int) -> Tensor:
     """A quantity's numbers as ``[rows]``. Raises InputError or ModelError when there is not one for each."""
     if not isinstance(value, Tensor):
-        raise ModelError(
-            f"the quantity gave a {type(value).__name__}", try_="a tensor with one number per record", code="E-QUANTITY-TYPE"
-        )
+        raise ModelError(f"the quantity gave a {type(value).__name__}", try_="a tensor with one number per record", code="E-QUANTITY-TYPE")
     if value.ndim == 2 and value.shape[1] == 1:
         value = value[:, 0]
     if tuple(value.shape) != (rows,):
@@ -294,7 +292,10 @@ def pull_back(totals: Tensor, leaves: list[Tensor]) -> list[Tensor]:
         found = torch.autograd.grad(totals, leaves, eye, is_grads_batched=True, allow_unused=True, retain_graph=True)
     except RuntimeError:  # an operation without a batching rule: one backward for each
         each = [torch.autograd.grad(totals, leaves, row, retain_graph=True, allow_unused=True) for row in eye]
-        found = tuple(None if parts[0] is None else torch.stack(parts) for parts in zip(*each, strict=True))
+        return [
+            torch.stack([torch.zeros_like(t) if g is None else g for g in parts])
+            for parts, t in zip(zip(*each, strict=True), leaves, strict=True)
+        ]
     return [t.new_zeros((len(totals), *t.shape)) if g is None else g for g, t in zip(found, leaves, strict=True)]
 
 
