@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,7 +91,7 @@ class Inputs:
             if path in news:
                 return news[path]
             if not isinstance(leaf, Tensor):
-                return leaf
+                return fresh(leaf)
             if path not in self.own:
                 return leaf.detach().clone()
             part = self.own_rows(path, index)
@@ -108,6 +109,20 @@ class Inputs:
             elif isinstance(leaf, (bool, int, float, str, type(None))):
                 items.append((path, leaf))
         return tuple(items)
+
+
+def fresh(leaf: Any) -> Any:
+    """A copy of a cache of keys and values, which a model adds to in every run; anything else as it is.
+
+    Raises InputError for a cache that cannot be copied.
+    """
+    if not callable(getattr(leaf, "get_seq_length", None)):
+        return leaf
+    try:
+        return copy.deepcopy(leaf)
+    except RuntimeError as wrong:
+        what = f"a {type(leaf).__name__} that carries gradients"
+        raise InputError(what, try_="fill it under torch.no_grad()", code="E-INPUT-CACHE") from wrong
 
 
 def named(path: Path) -> str:

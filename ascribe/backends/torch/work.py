@@ -157,7 +157,7 @@ class Work:
         """``[lead..., the layer's own layout]`` to ``[lead..., points, records, ...]``."""
         axis = spot_axis(self.session, cut, i)
         if axis is None:  # nothing here runs over the records: the same for all of them
-            points = self.job.points if array.shape[lead] == self.job.points else 1
+            points = self.job.points if array.ndim > lead and array.shape[lead] == self.job.points else 1
             return array.reshape(*array.shape[:lead], points, 1, -1, *array.shape[lead + 1 :])
         array, records = array.movedim(axis + lead, lead), self.job.records
         if array.shape[lead] not in (records, records * self.job.points):
