@@ -16,9 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import ascribe as asc
-from ascribe.errors import MemoryLimitError
 from ascribe.quadrature import nodes
-from ascribe.stream import Chunker, Progress, blocks, first_chunk, stream
 
 Tensor = torch.Tensor
 TIME, WIDE, STEPS = 4, 6, 5
