@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -50,8 +50,32 @@ class Lease:
                         setattr(obj, self.attribute, True)
 
 
+class Switch:
+    """A setting of the whole process that is on while at least one session wants it; the last to leave puts it back."""
+
+    def __init__(self, make: Callable[[], AbstractContextManager[Any]]) -> None:
+        self.make, self.count, self.lock, self.stack = make, 0, threading.Lock(), ExitStack()
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        """Hold the setting."""
+        with self.lock:
+            if not self.count:
+                self.stack.enter_context(self.make())
+            self.count += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.count -= 1
+                if not self.count:
+                    self.stack.close()
+
+
 FREEZE = Lease("requires_grad")
 EVALUATE = Lease("training")
+NO_CUDNN = Switch(lambda: torch.backends.cudnn.flags(enabled=False))
+EAGER = Switch(lambda: torch.compiler.set_stance("force_eager"))
 
 
 @contextmanager
@@ -75,9 +99,9 @@ def untouched(hosts: list[nn.Module]) -> Iterator[list[str]]:
         stack.enter_context(FREEZE.off(parameters))
         stack.enter_context(_registered(modules))
         if any(isinstance(m, RECURRENT) for m in modules) and any(p.is_cuda for p in parameters):
-            stack.enter_context(torch.backends.cudnn.flags(enabled=False))  # its kernels have no backward in evaluation mode
+            stack.enter_context(NO_CUDNN.on())  # its kernels have no backward in evaluation mode
         if any(type(m).__name__ == "OptimizedModule" or getattr(m, "_compiled_call_impl", None) for m in modules):
-            stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code does not see hooks added later
+            stack.enter_context(EAGER.on())  # compiled code does not see hooks added later
             notes.append("compiled parts were run uncompiled")
         yield notes
 
