@@ -141,7 +141,7 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
         at = session.resolve(as_cut(asked.over.at), True)
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
         on = session.resolve(as_cut(asked.quantities[0].on), False)
-        chunker, known = chunk_for(session, asked, at)
+        chunker = chunk_for(session, asked, at)
         with showing(expected_points(asked.over) * session.records, asked.progress) as progress:
             plan = Plan(
                 session,
@@ -160,19 +160,24 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
             whole = session.records > 1 and session.records > chunker.size and not session.splits()
             single = session.records > 1 and any(session.shared(cut) for cut in (at, *cuts))
             done = [run_block(plan, index) for index in blocks(session.records, chunker, whole and not single, single)]
-        if not known:
-            session.remember("chunk", (at, asked.multiply), chunker.size)
+        if asked.chunk is None:
+            session.remember("chunk", chunk_key(asked, at), chunker)
         return result(plan, asked, done, time.perf_counter() - start)
 
 
-def chunk_for(session: Session, asked: Request, at: Cut) -> tuple[Chunker, bool]:
+def chunk_for(session: Session, asked: Request, at: Cut) -> Chunker:
     """How many rows at once: what the user said, what was found last time, or a first guess to measure from."""
     if asked.chunk is not None:
-        return Chunker(int(asked.chunk), fixed=True), True
-    found = session.remembered("chunk", (at, asked.multiply))
+        return Chunker(int(asked.chunk), fixed=True)
+    found: Chunker | None = session.remembered("chunk", chunk_key(asked, at))
     if found is not None:
-        return Chunker(found, fixed=True), True
-    return Chunker(first_chunk(session.row_numbers(at), session.weights(), session.records)), False
+        return found.again()
+    return Chunker(first_chunk(session.row_numbers(at), session.weights(), session.records))
+
+
+def chunk_key(asked: Request, at: Cut) -> tuple[Any, ...]:
+    """What a chunk size was found for, beside the signature of the call."""
+    return at, asked.cuts, len(asked.quantities), type(asked.by)
 
 
 def model_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:

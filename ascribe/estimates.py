@@ -59,7 +59,7 @@ def estimate(
         where = session.resolve(as_cut(asked.over.at), True)
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
         on = session.resolve(as_cut(asked.quantities[0].on), False)
-        chunker, _ = chunk_for(session, asked, where)
+        chunker = chunk_for(session, asked, where)
         plan = Plan(session, asked.quantities, cuts, asked.over, where, on, asked.by, 0, True, "mean", chunker, Progress(1, False))
         index = np.arange(1) if session.splits() else np.arange(session.records)
         reader = Reader(plan, index)

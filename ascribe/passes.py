@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -101,7 +102,11 @@ def at_record(plan: Plan, index: np.ndarray) -> Block:
     reader = Reader(plan, index)
     reads = tuple(dict.fromkeys((*plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
     job = Job(index, wrt=plan.cuts, read=reads, on=plan.on, of=reader, by=plan.by)
+    start = time.perf_counter()
     found = evaluate(plan.session, job)
+    if len(index) < plan.session.records and not plan.chunker.settled:
+        plan.session.wait()
+        plan.chunker.saw(len(index), time.perf_counter() - start)
     block = Block(index, forward=found.forward, backward=found.backward, rows=len(index))
     assert found.value is not None
     block.explained = as_numpy(found.value)[:, 0].astype(np.float64)

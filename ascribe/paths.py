@@ -47,14 +47,23 @@ class Pass:
             self._adapt(plan.over)
         else:
             draws = plan.over.draw(plan.seed, len(self.rows[0]) if self.rows is not None else 0)
+            self.block.steps = np.full(len(self.index), len(draws))
+            draws = self._with_start(draws)
             ends = self._ends(draws)
             sums = Sums(self, draws, ends)
             sums.run(self.index)
             self.block.values = sums.values()
             self.block.change = self._change(draws, sums, ends)
-            self.block.steps = np.full(len(self.index), len(draws))
         self.block.record = [self.record[cut] for cut in plan.cuts]
         return self.block
+
+    def _with_start(self, draws: Draws) -> Draws:
+        """At a layer, the start of a line rides along as a point without weight: the part before the layer is not run for it again."""
+        if not (self.plan.at.layer and self.plan.multiply and self.begin is not None) or draws.position is None or draws.moves:
+            return draws
+        if draws.stepwise or draws.position[0] == 0 or self.plan.inner:
+            return draws
+        return Draws(np.concatenate([[0.0], draws.weight]), np.concatenate([[0.0], draws.position]))
 
     def evaluate(self, **job: Any) -> Evidence:
         """Evaluate a job for this block's records unless it says others, and count what it cost."""
@@ -128,8 +137,9 @@ class Pass:
         """
         spots = tuple(self.evaluate(read=(source,)).reads[source].spots)
         if not rows:
-            write = tuple(broadcast(b[None], 1, len(self.index)) for b in start)
-            found = self.evaluate(at=source, spots=spots, write=write, read=(self.plan.at,))
+            index = self.index[:1] if self._alone(start, source) else self.index
+            write = tuple(broadcast(b[None], 1, len(index)) for b in start)
+            found = self.evaluate(index=index, at=source, spots=spots, write=write, read=(self.plan.at,))
             return [a[0] for a in found.reads[self.plan.at].arrays]
         if not self.session.replaces_all(source):
             raise DistributionError(
@@ -143,6 +153,14 @@ class Pass:
             found = self.evaluate(index=self.index[:1], points=len(some), at=source, spots=spots, write=write, read=(self.plan.at,))
             parts.append([a[:, 0] for a in found.reads[self.plan.at].arrays])
         return [self.session.xp.concat(list(arrays), 0) for arrays in zip(*parts, strict=True)]
+
+    def _alone(self, start: Leaves, at: Cut) -> bool:
+        """Whether one row stands for the baselines of all records: it is the same, and leaves nothing of them in the call.
+
+        Only where the output is explained: to ask whether records run apart takes the whole model.
+        """
+        same = all(b.shape[0] == 1 for b in start) and not self.plan.on.layer
+        return same and self.session.replaces_all(at) and self.session.splits()
 
     def _other(self, cut: Cut, call: Call) -> Leaves:
         """The value at a cut when the model is called with other arguments."""
@@ -201,8 +219,18 @@ class Pass:
     def start_value(self) -> np.ndarray:
         """The quantity at the baseline, ``[quantities, records]``."""
         assert self.begin is not None
-        found = self.values_at([b[None] for b in self.begin], 1, self.reader)
-        return as_numpy(found.value)[:, 0].astype(np.float64)
+        write = [b[None] for b in self.begin]
+        if self._alone(self.begin, self.plan.at):
+            return self._values_alone(write)[:, 0]
+        return as_numpy(self.values_at(write, 1, self.reader).value)[:, 0].astype(np.float64)
+
+    def _values_alone(self, rows: Leaves) -> np.ndarray:
+        """The quantities of every record at rows ``[rows, 1, ...]`` that belong to none of them, ``[quantities, rows, records]``."""
+        index, count = self.index[:1], len(rows[0])
+        job = {"index": index, "points": count, "at": self.plan.at, "spots": self.spots, "write": tuple(rows)}
+        found = self.evaluate(**job, on=self.plan.on, of=self.reader.across)
+        values = as_numpy(found.value)[:, :, 0].astype(np.float64)
+        return values.reshape(*self.block.explained.shape, count).transpose(0, 2, 1)
 
     def _mean_value(self, draws: Draws, ends: Callable[[np.ndarray], Leaves], each: int) -> np.ndarray:
         points = np.arange(0, len(draws), each)
@@ -226,23 +254,11 @@ class Pass:
         assert self.rows is not None and draws.row is not None
         used, times = np.unique(draws.row, return_counts=True)
         weights = times / times.sum()
-        shape = self.block.explained.shape
-        alone = self.session.splits() and self.session.replaces_all(self.plan.at)
-        total = np.zeros(shape)
+        alone = self.session.replaces_all(self.plan.at) and self.session.splits()
+        total = np.zeros_like(self.block.explained)
         for some in self.chunks(np.arange(len(used)), 1 if alone else len(self.index)):
             write = [r[used[some]][:, None] for r in self.rows]
-            if alone:
-                job = {
-                    "index": self.index[:1],
-                    "points": len(some),
-                    "at": self.plan.at,
-                    "spots": self.spots,
-                    "write": tuple(write),
-                }
-                found = self.evaluate(**job, on=self.plan.on, of=self.reader.across)
-                values = as_numpy(found.value)[:, :, 0].reshape(*shape, -1).transpose(0, 2, 1)
-            else:
-                values = as_numpy(self.values_at(write, len(some), self.reader).value)
+            values = self._values_alone(write) if alone else as_numpy(self.values_at(write, len(some), self.reader).value)
             total += np.einsum("kpn,p->kn", values.astype(np.float64), weights[some])
         return total
 

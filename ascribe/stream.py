@@ -36,7 +36,12 @@ class Chunker:
         self.settled = fixed
         self.limit: int | None = None
         self.rates: dict[int, float] = {}
-        self.warm = False
+
+    def again(self) -> Chunker:
+        """A chunker for another call that goes on from what this one has found."""
+        other = Chunker(self.size, fixed=self.settled)
+        other.limit, other.rates = self.limit, dict(self.rates)
+        return other
 
     def rows(self, left: int) -> int:
         """How many rows to run next, of those that are left; the last few chunks are made equal."""
@@ -48,11 +53,8 @@ class Chunker:
         return -(-left // chunks) if chunks < 4 else self.size
 
     def saw(self, rows: int, seconds: float) -> None:
-        """Learn from a chunk that has run; the first pays for caches and memory, and says nothing."""
+        """Learn from a chunk that has run."""
         if self.settled or rows < self.size:
-            return
-        if not self.warm:
-            self.warm = True
             return
         rate = seconds / rows
         self.rates[rows] = min(rate, self.rates.get(rows, rate))
@@ -103,7 +105,7 @@ def stream(
     points: int,
     records: int,
     chunker: Chunker,
-    step: Callable[[int, int], None],
+    step: Callable[[int, int], bool],
     *,
     wait: Callable[[], None],
     out_of_memory: Callable[[BaseException], bool],
@@ -111,14 +113,15 @@ def stream(
 ) -> None:
     """Call ``step(first, last)`` for all points of some records, in order, in chunks; halve them when they do not fit.
 
-    A step either completes or leaves nothing behind, so that a chunk that failed is simply run again in halves.
+    A step either completes or leaves nothing behind, so that a chunk that failed is simply run again in halves. It says whether its
+    time is that of such a chunk: one that also tried the model out, or was the first to touch its memory, says nothing.
     """
     done = 0
     while done < points:
         count = max(1, min(points - done, round(chunker.rows((points - done) * records) / records)))
         start = time.perf_counter()
         try:
-            step(done, done + count)
+            typical = step(done, done + count)
             if not chunker.settled:
                 wait()
         except Exception as error:
@@ -128,7 +131,8 @@ def stream(
                 raise
             chunker.halve(count * records)
             continue
-        chunker.saw(count * records, time.perf_counter() - start)
+        if typical:
+            chunker.saw(count * records, time.perf_counter() - start)
         done += count
         progress.advance(count * records)
 

@@ -46,14 +46,15 @@ class Sums:
             progress=plan.progress,
         )
 
-    def step(self, first: int, last: int) -> None:
-        """One chunk: make the points, run them, add what came."""
+    def step(self, first: int, last: int) -> bool:
+        """One chunk: make the points, run them, add what came. Whether its time was typical."""
         plan, run = self.plan, self.run_
         points = np.arange(first, last)
         ends, starts = self._local(self.ends(points)), self._local(run.starts(self.draws, points))
         write = tuple(broadcast(z, len(points), len(self.index)) for z in between(starts, ends, self.draws, points))
         reads = plan.inner if self.draws.stepwise else ()
         job = Job(self.index, len(points), plan.at, run.spots, write, plan.cuts, reads, plan.on, run.reader, plan.by)
+        typical = plan.chunker.limit is not None
         found = self._evaluated(job)
         distances = self._moving(points, ends, starts) if plan.multiply and self.draws.moves else {}
         if first == 0 and self.draws.position is not None and self.draws.position[0] == 0 and self.draws.row is None:
@@ -66,6 +67,7 @@ class Sums:
                 if distances:
                     grads = [g * d[None] for g, d in zip(grads, distances[cut], strict=True)]
                 self._add(cut, grads, self.draws.weight[first:last])
+        return typical and not found.learnt
 
     def _evaluated(self, job: Job) -> Evidence:
         """Evaluate; the first chunk ever also counts its memory, which caps the chunks to come."""

@@ -88,13 +88,17 @@ class Job:
 
 @dataclass
 class Evidence:
-    """What came of a job. ``value`` is ``[quantities, points, records]``, ``grads`` ``[quantities, points, records, ...]``."""
+    """What came of a job. ``value`` is ``[quantities, points, records]``, ``grads`` ``[quantities, points, records, ...]``.
+
+    ``learnt`` says that the model was also tried out for it, so that its time says nothing about the next job.
+    """
 
     value: Array | None
     grads: dict[Cut, list[Array]]
     reads: dict[Cut, Reading]
     forward: int = 0
     backward: int = 0
+    learnt: bool = False
 
 
 class Session(Protocol):

@@ -226,6 +226,7 @@ class TorchSession:
         if mode is None:
             mode = choose(self, job)
             self.remember("mode", key, mode)
+            return replace(self.way(job, mode), learnt=True)
         return self.way(job, mode)
 
     def way(self, job: Job, mode: str) -> Evidence:
