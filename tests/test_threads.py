@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -183,6 +184,31 @@ def test_overlapping_attributions_leave_the_process_as_it_was(run: int) -> None:
     assert [f for f in warnings.filters if f not in filters] == []
     assert all(m.training for m in model.modules())
     assert all(p.requires_grad for p in model.parameters())
+
+
+def test_overlapping_attributions_leave_the_warnings_as_they_were() -> None:
+    model, x = shared(), rows(3, 4)
+    filters = list(warnings.filters)
+    first_tries, second_tries, first_done = threading.Event(), threading.Event(), threading.Event()
+    second = threading.Thread(target=lambda: (first_tries.wait(10), asc.attribute(model, x, of=1, over=LINE)))
+
+    def linger(module: nn.Module, args: Any) -> None:
+        if not {"choose", "way"} <= {frame.name for frame in traceback.extract_stack()}:  # where a way to run is tried out
+            return
+        if threading.current_thread() is second:
+            second_tries.set()
+            first_done.wait(1)
+        else:
+            first_tries.set()
+            second_tries.wait(1)
+
+    model.register_forward_pre_hook(linger)
+    second.start()
+    asc.attribute(model, x, of=1, over=LINE)
+    first_tries.set()
+    first_done.set()
+    second.join()
+    assert [f for f in warnings.filters if f not in filters] == []
 
 
 def test_tasks_of_one_event_loop() -> None:
