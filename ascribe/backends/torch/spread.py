@@ -9,6 +9,7 @@ must agree. So must the records themselves as a third point: near a baseline, mu
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from dataclasses import replace
@@ -23,6 +24,7 @@ from .work import close
 if TYPE_CHECKING:
     from .session import TorchSession
 
+FILTERS = threading.RLock()  # warning filters belong to the process: two threads that change them must not overlap
 EXPAND, VMAP, TILE, SINGLE = "expand", "vmap", "tile", "single"
 WORTH = 0.25  # the share of a forward pass before the write from which vmap's own overhead is less than what it saves
 
@@ -40,7 +42,7 @@ def choose(session: TorchSession, job: Job) -> str:
     truth = session.one_by_one(probe)
     for mode in candidates(session, job):
         try:
-            with warnings.catch_warnings():  # vmap falls back to a loop for operations it has no rule for, and only warns
+            with FILTERS, warnings.catch_warnings():  # vmap falls back to a loop for operations it has no rule for, and only warns
                 warnings.filterwarnings("error", message=".*performance drop")
                 found = session.way(probe, mode)
         except (RuntimeError, IndexError, ValueError, TypeError, AscribeError, UserWarning) as error:
