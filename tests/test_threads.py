@@ -153,10 +153,10 @@ def interleaved(model: nn.Module, x: Tensor, run: int) -> None:
         mine.runs = getattr(mine, "runs", 0) + 1
         if mine.runs == run and getattr(mine, "first", False):
             first_inside.set()
-            second_inside.wait(10)
+            second_inside.wait(0.5)
         elif mine.runs == run:
             second_inside.set()
-            first_done.wait(10)
+            first_done.wait(0.5)
 
     def first() -> None:
         mine.first = True
