@@ -25,29 +25,29 @@ class Lease:
     def __init__(self, attribute: str) -> None:
         self.attribute = attribute
         self.lock = threading.Lock()
-        self.held: dict[int, tuple[int, Any]] = {}
+        self.held: dict[int, tuple[int, Any, bool]] = {}
 
     @contextmanager
     def off(self, objects: list[Any]) -> Iterator[None]:
-        """Hold the attribute at False on those of the objects where it is True, or where another session already holds it."""
-        taken = []
+        """Hold the attribute at False; a model that sets it as it runs is undone too."""
+        taken = [obj for obj in objects if hasattr(obj, self.attribute)]  # parts of a frozen script have no mode
         with self.lock:
-            for obj in objects:
-                count = self.held.get(id(obj), (0, obj))[0]
-                if count or getattr(obj, self.attribute, False):  # parts of a frozen script have no mode
-                    self.held[id(obj)] = (count + 1, obj)
+            for obj in taken:  # all are read before any is set: a compiled module's mode is that of the one inside
+                count, _, first = self.held.get(id(obj), (0, obj, getattr(obj, self.attribute)))
+                self.held[id(obj)] = (count + 1, obj, first)
+            for obj in taken:
+                if getattr(obj, self.attribute):
                     setattr(obj, self.attribute, False)
-                    taken.append(obj)
         try:
             yield
         finally:
             with self.lock:
                 for obj in taken:
-                    count = self.held[id(obj)][0] - 1
-                    self.held[id(obj)] = (count, obj)
-                    if not count:
-                        del self.held[id(obj)]
-                        setattr(obj, self.attribute, True)
+                    count, _, first = self.held.pop(id(obj))
+                    if count > 1:
+                        self.held[id(obj)] = (count - 1, obj, first)
+                    elif getattr(obj, self.attribute) != first:
+                        setattr(obj, self.attribute, first)
 
 
 class Switch:

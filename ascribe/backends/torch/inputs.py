@@ -44,7 +44,10 @@ class Inputs:
     def _tensor(self, leaf: Any, dtype: torch.dtype | None) -> Any:
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "fiub":
             self.numpy = True
-            tensor = torch.from_numpy(np.require(leaf, leaf.dtype.newbyteorder("="), ["C", "W"]))
+            if isinstance(leaf, np.ma.MaskedArray):
+                raise InputError("a masked array", there="tensors without a mask", try_="x.filled(0)", code="E-INPUT-LAYOUT")
+            wide = leaf.dtype.kind == "f" and leaf.dtype.itemsize > 8
+            tensor = torch.from_numpy(np.require(leaf, np.float64 if wide else leaf.dtype.newbyteorder("="), ["C", "W"]))
             return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
         return leaf
 

@@ -20,7 +20,7 @@ from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
 from .failures import wrong_dtype
 from .guard import untouched
-from .hosts import host_of, modules_behind
+from .hosts import modules_behind, structure
 from .inputs import Inputs, named
 from .memory import Facts, Memory, memory_of
 from .namespace import xp
@@ -39,7 +39,8 @@ class TorchSession:
 
     def __init__(self, model: Any, call: Call, memory: Memory | None = None) -> None:
         self.model, self.call = model, call
-        self.host = host_of(model)
+        self.modules = modules_behind(model)
+        self.host = self.modules[0] if len(self.modules) == 1 else None
         self.memory = memory or memory_of(self.host if self.host is not None else model)
         self.dtype = (
             next((p.dtype for p in self.host.parameters() if p.is_floating_point()), None) if self.host is not None else None
@@ -49,15 +50,16 @@ class TorchSession:
             raise ModelError("a layer of the model has no weights yet", try_="model(x) once, to make its lazy layers", code="E-MODEL-LAZY")
         self.records = self.inputs.records
         self.class_names = placing.class_names(self.host)
+        self.structure = structure(self.modules)
         self.notes: list[str] = []
         self.stack = ExitStack()
         self.facts = Facts()
 
     def __enter__(self) -> TorchSession:
-        self.facts = self.memory.of(self.inputs.signature())
+        self.facts = self.memory.of((self.structure, *self.inputs.signature()))
         if bad := self.inputs.nonfinite():
             self.notes.append(f"NaN in {', '.join(bad)}")
-        self.notes += self.stack.enter_context(untouched(modules_behind(self.model)))  # last: nothing after it may fail
+        self.notes += self.stack.enter_context(untouched(self.modules))  # last: nothing after it may fail
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -212,7 +214,7 @@ class TorchSession:
             if job.write or self.dtype is None or not wrong_dtype(self, wrong):
                 raise
         self.inputs.cast(self.dtype)
-        self.facts = self.memory.of(self.inputs.signature())
+        self.facts = self.memory.of((self.structure, *self.inputs.signature()))
         self.notes.append(f"the inputs were cast to the model's {str(self.dtype).removeprefix('torch.')}")
         return self._evaluate(job)
 
