@@ -49,6 +49,7 @@ test: $(VENV)/.has-test
 slow: $(VENV)/.has-test
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
+bench: unexport OMP_NUM_THREADS
 bench: $(VENV)/.has-test
 	@$(BIN)/python -m bench $(ARGS)
 
