@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .assemble import Request, cut_text, noted, result, shaped
 from .backends import open_session
-from .backends.protocol import Job, Place, Session
+from .backends.protocol import Evidence, Job, Place, Session
 from .baselines import Call
 from .cuts import INPUT, Cut, as_cut
 from .distributions import as_distribution, expected_points
@@ -19,7 +20,7 @@ from .paths import run_block
 from .quantities import as_quantities
 from .result import Attribution, Cost
 from .rules import as_rule
-from .stream import Chunker, blocks, first_chunk, showing
+from .stream import Chunker, blocks, first_chunk, fitting, showing
 
 
 def attribute(
@@ -80,10 +81,23 @@ def activation(model: Any, *args: Any, at: Any, **kwargs: Any) -> Attribution:
     asked = request(None, at, None, None, multiply=False)
     with open_session(model, model_call(args, kwargs)) as session:
         cuts = tuple(session.resolve(cut, False) for cut in asked.cuts)
-        found = session.evaluate(Job(np.arange(session.records), read=cuts))
-        readings = [found.reads[cut] for cut in cuts]
-        values = [shaped(session, r.spots, [a[0] for a in r.arrays], 0, False) for r in readings]
-        cost = Cost(found.forward, 0, session.records, time.perf_counter() - start)
+        chunker = Chunker(session.remembered("fits", cuts) or session.records, fixed=True)
+
+        def read(index: np.ndarray) -> Evidence:
+            return session.evaluate(Job(index, read=cuts))
+
+        done = [
+            part
+            for index in blocks(session.records, chunker, False, False)
+            for part in fitting(index, chunker, read, out_of_memory=session.out_of_memory, apart=session.splits)
+        ]
+        session.remember("fits", cuts, chunker.size)
+        spots = [done[0].reads[cut].spots for cut in cuts]
+        arrays = [
+            [session.xp.concat([d.reads[cut].arrays[i][0] for d in done], 0) for i in range(len(spots[c]))] for c, cut in enumerate(cuts)
+        ]
+        values = [shaped(session, s, a, 0, False) for s, a in zip(spots, arrays, strict=True)]
+        cost = Cost(len(done), 0, session.records, time.perf_counter() - start)
         return Attribution(
             values=tuple(values) if asked.many else values[0],
             record=None,
@@ -159,7 +173,11 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
             )
             whole = session.records > 1 and session.records > chunker.size and not session.splits()
             single = session.records > 1 and any(session.shared(cut) for cut in (at, *cuts))
-            done = [run_block(plan, index) for index in blocks(session.records, chunker, whole and not single, single)]
+            done = [
+                block
+                for index in blocks(session.records, chunker, whole and not single, single)
+                for block in fitting(index, chunker, partial(run_block, plan), out_of_memory=session.out_of_memory, apart=session.splits)
+            ]
         if asked.chunk is None:
             session.remember("chunk", chunk_key(asked, at), chunker)
         return result(plan, asked, done, time.perf_counter() - start)

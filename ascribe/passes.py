@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -103,7 +102,7 @@ def at_record(plan: Plan, index: np.ndarray) -> Block:
     reads = tuple(dict.fromkeys((*plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
     job = Job(index, wrt=plan.cuts, read=reads, on=plan.on, of=reader, by=plan.by)
     start = time.perf_counter()
-    found = evaluate(plan.session, job)
+    found = plan.session.evaluate(job)
     if len(index) < plan.session.records and not plan.chunker.settled:
         plan.session.wait()
         plan.chunker.saw(len(index), time.perf_counter() - start)
@@ -129,34 +128,6 @@ def table(found: Evidence) -> np.ndarray | None:
         return None
     flat = [a for s, a in zip(reading.spots, reading.arrays, strict=True) if s.path in ((), ("logits",)) and a.ndim == 3]
     return as_numpy(flat[0])[0].astype(np.float64) if len(flat) == 1 else None
-
-
-def evaluate(session: Session, job: Job) -> Evidence:
-    """Evaluate a job; when one point of several records does not fit, in two halves of the records."""
-    try:
-        return session.evaluate(job)
-    except Exception as error:
-        if not session.out_of_memory(error) or job.points > 1 or job.records == 1 or not session.splits():
-            raise
-    middle = job.records // 2
-    halves = [
-        evaluate(session, replace(job, index=job.index[cut], write=tuple(w[:, cut] for w in job.write)))
-        for cut in (slice(None, middle), slice(middle, None))
-    ]
-    return side_by_side(session, halves)
-
-
-def side_by_side(session: Session, halves: Sequence[Evidence]) -> Evidence:
-    """Evidence about some records and about others as that about all of them."""
-    first = halves[0]
-    cat = session.xp.concat
-    value = None if first.value is None else cat([h.value for h in halves], 2)
-    grads = {cut: [cat([h.grads[cut][i] for h in halves], 2) for i in range(len(g))] for cut, g in first.grads.items()}
-    reads = {
-        cut: replace(r, arrays=[cat([h.reads[cut].arrays[i] for h in halves], 1) for i in range(len(r.arrays))])
-        for cut, r in first.reads.items()
-    }
-    return Evidence(value, grads, reads, sum(h.forward for h in halves), sum(h.backward for h in halves))
 
 
 def broadcast(a: Array, points: int, records: int) -> Array:

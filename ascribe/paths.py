@@ -14,7 +14,7 @@ from .baselines import Call, FromInput, Here, resolve, rows_of
 from .cuts import INPUT, OUTPUT, Cut
 from .distributions import Draws, Line, Point, baseline_of, has_background
 from .errors import CutError, DistributionError
-from .passes import Block, Leaves, Plan, Reader, at_record, broadcast, evaluate, sum_all, table
+from .passes import Block, Leaves, Plan, Reader, at_record, broadcast, sum_all, table
 from .quadrature import nodes
 from .sums import Sums
 
@@ -68,7 +68,7 @@ class Pass:
     def evaluate(self, **job: Any) -> Evidence:
         """Evaluate a job for this block's records unless it says others, and count what it cost."""
         made = Job(**{"index": self.index, **job})
-        found = evaluate(self.session, made)
+        found = self.session.evaluate(made)
         self.count(found, made)
         return found
 

@@ -84,9 +84,7 @@ class Chunker:
         Raises MemoryLimitError when it was a single row.
         """
         if rows <= 1:
-            raise MemoryLimitError(
-                "one row at a time does not fit in memory", try_="smaller inputs, a smaller model, or another device"
-            )
+            raise MemoryLimitError("one row at a time does not fit in memory", try_="smaller inputs, a smaller model, or another device")
         self.cap(rows // 2)
         self.settle(self.size)
 
@@ -125,9 +123,7 @@ def stream(
             if not chunker.settled:
                 wait()
         except Exception as error:
-            if not out_of_memory(error):
-                raise
-            if count == 1:
+            if not out_of_memory(error) or count == 1:
                 raise
             chunker.halve(count * records)
             continue
@@ -135,6 +131,34 @@ def stream(
             chunker.saw(count * records, time.perf_counter() - start)
         done += count
         progress.advance(count * records)
+
+
+def fitting(
+    index: np.ndarray,
+    chunker: Chunker,
+    run: Callable[[np.ndarray], Result],
+    *,
+    out_of_memory: Callable[[BaseException], bool],
+    apart: Callable[[], bool],
+) -> list[Result]:
+    """``run`` for some records; for one half of them and then the other where all do not fit, if they can be run ``apart``.
+
+    Raises MemoryLimitError where there is nothing left to halve.
+    """
+    try:
+        return [run(index)]
+    except Exception as error:
+        if not out_of_memory(error) or isinstance(error, MemoryLimitError):
+            raise
+        cause = error
+    if len(index) > 1 and not apart():
+        raise MemoryLimitError(
+            f"{len(index)} records at once do not fit, and this model's records depend on each other", try_="fewer records in a call"
+        ) from cause
+    chunker.halve(len(index))
+    middle = len(index) // 2
+    halves = (index[:middle], index[middle:])
+    return [found for half in halves for found in fitting(half, chunker, run, out_of_memory=out_of_memory, apart=apart)]
 
 
 def blocks(records: int, chunker: Chunker, whole: bool, single: bool) -> Iterator[np.ndarray]:

@@ -11,7 +11,7 @@ from .arrays import Array, as_numpy, namespace
 from .backends.protocol import Evidence, Job
 from .cuts import Cut
 from .distributions import Draws
-from .passes import Leaves, broadcast, evaluate
+from .passes import Leaves, broadcast
 from .stream import stream
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Sums:
         """Evaluate; the first chunk ever also counts its memory, which caps the chunks to come."""
         run, plan = self.run_, self.plan
         if plan.chunker.settled or plan.chunker.limit is not None:
-            found = evaluate(plan.session, job)
+            found = plan.session.evaluate(job)
         else:
             found, held = plan.session.held(job)
             if held:

@@ -212,17 +212,12 @@ INPUTS: dict[str, Refused] = {
     "the model last": (table, lambda m: asc.attribute(X, m), BackendError, "E-BACKEND"),
 }
 
-UNMENDED = ("path: steps a flag", "path: tolerance a word", "path: half a sample", "path: noise without end", "path: noise a word",
-            "path: background samples a word", "path: background samples a half")  # fmt: skip
-"""Faults known and not mended yet; each fails the suite as soon as it is mended and still stands here."""
-
 ALL = {f"{group}: {name}": row for group, found in
        {"target": TARGETS, "path": PATHS, "place": PLACES, "input": INPUTS}.items() for name, row in found.items()}  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xfail(reason="a raw error, or none")) if name in UNMENDED else name for name in ALL])
+@pytest.mark.parametrize("name", ALL)
 def test_refused(name: str) -> None:
     make, ask, kind, code = ALL[name]
     model = make()

@@ -19,11 +19,12 @@ class Facts:
         self.known: dict[Hashable, Any] = {}
 
     def counts(self, demands: Sequence[Demand], stopped: bool) -> None:
-        """Remember how often each layer ran, once a run has gone to its end."""
+        """Remember how often each layer ran, once a run has gone to its end; one that varies is never counted on again."""
         if not stopped:
             for demand in demands:
                 if demand.cut.layer:
-                    self.known["last", demand.cut.layer, demand.cut.anchor] = demand.fired - 1
+                    place, last = ("last", demand.cut.layer, demand.cut.anchor), demand.fired - 1
+                    self.known[place] = last if self.known.get(place, last) == last else None  # it varies: never stop there
 
     def last(self, cut: Cut) -> int | None:
         """The number of a layer's last use in such a call, if it has been seen."""
