@@ -49,9 +49,8 @@ test: $(VENV)/.has-test
 slow: $(VENV)/.has-test
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
-bench: unexport OMP_NUM_THREADS
 bench: $(VENV)/.has-test
-	@$(BIN)/python -m bench $(ARGS)
+	@env -u OMP_NUM_THREADS $(BIN)/python -m bench $(ARGS)
 
 docs: $(VENV)/.has-test
 	@$(BIN)/python -m pytest tests/test_docs.py $(ARGS)

@@ -37,8 +37,8 @@ def attribute(
 ) -> Attribution:
     """Mean influence times the distance travelled: what each part of the value at a cut adds to a quantity.
 
-    >>> attribute(model, x, of=3)                                          # gradient times input      # doctest: +SKIP
-    >>> attribute(model, x, of=3, over=Line(0.0, steps=64))                # integrated gradients      # doctest: +SKIP
+    >>> g = asc.attribute(model, x, of=1)                                          # gradient times input
+    >>> ig = asc.attribute(model, x, of=1, over=asc.Line(0.0, steps=64))           # integrated gradients
 
     The model is called as you call it: ``args`` and ``kwargs`` are its own. ``of`` is what is explained (default: the predicted
     class, :class:`~ascribe.Max`), ``at`` the cut or cuts, ``over`` the points (default: the record itself), ``by`` the backward
