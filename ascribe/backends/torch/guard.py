@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from operator import is_
 from typing import Any
 
 import torch
 from torch import nn
+
+from ...tree import walk
 
 MODE_DEPENDENT = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU", "StochasticDepth", "DropPath")
 RECURRENT = (nn.RNNBase,)
@@ -146,7 +149,7 @@ def _registered(modules: list[nn.Module]) -> Iterator[None]:
     first run registers, with the attributes that say it has.
     """
     buffers = [(b, b.clone(), b._version) for m in modules for b in m._buffers.values() if b is not None and not b.is_inference()]
-    kept = [(m, dict(m.__dict__), [dict(getattr(m, name).items()) for name in REGISTERS]) for m in modules]
+    kept = [(m, m.__dict__.copy(), [dict(getattr(m, name).items()) for name in REGISTERS]) for m in modules]
     try:
         yield
     finally:
@@ -159,15 +162,28 @@ def _registered(modules: list[nn.Module]) -> Iterator[None]:
 
 
 def _put_back(module: nn.Module, attributes: dict[str, Any], registers: list[dict[str, Any]]) -> None:
-    """A module's parameters, buffers and children as they were; its plain attributes too, where it had others than those."""
-    now = [dict(getattr(module, name).items()) for name in REGISTERS]
-    if any(a.keys() != b.keys() for a, b in zip(now, registers, strict=True)):
+    """A module's parameters, buffers and children as they were.
+
+    Its plain attributes too, where it registered others than those or keeps a tensor of a run: a whole chunk would live on with it.
+    """
+    live = [getattr(module, name) for name in REGISTERS]
+    if _same(module.__dict__, attributes) and all(map(_same, live, registers)):
+        return
+    news = [value for name, value in module.__dict__.items() if value is not attributes.get(name)]
+    grown = any(dict(a.items()).keys() != b.keys() for a, b in zip(live, registers, strict=True))
+    if grown or any(isinstance(leaf, torch.Tensor) for _, leaf in walk(news)):
         for name in set(module.__dict__) - set(attributes):
             del module.__dict__[name]
         module.__dict__.update(attributes)
-    for name, found, before in zip(REGISTERS, now, registers, strict=True):
+    for register, before in zip(live, registers, strict=True):
+        found = dict(register.items())
         for key in found.keys() - before.keys():
-            del getattr(module, name)[key]
+            del register[key]
         for key, value in before.items():
             if key not in found or found[key] is not value:
-                getattr(module, name)[key] = value
+                register[key] = value
+
+
+def _same(now: Any, before: dict[str, Any]) -> bool:
+    """Whether a dictionary holds the very things it held."""
+    return len(now) == len(before) and all(map(is_, now.values(), before.values()))
