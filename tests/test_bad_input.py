@@ -52,6 +52,8 @@ TARGETS: dict[str, Refused] = {
     "name that is not there": (Named, lambda m: asc.attribute(m, X, of="cow"), QuantityError, "E-TARGET-NAME"),
     "a quantity's class": (table, lambda m: asc.attribute(m, X, of=asc.Max), QuantityError, "E-QUANTITY"),
     "a dict": (table, lambda m: asc.attribute(m, X, of={"class": 1}), QuantityError, "E-QUANTITY"),
+    "a slice of nothing": (table, lambda m: asc.attribute(m, X, of=asc.Unit(slice(7, 9))), QuantityError, "E-TARGET-RANGE"),
+    "labels that are none": (table, lambda m: asc.attribute(m, X, of=asc.Labels(3)), QuantityError, "E-QUANTITY-RAISED"),
     "too many positions": (table, lambda m: asc.attribute(m, X, of=(0, 1)), QuantityError, "E-TARGET-SHAPE"),
     "too few positions": (lambda: answers("sequence"), lambda m: asc.attribute(m, X, of=1), QuantityError, "E-TARGET-SHAPE"),
     "no class in a sequence": (lambda: answers("sequence"), lambda m: asc.attribute(m, X), QuantityError, "E-TARGET-SHAPE"),
@@ -158,6 +160,9 @@ PLACES: dict[str, Refused] = {
     "nothing": (table, lambda m: asc.attribute(m, X, at=None), CutError, "E-CUT"),
     "a module": (table, lambda m: asc.attribute(m, X, at=m[0]), CutError, "E-CUT"),
     "none at all": (table, lambda m: asc.attribute(m, X, at=[]), CutError, "E-CUT"),
+    "a number for a layer": (table, lambda m: asc.attribute(m, X, at=asc.Cut(0)), CutError, "E-CUT"),
+    "a word for a use": (table, lambda m: asc.attribute(m, X, at=asc.Cut("0", call="first")), CutError, "E-CUT"),
+    "a list for a part": (table, lambda m: asc.attribute(m, X, at=asc.Cut("0", accessor=[0])), CutError, "E-CUT"),
     "a wrong side": (table, lambda m: asc.attribute(m, X, at=asc.Cut("0", "inside")), CutError, "E-CUT"),  # type: ignore[arg-type]
     "a wrong part": (table, lambda m: asc.attribute(m, X, at=asc.Cut("0", accessor=3)), CutError, "E-CUT"),
     "a wrong name for a part": (table, lambda m: asc.attribute(m, X, at=asc.Cut("0", accessor="states")), CutError, "E-CUT"),
@@ -195,6 +200,8 @@ INPUTS: dict[str, Refused] = {
     "a number": (table, lambda m: asc.attribute(m, 3.0), InputError, "E-INPUT"),
     "a number's tensor": (table, lambda m: asc.attribute(m, torch.tensor(3.0)), InputError, "E-INPUT"),
     "sparse": (table, lambda m: asc.attribute(m, X.to_sparse()), InputError, "E-INPUT-LAYOUT"),
+    "masked": (table, lambda m: asc.attribute(m, np.ma.masked_array(X.numpy(), X.numpy() > 0)), InputError, "E-INPUT-LAYOUT"),
+    "complex": (table, lambda m: asc.attribute(m, X.to(torch.complex64)), ModelError, "E-MODEL-RUN"),
     "nested": (table, lambda m: asc.attribute(m, torch.nested.nested_tensor([X[0], X[1]])), InputError, "E-INPUT-LAYOUT"),
     "on another device": (table, lambda m: asc.attribute(m, X.to("meta")), InputError, "E-DEVICE"),
     "model on another device": (lambda: table().to("meta"), lambda m: asc.attribute(m, X), InputError, "E-DEVICE"),
@@ -212,12 +219,16 @@ INPUTS: dict[str, Refused] = {
     "the model last": (table, lambda m: asc.attribute(X, m), BackendError, "E-BACKEND"),
 }
 
+UNMENDED = ("place: a number for a layer", "place: a word for a use", "place: a list for a part")
+"""Faults known and not mended yet; each fails the suite as soon as it is mended and still stands here."""
+
 ALL = {f"{group}: {name}": row for group, found in
        {"target": TARGETS, "path": PATHS, "place": PLACES, "input": INPUTS}.items() for name, row in found.items()}  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.xfail(reason="a raw error")) if name in UNMENDED else name for name in ALL])
 def test_refused(name: str) -> None:
     make, ask, kind, code = ALL[name]
     model = make()
@@ -288,11 +299,18 @@ def test_ids_are_explained_at_their_embeddings() -> None:
     assert "token ids" in said("model", found).detail
 
 
+@pytest.mark.xfail(reason="the points' own cut is looked for even where the points are the records")
+def test_ids_without_a_place_of_their_own_are_explained_inside() -> None:
+    for model in (seeded(Words(2)), seeded(nn.Sequential(OneHot(), nn.Linear(20, 4), nn.Linear(4, 3)))):
+        layer = "fc" if isinstance(model, Words) else "1"
+        assert asc.influence(model, IDS, of=1, at=layer).values.shape[0] == 2
+
+
 @pytest.mark.filterwarnings("error")
 def test_numpy_in_numpy_out() -> None:
     model, x = table(), X.numpy()
     read_only = np.frombuffer(x.tobytes(), np.float32).reshape(2, 4)
-    for array in (x, x.astype(np.float64), x[::-1], np.asfortranarray(x), read_only, x.astype(">f4")):
+    for array in (x, x.astype(np.float64), x.astype(np.longdouble), x[::-1], np.asfortranarray(x), read_only, x.astype(">f4")):
         with unchanged(model, arguments=array):
             found = asc.attribute(model, array, of=1)
         assert isinstance(found.values, np.ndarray)
