@@ -36,7 +36,7 @@ def completeness(gap: Gap | None, plan: Plan, promised: bool, sampled: bool) -> 
         return Check("completeness", "ok" if worst <= POOR else "warn", text + " (sampling; more samples make it smaller)", records)
     status: Literal["ok", "warn", "fail"] = "ok" if worst <= GOOD else "warn" if worst <= POOR else "fail"
     hint = "" if status == "ok" else "; more steps, or tolerance= on the line"
-    if status != "ok" and plan.session.records > 1 and not plan.session.splits():
+    if status != "ok" and not plan.apart():
         hint = "; in this model what comes out for one record depends on the others: explain them one by one"
     return Check("completeness", status, text + hint, records)
 

@@ -71,6 +71,13 @@ def as_cut(at: Any) -> Cut:
             raise CutError(f"{at!r} names an operation", there="cuts at layers", try_="the layer around it", code="E-CUT-OP")
         if at.anchor not in ("in", "out"):
             raise CutError(f"anchor {at.anchor!r}", there='"in" and "out"')
+        if not isinstance(at.layer, str):
+            raise CutError(f"layer {at.layer!r}", try_='its dotted name, such as "encoder.layer.2"')
+        if at.call is not None and (isinstance(at.call, bool) or not isinstance(at.call, int)):
+            raise CutError(f"call={at.call!r}", try_="which use of the layer, counted from 0")
+        steps = at.accessor if isinstance(at.accessor, tuple) else () if at.accessor is None else (at.accessor,)
+        if not all(isinstance(step, (int, str)) for step in steps):
+            raise CutError(f"accessor={at.accessor!r}", try_="a number, a name, or a tuple of those")
         return at
     if isinstance(at, str):
         return BY_NAME.get(at, Cut(at))

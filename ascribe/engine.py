@@ -13,7 +13,7 @@ from .backends import open_session
 from .backends.protocol import Evidence, Job, Place, Session
 from .baselines import Call
 from .cuts import INPUT, Cut, as_cut
-from .distributions import as_distribution, expected_points
+from .distributions import Point, as_distribution, expected_points
 from .errors import CutError, InputError, QuantityError
 from .passes import Plan
 from .paths import run_block
@@ -152,8 +152,8 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
     """Carry out a request: blocks of records one after the other, each over all its points."""
     start = time.perf_counter()
     with open_session(model, call) as session:
-        at = session.resolve(as_cut(asked.over.at), True)
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
+        at = cuts[0] if isinstance(asked.over, Point) else session.resolve(as_cut(asked.over.at), True)
         on = session.resolve(as_cut(asked.quantities[0].on), False)
         chunker = chunk_for(session, asked, at)
         with showing(expected_points(asked.over) * session.records, asked.progress) as progress:
@@ -171,12 +171,12 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
                 chunker,
                 progress,
             )
-            whole = session.records > 1 and session.records > chunker.size and not session.splits()
+            whole = session.records > chunker.size and not plan.apart()
             single = session.records > 1 and any(session.shared(cut) for cut in (at, *cuts))
             done = [
                 block
                 for index in blocks(session.records, chunker, whole and not single, single)
-                for block in fitting(index, chunker, partial(run_block, plan), out_of_memory=session.out_of_memory, apart=session.splits)
+                for block in fitting(index, chunker, partial(run_block, plan), out_of_memory=session.out_of_memory, apart=plan.apart)
             ]
         if asked.chunk is None:
             session.remember("chunk", chunk_key(asked, at), chunker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 from .arrays import Array, as_numpy, namespace
 from .backends.protocol import Evidence, Job, Session, Spot
 from .cuts import OUTPUT, Cut
+from .errors import AscribeError
 from .quantities import Bound, Part, Quantity, scores
 from .rules import Rule
 from .stream import Chunker, Progress
@@ -36,6 +38,36 @@ class Plan:
     reduce: Reduce
     chunker: Chunker
     progress: Progress
+
+    @property
+    def kinds(self) -> tuple[Hashable, ...]:
+        """The quantities of the user's own among those explained: only they can look at several rows."""
+        return tuple(q.kind for q in self.quantities if hasattr(q, "kind"))
+
+    def apart(self) -> bool:
+        """Whether records can be run apart from each other with the same results: in the model, and in what is explained."""
+        if self.session.records == 1 or not self.session.splits():
+            return self.session.records == 1
+        if not self.kinds:
+            return True
+        known = self.session.remembered("apart", (self.kinds, self.on))
+        if known is None:
+            known = self._quantities_apart()
+            self.session.remember("apart", (self.kinds, self.on), known)
+        return bool(known)
+
+    def _quantities_apart(self) -> bool:
+        def values(first: int, last: int) -> np.ndarray:
+            index = np.arange(first, last)
+            found = self.session.evaluate(Job(index, on=self.on, of=Reader(self, index), kind=self.kinds))
+            return as_numpy(found.value)[:, 0].astype(np.float64)
+
+        try:
+            together, single = values(0, 2), np.concatenate([values(0, 1), values(1, 2)], 1)
+        except AscribeError:
+            return False
+        scale = np.abs(together[np.isfinite(together)]).max(initial=0.0)
+        return bool(np.allclose(together, single, rtol=0, atol=1e-3 * scale + 1e-12, equal_nan=True))
 
     @property
     def inner(self) -> tuple[Cut, ...]:
@@ -100,7 +132,7 @@ def at_record(plan: Plan, index: np.ndarray) -> Block:
     """Value and influence at the records themselves: one pass, nothing written."""
     reader = Reader(plan, index)
     reads = tuple(dict.fromkeys((*plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
-    job = Job(index, wrt=plan.cuts, read=reads, on=plan.on, of=reader, by=plan.by)
+    job = Job(index, wrt=plan.cuts, read=reads, on=plan.on, of=reader, by=plan.by, kind=plan.kinds)
     start = time.perf_counter()
     found = plan.session.evaluate(job)
     if len(index) < plan.session.records and not plan.chunker.settled:

@@ -67,7 +67,7 @@ class Pass:
 
     def evaluate(self, **job: Any) -> Evidence:
         """Evaluate a job for this block's records unless it says others, and count what it cost."""
-        made = Job(**{"index": self.index, **job})
+        made = Job(**{"index": self.index, "kind": self.plan.kinds, **job})
         found = self.session.evaluate(made)
         self.count(found, made)
         return found
@@ -160,7 +160,7 @@ class Pass:
         Only where the output is explained: to ask whether records run apart takes the whole model.
         """
         same = all(b.shape[0] == 1 for b in start) and not self.plan.on.layer
-        return same and self.session.replaces_all(at) and self.session.splits()
+        return same and self.session.replaces_all(at) and self.plan.apart()
 
     def _other(self, cut: Cut, call: Call) -> Leaves:
         """The value at a cut when the model is called with other arguments."""
@@ -254,7 +254,7 @@ class Pass:
         assert self.rows is not None and draws.row is not None
         used, times = np.unique(draws.row, return_counts=True)
         weights = times / times.sum()
-        alone = self.session.replaces_all(self.plan.at) and self.session.splits()
+        alone = self.session.replaces_all(self.plan.at) and self.plan.apart()
         total = np.zeros_like(self.block.explained)
         for some in self.chunks(np.arange(len(used)), 1 if alone else len(self.index)):
             write = [r[used[some]][:, None] for r in self.rows]
@@ -294,7 +294,7 @@ class Pass:
             open_ = (gap > line.tolerance * scale).any(0)
             if not open_.any():
                 break
-            active = active[open_] if self.session.splits() else active
+            active = active[open_] if self.plan.apart() else active
         self.block.values, self.block.change = values, change if self.plan.multiply else None
 
 

@@ -53,7 +53,7 @@ class Sums:
         ends, starts = self._local(self.ends(points)), self._local(run.starts(self.draws, points))
         write = tuple(broadcast(z, len(points), len(self.index)) for z in between(starts, ends, self.draws, points))
         reads = plan.inner if self.draws.stepwise else ()
-        job = Job(self.index, len(points), plan.at, run.spots, write, plan.cuts, reads, plan.on, run.reader, plan.by)
+        job = Job(self.index, len(points), plan.at, run.spots, write, plan.cuts, reads, plan.on, run.reader, plan.by, plan.kinds)
         typical = plan.chunker.limit is not None
         found = self._evaluated(job)
         distances = self._moving(points, ends, starts) if plan.multiply and self.draws.moves else {}

@@ -219,16 +219,12 @@ INPUTS: dict[str, Refused] = {
     "the model last": (table, lambda m: asc.attribute(X, m), BackendError, "E-BACKEND"),
 }
 
-UNMENDED = ("place: a number for a layer", "place: a word for a use", "place: a list for a part")
-"""Faults known and not mended yet; each fails the suite as soon as it is mended and still stands here."""
-
 ALL = {f"{group}: {name}": row for group, found in
        {"target": TARGETS, "path": PATHS, "place": PLACES, "input": INPUTS}.items() for name, row in found.items()}  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xfail(reason="a raw error")) if name in UNMENDED else name for name in ALL])
+@pytest.mark.parametrize("name", ALL)
 def test_refused(name: str) -> None:
     make, ask, kind, code = ALL[name]
     model = make()
@@ -299,7 +295,6 @@ def test_ids_are_explained_at_their_embeddings() -> None:
     assert "token ids" in said("model", found).detail
 
 
-@pytest.mark.xfail(reason="the points' own cut is looked for even where the points are the records")
 def test_ids_without_a_place_of_their_own_are_explained_inside() -> None:
     for model in (seeded(Words(2)), seeded(nn.Sequential(OneHot(), nn.Linear(20, 4), nn.Linear(4, 3)))):
         layer = "fc" if isinstance(model, Words) else "1"

@@ -339,9 +339,7 @@ def test_a_line_is_one_point_after_the_other(name: str, layer: str, records: int
 
 
 @pytest.mark.filterwarnings("ignore:completeness")
-@pytest.mark.parametrize(("chunk", "first"), [
-    (None, False), *(pytest.param(*case, marks=pytest.mark.xfail(reason="ways to run, and whether records can be run apart, are "
-                                  "remembered without the quantity")) for case in ((None, True), (2, False), (2, True)))])  # fmt: skip
+@pytest.mark.parametrize(("chunk", "first"), [(None, False), (None, True), (2, False), (2, True)])
 def test_a_quantity_in_which_records_meet(chunk: int | None, first: bool) -> None:
     """The user's own function may look at all records; what was learnt with another quantity says nothing about it."""
     model, x = zoo("plain"), torch.randn(3, TIME, 3, generator=torch.Generator().manual_seed(7))

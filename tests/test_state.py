@@ -294,7 +294,6 @@ def test_what_a_model_keeps_of_a_run_is_that_of_the_users_last_run() -> None:
         model(x)
 
 
-@pytest.mark.xfail(reason="what a run leaves behind is put back when all runs are over, and not before the next")
 def test_every_run_starts_from_the_state_the_user_left() -> None:
     class Counts(nn.Module):
         def __init__(self) -> None:

@@ -8,7 +8,7 @@ batch axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -63,6 +63,7 @@ class Job:
 
     ``write`` holds, for each array at the cut ``at``, its values ``[points, records, ...]``; without it the model runs on the
     records as they are. ``wrt`` are the cuts to pull the quantity back to, ``read`` those whose values are wanted.
+    ``kind`` tells quantities of the user's own apart: what was learnt about running rows with one says nothing about another.
     """
 
     index: np.ndarray
@@ -75,6 +76,7 @@ class Job:
     on: Cut | None = None
     of: Explain | None = None
     by: Rule | None = None
+    kind: Hashable = None
 
     @property
     def records(self) -> int:

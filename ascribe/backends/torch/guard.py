@@ -82,10 +82,10 @@ EAGER = Switch(lambda: torch.compiler.set_stance("force_eager"))
 
 
 @contextmanager
-def untouched(hosts: list[nn.Module]) -> Iterator[list[str]]:
+def untouched(hosts: list[nn.Module]) -> Iterator[tuple[list[str], State]]:
     """Run in evaluation mode with frozen parameters, outside inference mode, and undo everything afterwards.
 
-    Yields notes for the user: what was different from the state they left the model in.
+    Yields notes for the user (what was different from the state they left the model in), and that state.
     """
     notes: list[str] = []
     modules = list({id(m): m for host in hosts for m in host.modules()}.values())
@@ -100,13 +100,14 @@ def untouched(hosts: list[nn.Module]) -> Iterator[list[str]]:
             notes.append(f"the model was in training mode; explained in evaluation mode ({', '.join(depend)})")
         stack.enter_context(EVALUATE.off(modules))
         stack.enter_context(FREEZE.off(parameters))
-        stack.enter_context(_registered(modules))
+        state = State(modules)
+        stack.enter_context(state.restored())
         if any(isinstance(m, RECURRENT) for m in modules) and any(p.is_cuda for p in parameters):
             stack.enter_context(NO_CUDNN.on())  # its kernels have no backward in evaluation mode
         if any(type(m).__name__ == "OptimizedModule" or getattr(m, "_compiled_call_impl", None) for m in modules):
             stack.enter_context(EAGER.on())  # compiled code does not see hooks added later
             notes.append("compiled parts were run uncompiled")
-        yield notes
+        yield notes, state
 
 
 def kind(module: nn.Module) -> str:
@@ -143,22 +144,32 @@ def _random_state() -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
-@contextmanager
-def _registered(modules: list[nn.Module]) -> Iterator[None]:
-    """Put back buffers that the forward pass writes to (running statistics, counters) or replaces by others, and take away what a
-    first run registers, with the attributes that say it has.
-    """
-    buffers = [(b, b.clone(), b._version) for m in modules for b in m._buffers.values() if b is not None and not b.is_inference()]
-    kept = [(m, m.__dict__.copy(), [dict(getattr(m, name).items()) for name in REGISTERS]) for m in modules]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, copy, version in buffers:
-                if buffer._version != version:
+class State:
+    """What a model's forward pass may write to: its buffers (running statistics, counters), and what a first run registers."""
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        found = [b for m in modules for b in m._buffers.values() if b is not None and not b.is_inference()]
+        self.buffers = [(b, b.clone()) for b in found]
+        self.versions = [b._version for b in found]
+        self.kept = [(m, m.__dict__.copy(), [dict(getattr(m, name).items()) for name in REGISTERS]) for m in modules]
+
+    def rewind(self) -> None:
+        """Buffers as the user left them, so that every run starts from there."""
+        for i, (buffer, copy) in enumerate(self.buffers):
+            if buffer._version != self.versions[i]:
+                with torch.no_grad():
                     buffer.copy_(copy)
-        for module, attributes, registers in kept:
-            _put_back(module, attributes, registers)
+                self.versions[i] = buffer._version
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Put everything back at the end: buffers, and parameters, buffers and children that were replaced or added."""
+        try:
+            yield
+        finally:
+            self.rewind()
+            for module, attributes, registers in self.kept:
+                _put_back(module, attributes, registers)
 
 
 def _put_back(module: nn.Module, attributes: dict[str, Any], registers: list[dict[str, Any]]) -> None:

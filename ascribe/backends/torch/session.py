@@ -19,7 +19,7 @@ from ...rules import Gradient
 from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
 from .failures import wrong_dtype
-from .guard import untouched
+from .guard import State, untouched
 from .hosts import modules_behind, structure
 from .inputs import Inputs, named
 from .memory import Facts, Memory, memory_of
@@ -53,13 +53,15 @@ class TorchSession:
         self.structure = structure(self.modules)
         self.notes: list[str] = []
         self.stack = ExitStack()
+        self.state: State | None = None
         self.facts = Facts()
 
     def __enter__(self) -> TorchSession:
         self.facts = self.memory.of((self.structure, *self.inputs.signature()))
         if bad := self.inputs.nonfinite():
             self.notes.append(f"NaN in {', '.join(bad)}")
-        self.notes += self.stack.enter_context(untouched(self.modules))  # last: nothing after it may fail
+        notes, self.state = self.stack.enter_context(untouched(self.modules))  # last: nothing after it may fail
+        self.notes += notes
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -223,7 +225,7 @@ class TorchSession:
             raise RuleError(f"by={job.by!r} is not available for PyTorch models", there="Gradient()")
         if job.points == 1 or not job.write:
             return self.run(job, SINGLE)
-        key = (job.at, job.wrt, job.read, job.on, job.records == self.records)
+        key = (job.at, job.wrt, job.read, job.on, job.kind, job.records == self.records)
         mode = self.remembered("mode", key)
         if mode is None:
             mode = choose(self, job)

@@ -201,7 +201,9 @@ def nothing_seen(demand: Demand) -> CutError:
 
 
 def call_model(session: TorchSession, run: Callable[[Any, Any, Any], Any], args: Any, kwargs: Any) -> Any:
-    """Run the model; its own errors come back as ours, with the first line of what it said and what it was given."""
+    """Run the model from the state its user left; its own errors come back as ours, with the first line of what it said."""
+    if session.state is not None:
+        session.state.rewind()
     try:
         return run(getattr(session.model, "_orig_mod", session.model), args, kwargs)
     except AscribeError:
