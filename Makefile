@@ -50,7 +50,7 @@ slow: $(VENV)/.has-test
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 bench: $(VENV)/.has-test
-	@$(BIN)/python -m bench $(ARGS)
+	@env -u OMP_NUM_THREADS $(BIN)/python -m bench $(ARGS)
 
 docs: $(VENV)/.has-test
 	@$(BIN)/python -m pytest tests/test_docs.py $(ARGS)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array, as_numpy, is_array, namespace
-from .errors import DistributionError
+from .errors import AscribeError, DistributionError
 from .values import Value
 
+BESIDE_IDS = ("mask", "type", "position", "label")  # in the names of integer arguments that are not the tokens
 NAMED = ("zeros", "mean", "blur", "uniform")
 
 
@@ -51,9 +52,11 @@ class MaskTokens:
     keep: tuple[int, ...] = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Call:
-        """Replace the ids: the argument named ``input_ids``, or else the first integer array with a token axis."""
+        """Replace the ids: the argument named ``input_ids``, or else the first integer array with a token axis, by position or name."""
         where = "input_ids" if "input_ids" in kwargs else None
         spot = None if where else next((i for i, a in enumerate(args) if _is_ids(a)), None)
+        if where is None and spot is None:
+            where = next((name for name, a in kwargs.items() if _is_ids(a) and not any(part in name for part in BESIDE_IDS)), None)
         if where is None and spot is None:
             raise DistributionError(
                 "mask_tokens found no token ids among the arguments", try_="integer ids, by position or as input_ids="
@@ -97,10 +100,7 @@ def resolve(baseline: Any, here: Here) -> list[Array]:
 
     Raises DistributionError where shapes or names do not fit.
     """
-    if isinstance(baseline, Call):
-        baseline = tuple(here.read(baseline))
-    if callable(baseline):
-        return resolve(baseline(*here.call.args, **here.call.kwargs), here)
+    baseline = _called(baseline, here)
     found = []
     for i, (b, value) in enumerate(zip(each(baseline, here), here.values, strict=True)):
         found.append(_named(b, value, here.seed, i) if isinstance(b, str) else _fitted(b, value, here, i))
@@ -122,15 +122,28 @@ def each(given: Any, here: Here) -> list[Any]:
     return [given] * len(here.values)
 
 
+def _called(given: Any, here: Here) -> Any:
+    """What a function of the model's arguments gives, and what the cut holds in another call.
+
+    Raises DistributionError with what the function raised.
+    """
+    if callable(given):
+        try:
+            given = given(*here.call.args, **here.call.kwargs)
+        except AscribeError:
+            raise
+        except Exception as wrong:
+            said = f"the baseline raised {type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
+            raise DistributionError(said, try_="a function of the model's own arguments", code="E-BASELINE-RAISED") from wrong
+    return tuple(here.read(given)) if isinstance(given, Call) else given
+
+
 def rows_of(given: Any, here: Here) -> list[Array]:
     """A background as one array ``[rows, ...]`` for each array at the cut; row i of each belongs together.
 
     Raises DistributionError where shapes do not fit or the numbers of rows differ.
     """
-    if callable(given) and not isinstance(given, Call):
-        given = given(*here.call.args, **here.call.kwargs)
-    if isinstance(given, Call):
-        given = tuple(here.read(given))
+    given = _called(given, here)
     rows = []
     for part, value, name in zip(each(given, here), here.values, here.names, strict=True):
         array = _typed(part, value)
@@ -162,9 +175,16 @@ def _looked_up(baseline: Mapping[Any, Any], names: Sequence[str], i: int) -> Any
 
 
 def _typed(given: Any, value: Array) -> Array:
-    """A number, a list or an array, whole numbers too, as an array of the kind and type of ``value``."""
+    """A number, a list or an array, whole numbers too, as an array of the kind and type of ``value``.
+
+    Raises DistributionError for what holds no numbers.
+    """
     xp = namespace(value)
-    return xp.cast(xp.asarray(given if is_array(given) else np.asarray(given, dtype=np.float64), value), value)
+    try:
+        return xp.cast(xp.asarray(given if is_array(given) else np.asarray(given, dtype=np.float64), value), value)
+    except (TypeError, ValueError) as wrong:
+        what = f"a baseline of type {type(given).__name__}"
+        raise DistributionError(what, there="no table of numbers", try_="a number or an array", code="E-BASELINE-TYPE") from wrong
 
 
 def _fitted(given: Any, value: Array, here: Here, i: int) -> Array:

@@ -18,8 +18,8 @@ import numpy as np
 from . import cam_maps
 from .arrays import as_numpy, is_array, namespace
 from .cam_layers import LOOK, Layout, Picture, Place, Shape, before, clues_of, looked_at, picture_of, spatial_places
-from .cuts import OUTPUT, Cut
-from .engine import activation, as_cut, cuts_of, influence
+from .cuts import OUTPUT, Cut, as_cut
+from .engine import activation, cuts_of, influence
 from .errors import AscribeWarning, MethodError
 from .pooling import outline
 from .result import Attribution, Check
@@ -73,7 +73,7 @@ class Cam(Value):
         places = cuts_of(model, *args, **kwargs)
         at = self.layer if at is None else at
         if at is None:
-            found = chosen(read, before(places, getattr(of, "on", OUTPUT).layer), picture, self.by_gradient)
+            found = chosen(read, before(places, as_cut(getattr(of, "on", OUTPUT)).layer), picture, self.by_gradient)
         else:
             found = named(read, places, picture, as_cut(at))
         return self.mapped(found, looked_at(args, kwargs))

@@ -29,18 +29,14 @@ def completeness(gap: Gap | None, plan: Plan, promised: bool, sampled: bool) -> 
         return Check("completeness", "skipped", "this method does not promise a sum")
     worst = float(np.max(gap.relative))
     records = tuple(int(i) for i in np.flatnonzero((np.atleast_2d(gap.relative) > POOR).any(0)))
-    if not promised:
-        return Check(
-            "completeness", "skipped", f"largest gap {worst:.2%}; values away from the distribution's own cut need not add up"
-        )
     text = f"largest gap {worst:.2%} of the change"
+    if not promised and worst > GOOD:
+        return Check("completeness", "skipped", f"{text}; away from where the points are, values add up only if everything passes the cut")
     if sampled:
-        return Check(
-            "completeness", "ok" if worst <= POOR else "warn", text + " (sampling; more samples make it smaller)", records
-        )
+        return Check("completeness", "ok" if worst <= POOR else "warn", text + " (sampling; more samples make it smaller)", records)
     status: Literal["ok", "warn", "fail"] = "ok" if worst <= GOOD else "warn" if worst <= POOR else "fail"
     hint = "" if status == "ok" or plan.by.compares else "; more steps, or tolerance= on the line"
-    if status != "ok" and plan.session.records > 1 and not plan.session.splits():
+    if status != "ok" and not plan.apart():
         hint = "; in this model what comes out for one record depends on the others: explain them one by one"
     return Check("completeness", status, text + hint, records)
 
@@ -65,7 +61,12 @@ def something(sizes: np.ndarray) -> Check:
     """Whether any record got nothing but zeros; ``sizes`` is the values' ``[quantities, records]`` norm."""
     records = tuple(map(int, np.flatnonzero((sizes == 0).any(0))))
     if records:
-        return Check("zero", "warn", "nothing but zeros: the cut has no influence on the quantity, or its gradient is saturated", records)
+        return Check(
+            "zero",
+            "warn",
+            "nothing but zeros: no influence on the quantity, a saturated gradient, or a cut that comes before the points",
+            records,
+        )
     return Check("zero", "ok")
 
 

@@ -32,10 +32,11 @@ class Comparison(Pass):
             self._look()
         ends = self._ends(draws)
 
-        def step(first: int, last: int) -> None:
+        def step(first: int, last: int) -> bool:
             points = np.arange(first, last)
             write = tuple(ends(points)) if draws.noise is not None else ()
             self._add(self._compared(draws, points, write), draws.weight[first:last])
+            return True
 
         stream(
             len(draws),

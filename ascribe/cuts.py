@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .errors import CutError
+
 Accessor = int | str | tuple[int | str, ...]
 
 
@@ -58,4 +60,27 @@ LOGITS = Cut("<logits>")
 EMBEDDINGS = Cut("<embeddings>")
 """What the token embedding returns."""
 
-NAMES: dict[Any, str] = {INPUT: "INPUT", OUTPUT: "OUTPUT", LOGITS: "LOGITS", EMBEDDINGS: "EMBEDDINGS"}
+BY_NAME = {"INPUT": INPUT, "OUTPUT": OUTPUT, "LOGITS": LOGITS, "EMBEDDINGS": EMBEDDINGS}
+NAMES: dict[Any, str] = {cut: name for name, cut in BY_NAME.items()}
+
+
+def as_cut(at: Any) -> Cut:
+    """``at=`` as a cut: a string is a layer's output. Raises CutError for anything else that is not one."""
+    if isinstance(at, Cut):
+        if at.op is not None:
+            raise CutError(f"{at!r} names an operation", there="cuts at layers", try_="the layer around it", code="E-CUT-OP")
+        if at.anchor not in ("in", "out"):
+            raise CutError(f"anchor {at.anchor!r}", there='"in" and "out"')
+        if not isinstance(at.layer, str):
+            raise CutError(f"layer {at.layer!r}", try_='its dotted name, such as "encoder.layer.2"')
+        if at.call is not None and (isinstance(at.call, bool) or not isinstance(at.call, int)):
+            raise CutError(f"call={at.call!r}", try_="which use of the layer, counted from 0")
+        steps = at.accessor if isinstance(at.accessor, tuple) else () if at.accessor is None else (at.accessor,)
+        if not all(isinstance(step, (int, str)) for step in steps):
+            raise CutError(f"accessor={at.accessor!r}", try_="a number, a name, or a tuple of those")
+        return at
+    if isinstance(at, str):
+        return BY_NAME.get(at, Cut(at))
+    raise CutError(
+        f"at={type(at).__name__} is not a place", try_='a layer by its dotted name, such as "encoder.layer.2", or a Cut'
+    )

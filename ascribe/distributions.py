@@ -132,9 +132,8 @@ class Line(Multiplies):
     def __post_init__(self) -> None:
         if self.quadrature not in QUADRATURES:
             raise DistributionError(f"quadrature {self.quadrature!r} is not known", there=", ".join(QUADRATURES))
-        if self.steps is not None and (not isinstance(self.steps, (int, np.integer)) or self.steps < 1):
-            raise DistributionError(f"steps={self.steps!r}", try_="a whole number from 1 up")
-        if self.tolerance is not None and not 0 < self.tolerance < 1:
+        check_count("steps", self.steps)
+        if self.tolerance is not None and not (is_number(self.tolerance) and 0 < self.tolerance < 1):
             raise DistributionError(f"tolerance={self.tolerance!r}", try_="a share of the change, such as 1e-3")
         if self.tolerance is not None and (self.stepwise or self.quadrature != "gauss-legendre"):
             raise DistributionError(
@@ -206,8 +205,7 @@ class Background(Multiplies):
     at: Cut = INPUT
 
     def __post_init__(self) -> None:
-        if self.samples is not None and self.samples < 1:
-            raise DistributionError(f"samples={self.samples}", try_="1 or more, or leave it out to take every row")
+        check_count("samples", self.samples)
 
     def draw(self, seed: int, rows: int = 0) -> Draws:
         if self.samples is None:
@@ -285,9 +283,21 @@ def stratified(count: int, seed: int) -> np.ndarray:
 
 
 def check_noise(scale: float, samples: int) -> None:
-    """Raise DistributionError for noise of negative size, or fewer than one sample."""
-    if not scale >= 0 or samples < 1:
-        raise DistributionError(f"noise of scale {scale} with {samples} samples", try_="scale >= 0 and samples >= 1")
+    """Raise DistributionError for noise of negative or endless size, or no whole number of samples."""
+    check_count("samples", samples)
+    if not is_number(scale) or not 0 <= scale < math.inf:
+        raise DistributionError(f"noise of scale {scale!r}", try_="a number from 0 up")
+
+
+def check_count(name: str, count: Any) -> None:
+    """Raise DistributionError for what is no whole number from 1 up; None stands for the default."""
+    if count is not None and (isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1):
+        raise DistributionError(f"{name}={count!r}", try_="a whole number from 1 up")
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number, and not a flag."""
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def _joined(a: Draws, b: Draws) -> Draws:
@@ -317,6 +327,21 @@ def baseline_of(distribution: Any) -> Any:
 def has_background(distribution: Any) -> bool:
     """Whether paths start at the rows of a background."""
     return any(isinstance(factor, Background) for factor in parts(distribution))
+
+
+def expected_points(distribution: Any) -> int:
+    """How many points each record will be run at; for a tolerance those of its first round, for a Call as background one."""
+    points = 1
+    for factor in parts(distribution):
+        if isinstance(factor, Line):
+            points *= 4 if factor.tolerance is not None else factor.size + factor.stepwise
+        elif isinstance(factor, Background):
+            rows = next(iter(factor.rows.values()), ()) if isinstance(factor.rows, dict) else factor.rows
+            rows = rows[0] if isinstance(rows, tuple) and rows else rows
+            points *= factor.samples or (len(rows) if hasattr(rows, "__len__") else 1)
+        else:
+            points *= getattr(factor, "samples", 1)
+    return points
 
 
 def as_distribution(over: Any) -> Distribution:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .assemble import Request, cut_text, noted, result, shaped
 from .backends import open_session
-from .backends.protocol import Job, Place, Session
+from .backends.protocol import Evidence, Job, Place, Session
 from .baselines import Call
 from .compared import run_compared
-from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
-from .distributions import Reference, as_distribution, parts
+from .cuts import INPUT, Cut, as_cut
+from .distributions import Point, Reference, as_distribution, expected_points
 from .errors import CutError, InputError, QuantityError
 from .passes import Plan
 from .paths import run_block
 from .quantities import as_quantities
 from .result import Attribution, Cost
 from .rules import as_rule
-from .stream import Chunker, blocks, first_chunk, showing
-
-NAMED_CUTS = {"INPUT": INPUT, "OUTPUT": OUTPUT, "LOGITS": LOGITS, "EMBEDDINGS": EMBEDDINGS}
+from .stream import Chunker, blocks, first_chunk, fitting, showing
 
 
 def attribute(
@@ -39,8 +38,8 @@ def attribute(
 ) -> Attribution:
     """Mean influence times the distance travelled: what each part of the value at a cut adds to a quantity.
 
-    >>> attribute(model, x, of=3)                                          # gradient times input      # doctest: +SKIP
-    >>> attribute(model, x, of=3, over=Line(0.0, steps=64))                # integrated gradients      # doctest: +SKIP
+    >>> g = asc.attribute(model, x, of=1)                                          # gradient times input
+    >>> ig = asc.attribute(model, x, of=1, over=asc.Line(0.0, steps=64))           # integrated gradients
 
     The model is called as you call it: ``args`` and ``kwargs`` are its own. ``of`` is what is explained (default: the predicted
     class, :class:`~ascribe.Max`), ``at`` the cut or cuts, ``over`` the points (default: the record itself), ``by`` the backward
@@ -55,9 +54,7 @@ def attribute(
     Raises InputError, CutError, QuantityError, DistributionError, RuleError, ModelError or MemoryLimitError; whatever happens,
     model and arguments are as they were.
     """
-    return explain(
-        model, model_call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=True)
-    )
+    return explain(model, model_call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=True))
 
 
 def influence(
@@ -76,9 +73,7 @@ def influence(
 
     The arguments are those of :func:`attribute`. Influence has no distance in it, so it has no sum to be complete to.
     """
-    return explain(
-        model, model_call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=False)
-    )
+    return explain(model, model_call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=False))
 
 
 def activation(model: Any, *args: Any, at: Any, **kwargs: Any) -> Attribution:
@@ -87,10 +82,23 @@ def activation(model: Any, *args: Any, at: Any, **kwargs: Any) -> Attribution:
     asked = request(None, at, None, None, multiply=False)
     with open_session(model, model_call(args, kwargs)) as session:
         cuts = tuple(session.resolve(cut, False) for cut in asked.cuts)
-        found = session.evaluate(Job(np.arange(session.records), read=cuts))
-        readings = [found.reads[cut] for cut in cuts]
-        values = [shaped(session, r.spots, [a[0] for a in r.arrays], 0, False) for r in readings]
-        cost = Cost(found.forward, 0, session.records, time.perf_counter() - start)
+        chunker = Chunker(session.remembered("fits", cuts) or session.records, fixed=True)
+
+        def read(index: np.ndarray) -> Evidence:
+            return session.evaluate(Job(index, read=cuts))
+
+        done = [
+            part
+            for index in blocks(session.records, chunker, False, False)
+            for part in fitting(index, chunker, read, out_of_memory=session.out_of_memory, apart=session.splits)
+        ]
+        session.remember("fits", cuts, chunker.size)
+        spots = [done[0].reads[cut].spots for cut in cuts]
+        arrays = [
+            [session.xp.concat([d.reads[cut].arrays[i][0] for d in done], 0) for i in range(len(spots[c]))] for c, cut in enumerate(cuts)
+        ]
+        values = [shaped(session, s, a, 0, False) for s, a in zip(spots, arrays, strict=True)]
+        cost = Cost(len(done), 0, session.records, time.perf_counter() - start)
         return Attribution(
             values=tuple(values) if asked.many else values[0],
             record=None,
@@ -124,7 +132,7 @@ def request(
 ) -> Request:
     """The door: every argument as the noun it stands for, checked."""
     quantities, several = as_quantities(of)
-    if len({q.on for q in quantities}) > 1:
+    if len({as_cut(q.on) for q in quantities}) > 1:
         raise QuantityError(
             "several quantities at different cuts",
             there=", ".join(sorted({repr(q.on) for q in quantities})),
@@ -136,36 +144,22 @@ def request(
         raise CutError("at=[] names no cut", try_="at=asc.INPUT")
     if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, (int, np.integer)) or chunk < 1):
         raise InputError(f"chunk={chunk!r}", try_="rows at once, from 1 up, or None to have it measured", code="E-CHUNK")
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed={seed!r}", try_="a whole number from 0 up", code="E-SEED")
     rule = as_rule(by)
     points = Reference() if over is None and rule.compares else as_distribution(over)
     return Request(quantities, several, cuts, many, points, rule, int(seed), chunk, progress, multiply)
-
-
-def as_cut(at: Any) -> Cut:
-    """``at=`` as a cut: a string is a layer's output. Raises CutError for anything else that is not one."""
-    if isinstance(at, Cut):
-        if at.op is not None:
-            raise CutError(f"{at!r} names an operation", there="cuts at layers", try_="the layer around it", code="E-CUT-OP")
-        if at.anchor not in ("in", "out"):
-            raise CutError(f"anchor {at.anchor!r}", there='"in" and "out"')
-        return at
-    if isinstance(at, str):
-        return NAMED_CUTS.get(at, Cut(at))
-    raise CutError(
-        f"at={type(at).__name__} is not a place", try_='a layer by its dotted name, such as "encoder.layer.2", or a Cut'
-    )
 
 
 def explain(model: Any, call: Call, asked: Request) -> Attribution:
     """Carry out a request: blocks of records one after the other, each over all its points."""
     start = time.perf_counter()
     with open_session(model, call) as session:
-        at = session.resolve(asked.over.at, True)
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
-        on = session.resolve(asked.quantities[0].on, False)
-        chunker, known = chunk_for(session, asked, at)
-        size = sum(len(f.draw(0, 1)) for f in parts(asked.over)[:1]) if not hasattr(asked.over, "tolerance") else 1
-        with showing(size * session.records, asked.progress) as progress:
+        at = cuts[0] if isinstance(asked.over, Point) else session.resolve(as_cut(asked.over.at), True)
+        on = session.resolve(as_cut(asked.quantities[0].on), False)
+        chunker = chunk_for(session, asked, at)
+        with showing(expected_points(asked.over) * session.records, asked.progress) as progress:
             plan = Plan(
                 session,
                 asked.quantities,
@@ -180,23 +174,32 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
                 chunker,
                 progress,
             )
-            whole = session.records > 1 and session.records > chunker.size and not session.splits()
+            whole = session.records > chunker.size and not plan.apart()
             single = session.records > 1 and any(session.shared(cut) for cut in (at, *cuts))
-            run = run_compared if asked.by.compares else run_block
-            done = [run(plan, index) for index in blocks(session.records, chunker, whole and not single, single)]
-        if not known:
-            session.remember("chunk", (at, asked.multiply), chunker.size)
+            run = partial(run_compared if asked.by.compares else run_block, plan)
+            done = [
+                block
+                for index in blocks(session.records, chunker, whole and not single, single)
+                for block in fitting(index, chunker, run, out_of_memory=session.out_of_memory, apart=plan.apart)
+            ]
+        if asked.chunk is None:
+            session.remember("chunk", chunk_key(asked, at), chunker)
         return result(plan, asked, done, time.perf_counter() - start)
 
 
-def chunk_for(session: Session, asked: Request, at: Cut) -> tuple[Chunker, bool]:
+def chunk_for(session: Session, asked: Request, at: Cut) -> Chunker:
     """How many rows at once: what the user said, what was found last time, or a first guess to measure from."""
     if asked.chunk is not None:
-        return Chunker(int(asked.chunk), fixed=True), True
-    found = session.remembered("chunk", (at, asked.multiply))
+        return Chunker(int(asked.chunk), fixed=True)
+    found: Chunker | None = session.remembered("chunk", chunk_key(asked, at))
     if found is not None:
-        return Chunker(found, fixed=True), True
-    return Chunker(first_chunk(session.row_numbers(at), session.weights(), session.records)), False
+        return found.again()
+    return Chunker(first_chunk(session.row_numbers(at), session.weights(), session.records))
+
+
+def chunk_key(asked: Request, at: Cut) -> tuple[Any, ...]:
+    """What a chunk size was found for, beside the signature of the call."""
+    return at, asked.cuts, len(asked.quantities), type(asked.by)
 
 
 def model_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:

@@ -10,9 +10,8 @@ import numpy as np
 from .assemble import Request
 from .backends import open_session
 from .backends.protocol import Job
-from .baselines import Call
-from .cuts import INPUT
-from .distributions import baseline_of, has_background, parts
+from .cuts import INPUT, as_cut
+from .distributions import expected_points, parts
 from .engine import chunk_for, model_call, request
 from .passes import Plan, Reader
 from .stream import Progress
@@ -57,17 +56,15 @@ def estimate(
     """
     asked = request(of, at, over, by, chunk=chunk)
     with open_session(model, model_call(args, kwargs)) as session:
-        where = session.resolve(asked.over.at, True)
+        where = session.resolve(as_cut(asked.over.at), True)
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
-        on = session.resolve(asked.quantities[0].on, False)
-        chunker, _ = chunk_for(session, asked, where)
-        plan = Plan(
-            session, asked.quantities, cuts, asked.over, where, on, asked.by, 0, True, "mean", chunker, Progress(1, False)
-        )
+        on = session.resolve(as_cut(asked.quantities[0].on), False)
+        chunker = chunk_for(session, asked, where)
+        plan = Plan(session, asked.quantities, cuts, asked.over, where, on, asked.by, 0, True, "mean", chunker, Progress(1, False))
         index = np.arange(1) if session.splits() else np.arange(session.records)
         reader = Reader(plan, index)
         _, held = session.held(Job(index, wrt=cuts, on=on, of=reader, by=asked.by))
-        points = points_of(asked)
+        points = expected_points(asked.over)
         start = has_start(asked)
         forward = session.records * (points + (points > 1 or start) + start)
         return Estimate(
@@ -77,15 +74,6 @@ def estimate(
             held // len(index),
             session.spare_memory(),
         )
-
-
-def points_of(asked: Request) -> int:
-    """How many points each record will be run at."""
-    over: Any = asked.over
-    if getattr(over, "tolerance", None) is not None:
-        return 4
-    rows = len(baseline_of(over)) if has_background(over) and not isinstance(baseline_of(over), Call) else 1
-    return len(over.draw(0, rows))
 
 
 def has_start(asked: Request) -> bool:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .baselines import FromInput
-from .cuts import INPUT, Cut
+from .cuts import INPUT, Cut, as_cut
 from .distributions import Background, Distribution, Gaussian, Line, Point
-from .engine import activation, as_cut, explain, model_call, request
+from .engine import activation, explain, model_call, request
 from .errors import MethodError
 from .passes import Reduce
 from .quadrature import Quadrature
@@ -92,7 +92,7 @@ class InputXGradient(Method):
         return Point()
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class IntegratedGradients(Method):
     """Gradients averaged on the line from a baseline, times the distance from it.
 
@@ -161,7 +161,7 @@ class ExpectedGradients(Method):
         return Background(rows, self.samples, at=at) * Line(steps=1, quadrature="random", at=at)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Conductance(Method):
     """What flows through each part of a layer while the input goes from the baseline to the record.
 
@@ -178,7 +178,7 @@ class Conductance(Method):
         return Line(self.baseline, self.steps, stepwise=True)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class InternalInfluence(Method):
     """The gradient at a layer, averaged while the input goes from the baseline to the record.
 

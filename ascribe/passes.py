@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from .arrays import Array, as_numpy, namespace
 from .backends.protocol import Evidence, Job, Session, Spot
 from .cuts import OUTPUT, Cut
+from .errors import AscribeError
 from .quantities import Bound, Part, Quantity, scores
 from .rules import Rule
 from .stream import Chunker, Progress
@@ -36,6 +38,36 @@ class Plan:
     reduce: Reduce
     chunker: Chunker
     progress: Progress
+
+    @property
+    def kinds(self) -> tuple[Hashable, ...]:
+        """The quantities of the user's own among those explained: only they can look at several rows."""
+        return tuple(q.kind for q in self.quantities if hasattr(q, "kind"))
+
+    def apart(self) -> bool:
+        """Whether records can be run apart from each other with the same results: in the model, and in what is explained."""
+        if self.session.records == 1 or not self.session.splits():
+            return self.session.records == 1
+        if not self.kinds:
+            return True
+        known = self.session.remembered("apart", (self.kinds, self.on))
+        if known is None:
+            known = self._quantities_apart()
+            self.session.remember("apart", (self.kinds, self.on), known)
+        return bool(known)
+
+    def _quantities_apart(self) -> bool:
+        def values(first: int, last: int) -> np.ndarray:
+            index = np.arange(first, last)
+            found = self.session.evaluate(Job(index, on=self.on, of=Reader(self, index), kind=self.kinds))
+            return as_numpy(found.value)[:, 0].astype(np.float64)
+
+        try:
+            together, single = values(0, 2), np.concatenate([values(0, 1), values(1, 2)], 1)
+        except AscribeError:
+            return False
+        scale = np.abs(together[np.isfinite(together)]).max(initial=0.0)
+        return bool(np.allclose(together, single, rtol=0, atol=1e-3 * scale + 1e-12, equal_nan=True))
 
     @property
     def inner(self) -> tuple[Cut, ...]:
@@ -101,8 +133,12 @@ def at_record(plan: Plan, index: np.ndarray) -> Block:
     """Value and influence at the records themselves: one pass, nothing written."""
     reader = Reader(plan, index)
     reads = tuple(dict.fromkeys((*plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
-    job = Job(index, wrt=plan.cuts, read=reads, on=plan.on, of=reader, by=plan.by)
-    found = evaluate(plan.session, job)
+    job = Job(index, wrt=plan.cuts, read=reads, on=plan.on, of=reader, by=plan.by, kind=plan.kinds)
+    start = time.perf_counter()
+    found = plan.session.evaluate(job)
+    if len(index) < plan.session.records and not plan.chunker.settled:
+        plan.session.wait()
+        plan.chunker.saw(len(index), time.perf_counter() - start)
     block = Block(index, forward=found.forward, backward=found.backward, rows=len(index), unruled=found.unruled)
     assert found.value is not None
     block.explained = as_numpy(found.value)[:, 0].astype(np.float64)
@@ -125,45 +161,6 @@ def table(found: Evidence) -> np.ndarray | None:
         return None
     flat = [a for s, a in zip(reading.spots, reading.arrays, strict=True) if s.path in ((), ("logits",)) and a.ndim == 3]
     return as_numpy(flat[0])[0].astype(np.float64) if len(flat) == 1 else None
-
-
-def evaluate(session: Session, job: Job) -> Evidence:
-    """Evaluate a job; when one point of several records does not fit, in two halves of the records."""
-    try:
-        return session.evaluate(job)
-    except Exception as error:
-        if not session.out_of_memory(error) or job.points > 1 or job.records == 1 or not session.splits():
-            raise
-    middle = job.records // 2
-    halves = [
-        evaluate(session, replace(job, index=job.index[cut], write=halved(job.write, cut), reference=halved(job.reference, cut)))
-        for cut in (slice(None, middle), slice(middle, None))
-    ]
-    return side_by_side(session, halves)
-
-
-def halved(leaves: Sequence[Array], part: slice) -> tuple[Array, ...]:
-    """Arrays ``[points, 1 or records, ...]`` for some of the records."""
-    return tuple(a if a.shape[1] == 1 else a[:, part] for a in leaves)
-
-
-def side_by_side(session: Session, halves: Sequence[Evidence]) -> Evidence:
-    """Evidence about some records and about others as that about all of them."""
-    first = halves[0]
-    cat = session.xp.concat
-    value = None if first.value is None else cat([h.value for h in halves], 2)
-    grads = {cut: [cat([h.grads[cut][i] for h in halves], 2) for i in range(len(g))] for cut, g in first.grads.items()}
-    reads = {
-        cut: replace(r, arrays=[cat([h.reads[cut].arrays[i] for h in halves], 1) for i in range(len(r.arrays))])
-        for cut, r in first.reads.items()
-    }
-    start = None if first.start is None else cat([h.start for h in halves], 2)
-    starts = {
-        cut: [a if a.shape[1] == 1 else cat([h.starts[cut][i] for h in halves], 1) for i, a in enumerate(s)]
-        for cut, s in first.starts.items()
-    }
-    unruled = {name: what for h in halves for name, what in h.unruled.items()}
-    return Evidence(value, grads, reads, sum(h.forward for h in halves), sum(h.backward for h in halves), start, starts, unruled)
 
 
 def broadcast(a: Array, points: int, records: int) -> Array:

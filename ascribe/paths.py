@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from .baselines import Call, FromInput, Here, resolve, rows_of
 from .cuts import INPUT, OUTPUT, Cut
 from .distributions import Draws, Line, Point, baseline_of, has_background
 from .errors import CutError, DistributionError
-from .passes import Block, Leaves, Plan, Reader, at_record, broadcast, evaluate, sum_all, table
+from .passes import Block, Leaves, Plan, Reader, at_record, broadcast, sum_all, table
 from .quadrature import nodes
 from .sums import Sums
 
@@ -46,19 +47,28 @@ class Pass:
             self._adapt(plan.over)
         else:
             draws = plan.over.draw(plan.seed, len(self.rows[0]) if self.rows is not None else 0)
+            self.block.steps = np.full(len(self.index), len(draws))
+            draws = self._with_start(draws)
             ends = self._ends(draws)
             sums = Sums(self, draws, ends)
             sums.run(self.index)
             self.block.values = sums.values()
             self.block.change = self._change(draws, sums, ends)
-            self.block.steps = np.full(len(self.index), len(draws))
         self.block.record = [self.record[cut] for cut in plan.cuts]
         return self.block
 
+    def _with_start(self, draws: Draws) -> Draws:
+        """At a layer, the start of a line rides along as a point without weight: the part before the layer is not run for it again."""
+        if not (self.plan.at.layer and self.plan.multiply and self.begin is not None) or draws.position is None or draws.moves:
+            return draws
+        if draws.stepwise or draws.position[0] == 0 or self.plan.inner:
+            return draws
+        return Draws(np.concatenate([[0.0], draws.weight]), np.concatenate([[0.0], draws.position]))
+
     def evaluate(self, **job: Any) -> Evidence:
         """Evaluate a job for this block's records unless it says others, and count what it cost."""
-        made = Job(**{"index": self.index, **job})
-        found = evaluate(self.session, made)
+        made = Job(**{"index": self.index, "kind": self.plan.kinds, **job})
+        found = self.session.evaluate(made)
         self.count(found, made)
         return found
 
@@ -118,7 +128,7 @@ class Pass:
             reading = self.evaluate(read=(cut,)).reads[cut]
             spots, values = tuple(reading.spots), [a[0] for a in reading.arrays]
         session = self.session
-        return Here(values, session.names(spots), self.index, session.records, session.call, self._other, self.plan.seed)
+        return Here(values, session.names(spots), self.index, session.records, session.call, partial(self._other, cut), self.plan.seed)
 
     def _carried(self, source: Cut, start: Leaves, rows: bool) -> Leaves:
         """Starts at the inputs, run forward to the cut where the path is.
@@ -127,8 +137,9 @@ class Pass:
         """
         spots = tuple(self.evaluate(read=(source,)).reads[source].spots)
         if not rows:
-            write = tuple(broadcast(b[None], 1, len(self.index)) for b in start)
-            found = self.evaluate(at=source, spots=spots, write=write, read=(self.plan.at,))
+            index = self.index[:1] if self._alone(start, source) else self.index
+            write = tuple(broadcast(b[None], 1, len(index)) for b in start)
+            found = self.evaluate(index=index, at=source, spots=spots, write=write, read=(self.plan.at,))
             return [a[0] for a in found.reads[self.plan.at].arrays]
         if not self.session.replaces_all(source):
             raise DistributionError(
@@ -136,16 +147,25 @@ class Pass:
                 there=f"a path at {self.plan.at!r}",
                 try_="Background(asc.Call(rows, ...), at=...) with all arguments",
             )
-        write = tuple(r[:, None] for r in start)
-        found = self.evaluate(
-            index=self.index[:1], points=len(start[0]), at=source, spots=spots, write=write, read=(self.plan.at,)
-        )
-        return [a[:, 0] for a in found.reads[self.plan.at].arrays]
+        parts: list[Leaves] = []
+        for some in self.chunks(np.arange(len(start[0])), 1):
+            write = tuple(r[some][:, None] for r in start)
+            found = self.evaluate(index=self.index[:1], points=len(some), at=source, spots=spots, write=write, read=(self.plan.at,))
+            parts.append([a[:, 0] for a in found.reads[self.plan.at].arrays])
+        return [self.session.xp.concat(list(arrays), 0) for arrays in zip(*parts, strict=True)]
 
-    def _other(self, call: Call) -> Leaves:
-        """The value at the cut when the model is called with other arguments."""
+    def _alone(self, start: Leaves, at: Cut) -> bool:
+        """Whether one row stands for the baselines of all records: it is the same, and leaves nothing of them in the call.
+
+        Only where the output is explained: to ask whether records run apart takes the whole model.
+        """
+        same = all(b.shape[0] == 1 for b in start) and not self.plan.on.layer
+        return same and self.session.replaces_all(at) and self.plan.apart()
+
+    def _other(self, cut: Cut, call: Call) -> Leaves:
+        """The value at a cut when the model is called with other arguments."""
         with self.session.another(call) as other:
-            at = other.resolve(self.plan.at, True)
+            at = other.resolve(cut, True)
             job = Job(np.arange(other.records), read=(at,))
             found = other.evaluate(job)
             self.count(found, job)
@@ -199,20 +219,30 @@ class Pass:
     def start_value(self) -> np.ndarray:
         """The quantity at the baseline, ``[quantities, records]``."""
         assert self.begin is not None
-        found = self.values_at([b[None] for b in self.begin], 1, self.reader)
-        return as_numpy(found.value)[:, 0].astype(np.float64)
+        write = [b[None] for b in self.begin]
+        if self._alone(self.begin, self.plan.at):
+            return self._values_alone(write)[:, 0]
+        return as_numpy(self.values_at(write, 1, self.reader).value)[:, 0].astype(np.float64)
+
+    def _values_alone(self, rows: Leaves) -> np.ndarray:
+        """The quantities of every record at rows ``[rows, 1, ...]`` that belong to none of them, ``[quantities, rows, records]``."""
+        index, count = self.index[:1], len(rows[0])
+        job = {"index": index, "points": count, "at": self.plan.at, "spots": self.spots, "write": tuple(rows)}
+        found = self.evaluate(**job, on=self.plan.on, of=self.reader.across)
+        values = as_numpy(found.value)[:, :, 0].astype(np.float64)
+        return values.reshape(*self.block.explained.shape, count).transpose(0, 2, 1)
 
     def _mean_value(self, draws: Draws, ends: Callable[[np.ndarray], Leaves], each: int) -> np.ndarray:
         points = np.arange(0, len(draws), each)
         total = np.zeros_like(self.block.explained)
-        for some in self.chunks(points):
+        for some in self.chunks(points, len(self.index)):
             found = self.values_at(ends(some), len(some), self.reader)
             total += as_numpy(found.value).astype(np.float64).sum(1)
         return total / len(points)
 
-    def chunks(self, points: np.ndarray) -> Iterator[np.ndarray]:
-        """Points in runs of as many as fit beside this block's records."""
-        size = max(1, self.plan.chunker.size // len(self.index))
+    def chunks(self, points: np.ndarray, records: int) -> Iterator[np.ndarray]:
+        """Points in runs of as many as fit beside this number of records."""
+        size = max(1, self.plan.chunker.size // records)
         for k in range(0, len(points), size):
             yield points[k : k + size]
 
@@ -224,29 +254,25 @@ class Pass:
         assert self.rows is not None and draws.row is not None
         used, times = np.unique(draws.row, return_counts=True)
         weights = times / times.sum()
-        shape = self.block.explained.shape
-        alone = self.session.splits() and self.session.replaces_all(self.plan.at)
-        total = np.zeros(shape)
-        for some in self.chunks(np.arange(len(used))) if not alone else [np.arange(len(used))]:
+        alone = self.session.replaces_all(self.plan.at) and self.plan.apart()
+        total = np.zeros_like(self.block.explained)
+        for some in self.chunks(np.arange(len(used)), 1 if alone else len(self.index)):
             write = [r[used[some]][:, None] for r in self.rows]
-            if alone:
-                job = {
-                    "index": self.index[:1],
-                    "points": len(some),
-                    "at": self.plan.at,
-                    "spots": self.spots,
-                    "write": tuple(write),
-                }
-                found = self.evaluate(**job, on=self.plan.on, of=self.reader.across)
-                values = as_numpy(found.value)[:, :, 0].reshape(*shape, -1).transpose(0, 2, 1)
-            else:
-                values = as_numpy(self.values_at(write, len(some), self.reader).value)
+            values = self._values_alone(write) if alone else as_numpy(self.values_at(write, len(some), self.reader).value)
             total += np.einsum("kpn,p->kn", values.astype(np.float64), weights[some])
         return total
 
     def _adapt(self, line: Line) -> None:
-        """More and more points for the records whose gap is still too large."""
+        """More and more points for the records whose gap is still too large.
+
+        Raises DistributionError for values elsewhere than where the line is: they need not add up, so no gap would stop it.
+        """
         assert self.begin is not None and line.tolerance is not None
+        if self.plan.cuts != (self.plan.at,):
+            asked, line_at = ", ".join(map(repr, self.plan.cuts)), repr(self.plan.at)
+            raise DistributionError(
+                f"tolerance= with the attribution at {asked}", there=f"a line at {line_at}", try_="steps=, or at= both the same"
+            )
         self.block.start = self.start_value()
         change = self.block.explained - self.block.start
         n = len(self.index)
@@ -262,13 +288,14 @@ class Pass:
             found = sums.values()
             values = found if not values else put(values, found, active)
             self.block.steps[active] += len(draws)
-            gap = np.abs(sum_all(found[0]) - change[:, active])
+            added = found[0] if self.plan.multiply else [v * d[None] for v, d in zip(found[0], sums.fixed()[self.plan.at], strict=True)]
+            gap = np.abs(sum_all(added) - change[:, active])
             scale = np.maximum(np.abs(change[:, active]), 1e-6 * np.abs(self.block.explained[:, active]) + 1e-30)
-            open_ = (gap > line.tolerance * scale).any(0) if self.plan.multiply else np.zeros(len(active), bool)
+            open_ = (gap > line.tolerance * scale).any(0)
             if not open_.any():
                 break
-            active = active[open_] if self.session.splits() else active
-        self.block.values, self.block.change = values, change
+            active = active[open_] if self.plan.apart() else active
+        self.block.values, self.block.change = values, change if self.plan.multiply else None
 
 
 def spread_of(x: Array) -> Array:

@@ -1,7 +1,7 @@
 """Results as files: one safetensors file with the arrays, and JSON in its header for everything else. No pickle.
 
-The format is a length (8 bytes), a JSON header and the bytes of the arrays, so it is read and written here with NumPy alone:
-bfloat16, which NumPy does not have, passes through as its bits.
+bfloat16, which NumPy does not have, is written with PyTorch, which it came from, and read anywhere: its bits are the upper half of
+a float32's.
 """
 
 from __future__ import annotations
@@ -133,21 +133,18 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
 
 
 def write(path: Path, tensors: Mapping[str, Stored], metadata: Mapping[str, str]) -> None:
-    """A safetensors file; arrays of wide types come first, so that each lies where its type wants it."""
-    order = sorted(tensors, key=lambda name: (-TYPES[tensors[name].code].itemsize, name))
-    header: dict[str, Any] = {"__metadata__": dict(metadata)}
-    end = 0
-    for name in order:
-        start, end = end, end + tensors[name].array.nbytes
-        header[name] = {"dtype": tensors[name].code, "shape": list(tensors[name].array.shape), "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
+    """A safetensors file, put in its place when it is whole."""
+    if any(t.code == "BF16" for t in tensors.values()):  # a type that NumPy has no name for
+        from safetensors.torch import save as packed_tensors
+
+        raw = packed_tensors({name: t.torch().clone() for name, t in tensors.items()}, dict(metadata))
+    else:
+        from safetensors.numpy import save as packed_arrays
+
+        raw = packed_arrays({name: np.array(t.array, TYPES[t.code], order="C") for name, t in tensors.items()}, dict(metadata))
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("xb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            for name in order:
-                file.write(tensors[name].array.astype(TYPES[tensors[name].code], copy=False).tobytes())
+        temporary.write_bytes(raw)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -155,36 +152,22 @@ def write(path: Path, tensors: Mapping[str, Stored], metadata: Mapping[str, str]
 
 
 def read(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
-    """The arrays and the metadata of a safetensors file, every number in its header checked against its size."""
-    size = path.stat().st_size
+    """The arrays and the metadata of a safetensors file."""
+    from safetensors import SafetensorError, deserialize, safe_open
+
+    raw = path.read_bytes()
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > size - 8:
-                raise ValueError("the header is longer than the file")
-            header = json.loads(file.read(length))
-            metadata = header.pop("__metadata__", {})
-            if not isinstance(metadata, dict):
-                raise ValueError("the metadata is no table")
-            tensors = {name: _array(file, 8 + length, size, **entry) for name, entry in header.items()}
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+        tensors = {name: _array(**entry) for name, entry in deserialize(raw)}  # type: ignore[no-untyped-call]
+    except (SafetensorError, ValueError, TypeError, KeyError, OSError) as error:
         there = f"{type(error).__name__}: {error}"
         raise ResultError(f"{path} is not a whole safetensors file", there=there, try_="a file written by save()") from error
     return tensors, metadata
 
 
-def _array(file: Any, base: int, size: int, *, dtype: str, shape: list[int], data_offsets: list[int]) -> Stored:
-    kind = TYPES[dtype]
-    start, end = data_offsets
-    count = 1
-    for length in shape:
-        if type(length) is not int or length < 0:
-            raise ValueError(f"shape {shape}")
-        count *= length
-    if type(start) is not int or not 0 <= start <= end <= size - base or count * kind.itemsize != end - start:
-        raise ValueError(f"{end - start} bytes for shape {shape} of {dtype}")
-    file.seek(base + start)
-    return Stored(dtype, np.frombuffer(bytearray(file.read(end - start)), kind).reshape(shape))
+def _array(*, dtype: str, shape: list[int], data: bytes) -> Stored:
+    return Stored(dtype, np.frombuffer(bytearray(data), TYPES[dtype]).reshape(shape))
 
 
 def _plain(value: Any) -> Any:

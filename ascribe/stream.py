@@ -36,7 +36,12 @@ class Chunker:
         self.settled = fixed
         self.limit: int | None = None
         self.rates: dict[int, float] = {}
-        self.warm = False
+
+    def again(self) -> Chunker:
+        """A chunker for another call that goes on from what this one has found."""
+        other = Chunker(self.size, fixed=self.settled)
+        other.limit, other.rates = self.limit, dict(self.rates)
+        return other
 
     def rows(self, left: int) -> int:
         """How many rows to run next, of those that are left; the last few chunks are made equal."""
@@ -48,11 +53,8 @@ class Chunker:
         return -(-left // chunks) if chunks < 4 else self.size
 
     def saw(self, rows: int, seconds: float) -> None:
-        """Learn from a chunk that has run; the first pays for caches and memory, and says nothing."""
+        """Learn from a chunk that has run."""
         if self.settled or rows < self.size:
-            return
-        if not self.warm:
-            self.warm = True
             return
         rate = seconds / rows
         self.rates[rows] = min(rate, self.rates.get(rows, rate))
@@ -82,9 +84,7 @@ class Chunker:
         Raises MemoryLimitError when it was a single row.
         """
         if rows <= 1:
-            raise MemoryLimitError(
-                "one row at a time does not fit in memory", try_="smaller inputs, a smaller model, or another device"
-            )
+            raise MemoryLimitError("one row at a time does not fit in memory", try_="smaller inputs, a smaller model, or another device")
         self.cap(rows // 2)
         self.settle(self.size)
 
@@ -103,7 +103,7 @@ def stream(
     points: int,
     records: int,
     chunker: Chunker,
-    step: Callable[[int, int], None],
+    step: Callable[[int, int], bool],
     *,
     wait: Callable[[], None],
     out_of_memory: Callable[[BaseException], bool],
@@ -111,26 +111,54 @@ def stream(
 ) -> None:
     """Call ``step(first, last)`` for all points of some records, in order, in chunks; halve them when they do not fit.
 
-    A step either completes or leaves nothing behind, so that a chunk that failed is simply run again in halves.
+    A step either completes or leaves nothing behind, so that a chunk that failed is simply run again in halves. It says whether its
+    time is that of such a chunk: one that also tried the model out, or was the first to touch its memory, says nothing.
     """
     done = 0
     while done < points:
         count = max(1, min(points - done, round(chunker.rows((points - done) * records) / records)))
         start = time.perf_counter()
         try:
-            step(done, done + count)
+            typical = step(done, done + count)
             if not chunker.settled:
                 wait()
         except Exception as error:
-            if not out_of_memory(error):
-                raise
-            if count == 1:
+            if not out_of_memory(error) or count == 1:
                 raise
             chunker.halve(count * records)
             continue
-        chunker.saw(count * records, time.perf_counter() - start)
+        if typical:
+            chunker.saw(count * records, time.perf_counter() - start)
         done += count
         progress.advance(count * records)
+
+
+def fitting(
+    index: np.ndarray,
+    chunker: Chunker,
+    run: Callable[[np.ndarray], Result],
+    *,
+    out_of_memory: Callable[[BaseException], bool],
+    apart: Callable[[], bool],
+) -> list[Result]:
+    """``run`` for some records; for one half of them and then the other where all do not fit, if they can be run ``apart``.
+
+    Raises MemoryLimitError where there is nothing left to halve.
+    """
+    try:
+        return [run(index)]
+    except Exception as error:
+        if not out_of_memory(error) or isinstance(error, MemoryLimitError):
+            raise
+        cause = error
+    if len(index) > 1 and not apart():
+        raise MemoryLimitError(
+            f"{len(index)} records at once do not fit, and this model's records depend on each other", try_="fewer records in a call"
+        ) from cause
+    chunker.halve(len(index))
+    middle = len(index) // 2
+    halves = (index[:middle], index[middle:])
+    return [found for half in halves for found in fitting(half, chunker, run, out_of_memory=out_of_memory, apart=apart)]
 
 
 def blocks(records: int, chunker: Chunker, whole: bool, single: bool) -> Iterator[np.ndarray]:

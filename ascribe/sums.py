@@ -11,7 +11,7 @@ from .arrays import Array, as_numpy, namespace
 from .backends.protocol import Evidence, Job
 from .cuts import Cut
 from .distributions import Draws
-from .passes import Leaves, broadcast, evaluate
+from .passes import Leaves, broadcast
 from .stream import stream
 
 if TYPE_CHECKING:
@@ -46,14 +46,15 @@ class Sums:
             progress=plan.progress,
         )
 
-    def step(self, first: int, last: int) -> None:
-        """One chunk: make the points, run them, add what came."""
+    def step(self, first: int, last: int) -> bool:
+        """One chunk: make the points, run them, add what came. Whether its time was typical."""
         plan, run = self.plan, self.run_
         points = np.arange(first, last)
         ends, starts = self._local(self.ends(points)), self._local(run.starts(self.draws, points))
         write = tuple(broadcast(z, len(points), len(self.index)) for z in between(starts, ends, self.draws, points))
         reads = plan.inner if self.draws.stepwise else ()
-        job = Job(self.index, len(points), plan.at, run.spots, write, plan.cuts, reads, plan.on, run.reader, plan.by)
+        job = Job(self.index, len(points), plan.at, run.spots, write, plan.cuts, reads, plan.on, run.reader, plan.by, plan.kinds)
+        typical = plan.chunker.limit is not None
         found = self._evaluated(job)
         distances = self._moving(points, ends, starts) if plan.multiply and self.draws.moves else {}
         if first == 0 and self.draws.position is not None and self.draws.position[0] == 0 and self.draws.row is None:
@@ -66,12 +67,13 @@ class Sums:
                 if distances:
                     grads = [g * d[None] for g, d in zip(grads, distances[cut], strict=True)]
                 self._add(cut, grads, self.draws.weight[first:last])
+        return typical and not found.learnt
 
     def _evaluated(self, job: Job) -> Evidence:
         """Evaluate; the first chunk ever also counts its memory, which caps the chunks to come."""
         run, plan = self.run_, self.plan
         if plan.chunker.settled or plan.chunker.limit is not None:
-            found = evaluate(plan.session, job)
+            found = plan.session.evaluate(job)
         else:
             found, held = plan.session.held(job)
             if held:
@@ -130,7 +132,7 @@ class Sums:
         """The sums, times the distance where that is the same at every point: per cut, ``[quantities, records, ...]`` each."""
         plan, run = self.plan, self.run_
         fixed = plan.multiply and not self.draws.moves and not self.draws.stepwise
-        distance = self._fixed() if fixed else {}
+        distance = self.fixed() if fixed else {}
         found = []
         for cut in plan.cuts:
             stacked = [namespace(t[0]).stack(t, 0) for t in self.total[cut]]
@@ -142,7 +144,7 @@ class Sums:
             found.append([namespace(s).cast(s, x) for s, x in zip(stacked, run.record[cut], strict=True)])
         return found
 
-    def _fixed(self) -> dict[Cut, Leaves]:
+    def fixed(self) -> dict[Cut, Leaves]:
         """From the baseline to the record, at every cut; elsewhere than where the points live the baseline is run forward."""
         run, plan = self.run_, self.plan
         part = self.part

@@ -58,7 +58,8 @@ def mapped(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> A
         items = [part for _, part in new]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     fresh = object.__new__(type(value))  # a dataclass: __init__ may check or derive, and must not run twice
-    fresh.__dict__.update(getattr(value, "__dict__", {}))
+    if hasattr(value, "__dict__"):  # not with slots=True
+        fresh.__dict__.update(value.__dict__)
     for key, part in new:
         object.__setattr__(fresh, str(key), part)
     return fresh

@@ -42,7 +42,7 @@ def raced(settings: Settings, effort: Effort, watch: Watch, only: str) -> Iterat
     """Every row asked for, with a line on stderr as each is done."""
     chosen = [case for case in cases(settings) if only.lower() in case.name.lower()]
     for number, case in enumerate(chosen, 1):
-        row = race(case, effort, watch)
+        row = race(replace(case, aims=()) if settings.steps < 32 else case, effort, watch)  # tiny runs meet and miss nothing
         sys.stderr.write(f"[{number}/{len(chosen)}] {report.aligned(report.speed_table([row])).splitlines()[-1]}\n")
         yield row
 

@@ -49,11 +49,11 @@ def embedding_integrated_gradients(s: Subject, steps: int) -> Call:
     return _called(asc.IntegratedGradients(steps=steps), s, at=asc.EMBEDDINGS)
 
 
-def tolerant(s: Subject, tolerance: float) -> Call:
-    """Integrated gradients with as many points as the tolerance asks for."""
+def line(s: Subject, steps: int | None = None, tolerance: float | None = None) -> Call:
+    """IntegratedGradients at the input, or at the embeddings of a model of text, with given steps or a given tolerance."""
     import ascribe as asc
 
-    return _called(asc.IntegratedGradients(tolerance=tolerance), s)
+    return _called(asc.IntegratedGradients(steps=steps, tolerance=tolerance), s, at=asc.INPUT if s.args else asc.EMBEDDINGS)
 
 
 def saliency(s: Subject) -> Call:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import Any
 
 import torch
 
+from ascribe.version import VERSION
 from bench.cases import Settings
 from bench.memory import Peak
 from bench.race import Row
@@ -55,6 +57,7 @@ def about() -> dict[str, str]:
         "torch threads": str(torch.get_num_threads()),
         "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "Python": platform.python_version(),
+        "ascribe": f"{VERSION} {_commit()}".strip(),
         **{name: _version(name) for name in packages},
     }
 
@@ -65,6 +68,13 @@ def _processor() -> str:
     except OSError:
         return platform.processor() or "unknown"
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _commit() -> str:
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+    )
+    return f"at {told.stdout.strip()}" if told.returncode == 0 else ""
 
 
 def _version(package: str) -> str:
@@ -132,13 +142,13 @@ def memory_table(peaks: Sequence[Peak]) -> list[list[str]]:
 
 def trade_table(trades: Iterable[Trade]) -> list[list[str]]:
     """Rows, seconds and the gap left, with a tolerance and with fixed steps."""
-    table = [["", "", "rows", "time", "worst relative gap", "time/fixed"]]
+    table = [["", "", "rows", "time", "relative gap: median", "worst", "time/fixed"]]
     for t in trades:
         if t.error:
-            table.append([t.name, t.error, "-", "-", "-", "-"])
+            table.append([t.name, t.error, "-", "-", "-", "-", "-"])
         for i, key in enumerate(t.seconds):
-            took, gap = duration(t.seconds[key].median), f"{t.gap[key]:.1e}"
-            table.append([t.name, key, t.rows[key], took, gap, ratio(t.ratio) if i else ""])
+            gaps = [f"{gap:.1e}" for gap in t.gap[key]]
+            table.append([t.name, key, t.rows[key], duration(t.seconds[key].median), *gaps, ratio(t.ratio) if i else ""])
     return table
 
 

@@ -213,3 +213,14 @@ def test_a_layers_baseline_from_the_inputs():
             torch.testing.assert_close(asc.attribute(net, X, of=1, at="0", over=asc.Line(baseline, 9, at=asc.Cut("0"))).values, expected)
     assert FromInput(base.numpy()) == FromInput(base.numpy().copy())
     assert repr(FromInput(0.5)) == "FromInput(0.5)"
+
+
+def test_a_call_or_tokens_as_the_baseline_of_a_method_at_a_layer():
+    net, base = chain(4, 6, 3), rows(5, 4, seed=8)
+    expected = asc.IntegratedGradients(base, 9)(net, X, of=1, at="0").values
+    torch.testing.assert_close(asc.IntegratedGradients(asc.Call(base), 9)(net, X, of=1, at="0").values, expected)
+    words, ids = seeded(Words), torch.tensor([[1, 5, 6, 2], [1, 7, 2, 0]])
+    masked = asc.mask_tokens(9, keep=(0, 1, 2))
+    held = words.mix(words.embed(masked(ids).args[0])).detach()
+    expected = asc.attribute(words, ids, of=1, at="mix", over=asc.Line(held, 9, at=asc.Cut("mix"))).values
+    torch.testing.assert_close(asc.IntegratedGradients(masked, 9)(words, ids, of=1, at="mix").values, expected)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import captum.attr as ca
@@ -195,11 +197,21 @@ def apart(first: list[torch.Tensor], second: list[torch.Tensor] | torch.Tensor) 
     return (a.mean(0) - b.mean(0)).abs() / (a.var(0) / len(a) + b.var(0) / len(b)).sqrt()
 
 
+@contextmanager
+def fixed_draws() -> Iterator[None]:
+    """Captum draws rows with NumPy's generator and positions with PyTorch's: both begin the same and are put back."""
+    numpys = np.random.get_state()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        np.random.seed(0)
+        yield
+    np.random.set_state(numpys)
+
+
 def test_gradient_shap_has_the_same_expectation():
     net, background = chain(4, 6, 3), rows(4, 4, seed=9)
     exact = torch.stack([asc.IntegratedGradients(row, 40)(net, A, of=LABELS).values for row in background]).mean(0)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with fixed_draws():
         theirs = [ca.GradientShap(net).attribute(A, background, 20, target=LABELS).detach() for _ in range(60)]
     ours = [asc.ExpectedGradients(background, 20)(net, A, of=LABELS, seed=s).values for s in range(60)]
     assert (apart(theirs, exact) < 4.5).all()
@@ -213,8 +225,7 @@ def test_rows_of_several_inputs_are_drawn_together():
     product = lambda a, b: a * b  # noqa: E731
     a, b, paired = torch.ones(1, 1, dtype=DOUBLE), torch.ones(1, 1, dtype=DOUBLE), torch.tensor([[-2.0], [2.0]], dtype=DOUBLE)
     change = 1 - (paired * paired).mean()
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with fixed_draws():
         theirs = [sums(ca.GradientShap(product).attribute((a, b), (paired, paired), 100)) for _ in range(40)]
     ours = [sums(asc.ExpectedGradients((paired, paired), 100)(product, a, b, seed=s).values) for s in range(40)]
     assert (apart(ours, change) < 4.5).all()
@@ -353,17 +364,25 @@ def test_neurons_of_pictures(pictures):
 def test_neurons_over_a_background():
     net, background = chain(4, 6, 3), rows(4, 4, seed=9)
     of = asc.Unit(2, on=asc.Cut("1"))
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with fixed_draws():
         theirs = [ca.NeuronGradientShap(net, net[1]).attribute(A, 2, background, 20).detach() for _ in range(40)]
     ours = [asc.ExpectedGradients(background, 20)(net, A, of=of, seed=s).values for s in range(40)]
     assert (apart(ours, theirs) < 4.5).all()
 
 
 def test_layers_over_a_background():
+    """Captum's path is at the inputs, its distance at the layer, and the sum is not the change; ours has both at the layer."""
     net, background = chain(4, 6, 5, 3), rows(4, 4, seed=9)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        theirs = [ca.LayerGradientShap(net, net[1]).attribute(A, background, 20, target=1).detach() for _ in range(40)]
-    ours = [asc.ExpectedGradients(background, 20)(net, A, of=1, at="1", seed=s).values for s in range(40)]
-    assert (apart(ours, theirs) < 4.5).all()
+    with fixed_draws():
+        theirs = [ca.LayerGradientShap(net, net[1]).attribute(A, background, 20, target=1).detach() for _ in range(150)]
+    mixed_paths = torch.stack([asc.attribute(net, A, of=1, at="1", over=asc.Line(row, 40)).values for row in background]).mean(0)
+    assert (apart(theirs, mixed_paths) < 4.5).all()
+    over = asc.Background(background, 20) * asc.Line(steps=1, quadrature="random")
+    assert (apart([asc.attribute(net, A, of=1, at="1", over=over, seed=s).values for s in range(60)], mixed_paths) < 4.5).all()
+    at_the_layer = torch.stack([asc.IntegratedGradients(row, 40)(net, A, of=1, at="1").values for row in background]).mean(0)
+    ours = [asc.ExpectedGradients(background, 20)(net, A, of=1, at="1", seed=s).values for s in range(60)]
+    assert (apart(ours, at_the_layer) < 4.5).all()
+    change = (net(A)[:, 1] - net(background)[:, 1].mean()).detach()
+    assert (apart([sums(o) for o in ours], change) < 4.5).all()
+    close(sums(at_the_layer), change)
+    assert float((sums(mixed_paths) - change).abs().max()) > 1e-4

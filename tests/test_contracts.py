@@ -289,7 +289,6 @@ def test_methods_take_keywords_of_the_model(kind, member):
     same(member(Scaled(), x, of=1, scale=1.0, mask=None), whole, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.xfail(reason="on= and at= of the nouns take a Cut only; at= of the verb takes a name", strict=True)
 def test_a_layer_may_be_given_by_its_name_wherever_a_cut_may():
     net, x = chain(4, 6, 3), rows(3, 4)
     place = asc.Cut("0")
@@ -299,7 +298,6 @@ def test_a_layer_may_be_given_by_its_name_wherever_a_cut_may():
         same(asc.attribute(net, x, at="0", over=over("0")), asc.attribute(net, x, at="0", over=over(place)))
 
 
-@pytest.mark.xfail(reason="dataclass equality of arrays raises: these methods need eq=False, as Line has", strict=True)
 def test_methods_with_arrays_are_compared_by_their_numbers():
     for make in (asc.IntegratedGradients, asc.Conductance, asc.InternalInfluence, asc.ExpectedGradients):
         assert make(np.arange(3.0)) == make(np.arange(3.0))

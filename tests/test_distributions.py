@@ -202,3 +202,15 @@ def test_a_product_is_shown_as_it_is_written():
     over = asc.Gaussian(0.1, 8) * asc.Line(steps=32)
     assert repr(over) == "Gaussian(0.1, samples=8) * Line(steps=32)"
     assert eval(repr(over), vars(asc)) == over
+
+
+def test_a_large_background_is_run_in_chunks_too():
+    most = 0
+
+    def watched(x):
+        nonlocal most
+        most = max(most, len(x))
+        return x.sum(1, keepdim=True)
+
+    asc.attribute(watched, rows(6, 4), over=asc.Background(rows(200, 4, seed=1)) * asc.Line(steps=1), chunk=5)
+    assert most <= 6

@@ -16,9 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import ascribe as asc
-from ascribe.errors import MemoryLimitError
 from ascribe.quadrature import nodes
-from ascribe.stream import Chunker, Progress, blocks, first_chunk, stream
 
 Tensor = torch.Tensor
 TIME, WIDE, STEPS = 4, 6, 5
@@ -338,3 +336,47 @@ def test_a_line_is_one_point_after_the_other(name: str, layer: str, records: int
         same(found.explained, at_record)
         assert found.gap is not None
         same(found.gap.absolute, truth.flatten(1).sum(1).double() - torch.as_tensor(at_record - at_start).double(), 1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:completeness")
+@pytest.mark.parametrize(("chunk", "first"), [(None, False), (None, True), (2, False), (2, True)])
+def test_a_quantity_in_which_records_meet(chunk: int | None, first: bool) -> None:
+    """The user's own function may look at all records; what was learnt with another quantity says nothing about it."""
+    model, x = zoo("plain"), torch.randn(3, TIME, 3, generator=torch.Generator().manual_seed(7))
+
+    def centred(y: Tensor) -> Tensor:
+        return (y - y.mean(0))[:, 1] * y[:, 0]
+
+    truth, at_record, _ = one_at_a_time(model, x, "", centred)
+    if first:
+        asc.attribute(model, x, of=1, over=asc.Line(0.0, steps=STEPS), chunk=chunk)
+    found = asc.attribute(model, x, of=centred, over=asc.Line(0.0, steps=STEPS), chunk=chunk)
+    same(found.explained, at_record)
+    same(found.values, truth)
+
+
+@pytest.mark.parametrize("over", [asc.Gaussian(0.2, 12), asc.Uniform(0.2, 12), asc.Background(torch.randn(7, TIME, 3)) * asc.Line(steps=5),
+                                  asc.Gaussian(0.1, 4) * asc.Line(0.0, steps=3), asc.Line(0.0, steps=9, stepwise=True)])  # fmt: skip
+@pytest.mark.parametrize("name", ["plain", "masked_attention", "last_token_by_old_count", "centred_over_batch"])
+@pytest.mark.filterwarnings("ignore:completeness")
+def test_chunks_change_nothing(name: str, over: object) -> None:
+    x = torch.randn(3, TIME, 3, generator=torch.Generator().manual_seed(7))
+    whole = asc.attribute(zoo(name), x, of=1, over=over, seed=5, chunk=1000)
+    for chunk in (1, 2, 3, 4, 10, None):
+        found = asc.attribute(zoo(name), x, of=1, over=over, seed=5, chunk=chunk)
+        same(found.values, whole.values)
+        same(found.explained, whole.explained)
+        assert found.gap is not None or whole.gap is None
+        if found.gap is not None:
+            assert whole.gap is not None
+            same(found.gap.absolute, whole.gap.absolute, 1e-3)
+
+
+@pytest.mark.parametrize("name", ["plain", "skip", "masked_attention", "recurrent"])
+def test_records_do_not_depend_on_their_neighbours(name: str) -> None:
+    model, x = zoo(name), torch.randn(5, TIME, 3, generator=torch.Generator().manual_seed(7))
+    for over in (None, asc.Line(0.0, steps=64), asc.Gaussian(0.2, 4)):
+        together = asc.attribute(model, x, of=[0, 1, 2, 1, 0], over=over, seed=2)
+        for i in range(5):
+            alone = asc.attribute(model, x[i : i + 1], of=[[0, 1, 2, 1, 0][i]], over=over, seed=2)
+            same(together.values[i : i + 1], alone.values)

@@ -427,3 +427,12 @@ def test_numpy_gives_what_torch_gives(name, over, at):
             ours = verb(mlp, X.numpy(), of=of, over=over(at[1]), at=at[1], seed=3)
             np.testing.assert_allclose(ours.values, theirs.values, rtol=1e-6, atol=1e-9)
             np.testing.assert_allclose(ours.explained, theirs.explained)
+
+
+def test_one_of_several_inputs_while_the_path_moves_them_all():
+    net, a, b = seeded(TwoInputs), rows(5, 4), rows(5, 3, seed=1)
+    whole = asc.attribute(net, a, b, of=1, over=asc.Line(0.2, 8))
+    close(asc.attribute(net, a, b, of=1, at=asc.INPUT.at(1), over=asc.Line(0.2, 8)).values, whole.values[1])
+    both = asc.IntegratedGradients(0.2, 8)(net, a, b, of=1, at=[asc.INPUT.at(1), asc.INPUT.at(0)])
+    close(both.values[0], whole.values[1])
+    close(both.values[1], whole.values[0])

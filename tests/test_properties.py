@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import DOUBLE, Pictures, Twice, chain, rows, seeded, sums
+from small_models import DOUBLE, Branches, Pictures, Twice, chain, rows, seeded, sums
 from torch import nn
 
 import ascribe as asc
@@ -121,7 +121,7 @@ def test_smooth_records_need_fewer_than_fifty_points_and_stop_each_by_itself():
     assert (found.gap.relative <= 1e-3).all()
     assert steps.mean() < 50
     assert steps.min() < steps.max(), "records stop when they are done"
-    rows_run = found.cost.rows - 2 * len(x)  # the records and the baseline
+    rows_run = found.cost.rows - len(x) - 1  # the records, and the baseline that they share
     assert rows_run == steps.sum() < 50 * len(x)
     assert found.cost.backward < 50
 
@@ -297,3 +297,18 @@ def test_random_positions_converge_to_the_integral():
     drawn = torch.stack([asc.IntegratedGradients(0.1, 5, "random")(net, x, of=1, seed=s).values for s in range(200)])
     spread = drawn.std(0)
     assert ((drawn.mean(0) - exact).abs() < 4 * spread / len(drawn) ** 0.5 + 1e-3 * exact.abs().max()).all()
+
+
+def test_influence_under_a_tolerance_is_the_influence_that_adds_up():
+    net, x = chain(4, 16, 16, 3), rows(6, 4) * 2
+    found = asc.influence(net, x, of=1, over=asc.Line(0.0, tolerance=1e-6))
+    close(found.values, asc.influence(net, x, of=1, over=asc.Line(0.0, 200)).values, rtol=1e-3, atol=1e-6)
+    assert found.gap is None
+    assert found.ok
+
+
+def test_conductance_of_a_part_is_not_blamed_for_the_rest():
+    """A branch carries a part of the change, and two uses of a layer carry it twice: more steps would mend nothing."""
+    for model, layer in ((Branches, "inner"), (Twice, "act")):
+        found = asc.Conductance(0.3, 40)(seeded(model), rows(3, 4), of=1, at=layer)
+        assert found.ok, found.checks[0]

@@ -14,6 +14,7 @@ import torch
 from small_models import Words, chain, rows, seeded
 
 import ascribe as asc
+from ascribe.errors import AscribeError
 
 RANDOM = {
     "smooth": asc.SmoothGrad(4),
@@ -101,3 +102,9 @@ def test_several_inputs_and_layers_draw_noise_of_their_own():
     assert not torch.allclose(noisy, other)
     draws = asc.Gaussian(0.3, 2).draw(1).noise
     assert not np.allclose(draws.draw(0, 0, (4,)), draws.draw(0, 1, (4,)))
+
+
+@pytest.mark.parametrize("seed", [-1, 1.7, None, "a"])
+def test_what_is_no_seed_is_refused(seed):
+    with pytest.raises(AscribeError):
+        asc.influence(chain(4, 3), rows(2, 4), of=1, over=asc.Gaussian(), seed=seed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -251,6 +253,105 @@ def test_the_result_holds_nothing_of_the_model() -> None:
     before = [leaf.clone() for leaf in (*found.values, *found.record)]
     model(x.detach() * 3)
     assert all(torch.equal(a, b) for a, b in zip(before, (*found.values, *found.record), strict=True))
+
+
+def test_a_model_that_switches_its_own_modes_is_left_as_it_was() -> None:
+    class Switches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.drop = nn.Linear(4, 3), nn.Dropout(0.5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.drop.train()  # as for Monte Carlo dropout
+            self.fc.weight.requires_grad_(True)
+            return self.drop(self.fc(x))
+
+    model, x = Switches().eval().requires_grad_(False), records()
+    with unchanged(model, arguments=x):
+        asc.attribute(model, x, of=1)
+
+
+def test_what_a_model_keeps_of_a_run_is_that_of_the_users_last_run() -> None:
+    class Keeps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.out, self.seen, self.state = nn.Linear(4, 6), nn.Linear(6, 3), None, ()
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.seen = torch.tanh(self.fc(x))
+            self.state, self.late = (self.seen, [x]), {"x": self.seen * 2}
+            return self.out(self.seen - self.seen.mean(0))
+
+    model, x = Keeps(), records()
+    for _ in range(2):
+        for ask in (CALLS["line"], CALLS["several quantities"], CALLS["gradient"], CALLS["places"]):
+            seen, state, late = model.seen, model.state, getattr(model, "late", None)
+            with unchanged(model, arguments=x):
+                ask(model, x)
+            assert model.seen is seen
+            assert model.state is state
+            assert getattr(model, "late", None) is late
+        model(x)
+
+
+def test_every_run_starts_from_the_state_the_user_left() -> None:
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.out = nn.Linear(4, 6), nn.Linear(6, 3)
+            self.register_buffer("level", torch.zeros(6))
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = torch.tanh(self.fc(x) + self.level)
+            self.level.add_(0.5)
+            return self.out(h)
+
+    torch.manual_seed(0)
+    model, x = Counts(), records().detach()
+    z = x.clone().requires_grad_()
+    truth = torch.autograd.grad(model(z)[:, 1].sum(), z)[0]
+    for over in (None, asc.Gaussian(0.0, 2)):
+        model.level.zero_()
+        assert torch.allclose(asc.influence(model, x, of=1, over=over).values, truth, atol=1e-5)
+
+
+def test_nothing_is_kept_alive() -> None:
+    model, x = restless().eval(), records()
+    held = [weakref.ref(model), weakref.ref(x), weakref.ref(model.act)]
+    for ask in CALLS.values():
+        ask(model, x)
+    with pytest.raises(AscribeError):
+        asc.attribute(model, x, of=99)
+    del model, x
+    gc.collect()
+    assert [ref() for ref in held] == [None] * 3
+
+
+def test_what_was_learnt_is_forgotten_when_the_model_changes() -> None:
+    class Changes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.centred, self.after = nn.Linear(4, 3), False, torch.sin
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.after(self.fc(x - x.mean(0) if self.centred else x))
+
+    def changed(model: Changes) -> Changes:
+        model.centred = True
+        return model
+
+    x = records().detach()
+    model = Changes().eval()
+    asc.attribute(model, x, of=1, over=LINE)
+    fresh = changed(Changes().eval())
+    fresh.load_state_dict(model.state_dict())
+    found, truth = (asc.attribute(m, x, of=1, over=LINE).values for m in (changed(model), fresh))
+    assert torch.allclose(found, truth, atol=1e-6)
+    model.fc = nn.Sequential(nn.Linear(4, 3), nn.Softmax(1))
+    model.after, fresh.after = (lambda y: y), (lambda y: y)
+    fresh.fc = model.fc
+    found, truth = (asc.attribute(m, x, of=asc.Unit(1, on=asc.LOGITS)).values for m in (model, fresh))
+    assert torch.allclose(found, truth, atol=1e-6)
 
 
 def test_the_record_is_a_copy_of_the_input() -> None:

@@ -212,21 +212,21 @@ def test_damage_is_noticed_or_harmless(tmp_path: Path, data: st.DataObject) -> N
 
 
 @pytest.mark.parametrize(
-    ("entry", "why"),
+    "entry",
     [
-        ({"dtype": "F64", "shape": [2], "data_offsets": [0, 24]}, "24 bytes for shape"),
-        ({"dtype": "F64", "shape": [2], "data_offsets": [8, 24]}, "16 bytes for shape"),
-        ({"dtype": "F64", "shape": [-2], "data_offsets": [0, 16]}, "shape"),
-        ({"dtype": "F64", "shape": [10**30], "data_offsets": [0, 16]}, "shape"),
-        ({"dtype": "F64", "shape": [True, 2], "data_offsets": [0, 16]}, "shape"),
-        ({"dtype": "F99", "shape": [2], "data_offsets": [0, 16]}, "F99"),
-        ({"dtype": "F64", "shape": [2]}, "data_offsets"),
+        {"dtype": "F64", "shape": [2], "data_offsets": [0, 24]},
+        {"dtype": "F64", "shape": [2], "data_offsets": [8, 24]},
+        {"dtype": "F64", "shape": [-2], "data_offsets": [0, 16]},
+        {"dtype": "F64", "shape": [10**30], "data_offsets": [0, 16]},
+        {"dtype": "F64", "shape": [True, 2], "data_offsets": [0, 16]},
+        {"dtype": "F99", "shape": [2], "data_offsets": [0, 16]},
+        {"dtype": "F64", "shape": [2]},
     ],
 )
-def test_every_number_of_the_header_is_checked(tmp_path: Path, entry: dict[str, Any], why: str) -> None:
+def test_a_header_that_does_not_fit_the_file_is_refused(tmp_path: Path, entry: dict[str, Any]) -> None:
     header = json.dumps({"x": entry}).encode()
     (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
-    with pytest.raises(ResultError, match=why):
+    with pytest.raises(ResultError, match="not a whole safetensors file"):
         storage.read(tmp_path / "a")
 
 

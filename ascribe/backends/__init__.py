@@ -38,7 +38,9 @@ def framework(model: Any, call: Call) -> str:
             return str(named)
     leaves = [leaf for _, leaf in walk((call.args, call.kwargs))]
     cells = [getattr(c, "cell_contents", None) for c in getattr(model, "__closure__", None) or ()]
-    for obj in (*leaves, *cells):
+    names = getattr(getattr(model, "__code__", None), "co_names", ())
+    used = [model.__globals__[name] for name in names if name in model.__globals__]
+    for obj in (*leaves, *cells, *used):
         if any(cls.__module__.partition(".")[0] == "torch" for cls in type(obj).__mro__):
             return "torch"
     raise BackendError(

@@ -8,7 +8,7 @@ batch axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -63,6 +63,7 @@ class Job:
 
     ``write`` holds, for each array at the cut ``at``, its values ``[points, records, ...]``; without it the model runs on the
     records as they are. ``wrt`` are the cuts to pull the quantity back to, ``read`` those whose values are wanted.
+    ``kind`` tells quantities of the user's own apart: what was learnt about running rows with one says nothing about another.
 
     A rule that compares needs ``reference``: for each array at ``at`` its reference values ``[points, 1 or records, ...]``. Without
     ``write`` the records are then run once for all points. ``across`` is ``of`` for rows that stand for no record: every record's own
@@ -79,6 +80,7 @@ class Job:
     on: Cut | None = None
     of: Explain | None = None
     by: Rule | None = None
+    kind: Hashable = None
     reference: tuple[Array, ...] = ()
     across: Explain | None = None
 
@@ -96,7 +98,8 @@ class Job:
 class Evidence:
     """What came of a job. ``value`` is ``[quantities, points, records]``, ``grads`` ``[quantities, points, records, ...]``.
 
-    Of a job with references: ``start`` is the quantity there, ``[quantities, points, records]``, ``starts`` what the cuts held,
+    ``learnt`` says that the model was also tried out for it, so that its time says nothing about the next job. Of a job with
+    references: ``start`` is the quantity there, ``[quantities, points, records]``, ``starts`` what the cuts held,
     ``[points, 1 or records, ...]``, and ``unruled`` says what was done about operations that the rule has no formula for.
     """
 
@@ -108,6 +111,7 @@ class Evidence:
     start: Array | None = None
     starts: dict[Cut, list[Array]] = field(default_factory=dict)
     unruled: dict[str, str] = field(default_factory=dict)
+    learnt: bool = False
 
 
 class Session(Protocol):

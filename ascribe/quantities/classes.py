@@ -25,6 +25,15 @@ class Max(Value):
         return Picked(as_numpy(y).reshape(len(y), classes).argmax(1))
 
 
+def within(position: Position, size: int) -> Position:
+    """A position on an axis of this size. Raises QuantityError where it is not on it, or a slice takes nothing of it."""
+    if isinstance(position, slice):
+        if not range(size)[position]:
+            raise QuantityError(f"{position!r} takes nothing", there=f"{size} positions", try_="a slice within them", code="E-TARGET-RANGE")
+        return position
+    return class_index(position, size, None)
+
+
 @dataclass(frozen=True, init=False)
 class Unit:
     """One number of the value, by its position behind the record axis: ``Unit(3)``, ``Unit(channel, row, column)``.
@@ -53,7 +62,7 @@ class Unit:
                 try_=f"Unit({', '.join(['0'] * len(sizes))}), or Channel(c) to sum the rest",
                 code="E-TARGET-SHAPE",
             )
-        spot = tuple(p if isinstance(p, slice) else class_index(p, n, None) for p, n in zip(self.position, sizes, strict=True))
+        spot = tuple(within(p, n) for p, n in zip(self.position, sizes, strict=True))
         single = len(sizes) == 1 and not isinstance(spot[0], slice)
         classes = np.full(len(y), spot[0]) if single else None
 

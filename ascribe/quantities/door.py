@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,11 @@ class Custom:
     fn: Callable[[Any], Array]
     on: Cut = OUTPUT
     whole = True
+
+    @property
+    def kind(self) -> Hashable:
+        """What two quantities share that treat rows alike: the code of the function."""
+        return getattr(self.fn, "__code__", None) or id(self.fn)
 
     def __repr__(self) -> str:
         place = "" if self.on == OUTPUT else f", on={self.on!r}"

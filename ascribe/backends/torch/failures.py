@@ -45,7 +45,8 @@ def explained_failure(session: TorchSession, wrong: Exception) -> AscribeError:
 
 def _advice(session: TorchSession, message: str) -> str:
     ranks = {leaf.ndim for leaf in session.inputs.leaves.values() if leaf.is_floating_point()}
-    if "channels" in message or "dimensions" in message or ("size" in message and ranks <= {1, 3}):
+    sizes = ("size" in message or "shape" in message) and ranks <= {1, 3}
+    if sizes or any(told in message for told in ("channels", "dimensions", "to unpack")):
         return "x[None] if the input has no record axis"
     if isinstance(session.model, torch.jit.ScriptModule):
         return "the model before scripting"

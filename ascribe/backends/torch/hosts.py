@@ -31,6 +31,15 @@ def host_of(model: Any) -> nn.Module | None:
     return modules[0] if len(modules) == 1 else None
 
 
+def structure(hosts: list[nn.Module]) -> int:
+    """A number that changes when a module is replaced, or a flag, a name or a function of one: what was learnt about the model may
+    not hold any more.
+    """
+    modules = (module for host in hosts for module in host.modules())
+    kinds = (bool, str, FunctionType)
+    return hash(tuple((id(m), *[v for name, v in m.__dict__.items() if type(v) in kinds and name != "training"]) for m in modules))
+
+
 def _parts(obj: Any) -> list[Any]:
     """What something holds that may be a module or hold one; of an object inside an object, nothing."""
     if isinstance(obj, (list, tuple, dict)):

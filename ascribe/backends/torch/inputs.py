@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ class Inputs:
         self.numpy = False
         self.tree = mapped((call.args, call.kwargs), lambda path, leaf: self._tensor(leaf, dtype))
         self.leaves: dict[Path, Tensor] = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
+        if odd := [f"{named(path)} {leaf.layout}" for path, leaf in self.leaves.items() if leaf.layout != torch.strided or leaf.is_nested]:
+            raise InputError("tensors that cannot be cut into records", there=", ".join(odd), try_="x.to_dense()", code="E-INPUT-LAYOUT")
         shaped = {path: leaf for path, leaf in self.leaves.items() if leaf.ndim}
         floating = [leaf for leaf in shaped.values() if leaf.is_floating_point()]
         leading = next(iter(sorted(floating, key=lambda t: t.ndim < 2) or shaped.values()), None)
@@ -41,14 +44,17 @@ class Inputs:
     def _tensor(self, leaf: Any, dtype: torch.dtype | None) -> Any:
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "fiub":
             self.numpy = True
-            tensor = torch.from_numpy(np.ascontiguousarray(leaf))
+            if isinstance(leaf, np.ma.MaskedArray):
+                raise InputError("a masked array", there="tensors without a mask", try_="x.filled(0)", code="E-INPUT-LAYOUT")
+            wide = leaf.dtype.kind == "f" and leaf.dtype.itemsize > 8
+            tensor = torch.from_numpy(np.require(leaf, np.float64 if wide else leaf.dtype.newbyteorder("="), ["C", "W"]))
             return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
         return leaf
 
     @property
     def explained(self) -> list[Path]:
-        """The floating tensors that belong to records, in the order of the call."""
-        return [path for path in self.leaves if path in self.own and self.leaves[path].is_floating_point()]
+        """The floating tensors that belong to records, in the order of the call; what is called a mask rides along."""
+        return [p for p, leaf in self.leaves.items() if p in self.own and leaf.is_floating_point() and "mask" not in str(p[1])]
 
     @property
     def ids(self) -> list[Tensor]:
@@ -60,7 +66,7 @@ class Inputs:
         found = []
         for path in self.explained:
             bad = torch.isnan(self.leaves[path])
-            if bad.any():
+            if not bad.is_meta and bad.any():
                 found.append(f"{named(path)}{[int(i) for i in bad.nonzero()[0]]}")
         return found
 
@@ -88,7 +94,7 @@ class Inputs:
             if path in news:
                 return news[path]
             if not isinstance(leaf, Tensor):
-                return leaf
+                return fresh(leaf)
             if path not in self.own:
                 return leaf.detach().clone()
             part = self.own_rows(path, index)
@@ -106,6 +112,20 @@ class Inputs:
             elif isinstance(leaf, (bool, int, float, str, type(None))):
                 items.append((path, leaf))
         return tuple(items)
+
+
+def fresh(leaf: Any) -> Any:
+    """A copy of a cache of keys and values, which a model adds to in every run; anything else as it is.
+
+    Raises InputError for a cache that cannot be copied.
+    """
+    if not callable(getattr(leaf, "get_seq_length", None)):
+        return leaf
+    try:
+        return copy.deepcopy(leaf)
+    except RuntimeError as wrong:
+        what = f"a {type(leaf).__name__} that carries gradients"
+        raise InputError(what, try_="fill it under torch.no_grad()", code="E-INPUT-CACHE") from wrong
 
 
 def named(path: Path) -> str:

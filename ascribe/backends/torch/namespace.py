@@ -14,7 +14,7 @@ class TorchNamespace:
     """See :class:`ascribe.arrays.Namespace`."""
 
     def asarray(self, a: Any, like: Tensor) -> Tensor:
-        given: Tensor = a if isinstance(a, Tensor) else torch.as_tensor(np.ascontiguousarray(a))
+        given: Tensor = a.detach() if isinstance(a, Tensor) else torch.as_tensor(np.ascontiguousarray(a))
         if given.is_floating_point() and like.is_floating_point():
             return given.to(like.device, like.dtype)
         return given.to(like.device)

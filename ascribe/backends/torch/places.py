@@ -37,7 +37,7 @@ class Look(Demand):
         return {}
 
 
-def looked(session: TorchSession, kinds: tuple[type, ...], tell: Visit) -> Any:
+def looked(session: TorchSession, kinds: tuple[type[nn.Module], ...], tell: Visit) -> Any:
     """Run the first record once and tell every input and output of the modules of some kinds; the model's output."""
     modules = [(n, m) for n, m in session.host.named_modules() if n and isinstance(m, kinds)] if session.host is not None else []
     looks = [Look(Cut(name, side), module, tell) for name, module in modules for side in ("in", "out")]
@@ -119,9 +119,10 @@ def embeddings(session: TorchSession) -> Cut:
     if host is None:
         raise CutError("EMBEDDINGS of a function", try_="an nn.Module", code="E-CUT-EMBEDDINGS")
     modules = dict(host.named_modules())
-    if hasattr(host, "get_input_embeddings"):
+    own: Any = getattr(host, "get_input_embeddings", None)
+    if own is not None:
         try:
-            named = host.get_input_embeddings()
+            named = own()
         except NotImplementedError:
             named = None
         for name, module in modules.items():

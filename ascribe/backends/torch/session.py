@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ...baselines import Call
 from ...cuts import INPUT, OUTPUT, Cut
-from ...errors import CutError, ModelError, RuleError
+from ...errors import CutError, InputError, ModelError, RuleError
 from ...rules import Gradient, OperationRule
 from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
 from .failures import wrong_dtype
-from .guard import untouched
-from .hosts import host_of, modules_behind
+from .guard import State, untouched
+from .hosts import modules_behind, structure
 from .inputs import Inputs, named
-from .memory import Memory, memory_of
+from .memory import Facts, Memory, memory_of
 from .namespace import xp
 from .spread import SINGLE, VMAP, choose
 from .tape.evidence import Recorded, kept_bytes, ruled
@@ -41,25 +41,31 @@ class TorchSession:
 
     def __init__(self, model: Any, call: Call, memory: Memory | None = None) -> None:
         self.model, self.call = model, call
-        self.host: nn.Module | None = host_of(model)
+        self.modules = modules_behind(model)
+        self.host = self.modules[0] if len(self.modules) == 1 else None
         self.memory = memory or memory_of(self.host if self.host is not None else model)
         self.dtype = (
             next((p.dtype for p in self.host.parameters() if p.is_floating_point()), None) if self.host is not None else None
         )
         self.inputs = Inputs(call, self.dtype)
+        if self.host is not None and any(map(is_lazy, self.host.parameters())):
+            raise ModelError("a layer of the model has no weights yet", try_="model(x) once, to make its lazy layers", code="E-MODEL-LAZY")
         self.records = self.inputs.records
         self.class_names = placing.class_names(self.host)
+        self.structure = structure(self.modules)
         self.notes: list[str] = []
         self.stack = ExitStack()
-        self.key: Any = None
+        self.state: State | None = None
+        self.facts = Facts()
         self.kept: tuple[Any, Recorded] | None = None
         self.books: list[Balance] | None = None
 
     def __enter__(self) -> TorchSession:
-        self.key = self.inputs.signature()
+        self.facts = self.memory.of((self.structure, *self.inputs.signature()))
         if bad := self.inputs.nonfinite():
             self.notes.append(f"NaN in {', '.join(bad)}")
-        self.notes += self.stack.enter_context(untouched(modules_behind(self.model)))  # last: nothing after it may fail
+        notes, self.state = self.stack.enter_context(untouched(self.modules))  # last: nothing after it may fail
+        self.notes += notes
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -70,10 +76,10 @@ class TorchSession:
         return TorchSession(self.model, call, self.memory)
 
     def remembered(self, what: str, key: Any) -> Any:
-        return self.memory.facts.get((what, self.key, key))
+        return self.facts.known.get((what, key))
 
     def remember(self, what: str, key: Any, value: Any) -> None:
-        self.memory.facts[what, self.key, key] = value
+        self.facts.known[what, key] = value
 
     def resolve(self, cut: Cut, wrt: bool) -> Cut:
         if cut == INPUT and wrt and not self.inputs.explained:
@@ -105,15 +111,36 @@ class TorchSession:
         known = self.remembered("axes", cut)
         if known is None:
             once, twice = (self._shapes(cut, repeat) for repeat in (1, 2))
+            if not twice and self._lacks_axis():
+                given = ", ".join(f"{named(p)} {tuple(leaf.shape)}" for p, leaf in self.inputs.leaves.items())
+                raise InputError("the inputs have no record axis", there=given, try_="x[None] for a single record", code="E-RECORDS")
             known = tuple(grown(a, b) for a, b in zip(once, twice, strict=True)) if len(once) == len(twice) else (0,) * len(once)
             self.remember("axes", cut, known)
         found: tuple[int | None, ...] = known
         return found
 
+    def _lacks_axis(self) -> bool:
+        """Whether a single vector or picture, which cannot be cut or doubled, runs with an axis put in front of it.
+
+        A table of the nodes of a fixed graph does so too, and is left alone.
+        """
+        if len(self.inputs.own) != 1 or self.inputs.leaves[path := next(iter(self.inputs.own))].ndim not in (1, 3):
+            return False
+        shapes = []
+        for news in ({}, {path: self.inputs.leaves[path].detach()[None].clone()}):
+            args, kwargs = self.inputs.rows(np.arange(self.records), 1, news)
+            try:
+                with torch.no_grad():
+                    output = getattr(self.model, "_orig_mod", self.model)(*args, **kwargs)
+            except Exception:
+                return False
+            shapes.append(tuple(output.shape) if isinstance(output, Tensor) else ())
+        return shapes[1] == (1, *shapes[0])
+
     def _shapes(self, cut: Cut, repeat: int) -> list[tuple[int, ...]]:
         """The shapes at a cut for the first record, ``repeat`` times; for all records where one alone does not run."""
         for index in (np.arange(1), np.arange(self.records)):
-            read = Read(cut, self.memory.last(self.key, cut))
+            read = Read(cut, self.facts.last(cut))
             args, kwargs = self.inputs.rows(index, repeat, {})
             try:
                 with torch.no_grad():
@@ -176,6 +203,9 @@ class TorchSession:
         return bool(known)
 
     def _splits(self) -> bool:
+        if any(leaf.is_meta for leaf in self.inputs.leaves.values()):
+            return True  # no numbers to compare
+
         def outputs(lo: int, hi: int) -> list[Tensor]:
             return self.evaluate(Job(np.arange(lo, hi), read=(OUTPUT,))).reads[OUTPUT].arrays
 
@@ -193,7 +223,7 @@ class TorchSession:
             if job.write or self.dtype is None or not wrong_dtype(self, wrong):
                 raise
         self.inputs.cast(self.dtype)
-        self.key = self.inputs.signature()
+        self.facts = self.memory.of((self.structure, *self.inputs.signature()))
         self.notes.append(f"the inputs were cast to the model's {str(self.dtype).removeprefix('torch.')}")
         return self._evaluate(job)
 
@@ -204,11 +234,12 @@ class TorchSession:
             raise RuleError(f"by={job.by!r} is not available for PyTorch models", there="Gradient()")
         if job.points == 1 or not job.write:
             return self.run(job, SINGLE)
-        key = (job.at, job.wrt, job.read, job.on, job.records == self.records)
+        key = (job.at, job.wrt, job.read, job.on, job.kind, job.records == self.records)
         mode = self.remembered("mode", key)
         if mode is None:
             mode = choose(self, job)
             self.remember("mode", key, mode)
+            return replace(self.way(job, mode), learnt=True)
         return self.way(job, mode)
 
     def way(self, job: Job, mode: str) -> Evidence:

@@ -9,7 +9,9 @@ must agree. So must the records themselves as a third point: near a baseline, mu
 
 from __future__ import annotations
 
+import threading
 import time
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,21 +24,28 @@ from .work import close
 if TYPE_CHECKING:
     from .session import TorchSession
 
+FILTERS = threading.RLock()  # warning filters belong to the process: two threads that change them must not overlap
 EXPAND, VMAP, TILE, SINGLE = "expand", "vmap", "tile", "single"
 WORTH = 0.25  # the share of a forward pass before the write from which vmap's own overhead is less than what it saves
 
 
 def choose(session: TorchSession, job: Job) -> str:
-    """The first way that gives, at the first and the last point of this job and at the records, what single runs give."""
+    """The first way that gives, at the first and the last point of this job and at the records, what single runs give.
+
+    Where the job has but two points, the first is left out: finding out must not take more rows at once than the job itself.
+    """
     assert job.at is not None
     here = session.run(Job(job.index, read=(job.at,)), SINGLE).reads[job.at].arrays
-    write = tuple(torch.stack([w[0], w[-1], a[0].expand_as(w[0])]) for w, a in zip(job.write, here, strict=True))
-    probe = replace(job, points=3, write=write)
+    ends = (0, -1) if job.points > 2 else (-1,)
+    write = tuple(torch.stack([*(w[k] for k in ends), a[0].expand_as(w[0])]) for w, a in zip(job.write, here, strict=True))
+    probe = replace(job, points=len(ends) + 1, write=write)
     truth = session.one_by_one(probe)
     for mode in candidates(session, job):
         try:
-            found = session.way(probe, mode)
-        except (RuntimeError, IndexError, ValueError, TypeError, AscribeError) as error:
+            with FILTERS, warnings.catch_warnings():  # vmap falls back to a loop for operations it has no rule for, and only warns
+                warnings.filterwarnings("error", message=".*performance drop")
+                found = session.way(probe, mode)
+        except (RuntimeError, IndexError, ValueError, TypeError, AscribeError, UserWarning) as error:
             if session.out_of_memory(error):
                 raise
             continue

@@ -187,7 +187,10 @@ class Run:
                 handle.remove()
 
     def __call__(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """The model's output, or None when it was stopped early."""
+        """The model's output, or None when it was stopped early, or needed no run: the arguments are known without one."""
+        if self.stop and self.demands and not any(d.cut.layer for d in self.demands):
+            self.stopped = True
+            return None
         with self.hooked():
             try:
                 output = fn(*args, **kwargs)
@@ -223,7 +226,7 @@ def module_at(host: nn.Module | None, layer: str) -> nn.Module:
     """The module at a dotted path. Raises CutError that names the nearest there is."""
     if host is None:
         raise CutError(f"no layer {layer!r} in a function", try_="an nn.Module, or at=asc.INPUT", code="E-CUT-FUNCTION")
-    modules = dict(host.named_modules(remove_duplicate=False))
+    modules: dict[str, nn.Module] = dict(host.named_modules(remove_duplicate=False))
     if layer in modules:
         return modules[layer]
     raise CutError(

@@ -13,8 +13,8 @@ import torch
 
 from ...errors import ModelError
 from ..protocol import Evidence, Job
-from .taps import Demand, Read, Run, Write, accessor_path
-from .work import call_model, explained_rows, pull_back
+from .taps import Demand, Read, Run, Write
+from .work import call_model, differentiated, explained_rows
 
 if TYPE_CHECKING:
     from .session import TorchSession
@@ -37,7 +37,7 @@ def run_vmapped(session: TorchSession, job: Job) -> Evidence:
         value = torch.vmap(lambda *points: _one(session, job, points), randomness="different")(*leaves).transpose(0, 1)
         grads = {}
         if job.wrt:
-            found = pull_back(value.sum((1, 2)), leaves)
+            found = differentiated(session, value.sum((1, 2)), leaves)
             back = [g.movedim(2 + s.axis, 2) if s.axis is not None else g.unsqueeze(2) for g, s in zip(found, job.spots, strict=True)]
             grads = {job.at: back}
     return Evidence(value.detach(), grads, {}, 1, int(bool(job.wrt)))
@@ -46,16 +46,16 @@ def run_vmapped(session: TorchSession, job: Job) -> Evidence:
 def _one(session: TorchSession, job: Job, points: tuple[Tensor, ...]) -> Tensor:
     """One point: ``[quantities, records]``."""
     assert job.at is not None and job.of is not None and job.on is not None
-    memory, key = session.memory, session.key
-    read = Read(job.on, memory.last(key, job.on), live=True)
+    facts = session.facts
+    read = Read(job.on, facts.last(job.on), live=True)
     demands: list[Demand] = [read]
     news = {}
     if job.at.layer:
-        demands = [Write(job.at, memory.last(key, job.at), values=points, cloned=True), read]
+        demands = [Write(job.at, facts.last(job.at), values=points, cloned=True), read]
     else:
         news = {s.path: p.clone() for s, p in zip(job.spots, points, strict=True)}
     args, kwargs = session.inputs.rows(job.index, 1, news)
     output = call_model(session, Run(session.host, demands, stop=True), args, kwargs)
     if not job.on.layer:
         read.visit(0, output if job.on.anchor == "out" else (args, kwargs))
-    return explained_rows(job.of, read, accessor_path(job.on), job.index)
+    return explained_rows(session, job.of, read, job.index)

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from ...cuts import Cut
-from ...errors import AscribeError, CutError, InputError, ModelError
+from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError
 from ...tree import Path, follow
 from ..protocol import Evidence, Explain, Job, Reading, Spot
 from .failures import explained_failure
 from .inputs import named
-from .taps import Demand, Read, Run, Watch, Write, accessor_path
+from .taps import Demand, Read, Run, Watch, Write, accessor_path, outline
 
 if TYPE_CHECKING:
     from .session import TorchSession
@@ -50,7 +50,7 @@ class Work:
             for demand in run.demands:
                 if demand.cut.layer and not demand.seen:
                     raise nothing_seen(demand)
-            session.memory.counts(session.key, run.demands, run.stopped)
+            session.facts.counts(run.demands, run.stopped)
             self._seen_at_output(output)
             return self._evidence(output)
 
@@ -67,29 +67,29 @@ class Work:
     def _at_input(self, points: int) -> dict[Path, Tensor]:
         """Values for the model's arguments: written ones, and records to be differentiated."""
         job, session = self.job, self.session
-        if job.at is not None and not job.at.layer:
-            return {s.path: t.clone() if self.cloned else t for s, t in zip(job.spots, self.written, strict=True)}
-        news = {}
+        at_input = job.at is not None and not job.at.layer
+        leaves = {s.path: t for s, t in zip(job.spots, self.written, strict=True)} if at_input else {}
         for cut in job.wrt:
-            if not cut.layer and cut.anchor == "in":
+            if not cut.layer and cut.anchor == "in" and cut != job.at:
                 demand = self.demands.setdefault(("wrt", cut), Demand(cut))
                 for path in input_paths(session, cut):
-                    leaf = session.inputs.own_rows(path, job.index).clone().requires_grad_()
-                    demand.seen.append((0, path, leaf))
-                    news[path] = leaf.clone() if self.cloned else leaf
-        return news
+                    if path not in leaves:
+                        rows = session.inputs.own_rows(path, job.index)
+                        leaves[path] = (rows.repeat(points, *[1] * (rows.ndim - 1)) if points > 1 else rows.clone()).requires_grad_()
+                    demand.seen.append((0, path, leaves[path]))
+        return {path: leaf.clone() if self.cloned else leaf for path, leaf in leaves.items()}
 
     def _at_layers(self) -> None:
         """Demands for hooks, in the order write, wrt, read: later ones see what earlier ones put in the place."""
-        job, memory, key = self.job, self.session.memory, self.session.key
+        job, facts = self.job, self.session.facts
         if job.at is not None and job.at.layer:
-            self.demands["write", job.at] = Write(job.at, memory.last(key, job.at), values=self.written, cloned=self.cloned)
+            self.demands["write", job.at] = Write(job.at, facts.last(job.at), values=self.written, cloned=self.cloned)
         for cut in job.wrt:
             if cut.layer and cut != job.at:
-                self.demands["wrt", cut] = Watch(cut, memory.last(key, cut), cloned=self.cloned)
+                self.demands["wrt", cut] = Watch(cut, facts.last(cut), cloned=self.cloned)
         for cut in dict.fromkeys((*job.read, *([job.on] if job.of is not None and job.on is not None else []))):
             live = cut not in job.read or (cut == job.on and bool(job.wrt))
-            self.demands["read", cut] = Read(cut, memory.last(key, cut), live=live)
+            self.demands["read", cut] = Read(cut, facts.last(cut), live=live)
 
     def _seen_at_input(self, tree: Any) -> None:
         for (_, cut), demand in self.demands.items():
@@ -121,7 +121,7 @@ class Work:
         assert job.of is not None and job.on is not None
         demand = self.demands["read", job.on]
         assert isinstance(demand, Read)
-        return explained_rows(job.of, demand, accessor_path(job.on), job.rows)
+        return explained_rows(self.session, job.of, demand, job.rows)
 
     def _targets(self) -> list[tuple[Cut, list[tuple[int, Path, Tensor]]]]:
         targets = []
@@ -137,33 +137,42 @@ class Work:
         """Gradients of each quantity's sum over the rows: rows do not meet in it, so each gets its own."""
         targets = self._targets()
         leaves = [t for _, seen in targets for _, _, t in seen]
-        found = pull_back(value.sum(1), leaves)
+        if not value.is_floating_point():
+            raise QuantityError(
+                f"the quantity is of type {value.dtype}", try_="scores: whole numbers have no gradient", code="E-QUANTITY-INTEGER"
+            )
+        found = differentiated(self.session, value.sum(1), leaves)
         grads: dict[Cut, list[Tensor]] = {}
         for cut, seen in targets:
             mine, found = found[: len(seen)], found[len(seen) :]
-            grads[cut] = [
-                self._canonical(g, spot_axis(self.session, cut, i), 1)
-                for i, (g, (_, _, t)) in enumerate(zip(mine, seen, strict=True))
-            ]
+            grads[cut] = [self._canonical(g, cut, i, 1) for i, g in enumerate(mine)]
         return grads
 
     def _reading(self, cut: Cut, seen: list[tuple[int, Path, Tensor]]) -> Reading:
         reading = Reading()
         for i, (call, path, leaf) in enumerate(seen):
-            axis = spot_axis(self.session, cut, i)
-            reading.spots.append(Spot(cut, call, path, axis))
-            reading.arrays.append(self._canonical(leaf.detach(), axis, 0))
+            reading.spots.append(Spot(cut, call, path, spot_axis(self.session, cut, i)))
+            reading.arrays.append(self._canonical(leaf.detach(), cut, i, 0))
         return reading
 
-    def _canonical(self, array: Tensor, axis: int | None, lead: int) -> Tensor:
+    def _canonical(self, array: Tensor, cut: Cut, i: int, lead: int) -> Tensor:
         """``[lead..., the layer's own layout]`` to ``[lead..., points, records, ...]``."""
+        axis = spot_axis(self.session, cut, i)
+        rows = 0 if axis is None or array.ndim <= axis + lead else array.shape[axis + lead]
+        if axis is not None and rows not in (self.job.records, self.job.records * self.job.points):
+            raise CutError(
+                f"{cut!r} has {rows} rows",
+                there=f"{self.job.records} records, folded into one axis with another or picked from",
+                try_="a layer around it whose value has one row per record",
+                code="E-CUT-FOLDED",
+            )
         return canonical(array, axis, lead, self.job.points, self.job.records)
 
 
 def canonical(array: Tensor, axis: int | None, lead: int, points: int, records: int) -> Tensor:
     """``[lead..., the layer's own layout]`` to ``[lead..., points, records, ...]``."""
     if axis is None:  # nothing here runs over the records: the same for all of them
-        points = points if array.shape[lead] == points else 1
+        points = points if array.ndim > lead and array.shape[lead] == points else 1
         return array.reshape(*array.shape[:lead], points, 1, -1, *array.shape[lead + 1 :])
     array = array.movedim(axis + lead, lead)
     records = records if array.shape[lead] % records == 0 else array.shape[lead]
@@ -171,11 +180,11 @@ def canonical(array: Tensor, axis: int | None, lead: int, points: int, records: 
 
 
 def spot_axis(session: TorchSession, cut: Cut, i: int) -> int | None:
-    """Which axis of the i-th array at a cut runs over the records; None where none does."""
+    """Which axis of the i-th array at a cut runs over the records; None where none does, the first where it could not be seen."""
     if not cut.layer and cut.anchor == "in":
         return 0
     axes = session.axes(cut)
-    return axes[i] if i < len(axes) else None
+    return axes[i] if i < len(axes) else 0
 
 
 def input_paths(session: TorchSession, cut: Cut) -> list[Path]:
@@ -201,7 +210,9 @@ def nothing_seen(demand: Demand) -> CutError:
 
 
 def call_model(session: TorchSession, run: Callable[[Any, Any, Any], Any], args: Any, kwargs: Any) -> Any:
-    """Run the model; its own errors come back as ours, with the first line of what it said and what it was given."""
+    """Run the model from the state its user left; its own errors come back as ours, with the first line of what it said."""
+    if session.state is not None:
+        session.state.rewind()
     try:
         return run(getattr(session.model, "_orig_mod", session.model), args, kwargs)
     except AscribeError:
@@ -212,24 +223,51 @@ def call_model(session: TorchSession, run: Callable[[Any, Any, Any], Any], args:
         raise explained_failure(session, wrong) from wrong
 
 
-def explained_rows(of: Explain, read: Read, path: Path, rows: np.ndarray) -> Tensor:
-    """What the quantities say of the value that was read, ``[quantities, rows]``. Raises CutError for a value that came several times."""
+def explained_rows(session: TorchSession, of: Explain, read: Read, rows: np.ndarray) -> Tensor:
+    """What the quantities say of the value that was read, ``[quantities, rows]``.
+
+    Raises CutError for a value that came several times, InputError for one whose rows are not the records, and QuantityError
+    for what the quantity itself raises.
+    """
     if len({call for call, _, _ in read.seen}) > 1:
         raise CutError(
             f"{read.cut!r} is used {read.fired} times in this call",
             try_=f"Cut({read.cut.layer!r}, call=0) for the first use",
             code="E-CUT-CALLS",
         )
-    tree = follow(read.tree, path) if read.cut.layer or read.cut.anchor == "out" else read.tree
-    return torch.stack([one_per_row(v, len(rows)) for v in of(tree, rows)])
+    tree = follow(read.tree, accessor_path(read.cut)) if read.cut.layer or read.cut.anchor == "out" else read.tree
+    tree = rows_first(session, read.cut, tree, len(rows)) if isinstance(tree, Tensor) and tree.is_floating_point() else tree
+    try:
+        values = of(tree, rows)
+    except (AscribeError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as wrong:
+        first = (str(wrong).splitlines() or [""])[0]
+        raise QuantityError(
+            f"the quantity raised {type(wrong).__name__}: {first}", there=f"a value of {outline(tree)}", code="E-QUANTITY-RAISED"
+        ) from wrong
+    return torch.stack([one_per_row(v, len(rows)) for v in values])
+
+
+def rows_first(session: TorchSession, cut: Cut, value: Tensor, rows: int) -> Tensor:
+    """A value with its records on the first axis. Raises InputError where no axis, or one of another length, runs over them."""
+    axis = spot_axis(session, cut, 0)
+    if value.is_meta:
+        raise InputError("the model is on the meta device", try_="cuts_of needs no numbers", code="E-DEVICE")
+    if axis is None or axis >= value.ndim or value.shape[axis] != rows:
+        raise InputError(
+            f"a value of shape {tuple(value.shape)} at {cut!r}",
+            there=f"{rows} records, counted by the first axis of the first input",
+            try_="inputs and outputs with one row per record; x[None] for a single record without that axis",
+            code="E-RECORDS",
+        )
+    return value.movedim(axis, 0)
 
 
 def one_per_row(value: Any, rows: int) -> Tensor:
     """A quantity's numbers as ``[rows]``. Raises InputError or ModelError when there is not one for each."""
     if not isinstance(value, Tensor):
-        raise ModelError(
-            f"the quantity gave a {type(value).__name__}", try_="a tensor with one number per record", code="E-QUANTITY-TYPE"
-        )
+        raise ModelError(f"the quantity gave a {type(value).__name__}", try_="a tensor with one number per record", code="E-QUANTITY-TYPE")
     if value.ndim == 2 and value.shape[1] == 1:
         value = value[:, 0]
     if tuple(value.shape) != (rows,):
@@ -240,6 +278,17 @@ def one_per_row(value: Any, rows: int) -> Tensor:
             code="E-RECORDS",
         )
     return value
+
+
+def differentiated(session: TorchSession, totals: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    """:func:`pull_back`, with the errors of the backward pass told as ours."""
+    try:
+        return pull_back(totals, leaves)
+    except Exception as wrong:
+        if session.out_of_memory(wrong):
+            raise
+        first = (str(wrong).splitlines() or [""])[0]
+        raise ModelError(f"the backward pass raised {type(wrong).__name__}: {first}", code="E-MODEL-GRADIENT") from wrong
 
 
 def pull_back(totals: Tensor, leaves: list[Tensor]) -> list[Tensor]:
@@ -254,7 +303,10 @@ def pull_back(totals: Tensor, leaves: list[Tensor]) -> list[Tensor]:
         found = torch.autograd.grad(totals, leaves, eye, is_grads_batched=True, allow_unused=True, retain_graph=True)
     except RuntimeError:  # an operation without a batching rule: one backward for each
         each = [torch.autograd.grad(totals, leaves, row, retain_graph=True, allow_unused=True) for row in eye]
-        found = tuple(None if parts[0] is None else torch.stack(parts) for parts in zip(*each, strict=True))
+        return [
+            torch.stack([torch.zeros_like(t) if g is None else g for g in parts])
+            for parts, t in zip(zip(*each, strict=True), leaves, strict=True)
+        ]
     return [t.new_zeros((len(totals), *t.shape)) if g is None else g for g, t in zip(found, leaves, strict=True)]
 
 

@@ -13,7 +13,7 @@ from ....errors import CutError, RuleError
 from ....rules import OperationRule
 from ....tree import Path
 from ...protocol import Evidence, Job, Reading, Spot
-from ..taps import Demand, Read, Run, accessor_path
+from ..taps import Demand, Read, Run
 from ..work import call_model, canonical, close, explained_rows, input_paths, nothing_seen, spot_axis
 from .align import References
 from .entries import Tape, Tensor, Var
@@ -100,9 +100,9 @@ def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | Non
             if not cut.layer and cut.anchor == "out":
                 demand.visit(0, output)
         if like is None:
-            session.memory.counts(session.key, run.demands, run.stopped)
+            session.facts.counts(run.demands, run.stopped)
             assert job.of is not None and job.on is not None
-            found.value = explained_rows(job.of, found.read, accessor_path(job.on), job.rows)
+            found.value = explained_rows(session, job.of, found.read, job.rows)
     if found.value is not None:
         found.out = recorder.read(found.value)
     return found
@@ -116,7 +116,7 @@ def demanded(
     demands: dict[tuple[str, Cut], Demand] = {}
 
     def last(key: tuple[str, Cut]) -> int | None:
-        return like.demands[key].last if like is not None else session.memory.last(session.key, key[1])
+        return like.demands[key].last if like is not None else session.facts.last(key[1])
 
     for cut in dict.fromkeys((*([job.at] if job.at is not None else []), *job.wrt)):
         if cut.layer:
@@ -255,10 +255,10 @@ class Ruled:
         n = job.records
         if reference is not None and len(reference.job.index) == n:
             assert job.of is not None
-            start = explained_rows(job.of, reference.read, accessor_path(job.on), job.index)  # type: ignore[arg-type]
+            start = explained_rows(self.session, job.of, reference.read, job.index)
         elif reference is not None:
             assert job.across is not None
-            start = explained_rows(job.across, reference.read, accessor_path(job.on), job.index[:1])  # type: ignore[arg-type]
+            start = explained_rows(self.session, job.across, reference.read, job.index[:1])
             start = start.reshape(-1, n)
         else:
             start = self._plain(job)

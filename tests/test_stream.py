@@ -1,0 +1,146 @@
+"""The executor by itself: every point once and in order, whatever fits, and nothing written unless asked."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ascribe.errors import MemoryLimitError
+from ascribe.stream import Chunker, Progress, first_chunk, showing, stream
+
+
+class Full(Exception):
+    """More rows at once than there is room for."""
+
+
+def run(points: int, records: int, chunker: Chunker, room: int, typical: bool = True) -> list[tuple[int, int]]:
+    """The steps that were done, of those that were tried."""
+    done: list[tuple[int, int]] = []
+
+    def step(first: int, last: int) -> bool:
+        if (last - first) * records > room:
+            raise Full
+        done.append((first, last))
+        return typical
+
+    stream(points, records, chunker, step, wait=lambda: None, out_of_memory=lambda e: isinstance(e, Full),
+           progress=Progress(points * records, False))  # fmt: skip
+    return done
+
+
+@given(points=st.integers(1, 200), records=st.integers(1, 6), size=st.integers(1, 500), room=st.integers(6, 300), fixed=st.booleans(),
+       typical=st.booleans())  # fmt: skip
+def test_every_point_once_and_in_order(points: int, records: int, size: int, room: int, fixed: bool, typical: bool) -> None:
+    chunker = Chunker(size, fixed=fixed)
+    done = run(points, records, chunker, room, typical)
+    assert [k for first, last in done for k in range(first, last)] == list(range(points))
+    assert all((last - first) * records <= room for first, last in done)
+
+
+@given(size=st.integers(1, 4096), room=st.integers(1, 64))
+def test_what_did_not_fit_is_not_tried_again(size: int, room: int) -> None:
+    chunker = Chunker(size)
+    run(500, 1, chunker, room)
+    tried: list[int] = []
+
+    def step(first: int, last: int) -> bool:
+        tried.append(last - first)
+        return True
+
+    stream(500, 1, chunker, step, wait=lambda: None, out_of_memory=lambda e: False, progress=Progress(1, False))
+    assert max(tried) <= room
+
+
+def test_other_errors_pass_through_and_interrupts_do() -> None:
+    for error in (ValueError("no"), KeyboardInterrupt(), Full()):
+        def step(first: int, last: int, error: BaseException = error) -> bool:
+            raise error
+
+        with pytest.raises(type(error)):
+            stream(5, 1, Chunker(2), step, wait=lambda: None, out_of_memory=lambda e: False, progress=Progress(5, False))
+
+
+def test_a_chunk_of_one_row_cannot_be_halved() -> None:
+    with pytest.raises(MemoryLimitError, match="E-MEMORY"):
+        Chunker(8).halve(1)
+
+
+def test_growth_needs_a_gain() -> None:
+    """Time per row that falls until 32 rows and rises from there: the size that is settled on is near it."""
+    cost = {rows: rows * (1e-3 if rows >= 32 else 1e-3 * 32 / rows) * (rows / 32 if rows > 32 else 1) for rows in (2**k for k in range(12))}
+    chunker = Chunker(1)
+    for _ in range(30):
+        rows = chunker.rows(10**6)
+        chunker.saw(rows, cost[rows])
+    assert chunker.settled
+    assert 16 <= chunker.size <= 64
+
+
+def test_a_tie_goes_to_the_smaller_chunk() -> None:
+    chunker = Chunker(4)
+    for _ in range(30):
+        rows = chunker.rows(10**6)
+        chunker.saw(rows, rows * 1e-2)
+    assert chunker.settled
+    assert chunker.size == 4
+
+
+def test_growth_stops_at_half_a_second_and_at_the_cap() -> None:
+    slow, capped = Chunker(4), Chunker(4)
+    capped.cap(10)
+    for _ in range(30):
+        slow.saw(rows := slow.rows(10**6), 0.6 + 0.001 / rows)
+        capped.saw(rows := capped.rows(10**6), 1e-3)
+        assert rows <= 10
+    assert slow.size == 4
+    assert capped.size <= 10
+
+
+def test_the_last_chunks_are_even() -> None:
+    chunker = Chunker(10, fixed=True)
+    assert [chunker.rows(left) for left in (100, 21, 14, 7)] == [10, 7, 7, 7]
+
+
+@given(st.integers(1, 10**7), st.integers(0, 10**9), st.integers(1, 10**5))
+def test_the_first_chunk_is_small_and_a_power_of_two_or_the_records(numbers: int, weights: int, records: int) -> None:
+    size = first_chunk(numbers, weights, records)
+    assert 1 <= size <= 512
+    assert size & (size - 1) == 0 or size == records
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stderr", "wanted", "shown"), [
+    (Terminal, None, True), (Terminal, True, True), (Terminal, False, False), (io.StringIO, None, False), (io.StringIO, False, False),
+    (io.StringIO, True, True)])  # fmt: skip
+def test_progress_is_shown_where_wanted(monkeypatch: pytest.MonkeyPatch, stderr: Any, wanted: bool | None, shown: bool) -> None:
+    out, now = stderr(), [0.0]
+    monkeypatch.setattr(sys, "stderr", out)
+    monkeypatch.setattr("ascribe.stream.time.monotonic", lambda: now[0])
+    with showing(100, wanted) as progress:
+        progress.advance(1)
+        assert out.getvalue() == ""  # short work shows nothing
+        now[0] = 20.0
+        progress.advance(49)
+        assert ("50%" in out.getvalue()) == shown
+    if shown and stderr is Terminal:
+        assert out.getvalue().endswith("\r\x1b[K")  # the line is cleared
+
+
+def test_progress_is_cleared_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, now = Terminal(), [0.0]
+    monkeypatch.setattr(sys, "stderr", out)
+    monkeypatch.setattr("ascribe.stream.time.monotonic", lambda: now[0])
+    with pytest.raises(KeyboardInterrupt), showing(0, True) as progress:
+        now[0] = 20.0
+        progress.advance(5)  # more than the total, which is 0
+        raise KeyboardInterrupt
+    assert out.getvalue().endswith("\r\x1b[K")
