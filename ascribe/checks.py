@@ -34,6 +34,10 @@ def completeness(gap: Gap | None, plan: Plan, promised: bool, sampled: bool) -> 
         return Check("completeness", "skipped", f"{text}; away from where the points are, values add up only if everything passes the cut")
     if sampled:
         return Check("completeness", "ok" if worst <= POOR else "warn", text + " (sampling; more samples make it smaller)", records)
+    tolerance = getattr(plan.over, "tolerance", None)
+    if tolerance is not None and tolerance < worst <= POOR:
+        above = tuple(int(i) for i in np.flatnonzero((np.atleast_2d(gap.relative) > tolerance).any(0)))
+        return Check("completeness", "warn", f"{text}, above the tolerance of {tolerance:g} with all the points there may be", above)
     status: Literal["ok", "warn", "fail"] = "ok" if worst <= GOOD else "warn" if worst <= POOR else "fail"
     hint = "" if status == "ok" or plan.by.compares else "; more steps, or tolerance= on the line"
     if status != "ok" and not plan.apart():

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:completeness:ascribe.AscribeWarn
 SMOOTH = {"tanh": torch.tanh, "softplus": F.softplus, "silu": F.silu, "gelu": F.gelu, "sigmoid": torch.sigmoid, "sine": torch.sin}
 KINKED = {"relu": F.relu, "leaky": F.leaky_relu, "hardtanh": F.hardtanh, "abs": torch.abs}
 KINDS = SMOOTH | KINKED
+NEVER_DEAD = SMOOTH | {"leaky": F.leaky_relu, "abs": torch.abs}  # a few rectifiers can all be off, and then nothing matters
 
 
 class Network(nn.Module):
@@ -196,7 +197,7 @@ def test_two_ways_to_write_a_function_get_the_same_attribution(kind, x, seed, me
 
 
 @few
-@given(net=networks(features=5), seed=SEEDS, dummy=st.integers(0, 4), method=st.sampled_from(sorted(METHODS)))
+@given(net=networks(NEVER_DEAD, features=5), seed=SEEDS, dummy=st.integers(0, 4), method=st.sampled_from(sorted(METHODS)))
 def test_an_input_that_plays_no_part_gets_exactly_nothing(net, seed, dummy, method):
     net.shortcuts = (False,) * 3
     with torch.no_grad():
