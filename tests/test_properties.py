@@ -20,7 +20,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:completeness:ascribe.AscribeWarn
 SMOOTH = {"tanh": torch.tanh, "softplus": F.softplus, "silu": F.silu, "gelu": F.gelu, "sigmoid": torch.sigmoid, "sine": torch.sin}
 KINKED = {"relu": F.relu, "leaky": F.leaky_relu, "hardtanh": F.hardtanh, "abs": torch.abs}
 KINDS = SMOOTH | KINKED
-NEVER_DEAD = SMOOTH | {"leaky": F.leaky_relu, "abs": torch.abs}  # a few rectifiers can all be off, and then nothing matters
 
 
 class Network(nn.Module):
@@ -197,8 +196,9 @@ def test_two_ways_to_write_a_function_get_the_same_attribution(kind, x, seed, me
 
 
 @few
-@given(net=networks(NEVER_DEAD, features=5), seed=SEEDS, dummy=st.integers(0, 4), method=st.sampled_from(sorted(METHODS)))
+@given(net=networks(SMOOTH, features=5), seed=SEEDS, dummy=st.integers(0, 4), method=st.sampled_from(sorted(METHODS)))
 def test_an_input_that_plays_no_part_gets_exactly_nothing(net, seed, dummy, method):
+    """On smooth networks: between the kinks of others a gradient's variance is nothing at all, and rectifiers can all be off."""
     net.shortcuts = (False,) * 3
     with torch.no_grad():
         net.layers[0].weight[:, dummy] = 0
