@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .assemble import Request
 from .backends import open_session
 from .backends.protocol import Job
 from .cuts import INPUT, as_cut
-from .distributions import expected_points, parts
+from .distributions import Point, baseline_of, expected_points
 from .engine import chunk_for, model_call, request
+from .errors import RuleError
 from .passes import Plan, Reader
 from .stream import Progress
 
@@ -52,12 +52,17 @@ def estimate(
 ) -> Estimate:
     """What :func:`~ascribe.attribute` with the same arguments would take. One pass forward and backward, of one record.
 
-    With ``tolerance`` on a line the rows are those of its first round.
+    With ``tolerance`` on a line the rows are those of its first round. Raises RuleError for rules that compare with references:
+    their runs are counted otherwise.
     """
     asked = request(of, at, over, by, chunk=chunk)
+    if asked.by.compares:
+        raise RuleError(
+            f"an estimate for by={by!r}", there="rules that need no reference", try_="attribute() on a few records, and its .cost"
+        )
     with open_session(model, model_call(args, kwargs)) as session:
-        where = session.resolve(as_cut(asked.over.at), True)
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
+        where = cuts[0] if isinstance(asked.over, Point) else session.resolve(as_cut(asked.over.at), True)
         on = session.resolve(as_cut(asked.quantities[0].on), False)
         chunker = chunk_for(session, asked, where)
         plan = Plan(session, asked.quantities, cuts, asked.over, where, on, asked.by, 0, True, "mean", chunker, Progress(1, False))
@@ -65,7 +70,7 @@ def estimate(
         reader = Reader(plan, index)
         _, held = session.held(Job(index, wrt=cuts, on=on, of=reader, by=asked.by))
         points = expected_points(asked.over)
-        start = has_start(asked)
+        start = baseline_of(asked.over) is not None
         forward = session.records * (points + (points > 1 or start) + start)
         return Estimate(
             forward,
@@ -74,8 +79,3 @@ def estimate(
             held // len(index),
             session.spare_memory(),
         )
-
-
-def has_start(asked: Request) -> bool:
-    """Whether a baseline will be run as well."""
-    return any(type(part).__name__ == "Line" for part in parts(asked.over))

@@ -84,7 +84,6 @@ class Block:
     record: list[list[Array]] = field(default_factory=list)
     spots: list[list[Spot]] = field(default_factory=list)
     explained: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    start: np.ndarray | None = None
     change: np.ndarray | None = None
     output: np.ndarray | None = None
     classes: np.ndarray | None = None

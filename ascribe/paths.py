@@ -212,8 +212,7 @@ class Pass:
         if self.rows is not None:
             total: np.ndarray = last - self._row_values(draws)
             return total
-        self.block.start = sums.first if sums.first is not None else self.start_value()
-        change: np.ndarray = last - self.block.start
+        change: np.ndarray = last - (sums.first if sums.first is not None else self.start_value())
         return change
 
     def start_value(self) -> np.ndarray:
@@ -273,8 +272,7 @@ class Pass:
             raise DistributionError(
                 f"tolerance= with the attribution at {asked}", there=f"a line at {line_at}", try_="steps=, or at= both the same"
             )
-        self.block.start = self.start_value()
-        change = self.block.explained - self.block.start
+        change = self.block.explained - self.start_value()
         n = len(self.index)
         values: list[list[Array]] = []
         self.block.steps = np.zeros(n, dtype=int)

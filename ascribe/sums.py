@@ -30,7 +30,6 @@ class Sums:
         self.carry: dict[Cut, tuple[Leaves, Leaves]] = {}
         self.middle: dict[Cut, Leaves] = {}
         self.index = run.index
-        self.measured = False
 
     def run(self, index: np.ndarray) -> None:
         """Go through all points in chunks."""
