@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("arrays",),
     ("pooling", "colours", "pictures", "quadrature", "cam_maps"),
     ("baselines", "rules"),
-    ("quantities", "distributions"),
+    ("quantities", "distributions", "coalitions"),
     ("render",),
     ("result",),
     ("frames", "storage"),

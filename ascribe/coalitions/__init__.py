@@ -1,0 +1,1 @@
+"""Over which subsets of features: coalitions, and what is estimated from their worth."""

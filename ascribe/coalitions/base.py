@@ -1,0 +1,60 @@
+"""What every ``over=`` of coalitions can do: say which subsets of features to look at next, and estimate from what was seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+Tree = Any
+"""A hierarchy of features: an int is a feature, a tuple is a group of trees."""
+
+
+@dataclass(frozen=True)
+class Players:
+    """Whom a game is played by: ``count`` features, in a ``tree`` of groups and on a grid of that ``shape`` where they are."""
+
+    count: int
+    tree: Tree = None
+    shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What came of a game.
+
+    ``values`` are ``[quantities, records, features]`` (``[..., features, features]`` for interactions), ``error`` their standard
+    errors (None where they are exact). ``complete`` promises that values add up to the quantity with all features there less that with
+    none; ``notes`` is what the user should know of.
+    """
+
+    values: np.ndarray
+    error: np.ndarray | None = None
+    complete: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Game(Protocol):
+    """A run of an estimator: asked for coalitions, told what they are worth, until it asks no more. NumPy only; keeps sums, no rows."""
+
+    def ask(self, most: int) -> np.ndarray | None:
+        """The next coalitions, ``[at most that many, features]``: bool (there or not) or float (how much of it is); None when done."""
+
+    def tell(self, coalitions: np.ndarray, worth: np.ndarray) -> None:
+        """What the coalitions just asked for are worth, in their order: float64 ``[quantities, coalitions, records]``."""
+
+    def estimate(self) -> Estimate:
+        """The values so far; also before the end, from what there is."""
+
+
+@runtime_checkable
+class Coalitions(Protocol):
+    """Subsets of features, as a frozen value: ``over=`` of the removal engine.
+
+    ``rows`` is how many coalitions a game of that many features will ask for, at most.
+    """
+
+    def rows(self, players: Players) -> int: ...
+
+    def game(self, players: Players, seed: int) -> Game: ...
