@@ -39,8 +39,9 @@ from .quantities import (
 )
 from .result import Attribution
 from .rules import Gradient
-from .rules.relevance import AlphaBeta, AttnLrp, CpLrp, Deconv, Epsilon, Gamma, Guided
+from .rules.relevance import AlphaBeta, Deconv, Epsilon, Gamma, Guided
 from .rules.rescale import Rescale
+from .rules.transformers import AttnLrp, CpLrp
 from .version import VERSION as __version__
 
 __all__ = [

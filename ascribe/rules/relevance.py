@@ -1,4 +1,4 @@
-"""Rules without a reference: layer-wise relevance propagation, corrected gradients for transformers, guided backpropagation.
+"""Rules without a reference: layer-wise relevance propagation, guided backpropagation.
 
 All are in multiplier form: what comes back is ``m``, and relevance is ``x m``. So a linear operation without a rule of its
 own needs nothing, and residual additions and branches are right by themselves.
@@ -12,36 +12,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from ..errors import RuleError
-
-REST = {
-    "linear": "vjp",
-    "elementwise": "zero",
-    "product": "half",
-    "quotient": "detached",
-    "norm": "detached",
-    "softmax": "vjp",
-    "pool": "winner",
-    "choice": "secant",
-    "other": "quadrature",
-}
-"""What the members of the family have in common; weights are what they differ in."""
-
-DERIVATIVES = {
-    "linear": "vjp",
-    "product": "midpoint",
-    "quotient": "leibniz",
-    "norm": "leibniz",
-    "softmax": "logmean",
-    "pool": "winner",
-    "choice": "secant",
-    "other": "gradient",
-}
-"""The plain derivative of everything: without a reference, what averages over a line is taken at the record."""
-
-
-def with_rest(**own: str) -> Mapping[str, str]:
-    """A table with some treatments of its own."""
-    return MappingProxyType({**REST, **own})
+from .table import DERIVATIVES, with_rest
 
 
 @dataclass(frozen=True)
@@ -93,31 +64,6 @@ class AlphaBeta:
             raise RuleError(
                 f"alpha={self.alpha}, beta={self.beta}", try_="alpha - beta = 1 and beta >= 0, such as 2 and 1, or 1 and 0"
             )
-
-
-@dataclass(frozen=True)
-class AttnLrp:
-    """AttnLRP (Achtibat et al. 2024): products half to each side, softmax by its Taylor expansion, norms with their scale fixed.
-
-    A linear operation passes the plain gradient on, which is LRP-epsilon in the limit; an activation passes on ``f(x) / x``.
-    """
-
-    strict: bool = False
-
-    points: ClassVar[int] = 1
-    compares: ClassVar[bool] = False
-    treats: ClassVar[Mapping[str, str]] = with_rest()
-
-
-@dataclass(frozen=True)
-class CpLrp:
-    """CP-LRP (Ali et al. 2022): as :class:`AttnLrp` with attention's probabilities fixed, so that all goes through the values."""
-
-    strict: bool = False
-
-    points: ClassVar[int] = 1
-    compares: ClassVar[bool] = False
-    treats: ClassVar[Mapping[str, str]] = with_rest(softmax="fixed")
 
 
 @dataclass(frozen=True)
