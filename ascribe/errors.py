@@ -10,7 +10,8 @@
     ├── RuleError           a rule the backend does not have                           (ValueError)
     ├── MethodError         a named method that does not apply here                    (ValueError)
     ├── MemoryLimitError    one row does not fit                                       (MemoryError)
-    └── ResultError         arithmetic, files and pictures of results                  (ValueError)
+    ├── ResultError         arithmetic, files and pictures of results                  (ValueError)
+    └── CompatError         a library, or a part of one, that no facade stands in for  (ModuleNotFoundError)
 
     AscribeWarning          a result that would mislead                                (UserWarning)
 """
@@ -95,6 +96,16 @@ class ResultError(AscribeError, ValueError):
     """Arithmetic, files or pictures of results that do not fit together."""
 
     code = "E-RESULT"
+
+
+class CompatError(AscribeError, ModuleNotFoundError):
+    """No facade stands in for this library, or for this part of it."""
+
+    code = "E-COMPAT"
+
+    def __init__(self, asked: str, *, name: str | None = None, **said: str) -> None:
+        super().__init__(asked, **said)
+        self.name = name
 
 
 class AscribeWarning(UserWarning):

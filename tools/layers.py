@@ -34,13 +34,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deep",),
     ("plots",),
     ("report",),
-    ("catalogue", "doctor", "demo"),
+    ("catalogue", "doctor", "demo", "compat"),
     ("cli",),
     ("__main__",),
 )
 """From the ground up. A module imports from layers below its own, or from its own room (its first name)."""
 
-FACE = ("catalogue", "demo")
+FACE = ("catalogue", "compat", "demo")
 """The rooms that use the package as its users do, and so import it whole."""
 
 LATE = {

@@ -1,0 +1,49 @@
+"""``python -m ascribe.compat trulens script.py [arguments]``: run a program with a facade in the place of a library.
+
+Several facades are joined by commas; ``-m module`` runs a module as ``python -m`` would.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .standing import facades, standing_in
+
+USAGE = "usage: python -m ascribe.compat NAME[,NAME] (SCRIPT | -m MODULE) [ARGUMENT ...]"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a program as ``__main__``; its exceptions and its exit code are its own. 2 where the command makes no sense."""
+    module = argv[1:2] == ["-m"]
+    if wrong := fault(argv, module):
+        sys.stderr.write(f"ascribe.compat: {wrong}\n{USAGE}\n")
+        return 2
+    program = argv[1 + module]
+    before = sys.argv, sys.path
+    sys.argv = [program, *argv[2 + module :]]
+    sys.path = [str(Path.cwd() if module else Path(program).resolve().parent), *sys.path[1:]]
+    try:
+        with standing_in(*argv[0].split(",")):
+            if module:
+                runpy.run_module(program, run_name="__main__", alter_sys=True)
+            else:
+                runpy.run_path(program, run_name="__main__")
+    finally:
+        sys.argv, sys.path = before
+    return 0
+
+
+def fault(argv: Sequence[str], module: bool) -> str:
+    """What is wrong with the command, in words; nothing where it can be run."""
+    if len(argv) < 2 + module:
+        return f"too few words; facades: {', '.join(facades())}"
+    if unknown := [name for name in argv[0].split(",") if name not in facades()]:
+        return f"no facade for {', '.join(unknown)}; there are {', '.join(facades())}"
+    return "" if module or Path(argv[1]).is_file() else f"there is no file {argv[1]!r}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
