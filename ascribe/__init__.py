@@ -6,7 +6,7 @@ from .baselines import Call, MaskTokens, mask_tokens
 from .cams import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
 from .deep import LRP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop
-from .distributions import Background, Gaussian, Line, Point, Reference, Uniform
+from .distributions import Background, Gaussian, Line, Point, Points, Reference, Uniform
 from .engine import activation, attribute, cuts_of, influence
 from .errors import AscribeError, AscribeWarning
 from .estimates import Estimate, estimate
@@ -94,6 +94,7 @@ __all__ = [
     "MaskTokens",
     "Max",
     "Point",
+    "Points",
     "Prob",
     "Reference",
     "Rescale",

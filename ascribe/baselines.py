@@ -91,7 +91,7 @@ class Here:
     index: np.ndarray
     total: int
     call: Call
-    read: Callable[[Call], list[Array]]
+    read: Callable[[Call], list[Array]] = lambda _: []
     seed: int = 0
 
 
@@ -163,6 +163,29 @@ def rows_of(given: Any, here: Here) -> list[Array]:
             code="E-BASELINE-COUNT",
         )
     return rows
+
+
+def points_of(given: Any, here: Here) -> list[Array]:
+    """Points as one array ``[points, records, ...]`` for each array at the cut, cut to the records that are here.
+
+    Raises DistributionError where shapes do not fit or the numbers of points differ.
+    """
+    found = []
+    for part, value, name in zip(each(given, here), here.values, here.names, strict=True):
+        array = _typed(part, value)
+        shape, inner = tuple(array.shape), tuple(value.shape[1:])
+        if len(shape) != len(inner) + 2 or shape[2:] != inner or shape[1] not in (1, here.total):
+            raise DistributionError(
+                f"points of shape {shape} for {name}",
+                there=f"{here.total} records of shape {inner}",
+                try_=f"an array [points, {here.total}, {', '.join(map(str, inner))}]",
+                code="E-POINTS-SHAPE",
+            )
+        found.append(array if shape[1] == 1 else array[:, here.index])
+    if len({len(array) for array in found}) > 1:
+        counts = [len(array) for array in found]
+        raise DistributionError(f"{counts} points", try_="as many for each input: they are visited together", code="E-POINTS-SHAPE")
+    return found
 
 
 def _looked_up(baseline: Mapping[Any, Any], names: Sequence[str], i: int) -> Any:

@@ -11,6 +11,7 @@ Each distribution carries the cut where its points live; INPUT unless it says ot
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -49,7 +50,7 @@ class Draws:
     """Which points to visit: arrays of one length, the number of points.
 
     A point is ``start + position * (end - start)``: the end is the record, displaced by ``noise``; the start is the
-    baseline, or the background's row ``row``. Without ``position`` the point is the end itself.
+    baseline, or the background's row ``row``. Without ``position`` the point is the end itself. ``given`` points are the user's own.
     """
 
     weight: np.ndarray
@@ -57,6 +58,7 @@ class Draws:
     row: np.ndarray | None = None
     noise: Noise | None = None
     stepwise: bool = False
+    given: bool = False
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -64,7 +66,7 @@ class Draws:
     @cached_property
     def moves(self) -> bool:
         """Whether start or end differ from point to point, so that distances must be taken at each."""
-        return self.row is not None or self.noise is not None
+        return self.row is not None or self.noise is not None or self.given
 
 
 class Distribution(Protocol):
@@ -217,6 +219,31 @@ class Background(Multiplies):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Points(Value):
+    """Points of your own: the mean over them, each as heavy as any other.
+
+    ``values`` is an array ``[points, records, ...]`` (1 for all records alike), or a tuple or dict of those where the cut ``at`` has
+    several. There is no start, so that the distance of a point is its value. One pass for each point.
+    """
+
+    values: Any
+    at: Cut = INPUT
+
+    @property
+    def samples(self) -> int:
+        """How many points there are. Raises DistributionError where there are none."""
+        first = self.values
+        while isinstance(first, (Mapping, tuple)) and len(first):
+            first = next(iter(first.values())) if isinstance(first, Mapping) else first[0]
+        if not getattr(first, "shape", ()) or not len(first):
+            raise DistributionError(f"points of type {type(first).__name__}", try_="an array [points, records, ...] with a point at least")
+        return len(first)
+
+    def draw(self, seed: int, rows: int = 0) -> Draws:
+        return Draws(np.full(self.samples, 1.0 / self.samples), given=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Product(Multiplies):
     """Several distributions at once, from left to right: where it starts and ends, then where on the line between.
 
@@ -231,6 +258,8 @@ class Product(Multiplies):
         noises = [k for k in kinds if k in ("Gaussian", "Uniform")]
         if len(noises) > 1 or kinds.count("Background") > 1 or kinds.count("Line") > 1:
             raise DistributionError(f"a product of {' * '.join(kinds)}", try_="at most one noise, one Background and one Line")
+        if "Points" in kinds:
+            raise DistributionError(f"a product of {' * '.join(kinds)}", try_="Points(...) alone: work the rest into them")
         if "Reference" in kinds and ({"Line", "Background"} & {*kinds} or kinds.count("Reference") > 1):
             raise DistributionError(f"a product of {' * '.join(kinds)}", try_="one start: a Reference, a Line or a Background")
         if "Line" in kinds and kinds[-1] != "Line":

@@ -10,13 +10,13 @@ import numpy as np
 
 from .assemble import Request, cut_text, noted, result, shaped
 from .backends import open_session
-from .backends.protocol import Evidence, Job, Place, Session
+from .backends.protocol import Place, Session
 from .baselines import Call
 from .compared import run_compared
 from .cuts import INPUT, Cut, as_cut
-from .distributions import Point, Reference, as_distribution, expected_points
-from .errors import CutError, InputError, QuantityError
-from .passes import Plan
+from .distributions import Point, Points, Reference, as_distribution, expected_points
+from .errors import CutError, DistributionError, InputError, QuantityError
+from .passes import Plan, read_at
 from .paths import run_block
 from .quantities import as_quantities
 from .result import Attribution, Cost
@@ -76,17 +76,19 @@ def influence(
     return explain(model, model_call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=False))
 
 
-def activation(model: Any, *args: Any, at: Any, **kwargs: Any) -> Attribution:
-    """The value at a cut (or at several), for every record. One forward pass that goes no further than it must."""
+def activation(model: Any, *args: Any, at: Any, over: Any = None, **kwargs: Any) -> Attribution:
+    """The value at a cut (or at several), for every record. One forward pass that goes no further than it must.
+
+    ``over=Points(values, at=cut)`` puts other values at another cut, and gives the mean over them.
+    """
     start = time.perf_counter()
-    asked = request(None, at, None, None, multiply=False)
+    asked = request(None, at, over, None, multiply=False)
+    if not isinstance(asked.over, (Point, Points)):
+        raise DistributionError(f"activation over {over!r}", try_="Points(values, at=cut), or nothing for the records themselves")
     with open_session(model, model_call(args, kwargs)) as session:
         cuts = tuple(session.resolve(cut, False) for cut in asked.cuts)
         chunker = Chunker(session.remembered("fits", cuts) or session.records, fixed=True)
-
-        def read(index: np.ndarray) -> Evidence:
-            return session.evaluate(Job(index, read=cuts))
-
+        read = partial(read_at, session, asked.over, cuts)
         done = [
             part
             for index in blocks(session.records, chunker, False, False)
@@ -104,7 +106,7 @@ def activation(model: Any, *args: Any, at: Any, **kwargs: Any) -> Attribution:
             record=None,
             cut=cut_text(cuts, asked.many),
             quantity="",
-            method=f"activation(at={cut_text(asked.cuts, asked.many)})",
+            method=f"activation(at={cut_text(asked.cuts, asked.many)}{'' if over is None else f', over={over!r}'})",
             cost=cost,
             checks=tuple(noted(session)),
         )

@@ -11,7 +11,9 @@ import numpy as np
 
 from .arrays import Array, as_numpy, namespace
 from .backends.protocol import Evidence, Job, Session, Spot
-from .cuts import OUTPUT, Cut
+from .baselines import Here, points_of
+from .cuts import OUTPUT, Cut, as_cut
+from .distributions import Point
 from .errors import AscribeError
 from .quantities import Bound, Part, Quantity, scores
 from .rules import Rule
@@ -151,6 +153,26 @@ def at_record(plan: Plan, index: np.ndarray) -> Block:
         block.spots.append(reading.spots)
     plan.progress.advance(len(index))
     return block
+
+
+def read_at(session: Session, over: Any, cuts: tuple[Cut, ...], index: np.ndarray) -> Evidence:
+    """The values of some records at cuts: as they are, or their mean over points of the user's own, ``[1, records, ...]``."""
+    if isinstance(over, Point):
+        return session.evaluate(Job(index, read=cuts))
+    at = session.resolve(as_cut(over.at), True)
+    here = session.evaluate(Job(index, read=(at,))).reads[at]
+    values = [a[0] for a in here.arrays]
+    own = points_of(over.values, Here(values, session.names(here.spots), index, session.records, session.call))
+    total: dict[Cut, Leaves] = {}
+    for k in range(len(own[0])):
+        write = tuple(broadcast(p[k : k + 1], 1, len(index)) for p in own)
+        found = session.evaluate(Job(index, 1, at, tuple(here.spots), write, read=cuts))
+        for cut in cuts:
+            terms = found.reads[cut].arrays
+            total[cut] = [t + a for t, a in zip(total[cut], terms, strict=True)] if cut in total else terms
+    for cut in cuts:
+        found.reads[cut].arrays = [t / len(own[0]) for t in total[cut]]
+    return found
 
 
 def table(found: Evidence) -> np.ndarray | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .arrays import Array, as_numpy, namespace
 from .backends.protocol import Evidence, Job, Spot
-from .baselines import Call, FromInput, Here, resolve, rows_of
+from .baselines import Call, FromInput, Here, points_of, resolve, rows_of
 from .cuts import INPUT, OUTPUT, Cut
 from .distributions import Draws, Line, Point, baseline_of, has_background
 from .errors import CutError, DistributionError
@@ -172,7 +172,10 @@ class Pass:
             return [a[0] for a in found.reads[at].arrays]
 
     def _ends(self, draws: Draws) -> Callable[[np.ndarray], Leaves]:
-        """Where paths end: the records, or the records displaced; ``[points or 1, records, ...]`` for given points."""
+        """Where paths end: the records, the records displaced, or the user's points; ``[points or 1, records, ...]``."""
+        if draws.given:
+            own = points_of(self.plan.over.values, self._here(self.plan.at))
+            return lambda points: [p[points] for p in own]
         noise = draws.noise
         if noise is None:
             still = [x[None] for x in self.x]

@@ -93,7 +93,7 @@ class Sums:
         found = {plan.at: [e - s for e, s in zip(ends, starts, strict=True)] if starts else ends}
         if plan.inner:
             at_end = {cut: [x[None] for x in run.record[cut]] for cut in plan.inner}
-            if self.draws.noise is not None:
+            if self.draws.noise is not None or self.draws.given:
                 reads = run.values_at(ends, len(points), read=plan.inner).reads
                 at_end = {cut: reads[cut].arrays for cut in plan.inner}
             at_start = run.values_at(starts, len(points), read=plan.inner).reads if starts else None

@@ -46,6 +46,19 @@ def follow(value: Any, path: Path) -> Any:
     return value
 
 
+def settled(value: Any, path: Path) -> Path:
+    """The same path with positions counted from the front: those counted from the end are no part's own name.
+
+    Raises KeyError, IndexError or AttributeError where the path leads nowhere.
+    """
+    found: list[int | str] = []
+    for key in path:
+        here = follow(value, tuple(found))
+        negative = isinstance(key, int) and key < 0 and isinstance(here, (tuple, list))
+        found.append(int(key) + len(here) if negative else key)
+    return tuple(found)
+
+
 def mapped(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
     """A copy of ``value`` with ``change(path, leaf)`` in the place of each leaf; containers keep their types."""
     parts = children(value)

@@ -54,6 +54,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
         asc.Line(asc.Call(rows(3, 4, seed=5)), 4),
     ),
     "Gaussian": (asc.Gaussian(), asc.Gaussian(0.3, 3, relative=True), asc.Gaussian(0.3, 3) * asc.Line(steps=3)),
+    "Points": (asc.Points(rows(3, 3, 4, seed=2)), asc.Points(rows(3, 3, 6, seed=2), at=asc.Cut("0"))),
     "Background": (
         asc.Background(BACKGROUND),
         asc.Background(BACKGROUND, 5) * asc.Line(steps=1, quadrature="random"),

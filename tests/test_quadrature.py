@@ -18,8 +18,9 @@ DEGREE = {
     "riemann-left": lambda n: 0,
     "riemann-right": lambda n: 0,
     "riemann-middle": lambda n: 1,
+    "even": lambda n: 1,
 }
-ORDER = {"trapezoid": 2, "riemann-left": 1, "riemann-right": 1, "riemann-middle": 2}
+ORDER = {"trapezoid": 2, "riemann-left": 1, "riemann-right": 1, "riemann-middle": 2, "even": 1}
 
 
 def integral(rule: str, steps: int, f) -> float:
@@ -59,6 +60,8 @@ def test_where_the_points_are():
     np.testing.assert_allclose(nodes("riemann-left", 4)[0], [0, 0.25, 0.5, 0.75])
     np.testing.assert_allclose(nodes("riemann-right", 4)[0], [0.25, 0.5, 0.75, 1])
     np.testing.assert_allclose(nodes("riemann-middle", 4)[0], [0.125, 0.375, 0.625, 0.875])
+    np.testing.assert_allclose(nodes("even", 5)[0], [0, 0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(nodes("even", 1)[0], [1])
     np.testing.assert_allclose(nodes("trapezoid", 3)[0], [0, 0.5, 1])
     np.testing.assert_allclose(nodes("trapezoid", 3)[1], [0.25, 0.5, 0.25])
     np.testing.assert_allclose(nodes("gauss-legendre", 2)[0], 0.5 + np.array([-1, 1]) / np.sqrt(12))

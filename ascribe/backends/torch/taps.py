@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ...cuts import Cut
 from ...errors import CutError
-from ...tree import Path, follow, replaced, walk
+from ...tree import Path, follow, replaced, settled, walk
 
 Tensor = torch.Tensor
 RUNNING: ContextVar[object | None] = ContextVar("ascribe_torch_run", default=None)
@@ -34,6 +34,7 @@ def floating(tree: Any, accessor: Path) -> list[tuple[Path, Tensor]]:
 
     Raises KeyError, IndexError or AttributeError where the accessor leads nowhere.
     """
+    accessor = settled(tree, accessor)
     part = follow(tree, accessor)
     return [((*accessor, *path), leaf) for path, leaf in walk(part) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import torch
 
 from ...cuts import Cut
 from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError
-from ...tree import Path, follow
+from ...tree import Path, follow, settled
 from ..protocol import Evidence, Explain, Job, Reading, Spot
 from .failures import explained_failure
 from .inputs import named
@@ -190,6 +191,8 @@ def spot_axis(session: TorchSession, cut: Cut, i: int) -> int | None:
 def input_paths(session: TorchSession, cut: Cut) -> list[Path]:
     """The explained arguments under an accessor of INPUT. Raises CutError where there are none."""
     start = accessor_path(cut)
+    with suppress(LookupError, AttributeError, TypeError):  # of a path that leads nowhere, the error below says more
+        start = settled(session.inputs.tree, start)
     paths = [p for p in session.inputs.explained if p[: len(start)] == start]
     if not paths:
         raise CutError(
