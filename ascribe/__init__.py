@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .baselines import Call, MaskTokens, mask_tokens
 from .cams import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
+from .coalitions import Banzhaf, Exact, LeaveOneOut, Leverage, Permutations, Players, Random, ShapleyKernel
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
 from .deep import LRP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop
 from .distributions import Background, Gaussian, Line, Point, Points, Reference, Uniform
@@ -57,6 +58,7 @@ __all__ = [
     "AttnLrp",
     "Attribution",
     "Background",
+    "Banzhaf",
     "Box",
     "Call",
     "Channel",
@@ -72,6 +74,7 @@ __all__ = [
     "EigenCam",
     "Epsilon",
     "Estimate",
+    "Exact",
     "ExpectedGradients",
     "FullGrad",
     "FullGradients",
@@ -88,17 +91,23 @@ __all__ = [
     "InternalInfluence",
     "Labels",
     "LayerCam",
+    "LeaveOneOut",
+    "Leverage",
     "Line",
     "LogProb",
     "Mask",
     "MaskTokens",
     "Max",
+    "Permutations",
+    "Players",
     "Point",
     "Points",
     "Prob",
+    "Random",
     "Reference",
     "Rescale",
     "Saliency",
+    "ShapleyKernel",
     "SmoothGrad",
     "SquareGrad",
     "Threshold",

@@ -7,6 +7,7 @@
     ├── CutError            no such place in the model, or no gradient there           (LookupError)
     ├── QuantityError       what is explained does not fit the model's output          (ValueError)
     ├── DistributionError   baselines, steps, samples                                  (ValueError)
+    │   └── CoalitionError  subsets of features: too many, too few, budgets            (ValueError)
     ├── RuleError           a rule the backend does not have                           (ValueError)
     ├── MethodError         a named method that does not apply here                    (ValueError)
     ├── MemoryLimitError    one row does not fit                                       (MemoryError)
@@ -72,6 +73,12 @@ class DistributionError(AscribeError, ValueError):
     """Baselines, steps or samples that make no sense together."""
 
     code = "E-DISTRIBUTION"
+
+
+class CoalitionError(DistributionError):
+    """A game of features that cannot be played as asked."""
+
+    code = "E-COALITION"
 
 
 class RuleError(AscribeError, ValueError):

@@ -61,6 +61,10 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
         asc.Background(BACKGROUND.numpy()) * asc.Uniform(0.1, 2),
     ),
     "Reference": (asc.Reference(), asc.Reference(0.5) * asc.Gaussian(0.1, 2), asc.Reference(0.5, at=asc.Cut("0"))),
+    "Exact": (asc.Exact(), asc.Exact("banzhaf", most=4)),
+    "LeaveOneOut": (asc.LeaveOneOut(), asc.LeaveOneOut(alone=True)),
+    "Permutations": (asc.Permutations(), asc.Permutations(512, "circles", tolerance=0.1)),
+    "ShapleyKernel": (asc.ShapleyKernel(), asc.ShapleyKernel(512, paired=False)),
     "Rescale": (asc.Rescale(), asc.Rescale(strict=True), asc.Rescale(points=4)),
     "DeepLift": (asc.DeepLift(), asc.DeepLift(0.5), asc.DeepLift(multiply=False)),
     "DeepLiftShap": (asc.DeepLiftShap(BACKGROUND), asc.DeepLiftShap(BACKGROUND, 2)),
@@ -92,6 +96,8 @@ def family(name: str) -> str | None:
         return "distribution"
     if hasattr(kind, "compares"):
         return "rule"
+    if hasattr(kind, "game"):
+        return "coalitions"
     takes = inspect.signature(kind.__call__).parameters if "__call__" in dir(kind) and kind.__call__ is not type.__call__ else {}
     return "method" if "model" in takes else None
 
@@ -110,7 +116,7 @@ def examples(name: str) -> tuple[Any, ...]:
 
 
 MEMBERS = [pytest.param(kind, member, id=repr(member)) for name, kind in FAMILIES.items() for member in examples(name)]
-RUNNABLE = [param for param in MEMBERS if param.values[0] != "rule"]
+RUNNABLE = [param for param in MEMBERS if param.values[0] not in ("rule", "coalitions")]
 METHODS = [param for param in MEMBERS if param.values[0] == "method"]
 
 
@@ -146,10 +152,11 @@ def same(a: asc.Attribution, b: asc.Attribution, **tolerance: float) -> None:
 
 
 def test_there_are_members_of_every_kind():
-    counted = {kind: sum(k == kind for k in FAMILIES.values()) for kind in ("quantity", "distribution", "rule", "method")}
+    counted = {kind: sum(k == kind for k in FAMILIES.values()) for kind in ("quantity", "distribution", "rule", "coalitions", "method")}
     assert counted["quantity"] >= 12
     assert counted["distribution"] >= 5
     assert counted["rule"] >= 1
+    assert counted["coalitions"] >= 7
     assert counted["method"] >= 10
 
 
@@ -200,7 +207,7 @@ def test_members_differ_from_those_with_other_arguments(kind, member):
     assert all(member != other for other in others)
 
 
-@pytest.mark.parametrize(("kind", "member"), MEMBERS)
+@pytest.mark.parametrize(("kind", "member"), [param for param in MEMBERS if param.values[0] != "coalitions"])
 def test_members_run_and_leave_no_trace(kind, member):
     model, x = home(kind, member)
     with unchanged(model, arguments=(x,)):

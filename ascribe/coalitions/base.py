@@ -25,8 +25,8 @@ class Estimate:
     """What came of a game.
 
     ``values`` are ``[quantities, records, features]`` (``[..., features, features]`` for interactions), ``error`` their standard
-    errors (None where they are exact). ``complete`` promises that values add up to the quantity with all features there less that with
-    none; ``notes`` is what the user should know of.
+    errors: None where all are exact, NaN where they are not known. ``complete`` promises that values add up to the quantity with
+    all features there less that with none; ``notes`` is what the user should know of.
     """
 
     values: np.ndarray
@@ -36,16 +36,22 @@ class Estimate:
 
 
 class Game(Protocol):
-    """A run of an estimator: asked for coalitions, told what they are worth, until it asks no more. NumPy only; keeps sums, no rows."""
+    """A run of an estimator: asked for coalitions, told what they are worth, until it asks no more. NumPy only; keeps sums, no rows.
+
+    What was asked is told in the same order, in as many pieces as one likes. Results do not depend on the sizes asked for.
+    """
 
     def ask(self, most: int) -> np.ndarray | None:
-        """The next coalitions, ``[at most that many, features]``: bool (there or not) or float (how much of it is); None when done."""
+        """The next coalitions, ``[at most that many, features]``: bool (there or not) or float (how much of it is); None when done.
+
+        No rows come while the next coalitions depend on some that were asked for and not told yet.
+        """
 
     def tell(self, coalitions: np.ndarray, worth: np.ndarray) -> None:
         """What the coalitions just asked for are worth, in their order: float64 ``[quantities, coalitions, records]``."""
 
     def estimate(self) -> Estimate:
-        """The values so far; also before the end, from what there is."""
+        """The values so far; also before the end, from what there is. Raises CoalitionError while that is too little."""
 
 
 @runtime_checkable

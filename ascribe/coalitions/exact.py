@@ -1,0 +1,93 @@
+"""All coalitions there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import comb
+from typing import Literal
+
+import numpy as np
+
+from ..errors import CoalitionError
+from ..values import Value
+from .base import Estimate, Players
+from .play import Block, Run, check_players
+
+Index = Literal["shapley", "banzhaf"]
+BLOCK = 512
+
+
+@dataclass(frozen=True, repr=False)
+class Exact(Value):
+    """Shapley values by all 2^n coalitions: a feature's mean contribution over all orders in which features can arrive.
+
+    ``index="banzhaf"`` gives Banzhaf values instead: the mean contribution over all coalitions alike, which does not add up.
+    Costs 2^n coalitions; raises CoalitionError for more than ``most`` features (Shapley 1953; Banzhaf 1965).
+    """
+
+    index: Index = "shapley"
+    most: int = 16
+
+    def __post_init__(self) -> None:
+        check_index(self.index)
+
+    def rows(self, players: Players) -> int:
+        n = check_players(players)
+        if n > self.most:
+            raise CoalitionError(
+                f"all coalitions of {n} features", there=f"2^{n} = {2**n:,}; most={self.most}",
+                try_="ShapleyKernel(budget=...) or Permutations(budget=...), or fewer features: a grid, superpixels, groups",
+                code="E-COALITION-MANY",
+            )  # fmt: skip
+        return int(2**n)
+
+    def game(self, players: Players, seed: int) -> Run:
+        self.rows(players)
+        return Run(Enumeration(players.count, self.index))
+
+
+def check_index(index: str) -> None:
+    """Raise CoalitionError for a value that is not known."""
+    if index not in ("shapley", "banzhaf"):
+        raise CoalitionError(f"index={index!r}", there="shapley, banzhaf")
+
+
+def fits(features: int, budget: int) -> bool:
+    """Whether all coalitions cost no more than the budget: then nothing needs to be estimated."""
+    return features < 60 and 2**features <= budget
+
+
+class Enumeration:
+    """Sums over all coalitions, in the order of their binary numbers: feature 0 is the lowest bit."""
+
+    def __init__(self, features: int, index: Index = "shapley") -> None:
+        self.features, self.index = features, index
+        self.arrives = arrivals(features, index)
+        self.values: np.ndarray | float = 0.0
+
+    def blocks(self) -> Iterator[Block]:
+        for start in range(0, 2**self.features, BLOCK):
+            yield Block(numbered(np.arange(start, min(start + BLOCK, 2**self.features)), self.features))
+
+    def take(self, block: Block, worth: np.ndarray) -> None:
+        there = block.coalitions
+        size = there.sum(axis=1, keepdims=True)
+        last = self.features - 1
+        gains = np.where(there, self.arrives[np.maximum(size - 1, 0)], -self.arrives[np.minimum(size, last)])
+        self.values = self.values + gains.T @ worth
+
+    def result(self) -> Estimate:
+        return Estimate(np.asarray(self.values), complete=self.index == "shapley")
+
+
+def arrivals(features: int, index: Index = "shapley") -> np.ndarray:
+    """The weight of a feature's arrival at one coalition of each size, ``[features]``; over all coalitions without it they sum to 1."""
+    if index == "banzhaf":
+        return np.full(features, 0.5 ** (features - 1))
+    return np.array([1 / (features * comb(features - 1, size)) for size in range(features)])
+
+
+def numbered(numbers: np.ndarray, features: int) -> np.ndarray:
+    """The coalitions of these binary numbers, ``[numbers, features]``."""
+    return (numbers[:, None] >> np.arange(features)) & 1 > 0

@@ -1,0 +1,53 @@
+"""One feature at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..values import Value
+from .base import Estimate, Players
+from .play import Block, Run, check_players
+
+BLOCK_CELLS = 1 << 20
+"""Entries of one block: with a feature for every pixel all rows together would not fit."""
+
+
+@dataclass(frozen=True, repr=False)
+class LeaveOneOut(Value):
+    """What the quantity loses when one feature is removed; with ``alone`` what it gains when only that one is there.
+
+    One coalition for each feature, and one to compare with. Exact; does not add up where features act together.
+    """
+
+    alone: bool = False
+
+    def rows(self, players: Players) -> int:
+        return players.count + 1
+
+    def game(self, players: Players, seed: int) -> Run:
+        return Run(_Leave(check_players(players), self.alone))
+
+
+class _Leave:
+    def __init__(self, features: int, alone: bool) -> None:
+        self.features, self.alone = features, alone
+        self.values: list[np.ndarray] = []
+
+    def blocks(self) -> Iterator[Block]:
+        yield Block(np.full((1, self.features), not self.alone))
+        step = max(1, BLOCK_CELLS // self.features)
+        for start in range(0, self.features, step):
+            ones = np.arange(start, min(start + step, self.features))
+            yield Block((ones[:, None] == np.arange(self.features)) == self.alone, ones)
+
+    def take(self, block: Block, worth: np.ndarray) -> None:
+        if block.about is None:
+            self.whole, self.found = worth, np.full((self.features, worth.shape[1]), np.nan)
+        else:
+            self.found[block.about] = worth - self.whole if self.alone else self.whole - worth
+
+    def result(self) -> Estimate:
+        return Estimate(self.found)

@@ -1,0 +1,147 @@
+"""Features that arrive one after another, in random orders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..errors import CoalitionError
+from ..values import Value
+from .base import Estimate, Players
+from .exact import Enumeration, fits
+from .play import Block, Run, check_budget, check_count, check_players, check_share, ends
+
+Orders = Literal["antithetic", "circles", "independent"]
+
+
+@dataclass(frozen=True, repr=False)
+class Permutations(Value):
+    """Shapley values as the mean contribution of each feature over random orders of arrival; unbiased at any budget.
+
+    ``orders`` says how they are drawn: ``"antithetic"`` each with its reverse (Mitchell et al. 2022), ``"independent"``, or
+    ``"circles"``: features on a random circle, all orders that run around it either way. A circle has 2 n orders for n (n - 1)
+    coalitions, half the price of pairs, and every feature arrives once at every position each way; give it room for several.
+
+    ``budget`` coalitions at most (2048, or 16 n, if left out), all 2^n where they fit; fewer when ``tolerance``, the largest
+    standard error as a share of the range of values, is reached before. Raises CoalitionError when not even one pair fits.
+    Source: Castro et al. 2009.
+    """
+
+    budget: int | None = None
+    orders: Orders = "antithetic"
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        check_count("budget", self.budget)
+        check_share("tolerance", self.tolerance)
+        if self.orders not in ("antithetic", "circles", "independent"):
+            raise CoalitionError(f"orders={self.orders!r}", there="antithetic, circles, independent")
+
+    def rows(self, players: Players) -> int:
+        n = check_players(players)
+        if fits(n, self._budget(n)):
+            return int(2**n)
+        return 2 + self._units(n) * self._unit_rows(n)
+
+    def game(self, players: Players, seed: int) -> Run:
+        n = check_players(players)
+        if fits(n, self._budget(n)):
+            return Run(Enumeration(n))
+        return Run(_Arrivals(n, self._units(n), self.orders, np.random.default_rng((seed, 10))), self.tolerance)
+
+    def _budget(self, n: int) -> int:
+        return max(2048, 16 * n) if self.budget is None else self.budget
+
+    def _units(self, n: int) -> int:
+        """How many independent samples the budget has room for."""
+        rows = self._unit_rows(n)
+        return (check_budget(self._budget(n), 2 + rows, f"{self.orders} orders of {n} features") - 2) // rows
+
+    def _unit_rows(self, n: int) -> int:
+        return (n - 1) * {"antithetic": 2, "circles": n, "independent": 1}[self.orders]
+
+
+class _Arrivals:
+    """Sums of contributions and of their squares, over independent samples: orders, pairs of orders, or circles."""
+
+    def __init__(self, features: int, units: int, orders: Orders, rng: np.random.Generator) -> None:
+        self.features, self.units, self.orders, self.rng = features, units, orders, rng
+        self.count = 0
+        self.sums: np.ndarray | float = 0.0
+        self.squares: np.ndarray | float = 0.0
+
+    def blocks(self) -> Iterator[Block]:
+        yield Block(ends(self.features))
+        make = circle if self.orders == "circles" else self._chains
+        for _ in range(self.units):
+            order = self.rng.permutation(self.features)
+            yield Block(make(order), order)
+
+    def _chains(self, order: np.ndarray) -> np.ndarray:
+        there = prefixes(order)
+        return np.concatenate([there, ~there[::-1]]) if self.orders == "antithetic" else there
+
+    def take(self, block: Block, worth: np.ndarray) -> None:
+        if block.about is None:
+            self.ends = worth
+            self.shift = (worth[1] - worth[0]) / self.features  # squares of what is left after it keep their digits
+            return
+        gains = np.empty((self.features, worth.shape[1]))
+        gains[block.about] = self._gains(worth) - self.shift
+        self.count += 1
+        self.sums = self.sums + gains
+        self.squares = self.squares + gains**2
+
+    def _gains(self, worth: np.ndarray) -> np.ndarray:
+        """What each feature of an order brings, in that order."""
+        if self.orders == "circles":
+            return around(worth.reshape(self.features, self.features - 1, -1), self.ends)
+        none, all_ = self.ends[:1], self.ends[1:]
+        there = np.diff(np.concatenate([none, worth[: self.features - 1], all_]), axis=0)
+        if self.orders == "independent":
+            return there
+        back = np.diff(np.concatenate([none, worth[self.features - 1 :], all_]), axis=0)
+        return (there + back[::-1]) / 2
+
+    def result(self) -> Estimate:
+        if not self.count:
+            raise CoalitionError("an estimate before one order was told whole", code="E-COALITION-EARLY")
+        mean = np.asarray(self.sums) / self.count
+        if self.count == 1:
+            note = "one sample: standard errors are not known"
+            return Estimate(mean + self.shift, np.full_like(mean, np.nan), True, (note,))
+        variance = np.maximum(np.asarray(self.squares) / self.count - mean**2, 0) / (self.count - 1)
+        return Estimate(mean + self.shift, np.sqrt(variance), True)
+
+
+def prefixes(order: np.ndarray) -> np.ndarray:
+    """The coalitions on the way: the first, the first two, ... all but the last, ``[n - 1, n]``."""
+    place = np.empty(len(order), dtype=int)
+    place[order] = np.arange(len(order))
+    return place < np.arange(1, len(order))[:, None]
+
+
+def circle(order: np.ndarray) -> np.ndarray:
+    """All arcs of a circle of features, ``[n (n - 1), n]``: from each start those of 1, 2, ... n - 1 features."""
+    n = len(order)
+    place = np.empty(n, dtype=int)
+    place[order] = np.arange(n)
+    ahead = (place - np.arange(n)[:, None]) % n
+    return (ahead[:, None] < np.arange(1, n)[:, None]).reshape(-1, n)
+
+
+def around(worth: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Mean contributions over all orders around a circle, from the worth of its arcs ``[starts, sizes, games]``.
+
+    A feature joins every arc that ends just before it, and every arc that begins just after it.
+    """
+    n = len(worth)
+    starts = worth.sum(axis=1) + ends[1]
+    sizes = np.arange(1, n)
+    stops = worth[(np.arange(n)[:, None] - sizes + 1) % n, sizes - 1].sum(axis=1) + ends[1]
+    forward = stops - np.roll(stops, 1, axis=0) + ends[1] - ends[0]
+    backward = starts - np.roll(starts, -1, axis=0) + ends[1] - ends[0]
+    return (forward + backward) / (2 * n)

@@ -1,0 +1,187 @@
+"""How a game is played: blocks of coalitions go out in pieces of any size, and come back to sums when they are whole."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ..errors import CoalitionError
+from .base import Estimate, Players
+
+LOOK_FROM = 8
+"""Blocks before the first look at a standard error: one from fewer says little."""
+
+
+class Block(NamedTuple):
+    """Coalitions that are taken in together, ``[rows, features]``, and what their tally wants to know of them."""
+
+    coalitions: np.ndarray
+    about: Any = None
+
+
+class Tally(Protocol):
+    """What an estimator asks for, and the sums it keeps. Games (a quantity at a record) are the last axis of all its arrays.
+
+    ``blocks`` may give None: go on when all that was asked so far has been taken.
+    """
+
+    def blocks(self) -> Iterator[Block | None]: ...
+
+    def take(self, block: Block, worth: np.ndarray) -> None:
+        """Add a block; ``worth`` is ``[rows, games]``."""
+
+    def result(self) -> Estimate:
+        """Values and errors ``[features, games]``, or ``[features, features, games]``."""
+
+
+@dataclass
+class _Told:
+    """A block on its way: how many of its rows have come back, and with what."""
+
+    block: Block
+    worth: np.ndarray | None = None
+    rows: int = 0
+
+
+class Run:
+    """A game from a tally. With ``tolerance`` it ends when :func:`relative_error` is at most that; it looks again and again."""
+
+    def __init__(self, tally: Tally, tolerance: float | None = None) -> None:
+        self._tally, self._tolerance = tally, tolerance
+        self._stream = self._halting() if tolerance is not None else tally.blocks()
+        self._sent: deque[_Told] = deque()
+        self._rest = np.empty((0, 0), dtype=bool)
+        self._waits = False
+        self._shape: tuple[int, int] = (0, 0)
+        self._short = False
+
+    def ask(self, most: int) -> np.ndarray | None:
+        parts: list[np.ndarray] = []
+        room = most
+        while room > 0 and (len(self._rest) or self._next()):
+            parts.append(self._rest[:room])
+            self._rest = self._rest[room:]
+            room -= len(parts[-1])
+        if parts:
+            return np.concatenate(parts)
+        return self._rest[:0] if self._waits else None
+
+    def tell(self, coalitions: np.ndarray, worth: np.ndarray) -> None:
+        worth = np.asarray(worth, dtype=np.float64)
+        assert worth.ndim == 3 and worth.shape[1] == len(coalitions), "worth is [quantities, coalitions, records]"
+        self._shape = (worth.shape[0], worth.shape[2])
+        rows = np.moveaxis(worth, 1, 0).reshape(len(coalitions), -1)
+        while len(rows):
+            assert self._sent, "more was told than asked"
+            rows = rows[self._fill(self._sent[0], rows) :]
+
+    def _fill(self, sent: _Told, rows: np.ndarray) -> int:
+        """Put rows where the first block on its way has room; how many were used. A whole block goes to the tally."""
+        size = len(sent.block.coalitions)
+        used = min(size - sent.rows, len(rows))
+        if used == size:
+            sent.worth = rows[:size]
+        else:
+            sent.worth = np.empty((size, rows.shape[1])) if sent.worth is None else sent.worth
+            sent.worth[sent.rows : sent.rows + used] = rows[:used]
+        sent.rows += used
+        if sent.rows == size:
+            self._sent.popleft()
+            self._tally.take(sent.block, sent.worth)
+        return used
+
+    def estimate(self) -> Estimate:
+        if not self._shape[0]:
+            raise CoalitionError("an estimate before anything was told", code="E-COALITION-EARLY")
+        found = self._tally.result()
+        notes = found.notes
+        if self._short:
+            notes += (
+                f"tolerance {self._tolerance:g} was not reached: the largest standard error is {relative_error(found):.2g} of the range",
+            )
+        error = None if found.error is None else self._games_first(found.error)
+        return replace(found, values=self._games_first(found.values), error=error, notes=notes)
+
+    def _games_first(self, array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.moveaxis(array, -1, 0)).reshape(*self._shape, *array.shape[:-1])
+
+    def _next(self) -> bool:
+        """Fetch the next block; False at the end, and where it waits for what is on its way."""
+        while not (self._waits and self._sent):
+            self._waits = False
+            try:
+                block = next(self._stream)
+            except StopIteration:
+                return False
+            if block is None:
+                self._waits = True
+            elif len(block.coalitions):
+                self._rest = block.coalitions
+                self._sent.append(_Told(block))
+                return True
+        return False
+
+    def _halting(self) -> Iterator[Block | None]:
+        """The tally's blocks, with looks at the error: at a number of blocks that grows by a quarter each time."""
+        assert self._tolerance is not None
+        look = LOOK_FROM
+        for taken, block in enumerate(self._tally.blocks()):
+            if taken >= look:
+                yield None
+                if relative_error(self._tally.result()) <= self._tolerance:
+                    return
+                look = taken + max(1, taken // 4)
+            yield block
+        yield None
+        self._short = not relative_error(self._tally.result()) <= self._tolerance
+
+
+def relative_error(found: Estimate) -> float:
+    """The largest standard error as a share of its game's range of values, 0 included; of all games the worst."""
+    if found.error is None:
+        return 0.0
+    values, errors = (a.reshape(-1, a.shape[-1]) for a in (found.values, found.error))
+    span = np.maximum(values.max(axis=0), 0) - np.minimum(values.min(axis=0), 0)
+    worst = np.where(np.isnan(errors), np.inf, errors).max(axis=0)
+    shares = np.divide(worst, span, out=np.where(worst > 0, np.inf, 0.0), where=span > 0)
+    return float(shares.max(initial=0.0))
+
+
+def ends(features: int) -> np.ndarray:
+    """The coalitions of nobody and of all: ``[2, features]``."""
+    return np.repeat([[False], [True]], features, axis=1)
+
+
+def check_players(players: Players, least: int = 1) -> int:
+    """How many players there are. Raises CoalitionError for fewer than ``least``."""
+    if players.count < least:
+        raise CoalitionError(
+            f"a game of {players.count} features", there=f"an estimator for {least} or more", try_="features=", code="E-COALITION-FEW"
+        )
+    return players.count
+
+
+def check_share(name: str, value: float | None) -> None:
+    """Raise CoalitionError for what is neither None nor a number between 0 and 1."""
+    if value is not None and not (isinstance(value, (int, float, np.number)) and 0 < value < 1):
+        raise CoalitionError(f"{name}={value!r}", try_=f"a share between 0 and 1, such as {name}=0.05")
+
+
+def check_count(name: str, value: int | None) -> None:
+    """Raise CoalitionError for what is neither None nor a whole number from 1 up."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
+        raise CoalitionError(f"{name}={value!r}", try_="a whole number from 1 up")
+
+
+def check_budget(budget: int, least: int, what: str) -> int:
+    """The budget. Raises CoalitionError where it is below ``least``, saying what that is for."""
+    if budget < least:
+        raise CoalitionError(
+            f"budget={budget}", there=f"{what} take {least} coalitions at least", try_=f"budget={least} or more, or fewer features",
+            code="E-COALITION-BUDGET",
+        )  # fmt: skip
+    return budget

@@ -1,0 +1,151 @@
+"""Values as the coefficients of a weighted least-squares fit to the worth of coalitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import CoalitionError
+from .base import Estimate
+from .play import Block, ends
+from .strata import Sample
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is fitted: ``columns`` turns coalitions into the terms of a model, ``readout`` ``[values, terms]`` coefficients into values.
+
+    With ``adds_up`` the coefficients sum to the change from nobody to all, exactly: the condition is eliminated, not weighted.
+    With ``paired`` a coalition and its complement count as one: half the difference of their worth, to which terms of even order
+    contribute nothing.
+    """
+
+    columns: Callable[[np.ndarray], np.ndarray]
+    readout: np.ndarray
+    paired: bool = True
+    adds_up: bool = True
+    shape: tuple[int, ...] = field(default=())
+
+
+class Regression:
+    """Sums of a fit: the right-hand side over all units and over each group; the matrix is structure and needs no worth."""
+
+    def __init__(self, units: Sample, fit: Fit) -> None:
+        self.units, self.fit = units, fit
+        self.terms = fit.columns(units.coalitions)
+        self.told = np.zeros(len(units.group), dtype=bool)
+        self.groups: list[int] = []
+        self.ends = np.empty((0, 0))
+
+    def blocks(self) -> Iterator[Block]:
+        yield Block(ends(self.units.coalitions.shape[1]))
+        for group in range(-1, self.units.groups):
+            index = np.flatnonzero(self.units.group == group)
+            if len(index):
+                there = self.units.coalitions[index]
+                yield Block(np.stack([there, ~there], axis=1).reshape(-1, there.shape[1]) if self.fit.paired else there, index)
+
+    def take(self, block: Block, worth: np.ndarray) -> None:
+        if block.about is None:
+            self.ends = worth
+            shape = (self.units.groups + 1, self.terms.shape[1], worth.shape[1])
+            self.right, self.spread = np.zeros(shape), np.zeros(shape)
+            return
+        index = block.about
+        group = self.units.group[index[0]]
+        target = self._targets(worth)
+        rows = self.terms[index].T * self.units.weight[index]
+        self.right[group] = rows @ target
+        self.spread[group] = (rows * np.sqrt(1 - self.units.chance[index])) @ target
+        self.told[index] = True
+        if group >= 0:
+            self.groups.append(int(group))
+
+    def _targets(self, worth: np.ndarray) -> np.ndarray:
+        """What the terms are to explain, less what the condition on their sum has them explain anyway."""
+        return (worth[::2] - worth[1::2]) / 2 if self.fit.paired else worth - self.ends[0]
+
+    @property
+    def total(self) -> np.ndarray:
+        """What the coefficients sum to."""
+        return (self.ends[1] - self.ends[0]) / (2 if self.fit.paired else 1)
+
+    def result(self) -> Estimate:
+        if not self.told.any() or (self.units.groups and not self.groups):
+            raise CoalitionError("an estimate before anything but the ends was told", code="E-COALITION-EARLY")
+        scale = np.where(self.units.group >= 0, self.units.groups / max(1, len(self.groups)), 1.0) * self.told
+        matrix = (self.terms.T * (self.units.weight * scale)) @ self.terms
+        right = self.right[-1] + self.right[:-1].sum(axis=0) * (self.units.groups / max(1, len(self.groups)))
+        found, notes = self._solve(matrix, right)
+        return Estimate(self._out(found), self._errors(found, matrix), self.fit.adds_up, notes)
+
+    def _solve(self, matrix: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The coefficients. With a condition on their sum: an equal share each, and the rest fitted among those that sum to 0."""
+        terms = len(matrix)
+        base = np.repeat(self.total[None] / terms, terms, axis=0) if self.fit.adds_up else np.zeros((terms, 1))
+        inner = inside(matrix, self.fit.adds_up)
+        inverse, rank = inverted(inner)
+        notes = () if rank == terms else (f"{terms - rank} of {terms} coefficients were not determined by these coalitions",)
+        return base + centred(inverse @ centred(right - matrix @ base, self.fit.adds_up), self.fit.adds_up), notes
+
+    def _out(self, coefficients: np.ndarray) -> np.ndarray:
+        values = self.fit.readout @ coefficients
+        return values.reshape(*(self.fit.shape or values.shape[:1]), -1)
+
+    def _errors(self, found: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
+        """Standard errors: how much the groups pull the solution apart, each without its own weight in the matrix."""
+        if not self.units.groups:
+            return None
+        if len(self.groups) < 2:
+            return np.full_like(self._out(found), np.nan)
+        share = len(self.groups) / self.units.groups
+        pulls = np.stack([self._pull(group, found, matrix, share) for group in self.groups])
+        whole, part = variance(pulls)
+        # of a size drawn to a share c the part that is still unknown is 1 - c; of one drawn to that share and told in part, 1 - c * share
+        error = np.sqrt(share * part + (1 - share) * whole)
+        return error.reshape(*(self.fit.shape or error.shape[:1]), -1)
+
+    def _pull(self, group: int, found: np.ndarray, matrix: np.ndarray, share: float) -> np.ndarray:
+        """How far the solution is from that without a group: as it is, and with only what is left to chance in each size."""
+        index = self.units.group == group
+        rows, weight = self.terms[index], self.units.weight[index] / share
+        inverse, _ = inverted(inside(matrix - (rows.T * weight) @ rows, self.fit.adds_up))
+        fitted = rows @ found
+        pulls = []
+        for right, weights in ((self.right, weight), (self.spread, weight * np.sqrt(1 - self.units.chance[index]))):
+            score = right[group] / share - (rows.T * weights) @ fitted
+            pulls.append(self.fit.readout @ centred(inverse @ centred(score, self.fit.adds_up), self.fit.adds_up))
+        return np.stack(pulls)
+
+
+def variance(pulls: np.ndarray) -> np.ndarray:
+    """Of the sum of independent ``pulls``."""
+    return ((pulls - pulls.mean(axis=0)) ** 2).sum(axis=0) * (len(pulls) / (len(pulls) - 1))
+
+
+def centred(array: np.ndarray, adds_up: bool) -> np.ndarray:
+    """Columns without their mean: the part along which a fixed sum does not change."""
+    return array - array.mean(axis=0) if adds_up else array
+
+
+def inside(matrix: np.ndarray, adds_up: bool) -> np.ndarray:
+    """The matrix among coefficients that sum to 0; along equal shares, where nothing is asked of it, it is filled so that it inverts."""
+    if not adds_up:
+        return matrix
+    inner = centred(centred(matrix, True).T, True)
+    return inner + np.trace(inner) / len(matrix) ** 2
+
+
+def inverted(matrix: np.ndarray) -> tuple[np.ndarray, int]:
+    """The inverse of a symmetric matrix, and its rank; directions that nothing was seen of are left out."""
+    try:
+        root = np.diagonal(np.linalg.cholesky(matrix))
+        if root.min() > 1e-4 * root.max():  # else some directions may be rounding alone
+            return np.linalg.inv(matrix), len(matrix)
+    except np.linalg.LinAlgError:
+        pass
+    size, axes = np.linalg.eigh(matrix)
+    seen = size > size.max(initial=0) * 1e-10
+    return (axes[:, seen] / size[seen]) @ axes[:, seen].T, int(seen.sum())
