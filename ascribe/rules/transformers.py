@@ -25,10 +25,43 @@ class AttnLrp:
 
 @dataclass(frozen=True)
 class CpLrp:
-    """CP-LRP (Ali et al. 2022): as :class:`AttnLrp` with attention's probabilities fixed, so that all goes through the values."""
+    """CP-LRP (Ali et al. 2022): as :class:`AttnLrp`, all through the values of attention and through what a gate is applied to.
+
+    Attention's probabilities and gates are fixed, so nothing is lost: without biases, relevance adds up to the quantity.
+    """
+
+    strict: bool = False
+
+    points: ClassVar[int] = 1
+    compares: ClassVar[bool] = False
+    treats: ClassVar[Mapping[str, str]] = with_rest(softmax="fixed", product="signal")
+
+
+@dataclass(frozen=True)
+class Libra:
+    """LibraGrad's backward pass (Mehri et al. 2025): probabilities, norms' scales and self-gates fixed, products scaled by half.
+
+    A product of two signals (a gated unit) passes on half to each; what is left is the gradient.
+    """
 
     strict: bool = False
 
     points: ClassVar[int] = 1
     compares: ClassVar[bool] = False
     treats: ClassVar[Mapping[str, str]] = with_rest(softmax="fixed")
+
+
+@dataclass(frozen=True)
+class LstmLrp:
+    """LRP for recurrent nets (Arras et al. 2017): of a gate and a signal, the signal gets all; a layer's sums are split as they are.
+
+    For ``nn.LSTM``, ``nn.GRU`` and cells written out, the same. Layers with weights follow LRP-epsilon with ``epsilon`` (0 is the
+    plain gradient).
+    """
+
+    epsilon: float = 0.001
+    strict: bool = False
+
+    points: ClassVar[int] = 1
+    compares: ClassVar[bool] = False
+    treats: ClassVar[Mapping[str, str]] = with_rest(softmax="fixed", product="signal", weights="epsilon")

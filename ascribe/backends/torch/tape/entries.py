@@ -22,16 +22,22 @@ class Var:
     """A value on the tape that depends on what is explained.
 
     ``root`` is the value that it is an element-wise function of (itself where none is), ``linear`` the same looking through
-    linear steps; ``wanted`` says that a place whose influence is asked for leads to it.
+    linear steps; ``rank`` says how far influence can pass to a place that is asked for (:mod:`.liveness`), ``settled`` that
+    it has been looked into.
     """
 
-    __slots__ = ("entry", "linear", "root", "slot", "value", "wanted")
+    __slots__ = ("entry", "linear", "rank", "root", "settled", "slot", "value")
 
     def __init__(self, value: Tensor, entry: Entry | None, slot: int = 0) -> None:
         self.value, self.entry, self.slot = value, entry, slot
         self.root: Var = self
         self.linear: Var = self
-        self.wanted = False
+        self.rank = 0
+        self.settled = False
+
+    @property
+    def wanted(self) -> bool:
+        return self.rank > 0
 
     @property
     def continuous(self) -> bool:

@@ -17,10 +17,11 @@ from ..taps import Demand, Read, Run
 from ..work import call_model, canonical, close, explained_rows, input_paths, nothing_seen, spot_axis
 from .align import References
 from .entries import Tape, Tensor, Var
+from .liveness import reached
 from .recorder import Recorder
 from .regions import find
 from .reverse import Reverse
-from .treatments import formulas, silent
+from .treatments import formulas
 from .unfold import unfused
 
 if TYPE_CHECKING:
@@ -150,15 +151,8 @@ def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None) -
     """The records' run, ready to go back over: regions found, the way to the targets known."""
     found = run_recorded(session, job, values)
     find(found.tape)
-    for cut in job.wrt:
-        for var in found.targets(cut):
-            var.wanted = True
-    fixed = silent(job.by) if isinstance(job.by, OperationRule) else frozenset()
-    for entry in found.tape.entries:
-        if any(v.wanted for v in entry.ins) and entry.name not in fixed:
-            for out in entry.outs:
-                if out is not None:
-                    out.wanted = True
+    assert isinstance(job.by, OperationRule)
+    reached(found.tape, [var for cut in job.wrt for var in found.targets(cut)], job.by)
     placed = [d for d in found.demands.values() if isinstance(d, Placed)]
     if any(d.written() for d in placed):
         plain = session.run(replace(job, wrt=(), by=None, reference=(), points=1), "single")

@@ -79,18 +79,11 @@ def batch_norm(s: Step) -> Back | None:
     return [(x, g * per_channel((variance + eps).rsqrt(), x.value))]
 
 
+BATCHED = ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm", "miopen_batch_norm")
+
 NORM: dict[str, Formula] = {
     "native_layer_norm": layer_norm,
     "_fused_rms_norm": rms_norm,
     "native_group_norm": group_norm,
-    **dict.fromkeys(
-        (
-            "native_batch_norm",
-            "_native_batch_norm_legit",
-            "_native_batch_norm_legit_no_training",
-            "cudnn_batch_norm",
-            "miopen_batch_norm",
-        ),
-        batch_norm,
-    ),
+    **dict.fromkeys(BATCHED, batch_norm),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -76,21 +77,37 @@ def logsumexp(s: Step) -> Back | None:
 
 def attention(s: Step) -> Back | None:
     """Scaled dot-product attention in one kernel: its probabilities are computed again from the scores of both runs."""
+    asked = options(s)
+    if asked is None or isinstance(asked.mask, Var):
+        return None
     q, k, v = s.entry.args[:3]
+    found = blockwise(s, (q, k, v), asked.scale, asked.mask, asked.causal)
+    return s.to(*((a, partial(together, g, s.value(a))) for a, g in zip((q, k, v), found, strict=True)))
+
+
+@dataclass
+class Options:
+    """What a kernel was called with."""
+
+    scale: float
+    mask: Any
+    causal: bool
+
+
+def options(s: Step) -> Options | None:
+    """What attention was called with; None for a call that no formula is for."""
     names = [a.name for a in s.entry.call._schema.arguments]
 
     def given(name: str, default: Any = None) -> Any:
         return s.entry.arg(names.index(name), name, default) if name in names else default
 
     mask = given("attn_mask") if "attn_mask" in names else given("attn_bias")
-    if isinstance(mask, Var) or given("dropout_p", 0.0) or any(g is not None for g in s.back[1:]):
+    sizes = {s.value(t).dim() for t in s.entry.args[:3]}
+    if given("dropout_p", 0.0) or any(g is not None for g in s.back[1:]) or sizes != {4}:
         return None
     scale = given("scale")
-    scale = 1 / math.sqrt(s.value(q).shape[-1]) if scale is None else scale
-    if len({s.value(t).dim() for t in (q, k, v)}) > 1 or s.value(q).dim() != 4:
-        return None
-    found = blockwise(s, (q, k, v), scale, mask, bool(given("is_causal", False)))
-    return s.to(*((a, partial(together, g, s.value(a))) for a, g in zip((q, k, v), found, strict=True)))
+    scale = 1 / math.sqrt(s.value(s.entry.args[0]).shape[-1]) if scale is None else scale
+    return Options(scale, mask, bool(given("is_causal", False)))
 
 
 def blockwise(s: Step, qkv: Sequence[Any], scale: float, mask: Tensor | None, causal: bool) -> list[Tensor]:
@@ -148,15 +165,20 @@ def together(g: Tensor, like: Tensor) -> Tensor:
     return g.unflatten(1, (like.shape[1], -1)).sum(2)
 
 
+KERNELS = (
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention",
+    "_scaled_dot_product_fused_attention_overrideable",
+)
+"""Attention in one operation."""
+
 SOFTMAX: dict[str, Formula] = {
     "_softmax": softmax,
     "_safe_softmax": softmax,
     "_log_softmax": log_softmax,
     "logsumexp": logsumexp,
-    "_scaled_dot_product_flash_attention_for_cpu": attention,
-    "_scaled_dot_product_flash_attention": attention,
-    "_scaled_dot_product_efficient_attention": attention,
-    "_scaled_dot_product_cudnn_attention": attention,
-    "_scaled_dot_product_fused_attention_overrideable": attention,
+    **dict.fromkeys(KERNELS, attention),
 }
 """By the logarithmic mean."""

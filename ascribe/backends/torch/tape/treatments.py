@@ -6,22 +6,21 @@ from collections.abc import Mapping
 
 from ....errors import RuleError
 from ....rules import OperationRule
-from . import choices, fixed, linear, norms, pools, products, softmaxes, weights
+from . import attention, choices, factors, fixed, linear, norms, pools, products, softmaxes, weights
 from .step import Formula
-
-HALVES = {name: weights.halved(formula) for name, formula in products.MIDPOINT.items()}
 
 TREATMENTS: Mapping[tuple[str, str], Mapping[str, Formula]] = {
     ("linear", "vjp"): linear.LINEAR,
     ("product", "midpoint"): products.MIDPOINT,
-    ("product", "half"): {**HALVES, **dict.fromkeys(("addmm", "baddbmm"), weights.bilinear), **fixed.HALF},
+    ("product", "half"): factors.HALF,
+    ("product", "signal"): factors.SIGNAL,
     ("quotient", "leibniz"): products.LEIBNIZ,
     ("quotient", "detached"): fixed.DIVIDED,
     ("norm", "leibniz"): norms.NORM,
     ("norm", "detached"): fixed.DETACHED,
     ("softmax", "logmean"): softmaxes.SOFTMAX,
-    ("softmax", "vjp"): fixed.TAYLOR,
-    ("softmax", "fixed"): fixed.FIXED,
+    ("softmax", "vjp"): attention.TAYLOR,
+    ("softmax", "fixed"): attention.FIXED,
     ("pool", "winner"): pools.POOL,
     ("choice", "secant"): choices.CHOICE,
 }
@@ -48,9 +47,3 @@ def formulas(rule: OperationRule) -> dict[str, Formula]:
             raise RuleError(f"{rule!r} treats {kind} by {treatment!r}", there=there, try_="one of these")
         found.update(TREATMENTS.get((kind, treatment), {}))
     return found
-
-
-def silent(rule: OperationRule) -> frozenset[str]:
-    """Operations whose result a rule takes for fixed."""
-    fixed_softmax = rule.treats.get("softmax") == "fixed"
-    return frozenset(name for name in softmaxes.SOFTMAX if name not in fixed.KERNELS) if fixed_softmax else frozenset()

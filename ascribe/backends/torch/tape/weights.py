@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -103,26 +103,3 @@ def layered(rule: Any, one: Callable[[Any, Step, Layer], Tensor], otherwise: Map
         return formula
 
     return {name: made(name) for name in ("addmm", "mm", "convolution")}
-
-
-def halved(formula: Formula) -> Formula:
-    """A product's formula, at the record: half to each side where both are alive, all to the one that is."""
-
-    def half(s: Step) -> Back | None:
-        alive = {v for v in s.entry.ins if v.wanted}
-        both = len(alive) > 1 or (len(s.entry.ins) > 1 and len(alive) == 1 and len(set(s.entry.ins)) == 1)
-        return formula(replace(s, back=[None if g is None else g / 2 for g in s.back])) if both else formula(s)
-
-    return half
-
-
-def bilinear(s: Step) -> Back:
-    """``c + a @ b``: the addend passes whole, the factors half each."""
-    c, a, b = s.entry.args[:3]
-    alpha, beta = s.entry.kwargs.get("alpha", 1), s.entry.kwargs.get("beta", 1)
-    share = s.g * (alpha / 2 if s.wants(a) and s.wants(b) else alpha)
-    return s.to(
-        (c, lambda: s.g * beta),
-        (a, lambda: share @ s.value(b).transpose(-1, -2)),
-        (b, lambda: s.value(a).transpose(-1, -2) @ share),
-    )

@@ -1,0 +1,104 @@
+"""CP-LRP on every family of ``transformers`` that can be built small: is relevance conserved, and where not, is that said?"""
+
+from __future__ import annotations
+
+import signal
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+import ascribe as asc
+from zoo.tiny import Family, families, model_of, scaled_up, unbiased
+
+LIMIT = 1e-3
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of a family. ``state`` is conserved, named, silent, raised, slow or unbuilt."""
+
+    family: Family
+    state: str
+    lost: float = float("nan")
+    said: str = ""
+    seconds: float = 0.0
+
+
+@contextmanager
+def limited(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError after some seconds (main thread, Unix)."""
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def explained(model: torch.nn.Module, family: Family, by: Any) -> asc.Attribution:
+    """The largest logit of the last word, or class, at the embeddings."""
+    ids = torch.randint(1, 60, (1, 9), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits[0]
+    last = logits[-1] if family.role == "lm" else logits
+    unit = int(last.abs().argmax())
+    of = asc.Unit(logits.shape[0] - 1, unit) if family.role == "lm" else asc.Unit(unit)
+    return asc.attribute(model, input_ids=ids, of=of, at=asc.EMBEDDINGS, by=by)
+
+
+def total(values: Any) -> float:
+    """All relevance there is at a cut."""
+    parts = values if isinstance(values, tuple) else tuple(values.values()) if isinstance(values, dict) else (values,)
+    return float(sum(p.double().sum() for p in parts))
+
+
+def tried(family: Family, by: Any = asc.CpLrp()) -> Finding:  # noqa: B008
+    """One family, whatever happens."""
+    start = time.perf_counter()
+    try:
+        with limited(SECONDS):
+            model = unbiased(scaled_up(model_of(family)))
+    except TimeoutError:
+        return Finding(family, "slow", said="to build")
+    except Exception as wrong:
+        return Finding(family, "unbuilt", said=said(wrong))
+    try:
+        with limited(SECONDS), torch.no_grad():
+            model(input_ids=torch.arange(1, 10)[None])
+    except Exception as wrong:
+        return Finding(family, "unbuilt", said=f"does not run: {said(wrong)}")
+    try:
+        with limited(SECONDS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = explained(model, family, by)
+    except TimeoutError:
+        return Finding(family, "slow")
+    except Exception as wrong:
+        return Finding(family, "raised", said=said(wrong), seconds=time.perf_counter() - start)
+    quantity = float(found.explained[0])  # type: ignore[index]
+    lost = abs(total(found.values) - quantity) / max(abs(quantity), 1e-30)
+    told = "; ".join(c.detail for c in found.checks if c.status in ("warn", "fail") and c.name not in ("zero",))
+    state = "conserved" if lost <= LIMIT else "named" if told else "silent"
+    return Finding(family, state, lost, told, time.perf_counter() - start)
+
+
+def said(wrong: Exception) -> str:
+    return f"{type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0][:120]}"
+
+
+def sweep(only: str = "") -> Iterator[Finding]:
+    """All families whose name has this in it."""
+    for family in families():
+        if only in str(family):
+            yield tried(family)
