@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ...tree import walk
+from .hosts import Parts
 
 MODE_DEPENDENT = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU", "StochasticDepth", "DropPath")
 RECURRENT = (nn.RNNBase,)
@@ -82,14 +83,14 @@ EAGER = Switch(lambda: torch.compiler.set_stance("force_eager"))
 
 
 @contextmanager
-def untouched(hosts: list[nn.Module]) -> Iterator[tuple[list[str], State]]:
+def untouched(parts: Parts) -> Iterator[tuple[list[str], State]]:
     """Run in evaluation mode with frozen parameters, outside inference mode, and undo everything afterwards.
 
     Yields notes for the user (what was different from the state they left the model in), and that state.
     """
     notes: list[str] = []
-    modules = list({id(m): m for host in hosts for m in host.modules()}.values())
-    parameters = [p for host in hosts for p in host.parameters() if not p.is_inference()]  # those cannot be thawed again
+    modules = parts.modules
+    parameters = [p for p in parts.parameters if not p.is_inference()]  # those cannot be thawed again
     with ExitStack() as stack:
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
@@ -197,4 +198,4 @@ def _put_back(module: nn.Module, attributes: dict[str, Any], registers: list[dic
 
 def _same(now: Any, before: dict[str, Any]) -> bool:
     """Whether a dictionary holds the very things it held."""
-    return len(now) == len(before) and all(map(is_, now.values(), before.values()))
+    return len(now) == len(before) and (not before or all(map(is_, now.values(), before.values())))

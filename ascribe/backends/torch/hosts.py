@@ -11,6 +11,7 @@ from torch import nn
 
 DEPTH = 4  # a function around a function around an object with a list of modules
 LONG = 64  # a longer list holds data, not layers
+TOLD = frozenset({bool, str, FunctionType})  # kinds of attributes that decide what a module does
 PLAIN = (nn.Module, list, tuple, dict, FunctionType, MethodType, partial)
 
 
@@ -31,13 +32,26 @@ def host_of(model: Any) -> nn.Module | None:
     return modules[0] if len(modules) == 1 else None
 
 
-def structure(hosts: list[nn.Module]) -> int:
+class Parts:
+    """Every module and every parameter behind a model, each once, found in one walk."""
+
+    def __init__(self, hosts: list[nn.Module]) -> None:
+        found: dict[int, nn.Module] = {}
+        waiting = hosts[::-1]
+        while waiting:
+            module = waiting.pop()
+            if id(module) not in found:
+                found[id(module)] = module
+                waiting += [child for child in module._modules.values() if child is not None]
+        self.modules = list(found.values())
+        self.parameters = list({id(p): p for m in self.modules for p in m._parameters.values() if p is not None}.values())
+
+
+def structure(modules: list[nn.Module]) -> int:
     """A number that changes when a module is replaced, or a flag, a name or a function of one: what was learnt about the model may
     not hold any more.
     """
-    modules = (module for host in hosts for module in host.modules())
-    kinds = (bool, str, FunctionType)
-    return hash(tuple((id(m), *[v for name, v in m.__dict__.items() if type(v) in kinds and name != "training"]) for m in modules))
+    return hash(tuple((id(m), *[v for name, v in m.__dict__.items() if type(v) in TOLD and name != "training"]) for m in modules))
 
 
 def _parts(obj: Any) -> list[Any]:

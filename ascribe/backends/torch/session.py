@@ -20,7 +20,7 @@ from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
 from .failures import wrong_dtype
 from .guard import State, untouched
-from .hosts import modules_behind, structure
+from .hosts import Parts, modules_behind, structure
 from .inputs import Inputs, named
 from .memory import Facts, Memory, memory_of
 from .namespace import xp
@@ -43,16 +43,16 @@ class TorchSession:
         self.model, self.call = model, call
         self.modules = modules_behind(model)
         self.host = self.modules[0] if len(self.modules) == 1 else None
+        self.parts = Parts(self.modules)
         self.memory = memory or memory_of(self.host if self.host is not None else model)
-        self.dtype = (
-            next((p.dtype for p in self.host.parameters() if p.is_floating_point()), None) if self.host is not None else None
-        )
+        weights = self.parts.parameters if self.host is not None else []
+        self.dtype = next((p.dtype for p in weights if p.is_floating_point()), None)
         self.inputs = Inputs(call, self.dtype)
-        if self.host is not None and any(map(is_lazy, self.host.parameters())):
+        if any(map(is_lazy, weights)):
             raise ModelError("a layer of the model has no weights yet", try_="model(x) once, to make its lazy layers", code="E-MODEL-LAZY")
         self.records = self.inputs.records
         self.class_names = placing.class_names(self.host)
-        self.structure = structure(self.modules)
+        self.structure = structure(self.parts.modules)
         self.notes: list[str] = []
         self.stack = ExitStack()
         self.state: State | None = None
@@ -64,7 +64,7 @@ class TorchSession:
         self.facts = self.memory.of((self.structure, *self.inputs.signature()))
         if bad := self.inputs.nonfinite():
             self.notes.append(f"NaN in {', '.join(bad)}")
-        notes, self.state = self.stack.enter_context(untouched(self.modules))  # last: nothing after it may fail
+        notes, self.state = self.stack.enter_context(untouched(self.parts))  # last: nothing after it may fail
         self.notes += notes
         return self
 
@@ -104,7 +104,7 @@ class TorchSession:
         return placing.places(self)
 
     def weights(self) -> int:
-        return 0 if self.host is None else sum(p.numel() for p in self.host.parameters())
+        return 0 if self.host is None else sum(p.numel() for p in self.parts.parameters)
 
     def axes(self, cut: Cut) -> tuple[int | None, ...]:
         """The record axis of each array at a cut: the one that grows when the first record is given twice."""
