@@ -16,14 +16,12 @@ from typing import Any, Protocol
 from .arrays import is_array, namespace
 from .cuts import OUTPUT, Cut
 from .errors import MethodError
-from .result import Cost
 from .tree import walk
 
 Array = Any
 Shape = tuple[int, ...]
 Grid = tuple[int, ...]
 
-LOOK = Cost(1, 0, 1, 0.0)  # what cuts_of takes
 MOST_PREFIX = 9  # a class token and eight registers: more tokens than that in front have to be named by the user
 
 

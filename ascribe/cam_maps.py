@@ -89,7 +89,9 @@ def rescaled(values: Array) -> Array:
 
 def widened(values: Array) -> Array:
     """The same numbers in at least single precision."""
-    return namespace(values).accumulator(tuple(values.shape), values) + values
+    xp = namespace(values)
+    wide = xp.accumulator((1,), values)
+    return values if wide.dtype == values.dtype else xp.cast(values, wide)
 
 
 def _weighted(activation: Array, weights: Array) -> Array:

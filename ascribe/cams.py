@@ -17,12 +17,12 @@ import numpy as np
 
 from . import cam_maps
 from .arrays import as_numpy, is_array, namespace
-from .cam_layers import LOOK, Layout, Picture, Place, Shape, before, clues_of, looked_at, picture_of, spatial_places
+from .cam_layers import Layout, Picture, Place, Shape, before, clues_of, looked_at, picture_of, spatial_places
 from .cuts import OUTPUT, Cut, as_cut
-from .engine import activation, cuts_of, influence
+from .engine import activation, cuts_known, influence
 from .errors import AscribeWarning, MethodError
 from .pooling import outline
-from .result import Attribution, Check
+from .result import Attribution, Check, Cost
 from .tree import follow, walk
 from .values import Value
 
@@ -70,13 +70,13 @@ class Cam(Value):
         read = partial(activation, model, *args, **kwargs)
         if self.by_gradient:
             read = partial(influence, model, *args, **kwargs, of=of, seed=seed, chunk=chunk, progress=progress)
-        places = cuts_of(model, *args, **kwargs)
+        places, looked = cuts_known(model, *args, **kwargs)
         at = self.layer if at is None else at
         if at is None:
             found = chosen(read, before(places, as_cut(getattr(of, "on", OUTPUT)).layer), picture, self.by_gradient)
         else:
             found = named(read, places, picture, as_cut(at))
-        return self.mapped(found, looked_at(args, kwargs))
+        return self.mapped(found.dearer(looked), looked_at(args, kwargs))
 
     def mapped(self, found: Found, pictures: Array | None) -> Attribution:
         """The maps, with what is to be said about them."""
@@ -164,6 +164,10 @@ class Found:
     activation: Array
     gradient: Array
 
+    def dearer(self, cost: Cost) -> Found:
+        """The same, with what was spent before it."""
+        return replace(self, raw=replace(self.raw, cost=cost + self.raw.cost if self.raw.cost else cost))
+
     @property
     def alive(self) -> bool:
         """Whether any gradient arrives at any place."""
@@ -196,7 +200,7 @@ def chosen(read: Callable[..., Attribution], places: Sequence[Place], picture: P
     Raises MethodError where nothing is spatial.
     """
     tried: list[Found] = []
-    cost = LOOK
+    cost = Cost(0, 0, 0, 0.0)
     for spots in islice(spatial_places(places, picture), TRIES):
         spots = spots if by_gradient else spots[-1:]
         raw = read(at=[cut for cut, _ in spots])
@@ -233,7 +237,7 @@ def named(read: Callable[..., Attribution], places: Sequence[Place], picture: Pi
         held = outline(raw.values if raw.record is None else raw.record)
         there = f"{held} under a picture of {'x'.join(map(str, picture.size)) or 'no size'}"
         raise MethodError(f"no map at {raw.cut}", there=there, try_="a layer with places, grid=(height, width) for tokens, or layer=None")
-    return replace(found, raw=replace(raw, cost=LOOK + raw.cost if raw.cost else LOOK))
+    return replace(found, raw=raw)
 
 
 def parts(raw: Attribution, layout_of: Callable[[Shape], Layout | None]) -> Iterator[Found]:

@@ -18,10 +18,10 @@ import numpy as np
 from .arrays import as_numpy, namespace
 from .backends import framework
 from .baselines import Call
-from .cam_layers import LOOK, Clues, Picture, Place, clues_of, looked_at, picture_of
+from .cam_layers import Clues, Picture, Place, clues_of, looked_at, picture_of
 from .cam_maps import rescaled
 from .cuts import INPUT, Cut
-from .engine import cuts_of, influence, model_call
+from .engine import cuts_known, influence, model_call
 from .errors import AscribeWarning, MethodError
 from .pooling import resized
 from .result import Attribution, Check, Gap
@@ -83,7 +83,7 @@ def decomposed(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], of: An
     if "at" in kwargs:
         raise MethodError("FullGrad is a sum over the input and all layers", there=f"at={kwargs['at']!r}", try_="LayerCam() for one layer")
     own = {name: value for name, value in kwargs.items() if name not in ENGINE}
-    places = cuts_of(model, *args, **own)
+    places, looked = cuts_known(model, *args, **own)
     cuts = uses(places)
     biases, bends = biases_of(model, model_call(args, own), list(dict.fromkeys(cut.layer for cut in cuts)))
     cuts = [cut for cut in cuts if cut.layer in biases]
@@ -96,7 +96,7 @@ def decomposed(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], of: An
     if sums.status == "fail":
         warnings.warn(f"{sums.name}: {sums.detail}", AscribeWarning, stacklevel=3)
     checks = (sums, *(check for check in raw.checks if check.name != "completeness"))
-    return replace(raw, values=parts, record=None, gap=gap, checks=checks, cost=LOOK + raw.cost if raw.cost else LOOK), places
+    return replace(raw, values=parts, record=None, gap=gap, checks=checks, cost=looked + raw.cost if raw.cost else looked), places
 
 
 def uses(places: Sequence[Place]) -> list[Cut]:
