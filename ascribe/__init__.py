@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from .baselines import Call, MaskTokens, mask_tokens
 from .cams import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
-from .coalitions import Banzhaf, Exact, LeaveOneOut, Leverage, Permutations, Players, Random, ShapleyKernel
+from .coalitions import (
+    Banzhaf,
+    Dependence,
+    Exact,
+    Interactions,
+    LeaveOneOut,
+    Leverage,
+    Owen,
+    Permutations,
+    Players,
+    Random,
+    ShapleyKernel,
+    SmoothMasks,
+    Surrogate,
+    TotalIndices,
+)
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
 from .deep import LRP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop
 from .distributions import Background, Gaussian, Line, Point, Points, Reference, Uniform
@@ -71,6 +86,7 @@ __all__ = [
     "Deconvolution",
     "DeepLift",
     "DeepLiftShap",
+    "Dependence",
     "EigenCam",
     "Epsilon",
     "Estimate",
@@ -88,6 +104,7 @@ __all__ = [
     "HiResCam",
     "InputXGradient",
     "IntegratedGradients",
+    "Interactions",
     "InternalInfluence",
     "Labels",
     "LayerCam",
@@ -98,6 +115,7 @@ __all__ = [
     "Mask",
     "MaskTokens",
     "Max",
+    "Owen",
     "Permutations",
     "Players",
     "Point",
@@ -109,9 +127,12 @@ __all__ = [
     "Saliency",
     "ShapleyKernel",
     "SmoothGrad",
+    "SmoothMasks",
     "SquareGrad",
+    "Surrogate",
     "Threshold",
     "Total",
+    "TotalIndices",
     "Uniform",
     "Unit",
     "VarGrad",

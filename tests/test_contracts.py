@@ -62,9 +62,12 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     ),
     "Reference": (asc.Reference(), asc.Reference(0.5) * asc.Gaussian(0.1, 2), asc.Reference(0.5, at=asc.Cut("0"))),
     "Exact": (asc.Exact(), asc.Exact("banzhaf", most=4)),
+    "Interactions": (asc.Interactions(), asc.Interactions(512, "faith")),
     "LeaveOneOut": (asc.LeaveOneOut(), asc.LeaveOneOut(alone=True)),
     "Permutations": (asc.Permutations(), asc.Permutations(512, "circles", tolerance=0.1)),
     "ShapleyKernel": (asc.ShapleyKernel(), asc.ShapleyKernel(512, paired=False)),
+    "SmoothMasks": (asc.SmoothMasks(), asc.SmoothMasks(100, (3, 4))),
+    "Surrogate": (asc.Surrogate(), asc.Surrogate(100, "hamming", lasso=0.1)),
     "Rescale": (asc.Rescale(), asc.Rescale(strict=True), asc.Rescale(points=4)),
     "DeepLift": (asc.DeepLift(), asc.DeepLift(0.5), asc.DeepLift(multiply=False)),
     "DeepLiftShap": (asc.DeepLiftShap(BACKGROUND), asc.DeepLiftShap(BACKGROUND, 2)),
@@ -156,7 +159,7 @@ def test_there_are_members_of_every_kind():
     assert counted["quantity"] >= 12
     assert counted["distribution"] >= 5
     assert counted["rule"] >= 1
-    assert counted["coalitions"] >= 7
+    assert counted["coalitions"] >= 12
     assert counted["method"] >= 10
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,7 +50,8 @@ class Permutations(Value):
         n = check_players(players)
         if fits(n, self._budget(n)):
             return Run(Enumeration(n))
-        return Run(_Arrivals(n, self._units(n), self.orders, np.random.default_rng((seed, 10))), self.tolerance)
+        rng = np.random.default_rng((seed, 10))
+        return Run(Arrivals(n, self._units(n), self.orders, lambda: rng.permutation(n)), self.tolerance)
 
     def _budget(self, n: int) -> int:
         return max(2048, 16 * n) if self.budget is None else self.budget
@@ -64,11 +65,11 @@ class Permutations(Value):
         return (n - 1) * {"antithetic": 2, "circles": n, "independent": 1}[self.orders]
 
 
-class _Arrivals:
-    """Sums of contributions and of their squares, over independent samples: orders, pairs of orders, or circles."""
+class Arrivals:
+    """Sums of contributions and of their squares, over independent samples: orders that ``draw`` gives, pairs of them, or circles."""
 
-    def __init__(self, features: int, units: int, orders: Orders, rng: np.random.Generator) -> None:
-        self.features, self.units, self.orders, self.rng = features, units, orders, rng
+    def __init__(self, features: int, units: int, orders: Orders, draw: Callable[[], np.ndarray]) -> None:
+        self.features, self.units, self.orders, self.draw_order = features, units, orders, draw
         self.count = 0
         self.sums: np.ndarray | float = 0.0
         self.squares: np.ndarray | float = 0.0
@@ -77,7 +78,7 @@ class _Arrivals:
         yield Block(ends(self.features))
         make = circle if self.orders == "circles" else self._chains
         for _ in range(self.units):
-            order = self.rng.permutation(self.features)
+            order = self.draw_order()
             yield Block(make(order), order)
 
     def _chains(self, order: np.ndarray) -> np.ndarray:

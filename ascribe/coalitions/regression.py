@@ -12,6 +12,9 @@ from .base import Estimate
 from .play import Block, ends
 from .strata import Sample
 
+PIECE = 512
+"""Units taken in at once of what comes before the groups."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -42,8 +45,10 @@ class Regression:
     def blocks(self) -> Iterator[Block]:
         yield Block(ends(self.units.coalitions.shape[1]))
         for group in range(-1, self.units.groups):
-            index = np.flatnonzero(self.units.group == group)
-            if len(index):
+            whole = np.flatnonzero(self.units.group == group)
+            pieces = len(whole) if group >= 0 else PIECE
+            for start in range(0, len(whole), max(1, pieces)):
+                index = whole[start : start + pieces]
                 there = self.units.coalitions[index]
                 yield Block(np.stack([there, ~there], axis=1).reshape(-1, there.shape[1]) if self.fit.paired else there, index)
 
@@ -57,8 +62,8 @@ class Regression:
         group = self.units.group[index[0]]
         target = self._targets(worth)
         rows = self.terms[index].T * self.units.weight[index]
-        self.right[group] = rows @ target
-        self.spread[group] = (rows * np.sqrt(1 - self.units.chance[index])) @ target
+        self.right[group] += rows @ target
+        self.spread[group] += (rows * np.sqrt(1 - self.units.chance[index])) @ target
         self.told[index] = True
         if group >= 0:
             self.groups.append(int(group))

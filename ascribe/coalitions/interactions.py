@@ -1,0 +1,165 @@
+"""What features bring together that they do not bring alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import comb
+from typing import Literal
+
+import numpy as np
+
+from ..errors import CoalitionError
+from ..values import Value
+from .base import Estimate, Players
+from .exact import arrivals, fits, numbered
+from .kernel import plan
+from .permutations import around, circle
+from .play import Block, Run, check_budget, check_count, check_players, check_share, ends
+from .regression import Fit, Regression
+from .strata import size_weights
+
+BLOCK = 256
+
+
+@dataclass(frozen=True, repr=False)
+class Interactions(Value):
+    """How much pairs of features matter together: a symmetric matrix for each record, that adds up.
+
+    Half of a pair's index stands at [i, j] and half at [j, i]; on the diagonal what is left to the feature itself. ``index``:
+    ``"shapley"``, the mean over coalitions of what i and j bring together beyond what each brings, rows then sum to the Shapley
+    values (Grabisch and Roubens 1999; Lundberg et al. 2018); or ``"faith"``, the coefficients of the pairwise game nearest to the
+    real one under the Shapley kernel (Faith-Shap; Tsai et al. 2023).
+
+    All 2^n coalitions where the ``budget`` (4096, or 8 n (n - 1), if left out) holds them. Otherwise ``"shapley"`` takes all arcs of random
+    circles of features, n (n - 1) coalitions a circle, of which each pair and each feature has an unbiased sample; ``"faith"`` fits
+    coalitions drawn as for :class:`ShapleyKernel`. ``tolerance`` as there.
+    """
+
+    budget: int | None = None
+    index: Literal["shapley", "faith"] = "shapley"
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        check_count("budget", self.budget)
+        check_share("tolerance", self.tolerance)
+        if self.index not in ("shapley", "faith"):
+            raise CoalitionError(f"index={self.index!r}", there="shapley, faith")
+
+    def rows(self, players: Players) -> int:
+        n = check_players(players)
+        budget = max(4096, 8 * n * (n - 1)) if self.budget is None else self.budget
+        if fits(n, budget):
+            return int(2**n)
+        if self.index == "faith":
+            return check_budget(budget, 2 + 3 * n * (n + 1) // 2, f"a fit of {n * (n + 1) // 2} values and its errors")
+        return 2 + (check_budget(budget, 2 + n * (n - 1), f"a circle of {n} features") - 2) // (n * (n - 1)) * n * (n - 1)
+
+    def game(self, players: Players, seed: int) -> Run:
+        n, rows = players.count, self.rows(players)
+        rng = np.random.default_rng((seed, 18))
+        if self.index == "faith" and n > 1:
+            weights = size_weights(n, "kernel")
+            units = plan(n, weights, weights, rows, False, self.tolerance is not None and not fits(n, rows))
+            return Run(Regression(units.draw(rng), pairwise(n)), self.tolerance)
+        if fits(n, rows):
+            return Run(_Enumerated(n))
+        return Run(_Circles(n, (rows - 2) // (n * (n - 1)), rng), self.tolerance)
+
+
+def pairwise(features: int) -> Fit:
+    """One term for each feature and one for each pair, of whether they are there; read out as a matrix."""
+    one, two = np.triu_indices(features, 1)
+    readout = np.zeros((features, features, features + len(one)))
+    every, pairs = np.arange(features), features + np.arange(len(one))
+    readout[every, every, every] = 1
+    readout[one, two, pairs] = readout[two, one, pairs] = 0.5
+
+    def columns(there: np.ndarray) -> np.ndarray:
+        return np.concatenate([there, there[:, one] & there[:, two]], axis=1).astype(float)
+
+    return Fit(columns, readout.reshape(features**2, -1), False, True, (features, features))
+
+
+class _Enumerated:
+    """Sums over all coalitions: a pair counts those with both or neither for it, those with one of the two against it."""
+
+    def __init__(self, features: int) -> None:
+        self.features = features
+        n = features
+        self.pair = np.array([1 / ((n - 1) * comb(n - 2, size)) for size in range(n - 1)] if n > 1 else [0.0])
+        self.values: np.ndarray | float = 0.0
+
+    def blocks(self) -> Iterator[Block]:
+        for start in range(0, 2**self.features, BLOCK):
+            yield Block(numbered(np.arange(start, min(start + BLOCK, 2**self.features)), self.features))
+
+    def take(self, block: Block, worth: np.ndarray) -> None:
+        there = block.coalitions
+        size = there.sum(axis=1)
+        both = there[:, :, None].astype(int) + there[:, None, :]
+        at = size[:, None, None] - both
+        weights = self.pair[np.clip(at, 0, len(self.pair) - 1)] * np.where(both == 1, -0.5, 0.5)
+        every = np.arange(self.features)
+        weights[:, every, every] = 0
+        alone = arrivals(self.features)
+        last = self.features - 1
+        gains = np.where(there, alone[np.maximum(size - 1, 0)][:, None], -alone[np.minimum(size, last)][:, None])
+        weights[:, every, every] = gains - weights.sum(axis=2)
+        self.values = self.values + np.tensordot(weights, worth, axes=(0, 0))
+
+    def result(self) -> Estimate:
+        return Estimate(np.asarray(self.values), complete=True)
+
+
+class _Circles:
+    """Sums and squares of samples, one from each circle: every pair is at the two ends of two arcs, one each way round."""
+
+    def __init__(self, features: int, circles: int, rng: np.random.Generator) -> None:
+        self.features, self.circles, self.rng = features, circles, rng
+        self.count = 0
+        self.sums: np.ndarray | float = 0.0
+        self.squares: np.ndarray | float = 0.0
+
+    def blocks(self) -> Iterator[Block]:
+        yield Block(ends(self.features))
+        for _ in range(self.circles):
+            order = self.rng.permutation(self.features)
+            yield Block(circle(order), order)
+
+    def take(self, block: Block, worth: np.ndarray) -> None:
+        if block.about is None:
+            self.ends = worth
+            return
+        arcs = worth.reshape(self.features, self.features - 1, -1)
+        found = np.empty((self.features, self.features, worth.shape[1]))
+        found[np.ix_(block.about, block.about)] = together(arcs, self.ends)
+        self.count += 1
+        self.sums = self.sums + found
+        self.squares = self.squares + found**2
+
+    def result(self) -> Estimate:
+        if not self.count:
+            raise CoalitionError("an estimate before a circle was told whole", code="E-COALITION-EARLY")
+        mean = np.asarray(self.sums) / self.count
+        if self.count == 1:
+            return Estimate(mean, np.full_like(mean, np.nan), True, ("one sample: standard errors are not known",))
+        variance = np.maximum(np.asarray(self.squares) / self.count - mean**2, 0) / (self.count - 1)
+        return Estimate(mean, np.sqrt(variance), True)
+
+
+def together(arcs: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """A circle's sample of all interactions, from the worth of its arcs ``[starts, sizes, games]``: ``[places, places, games]``."""
+    n = len(arcs)
+    none, all_ = (np.broadcast_to(end, (n, 1, arcs.shape[2])) for end in ends)
+    arcs_ = np.concatenate([none, arcs, all_], axis=1)
+    after = np.roll(arcs_, -1, axis=0)
+    # the feature before an arc of each size 0 ... n - 2 and the one behind it: both, one, the other, neither
+    beyond = arcs_[:, 2:] - arcs_[:, 1:-1] - after[:, 1:-1] + after[:, :-2]
+    before, size = np.indices((n, n - 1))
+    found = np.zeros((n, n, arcs.shape[2]))
+    found[before, (before + size + 1) % n] = beyond / 4
+    found = found + found.swapaxes(0, 1)
+    every = np.arange(n)
+    found[every, every] = around(arcs, ends) - found.sum(axis=1)
+    return found

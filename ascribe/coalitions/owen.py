@@ -1,0 +1,160 @@
+"""Shapley values within a hierarchy of features."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..errors import CoalitionError
+from ..values import Value
+from .base import Estimate, Players
+from .exact import arrivals, numbered
+from .permutations import Arrivals
+from .play import Block, Run, check_budget, check_count, check_players, check_share, ends
+from .trees import Group, exact_rows, grouped, shuffled
+
+
+@dataclass(frozen=True, repr=False)
+class Owen(Value):
+    """Owen values: Shapley values in which features arrive by groups, and within a group by its own groups, down to single ones.
+
+    The hierarchy is the features' own tree; without one the grid, or the row, is halved again and again. Where the ``budget``
+    of coalitions (2048 if left out) has room for the whole tree the values are exact: about n^2 coalitions for a tree of halves.
+    Otherwise ``opened`` says what is done. ``"largest"``: groups are opened in the order of what they change, what a group left
+    closed brings is shared alike in it, and its errors are not known (NaN); any number of features. ``"random"``: random orders
+    that keep groups together, with their reverse; unbiased, with standard errors, and ``tolerance`` as in :class:`Permutations`.
+
+    Adds up. Source: Owen 1977; for hierarchies of any depth Winter 1989.
+    """
+
+    budget: int = 2048
+    opened: Literal["largest", "random"] = "largest"
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        check_count("budget", self.budget)
+        check_share("tolerance", self.tolerance)
+        if self.opened not in ("largest", "random"):
+            raise CoalitionError(f"opened={self.opened!r}", there="largest, random")
+        if self.tolerance is not None and self.opened == "largest":
+            raise CoalitionError("a tolerance for values without standard errors", try_="opened='random'")
+
+    def rows(self, players: Players) -> int:
+        root = grouped(players)
+        rows = exact_rows(root, self.budget)
+        if rows <= self.budget or self.opened == "largest":
+            return int(min(rows, self.budget))
+        return 2 + self._pairs(players.count) * 2 * (players.count - 1)
+
+    def game(self, players: Players, seed: int) -> Run:
+        n = check_players(players)
+        root = grouped(players)
+        if self.opened == "random" and exact_rows(root, self.budget) > self.budget:
+            rng = np.random.default_rng((seed, 13))
+            return Run(Arrivals(n, self._pairs(n), "antithetic", lambda: shuffled(root, rng)), self.tolerance)
+        least = 2 + (2 ** len(root.parts) - 2 if root.parts else 0)
+        check_budget(self.budget, least, f"the {len(root.parts)} groups at the top of the tree")
+        return Run(_Opening(n, root, self.budget))
+
+    def _pairs(self, n: int) -> int:
+        rows = 2 * (n - 1)
+        return (check_budget(self.budget, 2 + rows, f"orders of {n} features") - 2) // rows
+
+
+@dataclass(frozen=True, eq=False)
+class _Closed:
+    """A group among others that are there: how much that case counts, and the worth without the group and with it."""
+
+    group: Group
+    others: np.ndarray
+    weight: float
+    without: np.ndarray
+    with_: np.ndarray
+
+    @property
+    def change(self) -> np.ndarray:
+        return self.weight * (self.with_ - self.without)
+
+
+class _Opening:
+    """Groups are opened, those that change most first, until single features are left or the budget is spent."""
+
+    def __init__(self, features: int, root: Group, budget: int) -> None:
+        self.features, self.root, self.budget = features, root, budget
+        self.heap: list[tuple[float, int, _Closed]] = []
+        self.opening: list[_Closed] = []
+        self.found = 0
+
+    def blocks(self) -> Iterator[Block | None]:
+        yield Block(ends(self.features))
+        yield None
+        rows = 2
+        while chosen := self._chosen(self.budget - rows, max(16, rows // 4)):
+            for case in chosen:  # all are chosen before any of them is told, however the game is asked
+                yield Block(self._inside(case), case)
+                rows += 2 ** len(case.group.parts) - 2
+            yield None
+
+    def _chosen(self, left: int, room: int) -> list[_Closed]:
+        """The groups to open together: enough to be run at once, few enough to choose well."""
+        chosen = []
+        used = 0
+        while self.heap and used < room:
+            cost = 2 ** len(self.heap[0][2].group.parts) - 2
+            if used + cost > left:
+                break
+            used += cost
+            chosen.append(heapq.heappop(self.heap)[2])
+        self.opening += chosen
+        return chosen
+
+    def _inside(self, case: _Closed) -> np.ndarray:
+        """The others with some but not all of a group's parts."""
+        parts = case.group.parts
+        there = np.repeat(case.others[None], 2 ** len(parts) - 2, axis=0)
+        some = numbered(np.arange(1, 2 ** len(parts) - 1), len(parts))
+        for i, part in enumerate(parts):
+            there[np.ix_(some[:, i], part.members)] = True
+        return there
+
+    def take(self, block: Block, worth: np.ndarray) -> None:
+        if block.about is None:
+            self.values = np.zeros((self.features, worth.shape[1]))
+            self._put(_Closed(self.root, np.zeros(self.features, dtype=bool), 1.0, worth[0], worth[1]))
+            return
+        case: _Closed = block.about
+        self.opening.remove(case)
+        parts = case.group.parts
+        whole = np.concatenate([case.without[None], worth, case.with_[None]])
+        some = numbered(np.arange(2 ** len(parts)), len(parts))
+        weights = arrivals(len(parts))
+        for number, there in enumerate(some):
+            others = case.others.copy()
+            for part, is_there in zip(parts, there, strict=True):
+                others[part.members] |= is_there
+            for i in np.flatnonzero(~there):
+                weight = case.weight * weights[there.sum()]
+                self._put(_Closed(parts[i], others, weight, whole[number], whole[number | 1 << int(i)]))
+
+    def _put(self, case: _Closed) -> None:
+        if not case.group.parts:
+            self.values[case.group.members[0]] += case.change
+            return
+        self.found += 1
+        heapq.heappush(self.heap, (-float(np.abs(case.change).sum()), self.found, case))
+
+    def result(self) -> Estimate:
+        closed = [case for _, _, case in self.heap] + self.opening
+        if not closed:
+            return Estimate(self.values, complete=True)
+        values, unknown = self.values.copy(), np.zeros(self.features, dtype=bool)
+        for case in closed:
+            values[case.group.members] += case.change / len(case.group.members)
+            unknown[case.group.members] = True
+        error = np.where(unknown[:, None], np.nan, np.zeros_like(values))
+        note = f"{int(unknown.sum())} of {self.features} features share what their groups bring: the budget has no room to open these"
+        return Estimate(values, error, True, (note,))
