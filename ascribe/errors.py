@@ -8,6 +8,7 @@
     ├── QuantityError       what is explained does not fit the model's output          (ValueError)
     ├── DistributionError   baselines, steps, samples                                  (ValueError)
     │   └── CoalitionError  subsets of features: too many, too few, budgets            (ValueError)
+    ├── FeatureError        features and removals that do not fit                     (ValueError)
     ├── RuleError           a rule the backend does not have                           (ValueError)
     ├── MethodError         a named method that does not apply here                    (ValueError)
     ├── MemoryLimitError    one row does not fit                                       (MemoryError)
@@ -79,6 +80,12 @@ class CoalitionError(DistributionError):
     """A game of features that cannot be played as asked."""
 
     code = "E-COALITION"
+
+
+class FeatureError(AscribeError, ValueError):
+    """Features or removals that do not fit what is explained, or one another."""
+
+    code = "E-FEATURES"
 
 
 class RuleError(AscribeError, ValueError):

@@ -67,7 +67,7 @@ class Job:
 
     A rule that compares needs ``reference``: for each array at ``at`` its reference values ``[points, 1 or records, ...]``. Without
     ``write`` the records are then run once for all points. ``across`` is ``of`` for rows that stand for no record: every record's own
-    quantities, ``quantities x records`` lists.
+    quantities, ``quantities x records`` lists. ``fresh`` says that the arrays in ``write`` are the job's own, to be worked on in place.
     """
 
     index: np.ndarray
@@ -83,6 +83,7 @@ class Job:
     kind: Hashable = None
     reference: tuple[Array, ...] = ()
     across: Explain | None = None
+    fresh: bool = False
 
     @property
     def records(self) -> int:

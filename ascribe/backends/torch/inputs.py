@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...baselines import Call
+from ...baselines import BESIDE_IDS, Call
 from ...errors import InputError
 from ...tree import Path, mapped, walk
 
@@ -55,6 +55,17 @@ class Inputs:
     def explained(self) -> list[Path]:
         """The floating tensors that belong to records, in the order of the call; what is called a mask rides along."""
         return [p for p, leaf in self.leaves.items() if p in self.own and leaf.is_floating_point() and "mask" not in str(p[1])]
+
+    @property
+    def own_paths(self) -> list[Path]:
+        """Everything that belongs to records, in the order of the call."""
+        return [p for p in self.leaves if p in self.own]
+
+    @property
+    def tokens(self) -> list[Path]:
+        """The token ids that belong to records: whole numbers, but for masks, types and positions."""
+        named_so = (p for p in self.own_paths if not any(part in str(p[1]) for part in BESIDE_IDS))
+        return [p for p in named_so if not self.leaves[p].is_floating_point() and self.leaves[p].dtype != torch.bool]
 
     @property
     def ids(self) -> list[Tensor]:

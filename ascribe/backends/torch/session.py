@@ -86,6 +86,8 @@ class TorchSession:
             cut = placing.embeddings(self)
             self.notes.append(f"the inputs are token ids: explained at {cut!r}")
             return cut
+        if wrt and not cut.layer and cut.anchor == "in":
+            input_paths(self, cut)
         if cut.symbolic:
             known = self.remembered("place", cut) or placing.find(self, cut)
             self.remember("place", cut, known)
@@ -160,7 +162,7 @@ class TorchSession:
 
     def row_numbers(self, cut: Cut) -> int:
         if not cut.layer:
-            return sum(self.inputs.leaves[p][0].numel() for p in input_paths(self, cut)) if self.inputs.explained else 1
+            return sum(self.inputs.leaves[p][0].numel() for p in input_paths(self, cut, whole=True))
         axes, shapes = self.axes(cut), self._shapes(cut, 1)
         return sum(int(np.prod(s)) // (s[a] if a is not None else 1) for a, s in zip(axes, shapes, strict=False))
 

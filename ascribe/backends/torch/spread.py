@@ -38,7 +38,7 @@ def choose(session: TorchSession, job: Job) -> str:
     here = session.run(Job(job.index, read=(job.at,)), SINGLE).reads[job.at].arrays
     ends = (0, -1) if job.points > 2 else (-1,)
     write = tuple(torch.stack([*(w[k] for k in ends), a[0].expand_as(w[0])]) for w, a in zip(job.write, here, strict=True))
-    probe = replace(job, points=len(ends) + 1, write=write)
+    probe = replace(job, points=len(ends) + 1, write=write, fresh=False)
     truth = session.one_by_one(probe)
     for mode in candidates(session, job):
         try:

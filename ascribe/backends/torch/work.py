@@ -63,7 +63,9 @@ class Work:
         if spot.axis is None:  # no record axis of its own: a leading 1 takes the points, or there is but one
             rows = rows.reshape(-1, *rows.shape[2:])
         leaf = (rows.movedim(0, spot.axis) if spot.axis else rows).detach()
-        return leaf.requires_grad_() if self.job.wrt else leaf.clone()  # a model that works in place must not reach the caller's
+        if self.job.wrt or self.job.fresh:
+            return leaf.requires_grad_(bool(self.job.wrt))
+        return leaf.clone()  # a model that works in place must not reach the caller's
 
     def _at_input(self, points: int) -> dict[Path, Tensor]:
         """Values for the model's arguments: written ones, and records to be differentiated."""
@@ -95,7 +97,7 @@ class Work:
     def _seen_at_input(self, tree: Any) -> None:
         for (_, cut), demand in self.demands.items():
             if isinstance(demand, Read) and not cut.layer and cut.anchor == "in":
-                demand.seen = [(0, path, follow(tree, path).detach().clone()) for path in input_paths(self.session, cut)]
+                demand.seen = [(0, path, follow(tree, path).detach().clone()) for path in input_paths(self.session, cut, not self.job.wrt)]
                 demand.tree = tree
 
     def _seen_at_output(self, output: Any) -> None:
@@ -188,12 +190,17 @@ def spot_axis(session: TorchSession, cut: Cut, i: int) -> int | None:
     return axes[i] if i < len(axes) else 0
 
 
-def input_paths(session: TorchSession, cut: Cut) -> list[Path]:
-    """The explained arguments under an accessor of INPUT. Raises CutError where there are none."""
+def input_paths(session: TorchSession, cut: Cut, whole: bool = False) -> list[Path]:
+    """The explained arguments under an accessor of INPUT; with ``whole`` token ids too, where there is nothing else.
+
+    Raises CutError where there are none.
+    """
     start = accessor_path(cut)
     with suppress(LookupError, AttributeError, TypeError):  # of a path that leads nowhere, the error below says more
         start = settled(session.inputs.tree, start)
     paths = [p for p in session.inputs.explained if p[: len(start)] == start]
+    if whole and not paths:
+        paths = [p for p in (session.inputs.own_paths if start else session.inputs.tokens) if p[: len(start)] == start]
     if not paths:
         raise CutError(
             f"{cut!r} holds no floating tensor with a row per record",

@@ -1,0 +1,29 @@
+"""Which coordinates belong together: ``features=`` of the verb."""
+
+from __future__ import annotations
+
+from .base import Features, Groups, Scene
+from .choice import Automatic
+from .pictures import Grid, Segments, Windows
+from .plain import Channels, Columns, Each, Hierarchy, Masks, Tokens, as_features
+from .superpixels import Superpixels
+
+grid, windows, segments, superpixels, channels, tokens = Grid, Windows, Segments, Superpixels, Channels, Tokens
+
+__all__ = [
+    "Automatic",
+    "Channels",
+    "Columns",
+    "Each",
+    "Features",
+    "Grid",
+    "Groups",
+    "Hierarchy",
+    "Masks",
+    "Scene",
+    "Segments",
+    "Superpixels",
+    "Tokens",
+    "Windows",
+    "as_features",
+]

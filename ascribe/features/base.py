@@ -1,0 +1,119 @@
+"""Which coordinates belong together: what ``features=`` can be, and the groups that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from ..arrays import Array
+from ..baselines import Call
+from ..coalitions.base import Players, Tree
+from ..errors import FeatureError
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What features are found in: the arrays at the cut of the first record, ``[1, ...]``, and how to read those of all.
+
+    ``names`` is what the user calls the arrays, ``total`` how many records the call has, ``layer`` whether the cut is inside the model.
+    """
+
+    values: Sequence[Array]
+    names: Sequence[str]
+    total: int
+    call: Call
+    layer: bool
+    everyone: Callable[[], list[Array]]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shape of one record in each array."""
+        return [tuple(v.shape[1:]) for v in self.values]
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Which feature every coordinate belongs to.
+
+    ``cells`` are whole numbers for each array, ``[1 or all records, ...]``, to be broadcast against ``[records, ...]``; -1 is a
+    coordinate that is never removed. A cell is a feature; or ``cover``, ``[cells, features]``, says which features a cell lies in
+    (windows that overlap). ``names`` are the features', ``tree`` and ``shape`` how they lie (see
+    :class:`~ascribe.coalitions.base.Players`), ``told`` how they came about, ``chosen`` whether nobody asked for them.
+    """
+
+    cells: tuple[np.ndarray, ...]
+    count: int
+    told: str
+    cover: np.ndarray | None = None
+    names: tuple[str, ...] | None = None
+    tree: Tree = None
+    shape: tuple[int, ...] | None = None
+    chosen: bool = False
+
+    @property
+    def players(self) -> Players:
+        return Players(self.count, self.tree, self.shape)
+
+    def of(self, index: np.ndarray) -> Groups:
+        """Those of some records."""
+        return replace(self, cells=tuple(c if len(c) == 1 else c[index] for c in self.cells))
+
+    @cached_property
+    def shares(self) -> np.ndarray | None:
+        """What each feature gives to a cell, ``[features, cells]``: a cell in several gets their mean. None where cells are features."""
+        if self.cover is None:
+            return None
+        return (self.cover / np.maximum(self.cover.sum(1, keepdims=True), 1)).T
+
+    def presence(self, coalitions: np.ndarray) -> np.ndarray:
+        """How much of each cell is there, ``[coalitions, cells + 1]``; the last one, number -1, always is.
+
+        A cell in several features is there as much as the one that is there least.
+        """
+        there = coalitions
+        if self.cover is not None and coalitions.dtype == bool:
+            there = (~coalitions).astype(np.float32) @ self.cover.T.astype(np.float32) == 0
+        elif self.cover is not None:
+            there = np.stack([np.where(self.cover, row, 1.0).min(1) for row in coalitions])
+        return np.concatenate([there, np.ones((len(there), 1), there.dtype)], 1)
+
+    def spread(self, values: np.ndarray) -> list[np.ndarray]:
+        """Features' values ``[..., records, features]`` at their coordinates: ``[..., records, *cells]`` for each array; 0 at cells -1."""
+        cells = values if self.shares is None else values @ self.shares
+        padded = np.concatenate([cells, np.zeros((*cells.shape[:-1], 1))], -1)
+        return [_gathered(padded, c) for c in self.cells]
+
+
+def _gathered(table: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    if len(cells) == 1:
+        found: np.ndarray = table[..., cells[0]]
+        return found
+    lead = table.shape[:-1]
+    flat = np.broadcast_to(cells.reshape(len(cells), -1), (*lead, cells[0].size))
+    return np.take_along_axis(table, flat, -1).reshape(*lead, *cells.shape[1:])
+
+
+@runtime_checkable
+class Features(Protocol):
+    """A way to group coordinates: ``features=`` of the removal engine."""
+
+    def groups(self, scene: Scene) -> Groups:
+        """The groups for what is explained. Raises FeatureError where they do not fit it."""
+
+
+def counted(shape: tuple[int, ...]) -> int:
+    """How many numbers an array of this shape holds."""
+    return int(np.prod(shape, dtype=np.int64))
+
+
+def pictures(scene: Scene, axes: int, what: str) -> list[tuple[int, ...]]:
+    """The shapes at the scene, each with at least this many axes. Raises FeatureError otherwise."""
+    short = [f"{n} {s}" for n, s in zip(scene.names, scene.shapes, strict=True) if len(s) < axes]
+    if short:
+        try_ = "features= for each input, by its name: {'image': asc.grid(8), 'table': asc.Each()}"
+        raise FeatureError(f"{what} needs {axes} axes in a record", there=", ".join(short), try_=try_)
+    return scene.shapes

@@ -1,0 +1,110 @@
+"""Features that lie on a grid: cells of pictures, sliding windows, pieces of a series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..coalitions.base import Tree
+from ..errors import FeatureError
+from ..values import Value
+from .base import Groups, Scene, pictures
+
+
+@dataclass(frozen=True, repr=False)
+class Grid(Value):
+    """Rectangles of a picture, all channels of a place together: ``cells`` along both sides, or (down, across).
+
+    On the last two axes of every array, in nearly equal parts. Their tree is made by halving the longer side.
+    """
+
+    cells: int | tuple[int, int] = 8
+
+    def groups(self, scene: Scene) -> Groups:
+        down, across = (self.cells, self.cells) if isinstance(self.cells, int) else self.cells
+        found, count = [], 0
+        for shape in pictures(scene, 2, repr(self)):
+            height, width = shape[-2:]
+            if not (1 <= down <= height and 1 <= across <= width):
+                raise FeatureError(f"{self!r}", there=f"pictures of {height} x {width}", try_="at most one cell for each pixel")
+            ids = parts(height, down)[:, None] * across + parts(width, across) + count
+            found.append(ids.reshape(1, *[1] * (len(shape) - 2), height, width))
+            count += down * across
+        one = len(found) == 1
+        tree = halved(np.arange(count).reshape(down, across)) if one else None
+        return Groups(tuple(found), count, f"a grid of {down} x {across}", tree=tree, shape=(down, across) if one else None)
+
+
+@dataclass(frozen=True, repr=False)
+class Segments(Value):
+    """Stretches of a series: ``count`` nearly equal parts of the last axis, all channels of a stretch together."""
+
+    count: int = 16
+
+    def groups(self, scene: Scene) -> Groups:
+        found, count = [], 0
+        for shape in pictures(scene, 1, repr(self)):
+            if not 1 <= self.count <= shape[-1]:
+                raise FeatureError(f"{self!r}", there=f"series of {shape[-1]} steps", try_="at most one part for each step")
+            found.append((parts(shape[-1], self.count) + count).reshape(1, *[1] * (len(shape) - 1), shape[-1]))
+            count += self.count
+        one = len(found) == 1
+        tree = halved(np.arange(count)) if one else None
+        return Groups(tuple(found), count, f"{self.count} stretches of a series", tree=tree, shape=(count,) if one else None)
+
+
+@dataclass(frozen=True, repr=False)
+class Windows(Value):
+    """Windows that slide over the last axes, one axis for each number in ``size``; with steps of ``stride`` (the size itself) they overlap.
+
+    A coordinate gets the mean of the windows over it; the last window of a row ends at the border.
+    """
+
+    size: int | tuple[int, ...]
+    stride: int | tuple[int, ...] | None = None
+
+    def groups(self, scene: Scene) -> Groups:
+        size = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
+        step = size if self.stride is None else (self.stride,) * len(size) if isinstance(self.stride, int) else tuple(self.stride)
+        shapes = pictures(scene, len(size), repr(self))
+        if len(shapes) > 1:
+            raise FeatureError(f"{self!r} for several arrays", there=", ".join(scene.names), try_="at=asc.INPUT.at(0), or grids")
+        inner = shapes[0][-len(size) :]
+        if len(step) != len(size) or any(not 1 <= s <= w <= n for s, w, n in zip(step, size, inner, strict=False)):
+            there = f"{' x '.join(map(str, inner))} coordinates"
+            raise FeatureError(f"{self!r}", there=there, try_="1 <= stride <= size <= coordinates, on each axis")
+        sides = [_covered(n, w, s) for n, w, s in zip(inner, size, step, strict=True)]
+        cells, cover = np.zeros((1,) * len(inner), dtype=np.int64), np.ones((1, 1), dtype=bool)
+        for axis, (ids, covered) in enumerate(sides):
+            cells = cells * len(covered) + ids.reshape([-1 if i == axis else 1 for i in range(len(inner))])
+            cover = np.kron(cover, covered)
+        shape = tuple(covered.shape[1] for _, covered in sides)
+        told = f"{cover.shape[1]} windows of {' x '.join(map(str, size))}"
+        apart = bool((cover.sum(1) == 1).all())
+        cells = cover.argmax(1)[cells] if apart else cells
+        cells = cells.reshape(1, *[1] * (len(shapes[0]) - len(inner)), *inner)
+        return Groups((cells,), cover.shape[1], told, None if apart else cover, shape=shape)
+
+
+def parts(size: int, count: int) -> np.ndarray:
+    """The number of the part that each of ``size`` places lies in, for nearly equal parts."""
+    found: np.ndarray = np.arange(size) * count // size
+    return found
+
+
+def halved(ids: np.ndarray) -> Tree:
+    """A tree of features on a grid: halves of the longer side, down to single ones."""
+    if ids.size == 1:
+        return int(ids.reshape(-1)[0])
+    axis = int(np.argmax(ids.shape))
+    first, second = np.array_split(ids, 2, axis)
+    return halved(first), halved(second)
+
+
+def _covered(size: int, window: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """Along one axis: which cell a place lies in, and which windows lie over a cell, ``[cells, windows]``."""
+    starts = np.arange(-(-(size - window) // stride) + 1) * stride
+    over = (np.arange(size)[:, None] >= starts) & (np.arange(size)[:, None] < starts + window)
+    cover, ids = np.unique(over, axis=0, return_inverse=True)
+    return ids.reshape(-1), cover

@@ -1,0 +1,74 @@
+"""Superpixels: patches of a picture that look alike, by scikit-image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import numpy as np
+
+from ..arrays import as_numpy
+from ..errors import FeatureError
+from ..values import Value
+from .base import Groups, Scene, pictures
+
+
+@dataclass(frozen=True, repr=False)
+class Superpixels(Value):
+    """Patches of each record's own picture ``[channels, height, width]``, about ``count`` of them; needs scikit-image.
+
+    "slic" (Achanta et al. 2012) and "watershed" (Neubert and Protzel 2014) keep to the number; "felzenszwalb" (2004) and "quickshift"
+    (Vedaldi and Soatto 2008) find their own, larger where ``count`` is smaller. Records with fewer patches than others have features
+    that play no part.
+    """
+
+    count: int = 49
+    how: Literal["slic", "felzenszwalb", "quickshift", "watershed"] = "slic"
+
+    def groups(self, scene: Scene) -> Groups:
+        if scene.layer:
+            raise FeatureError(f"{self!r} at a layer", there="no picture", try_="asc.grid(...) or asc.Channels()")
+        found, count, total = [], 0, 0
+        for shape, pixels in zip(pictures(scene, 2, repr(self)), scene.everyone(), strict=True):
+            ids = np.stack([self._one(as_numpy(p).astype(np.float64)) for p in pixels])
+            most = int(ids.max()) + 1
+            found.append((ids + count).reshape(len(ids), *[1] * (len(shape) - 2), *shape[-2:]))
+            count, total = count + most, total + len(ids)
+        return Groups(tuple(found), count, f"superpixels ({self.how}, up to {count} in a record)")
+
+    def _one(self, picture: np.ndarray) -> np.ndarray:
+        """The patch of every pixel, from 0; channels are scaled to one range together."""
+        if self.how not in HOW:
+            raise FeatureError(f"how={self.how!r}", there=", ".join(HOW))
+        pixels = picture.reshape(-1, *picture.shape[-2:]).transpose(1, 2, 0)
+        span = float(np.ptp(pixels)) or 1.0
+        labels = segmented((pixels - pixels.min()) / span, self.how, self.count)
+        return np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+
+
+HOW = ("slic", "felzenszwalb", "quickshift", "watershed")
+
+
+def available() -> bool:
+    """Whether scikit-image is here."""
+    return find_spec("skimage") is not None
+
+
+def segmented(pixels: np.ndarray, how: str, count: int) -> Any:
+    """Labels ``[height, width]`` of a picture ``[height, width, channels]`` in 0 to 1. Raises FeatureError without scikit-image."""
+    try:
+        from skimage import color, filters, segmentation
+    except ImportError as error:
+        raise FeatureError("superpixels need scikit-image", there="no skimage", try_="pip install scikit-image, or asc.grid(8)") from error
+    height, width, channels = pixels.shape
+    if how == "slic":
+        return segmentation.slic(pixels, count, compactness=10.0 if channels == 3 else 0.1, channel_axis=-1, start_label=0)
+    if how == "felzenszwalb":
+        return segmentation.felzenszwalb(pixels, scale=50.0, sigma=0.5, min_size=max(1, height * width // (4 * count)), channel_axis=-1)
+    if how == "quickshift":
+        three = pixels if channels == 3 else np.repeat(pixels.mean(-1, keepdims=True), 3, -1)
+        spread = max(1.0, (height * width / count) ** 0.5 / 2)
+        return segmentation.quickshift(three, kernel_size=spread / 2, max_dist=2 * spread, ratio=0.5, rng=0)
+    grey = color.rgb2gray(pixels) if channels == 3 else pixels.mean(-1)
+    return segmentation.watershed(filters.sobel(grey), markers=count, compactness=1e-3)

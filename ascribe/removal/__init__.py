@@ -1,0 +1,27 @@
+"""What stands in for a removed feature: ``by=`` of the verb, where ``over=`` is coalitions."""
+
+from __future__ import annotations
+
+from .base import Removal, Removing, StandIn, standing
+from .inpaint import Inpaint
+from .rows import Nearest, Permute, Resample
+from .sequences import Drop, MaskToken
+from .stand_ins import Blur, Mean, Noise, Patch, Replace
+
+__all__ = [
+    "Blur",
+    "Drop",
+    "Inpaint",
+    "MaskToken",
+    "Mean",
+    "Nearest",
+    "Noise",
+    "Patch",
+    "Permute",
+    "Removal",
+    "Removing",
+    "Replace",
+    "Resample",
+    "StandIn",
+    "standing",
+]

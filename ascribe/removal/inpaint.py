@@ -1,0 +1,109 @@
+"""Pictures with the removed places filled in from their neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, namespace
+from ..errors import FeatureError
+from ..values import Value
+from .base import Leaves, Removing, StandIn
+
+NEIGHBOURS = ((0, 1, 1 / 6), (1, 0, 1 / 6), (0, -1, 1 / 6), (-1, 0, 1 / 6), (1, 1, 1 / 12), (1, -1, 1 / 12), (-1, 1, 1 / 12), (-1, -1, 1 / 12))
+"""Down, right, and how much it counts: direct neighbours twice as much as diagonal ones."""
+
+
+@dataclass(frozen=True, repr=False)
+class Inpaint(Value):
+    """Removed places as the weighted mean of their eight neighbours, all solved together, with a little noise (ROAD).
+
+    ``noise`` is its standard deviation, in units of the picture's range. Pictures ``[channels, height, width]`` whose features hold whole
+    places; needs SciPy. One model row and one sparse solve for each coalition. Rong et al. 2022.
+    """
+
+    noise: float = 0.01
+
+    def stand_in(self, scene: Removing) -> StandIn:
+        for x in scene.values:
+            if len(x.shape) < 3:
+                raise FeatureError(f"{self!r}", there=f"a record of shape {tuple(x.shape[1:])}", try_="pictures [channels, height, width]")
+        cells = scene.groups.of(scene.here.index).cells
+        for cell in cells:
+            if any(size > 1 for size in cell.shape[1:-2]):
+                raise FeatureError(f"{self!r}", there="features that split a place's channels", try_="ids [height, width]")
+        return Painted(scene.values, cells, self.noise, scene.here.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """The records with what is removed painted over."""
+
+    values: Sequence[Array]
+    cells: Sequence[np.ndarray]
+    noise: float
+    seed: int
+    draws: int = 1
+    random: bool = False
+
+    def __call__(self, presence: np.ndarray, draw: np.ndarray) -> Leaves:
+        if presence.dtype != bool:
+            raise FeatureError("inpainting of places that are there in part", try_="coalitions of whole features, or asc.Blur()")
+        return [self._one(i, x, cell, presence) for i, (x, cell) in enumerate(zip(self.values, self.cells, strict=True))]
+
+    def _one(self, i: int, x: Array, cell: np.ndarray, presence: np.ndarray) -> Array:
+        pixels = namespace(x).numpy(x).astype(np.float64)
+        height, width = pixels.shape[-2:]
+        flat = pixels.reshape(len(pixels), -1, height * width)
+        grain = np.random.default_rng((self.seed, 8, i)).standard_normal(flat.shape[1:]) * self.noise * np.ptp(pixels)
+        out = np.repeat(flat[None], len(presence), 0)
+        places = cell.reshape(len(cell), -1)
+        for p, there in enumerate(presence):
+            for n, ids in enumerate(places):
+                gone = ~there[ids]
+                some = slice(None) if len(places) == 1 else slice(n, n + 1)
+                if gone.any():
+                    out[p, some][..., gone] = solved(flat[some], gone, (height, width)) + grain[:, gone]
+        return namespace(x).asarray(out.reshape(len(presence), *pixels.shape), x)
+
+
+def solved(flat: np.ndarray, gone: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The values ``[..., removed places]`` at which each is the weighted mean of its neighbours; ``flat`` is ``[..., places]``."""
+    sparse, splu = scipy_parts()
+    height, width = size
+    ids = np.flatnonzero(gone)
+    number = np.full(gone.size, -1)
+    number[ids] = np.arange(len(ids))
+    row, column = np.divmod(ids, width)
+    right = np.zeros((*flat.shape[:-1], len(ids)))
+    entries: list[tuple[np.ndarray, np.ndarray, float]] = []
+    total = np.zeros(len(ids))
+    for down, across, weight in NEIGHBOURS:
+        r, c = row + down, column + across
+        inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
+        other = (r * width + c)[inside]
+        here = np.flatnonzero(inside)
+        total[here] += weight
+        open_ = gone[other]
+        right[..., here[~open_]] += weight * flat[..., other[~open_]]
+        entries.append((here[open_], number[other[open_]], -weight))
+    if gone.all():  # nothing to fill in from: the mean of what there was
+        return np.broadcast_to(flat.mean(-1, keepdims=True), right.shape)
+    rows, columns = (np.concatenate([e[k] for e in entries]) for k in (0, 1))
+    data = np.concatenate([np.full(len(e[0]), e[2]) for e in entries])
+    matrix = sparse.csc_matrix((data, (rows, columns)), (len(ids), len(ids))) + sparse.diags(total).tocsc()
+    found: np.ndarray = splu(matrix).solve(right.reshape(-1, len(ids)).T).T.reshape(right.shape)
+    return found
+
+
+def scipy_parts() -> tuple[Any, Any]:
+    """SciPy's sparse matrices and their solver. Raises FeatureError without SciPy."""
+    try:
+        from scipy import sparse
+        from scipy.sparse.linalg import splu
+    except ImportError as error:
+        raise FeatureError("inpainting needs SciPy", there="no scipy", try_="pip install scipy, or asc.Blur()") from error
+    return sparse, splu

@@ -1,0 +1,104 @@
+"""Stand-ins that do not look at other records: a value, the picture blurred, a mean, noise, another run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import namespace
+from ..baselines import resolve
+from ..errors import FeatureError
+from ..values import Value
+from .base import Fixed, Removing, StandIn
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Replace(Value):
+    """A value for what is removed: a number, an array, one for each input, a name ("mean", "blur"), or a function of the model's arguments.
+
+    What a baseline can be (see ``baselines``), this can be. One model row for each coalition.
+    """
+
+    value: Any = 0.0
+
+    def stand_in(self, scene: Removing) -> StandIn:
+        return Fixed([a[None] for a in resolve(self.value, scene.here)])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Patch(Value):
+    """What the cut holds when the model is called with other arguments: activation patching. ``Patch(asc.Call(other_x))``.
+
+    One model row for each coalition, and one run of the other call.
+    """
+
+    call: Any
+
+    def stand_in(self, scene: Removing) -> StandIn:
+        return Fixed([a[None] for a in resolve(self.call, scene.here)])
+
+
+@dataclass(frozen=True, repr=False)
+class Blur(Value):
+    """The record itself smoothed by a normal curve of ``sigma`` coordinates, along every axis behind the channels (Fong and Vedaldi 2017)."""
+
+    sigma: float = 4.0
+
+    def stand_in(self, scene: Removing) -> StandIn:
+        found = []
+        for x in scene.values:
+            if len(x.shape) < 3 or not self.sigma > 0:
+                there = f"a record of shape {tuple(x.shape[1:])}"
+                raise FeatureError(f"{self!r}", there=there, try_="sigma above 0, and records with channels and places")
+            a = namespace(x).numpy(x).astype(np.float64)
+            for axis in range(2, a.ndim):
+                a = np.moveaxis(np.moveaxis(a, axis, -1) @ curve(a.shape[axis], self.sigma).T, -1, axis)
+            found.append(namespace(x).asarray(a, x)[None])
+        return Fixed(found)
+
+
+def curve(size: int, sigma: float) -> np.ndarray:
+    """A normal curve around each of ``size`` places, ``[places, places]``; rows sum to 1, also at the border."""
+    grid = np.arange(size)
+    kernel = np.exp(-0.5 * ((grid[:, None] - grid) / sigma) ** 2)
+    found: np.ndarray = kernel / kernel.sum(1, keepdims=True)
+    return found
+
+
+@dataclass(frozen=True, repr=False)
+class Mean(Value):
+    """Each record's own mean over its places, channel by channel; of a record without places, the mean of its numbers."""
+
+    def stand_in(self, scene: Removing) -> StandIn:
+        found = []
+        for x in scene.values:
+            numbers = namespace(x).numpy(x).astype(np.float64)
+            axes = tuple(range(2, numbers.ndim)) or (1,)
+            mean = numbers.mean(axes, keepdims=True) if numbers.ndim > 1 else numbers
+            found.append(namespace(x).asarray(np.ascontiguousarray(np.broadcast_to(mean, numbers.shape)), x)[None])
+        return Fixed(found)
+
+
+@dataclass(frozen=True, repr=False)
+class Noise(Value):
+    """Normal noise around 0, or with ``around`` the record around itself; ``scale`` is its standard deviation.
+
+    ``samples`` draws, the same for all coalitions and records; the quantity is averaged over them. That many rows for each coalition.
+    """
+
+    scale: float = 1.0
+    samples: int = 8
+    around: bool = False
+
+    def stand_in(self, scene: Removing) -> StandIn:
+        if self.samples < 1 or self.scale < 0:
+            raise FeatureError(f"{self!r}", try_="samples from 1 and scale from 0 up")
+        found = []
+        for i, x in enumerate(scene.values):
+            rng = np.random.default_rng((scene.here.seed, 5, i))
+            e = rng.standard_normal((self.samples, 1, *x.shape[1:])) * self.scale
+            drawn = namespace(x).asarray(e, x)
+            found.append(drawn + x[None] if self.around else drawn)
+        return Fixed(found, random=True)
