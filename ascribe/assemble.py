@@ -13,12 +13,16 @@ from . import checks as ask
 from .arrays import Array, namespace
 from .backends.protocol import Session, Spot
 from .cuts import INPUT, Cut
+from .coalitions.base import Coalitions
 from .distributions import Distribution, Point, has_background, parts
 from .errors import AscribeWarning
+from .features import Automatic, Features
 from .passes import Block, Plan, Reduce, sum_all
 from .quantities import Quantity
+from .removal import Removal
 from .result import Attribution, Check, Cost, Gap
 from .rules import Gradient, OperationRule, Rule
+from .stream import Chunker, first_chunk
 from .tree import mapped
 from .version import VERSION
 
@@ -31,13 +35,15 @@ class Request:
     several: bool
     cuts: tuple[Cut, ...]
     many: bool
-    over: Distribution
+    over: Distribution | Coalitions
     by: Rule
     seed: int
     chunk: int | None
     progress: bool | None
     multiply: bool
     reduce: Reduce = "mean"
+    removal: Removal | None = None
+    features: Features | None = None
 
     def __str__(self) -> str:
         of = list(self.quantities) if self.several else self.quantities[0]
@@ -45,9 +51,26 @@ class Request:
         said = [f"of={of!r}"]
         said += [f"at={at!r}"] if at != INPUT else []
         said += [f"over={self.over!r}"] if self.over != Point() else []
-        said += [f"by={self.by!r}"] if self.by != Gradient() else []
+        by = self.by if self.removal is None else self.removal
+        said += [f"by={by!r}"] if by != Gradient() else []
+        said += [f"features={self.features!r}"] if self.features is not None and self.features != Automatic() else []
         said += [f"seed={self.seed}"] if self.seed else []
         return f"{'attribute' if self.multiply else 'influence'}(model, *inputs, {', '.join(said)})"
+
+
+def chunk_for(session: Session, asked: Request, at: Cut) -> Chunker:
+    """How many rows at once: what the user said, what was found last time, or a first guess to measure from."""
+    if asked.chunk is not None:
+        return Chunker(int(asked.chunk), fixed=True)
+    found: Chunker | None = session.remembered("chunk", chunk_key(asked, at))
+    if found is not None:
+        return found.again()
+    return Chunker(first_chunk(session.row_numbers(at), session.weights(), session.records))
+
+
+def chunk_key(asked: Request, at: Cut) -> tuple[Any, ...]:
+    """What a chunk size was found for, beside the signature of the call."""
+    return at, asked.cuts, len(asked.quantities), type(asked.by)
 
 
 def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) -> Attribution:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .assemble import Request, cut_text, noted, result, shaped
+from .assemble import Request, chunk_for, chunk_key, cut_text, noted, result, shaped
 from .backends import open_session
 from .backends.protocol import Place, Session
 from .baselines import Call
+from .coalitions.base import Coalitions
 from .compared import run_compared
 from .cuts import INPUT, Cut, as_cut
 from .distributions import Point, Points, Reference, as_distribution, expected_points
-from .errors import CutError, DistributionError, InputError, QuantityError
+from .errors import CutError, DistributionError, FeatureError, InputError, QuantityError, RuleError
+from .features import Automatic, as_features
 from .passes import Plan, read_at
 from .paths import run_block
+from .playing import explain_removed
 from .quantities import as_quantities
+from .removal import Removal, standing
 from .result import Attribution, Cost
-from .rules import as_rule
-from .stream import Chunker, blocks, first_chunk, fitting, showing
+from .rules import Gradient, as_rule
+from .stream import Chunker, blocks, fitting, showing
 
 
 def attribute(
@@ -31,6 +36,7 @@ def attribute(
     at: Any = INPUT,
     over: Any = None,
     by: Any = None,
+    features: Any = None,
     seed: int = 0,
     chunk: int | None = None,
     progress: bool | None = None,
@@ -40,6 +46,7 @@ def attribute(
 
     >>> g = asc.attribute(model, x, of=1)                                          # gradient times input
     >>> ig = asc.attribute(model, x, of=1, over=asc.Line(0.0, steps=64))           # integrated gradients
+    >>> out = asc.attribute(model, x, of=1, over=asc.LeaveOneOut(), by=asc.Replace(0.0), features=asc.grid(8))     # occlusion
 
     The model is called as you call it: ``args`` and ``kwargs`` are its own. ``of`` is what is explained (default: the predicted
     class, :class:`~ascribe.Max`), ``at`` the cut or cuts, ``over`` the points (default: the record itself), ``by`` the backward
@@ -48,13 +55,17 @@ def attribute(
 
     If the model has an argument of one of these names, pass its call as one: ``attribute(model, Call(x, at=3))``.
 
+    Where ``over`` is coalitions of features, ``by`` is what stands in for a removed feature and ``features`` which coordinates are one;
+    then only forward passes are made, and a value is what a whole feature adds, given to each of its coordinates.
+
     Along a line from a baseline the values add up to the change of the quantity; the result's ``gap`` says how nearly.
     Costs one forward pass for the records, one forward and backward for each point, and one forward for the baseline.
 
-    Raises InputError, CutError, QuantityError, DistributionError, RuleError, ModelError or MemoryLimitError; whatever happens,
-    model and arguments are as they were.
+    Raises InputError, CutError, QuantityError, DistributionError, FeatureError, RuleError, ModelError or MemoryLimitError; whatever
+    happens, model and arguments are as they were. An error in the middle of a game has what was found so far in ``partial``.
     """
-    return explain(model, model_call(args, kwargs), request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=True))
+    asked = request(of, at, over, by, seed=seed, chunk=chunk, progress=progress, multiply=True)
+    return explain(model, model_call(args, kwargs), with_features(asked, features))
 
 
 def influence(
@@ -160,13 +171,33 @@ def request(
         raise InputError(f"chunk={chunk!r}", try_="rows at once, from 1 up, or None to have it measured", code="E-CHUNK")
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InputError(f"seed={seed!r}", try_="a whole number from 0 up", code="E-SEED")
+    if isinstance(over, Coalitions) and not isinstance(over, type):
+        return Request(quantities, several, cuts, many, over, Gradient(), int(seed), chunk, progress, multiply, removal=removal_of(by))
     rule = as_rule(by)
     points = Reference() if over is None and rule.compares else as_distribution(over)
     return Request(quantities, several, cuts, many, points, rule, int(seed), chunk, progress, multiply)
 
 
+def removal_of(by: Any) -> Removal | None:
+    """``by=`` beside coalitions. Raises RuleError for rules of gradients."""
+    if isinstance(getattr(by, "compares", None), bool):
+        raise RuleError(f"by={by!r} beside coalitions of features", there="a rule for gradients", try_="by=asc.Replace(0.0)")
+    return None if by is None else standing(by)
+
+
+def with_features(asked: Request, features: Any) -> Request:
+    """The request with its features. Raises FeatureError for those beside anything but coalitions."""
+    if asked.removal is None and not isinstance(asked.over, Coalitions):
+        if features is not None:
+            raise FeatureError(f"features={features!r}", there=f"over={asked.over!r}", try_="over=asc.LeaveOneOut(), or other coalitions")
+        return asked
+    return replace(asked, features=Automatic() if features is None else as_features(features))
+
+
 def explain(model: Any, call: Call, asked: Request) -> Attribution:
     """Carry out a request: blocks of records one after the other, each over all its points."""
+    if isinstance(asked.over, Coalitions):
+        return explain_removed(model, call, asked)
     start = time.perf_counter()
     with open_session(model, call) as session:
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
@@ -199,21 +230,6 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
         if asked.chunk is None:
             session.remember("chunk", chunk_key(asked, at), chunker)
         return result(plan, asked, done, time.perf_counter() - start)
-
-
-def chunk_for(session: Session, asked: Request, at: Cut) -> Chunker:
-    """How many rows at once: what the user said, what was found last time, or a first guess to measure from."""
-    if asked.chunk is not None:
-        return Chunker(int(asked.chunk), fixed=True)
-    found: Chunker | None = session.remembered("chunk", chunk_key(asked, at))
-    if found is not None:
-        return found.again()
-    return Chunker(first_chunk(session.row_numbers(at), session.weights(), session.records))
-
-
-def chunk_key(asked: Request, at: Cut) -> tuple[Any, ...]:
-    """What a chunk size was found for, beside the signature of the call."""
-    return at, asked.cuts, len(asked.quantities), type(asked.by)
 
 
 def model_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:

@@ -58,6 +58,11 @@ class Groups:
     def players(self) -> Players:
         return Players(self.count, self.tree, self.shape)
 
+    @property
+    def width(self) -> int:
+        """How many cells there are."""
+        return self.count if self.cover is None else len(self.cover)
+
     def of(self, index: np.ndarray) -> Groups:
         """Those of some records."""
         return replace(self, cells=tuple(c if len(c) == 1 else c[index] for c in self.cells))

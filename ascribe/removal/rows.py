@@ -52,7 +52,7 @@ class Nearest(Value):
         if not 1 <= self.count <= len(rows[0]):
             raise FeatureError(f"{self.count} nearest rows", there=f"{len(rows[0])} in the background", try_="fewer")
         cells = scene.groups.of(scene.here.index).cells
-        width = max(int(c.max(initial=-1)) for c in cells) + 1
+        width = scene.groups.width
         apart = np.zeros((len(scene.here.index), len(rows[0]), width + 1))
         for x, row, cell in zip(scene.values, rows, cells, strict=True):
             numbers, others = (namespace(x).numpy(a).astype(np.float64) for a in (x, row))

@@ -53,4 +53,6 @@ def as_rule(by: Any) -> Rule:
     if isinstance(getattr(by, "compares", None), bool) and not isinstance(by, type):
         rule: Rule = by
         return rule
+    if hasattr(by, "stand_in"):
+        raise RuleError(f"by={by!r} removes features", there="no coalitions of them", try_="over=asc.LeaveOneOut(), or other coalitions")
     raise RuleError(f"by={by!r} is not a rule", try_="by=asc.Gradient(), or leave it out")

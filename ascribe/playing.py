@@ -1,0 +1,234 @@
+"""The removal engine's door and way out: features found, blocks of records played, and an Attribution made of what came."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from . import checks as ask
+from .arrays import Array, as_numpy, namespace
+from .assemble import Request, chunk_for, chunk_key, cut_text, noted, settings, several_uses, shaped, warn, whole
+from .backends import open_session
+from .backends.protocol import Job, Session
+from .baselines import Call
+from .cuts import Cut, as_cut
+from .errors import AscribeError, CutError, FeatureError
+from .features import Groups, Scene
+from .grouped import FeatureTable
+from .passes import Plan
+from .removal import Drop, Removal, Replace
+from .removed import Played, Removed
+from .result import Attribution, Check, Cost, Gap
+from .stream import blocks, fitting, showing
+
+LARGE = 0.5
+"""A standard error of this share of a record's largest value leaves the order of its features open."""
+
+
+def explain_removed(model: Any, call: Call, asked: Request) -> Attribution:
+    """Carry out a request over coalitions: blocks of records, each over all coalitions of one game.
+
+    Whatever stops it in the middle has what was found so far in ``partial``.
+    """
+    start = time.perf_counter()
+    with open_session(model, call) as session:
+        if asked.many or not asked.multiply:
+            raise refused(asked)
+        at = session.resolve(asked.cuts[0], False)
+        if not at.layer and at.anchor == "out":
+            raise CutError(f"at={at!r}", there="the output itself", try_="at=asc.INPUT, or a layer", code="E-CUT-OUTPUT")
+        on = session.resolve(as_cut(asked.quantities[0].on), False)
+        groups = groups_of(session, at, asked)
+        removal = asked.removal or chosen(session, at)
+        game = Games(session, asked, groups, removal, (at, on))
+        try:
+            game.run()
+        except (Exception, KeyboardInterrupt) as error:
+            error.partial = game.partial(time.perf_counter() - start)  # type: ignore[union-attr]
+            raise
+        return game.result(game.done, time.perf_counter() - start)
+
+
+def refused(asked: Request) -> AscribeError:
+    """Why a request over coalitions makes no sense."""
+    if asked.many:
+        return CutError("removal at several cuts", there=f"at={list(asked.cuts)!r}", try_="one call for each")
+    there = "an influence is a gradient; coalitions give what features add"
+    return FeatureError(f"influence over={asked.over!r}", there=there, try_="asc.attribute(...)")
+
+
+def groups_of(session: Session, at: Cut, asked: Request) -> Groups:
+    """The features of a call. Raises FeatureError where they do not fit it."""
+
+    def read(index: np.ndarray) -> tuple[list[Any], list[Array]]:
+        reading = session.evaluate(Job(index, read=(at,))).reads[at]
+        return list(reading.spots), [a[0] for a in reading.arrays]
+
+    alone = np.arange(1 if session.splits() else session.records)
+    spots, values = read(alone)
+    scene = Scene(
+        [v[:1] for v in values],
+        session.names(spots),
+        session.records,
+        session.call,
+        bool(at.layer),
+        lambda: read(np.arange(session.records))[1],
+    )
+    assert asked.features is not None
+    return asked.features.groups(scene)
+
+
+def chosen(session: Session, at: Cut) -> Removal:
+    """What stands in where nobody says: 0 for numbers, nothing for tokens that have a mask. Raises FeatureError for other tokens."""
+    reading = session.evaluate(Job(np.arange(1 if session.splits() else session.records), read=(at,))).reads[at]
+    if all(namespace(a).is_floating(a) for a in reading.arrays):
+        return Replace(0.0)
+    if "attention_mask" in session.call.kwargs:
+        return Drop()
+    there = "whole numbers, such as token ids"
+    raise FeatureError("nothing to put in the place of removed features", there=there, try_="by=asc.MaskToken(id), or an attention_mask=")
+
+
+class Games:
+    """The games of all blocks of a call, and the result that they make."""
+
+    def __init__(self, session: Session, asked: Request, groups: Groups, removal: Removal, cuts: tuple[Cut, Cut]) -> None:
+        self.session, self.asked, self.groups, self.removal = session, asked, groups, removal
+        self.at, self.on = cuts
+        self.chunker = chunk_for(session, asked, self.at)
+        self.done: list[Played] = []
+        self.current: Removed | None = None
+        self.plan: Plan | None = None
+
+    def run(self) -> None:
+        """Play them all, block after block."""
+        session, asked = self.session, self.asked
+        over: Any = asked.over
+        rows = over.rows(self.groups.players) * session.records
+        with showing(rows, asked.progress) as progress:
+            self.plan = plan = Plan(
+                session, asked.quantities, (self.at,), over, self.at, self.on, asked.by, asked.seed, True, "mean", self.chunker, progress
+            )
+            together = session.records > self.chunker.size and not plan.apart()
+            single = session.records > 1 and session.shared(self.at)
+            for index in blocks(session.records, self.chunker, together and not single, single):
+                self.done += fitting(index, self.chunker, self._play, out_of_memory=session.out_of_memory, apart=plan.apart)
+        if asked.chunk is None:
+            session.remember("chunk", chunk_key(asked, self.at), self.chunker)
+
+    def _play(self, index: np.ndarray) -> Played:
+        assert self.plan is not None
+        self.current = Removed(self.plan, index, self.groups, self.removal)
+        found = self.current.play()
+        self.current = None
+        return found
+
+    def partial(self, seconds: float) -> Attribution | None:
+        """What there is in the middle: the blocks that are done, and what the current one knows. None where that is nothing."""
+        parts = list(self.done)
+        if self.current is not None and self.current.game is not None:
+            try:
+                parts.append(self.current.played(empty=False))
+            except AscribeError:  # nothing was told yet
+                pass
+        return self.result(parts, seconds, partial=True) if parts else None
+
+    def result(self, done: Sequence[Played], seconds: float, partial: bool = False) -> Attribution:
+        """What a call returns."""
+        assert self.plan is not None
+        plan, asked, session = self.plan, self.asked, self.session
+        block = whole(session, [p.block for p in done])
+        values, error = merged(done)
+        gap = None
+        if block.change is not None and values.ndim == 3:
+            gap = ask.gap_of(values.sum(-1), block.change, block.explained)
+
+        def one(numbers: np.ndarray | None) -> np.ndarray | None:
+            return numbers if asked.several or numbers is None else numbers[0]
+
+        table = FeatureTable(*map(one, (values, error)), self.groups.names, self.groups.told)  # type: ignore[arg-type]
+        checks = self.checks(done, values, error, gap, partial)
+        warn(checks)
+        return Attribution(
+            values=self._arrays(block.values[0], values),
+            record=shaped(session, block.spots[0], block.record[0], 0, False) if values.ndim == 3 else None,
+            cut=cut_text((self.at,), False),
+            quantity=repr(list(asked.quantities) if asked.several else asked.quantities[0]),
+            method=str(replace(asked, removal=self.removal)),
+            explained=one(block.explained),
+            prediction=block.output,
+            class_names=session.class_names,
+            target=one(block.classes),
+            gap=None if gap is None else Gap(*(n if asked.several else n[0] for n in (gap.absolute, gap.relative))),
+            checks=checks,
+            cost=Cost(block.forward, 0, block.rows, seconds, plan.chunker.size),
+            settings=settings(asked, block) | {"by": repr(self.removal), "features": repr(asked.features), "coalitions": done[0].asked},
+            error=None if error is None else self._arrays(whole_errors(session, done), error),
+            features=table,
+        )
+
+    def _arrays(self, arrays: list[Array], values: np.ndarray) -> Any:
+        """Values at the cut in the user's own form; a matrix of interactions as one array."""
+        if values.ndim > 3:
+            return self.session.given(arrays[0] if self.asked.several else arrays[0][0])
+        spots = self.done[0].block.spots[0] if self.done else self.current.block.spots[0]  # type: ignore[union-attr]
+        return shaped(self.session, spots, arrays, 1, not self.asked.several)
+
+    def checks(
+        self, done: Sequence[Played], values: np.ndarray, error: np.ndarray | None, gap: Gap | None, partial: bool
+    ) -> tuple[Check, ...]:
+        """What is asked of every result over coalitions."""
+        sizes = np.abs(values).reshape(*values.shape[:2], -1).sum(-1)
+        told = [note for note in dict.fromkeys(n for p in done for n in p.estimate.notes)]
+        groups = self.groups
+        return (
+            complete(gap, error),
+            ask.finite(sizes, self.session.notes) if not partial else Check("finite", "fail", "stopped in the middle: this is a part"),
+            ask.something(sizes),
+            Check("features", "warn", f"{groups.told}, chosen because there are too many numbers; features= says otherwise")
+            if groups.chosen
+            else Check("features", "ok", groups.told),
+            Check("budget", "ok", f"{done[0].asked} of 2^{groups.count} coalitions were run"),
+            *([] if self.asked.removal is not None else [Check("removal", "ok", f"{self.removal!r}, because by= said nothing")]),
+            *([precise(values, error)] if error is not None else []),
+            *(Check("estimate", "ok", note) for note in told),
+            *noted(self.session),
+            *several_uses([p.block.spots[0] for p in done][:1]),
+        )
+
+
+def whole_errors(session: Session, done: Sequence[Played]) -> list[Array]:
+    """The errors' arrays of all blocks as one."""
+    return [session.xp.concat([p.errors[0][i] for p in done], 1) for i in range(len(done[0].errors[0]))]
+
+
+def merged(done: Sequence[Played]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Values and errors of all blocks, ``[quantities, records, features]``."""
+    values = np.concatenate([p.estimate.values for p in done], 1)
+    errors = [p.estimate.error for p in done if p.estimate.error is not None]
+    return values, np.concatenate(errors, 1) if len(errors) == len(done) else None
+
+
+def complete(gap: Gap | None, error: np.ndarray | None) -> Check:
+    """Whether features' values add up to the change of the quantity, up to their standard errors."""
+    if gap is None:
+        return Check("completeness", "skipped", "this estimate does not promise a sum")
+    allowed = 0.0 if error is None else 3 * np.sqrt(np.square(error).sum(-1))
+    worst = float(np.max(gap.relative, initial=0.0))
+    bad = (gap.relative > ask.GOOD) & (np.abs(gap.absolute) > allowed)
+    records = tuple(int(i) for i in np.flatnonzero(np.atleast_2d(bad).any(0)))
+    return Check("completeness", "fail" if records else "ok", f"largest gap {worst:.2%} of the change, feature by feature", records)
+
+
+def precise(values: np.ndarray, error: np.ndarray) -> Check:
+    """Whether standard errors are small beside the largest value of each record."""
+    flat = np.abs(values).reshape(*values.shape[:2], -1).max(-1)
+    worst = error.reshape(flat.shape + (-1,)).max(-1)
+    share = np.divide(worst, flat, out=np.zeros_like(worst), where=flat > 0)
+    records = tuple(int(i) for i in np.flatnonzero((share > LARGE).any(0)))
+    said = f"standard errors of at most {as_numpy(share.max(initial=0.0)):.2g} of a record's largest value"
+    return Check("error", "warn" if records else "ok", said + ("; a larger budget makes them smaller" if records else ""), records)

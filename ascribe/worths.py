@@ -1,0 +1,100 @@
+"""What coalitions of features are worth: rows with the others removed, run in chunks, each coalition once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .arrays import as_numpy, namespace
+from .backends.protocol import Spot
+from .cuts import Cut
+from .passes import Leaves
+from .removal.base import StandIn, blend
+from .stream import stream
+
+if TYPE_CHECKING:
+    from .removed import Removed
+
+KEPT = 1 << 22
+"""Numbers that are remembered of coalitions already seen."""
+DRAWN = 64
+"""Up to so many random stand-ins are told apart, so that they have a standard error."""
+
+
+class Worths:
+    """The worth of coalitions for the records of one pass; ``run.reader`` has been bound to them."""
+
+    def __init__(self, run: Removed, stand_in: StandIn, where: tuple[Cut, tuple[Spot, ...], Leaves]) -> None:
+        self.run, self.stand_in = run, stand_in
+        self.at, self.spots, self.x = where
+        self.cells = run.groups.cells
+        self.apart = stand_in.draws if stand_in.random and 1 < stand_in.draws <= DRAWN else 1
+        self.known: dict[bytes, np.ndarray] = {}
+        full = np.ones(run.groups.count, bool)
+        for key in (full, full.astype(float)):
+            self.known[self.key(key)] = np.repeat(run.block.explained, self.apart, 0)
+        self.asked = 0
+
+    def __call__(self, coalitions: np.ndarray) -> np.ndarray:
+        """``[quantities, coalitions, records]``; random stand-ins that are told apart follow each other within a quantity."""
+        keys = [self.key(row) for row in coalitions]
+        news = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self.known}
+        order = sorted(news.values())
+        self.asked += len(order)
+        found = self._run(coalitions[order]) if order else np.zeros((0, 0, 0))
+        fresh = {keys[i]: found[:, k] for k, i in enumerate(order)}
+        parts = [fresh[key] if key in fresh else self.known[key] for key in keys]
+        if len(self.known) * max(1, found[:, :1].size) < KEPT:
+            self.known.update(fresh)
+        return np.stack(parts, 1)
+
+    @staticmethod
+    def key(coalition: np.ndarray) -> bytes:
+        return np.packbits(coalition).tobytes() if coalition.dtype == bool else coalition.astype(np.float64).tobytes()
+
+    def _run(self, coalitions: np.ndarray) -> np.ndarray:
+        """All of some coalitions, each with all its stand-ins."""
+        run, draws = self.run, self.stand_in.draws
+        quantities, records = run.block.explained.shape
+        worth = np.zeros((quantities, self.apart, len(coalitions), records))
+        session, plan = run.session, run.plan
+
+        def step(first: int, last: int) -> bool:
+            place, draw = np.divmod(np.arange(first, last), draws)
+            low = int(place[0])
+            presence = run.groups.presence(coalitions[low : int(place[-1]) + 1])
+            values = self._values(presence if draws == 1 else presence[place - low], draw)
+            for k, (p, d) in enumerate(zip(place, draw, strict=True)) if draws > 1 else ():
+                worth[:, d % self.apart, p] += values[:, k] * (self.apart / draws)
+            if draws == 1:
+                worth[:, 0, first:last] = values
+            return plan.chunker.limit is not None
+
+        stream(
+            len(coalitions) * draws,
+            records,
+            plan.chunker,
+            step,
+            wait=session.wait,
+            out_of_memory=session.out_of_memory,
+            progress=plan.progress,
+        )
+        return worth.reshape(quantities * self.apart, len(coalitions), records)
+
+    def _values(self, presence: np.ndarray, draw: np.ndarray) -> np.ndarray:
+        """The quantities at one chunk of points, ``[quantities, points, records]``."""
+        run = self.run
+        instead = self.stand_in(presence, draw)
+        write = tuple(
+            namespace(x).cast(blend(presence, cells, x, other), x) for x, cells, other in zip(self.x, self.cells, instead, strict=True)
+        )
+        chunker = run.plan.chunker
+        if chunker.limit is None:  # masked rows, and what the model makes of them, must fit beside each other
+            numbers = sum(int(np.prod(w.shape)) for w in write)
+            chunker.cap(max(1, run.session.spare_memory() * len(draw) * len(run.index) // (64 * max(1, numbers))))
+        found = run.evaluate(
+            points=len(draw), at=self.at, spots=self.spots, write=write, on=run.plan.on, of=run.reader, fresh=True
+        )
+        values: np.ndarray = as_numpy(found.value).astype(np.float64)
+        return values
