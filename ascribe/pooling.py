@@ -13,11 +13,12 @@ import numpy as np
 
 from .arrays import Array, as_numpy, is_array, namespace
 from .errors import ResultError
-from .tree import children
+from .tree import children, walk
 
 How = Literal["sum", "mean", "max", "l2"]
 Scale = Literal["max", "sum", "l2", "quantile"]
 Axis = int | str
+Records = int | slice | Sequence[int] | np.ndarray
 
 NAMED = {"channels": 1, "embedding": -1}
 
@@ -116,3 +117,22 @@ def resized(array: Array, height: int, width: int) -> Array:
     wide = wide[..., low] * (1 - share) + wide[..., high] * share
     low, high, share = bilinear(wide.shape[-2], height)
     return like(wide[..., low, :] * (1 - share)[:, None] + wide[..., high, :] * share[:, None], array)
+
+
+def common(ours: Any, theirs: Any) -> Any:
+    """What two results say alike, or None."""
+    if ours is theirs:
+        return ours
+    mine, yours = list(walk(ours)), list(walk(theirs))
+    if [path for path, _ in mine] != [path for path, _ in yours]:
+        return None
+    pairs = [(a, b) for (_, a), (_, b) in zip(mine, yours, strict=True)]
+    return ours if all(np.array_equal(as_numpy(a), as_numpy(b)) for a, b in pairs) else None
+
+
+def positions(index: Records, count: int) -> np.ndarray:
+    """Which records an index means, as numbers from 0."""
+    try:
+        return np.atleast_1d(np.arange(count)[index if isinstance(index, (int, slice)) else np.asarray(index)])
+    except IndexError as error:
+        raise ResultError(f"records {index!r} do not fit", there=f"{count} records") from error

@@ -14,12 +14,12 @@ import numpy as np
 from . import pooling, render
 from .arrays import as_numpy, is_array
 from .errors import ResultError
+from .grouped import FeatureTable
 from .tree import Path, follow, mapped, walk
 
 if TYPE_CHECKING:
     from .pictures import Kind
 
-Records = int | slice | Sequence[int] | np.ndarray
 SUMS = frozenset({"completeness"})
 """Checks of sums: they say nothing once the values are scaled, averaged or cut in pieces."""
 
@@ -78,7 +78,8 @@ class Attribution:
     device, records on axis 0. Where one call explained several quantities, those are axis 0 and the records axis 1.
     ``record`` is what was there at the cut, ``explained`` the quantity at the record, ``prediction`` the model's output if
     that is a table ``[records, classes]``, ``target`` the class of each record where the quantity is a class. ``gap`` is
-    None where the method promises no completeness. ``method`` and ``quantity`` are expressions that can be pasted.
+    None where the method promises no completeness. ``method`` and ``quantity`` are expressions that can be pasted. ``error`` has the
+    standard errors of the values, where they were sampled, and ``features`` one value per feature, where features were removed.
 
     Results of one shape can be added, subtracted, multiplied and divided by numbers; ``sum(results) / len(results)`` is
     their mean. Such a result keeps what is still true of it and drops the gap.
@@ -97,6 +98,8 @@ class Attribution:
     checks: tuple[Check, ...] = ()
     cost: Cost | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    error: Any = None
+    features: FeatureTable | None = None
 
     __array_ufunc__: ClassVar[None] = None  # np.float64(2) * a comes here instead of going through a's elements
 
@@ -136,9 +139,9 @@ class Attribution:
 
     # Parts of it
 
-    def records(self, index: Records) -> Attribution:
+    def records(self, index: pooling.Records) -> Attribution:
         """These records only: a number, a slice, a list, or a mask. The axis stays."""
-        place = _positions(index, len(self))
+        place = pooling.positions(index, len(self))
         first = self.records_axis
 
         def rows(array: Any, axis: int = first) -> Any:
@@ -149,6 +152,8 @@ class Attribution:
             self,
             values=mapped(self.values, lambda _, leaf: rows(leaf)),
             record=mapped(self.record, lambda _, leaf: rows(leaf, 0)),
+            error=mapped(self.error, lambda _, leaf: rows(leaf)),
+            features=None if self.features is None else self.features.records(place, first),
             prediction=rows(self.prediction, 0),
             gap=None if self.gap is None else Gap(rows(self.gap.absolute), rows(self.gap.relative)),
             checks=tuple(_renumbered(check, place) for check in self.checks),
@@ -165,6 +170,8 @@ class Attribution:
         return replace(
             self,
             values=mapped(self.values, lambda _, leaf: None if leaf is None else leaf[k]),
+            error=mapped(self.error, lambda _, leaf: None if leaf is None else leaf[k]),
+            features=None if self.features is None else self.features.quantity_at(k),
             quantity=f"{self.quantity}[{k}]",
             gap=None if self.gap is None else Gap(self.gap.absolute[k], self.gap.relative[k]),
             **{name: array[k] if np.ndim(array) == 2 else array for name, array in known.items()},
@@ -180,11 +187,7 @@ class Attribution:
         except (LookupError, AttributeError, TypeError):
             there = ", ".join(f"part({', '.join(map(repr, p))})" for p, _ in self.arrays())
             raise ResultError(f"there is no part({', '.join(map(repr, path))})", there=there) from None
-        try:
-            record = follow(self.record, path)
-        except (LookupError, AttributeError, TypeError):
-            record = None
-        return self._changed(values, f"part({', '.join(map(repr, path))})", record=record)
+        return self._changed(values, f"part({', '.join(map(repr, path))})", record=_part(self.record, path), error=_part(self.error, path))
 
     # Arithmetic
 
@@ -201,7 +204,7 @@ class Attribution:
         if not isinstance(number, Real):
             return NotImplemented
         factor = float(number)
-        return self._changed(self._each(lambda array: array * factor), method=f"({self.method} * {factor:g})")
+        return self._changed(self._each(lambda array: array * factor), method=f"({self.method} * {factor:g})", **self._scaled(factor))
 
     __rmul__ = __mul__
 
@@ -211,10 +214,11 @@ class Attribution:
         if number == 0:
             raise ResultError("a result cannot be divided by zero", there=self.method)
         divisor = float(number)
-        return self._changed(self._each(lambda array: array / divisor), method=f"({self.method} / {divisor:g})")
+        scaled = self._scaled(1 / divisor)
+        return self._changed(self._each(lambda array: array / divisor), method=f"({self.method} / {divisor:g})", **scaled)
 
     def __neg__(self) -> Attribution:
-        return self._changed(self._each(operator.neg), method=f"(-{self.method})")
+        return self._changed(self._each(operator.neg), method=f"(-{self.method})", **self._scaled(-1.0))
 
     def abs(self) -> Attribution:
         """The sizes, without the signs."""
@@ -331,7 +335,13 @@ class Attribution:
 
     def _changed(self, values: Any, call: str = "", *, method: str = "", adds_up: bool = False, **more: Any) -> Attribution:
         kept: dict[str, Any] = {} if adds_up else {"gap": None, "checks": _bad(self.checks, SUMS)}
-        return replace(self, values=values, method=method or f"{self.method or 'values'}.{call}", **kept, **more)
+        kept |= {"error": None, "features": None} | more
+        return replace(self, values=values, method=method or f"{self.method or 'values'}.{call}", **kept)
+
+    def _scaled(self, factor: float) -> dict[str, Any]:
+        """Errors and features' values times a number."""
+        error = mapped(self.error, lambda _, leaf: None if leaf is None else leaf * abs(factor))
+        return {"error": error, "features": None if self.features is None else self.features.scaled(factor)}
 
     def _joined(self, other: Attribution, sign: str, work: Callable[[Any, Any], Any]) -> Attribution:
         if not isinstance(other, Attribution):
@@ -344,7 +354,7 @@ class Attribution:
             )
         theirs = dict(other.arrays())
         values = mapped(self.values, lambda path, leaf: None if leaf is None else work(leaf, theirs[path]))
-        same: dict[str, Any] = {name: _common(getattr(self, name), getattr(other, name)) for name in ("record", *FACTS)}
+        same: dict[str, Any] = {name: pooling.common(getattr(self, name), getattr(other, name)) for name in ("record", *FACTS)}
         return replace(
             self,
             values=values,
@@ -354,9 +364,19 @@ class Attribution:
             gap=None,
             checks=_bad((*self.checks, *other.checks), SUMS | {"zero"}),
             cost=self.cost + other.cost if self.cost and other.cost else self.cost or other.cost,
+            error=None,
+            features=None,
             settings=self.settings if self.settings == other.settings else {"left": self.settings, "right": other.settings},
             **same,
         )
+
+
+def _part(value: Any, path: Path) -> Any:
+    """The part of a value at a path, or None."""
+    try:
+        return follow(value, path)
+    except (LookupError, AttributeError, TypeError):
+        return None
 
 
 FACTS = ("explained", "prediction", "class_names", "target")
@@ -365,25 +385,6 @@ FACTS = ("explained", "prediction", "class_names", "target")
 def _bad(checks: Iterable[Check], lost: frozenset[str]) -> tuple[Check, ...]:
     """The warnings and failures that outlive a change of the values, each once; an "ok" was about other numbers."""
     return tuple(dict.fromkeys(check for check in checks if check.bad and check.name not in lost))
-
-
-def _common(ours: Any, theirs: Any) -> Any:
-    """What two results say alike, or None."""
-    if ours is theirs:
-        return ours
-    mine, yours = list(walk(ours)), list(walk(theirs))
-    if [path for path, _ in mine] != [path for path, _ in yours]:
-        return None
-    pairs = [(a, b) for (_, a), (_, b) in zip(mine, yours, strict=True)]
-    return ours if all(np.array_equal(as_numpy(a), as_numpy(b)) for a, b in pairs) else None
-
-
-def _positions(index: Records, count: int) -> np.ndarray:
-    """Which records an index means, as numbers from 0."""
-    try:
-        return np.atleast_1d(np.arange(count)[index if isinstance(index, (int, slice)) else np.asarray(index)])
-    except IndexError as error:
-        raise ResultError(f"records {index!r} do not fit", there=f"{count} records") from error
 
 
 def _renumbered(check: Check, place: np.ndarray) -> Check:

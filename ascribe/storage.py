@@ -17,6 +17,7 @@ import numpy as np
 
 from .arrays import is_array
 from .errors import ResultError
+from .grouped import FeatureTable
 from .result import Attribution, Check, Cost, Gap
 from .tree import children
 
@@ -76,9 +77,12 @@ def save(a: Attribution, path: str | PathLike[str]) -> None:
     tensors: dict[str, Stored] = {}
     known: dict[str, Any] = {name: getattr(a, name) for name in ARRAYS}
     known |= {"gap.absolute": a.gap.absolute, "gap.relative": a.gap.relative} if a.gap else {}
+    known |= {} if a.features is None else {"features.values": a.features.values, "features.error": a.features.error}
     described = {
         "values": _described(a.values, "values", tensors),
         "record": _described(a.record, "record", tensors),
+        "error": _described(a.error, "error", tensors),
+        "features": None if a.features is None else {"names": a.features.names, "told": a.features.told},
         "cut": a.cut,
         "quantity": a.quantity,
         "method": a.method,
@@ -112,6 +116,11 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
     kind = Stored.torch if framework == "torch" else Stored.numpy
     try:
         known = {name: tensors[name].numpy() for name in (*ARRAYS, "gap.absolute", "gap.relative") if name in tensors}
+        more: dict[str, Any] = {"error": _rebuilt(text["error"], tensors, kind)} if text.get("error") else {}
+        if text.get("features"):
+            names, parts = text["features"]["names"], (tensors.get(f"features.{name}") for name in ("values", "error"))
+            arrays = [None if part is None else part.numpy() for part in parts]
+            more["features"] = FeatureTable(*arrays, None if names is None else tuple(names), text["features"]["told"])
         gap = Gap(known.pop("gap.absolute"), known.pop("gap.relative")) if "gap.absolute" in known else None
         return Attribution(
             _rebuilt(text["values"], tensors, kind),
@@ -125,6 +134,7 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
             cost=Cost(**text["cost"]) if text["cost"] else None,
             settings=text["settings"],
             **known,
+            **more,
         )
     except ImportError as error:
         raise ResultError("framework='torch' needs torch", there=str(error), try_="framework='numpy'") from error
