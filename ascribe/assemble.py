@@ -12,8 +12,8 @@ import numpy as np
 from . import checks as ask
 from .arrays import Array, namespace
 from .backends.protocol import Session, Spot
-from .cuts import INPUT, Cut
 from .coalitions.base import Coalitions
+from .cuts import INPUT, Cut
 from .distributions import Distribution, Point, has_background, parts
 from .errors import AscribeWarning
 from .features import Automatic, Features

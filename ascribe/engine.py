@@ -11,11 +11,11 @@ import numpy as np
 
 from .assemble import Request, chunk_for, chunk_key, cut_text, noted, result, shaped
 from .backends import open_session
-from .backends.protocol import Place, Session
+from .backends.protocol import Place
 from .baselines import Call
 from .coalitions.base import Coalitions
 from .compared import run_compared
-from .cuts import INPUT, Cut, as_cut
+from .cuts import INPUT, as_cut
 from .distributions import Point, Points, Reference, as_distribution, expected_points
 from .errors import CutError, DistributionError, FeatureError, InputError, QuantityError, RuleError
 from .features import Automatic, as_features

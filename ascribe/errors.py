@@ -20,14 +20,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class AscribeError(Exception):
     """Something ascribe refuses to do, in one sentence, with what was found and what to try.
 
-    ``code`` is stable across releases, so that programs can tell errors apart.
+    ``code`` is stable across releases, so that programs can tell errors apart. ``partial`` is the Attribution of what had been found
+    when the error came, where there was something.
     """
 
     code = "E-ASCRIBE"
+    partial: Any = None
 
     def __init__(self, asked: str, *, there: str = "", try_: str = "", code: str = "") -> None:
         self.asked, self.there, self.try_ = asked, there, try_

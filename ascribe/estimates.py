@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from .assemble import chunk_for
 from .backends import open_session
 from .backends.protocol import Job
+from .coalitions.base import Coalitions
 from .cuts import INPUT, as_cut
 from .distributions import Point, baseline_of, expected_points
-from .engine import chunk_for, model_call, request
+from .engine import model_call, request, with_features
 from .errors import RuleError
 from .passes import Plan, Reader
+from .playing import rows_of
 from .stream import Progress
 
 
@@ -47,15 +50,21 @@ def estimate(
     at: Any = INPUT,
     over: Any = None,
     by: Any = None,
+    features: Any = None,
     chunk: int | None = None,
     **kwargs: Any,
 ) -> Estimate:
     """What :func:`~ascribe.attribute` with the same arguments would take. One pass forward and backward, of one record.
 
+    Over coalitions, the rows are at most that, and no bytes are counted: nothing is kept for a backward pass.
+
     With ``tolerance`` on a line the rows are those of its first round. Raises RuleError for rules that compare with references:
     their runs are counted otherwise.
     """
-    asked = request(of, at, over, by, chunk=chunk)
+    asked = with_features(request(of, at, over, by, chunk=chunk), features)
+    if isinstance(asked.over, Coalitions):
+        rows, size, spare = rows_of(model, model_call(args, kwargs), asked)
+        return Estimate(rows, 0, min(size, rows), 0, spare)
     if asked.by.compares:
         raise RuleError(
             f"an estimate for by={by!r}", there="rules that need no reference", try_="attribute() on a few records, and its .cost"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from .passes import Plan
 from .removal import Drop, Removal, Replace
 from .removed import Played, Removed
 from .result import Attribution, Check, Cost, Gap
-from .stream import blocks, fitting, showing
+from .stream import Progress, blocks, fitting, showing
 
 LARGE = 0.5
 """A standard error of this share of a record's largest value leaves the order of its features open."""
@@ -36,21 +37,33 @@ def explain_removed(model: Any, call: Call, asked: Request) -> Attribution:
     """
     start = time.perf_counter()
     with open_session(model, call) as session:
-        if asked.many or not asked.multiply:
-            raise refused(asked)
-        at = session.resolve(asked.cuts[0], False)
-        if not at.layer and at.anchor == "out":
-            raise CutError(f"at={at!r}", there="the output itself", try_="at=asc.INPUT, or a layer", code="E-CUT-OUTPUT")
-        on = session.resolve(as_cut(asked.quantities[0].on), False)
-        groups = groups_of(session, at, asked)
-        removal = asked.removal or chosen(session, at)
-        game = Games(session, asked, groups, removal, (at, on))
+        game = games_of(session, asked)
         try:
             game.run()
         except (Exception, KeyboardInterrupt) as error:
-            error.partial = game.partial(time.perf_counter() - start)  # type: ignore[union-attr]
+            vars(error)["partial"] = game.partial(time.perf_counter() - start)
             raise
         return game.result(game.done, time.perf_counter() - start)
+
+
+def games_of(session: Session, asked: Request) -> Games:
+    """The games of a call, ready to be played. Raises CutError, FeatureError or CoalitionError where they cannot be."""
+    if asked.many or not asked.multiply:
+        raise refused(asked)
+    at = session.resolve(asked.cuts[0], False)
+    if not at.layer and at.anchor == "out":
+        raise CutError(f"at={at!r}", there="the output itself", try_="at=asc.INPUT, or a layer", code="E-CUT-OUTPUT")
+    on = session.resolve(as_cut(asked.quantities[0].on), False)
+    return Games(session, asked, groups_of(session, at, asked), asked.removal or chosen(session, at), (at, on))
+
+
+def rows_of(model: Any, call: Call, asked: Request) -> tuple[int, int, int]:
+    """How many rows a request over coalitions takes at most, how many at once, and the bytes to spare. Runs one record once."""
+    with open_session(model, call) as session:
+        game = games_of(session, asked)
+        with showing(1, False) as progress:
+            draws = Removed(game.planned(progress), np.arange(1), game.groups, game.removal).ready().stand_in.draws
+        return (game.coalitions * draws + 1) * session.records, game.chunker.size, session.spare_memory()
 
 
 def refused(asked: Request) -> AscribeError:
@@ -104,15 +117,24 @@ class Games:
         self.current: Removed | None = None
         self.plan: Plan | None = None
 
+    @property
+    def coalitions(self) -> int:
+        """How many coalitions a game asks for, at most."""
+        over: Any = self.asked.over
+        return int(over.rows(self.groups.players))
+
+    def planned(self, progress: Progress) -> Plan:
+        """Everything settled that records are run with."""
+        asked, at = self.asked, self.at
+        return Plan(
+            self.session, asked.quantities, (at,), asked.over, at, self.on, asked.by, asked.seed, True, "mean", self.chunker, progress
+        )
+
     def run(self) -> None:
         """Play them all, block after block."""
         session, asked = self.session, self.asked
-        over: Any = asked.over
-        rows = over.rows(self.groups.players) * session.records
-        with showing(rows, asked.progress) as progress:
-            self.plan = plan = Plan(
-                session, asked.quantities, (self.at,), over, self.at, self.on, asked.by, asked.seed, True, "mean", self.chunker, progress
-            )
+        with showing(self.coalitions * session.records, asked.progress) as progress:
+            self.plan = plan = self.planned(progress)
             together = session.records > self.chunker.size and not plan.apart()
             single = session.records > 1 and session.shared(self.at)
             for index in blocks(session.records, self.chunker, together and not single, single):
@@ -131,10 +153,8 @@ class Games:
         """What there is in the middle: the blocks that are done, and what the current one knows. None where that is nothing."""
         parts = list(self.done)
         if self.current is not None and self.current.game is not None:
-            try:
+            with suppress(AscribeError):  # nothing was told yet
                 parts.append(self.current.played(empty=False))
-            except AscribeError:  # nothing was told yet
-                pass
         return self.result(parts, seconds, partial=True) if parts else None
 
     def result(self, done: Sequence[Played], seconds: float, partial: bool = False) -> Attribution:
@@ -150,7 +170,7 @@ class Games:
         def one(numbers: np.ndarray | None) -> np.ndarray | None:
             return numbers if asked.several or numbers is None else numbers[0]
 
-        table = FeatureTable(*map(one, (values, error)), self.groups.names, self.groups.told)  # type: ignore[arg-type]
+        table = FeatureTable(values if asked.several else values[0], one(error), self.groups.names, self.groups.told)
         checks = self.checks(done, values, error, gap, partial)
         warn(checks)
         return Attribution(
@@ -183,7 +203,7 @@ class Games:
     ) -> tuple[Check, ...]:
         """What is asked of every result over coalitions."""
         sizes = np.abs(values).reshape(*values.shape[:2], -1).sum(-1)
-        told = [note for note in dict.fromkeys(n for p in done for n in p.estimate.notes)]
+        told = dict.fromkeys(n for p in done for n in p.estimate.notes)
         groups = self.groups
         return (
             complete(gap, error),
@@ -227,7 +247,7 @@ def complete(gap: Gap | None, error: np.ndarray | None) -> Check:
 def precise(values: np.ndarray, error: np.ndarray) -> Check:
     """Whether standard errors are small beside the largest value of each record."""
     flat = np.abs(values).reshape(*values.shape[:2], -1).max(-1)
-    worst = error.reshape(flat.shape + (-1,)).max(-1)
+    worst = error.reshape((*flat.shape, -1)).max(-1)
     share = np.divide(worst, flat, out=np.zeros_like(worst), where=flat > 0)
     records = tuple(int(i) for i in np.flatnonzero((share > LARGE).any(0)))
     said = f"standard errors of at most {as_numpy(share.max(initial=0.0)):.2g} of a record's largest value"

@@ -44,13 +44,17 @@ class Removed(Pass):
         self.game: Game | None = None
         self.worths: Worths | None = None
 
-    def play(self) -> Played:
-        """Run the records, then the game to its end."""
+    def ready(self) -> Worths:
+        """Run the records themselves, and make what stands in for their features."""
         self._look()
         here = self._here(self.plan.at)
         where = self._target()
         scene = Removing(replace(here, values=where[2]), self.all_groups, self._everyone)
-        self.worths = worths = Worths(self, self.removal.stand_in(scene), where)
+        return Worths(self, self.removal.stand_in(scene), where)
+
+    def play(self) -> Played:
+        """Run the game to its end."""
+        self.worths = worths = self.ready()
         over: Coalitions = self.plan.over
         self.game = over.game(self.groups.players, self.plan.seed)
         most = max(1, min(4096, ASK // max(1, self.groups.count)))
@@ -82,7 +86,7 @@ class Removed(Pass):
         for x, part in zip(self.x, self.groups.spread(values), strict=True):
             xp = namespace(x)
             full = np.broadcast_to(part, (*part.shape[:2], *x.shape[1:]))
-            found.append(xp.asarray(full if xp.is_floating(x) else full.astype(np.float32), x))
+            found.append(xp.asarray(np.array(full, None if xp.is_floating(x) else np.float32), x))
         return found
 
     def _everyone(self, index: np.ndarray) -> Leaves:

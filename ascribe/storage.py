@@ -115,12 +115,16 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
         raise ResultError(f"{path} has format {version!r}", there=f"this version reads format {FORMAT}", try_="another release")
     kind = Stored.torch if framework == "torch" else Stored.numpy
     try:
-        known = {name: tensors[name].numpy() for name in (*ARRAYS, "gap.absolute", "gap.relative") if name in tensors}
+        known: dict[str, Any] = {name: tensors[name].numpy() for name in (*ARRAYS, "gap.absolute", "gap.relative") if name in tensors}
         more: dict[str, Any] = {"error": _rebuilt(text["error"], tensors, kind)} if text.get("error") else {}
         if text.get("features"):
-            names, parts = text["features"]["names"], (tensors.get(f"features.{name}") for name in ("values", "error"))
-            arrays = [None if part is None else part.numpy() for part in parts]
-            more["features"] = FeatureTable(*arrays, None if names is None else tuple(names), text["features"]["told"])
+            names, error = text["features"]["names"], tensors.get("features.error")
+            more["features"] = FeatureTable(
+                tensors["features.values"].numpy(),
+                None if error is None else error.numpy(),
+                None if names is None else tuple(names),
+                text["features"]["told"],
+            )
         gap = Gap(known.pop("gap.absolute"), known.pop("gap.relative")) if "gap.absolute" in known else None
         return Attribution(
             _rebuilt(text["values"], tensors, kind),

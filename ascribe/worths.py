@@ -93,8 +93,6 @@ class Worths:
         if chunker.limit is None:  # masked rows, and what the model makes of them, must fit beside each other
             numbers = sum(int(np.prod(w.shape)) for w in write)
             chunker.cap(max(1, run.session.spare_memory() * len(draw) * len(run.index) // (64 * max(1, numbers))))
-        found = run.evaluate(
-            points=len(draw), at=self.at, spots=self.spots, write=write, on=run.plan.on, of=run.reader, fresh=True
-        )
+        found = run.evaluate(points=len(draw), at=self.at, spots=self.spots, write=write, on=run.plan.on, of=run.reader, fresh=True)
         values: np.ndarray = as_numpy(found.value).astype(np.float64)
         return values

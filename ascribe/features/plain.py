@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,8 @@ class Masks(Value):
     ids: Any
 
     def groups(self, scene: Scene) -> Groups:
-        found = [ids_for(m, shape, scene.total, name) for m, shape, name in zip(each_of(self.ids, scene), scene.shapes, scene.names, strict=True)]
+        given = each_of(self.ids, scene)
+        found = [ids_for(m, s, scene.total, name) for m, s, name in zip(given, scene.shapes, scene.names, strict=True)]
         known = np.unique(np.concatenate([f[f >= 0].reshape(-1) for f in found]))
         if not len(known):
             raise FeatureError("masks without a feature", there="only numbers below 0", try_="ids from 0 up")
@@ -93,8 +95,8 @@ class Tokens(Value):
     def _ids(self, total: int, length: int) -> np.ndarray:
         if self.words is None:
             return np.arange(length)[None]
-        given = [self.words(i) for i in range(total)] if callable(self.words) else list(self.words)
-        rows = given if given and not np.isscalar(given[0]) and given[0] is not None else [given]
+        given: list[Any] = [self.words(i) for i in range(total)] if callable(self.words) else list(self.words)
+        rows: list[Any] = given if given and not np.isscalar(given[0]) and given[0] is not None else [given]
         if len(rows) not in (1, total) or any(len(row) != length for row in rows):
             there = f"{total} records of {length} tokens"
             raise FeatureError(f"word numbers for {[len(row) for row in rows]} tokens", there=there, try_="a number for each token")
@@ -116,14 +118,14 @@ class Columns(Value):
         if more or len(shape) != 1:
             raise FeatureError("columns", there=f"records of shapes {scene.shapes}", try_="a single table [records, columns]")
         known = self.names or columns_of(scene) or tuple(map(str, range(shape[0])))
-        ids, names = np.full(shape[0], -1), []
+        ids, names = np.full(shape[0], -1), list[str]()
         for name, members in (self.groups_ or {}).items():
             for at in (self._place(m, known) for m in members):
                 if ids[at] >= 0:
                     raise FeatureError(f"column {known[at]!r} is in two groups", there=f"{names[ids[at]]!r} and {name!r}")
                 ids[at] = len(names)
             names.append(name)
-        for at in np.flatnonzero(ids < 0):
+        for at in np.flatnonzero(ids < 0).tolist():
             ids[at] = len(names)
             names.append(known[at])
         return Groups((ids[None],), len(names), f"{len(names)} columns or groups of them", names=tuple(names))
@@ -162,7 +164,7 @@ class Several(Value):
         given = each_of(self.by_array, scene)
         cells, count, told = [], 0, []
         for i, one in enumerate(given):
-            alone = replace(scene, values=[scene.values[i]], names=[scene.names[i]], everyone=lambda i=i: [scene.everyone()[i]])
+            alone = replace(scene, values=[scene.values[i]], names=[scene.names[i]], everyone=partial(_only, scene, i))
             found = as_features(one).groups(alone)
             if found.cover is not None:
                 raise FeatureError(f"{one!r} for one of several arrays", try_="at=asc.INPUT.at(...) for windows that overlap")
@@ -170,6 +172,10 @@ class Several(Value):
             count += found.count
             told.append(f"{scene.names[i]}: {found.told}")
         return Groups(tuple(cells), count, "; ".join(told))
+
+
+def _only(scene: Scene, i: int) -> list[Any]:
+    return [scene.everyone()[i]]
 
 
 def as_features(given: Any) -> Features:

@@ -58,9 +58,13 @@ def available() -> bool:
 def segmented(pixels: np.ndarray, how: str, count: int) -> Any:
     """Labels ``[height, width]`` of a picture ``[height, width, channels]`` in 0 to 1. Raises FeatureError without scikit-image."""
     try:
-        from skimage import color, filters, segmentation
+        from skimage import color
+        from skimage import filters as untyped_filters
+        from skimage import segmentation as untyped_segmentation
     except ImportError as error:
         raise FeatureError("superpixels need scikit-image", there="no skimage", try_="pip install scikit-image, or asc.grid(8)") from error
+    filters: Any = untyped_filters
+    segmentation: Any = untyped_segmentation
     height, width, channels = pixels.shape
     if how == "slic":
         return segmentation.slic(pixels, count, compactness=10.0 if channels == 3 else 0.1, channel_axis=-1, start_label=0)

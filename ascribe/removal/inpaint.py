@@ -13,7 +13,11 @@ from ..errors import FeatureError
 from ..values import Value
 from .base import Leaves, Removing, StandIn
 
-NEIGHBOURS = ((0, 1, 1 / 6), (1, 0, 1 / 6), (0, -1, 1 / 6), (-1, 0, 1 / 6), (1, 1, 1 / 12), (1, -1, 1 / 12), (-1, 1, 1 / 12), (-1, -1, 1 / 12))
+STRAIGHT, DIAGONAL = 1 / 6, 1 / 12
+NEIGHBOURS = (
+    *((down, across, STRAIGHT) for down, across in ((0, 1), (1, 0), (0, -1), (-1, 0))),
+    *((down, across, DIAGONAL) for down, across in ((1, 1), (1, -1), (-1, 1), (-1, -1))),
+)
 """Down, right, and how much it counts: direct neighbours twice as much as diagonal ones."""
 
 
@@ -21,8 +25,8 @@ NEIGHBOURS = ((0, 1, 1 / 6), (1, 0, 1 / 6), (0, -1, 1 / 6), (-1, 0, 1 / 6), (1, 
 class Inpaint(Value):
     """Removed places as the weighted mean of their eight neighbours, all solved together, with a little noise (ROAD).
 
-    ``noise`` is its standard deviation, in units of the picture's range. Pictures ``[channels, height, width]`` whose features hold whole
-    places; needs SciPy. One model row and one sparse solve for each coalition. Rong et al. 2022.
+    ``noise`` is its standard deviation, in units of the picture's range. Pictures ``[channels, height, width]``; needs SciPy.
+    One model row and one sparse solve for each coalition. Rong et al. 2022.
     """
 
     noise: float = 0.01
@@ -31,11 +35,7 @@ class Inpaint(Value):
         for x in scene.values:
             if len(x.shape) < 3:
                 raise FeatureError(f"{self!r}", there=f"a record of shape {tuple(x.shape[1:])}", try_="pictures [channels, height, width]")
-        cells = scene.groups.of(scene.here.index).cells
-        for cell in cells:
-            if any(size > 1 for size in cell.shape[1:-2]):
-                raise FeatureError(f"{self!r}", there="features that split a place's channels", try_="ids [height, width]")
-        return Painted(scene.values, cells, self.noise, scene.here.seed)
+        return Painted(scene.values, scene.groups.of(scene.here.index).cells, self.noise, scene.here.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +58,15 @@ class Painted:
         pixels = namespace(x).numpy(x).astype(np.float64)
         height, width = pixels.shape[-2:]
         flat = pixels.reshape(len(pixels), -1, height * width)
-        grain = np.random.default_rng((self.seed, 8, i)).standard_normal(flat.shape[1:]) * self.noise * np.ptp(pixels)
+        grain = np.random.default_rng((self.seed, 8, i)).standard_normal(flat.shape[1:]) * self.noise * np.ptp(flat, (1, 2), keepdims=True)
         out = np.repeat(flat[None], len(presence), 0)
-        places = cell.reshape(len(cell), -1)
+        places = np.broadcast_to(cell, (*cell.shape[:-2], height, width)).reshape(len(cell), -1, height * width)
         for p, there in enumerate(presence):
-            for n, ids in enumerate(places):
-                gone = ~there[ids]
-                some = slice(None) if len(places) == 1 else slice(n, n + 1)
+            for n, k in np.ndindex(*places.shape[:2]):
+                gone = ~there[places[n, k]]
+                some = slice(None) if len(places) == 1 else slice(n, n + 1), slice(None) if places.shape[1] == 1 else slice(k, k + 1)
                 if gone.any():
-                    out[p, some][..., gone] = solved(flat[some], gone, (height, width)) + grain[:, gone]
+                    out[p][some][..., gone] = solved(flat[some], gone, (height, width)) + grain[some][..., gone]
         return namespace(x).asarray(out.reshape(len(presence), *pixels.shape), x)
 
 

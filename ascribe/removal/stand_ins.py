@@ -42,7 +42,10 @@ class Patch(Value):
 
 @dataclass(frozen=True, repr=False)
 class Blur(Value):
-    """The record itself smoothed by a normal curve of ``sigma`` coordinates, along every axis behind the channels (Fong and Vedaldi 2017)."""
+    """The record itself smoothed by a normal curve of ``sigma`` coordinates, along every axis behind the channels.
+
+    One model row for each coalition. Fong and Vedaldi 2017.
+    """
 
     sigma: float = 4.0
 
