@@ -46,7 +46,7 @@ def attribute(
 
     >>> g = asc.attribute(model, x, of=1)                                          # gradient times input
     >>> ig = asc.attribute(model, x, of=1, over=asc.Line(0.0, steps=64))           # integrated gradients
-    >>> out = asc.attribute(model, x, of=1, over=asc.LeaveOneOut(), by=asc.Replace(0.0), features=asc.grid(8))     # occlusion
+    >>> out = asc.attribute(model, x, of=1, over=asc.Exact(), by=asc.Replace(0.0))  # Shapley values; features=asc.grid(8) for pictures
 
     The model is called as you call it: ``args`` and ``kwargs`` are its own. ``of`` is what is explained (default: the predicted
     class, :class:`~ascribe.Max`), ``at`` the cut or cuts, ``over`` the points (default: the record itself), ``by`` the backward

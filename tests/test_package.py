@@ -19,7 +19,10 @@ from tools import layers, suppressions
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ascribe"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = ("torch", "matplotlib", "pandas", "sklearn", "scipy", "tensorflow", "jax", "keras", "transformers", "rich", "skimage", "onnxruntime", "lightgbm", "xgboost")
+HEAVY = (
+    "torch", "matplotlib", "pandas", "sklearn", "scipy", "tensorflow", "jax", "keras", "transformers",
+    "rich", "skimage", "onnxruntime", "lightgbm", "xgboost",
+)  # fmt: skip
 
 
 def python(code: str) -> str:
