@@ -237,7 +237,7 @@ def complete(gap: Gap | None, error: np.ndarray | None) -> Check:
     """Whether features' values add up to the change of the quantity, up to their standard errors."""
     if gap is None:
         return Check("completeness", "skipped", "this estimate does not promise a sum")
-    allowed = 0.0 if error is None else 3 * np.sqrt(np.square(error).sum(-1))
+    allowed = 0.0 if error is None else 3 * np.sqrt(np.square(np.nan_to_num(error)).sum(-1))
     worst = float(np.max(gap.relative, initial=0.0))
     bad = (gap.relative > ask.GOOD) & (np.abs(gap.absolute) > allowed)
     records = tuple(int(i) for i in np.flatnonzero(np.atleast_2d(bad).any(0)))
@@ -247,7 +247,7 @@ def complete(gap: Gap | None, error: np.ndarray | None) -> Check:
 def precise(values: np.ndarray, error: np.ndarray) -> Check:
     """Whether standard errors are small beside the largest value of each record."""
     flat = np.abs(values).reshape(*values.shape[:2], -1).max(-1)
-    worst = error.reshape((*flat.shape, -1)).max(-1)
+    worst = np.nan_to_num(error).reshape((*flat.shape, -1)).max(-1)
     share = np.divide(worst, flat, out=np.zeros_like(worst), where=flat > 0)
     records = tuple(int(i) for i in np.flatnonzero((share > LARGE).any(0)))
     said = f"standard errors of at most {as_numpy(share.max(initial=0.0)):.2g} of a record's largest value"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .base import Features, Groups, Scene
 from .choice import Automatic
-from .pictures import Grid, Segments, Windows
+from .pictures import Grid, Pixels, Segments, Windows
 from .plain import Channels, Columns, Each, Hierarchy, Masks, Tokens, as_features
 from .superpixels import Superpixels
 
@@ -20,6 +20,7 @@ __all__ = [
     "Groups",
     "Hierarchy",
     "Masks",
+    "Pixels",
     "Scene",
     "Segments",
     "Superpixels",

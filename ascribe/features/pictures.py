@@ -36,6 +36,19 @@ class Grid(Value):
         return Groups(tuple(found), count, f"a grid of {down} x {across}", tree=tree, shape=(down, across) if one else None)
 
 
+@dataclass(frozen=True)
+class Pixels:
+    """Every place of a picture is a feature, all channels together: the last two axes. For smooth masks; one by one there are too many."""
+
+    def groups(self, scene: Scene) -> Groups:
+        (shape, *more) = pictures(scene, 2, repr(self))
+        if more:
+            raise FeatureError(f"{self!r} for several arrays", there=", ".join(scene.names), try_="at=asc.INPUT.at(0)")
+        height, width = shape[-2:]
+        ids = np.arange(height * width).reshape(1, *[1] * (len(shape) - 2), height, width)
+        return Groups((ids,), height * width, f"each of {height} x {width} places", shape=(height, width))
+
+
 @dataclass(frozen=True, repr=False)
 class Segments(Value):
     """Stretches of a series: ``count`` nearly equal parts of the last axis, all channels of a stretch together."""
