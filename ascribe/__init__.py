@@ -20,6 +20,7 @@ from .coalitions import (
     Surrogate,
     TotalIndices,
 )
+from .corrected import CPLRP, AttnLRP, LibraGrad, LstmLRP, RelP
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
 from .deep import LRP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop
 from .distributions import Background, Gaussian, Line, Point, Points, Reference, Uniform
@@ -78,10 +79,11 @@ from .result import Attribution
 from .rules import Gradient
 from .rules.relevance import AlphaBeta, Deconv, Epsilon, Gamma, Guided
 from .rules.rescale import Rescale
-from .rules.transformers import AttnLrp, CpLrp
+from .rules.transformers import AttnLrp, CpLrp, Libra, LstmLrp
 from .version import VERSION as __version__
 
 __all__ = [
+    "CPLRP",
     "EMBEDDINGS",
     "INPUT",
     "LOGITS",
@@ -91,6 +93,7 @@ __all__ = [
     "AlphaBeta",
     "AscribeError",
     "AscribeWarning",
+    "AttnLRP",
     "AttnLrp",
     "Attribution",
     "Automatic",
@@ -140,8 +143,12 @@ __all__ = [
     "LayerCam",
     "LeaveOneOut",
     "Leverage",
+    "Libra",
+    "LibraGrad",
     "Line",
     "LogProb",
+    "LstmLRP",
+    "LstmLrp",
     "Mask",
     "MaskToken",
     "MaskTokens",
@@ -161,6 +168,7 @@ __all__ = [
     "Prob",
     "Random",
     "Reference",
+    "RelP",
     "Replace",
     "Resample",
     "Rescale",

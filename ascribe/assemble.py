@@ -139,7 +139,7 @@ def whole(session: Session, done: Sequence[Block]) -> Block:
 def asked_of(plan: Plan, block: Block, gap: Gap | None) -> tuple[Check, ...]:
     """The questions that every result is asked, and the answers."""
     sizes = np.sum([namespace(v).sizes(v, 2) for leaves in block.values for v in leaves], axis=0)
-    promised = plan.cuts == (plan.at,)
+    promised = plan.cuts == (plan.at,) and (plan.by.compares or not isinstance(plan.by, OperationRule))
     drawn = has_background(plan.over) and not plan.by.compares
     sampled = drawn or any(getattr(f, "quadrature", "") == "random" for f in parts(plan.over))
     return (

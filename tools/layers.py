@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine", "cam_layers"),
     ("cams", "estimates"),
     ("methods", "fullgrad", "estimates"),
-    ("deep",),
+    ("deep", "corrected"),
     ("plots",),
     ("report",),
     ("catalogue", "doctor", "demo", "compat"),

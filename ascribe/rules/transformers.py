@@ -55,8 +55,7 @@ class Libra:
 class LstmLrp:
     """LRP for recurrent nets (Arras et al. 2017): of a gate and a signal, the signal gets all; a layer's sums are split as they are.
 
-    For ``nn.LSTM``, ``nn.GRU`` and cells written out, the same. Layers with weights follow LRP-epsilon with ``epsilon`` (0 is the
-    plain gradient).
+    For ``nn.LSTM``, ``nn.GRU`` and cells written out, the same. Layers with weights follow LRP-epsilon.
     """
 
     epsilon: float = 0.001

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Pulled = tuple[Tensor, dict[Cut, list[Tensor]], dict[Cut, list[Tensor]]]
 """The quantity at the reference, multipliers at every cut, what the cuts held at the reference."""
 
+SHORT = (torch.bfloat16, torch.float16)
 NEEDS_RECTIFIERS = ("guided", "deconvolution")
 
 
@@ -183,6 +184,9 @@ class Ruled:
         self.forward = 0
         self.unruled: dict[str, str] = {}
         self.formulas = formulas(rule)
+        if session.dtype in SHORT:
+            kind = str(session.dtype).removeprefix("torch.")
+            session.notes.append(f"the rule was computed in {kind}, like the model: sums are as rough as that; model.float() for better")
 
     def evidence(self) -> Evidence:
         """Everything that was asked, for all points."""

@@ -16,15 +16,10 @@ from ....rules import OperationRule
 from .choices import CHOICE
 from .entries import Entry, Tape, Tensor, Var
 from .norms import NORM
-from .regions import evaluated, inside
+from .regions import FROM_ZERO, evaluated, inside
 from .softmaxes import KERNELS
 
 SIGNAL, GATE, NOTHING = 2, 1, 0
-
-FROM_ZERO = frozenset(
-    {"relu", "silu", "gelu", "tanh", "erf", "mish", "leaky_relu", "hardswish", "elu", "selu", "celu", "_prelu_kernel", "sin", "mul"}
-)
-"""Element-wise operations that are zero at zero: nothing to find out."""
 
 PASSING = {
     "div": (0,),

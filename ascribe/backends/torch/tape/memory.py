@@ -6,6 +6,7 @@ operation changes what a graph node stands for; memory tells the truth in all of
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any
 
 import torch
@@ -76,6 +77,22 @@ class Stores:
 def layout(t: Tensor) -> Key:
     """Where in its storage a tensor lies."""
     return t.storage_offset(), tuple(t.shape), t.stride(), t.dtype
+
+
+def apart(a: Key, b: Key) -> bool:
+    """Whether two tensors in one storage are known to share no number: as gates do that were split off one product."""
+    (start, shape, strides, kind), (other, *rest) = a, b
+    if (shape, strides, kind) != tuple(rest) or not all(shape):
+        return False
+    steps = sorted((s, n) for s, n in zip(strides, shape, strict=True) if n > 1)
+    if not steps or steps[0][0] < 1:
+        return bool(start != other) and not steps
+    width = (steps[0][1] - 1) * steps[0][0] + 1
+    over = gcd(*(s for s, _ in steps[1:])) if steps[1:] else 0
+    shift = abs(start - other)
+    if not over:
+        return shift >= width
+    return width <= shift % over <= over - width
 
 
 def length(t: Tensor) -> int:

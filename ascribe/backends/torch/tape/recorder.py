@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .entries import PICKS, Entry, Tape, Tensor, Var, aten
-from .memory import Store, Stores, fills, laid_out, layout
+from .memory import Store, Stores, apart, fills, laid_out, layout
 from .unfold import UNFOLDED
 
 STATISTICS = frozenset({"native_batch_norm", "_native_batch_norm_legit"})
@@ -162,7 +162,8 @@ class Recorder(TorchDispatchMode):
         for choice in origins:
             self.tape.choices[choice] = self.tape.choices.get(choice, 0) + 1
         var = self._add(Entry(functional(func), name.rstrip("_"), tuple(recorded), named, ins), [target]).out()
-        store.values, store.flat = {}, None
+        store.values = {} if whole else {k: v for k, v in store.values.items() if apart(k, layout(target))}
+        store.flat = None
         if not whole:
             store.flat = self._scattered(target, flat, var)
         store.values[layout(target)] = var

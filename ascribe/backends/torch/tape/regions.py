@@ -7,6 +7,7 @@ one gives the same numbers. Linear steps in front (a bias, a scale) stay outside
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import torch
 
@@ -24,6 +25,12 @@ SMOOTH = frozenset(
     {"sigmoid", "tanh", "gelu", "silu", "softplus", "mish", "erf", "exp", "sin", "cos", "log_sigmoid_forward"}
     | {"add", "sub", "mul", "neg", "rsub"}
 )
+
+
+FROM_ZERO = frozenset(
+    {"relu", "silu", "gelu", "tanh", "erf", "mish", "leaky_relu", "hardswish", "elu", "selu", "celu", "_prelu_kernel", "sin", "mul"}
+)
+"""Element-wise operations that are zero at zero."""
 
 
 def pointwise(entry: Entry) -> bool:
@@ -124,6 +131,9 @@ def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor) -
         return secant(top, refer).mul_(g), False
     x = top.root.value
     if treatment == "zero":
+        direct = from_zero(top)
+        if direct is not None:
+            return direct.mul_(g), False
         zero = {top.root: torch.zeros_like(x[:1]) if x.dim() else torch.zeros_like(x)}
         zero[top] = evaluated(top, torch.zeros_like(x))
         return secant(top, lambda v: zero[v]).mul_(g), False
@@ -131,6 +141,19 @@ def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor) -
         g = g.clamp(min=0)
         return (g * (x > 0) if treatment == "guided" else g), True
     return derivative(top, x) * g, False
+
+
+def from_zero(top: Var) -> Tensor | None:
+    """``f(x) / x`` of a single operation that is zero at zero and rounds well near it, its derivative at zero; None for others."""
+    x, entries = top.root.value, list(islice(inside(top), 2))
+    if len(entries) > 1 or entries[0].name not in FROM_ZERO or entries[0].name == "mul":
+        return None
+    if entries[0].name == "silu":
+        return x.sigmoid()
+    if entries[0].name == "relu":
+        return (x > 0).to(x.dtype)
+    m = top.value / x
+    return torch.where(x == 0, derivative(top, torch.zeros_like(x)), m) if m.sum().isnan() else m
 
 
 def rectifies(top: Var) -> bool:

@@ -57,6 +57,8 @@ class Reverse:
                     self._book(entry, back, found)
                 for v, c in found:
                     if v.wanted:
+                        if c.dtype is not v.value.dtype and v.value.is_floating_point():
+                            c = c.to(v.value.dtype)
                         before = cotangents.get(v)
                         cotangents[v] = c if before is None else before + c
         return [kept.get(v, cotangents.get(v)) for v in targets]

@@ -52,7 +52,7 @@ def layer_of(entry: Entry) -> Layer | None:
 
 def stable(z: Tensor, epsilon: float) -> Tensor:
     """``z`` away from zero, in its own direction."""
-    return z + torch.where(z >= 0, epsilon, -epsilon)
+    return z + torch.where(z >= 0, epsilon, -epsilon).to(z.dtype)
 
 
 def positive(t: Tensor | None) -> Tensor | None:
