@@ -102,7 +102,10 @@ def test_attention_is_the_papers_sum(fused, rule, scores):
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8 * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize(("heads", "groups", "causal", "mask"), [(4, 4, False, False), (4, 2, False, False), (4, 1, True, False), (2, 2, False, True)])
+KINDS = [(4, 4, False, False), (4, 2, False, False), (4, 1, True, False), (2, 2, False, True)]
+
+
+@pytest.mark.parametrize(("heads", "groups", "causal", "mask"), KINDS)
 @pytest.mark.parametrize("rule", RULES[:3], ids=repr)
 def test_fused_attention_is_what_it_stands_for(rule, heads, groups, causal, mask):
     """Heads that share keys, causal and given masks, a row that sees one step only."""
@@ -443,10 +446,9 @@ def test_functions_of_ones_own_are_seen_through(rule):
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("rule", [*RULES, asc.Rescale()], ids=repr)
+@pytest.mark.parametrize("rule", [*RULES[:3], asc.Rescale()], ids=repr)
 def test_short_floats_run_and_are_told_of(rule, kind):
     over = asc.Reference(0.3) if rule.compares else None
-    rule = rule if rule != asc.LstmLrp(1e-12) else asc.LstmLrp()
     model, x = seeded(Block), words()
     exact = relevance(model, x, rule, over=over)
     found = asc.attribute(model.to(kind), x.to(kind), of=1, by=rule, over=over)
