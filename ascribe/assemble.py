@@ -44,6 +44,8 @@ class Request:
     reduce: Reduce = "mean"
     removal: Removal | None = None
     features: Features | None = None
+    most: int | None = None
+    """An upper bound for the rows at once, where ``chunk`` leaves their number to be measured."""
 
     def __str__(self) -> str:
         of = list(self.quantities) if self.several else self.quantities[0]
@@ -63,14 +65,15 @@ def chunk_for(session: Session, asked: Request, at: Cut) -> Chunker:
     if asked.chunk is not None:
         return Chunker(int(asked.chunk), fixed=True)
     found: Chunker | None = session.remembered("chunk", chunk_key(asked, at))
-    if found is not None:
-        return found.again()
-    return Chunker(first_chunk(session.row_numbers(at), session.weights(), session.records))
+    chunker = found.again() if found is not None else Chunker(first_chunk(session.row_numbers(at), session.weights(), session.records))
+    if asked.most is not None:
+        chunker.cap(asked.most)
+    return chunker
 
 
 def chunk_key(asked: Request, at: Cut) -> tuple[Any, ...]:
     """What a chunk size was found for, beside the signature of the call."""
-    return at, asked.cuts, len(asked.quantities), type(asked.by)
+    return at, asked.cuts, len(asked.quantities), type(asked.by), asked.most
 
 
 def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) -> Attribution:

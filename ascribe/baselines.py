@@ -23,15 +23,24 @@ NAMED = ("zeros", "mean", "blur", "uniform")
 class Call:
     """The arguments of a model call, kept as they are: ``Call(ids, attention_mask=mask)``.
 
-    As a baseline it stands for whatever the cut holds when the model is called like this.
+    As a baseline it stands for whatever the cut holds when the model is called like this. As the call to be explained,
+    ``Call(x, weights).only(0)`` says that ``x`` alone is: what is not named rides along, floating or not.
     """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    explained: tuple[int | str, ...] | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         object.__setattr__(self, "args", args)
         object.__setattr__(self, "kwargs", kwargs)
+        object.__setattr__(self, "explained", None)
+
+    def only(self, *arguments: int | str) -> Call:
+        """The same call, explained at these arguments: positional ones by number, others by name."""
+        call = Call(*self.args, **self.kwargs)
+        object.__setattr__(call, "explained", arguments)
+        return call
 
     def __repr__(self) -> str:
         return f"Call(<{len(self.args)} positional>{''.join(f', {name}=...' for name in self.kwargs)})"

@@ -32,7 +32,7 @@ class Noise:
     """
 
     kind: str
-    scale: float
+    scale: float | tuple[float, ...]
     relative: bool
     seed: int
     each: int = 1
@@ -40,9 +40,10 @@ class Noise:
     def draw(self, point: int, leaf: int, shape: tuple[int, ...]) -> np.ndarray:
         """The displacement of one record's array at one point, before a relative scale; the same whatever the chunking."""
         rng = np.random.default_rng((self.seed, 0, point // self.each, leaf))  # 0: no other draw of this seed begins so
+        scale = np.float32(self.scale[leaf] if isinstance(self.scale, tuple) else self.scale)
         if self.kind == "normal":
-            return rng.standard_normal(shape, dtype=np.float32) * np.float32(self.scale)
-        return (rng.random(shape, dtype=np.float32) * 2 - 1) * np.float32(self.scale)
+            return rng.standard_normal(shape, dtype=np.float32) * scale
+        return (rng.random(shape, dtype=np.float32) * 2 - 1) * scale
 
 
 @dataclass(frozen=True)
@@ -161,10 +162,11 @@ class Line(Multiplies):
 class Gaussian(Multiplies):
     """The record with normal noise added (Smilkov et al. 2017): ``samples`` draws of standard deviation ``scale``.
 
-    ``scale`` is in the value's own units, or with ``relative`` a share of each record's range (largest less smallest value).
+    ``scale`` is in the value's own units, or with ``relative`` a share of each record's range (largest less smallest value);
+    a tuple has one for each array at the cut.
     """
 
-    scale: float = 0.15
+    scale: float | tuple[float, ...] = 0.15
     samples: int = 32
     relative: bool = False
     at: Cut = INPUT
@@ -311,10 +313,10 @@ def stratified(count: int, seed: int) -> np.ndarray:
     return (rng.permutation(count) + rng.random(count)) / count
 
 
-def check_noise(scale: float, samples: int) -> None:
+def check_noise(scale: float | tuple[float, ...], samples: int) -> None:
     """Raise DistributionError for noise of negative or endless size, or no whole number of samples."""
     check_count("samples", samples)
-    if not is_number(scale) or not 0 <= scale < math.inf:
+    if not all(is_number(s) and 0 <= s < math.inf for s in (scale if isinstance(scale, tuple) else (scale,))):
         raise DistributionError(f"noise of scale {scale!r}", try_="a number from 0 up")
 
 

@@ -20,18 +20,20 @@ class Inputs:
     """Positional and keyword arguments as one tree, with NumPy arrays made into tensors.
 
     The first axis of the first floating tensor (or else of the first tensor) counts the records; every tensor whose first
-    axis has that length belongs to them, row by row. All others are the same for all records.
+    axis has that length belongs to them, row by row. All others are the same for all records. Arguments that the call names
+    as those to be explained come before all others.
     """
 
     def __init__(self, call: Call, dtype: torch.dtype | None) -> None:
-        self.numpy = False
+        self.numpy, self.only = False, call.explained
         self.tree = mapped((call.args, call.kwargs), lambda path, leaf: self._tensor(leaf, dtype))
         self.leaves: dict[Path, Tensor] = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
         if odd := [f"{named(path)} {leaf.layout}" for path, leaf in self.leaves.items() if leaf.layout != torch.strided or leaf.is_nested]:
             raise InputError("tensors that cannot be cut into records", there=", ".join(odd), try_="x.to_dense()", code="E-INPUT-LAYOUT")
         shaped = {path: leaf for path, leaf in self.leaves.items() if leaf.ndim}
-        floating = [leaf for leaf in shaped.values() if leaf.is_floating_point()]
-        leading = next(iter(sorted(floating, key=lambda t: t.ndim < 2) or shaped.values()), None)
+        named_first = [leaf for path, leaf in shaped.items() if self.only is not None and path[1] in self.only]
+        floating = [leaf for leaf in named_first or shaped.values() if leaf.is_floating_point()]
+        leading = next(iter(sorted(floating, key=lambda t: t.ndim < 2) or named_first or shaped.values()), None)
         if leading is None:
             raise InputError(
                 "the model is called without a tensor", try_="attribute(model, x, ...) with the model's own arguments"
@@ -53,8 +55,9 @@ class Inputs:
 
     @property
     def explained(self) -> list[Path]:
-        """The floating tensors that belong to records, in the order of the call; what is called a mask rides along."""
-        return [p for p, leaf in self.leaves.items() if p in self.own and leaf.is_floating_point() and "mask" not in str(p[1])]
+        """The floating tensors that belong to records, in the order of the call: those that the call names, or else all but masks."""
+        floating = [p for p, leaf in self.leaves.items() if p in self.own and leaf.is_floating_point()]
+        return [p for p in floating if ("mask" not in str(p[1]) if self.only is None else p[1] in self.only)]
 
     @property
     def own_paths(self) -> list[Path]:
@@ -116,7 +119,7 @@ class Inputs:
 
     def signature(self) -> tuple[Any, ...]:
         """What must be equal for two calls to run the same way: shapes, types, and flags."""
-        items: list[Any] = []
+        items: list[Any] = [self.only]
         for path, leaf in walk(self.tree):
             if isinstance(leaf, Tensor):
                 items.append((path, tuple(leaf.shape), leaf.dtype, leaf.device))
