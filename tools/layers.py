@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("compared", "removed"),
     ("playing",),
     ("engine", "cam_layers"),
-    ("cams", "estimates"),
+    ("cams", "estimates", "metrics"),
     ("methods", "fullgrad", "estimates"),
     ("deep", "corrected"),
     ("plots",),

@@ -1,0 +1,155 @@
+"""One call of ``attribute`` with every argument as the noun it stands for, and the native verb called with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...baselines import Call
+from ...cuts import INPUT, OUTPUT
+from ...distributions import Distribution
+from ...engine import activation, explain, request
+from ...errors import InputError
+from ...passes import Reduce
+from ...quantities import Quantity, scores
+from ...result import Attribution as Result
+from ...rules import Rule
+from ...tree import walk
+from .conventions import Given, repeated, spread
+
+HARMLESS = ("allow_unused", "materialize_grads", "retain_graph")
+"""What ``grad_kwargs`` may say without a difference: inputs that play no part always come back as zeros."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is explained (``of``), where (``at``: a cut, or a list of them), in which call of which model, with which options."""
+
+    model: Any
+    inputs: Given
+    more: tuple[Any, ...]
+    named: Mapping[str, Any]
+    of: Quantity
+    at: Any
+    multiply: bool
+    options: Mapping[str, Any]
+
+    def __getitem__(self, option: str) -> Any:
+        """An option as the caller gave it, None where the class has no such option."""
+        return self.options.get(option)
+
+    @property
+    def call(self) -> Call:
+        """The model's call."""
+        return self.inputs.call(self.more, self.named)
+
+    @property
+    def within(self) -> bool:
+        """Whether the attribution is at a layer."""
+        return self.at is not INPUT
+
+    def explained(
+        self,
+        over: Distribution | None = None,
+        by: Rule | None = None,
+        *,
+        multiply: bool | None = None,
+        of: Quantity | None = None,
+        at: Any = None,
+        seed: int = 0,
+        reduce: Reduce = "mean",
+    ) -> Result:
+        """The native verb, with what was asked filled in."""
+        wanted = request(
+            self.of if of is None else of,
+            self.at if at is None else at,
+            over,
+            by,
+            seed=seed,
+            progress=bool(self["show_progress"]),
+            multiply=self.multiply if multiply is None else multiply,
+        )
+        return explain(self.model, self.call, replace(wanted, reduce=reduce, most=self["internal_batch_size"]))
+
+    def result(self, values: Any) -> Any:
+        """Native values in captum's form: that of the inputs, of the layer's value, or a list of those for several layers.
+
+        Raises InputError where an input has no attribution: whole numbers beside numbers that can be explained.
+        """
+        if isinstance(self.at, list):
+            return [tuples(v) for v in values]
+        if self.at is not INPUT:
+            return tuples(values)
+        arrays = [leaf for _, leaf in walk(values)]
+        if not any(t.is_floating_point() for t in self.inputs.tensors):  # token ids: explained at their embeddings
+            return arrays[0] if self.inputs.single else tuple(arrays)
+        if len(arrays) != len(self.inputs.tensors):
+            there = ", ".join(f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}" for t in self.inputs.tensors)
+            raise InputError("inputs without an attribution", there=there, try_="whole numbers as additional_forward_args")
+        return self.inputs.like(arrays)
+
+    def spread(self, times: int) -> Asked:
+        """The same with every record ``times`` times in a row."""
+        n = self.inputs.records
+        inputs = replace(self.inputs, tensors=repeated(self.inputs.tensors, times, n))
+        named = {key: repeated(value, times, n) for key, value in self.named.items()}
+        return replace(self, inputs=inputs, more=repeated(self.more, times, n), named=named, of=spread(self.of, times))
+
+    def with_options(self, **options: Any) -> Asked:
+        """The same with other options."""
+        return replace(self, options={**self.options, **options})
+
+    def on(self, tensors: Sequence[Tensor]) -> Asked:
+        """The same for other inputs of that many rows."""
+        return replace(self, inputs=replace(self.inputs, tensors=tuple(tensors)))
+
+
+def tuples(value: Any) -> Any:
+    """What a layer holds, with tuples for whatever container it has, as captum returns it."""
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, (tuple, list)):
+        return tuple(tuples(v) for v in value)
+    return value
+
+
+def change(asked: Asked, start: Sequence[Tensor], end: Sequence[Tensor]) -> Tensor:
+    """How much more the quantity is at some inputs than at others, for every record: a run for each."""
+    return at_inputs(asked.on(end)) - at_inputs(asked.on(start))
+
+
+def at_inputs(asked: Asked) -> Tensor:
+    """The quantity for every record: one run, no gradient."""
+    y = scores(activation(asked.model, asked.call, at=OUTPUT).values, asked.of)
+    found = asked.of.bind(y)(y)
+    assert isinstance(found, Tensor)
+    return found
+
+
+def totals(values: Any) -> Tensor:
+    """What each record's values add up to."""
+    parts = [leaf.reshape(len(leaf), -1).sum(1) for _, leaf in walk(values)]
+    return torch.stack(parts).sum(0)
+
+
+def starts(asked: Asked, baselines: Any) -> list[Tensor]:
+    """``baselines`` as one tensor ``[1 or records, ...]`` for each input. Raises InputError where there are more or fewer."""
+    if isinstance(baselines, Mapping):
+        baselines = tuple(baselines[name] for name in asked.inputs.names)
+    many = 1 if isinstance(baselines, Tensor) else len(asked.inputs.tensors)
+    each = baselines if isinstance(baselines, (tuple, list)) else (baselines,) * many
+    if len(each) != len(asked.inputs.tensors):
+        raise InputError(f"{len(each)} baselines", there=f"{len(asked.inputs.tensors)} inputs", try_="one for each")
+    return [start_for(x, 0 if b is None else b) for x, b in zip(asked.inputs.tensors, each, strict=True)]
+
+
+def start_for(x: Tensor, baseline: Any) -> Tensor:
+    """One baseline beside its input: a number fills a row, a row without the records' axis gets one."""
+    start = torch.as_tensor(baseline, dtype=x.dtype, device=x.device)
+    if not start.ndim:
+        return torch.full_like(x[:1], start.item())
+    return start[None] if start.ndim == x.ndim - 1 else start

@@ -1,0 +1,182 @@
+"""Recipes: what captum's gradient methods ask of the verb. The place (input, layer, neuron) is in what is asked, never here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...baselines import FromInput
+from ...cuts import Cut
+from ...distributions import Background, Distribution, Gaussian, Line
+from ...errors import DistributionError, MethodError, RuleError
+from ...quadrature import Quadrature
+from ...result import Attribution as Result
+from ...rules import Rule
+from ...rules.relevance import Deconv, Guided
+from .asked import Asked, change, starts, totals
+
+METHODS: dict[str, Quadrature] = {
+    "gausslegendre": "gauss-legendre",
+    "riemann_left": "riemann-left",
+    "riemann_right": "riemann-right",
+    "riemann_middle": "riemann-middle",
+    "riemann_trapezoid": "trapezoid",
+}
+
+
+def quadrature(asked: Asked) -> Quadrature:
+    """``method`` as a quadrature. Raises DistributionError for a name that captum does not know."""
+    if asked["method"] not in METHODS:
+        raise DistributionError(f"method={asked['method']!r}", there=", ".join(METHODS), code="E-CAPTUM-METHOD")
+    return METHODS[asked["method"]]
+
+
+def pinned(asked: Asked) -> float:
+    """What captum's own numbers are a multiple of: its trapezoid weights add up to (n - 1) / n."""
+    exact = asked["captum_exact"] and asked["method"] == "riemann_trapezoid"
+    return (asked["n_steps"] - 1) / asked["n_steps"] if exact else 1.0
+
+
+def scaled(values: Any, factor: float) -> Any:
+    """Tensors in tuples and lists, times a number."""
+    if factor == 1.0:
+        return values
+    return [scaled(v, factor) for v in values] if isinstance(values, list) else (
+        tuple(scaled(v, factor) for v in values) if isinstance(values, tuple) else values * factor
+    )  # fmt: skip
+
+
+def with_delta(asked: Asked, values: Any, found: Result | None = None) -> Any:
+    """Values, and where it is asked for the convergence delta: what they add up to less the change of the quantity."""
+    if not asked["return_convergence_delta"]:
+        return values
+    if found is not None and found.gap is not None:
+        first = asked.inputs.tensors[0]
+        kind = first.dtype if first.is_floating_point() else torch.get_default_dtype()
+        return values, torch.as_tensor(found.gap.absolute, dtype=kind, device=first.device)
+    ends = asked.inputs.tensors
+    begin = [s.expand_as(x) for s, x in zip(starts(asked, asked["baselines"]), ends, strict=True)]
+    return values, totals(values) - change(asked, begin, ends)
+
+
+def saliency(asked: Asked) -> Any:
+    """The gradient, or its size."""
+    found = asked.explained(multiply=False)
+    return asked.result(found.abs().values if asked["abs"] else found.values)
+
+
+def gradient(asked: Asked) -> Any:
+    """The gradient, times the value where the class multiplies."""
+    return asked.result(asked.explained().values)
+
+
+def ruled(rule: Rule) -> Any:
+    """The recipe for the influence under a rule."""
+
+    def recipe(asked: Asked) -> Any:
+        try:
+            found = asked.explained(by=rule, multiply=False)
+        except RuleError:
+            if not asked.of.on.layer:
+                raise
+            found = asked.explained(multiply=False)  # a neuron before the first rectifier: nothing on the way to correct
+        return asked.result(found.values)
+
+    return recipe
+
+
+guided, deconvolved = ruled(Guided()), ruled(Deconv())
+
+
+def line(asked: Asked) -> Distribution:
+    """The line that integrated gradients follow: at the inputs, or at the layer from what it holds at the baseline."""
+    begin = path_start(asked)
+    if isinstance(asked.at, Cut) and asked.within:
+        return Line(FromInput(begin), asked["n_steps"], quadrature(asked), at=asked.at)
+    return Line(begin, asked["n_steps"], quadrature(asked))
+
+
+def path_start(asked: Asked) -> Any:
+    """Where paths start at the inputs; for token ids whatever their embeddings should start from."""
+    if all(t.is_floating_point() for t in asked.inputs.tensors):
+        return tuple(starts(asked, asked["baselines"]))
+    return asked["baselines"]
+
+
+def integrated(asked: Asked) -> Any:
+    """Integrated gradients."""
+    found = asked.explained(line(asked))
+    values = scaled(asked.result(found.values), pinned(asked))
+    return with_delta(asked, values, found if asked.multiply and pinned(asked) == 1.0 else None)
+
+
+def path_influence(asked: Asked) -> Any:
+    """The gradient at a layer, averaged over a line at the inputs."""
+    found = asked.explained(Line(path_start(asked), asked["n_steps"], quadrature(asked)), multiply=False)
+    return scaled(asked.result(found.values), pinned(asked))
+
+
+def grad_cam(asked: Asked) -> Any:
+    """Channels weighted by their mean gradient over places, and summed where it is asked for."""
+    found = asked.explained(multiply=False)
+    maps = [cam(g, a, asked) for g, a in zip(leaves(asked.result(found.values)), leaves(asked.result(found.record)), strict=True)]
+    return tuple(maps) if isinstance(asked.result(found.values), tuple) else maps[0]
+
+
+def cam(grad: Tensor, value: Tensor, asked: Asked) -> Tensor:
+    """The map of one tensor ``[records, channels, ...]``."""
+    weight = grad.mean(tuple(range(2, grad.ndim)), keepdim=True) if grad.ndim > 2 else grad
+    found = weight * value
+    found = found.sum(1, keepdim=True) if asked["attr_dim_summation"] else found
+    return found.relu() if asked["relu_attributions"] else found
+
+
+def leaves(values: Any) -> tuple[Tensor, ...]:
+    """One tensor or a tuple of them, as a tuple."""
+    return values if isinstance(values, tuple) else (values,)
+
+
+# Backgrounds
+
+
+def rows_of(asked: Asked) -> list[Tensor]:
+    """``baselines`` as a background, one tensor of rows for each input; a function gives them, from the inputs if it wants those.
+
+    Raises DistributionError for inputs with different numbers of rows.
+    """
+    found = asked["baselines"]
+    if callable(found):
+        found = called(found, asked)
+    rows = starts(asked, found)
+    if len({len(r) for r in rows}) > 1:
+        raise DistributionError(f"baselines of {[len(r) for r in rows]} rows", try_="the same number for each input: a row is drawn whole")
+    return rows
+
+
+def called(make: Any, asked: Asked) -> Any:
+    """What a function of the inputs, or of nothing, gives."""
+    try:
+        takes = make.__code__.co_argcount - (1 if hasattr(make, "__self__") else 0)
+    except AttributeError:
+        takes = 1
+    return make(asked.inputs.of(asked.inputs.tensors)) if takes else make()
+
+
+def noise(asked: Asked) -> Gaussian | None:
+    """``stdevs`` as noise: one for all inputs, or one for each. Raises MethodError where their number is another."""
+    given = asked["stdevs"]
+    scales = tuple(float(s) for s in given) if isinstance(given, (tuple, list)) else (float(given),) * len(asked.inputs.tensors)
+    if len(scales) != len(asked.inputs.tensors):
+        raise MethodError(f"{len(scales)} stdevs", there=f"{len(asked.inputs.tensors)} inputs", try_="one number, or one for each input")
+    return Gaussian(scales, 1) if any(scales) else None
+
+
+def expected(asked: Asked, seed: int) -> Distribution:
+    """Lines from random rows of the background to the displaced record, one random position on each."""
+    over: Any = Background(tuple(rows_of(asked)), asked["n_samples"])
+    displaced = noise(asked)
+    over = over if displaced is None else over * displaced
+    product: Distribution = over * Line(steps=1, quadrature="random")
+    return product

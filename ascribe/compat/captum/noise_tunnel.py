@@ -1,0 +1,131 @@
+"""NoiseTunnel: any method at noisy copies of the record, and the mean, mean square or variance of what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import MethodError
+from .base import Attribution
+from .conventions import Given, given, repeated
+
+TYPES = ("smoothgrad", "smoothgrad_sq", "vargrad")
+PER_RECORD = ("target", "additional_forward_args", "baselines", "feature_mask", "forward_kwargs")
+
+
+class NoiseTunnel(
+    Attribution,
+    init="attribution_method",
+    call="inputs nt_type nt_samples nt_samples_batch_size stdevs=1.0 draw_baseline_from_distrib **kwargs",
+):
+    """A method at noisy copies of the record: their mean, mean square, or variance."""
+
+    attribution_method: Attribution
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        return self.attribution_method.multiplies_by_inputs
+
+    def has_convergence_delta(self) -> bool:
+        return self.attribution_method.has_convergence_delta()
+
+    def explain(self, arguments: dict[str, Any]) -> Any:
+        """Run the copies in batches, each a call of the method. Raises MethodError for a type that there is none of."""
+        kind, samples = arguments.pop("nt_type"), int(arguments.pop("nt_samples"))
+        if kind not in TYPES or samples < 1:
+            raise MethodError(f"nt_type={kind!r}, nt_samples={samples}", there=", ".join(TYPES), try_="one of these, and samples from 1 up")
+        batch = arguments.pop("nt_samples_batch_size") or samples
+        inputs, drawn = given(arguments.pop("inputs")), arguments.pop("draw_baseline_from_distrib")
+        scales = deviations(inputs, arguments.pop("stdevs"))
+        options = {name: value for name, value in arguments.items() if value or name not in ("forward_kwargs", "captum_exact")}
+        moments: list[Moments] = []
+        deltas: list[Tensor] = []
+        form: Any = None
+        for first in range(0, samples, batch):
+            times = min(batch, samples - first)
+            noisy = inputs.of([x + torch.normal(0.0, scale) for x, scale in zip(*spread(inputs, scales, times), strict=True)])
+            found = self.attribution_method.attribute(noisy, **copied(inputs, options, times, drawn))
+            if options.get("return_convergence_delta"):
+                found, delta = found
+                deltas.append(delta)
+            form, leaves = found, flat(found)
+            moments = moments or [Moments() for _ in leaves]
+            for moment, leaf in zip(moments, leaves, strict=True):
+                moment.add(leaf.detach().reshape(inputs.records, times, *leaf.shape[1:]))
+        result = rebuilt(form, iter([m.of(kind) for m in moments]))
+        return (result, torch.cat(deltas)) if deltas else result
+
+
+class Moments:
+    """Sums of numbers and of their squares about the first batch's mean, so that nothing cancels."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.middle = self.first = self.second = torch.zeros(())
+
+    def add(self, x: Tensor) -> None:
+        """Copies on axis 1."""
+        if not self.count:
+            self.middle = x.mean(1, keepdim=True)
+            self.first, self.second = (torch.zeros_like(self.middle[:, 0]) for _ in range(2))
+        moved = x - self.middle
+        self.first, self.second, self.count = self.first + moved.sum(1), self.second + (moved * moved).sum(1), self.count + x.shape[1]
+
+    def of(self, kind: str) -> Tensor:
+        """Their mean, mean square or variance."""
+        shift = self.first / self.count
+        mean, variance = self.middle[:, 0] + shift, (self.second / self.count - shift * shift).clamp(min=0)
+        return mean if kind == "smoothgrad" else variance if kind == "vargrad" else variance + mean * mean
+
+
+def deviations(inputs: Given, stdevs: Any) -> list[float]:
+    """One standard deviation for each input. Raises MethodError where there are more or fewer."""
+    count = len(inputs.tensors)
+    scales = [float(s) for s in stdevs] if isinstance(stdevs, (tuple, list)) else [float(stdevs)] * count
+    if len(scales) != count:
+        raise MethodError(f"{len(scales)} stdevs", there=f"{count} inputs", try_="one number, or one for each input")
+    return scales
+
+
+def spread(inputs: Given, scales: list[float], times: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Every record several times in a row, and the deviation of each of its numbers."""
+    many = [torch.repeat_interleave(x.detach(), times, 0) for x in inputs.tensors]
+    return many, [torch.full_like(x, s) for x, s in zip(many, scales, strict=True)]
+
+
+def copied(inputs: Given, options: dict[str, Any], times: int, drawn: bool) -> dict[str, Any]:
+    """The method's arguments for the copies. With ``drawn`` each copy has a random row of the baselines, the same one for all inputs."""
+    records = inputs.records
+    found = {name: copies(value, times, records) if name in PER_RECORD else value for name, value in options.items()}
+    if drawn and options.get("baselines") is not None:
+        rows = options["baselines"] if isinstance(options["baselines"], tuple) else (options["baselines"],)
+        chosen = torch.randint(len(rows[0]), (records * times,), device=rows[0].device)
+        found["baselines"] = inputs.of([row[chosen] for row in rows])
+    return found
+
+
+def copies(value: Any, times: int, records: int) -> Any:
+    """What belongs to records, repeated with them; arguments of the model by name too."""
+    if isinstance(value, dict):
+        return {key: repeated(v, times, records) for key, v in value.items()}
+    return repeated(value, times, records)
+
+
+def flat(values: Any) -> list[Tensor]:
+    """The tensors in tuples, lists and dictionaries, in order."""
+    if isinstance(values, Tensor):
+        return [values]
+    return [leaf for part in (values.values() if isinstance(values, dict) else values) for leaf in flat(part)]
+
+
+def rebuilt(form: Any, leaves: Any) -> Any:
+    """The same tuples, lists and dictionaries around other tensors."""
+    if isinstance(form, Tensor):
+        return next(leaves)
+    if isinstance(form, dict):
+        return {key: rebuilt(v, leaves) for key, v in form.items()}
+    make: Callable[[Any], Any] = type(form)
+    return make([rebuilt(v, leaves) for v in form])

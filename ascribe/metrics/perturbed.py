@@ -1,0 +1,77 @@
+"""A quantity at perturbed inputs: forward only, bound once to the records as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, as_numpy
+from ..backends import open_session
+from ..backends.protocol import Job, Session, Spot
+from ..baselines import Call
+from ..cuts import INPUT, Cut, as_cut
+from ..distributions import Point
+from ..errors import QuantityError
+from ..passes import Plan, Reader
+from ..quantities import as_quantities
+from ..rules import Gradient
+from ..stream import Chunker, Progress, first_chunk
+from ..tree import replaced
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """The records of a call: their explained arrays ``x``, and the quantity there, ``value``."""
+
+    session: Session
+    at: Cut
+    on: Cut
+    spots: tuple[Spot, ...]
+    reader: Reader
+    x: tuple[Array, ...]
+    value: np.ndarray
+
+    def __len__(self) -> int:
+        return self.session.records
+
+    def quantity_at(self, arrays: Sequence[Array]) -> np.ndarray:
+        """The quantity ``[points, records]`` where the explained arrays are ``[points, records, ...]``."""
+        job = Job(np.arange(len(self)), len(arrays[0]), self.at, self.spots, tuple(arrays), on=self.on, of=self.reader)
+        return as_numpy(self.session.evaluate(job).value)[0].astype(np.float64)
+
+    def call(self, arrays: Sequence[Array]) -> Call:
+        """The model's call with other arrays in the place of the explained ones."""
+        call = self.session.call
+        args, kwargs = replaced((call.args, call.kwargs), {s.path: self.session.given(a) for s, a in zip(self.spots, arrays, strict=True)})
+        return Call(*args, **kwargs) if call.explained is None else Call(*args, **kwargs).only(*call.explained)
+
+    def points(self, most: int | None) -> int:
+        """How many points to run at once: as many rows as a first chunk has, or as the user allows."""
+        rows = most or first_chunk(self.session.row_numbers(self.at), self.session.weights(), len(self))
+        return max(1, rows // len(self))
+
+
+@contextmanager
+def records_of(model: Any, call: Call, of: Any) -> Iterator[Records]:
+    """A model's records, run once. Raises QuantityError for several quantities."""
+    quantities, several = as_quantities(of)
+    if several:
+        raise QuantityError(f"{len(quantities)} quantities", there="a metric of one", try_="a call for each")
+    with open_session(model, call) as session:
+        on, at = session.resolve(as_cut(quantities[0].on), False), session.resolve(INPUT, True)
+        index = np.arange(session.records)
+        reader = Reader(plan_for(session, quantities, at, on), index)
+        found = session.evaluate(Job(index, read=(at,), on=on, of=reader))
+        reading = found.reads[at]
+        value = as_numpy(found.value)[0, 0].astype(np.float64)
+        yield Records(session, at, on, tuple(reading.spots), reader, tuple(a[0] for a in reading.arrays), value)
+
+
+def plan_for(session: Session, quantities: Any, at: Cut, on: Cut) -> Plan:
+    """The plan of a run that differentiates nothing."""
+    chunker, progress = Chunker(session.records, fixed=True), Progress(0, False)
+    return Plan(session, quantities, (), Point(), at, on, Gradient(), 0, False, "mean", chunker, progress)
