@@ -18,6 +18,7 @@ pytestmark = [
 
 LATER = {"LLM", "Remote", "VLLM", "Interpretable", "TextT", "ImageMask"}
 NAMES = [n for n in ca.__all__ if n.startswith("InterpretableEmb") or not any(n.startswith(word) for word in LATER)]
+NAMES = [n for n in NAMES if n in oa.__all__]
 CLASSES = [n for n in NAMES if inspect.isclass(getattr(ca, n))]
 METHODS = [n for n in CLASSES if issubclass(getattr(ca, n), ca.Attribution)]
 
