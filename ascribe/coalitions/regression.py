@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,14 +22,15 @@ class Fit:
 
     With ``adds_up`` the coefficients sum to the change from nobody to all, exactly: the condition is eliminated, not weighted.
     With ``paired`` a coalition and its complement count as one: half the difference of their worth, to which terms of even order
-    contribute nothing.
+    contribute nothing. ``leading`` terms are fitted alone as long as there is not enough to fit all.
     """
 
     columns: Callable[[np.ndarray], np.ndarray]
     readout: np.ndarray
     paired: bool = True
     adds_up: bool = True
-    shape: tuple[int, ...] = field(default=())
+    shape: tuple[int, ...] = ()
+    leading: int | None = None
 
 
 class Regression:
@@ -80,70 +81,64 @@ class Regression:
     def result(self) -> Estimate:
         if not self.told.any() or (self.units.groups and not self.groups):
             raise CoalitionError("an estimate before anything but the ends was told", code="E-COALITION-EARLY")
-        scale = np.where(self.units.group >= 0, self.units.groups / max(1, len(self.groups)), 1.0) * self.told
-        matrix = (self.terms.T * (self.units.weight * scale)) @ self.terms
-        right = self.right[-1] + self.right[:-1].sum(axis=0) * (self.units.groups / max(1, len(self.groups)))
-        found, notes = self._solve(matrix, right)
-        return Estimate(self._out(found), self._errors(found, matrix), self.fit.adds_up, notes)
+        share = len(self.groups) / self.units.groups if self.units.groups else 1.0
+        used = self._used()
+        terms, readout = self.terms[:, :used], self.fit.readout[:, :used]
+        matrix = (terms.T * np.where(self.told, self.units.weight / np.where(self.units.group >= 0, share, 1), 0)) @ terms
+        right = (self.right[-1] + self.right[:-1].sum(axis=0) / share)[:used]
+        base = self.total / used if self.fit.adds_up else np.zeros_like(self.total)  # alike for all terms; the rest sums to 0
+        inverse, rank = inverted(matrix, self.fit.adds_up)
+        found = base + inverse @ (right - matrix.sum(axis=1)[:, None] * base)
+        notes = () if rank == used else (f"{used - rank} of {used} terms were not determined by these coalitions",)
+        errors = self._errors(found, matrix, share)
+        return Estimate(self._shaped(readout @ found), None if errors is None else self._shaped(errors), self.fit.adds_up, notes)
 
-    def _solve(self, matrix: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-        """The coefficients. With a condition on their sum: an equal share each, and the rest fitted among those that sum to 0."""
-        terms = len(matrix)
-        base = np.repeat(self.total[None] / terms, terms, axis=0) if self.fit.adds_up else np.zeros((terms, 1))
-        inner = inside(matrix, self.fit.adds_up)
-        inverse, rank = inverted(inner)
-        notes = () if rank == terms else (f"{terms - rank} of {terms} coefficients were not determined by these coalitions",)
-        return base + centred(inverse @ centred(right - matrix @ base, self.fit.adds_up), self.fit.adds_up), notes
+    def _used(self) -> int:
+        """How many terms are fitted: the leading ones alone while there are not two units told for each term."""
+        enough = self.told.sum() >= 2 * self.terms.shape[1]
+        return self.terms.shape[1] if enough or self.fit.leading is None else self.fit.leading
 
-    def _out(self, coefficients: np.ndarray) -> np.ndarray:
-        values = self.fit.readout @ coefficients
+    def _shaped(self, values: np.ndarray) -> np.ndarray:
         return values.reshape(*(self.fit.shape or values.shape[:1]), -1)
 
-    def _errors(self, found: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
+    def _errors(self, found: np.ndarray, matrix: np.ndarray, share: float) -> np.ndarray | None:
         """Standard errors: how much the groups pull the solution apart, each without its own weight in the matrix."""
         if not self.units.groups:
             return None
         if len(self.groups) < 2:
-            return np.full_like(self._out(found), np.nan)
-        share = len(self.groups) / self.units.groups
+            return np.full((len(self.fit.readout), found.shape[1]), np.nan)
         pulls = np.stack([self._pull(group, found, matrix, share) for group in self.groups])
-        whole, part = variance(pulls)
+        whole, part = ((pulls - pulls.mean(axis=0)) ** 2).sum(axis=0) * (len(pulls) / (len(pulls) - 1))
         # of a size drawn to a share c the part that is still unknown is 1 - c; of one drawn to that share and told in part, 1 - c * share
-        error = np.sqrt(share * part + (1 - share) * whole)
-        return error.reshape(*(self.fit.shape or error.shape[:1]), -1)
+        return np.sqrt(share * part + (1 - share) * whole)
 
     def _pull(self, group: int, found: np.ndarray, matrix: np.ndarray, share: float) -> np.ndarray:
         """How far the solution is from that without a group: as it is, and with only what is left to chance in each size."""
-        index = self.units.group == group
-        rows, weight = self.terms[index], self.units.weight[index] / share
-        inverse, _ = inverted(inside(matrix - (rows.T * weight) @ rows, self.fit.adds_up))
-        fitted = rows @ found
-        pulls = []
-        for right, weights in ((self.right, weight), (self.spread, weight * np.sqrt(1 - self.units.chance[index]))):
-            score = right[group] / share - (rows.T * weights) @ fitted
-            pulls.append(self.fit.readout @ centred(inverse @ centred(score, self.fit.adds_up), self.fit.adds_up))
-        return np.stack(pulls)
+        index, used = self.units.group == group, len(found)
+        rows, weight, readout = self.terms[index, :used], self.units.weight[index] / share, self.fit.readout[:, :used]
+        inverse, rank = inverted(matrix - (rows.T * weight) @ rows, self.fit.adds_up)
+        if rank < used:  # the others fit whatever this group says: that they agree says nothing
+            return np.full((2, len(readout), found.shape[1]), np.nan)
+        fitted, left = rows @ found, np.sqrt(1 - self.units.chance[index])
+        whole = self.right[group, :used] / share - (rows.T * weight) @ fitted
+        part = self.spread[group, :used] / share - (rows.T * (weight * left)) @ fitted
+        return np.stack([readout @ (inverse @ score) for score in (whole, part)])
 
 
-def variance(pulls: np.ndarray) -> np.ndarray:
-    """Of the sum of independent ``pulls``."""
-    return ((pulls - pulls.mean(axis=0)) ** 2).sum(axis=0) * (len(pulls) / (len(pulls) - 1))
+def inverted(matrix: np.ndarray, adds_up: bool) -> tuple[np.ndarray, int]:
+    """The inverse of a symmetric matrix, and its rank; with ``adds_up`` the inverse among coefficients that sum to 0.
 
-
-def centred(array: np.ndarray, adds_up: bool) -> np.ndarray:
-    """Columns without their mean: the part along which a fixed sum does not change."""
-    return array - array.mean(axis=0) if adds_up else array
-
-
-def inside(matrix: np.ndarray, adds_up: bool) -> np.ndarray:
-    """The matrix among coefficients that sum to 0; along equal shares, where nothing is asked of it, it is filled so that it inverts."""
+    Along equal shares, where nothing is asked of it then, the matrix is filled so that it inverts.
+    """
     if not adds_up:
-        return matrix
-    inner = centred(centred(matrix, True).T, True)
-    return inner + np.trace(inner) / len(matrix) ** 2
+        return pseudo_inverse(matrix)
+    centre = np.eye(len(matrix)) - 1 / len(matrix)
+    inner = centre @ matrix @ centre
+    inverse, rank = pseudo_inverse(inner + np.trace(inner) / len(matrix) ** 2)
+    return centre @ inverse @ centre, rank
 
 
-def inverted(matrix: np.ndarray) -> tuple[np.ndarray, int]:
+def pseudo_inverse(matrix: np.ndarray) -> tuple[np.ndarray, int]:
     """The inverse of a symmetric matrix, and its rank; directions that nothing was seen of are left out."""
     try:
         root = np.diagonal(np.linalg.cholesky(matrix))
