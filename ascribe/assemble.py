@@ -82,12 +82,12 @@ def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) ->
     gap = None if block.change is None else ask.gap_of(sum_all(block.values[0]), block.change, block.explained)
     checks = asked_of(plan, block, gap)
     warn(checks)
-    places = range(len(plan.cuts))
-    values = [shaped(session, block.spots[c], block.values[c], 1, not asked.several) for c in places]
+    places, several = range(len(plan.cuts)), asked.several or len(block.explained) > 1
+    values = [shaped(session, block.spots[c], block.values[c], 1, not several) for c in places]
     record = [shaped(session, block.spots[c], block.record[c], 0, False) for c in places]
 
     def one(numbers: np.ndarray | None) -> np.ndarray | None:
-        return numbers if asked.several or numbers is None else numbers[0]
+        return numbers if several or numbers is None else numbers[0]
 
     return Attribution(
         values=tuple(values) if asked.many else values[0],
@@ -99,7 +99,7 @@ def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) ->
         prediction=block.output,
         class_names=session.class_names,
         target=one(block.classes),
-        gap=None if gap is None else Gap(*(numbers if asked.several else numbers[0] for numbers in (gap.absolute, gap.relative))),
+        gap=None if gap is None else Gap(*(numbers if several else numbers[0] for numbers in (gap.absolute, gap.relative))),
         checks=checks,
         cost=Cost(block.forward, block.backward, block.rows, seconds, plan.chunker.size),
         settings=settings(asked, block),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -111,7 +111,7 @@ class Reader:
             part = Part(self.index, session.records)
             self.bound = [q.bind(y, session.class_names, part) for q, y in zip(self.plan.quantities, values, strict=True)]
         local = rows - self.index[0]
-        return [b(y) if b.same else b.take(local)(y) for b, y in zip(self.bound, values, strict=True)]
+        return spread(b(y) if b.same else b.take(local)(y) for b, y in zip(self.bound, values, strict=True))
 
     def across(self, tree: Any, rows: np.ndarray) -> list[Array]:
         """For rows that stand for no record: every record's own quantity of each, ``quantities x records`` lists."""
@@ -119,15 +119,21 @@ class Reader:
         for quantity, bound in zip(self.plan.quantities, self.bound, strict=True):
             y = scores(tree, quantity)
             if bound.same:
-                found += [bound(y)] * len(self.index)
+                found += [value for value in spread([bound(y)]) for _ in self.index]
             else:
-                found += [bound.take(np.full(len(rows), i))(y) for i in range(len(self.index))]
+                each = [spread([bound.take(np.full(len(rows), i))(y)]) for i in range(len(self.index))]
+                found += [value for values in zip(*each, strict=True) for value in values]
         return found
 
     def classes(self) -> np.ndarray | None:
         """The class of each record under each quantity, where all are classes."""
         all_classes = [b.classes for b in self.bound]
         return None if any(c is None for c in all_classes) else np.stack([np.asarray(c) for c in all_classes])
+
+
+def spread(values: Iterable[Any]) -> list[Array]:
+    """What quantities gave, one number per row each; one of the user's own may have given several, as a list or a tuple."""
+    return [v for value in values for v in (value if isinstance(value, (list, tuple)) else (value,))]
 
 
 def at_record(plan: Plan, index: np.ndarray) -> Block:

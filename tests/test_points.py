@@ -118,3 +118,22 @@ def test_positions_counted_from_the_end(accessor):
     line = asc.attribute(net, x, of=1, at=back, over=asc.Line(0.0, 4, at=back)).values
     close(line, asc.attribute(net, x, of=1, at=front, over=asc.Line(0.0, 4, at=front)).values)
     close(asc.influence(net, x, of=1, at=asc.INPUT.at(-1)).values, asc.influence(net, x, of=1).values)
+
+
+class TestSeveralFromOneFunction:
+    """A function that gives a list is several quantities."""
+
+    @pytest.mark.parametrize("over", [asc.Point(), asc.Line(0.0, 4), asc.Points(POINTS), asc.Background(rows(3, 4, seed=8))], ids=repr)
+    @pytest.mark.parametrize("chunk", [None, 2])
+    def test_each_is_what_it_is_alone(self, over, chunk):
+        found = asc.attribute(NET, X, of=lambda y: [y[:, 0], y[:, 2] ** 2], over=over, chunk=chunk)
+        assert found.quantities == 2
+        for k, one in enumerate((lambda y: y[:, 0], lambda y: y[:, 2] ** 2)):
+            alone = asc.attribute(NET, X, of=one, over=over)
+            close(found.values[k], alone.values)
+            np.testing.assert_allclose(found.quantity_at(k).explained, alone.explained)
+
+    def test_beside_others(self):
+        found = asc.influence(NET, X, of=[asc.Unit(1), asc.Custom(lambda y: (y[:, 0], y[:, 2]))])
+        close(found.values[2], gradient(lambda z: NET(z)[:, 2], X))
+        assert asc.influence(NET, X, of=lambda y: [y[:, 0]]).values.shape == X.shape

@@ -17,7 +17,10 @@ from .classes import Labels, Max, Unit
 
 @dataclass(frozen=True)
 class Custom:
-    """Any function of the value at the cut (of the whole output, when that is a container) that gives one number per record."""
+    """Any function of the value at the cut (of the whole output, when that is a container) that gives one number per record.
+
+    A list or a tuple of such numbers are several quantities.
+    """
 
     fn: Callable[[Any], Array]
     on: Cut = OUTPUT
