@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .assemble import Request, chunk_for, chunk_key, cut_text, noted, result, shaped
+from .assemble import Request, chunk_for, chunk_key, cut_text, noted, result, several_uses, shaped
 from .backends import open_session
 from .backends.protocol import Place
 from .baselines import Call
@@ -119,7 +119,7 @@ def activation(model: Any, *args: Any, at: Any, over: Any = None, **kwargs: Any)
             quantity="",
             method=f"activation(at={cut_text(asked.cuts, asked.many)}{'' if over is None else f', over={over!r}'})",
             cost=cost,
-            checks=tuple(noted(session)),
+            checks=(*noted(session), *several_uses(spots)),
         )
 
 

@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
-STANDS_FOR = {"trulens": ""}
+STANDS_FOR = {
+    "trulens": "",
+    "trulens.nn": "nn",
+    "trulens.nn.attribution": "nn.attribution",
+    "trulens.nn.backend": "nn.backend",
+    "trulens.nn.backend.pytorch_backend": "nn.backend",
+    "trulens.nn.backend.pytorch_backend.pytorch": "nn.backend.pytorch",
+    "trulens.nn.distributions": "nn.distributions",
+    "trulens.nn.models": "nn.models",
+    "trulens.nn.models._model_base": "nn.models.base",
+    "trulens.nn.models.keras": "nn.models.unsupported",
+    "trulens.nn.models.pytorch": "nn.models.pytorch",
+    "trulens.nn.models.tensorflow_v1": "nn.models.unsupported",
+    "trulens.nn.models.tensorflow_v2": "nn.models.unsupported",
+    "trulens.nn.quantities": "nn.quantities",
+    "trulens.nn.slices": "nn.slices",
+    "trulens.utils": "utils",
+    "trulens.utils.nlp": "utils.nlp",
+    "trulens.utils.tru_logger": "utils.tru_logger",
+    "trulens.utils.typing": "utils.typing",
+}
 
 __version__ = "0.13.4"

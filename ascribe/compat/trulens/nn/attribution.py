@@ -1,0 +1,211 @@
+"""``trulens.nn.attribution``: trulens' three methods, each a question to :func:`ascribe.attribute` or :func:`ascribe.influence`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from .... import EMBEDDINGS, INPUT, Attribution, Line, Point, Points, attribute, influence
+from ....arrays import as_numpy, namespace
+from ....cuts import Cut as Place
+from ....errors import CutError, ModelError
+from ....tree import walk
+from ..utils.typing import Inputs, ModelInputs, Outputs, TensorLike, Uniform, called, many_of_om, om_of_many
+from .distributions import DoI, LinearDoi, PointDoi, as_doi, stacked
+from .models.base import ModelWrapper
+from .models.explained import Explained, explained
+from .quantities import as_qoi
+from .slices import InputCut, as_cut, as_slice
+
+
+@dataclass
+class AttributionResult:
+    """All that a method found, in lists that are never collapsed.
+
+    ``attributions[k][i]`` is that of quantity k at array i; ``gradients[k][i]`` has an axis of points in front; ``interventions[i]`` are
+    the points at array i of the distribution's cut.
+    """
+
+    attributions: Any = None
+    gradients: Any = None
+    interventions: Any = None
+
+    axes: ClassVar[dict[str, list[Any]]] = {
+        "attributions": [Outputs, Inputs, TensorLike],
+        "gradients": [Outputs, Inputs, Uniform, TensorLike],
+        "interventions": [Inputs, Uniform, TensorLike],
+    }
+
+
+class AttributionMethod(ABC):
+    """A way to attribute, bound to a model. Subclasses say how in ``_attributions``, from the model's arguments."""
+
+    @abstractmethod
+    def __init__(self, model: ModelWrapper, rebatch_size: int | None = None, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(model, ModelWrapper):
+            raise ModelError(f"a model of type {type(model).__name__}", there="a ModelWrapper", try_="get_model_wrapper(model)")
+        self._model, self.rebatch_size = model, rebatch_size
+
+    @property
+    def model(self) -> ModelWrapper:
+        return self._model
+
+    @abstractmethod
+    def _attributions(self, model_inputs: ModelInputs) -> AttributionResult: ...
+
+    def results(self, *model_args: Any, **model_kwargs: Any) -> AttributionResult:
+        """Attributions for a call of the model, with gradients and points where the method was asked for them."""
+        alone = len(model_args) == 1 and isinstance(model_args[0], (list, tuple))
+        return self._attributions(ModelInputs(list(model_args[0]) if alone else list(model_args), model_kwargs))
+
+    def attributions(self, *model_args: Any, **model_kwargs: Any) -> Any:
+        """Attributions for a call of the model: a list for several quantities, of lists for several arrays; one alone is no list."""
+        return om_of_many([om_of_many(list(each)) for each in self.results(*model_args, **model_kwargs).attributions])
+
+
+class InternalInfluence(AttributionMethod):
+    """The mean influence over a distribution of points on a quantity, at a cut; multiplied by the distance travelled there.
+
+    ``cuts`` say from where to where, ``qoi`` what is explained, ``doi`` over which points. Leino et al. 2018.
+    """
+
+    def __init__(
+        self,
+        model: ModelWrapper,
+        cuts: Any,
+        qoi: Any,
+        doi: Any,
+        multiply_activation: bool = True,
+        return_grads: bool = False,
+        return_doi: bool = False,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(model, *args, **kwargs)
+        self.slice, self.qoi = as_slice(cuts), as_qoi(qoi)
+        self.doi = as_doi(doi, self.slice.from_cut)
+        self._do_multiply, self._return_grads, self._return_doi = multiply_activation, return_grads, return_doi
+
+    def _attributions(self, model_inputs: ModelInputs) -> AttributionResult:
+        asked = Asked(self, model_inputs)
+        points: Any = asked.points() if self._return_grads or self._return_doi or not asked.known else None
+        over = asked.over() if asked.known else Points(stacked(points), at=asked.at)
+        result = AttributionResult(asked.attributions(over))
+        if self._return_grads:
+            result.gradients = asked.gradients(stacked(points))
+        if self._return_doi:
+            several = isinstance(points, (list, tuple)) and isinstance(points[0], (list, tuple))
+            result.interventions = Inputs(Uniform(each) for each in (points if several else [points]))
+        return result
+
+
+class Asked:
+    """One call of an :class:`InternalInfluence`."""
+
+    def __init__(self, method: InternalInfluence, inputs: ModelInputs) -> None:
+        self.method, self.inputs, self.wrapper, self.doi = method, inputs, method.model, method.doi
+        self.at: Place = self.wrapper.place(self.doi.cut() or InputCut())
+        self.cuts = self.wrapper.places(method.slice.from_cut)
+        self.of = explained(self.wrapper, method.qoi, method.slice.to_cut)
+        self.value: Any = None
+
+    @property
+    def known(self) -> bool:
+        """Whether ascribe has the distribution itself: one of trulens' own, with nothing of it replaced by a subclass."""
+        kind = type(self.doi)
+        base = next((b for b in (PointDoi, LinearDoi) if isinstance(self.doi, b)), DoI)
+        return base is not DoI and all(getattr(kind, m) is getattr(base, m) for m in ("__call__", "get_activation_multiplier"))
+
+    def z(self) -> Any:
+        """What the distribution's cut holds, as NumPy arrays. The points of token ids are at the embeddings."""
+        if self.value is None:
+            try:
+                found = self.wrapper.read(self.at, self.inputs)
+            except CutError as error:
+                if self.at != INPUT or error.code != "E-CUT-INTEGER":
+                    raise
+                found = self.wrapper.read(EMBEDDINGS, self.inputs)
+            self.value = om_of_many([as_numpy(v) for v in found])
+        return self.value
+
+    def points(self) -> Any:
+        """The distribution's points, made by itself."""
+        return called(self.doi.__call__, self.z(), self.inputs)
+
+    def over(self) -> Any:
+        """The distribution as one of ascribe's."""
+        if not isinstance(self.doi, LinearDoi):
+            return Point()
+        start = self.doi.start(self.z(), self.inputs) if callable(self.doi.baseline) else self.doi.start(None)
+        start = tuple(start) if isinstance(start, list) else start
+        return Line(start, self.doi.resolution, "even", at=self.at)
+
+    def attributions(self, over: Any) -> Outputs[Inputs[Any]]:
+        """Mean influence, times the distance where it is asked for."""
+        multiply = self.method._do_multiply
+        found = self._run(attribute if multiply and self.known else influence, over)
+        nested = self.wrapper.nested(found, self.inputs)
+        return self._multiplied(nested, found) if multiply and not self.known else nested
+
+    def gradients(self, points: Any) -> Outputs[Inputs[Any]]:
+        """The influence at each point by itself, ``[points, records, ...]``."""
+        parts = points if isinstance(points, tuple) else (points,)
+        each = [[p[k : k + 1] for p in parts] for k in range(len(parts[0]))]
+        found = [self._run(influence, Points(tuple(e) if len(e) > 1 else e[0], at=self.at)) for e in each]
+        nested = [self.wrapper.nested(f, self.inputs) for f in found]
+        first = nested[0]
+        return Outputs(
+            Inputs(namespace(v).stack([n[k][i] for n in nested], 0) for i, v in enumerate(of_one)) for k, of_one in enumerate(first)
+        )
+
+    def _run(self, ask: Any, over: Any) -> Attribution:
+        model, call, chunk = self.wrapper.model, self.wrapper.call(self.inputs), self.method.rebatch_size
+
+        def question(of: Explained, at: list[Place]) -> Attribution:
+            return ask(model, call, of=[of], at=at, over=over, chunk=chunk)
+
+        return self.wrapper.run(question, self.of, self.cuts, self.inputs)
+
+    def _multiplied(self, nested: Outputs[Inputs[Any]], found: Attribution) -> Outputs[Inputs[Any]]:
+        """Times what the user's own distribution makes of the value at the attribution cut."""
+        record = [leaf for _, leaf in walk(found.record) if leaf is not None]
+        scale = many_of_om(called(self.doi.get_activation_multiplier, om_of_many(record), self.inputs))
+        scale = [self.wrapper.back(s, self.inputs) for s in scale]
+        return Outputs(Inputs(v * s for v, s in zip(of_one, scale, strict=True)) for of_one in nested)
+
+
+class InputAttribution(InternalInfluence):
+    """:class:`InternalInfluence` at the input, or at ``doi_cut``: the gradient times the input, unless there is a ``doi``."""
+
+    def __init__(
+        self,
+        model: ModelWrapper,
+        qoi_cut: Any = None,
+        qoi: Any = "max",
+        doi_cut: Any = None,
+        doi: Any = "point",
+        multiply_activation: bool = True,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(model, (doi_cut, qoi_cut), qoi, doi, multiply_activation, *args, **kwargs)
+
+
+class IntegratedGradients(InputAttribution):
+    """Gradients averaged on the line from a baseline, times the way along it. Sundararajan et al. 2017."""
+
+    def __init__(
+        self,
+        model: ModelWrapper,
+        baseline: Any = None,
+        resolution: int = 50,
+        doi_cut: Any = None,
+        qoi: Any = "max",
+        qoi_cut: Any = None,
+        *args: Any,
+        multiply_activation: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        line = LinearDoi(baseline, resolution, cut=as_cut(doi_cut, InputCut()))
+        super().__init__(model, qoi_cut, qoi, doi_cut, line, multiply_activation, *args, **kwargs)

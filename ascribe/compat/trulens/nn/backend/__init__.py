@@ -1,0 +1,124 @@
+"""``trulens.nn.backend``: which framework, its functions for users' quantities and distributions, and help with batches and memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .....arrays import is_array, namespace
+from .....errors import BackendError, MemoryLimitError
+from ...utils.typing import TensorAKs
+
+
+class Backend(Enum):
+    """The frameworks that trulens knew."""
+
+    PYTORCH = 1
+    TENSORFLOW = 2
+    KERAS = 3
+    TF_KERAS = 4
+    UNKNOWN = 5
+
+    @classmethod
+    def from_name(cls, name: str) -> Backend:
+        """A framework by what it is called; UNKNOWN for any other word."""
+        return NAMES.get(name.lower(), cls.UNKNOWN)
+
+    def is_keras_derivative(self) -> bool:
+        return self in (Backend.KERAS, Backend.TF_KERAS)
+
+
+NAMES = {
+    "pytorch": Backend.PYTORCH,
+    "torch": Backend.PYTORCH,
+    "tensorflow": Backend.TENSORFLOW,
+    "tf": Backend.TENSORFLOW,
+    "keras": Backend.KERAS,
+    "tf.keras": Backend.TF_KERAS,
+    "tf_keras": Backend.TF_KERAS,
+}
+FUNCTIONS = {Backend.PYTORCH: "pytorch"}
+"""The frameworks that there are functions for, each in the module of this name beside this one."""
+LOADED = {"torch": Backend.PYTORCH}
+
+
+class OutOfMemory(MemoryLimitError, RuntimeError):
+    """Not enough memory, with what could be made smaller (a RuntimeError)."""
+
+    def __init__(self, settings: Any = (), **kwargs: Any) -> None:
+        self.settings, self.kwargs = list(settings), kwargs
+        super().__init__("out of memory", try_="; ".join(map(str, self.settings)) or "smaller batches, or rebatch_size=")
+
+
+def get_backend(suppress_warnings: bool = False) -> ModuleType | None:
+    """The functions of the framework that ``TRULENS_BACKEND`` names, or of the one that is loaded.
+
+    Raises BackendError where there are none, or gives None with ``suppress_warnings``.
+    """
+    named = os.environ.get("TRULENS_BACKEND")
+    chosen = Backend.from_name(named) if named else next((b for name, b in LOADED.items() if name in sys.modules), Backend.UNKNOWN)
+    if chosen in FUNCTIONS:
+        return import_module(f"{__name__}.{FUNCTIONS[chosen]}")
+    if suppress_warnings:
+        return None
+    raise unsupported(named or "no framework that is loaded")
+
+
+def unsupported(what: str) -> BackendError:
+    """The error for a framework that the facade does not have yet."""
+    return BackendError(f"trulens for {what}", there=", ".join(b.name for b in FUNCTIONS), try_="a PyTorch model", code="E-COMPAT-BACKEND")
+
+
+@contextmanager
+def memory_suggestions(*settings: Any, call_before: Any = None, call_after: Any = None, **kwargs: Any) -> Iterator[Any]:
+    """Errors for lack of memory inside it come out as :class:`OutOfMemory`, with these words on what could be made smaller."""
+    state = call_before() if call_before is not None else None
+    try:
+        yield state
+    except OutOfMemory as found:
+        raise OutOfMemory([*found.settings, *settings], **found.kwargs) from found
+    except (MemoryError, RuntimeError) as found:
+        if isinstance(found, MemoryError) or "out of memory" in str(found):
+            raise OutOfMemory(settings, **kwargs) from found
+        raise
+    finally:
+        if call_after is not None:
+            call_after(state)
+
+
+def rebatch(vals: TensorAKs, *extra_vals: TensorAKs, batch_size: int | None = None) -> Iterator[tuple[TensorAKs, ...]]:
+    """The same arguments ``batch_size`` rows at a time; what has another number of rows than the first goes along whole."""
+    rows = vals.first_batchable().shape[0]
+    size = batch_size or rows
+    for first in range(0, rows, size):
+        take = partial(_some, part=slice(first, first + size), rows=rows)
+        yield tuple(some.map(take) for some in (vals, *extra_vals))
+
+
+def tile(what: TensorAKs, onto: TensorAKs) -> TensorAKs:
+    """Arguments repeated until they have as many rows as ``onto``: those with as many rows as the first of them."""
+    rows = what.first_batchable().shape[0]
+    times = onto.first_batchable().shape[0] // rows
+    return what.map(lambda v: repeated(v, times) if _rows(v) == rows else v)
+
+
+def repeated(v: Any, times: int) -> Any:
+    """An array's rows, all of them, several times over."""
+    return np.concatenate([v] * times) if isinstance(v, np.ndarray) else namespace(v).concat([v] * times, 0)
+
+
+def _some(value: Any, part: slice, rows: int) -> Any:
+    return value[part] if _rows(value) == rows else value
+
+
+def _rows(value: Any) -> int | None:
+    return int(value.shape[0]) if is_array(value) and len(value.shape) else None

@@ -1,0 +1,184 @@
+"""``trulens.nn.models._model_base``: a model of any framework that ascribe has, with trulens' names for the places in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..... import INPUT, LOGITS, OUTPUT, Attribution, Call, Points, activation, cuts_of, influence
+from .....arrays import as_numpy
+from .....cuts import Cut as Place
+from .....errors import CutError, DistributionError, MemoryLimitError, QuantityError
+from ...utils.typing import Inputs, ModelInputs, Outputs, TensorAKs, many_of_om, om_of_many
+from ..backend import OutOfMemory
+from ..quantities import as_qoi
+from ..slices import Cut, CutNameError, InputCut, LogitCut, OutputCut, path_of
+from .explained import explained
+
+
+class ModelWrapper:
+    """A model, and where in it a cut is. The base class knows layers by the names that the framework gives them."""
+
+    def __init__(self, model: Any, *, logit_layer: Any = None, **kwargs: Any) -> None:
+        self._model, self._logit_layer = model, logit_layer
+
+    @property
+    def model(self) -> Any:
+        return self._model
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the model gives for every record."""
+        return self.fprop(args, kwargs)
+
+    def layer(self, name: Any) -> str:
+        """The framework's own name of a layer. Raises CutNameError where there is none."""
+        if not isinstance(name, str):
+            raise CutNameError(f"layer {name!r}", try_="a layer by its name")
+        return name
+
+    def call(self, inputs: ModelInputs) -> Call:
+        """The model's call with these arguments."""
+        return Call(*inputs.args, **inputs.kwargs)
+
+    def back(self, values: Any, inputs: ModelInputs) -> Any:
+        """An array of a result in the kind that the first of the model's arguments has."""
+        return as_numpy(values) if isinstance(inputs.first_batchable(), np.ndarray) else values
+
+    def places(self, cut: Cut, whole: bool = False) -> list[Place]:
+        """Where a cut is, one place for each of its layers; ``whole`` leaves its accessor out."""
+        accessor = None if whole else path_of(cut)
+        if isinstance(cut, InputCut | OutputCut):
+            place = INPUT if isinstance(cut, InputCut) else OUTPUT
+            return [place if accessor is None else place.at(accessor)]
+        if isinstance(cut, LogitCut):
+            return [self._logits(cut, accessor)]
+        names = cut.name if isinstance(cut.name, (list, tuple)) else [cut.name]
+        return [Place(self.layer(name), cut.anchor, accessor) for name in names]
+
+    def place(self, cut: Cut, whole: bool = False) -> Place:
+        """Where a cut of one layer is. Raises CutNameError for one of several."""
+        found = self.places(cut, whole)
+        if len(found) > 1:
+            raise CutNameError(f"{cut!r} is {len(found)} layers", try_="one of them")
+        return found[0]
+
+    def _logits(self, cut: Cut, accessor: Any) -> Place:
+        if self._logit_layer is not None:
+            return Place(self.layer(self._logit_layer), cut.anchor, accessor)
+        if cut.anchor == "in":
+            return Place(self.layer("logits"), "in", accessor)
+        return LOGITS if accessor is None else LOGITS.at(accessor)
+
+    def fprop(
+        self,
+        model_args: Any,
+        model_kwargs: Mapping[str, Any] | None = None,
+        doi_cut: Cut | None = None,
+        to_cut: Cut | None = None,
+        attribution_cut: Cut | None = None,
+        intervention: Any = None,
+        input_timestep: int | None = None,
+    ) -> Any:
+        """The value at ``to_cut`` with ``intervention`` at ``doi_cut``; with ``attribution_cut`` a pair, its value second.
+
+        At the input the intervention takes the place of the positional arguments (of all, as ModelInputs). ``input_timestep`` chooses
+        one use of a layer that is used several times. Raises ValueError where an intervention inside the model is missing.
+        """
+        inputs, over = self._intervened(model_args, model_kwargs, doi_cut, intervention, input_timestep)
+        cuts = [to_cut or OutputCut(), *([attribution_cut] if attribution_cut is not None else [])]
+        with as_before():
+            found = [self._read(cut, inputs, over) for cut in cuts]
+        return found[0] if attribution_cut is None else tuple(found)
+
+    def qoi_bprop(
+        self,
+        qoi: Any,
+        model_args: Any,
+        model_kwargs: Mapping[str, Any] | None = None,
+        doi_cut: Cut | None = None,
+        to_cut: Cut | None = None,
+        attribution_cut: Cut | None = None,
+        intervention: Any = None,
+    ) -> Any:
+        """The gradient of a quantity at ``to_cut`` at the value at ``attribution_cut``, with ``intervention`` at ``doi_cut``."""
+        inputs, over = self._intervened(model_args, model_kwargs, doi_cut, intervention, None)
+        of, at = explained(self, as_qoi(qoi), to_cut or OutputCut(), here=over is not None), self.places(attribution_cut or InputCut())
+        found = self.run(lambda of, at: influence(self.model, self.call(inputs), of=[of], at=at, over=over), of, at, inputs)
+        return om_of_many([om_of_many(list(each)) for each in self.nested(found, inputs)])
+
+    def read(self, place: Place, inputs: ModelInputs, over: Any = None) -> list[Any]:
+        """The arrays at a place, for every record; of a layer that is used several times those of its last use."""
+
+        def ask(of: Any, at: list[Place]) -> Attribution:
+            return activation(self.model, self.call(inputs), at=at, over=over)
+
+        return [leaf for _, leaf in self.run(ask, None, [place], inputs).arrays()]
+
+    def run(self, ask: Callable[[Any, list[Place]], Attribution], of: Any, at: list[Place], inputs: ModelInputs) -> Attribution:
+        """Ask for a result; again with the last use of each layer where one is used several times, as trulens saw it."""
+        with as_before():
+            try:
+                found = ask(of, at)
+                if not any(check.name == "calls" for check in found.checks):
+                    return found
+            except CutError as error:
+                if error.code != "E-CUT-CALLS":
+                    raise
+            uses = {it.cut: it.calls for it in cuts_of(self.model, self.call(inputs))}
+            return ask(None if of is None else of.moved(last_use(of.on, uses)), [last_use(place, uses) for place in at])
+
+    def nested(self, found: Attribution, inputs: ModelInputs) -> Outputs[Inputs[Any]]:
+        """A result for several quantities at several places as a list for each quantity, of its arrays."""
+        leaves = [leaf for _, leaf in found.arrays()]
+        return Outputs(Inputs(self.back(leaf[k], inputs) for leaf in leaves) for k in range(len(leaves[0])))
+
+    def _read(self, cut: Cut, inputs: ModelInputs, over: Any) -> Any:
+        try:
+            place, picked = self.place(cut), True
+        except CutNameError:
+            if cut.accessor is None:
+                return [self._read(Cut(name, cut.anchor), inputs, over) for name in cut.name]
+            place, picked = self.place(cut, whole=True), False
+        found = [self.back(leaf, inputs) for leaf in self.read(place, inputs, over)]
+        return om_of_many(found) if picked else cut.access(om_of_many(found))
+
+    def _intervened(self, args: Any, kwargs: Any, doi_cut: Cut | None, given: Any, use: int | None) -> tuple[ModelInputs, Any]:
+        """The model's arguments, and values to put inside it."""
+        inputs = ModelInputs(many_of_om(args), kwargs or {})
+        if doi_cut is None or isinstance(doi_cut, InputCut):
+            if given is not None:
+                inputs = given.as_model_inputs() if isinstance(given, TensorAKs) else ModelInputs(many_of_om(given), inputs.kwargs)
+            return inputs, None
+        if given is None:
+            raise DistributionError(f"no intervention for {doi_cut!r}", try_="intervention=, the values to put there")
+        values = tuple(given.args if isinstance(given, TensorAKs) else many_of_om(given))
+        place = self.place(doi_cut)
+        place = Place(place.layer, place.anchor, place.accessor, use)
+        points = tuple(v[None] for v in values)
+        return inputs, Points(points[0] if len(points) == 1 else points, at=place)
+
+
+def last_use(place: Place, uses: Mapping[Place, int]) -> Place:
+    """The last use of a layer at a place; the place itself where there is one."""
+    count = uses.get(Place(place.layer, place.anchor), 1)
+    return place if count < 2 else Place(place.layer, place.anchor, place.accessor, count - 1)
+
+
+@contextmanager
+def as_before() -> Iterator[None]:
+    """Errors inside it come out as what trulens' users catch: places as ValueError, memory as RuntimeError, a user's own as it was."""
+    try:
+        yield
+    except MemoryLimitError as error:
+        raise OutOfMemory([error.try_]) from error
+    except CutError as error:
+        if isinstance(error, ValueError):
+            raise
+        raise CutNameError(error.asked, there=error.there, try_=error.try_, code=error.code) from error
+    except QuantityError as error:
+        if error.code == "E-QUANTITY-RAISED" and error.__cause__ is not None:
+            raise error.__cause__ from None
+        raise
