@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 from .... import EMBEDDINGS, INPUT, Attribution, Line, Point, Points, attribute, influence
 from ....arrays import as_numpy, namespace
 from ....cuts import Cut as Place
-from ....errors import CutError, ModelError
-from ....tree import walk
+from ....errors import ModelError
 from ..utils.typing import Inputs, ModelInputs, Outputs, TensorLike, Uniform, called, many_of_om, om_of_many
 from .distributions import DoI, LinearDoi, PointDoi, as_doi, stacked
-from .models.base import ModelWrapper
+from .models.base import ModelWrapper, leaves
 from .models.explained import Explained, explained
 from .quantities import as_qoi
 from .slices import InputCut, as_cut, as_slice
@@ -105,10 +104,14 @@ class Asked:
 
     def __init__(self, method: InternalInfluence, inputs: ModelInputs) -> None:
         self.method, self.inputs, self.wrapper, self.doi = method, inputs, method.model, method.doi
-        self.at: Place = self.wrapper.place(self.doi.cut() or InputCut())
         self.cuts = self.wrapper.places(method.slice.from_cut)
         self.of = explained(self.wrapper, method.qoi, method.slice.to_cut)
         self.value: Any = None
+
+    @property
+    def at(self) -> Place:
+        """Where the points are."""
+        return self.wrapper.place(self.doi.cut() or InputCut())
 
     @property
     def known(self) -> bool:
@@ -120,12 +123,9 @@ class Asked:
     def z(self) -> Any:
         """What the distribution's cut holds, as NumPy arrays. The points of token ids are at the embeddings."""
         if self.value is None:
-            try:
-                found = self.wrapper.read(self.at, self.inputs)
-            except CutError as error:
-                if self.at != INPUT or error.code != "E-CUT-INTEGER":
-                    raise
-                found = self.wrapper.read(EMBEDDINGS, self.inputs)
+            found = leaves(self.wrapper.read(self.at, self.inputs))
+            if self.at == INPUT and not any(namespace(v).is_floating(v) for v in found):
+                found = leaves(self.wrapper.read(EMBEDDINGS, self.inputs))
             self.value = om_of_many([as_numpy(v) for v in found])
         return self.value
 
@@ -169,8 +169,7 @@ class Asked:
 
     def _multiplied(self, nested: Outputs[Inputs[Any]], found: Attribution) -> Outputs[Inputs[Any]]:
         """Times what the user's own distribution makes of the value at the attribution cut."""
-        record = [leaf for _, leaf in walk(found.record) if leaf is not None]
-        scale = many_of_om(called(self.doi.get_activation_multiplier, om_of_many(record), self.inputs))
+        scale = many_of_om(called(self.doi.get_activation_multiplier, om_of_many(leaves(found.record)), self.inputs))
         scale = [self.wrapper.back(s, self.inputs) for s in scale]
         return Outputs(Inputs(v * s for v, s in zip(of_one, scale, strict=True)) for of_one in nested)
 

@@ -12,6 +12,7 @@ from ..... import INPUT, LOGITS, OUTPUT, Attribution, Call, Points, activation, 
 from .....arrays import as_numpy
 from .....cuts import Cut as Place
 from .....errors import CutError, DistributionError, MemoryLimitError, QuantityError
+from .....tree import mapped, walk
 from ...utils.typing import Inputs, ModelInputs, Outputs, TensorAKs, many_of_om, om_of_many
 from ..backend import OutOfMemory
 from ..quantities import as_qoi
@@ -109,13 +110,13 @@ class ModelWrapper:
         found = self.run(lambda of, at: influence(self.model, self.call(inputs), of=[of], at=at, over=over), of, at, inputs)
         return om_of_many([om_of_many(list(each)) for each in self.nested(found, inputs)])
 
-    def read(self, place: Place, inputs: ModelInputs, over: Any = None) -> list[Any]:
-        """The arrays at a place, for every record; of a layer that is used several times those of its last use."""
+    def read(self, place: Place, inputs: ModelInputs, over: Any = None) -> Any:
+        """What a place holds for every record; of a layer that is used several times at its last use."""
 
         def ask(of: Any, at: list[Place]) -> Attribution:
             return activation(self.model, self.call(inputs), at=at, over=over)
 
-        return [leaf for _, leaf in self.run(ask, None, [place], inputs).arrays()]
+        return self.run(ask, None, [place], inputs).values[0]
 
     def run(self, ask: Callable[[Any, list[Place]], Attribution], of: Any, at: list[Place], inputs: ModelInputs) -> Attribution:
         """Ask for a result; again with the last use of each layer where one is used several times, as trulens saw it."""
@@ -132,18 +133,20 @@ class ModelWrapper:
 
     def nested(self, found: Attribution, inputs: ModelInputs) -> Outputs[Inputs[Any]]:
         """A result for several quantities at several places as a list for each quantity, of its arrays."""
-        leaves = [leaf for _, leaf in found.arrays()]
-        return Outputs(Inputs(self.back(leaf[k], inputs) for leaf in leaves) for k in range(len(leaves[0])))
+        arrays = leaves(found.values)
+        return Outputs(Inputs(self.back(array[k], inputs) for array in arrays) for k in range(len(arrays[0])))
 
     def _read(self, cut: Cut, inputs: ModelInputs, over: Any) -> Any:
+        """What a cut holds; the accessor of this one may be any function of it."""
+        if isinstance(cut.name, (list, tuple)):
+            return cut.access([self._read(Cut(name, cut.anchor), inputs, over) for name in cut.name])
         try:
-            place, picked = self.place(cut), True
+            picks = path_of(cut) is not None
         except CutNameError:
-            if cut.accessor is None:
-                return [self._read(Cut(name, cut.anchor), inputs, over) for name in cut.name]
-            place, picked = self.place(cut, whole=True), False
-        found = [self.back(leaf, inputs) for leaf in self.read(place, inputs, over)]
-        return om_of_many(found) if picked else cut.access(om_of_many(found))
+            picks = False
+        found = self.read(self.place(cut, whole=not picks), inputs, over)
+        found = mapped(found, lambda _, leaf: self.back(leaf, inputs))
+        return om_of_many(leaves(found)) if picks or cut.accessor is None else cut.access(found)
 
     def _intervened(self, args: Any, kwargs: Any, doi_cut: Cut | None, given: Any, use: int | None) -> tuple[ModelInputs, Any]:
         """The model's arguments, and values to put inside it."""
@@ -159,6 +162,11 @@ class ModelWrapper:
         place = Place(place.layer, place.anchor, place.accessor, use)
         points = tuple(v[None] for v in values)
         return inputs, Points(points[0] if len(points) == 1 else points, at=place)
+
+
+def leaves(value: Any) -> list[Any]:
+    """The arrays in what a place holds, in order."""
+    return [leaf for _, leaf in walk(value) if leaf is not None]
 
 
 def last_use(place: Place, uses: Mapping[Place, int]) -> Place:
