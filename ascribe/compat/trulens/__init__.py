@@ -22,6 +22,7 @@ STANDS_FOR = {
     "trulens.utils.nlp": "utils.nlp",
     "trulens.utils.tru_logger": "utils.tru_logger",
     "trulens.utils.typing": "utils.typing",
+    "trulens.visualizations": "visualizations",
 }
 
 __version__ = "0.13.4"

@@ -1,0 +1,171 @@
+"""Attributions of token ids as coloured text: for a page, a notebook, or in plain words."""
+
+from __future__ import annotations
+
+import html
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ....arrays import as_numpy, is_array
+from ....errors import InputError
+from ..nn.attribution import AttributionMethod
+from ..nn.models.base import ModelWrapper
+
+
+class Output(ABC):
+    """How text is made: pieces, one after the other, each in some colour."""
+
+    @abstractmethod
+    def blank(self) -> str: ...
+    @abstractmethod
+    def space(self) -> str: ...
+    @abstractmethod
+    def escape(self, s: str) -> str: ...
+    @abstractmethod
+    def line(self, s: str) -> str: ...
+    @abstractmethod
+    def magnitude_colored(self, s: str, mag: float) -> str: ...
+    @abstractmethod
+    def append(self, *parts: str) -> str: ...
+    @abstractmethod
+    def render(self, s: str) -> Any: ...
+
+    def linebreak(self) -> str:
+        """What stands between two lines."""
+        return "\n"
+
+
+class PlainText(Output):
+    """Every piece with its magnitude behind it in parentheses."""
+
+    def blank(self) -> str:
+        return ""
+
+    def space(self) -> str:
+        return " "
+
+    def escape(self, s: str) -> str:
+        """Characters that a terminal acts on, as they are written in Python."""
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in s)
+
+    def line(self, s: str) -> str:
+        return s
+
+    def magnitude_colored(self, s: str, mag: float) -> str:
+        return f"{s}({mag:0.3f})"
+
+    def append(self, *parts: str) -> str:
+        return "".join(parts)
+
+    def render(self, s: str) -> Any:
+        return s
+
+
+class HTML(PlainText):
+    """Pieces of a page: green for what adds to the quantity, red for what takes from it; a magnitude of 1 is the full colour."""
+
+    def space(self) -> str:
+        return "&nbsp;"
+
+    def escape(self, s: str) -> str:
+        return html.escape(s)
+
+    def linebreak(self) -> str:
+        return "<br/>"
+
+    def line(self, s: str) -> str:
+        return f"<span style='padding: 2px; margin: 2px; background: #444; border-radius: 4px;'>{s}</span>"
+
+    def magnitude_colored(self, s: str, mag: float) -> str:
+        weak = round(255 * (1 - min(abs(mag), 1.0)))
+        colour = f"{weak}, 255, {weak}" if mag > 0 else f"255, {weak}, {weak}"
+        style = f"margin: 1px; padding: 1px; border-radius: 4px; background: black; color: rgb({colour});"
+        return f"<span title='{mag:0.3f}' style='{style}'>{s}</span>"
+
+
+class Page(str):
+    """Text that a notebook shows as a page."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+
+class IPython(HTML):
+    """A page's pieces shown in a notebook."""
+
+    def render(self, s: str) -> Any:
+        return Page(s)
+
+
+class NLP:
+    """Texts with their tokens coloured by attribution, what the model predicts in front.
+
+    ``tokenize`` makes the model's arguments (ModelInputs) of texts, ``decode`` a word of a token id, ``input_accessor`` finds the ids
+    among the arguments and ``output_accessor`` the scores in what the model returns. ``attr_aggregate`` makes one number of a token's
+    attributions (their sum). Tokens in ``hidden_tokens`` are left out. Colours are scaled to the largest of all texts.
+    """
+
+    def __init__(
+        self,
+        wrapper: ModelWrapper,
+        output: Output | None = None,
+        labels: Sequence[str] | None = None,
+        tokenize: Callable[[Any], Any] | None = None,
+        decode: Callable[[Any], str] | None = None,
+        input_accessor: Callable[[Any], Any] | None = None,
+        output_accessor: Callable[[Any], Any] | None = None,
+        attr_aggregate: Callable[[Any], Any] | None = None,
+        hidden_tokens: Iterable[int] = (),
+    ) -> None:
+        self.wrapper, self.labels, self.tokenize, self.decode = wrapper, labels, tokenize, decode
+        self.input_accessor, self.output_accessor = input_accessor, output_accessor
+        self.attr_aggregate = attr_aggregate or np.sum
+        self.output = output if output is not None else IPython() if in_notebook() else PlainText()
+        self.hidden_tokens = frozenset(hidden_tokens)
+
+    def token_attribution(self, texts: Iterable[str], attr: AttributionMethod) -> Any:
+        """The texts, rendered. Raises InputError (a ValueError) where ids or scores cannot be found among what there is."""
+        if self.tokenize is None:
+            raise InputError("texts without tokenize=", try_="NLP(wrapper, tokenize=...), a function of texts that gives ModelInputs")
+        inputs = self.tokenize(texts)
+        ids = rows_of(inputs if self.input_accessor is None else self.input_accessor(inputs), "input_accessor")
+        outputs = inputs.call_on(self.wrapper.model)
+        scores = rows_of(outputs if self.output_accessor is None else self.output_accessor(outputs), "output_accessor")
+        numbers = [[float(self.attr_aggregate(a)) for a in row] for row in as_numpy(inputs.call_on(attr.attributions))]
+        largest = max((abs(m) for row in numbers for m in row), default=0.0) or 1.0
+        lines = [self._line(i, s, [m / largest for m in row]) for i, s, row in zip(ids, scores, numbers, strict=True)]
+        ends = [self.output.append(self.output.line(line), self.output.linebreak(), self.output.linebreak()) for line in lines]
+        return self.output.render(self.output.append(self.output.blank(), *ends))
+
+    def _line(self, ids: np.ndarray, scores: np.ndarray, sizes: Sequence[float]) -> str:
+        """One text: the predicted label, and its words."""
+        out = self.output
+        best = int(scores.argmax())
+        text = out.append(out.escape(str(best) if self.labels is None else str(self.labels[best])), ":", out.space())
+        for token, size in zip(map(int, ids), sizes, strict=True):
+            if token in self.hidden_tokens:
+                continue
+            word = str(token) if self.decode is None else self.decode(token)
+            if word.startswith(" "):
+                word, text = word[1:], out.append(text, out.space())
+            text = out.append(text, out.magnitude_colored(out.escape(word), size))
+        return text
+
+
+def rows_of(value: Any, accessor: str) -> np.ndarray:
+    """Something with a row for each text, as NumPy. Raises InputError where it is no array."""
+    if isinstance(value, Mapping) or not (is_array(value) or isinstance(value, (list, tuple))):
+        raise InputError(f"a {type(value).__name__} without a row for each text", try_=f"{accessor}=, a function that finds them")
+    return as_numpy(value)
+
+
+def in_notebook() -> bool:
+    """Whether this runs inside IPython."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return shell is not None and shell() is not None
