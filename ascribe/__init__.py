@@ -78,8 +78,9 @@ from .removal import Blur, Drop, Inpaint, MaskToken, Mean, Nearest, Noise, Patch
 from .result import Attribution
 from .rules import Gradient
 from .rules.relevance import AlphaBeta, Deconv, Epsilon, Gamma, Guided
-from .rules.rescale import Rescale
+from .rules.rescale import Rescale, RevealCancel
 from .rules.transformers import AttnLrp, CpLrp, Libra, LstmLrp
+from .shuffles import Shuffled, shuffled
 from .version import VERSION as __version__
 
 __all__ = [
@@ -172,9 +173,11 @@ __all__ = [
     "Replace",
     "Resample",
     "Rescale",
+    "RevealCancel",
     "Saliency",
     "Segments",
     "ShapleyKernel",
+    "Shuffled",
     "SmoothGrad",
     "SmoothMasks",
     "SquareGrad",
@@ -198,6 +201,7 @@ __all__ = [
     "influence",
     "mask_tokens",
     "segments",
+    "shuffled",
     "superpixels",
     "tokens",
     "windows",

@@ -17,7 +17,7 @@ from .cuts import INPUT, Cut
 from .distributions import Distribution, Point, has_background, parts
 from .errors import AscribeWarning
 from .features import Automatic, Features
-from .passes import Block, Plan, Reduce, sum_all
+from .passes import Block, Combine, Plan, Reduce, sum_all
 from .quantities import Quantity
 from .removal import Removal
 from .result import Attribution, Check, Cost, Gap
@@ -44,6 +44,7 @@ class Request:
     reduce: Reduce = "mean"
     removal: Removal | None = None
     features: Features | None = None
+    combine: Combine | None = None
     most: int | None = None
     """An upper bound for the rows at once, where ``chunk`` leaves their number to be measured."""
 

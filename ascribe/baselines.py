@@ -61,17 +61,8 @@ class MaskTokens:
     keep: tuple[int, ...] = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Call:
-        """Replace the ids: the argument named ``input_ids``, or else the first integer array with a token axis, by position or name."""
-        where = "input_ids" if "input_ids" in kwargs else None
-        spot = None if where else next((i for i, a in enumerate(args) if _is_ids(a)), None)
-        if where is None and spot is None:
-            where = next((name for name, a in kwargs.items() if _is_ids(a) and not any(part in name for part in BESIDE_IDS)), None)
-        if where is None and spot is None:
-            raise DistributionError(
-                "mask_tokens found no token ids among the arguments", try_="integer ids, by position or as input_ids="
-            )
-        swap = {where: self._masked(kwargs[where])} if where else {}
-        return Call(*(self._masked(a) if i == spot else a for i, a in enumerate(args)), **{**kwargs, **swap})
+        """The call with other ids."""
+        return with_ids(Call(*args, **kwargs), self._masked, "mask_tokens")
 
     def _masked(self, ids: Array) -> Array:
         xp = namespace(ids)
@@ -82,6 +73,21 @@ class MaskTokens:
 def mask_tokens(token: int, keep: Sequence[int] = ()) -> MaskTokens:
     """A baseline of mask tokens: see :class:`MaskTokens`."""
     return MaskTokens(int(token), tuple(map(int, keep)))
+
+
+def with_ids(call: Call, change: Callable[[Array], Array], who: str) -> Call:
+    """The call with its token ids changed: the argument named ``input_ids``, or else the first integer array with a token axis, by
+    position or name. Raises DistributionError where there is none.
+    """
+    args, kwargs = call.args, call.kwargs
+    where = "input_ids" if "input_ids" in kwargs else None
+    spot = None if where else next((i for i, a in enumerate(args) if _is_ids(a)), None)
+    if where is None and spot is None:
+        where = next((name for name, a in kwargs.items() if _is_ids(a) and not any(part in name for part in BESIDE_IDS)), None)
+    if where is None and spot is None:
+        raise DistributionError(f"{who} found no token ids among the arguments", try_="integer ids, by position or as input_ids=")
+    swap = {where: change(kwargs[where])} if where else {}
+    return Call(*(change(a) if i == spot else a for i, a in enumerate(args)), **{**kwargs, **swap})
 
 
 def _is_ids(value: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 
 from .arrays import as_numpy, namespace
@@ -9,7 +11,7 @@ from .backends.protocol import Evidence
 from .cuts import OUTPUT, Cut
 from .distributions import Draws, Line, baseline_of, parts
 from .errors import RuleError
-from .passes import Block, Leaves, Plan, broadcast, table
+from .passes import Block, Combine, Leaves, Plan, broadcast, table
 from .paths import Pass
 from .stream import stream
 
@@ -27,7 +29,7 @@ class Comparison(Pass):
         reading = self.evaluate(read=(plan.at,)).reads[plan.at]
         self.spots, self.x = tuple(reading.spots), [a[0] for a in reading.arrays]
         self._start()
-        draws = plan.over.draw(plan.seed, len(self.rows[0]) if self.rows is not None else 0)
+        draws = self._draws()
         if draws.noise is not None:
             self._look()
         ends = self._ends(draws)
@@ -48,9 +50,7 @@ class Comparison(Pass):
             progress=plan.progress,
         )
         xp = self.session.xp
-        block.values = [
-            [xp.cast(xp.stack(t, 0), x) for t, x in zip(self.total[cut], self.record[cut], strict=True)] for cut in plan.cuts
-        ]
+        block.values = [[xp.cast(xp.stack(t, 0), x) for t, x in zip(self.total[cut], self.record[cut], strict=True)] for cut in plan.cuts]
         block.change = self.change if plan.multiply else None
         block.record = [self.record[cut] for cut in plan.cuts]
         block.steps = np.full(len(self.index), len(draws))
@@ -94,12 +94,45 @@ class Comparison(Pass):
         self.change = some if not self.change.size else self.change + some
         for cut in plan.cuts:
             totals = self.total.setdefault(cut, [])
-            for i, (g, x, x0) in enumerate(zip(found.grads[cut], found.reads[cut].arrays, found.starts[cut], strict=True)):
-                xp = namespace(g)
-                terms = g * (x - x0)[None] if plan.multiply else g
+            for i, terms in enumerate(self._terms(found, cut)):
+                xp = namespace(terms)
                 if len(totals) == i:
-                    totals.append([xp.accumulator(tuple(g.shape[2:]), g) for _ in range(g.shape[0])])
+                    totals.append([xp.accumulator(tuple(terms.shape[2:]), terms) for _ in range(terms.shape[0])])
                 totals[i] = [xp.accumulate(t, terms[k], weights) for k, t in enumerate(totals[i])]
+
+    def _terms(self, found: Evidence, cut: Cut) -> Leaves:
+        """What every point adds, ``[quantities, points, records, ...]`` for each array at the cut."""
+        grads, ends, starts = found.grads[cut], found.reads[cut].arrays, found.starts[cut]
+        if self.plan.combine is not None:
+            return combined(self.plan.combine, grads, ends, starts)
+        if self.plan.multiply:
+            return found.shares.get(cut) or [g * (x - x0)[None] for g, x, x0 in zip(grads, ends, starts, strict=True)]
+        return grads
+
+
+def combined(combine: Combine, grads: Leaves, ends: Leaves, starts: Leaves) -> Leaves:
+    """What a function of the user's own makes of multipliers, values and reference values (as many of them as it takes), for each
+    quantity and point: arrays ``[records, ...]``, tuples of them where the cut holds several. It returns as many, of the same shapes.
+
+    Raises RuleError where it does not.
+    """
+    takes = [p for p in inspect.signature(combine).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    wide, points, records = grads[0].shape[:3]
+    ends, starts = ([broadcast(a, points, records) for a in leaves] for leaves in (ends, starts))
+    made: list[list[Leaves]] = []
+    for q in range(wide):
+        made.append([])
+        for p in range(points):
+            given = ([g[q, p] for g in grads], [x[p] for x in ends], [x[p] for x in starts])
+            found = combine(*(g[0] if len(g) == 1 else tuple(g) for g in given[: len(takes)]))
+            leaves = [found] if len(grads) == 1 and not isinstance(found, (tuple, list)) else list(found)
+            if [tuple(a.shape) for a in leaves] != [tuple(g.shape[2:]) for g in grads]:
+                there = f"arrays of shape {', '.join(str(tuple(a.shape)) for a in leaves)}"
+                shapes = ", ".join(str(tuple(g.shape[2:])) for g in grads)
+                raise RuleError(f"combine={combine!r}", there=there, try_=f"a function that returns {shapes}", code="E-RULE-COMBINE")
+            made[-1].append(leaves)
+    xp = namespace(grads[0])
+    return [xp.stack([xp.stack([leaves[i] for leaves in row], 0) for row in made], 0) for i in range(len(grads))]
 
 
 def run_compared(plan: Plan, index: np.ndarray) -> Block:

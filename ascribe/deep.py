@@ -8,9 +8,12 @@ from typing import Any
 from .cuts import Cut
 from .distributions import Background, Distribution, Point, Reference
 from .methods import Method
+from .passes import Combine
 from .rules import Rule
 from .rules.relevance import Deconv, Epsilon, Guided
 from .rules.rescale import Rescale
+
+RESCALE = Rescale()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -20,18 +23,20 @@ class DeepLift(Method):
     One run of the records, one of the baseline, one reverse pass. ``baseline`` is at the inputs (for token ids: at the
     embeddings), whatever ``at`` is; at a layer, the difference is that of what the layer holds. Adds up to the change of
     the quantity, for every architecture and every record by itself, at the input and at layers that everything passes.
-    Without ``multiply`` the values are the multipliers; ``strict`` raises RuleError where an operation has no exact rule.
+    Without ``multiply`` the values are the multipliers; ``combine`` is a function that makes something else of ``(multipliers,
+    values, references)``, or of the first one or two. ``by`` is :class:`~ascribe.Rescale` or :class:`~ascribe.RevealCancel`.
     """
 
     baseline: Any = 0.0
     multiply: bool = True
-    strict: bool = False
+    by: Rule = RESCALE
+    combine: Combine | None = None
 
     def over(self, at: Cut) -> Distribution:
         return Reference(self.baseline)
 
     def rule(self) -> Rule:
-        return Rescale(strict=self.strict)
+        return self.by
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -40,18 +45,20 @@ class DeepLiftShap(Method):
 
     ``background`` is an array of rows (or a tuple, a dict, a Call); with ``samples`` that many are drawn. One run of the
     records and one of each row, a reverse pass for each row. Adds up to the quantity's difference from its mean over the rows.
+    The rest is as there; ``combine`` is called for each row, and what it returns is averaged.
     """
 
     background: Any
     samples: int | None = None
     multiply: bool = True
-    strict: bool = False
+    by: Rule = RESCALE
+    combine: Combine | None = None
 
     def over(self, at: Cut) -> Distribution:
         return Background(self.background, self.samples)
 
     def rule(self) -> Rule:
-        return Rescale(strict=self.strict)
+        return self.by
 
 
 @dataclass(frozen=True, repr=False)

@@ -200,8 +200,8 @@ class Uniform(Multiplies):
 class Background(Multiplies):
     """Starts taken from a set of samples: every row once, or ``samples`` rows drawn at random.
 
-    ``rows`` is an array ``[rows, ...]``, a tuple or dict of those for several inputs (row i of each belongs together), or a
-    :class:`~ascribe.baselines.Call` whose records are the rows.
+    ``rows`` is an array ``[rows, ...]``, a tuple or dict of those for several inputs (row i of each belongs together), a
+    :class:`~ascribe.baselines.Call` whose records are the rows, or :func:`~ascribe.shuffled`: for each record rows made out of it.
     """
 
     rows: Any
@@ -360,6 +360,11 @@ def has_background(distribution: Any) -> bool:
     return any(isinstance(factor, Background) for factor in parts(distribution))
 
 
+def samples_of(distribution: Any) -> int | None:
+    """How many rows of a background are asked for; None for all there are."""
+    return next((factor.samples for factor in parts(distribution) if isinstance(factor, Background)), None)
+
+
 def expected_points(distribution: Any) -> int:
     """How many points each record will be run at; for a tolerance those of its first round, for a Call as background one."""
     points = 1
@@ -369,7 +374,7 @@ def expected_points(distribution: Any) -> int:
         elif isinstance(factor, Background):
             rows = next(iter(factor.rows.values()), ()) if isinstance(factor.rows, dict) else factor.rows
             rows = rows[0] if isinstance(rows, tuple) and rows else rows
-            points *= factor.samples or (len(rows) if hasattr(rows, "__len__") else 1)
+            points *= factor.samples or (len(rows) if hasattr(rows, "__len__") else int(getattr(rows, "samples", 1)))
         else:
             points *= getattr(factor, "samples", 1)
     return points

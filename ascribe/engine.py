@@ -218,6 +218,7 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
                 asked.reduce,
                 chunker,
                 progress,
+                asked.combine,
             )
             whole = session.records > chunker.size and not plan.apart()
             single = session.records > 1 and any(session.shared(cut) for cut in (at, *cuts))

@@ -18,7 +18,7 @@ from .cuts import INPUT, Cut, as_cut
 from .distributions import Background, Distribution, Gaussian, Line, Point
 from .engine import activation, explain, model_call, request
 from .errors import MethodError
-from .passes import Reduce
+from .passes import Combine, Reduce
 from .quadrature import Quadrature
 from .result import Attribution
 from .rules import Rule
@@ -30,6 +30,7 @@ class Method(Value):
 
     multiply: bool = False
     reduce: Reduce = "mean"
+    combine: Combine | None = None
 
     def over(self, at: Cut) -> Distribution:
         """The points, for an attribution at a cut."""
@@ -52,8 +53,9 @@ class Method(Value):
     ) -> Attribution:
         """Explain a call of the model."""
         where = INPUT if isinstance(at, (list, tuple)) else as_cut(at)
-        asked = request(of, at, self.over(where), self.rule(), seed=seed, chunk=chunk, progress=progress, multiply=self.multiply)
-        found = explain(model, model_call(args, kwargs), replace(asked, reduce=self.reduce))
+        multiply = self.multiply and self.combine is None
+        asked = request(of, at, self.over(where), self.rule(), seed=seed, chunk=chunk, progress=progress, multiply=multiply)
+        found = explain(model, model_call(args, kwargs), replace(asked, reduce=self.reduce, combine=self.combine))
         shown = [f"of={found.quantity}", *([f"at={found.cut}"] if at != INPUT else []), *([f"seed={seed}"] if seed else [])]
         return self.finish(replace(found, method=f"{self!r}(model, *inputs, {', '.join(shown)})"))
 

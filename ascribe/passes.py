@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,6 +24,10 @@ Reduce = Literal["mean", "square", "variance"]
 """What to make of the influence at all points: its mean, the mean of its square, or its variance."""
 
 
+Combine = Callable[..., Any]
+"""What to make of multipliers, values and reference values instead of multipliers times differences: see :func:`combined`."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """A request with everything about it settled: the cuts found, the quantities made, the draws known how to make."""
@@ -40,6 +44,7 @@ class Plan:
     reduce: Reduce
     chunker: Chunker
     progress: Progress
+    combine: Combine | None = None
 
     @property
     def kinds(self) -> tuple[Hashable, ...]:

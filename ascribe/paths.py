@@ -12,10 +12,12 @@ from .arrays import Array, as_numpy, namespace
 from .backends.protocol import Evidence, Job, Spot
 from .baselines import Call, FromInput, Here, points_of, resolve, rows_of
 from .cuts import INPUT, OUTPUT, Cut
-from .distributions import Draws, Line, Point, baseline_of, has_background
+from .distributions import Draws, Line, Point, baseline_of, has_background, samples_of
 from .errors import CutError, DistributionError
 from .passes import Block, Leaves, Plan, Reader, at_record, broadcast, sum_all, table
 from .quadrature import nodes
+from .rows import OwnRows, Rows, SharedRows
+from .shuffles import own_rows
 from .sums import Sums
 
 LEVELS = (4, 8, 16, 32, 64, 128, 256, 512)
@@ -36,7 +38,7 @@ class Pass:
         self.x: Leaves = []
         self.spots: tuple[Spot, ...] = ()
         self.begin: Leaves | None = None
-        self.rows: Leaves | None = None
+        self.rows: Rows | None = None
         self.record: dict[Cut, Leaves] = {}
 
     def run(self) -> Block:
@@ -46,7 +48,7 @@ class Pass:
         if getattr(plan.over, "tolerance", None) is not None:
             self._adapt(plan.over)
         else:
-            draws = plan.over.draw(plan.seed, len(self.rows[0]) if self.rows is not None else 0)
+            draws = self._draws()
             self.block.steps = np.full(len(self.index), len(draws))
             draws = self._with_start(draws)
             ends = self._ends(draws)
@@ -56,6 +58,10 @@ class Pass:
             self.block.change = self._change(draws, sums, ends)
         self.block.record = [self.record[cut] for cut in plan.cuts]
         return self.block
+
+    def _draws(self) -> Draws:
+        found: Draws = self.plan.over.draw(self.plan.seed, self.rows.count if self.rows is not None else 0)
+        return found
 
     def _with_start(self, draws: Draws) -> Draws:
         """At a layer, the start of a line rides along as a point without weight: the part before the layer is not run for it again."""
@@ -111,6 +117,10 @@ class Pass:
         """Where paths start: one array per array at the cut, or the rows of a background."""
         baseline = baseline_of(self.plan.over)
         fit = rows_of if has_background(self.plan.over) else resolve
+        inner = baseline.baseline if isinstance(baseline, FromInput) else baseline
+        if own_rows(inner):
+            self.rows = OwnRows(partial(self._own, inner), samples_of(self.plan.over) or inner.samples)
+            return
         if isinstance(baseline, FromInput):
             source = self.session.resolve(INPUT, True)
             start = fit(baseline.baseline, self._here(source))
@@ -119,7 +129,18 @@ class Pass:
             found = fit(baseline, self._here(self.plan.at))
         else:
             return
-        self.rows, self.begin = (found, None) if fit is rows_of else (None, found)
+        self.rows, self.begin = (SharedRows(found), None) if fit is rows_of else (None, found)
+
+    def _own(self, maker: Any, sample: int) -> Leaves:
+        """A row for each record, made out of it; at a layer, what that holds then."""
+        plan, session = self.plan, self.session
+        if not plan.at.layer:
+            return [maker.rows(x, i, plan.seed, sample) for i, x in enumerate(self.x)]
+        source = session.resolve(INPUT, True)
+        if source.layer:  # token ids
+            return [a[self.index] for a in self._other(plan.at, maker.call(session.call, plan.seed, sample))]
+        rows = [maker.rows(x, i, plan.seed, sample) for i, x in enumerate(self._here(source).values)]
+        return self._carried(source, rows, False)
 
     def _here(self, cut: Cut) -> Here:
         """What a baseline at a cut is fitted to."""
@@ -195,7 +216,7 @@ class Pass:
         """Where paths start, ``[points or 1, records or 1, ...]``."""
         if self.rows is not None:
             assert draws.row is not None
-            return [r[draws.row[points]][:, None] for r in self.rows]
+            return self.rows.at(draws.row[points])
         return None if self.begin is None else [b[None] for b in self.begin]
 
     def values_at(self, write: Leaves, points: int, of: Any = None, read: tuple[Cut, ...] = ()) -> Evidence:
@@ -256,10 +277,10 @@ class Pass:
         assert self.rows is not None and draws.row is not None
         used, times = np.unique(draws.row, return_counts=True)
         weights = times / times.sum()
-        alone = self.session.replaces_all(self.plan.at) and self.plan.apart()
+        alone = self.rows.shared and self.session.replaces_all(self.plan.at) and self.plan.apart()
         total = np.zeros_like(self.block.explained)
         for some in self.chunks(np.arange(len(used)), 1 if alone else len(self.index)):
-            write = [r[used[some]][:, None] for r in self.rows]
+            write = self.rows.at(used[some])
             values = self._values_alone(write) if alone else as_numpy(self.values_at(write, len(some), self.reader).value)
             total += np.einsum("kpn,p->kn", values.astype(np.float64), weights[some])
         return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from types import FunctionType
 from typing import Any
 
 
@@ -35,7 +36,9 @@ class Value:
 
 
 def written(value: Any) -> str:
-    """A value in an expression: arrays by their shape only, never their numbers."""
+    """A value in an expression: arrays by their shape only, never their numbers; functions by their names."""
+    if isinstance(value, FunctionType):
+        return value.__name__ if value.__name__.isidentifier() else "<function>"
     shape = getattr(value, "shape", None)
     return f"<{'x'.join(map(str, shape)) or 'number'} array>" if isinstance(shape, tuple) else repr(value)
 

@@ -31,6 +31,11 @@ def first(y: torch.Tensor) -> torch.Tensor:
     return y[:, 0]
 
 
+def summed_up(multipliers: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Another combination than multipliers times differences."""
+    return multipliers * values
+
+
 BACKGROUND = rows(3, 4, seed=9)
 EXAMPLES: dict[str, tuple[Any, ...]] = {
     "Unit": (asc.Unit(1), asc.Unit(0, on=asc.LOGITS), asc.Unit(1, on=asc.Cut("0")), asc.Unit(slice(0, 2))),
@@ -83,8 +88,19 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "Nearest": (asc.Nearest(BACKGROUND, 2),),
     "MaskToken": (asc.MaskToken(3), asc.MaskToken(3, (0, 1))),
     "Rescale": (asc.Rescale(), asc.Rescale(strict=True), asc.Rescale(points=4)),
-    "DeepLift": (asc.DeepLift(), asc.DeepLift(0.5), asc.DeepLift(multiply=False)),
-    "DeepLiftShap": (asc.DeepLiftShap(BACKGROUND), asc.DeepLiftShap(BACKGROUND, 2)),
+    "DeepLift": (
+        asc.DeepLift(),
+        asc.DeepLift(0.5),
+        asc.DeepLift(multiply=False),
+        asc.DeepLift(by=asc.RevealCancel()),
+        asc.DeepLift(combine=summed_up),
+    ),
+    "RevealCancel": (asc.RevealCancel(), asc.RevealCancel(strict=True)),
+    "DeepLiftShap": (
+        asc.DeepLiftShap(BACKGROUND),
+        asc.DeepLiftShap(BACKGROUND, 2),
+        asc.DeepLiftShap(BACKGROUND, by=asc.RevealCancel()),
+    ),
     "LRP": (asc.LRP(), asc.LRP(asc.Gamma(0.5)), asc.LRP(asc.CpLrp())),
     "IntegratedGradients": (asc.IntegratedGradients(), asc.IntegratedGradients(0.5, 4, "riemann-left"), asc.IntegratedGradients("mean", 4)),
     "ExpectedGradients": (asc.ExpectedGradients(BACKGROUND, 5),),
@@ -221,7 +237,7 @@ def test_what_is_shown_can_be_pasted(kind, member):
     assert len(shown) < 200, "no numbers of arrays"
     if "array>" in shown or "Call(<" in shown:
         return
-    assert eval(shown, {**vars(asc), "first": first}) == member
+    assert eval(shown, {**vars(asc), "first": first, "summed_up": summed_up}) == member
 
 
 @pytest.mark.parametrize(("kind", "member"), MEMBERS)
@@ -261,7 +277,7 @@ def test_the_method_of_a_result_can_be_pasted(kind, member):
     if "array>" in found.method or "Call(<" in found.method:
         return
     expression = found.method if "(model" in found.method else f"{found.method}(model, *inputs)"
-    same(eval(expression, {**vars(asc), "first": first, "model": model, "inputs": (x,)}), found)
+    same(eval(expression, {**vars(asc), "first": first, "summed_up": summed_up, "model": model, "inputs": (x,)}), found)
 
 
 @pytest.mark.parametrize(("kind", "member"), RUNNABLE)

@@ -102,6 +102,7 @@ class Evidence:
     ``learnt`` says that the model was also tried out for it, so that its time says nothing about the next job. Of a job with
     references: ``start`` is the quantity there, ``[quantities, points, records]``, ``starts`` what the cuts held,
     ``[points, 1 or records, ...]``, and ``unruled`` says what was done about operations that the rule has no formula for.
+    ``shares`` are contributions, laid out as ``grads``, under a rule where they are more than ``grads`` times the difference.
     """
 
     value: Array | None
@@ -112,6 +113,7 @@ class Evidence:
     start: Array | None = None
     starts: dict[Cut, list[Array]] = field(default_factory=dict)
     unruled: dict[str, str] = field(default_factory=dict)
+    shares: dict[Cut, list[Array]] = field(default_factory=dict)
     learnt: bool = False
 
 

@@ -25,8 +25,9 @@ from .inputs import Inputs, named
 from .memory import Facts, Memory, memory_of
 from .namespace import xp
 from .spread import SINGLE, VMAP, choose
-from .tape.evidence import Recorded, kept_bytes, ruled
+from .tape.evidence import Recorded
 from .tape.reverse import Balance
+from .tape.ruled import ruled
 from .taps import Read, Run
 from .vmapped import run_vmapped
 from .work import Work, close, input_paths, joined
@@ -58,6 +59,8 @@ class TorchSession:
         self.state: State | None = None
         self.facts = Facts()
         self.kept: tuple[Any, Recorded] | None = None
+        self.references: dict[Any, Recorded] = {}
+        self.tape_bytes = 0
         self.books: list[Balance] | None = None
 
     def __enter__(self) -> TorchSession:
@@ -70,6 +73,7 @@ class TorchSession:
 
     def __exit__(self, *exc: object) -> None:
         self.kept = None
+        self.references.clear()
         self.stack.__exit__(*exc)  # type: ignore[arg-type]
 
     def another(self, call: Call) -> TorchSession:
@@ -187,7 +191,7 @@ class TorchSession:
     def held(self, job: Job) -> tuple[Evidence, int]:
         seen: dict[int, int] = {}
         if job.reference:
-            return self.evaluate(job), kept_bytes(self)
+            return self.evaluate(job), self.tape_bytes
 
         def count(t: Tensor) -> Tensor:
             seen[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()

@@ -32,14 +32,15 @@ FROM_ZERO = frozenset(
 )
 """Element-wise operations that are zero at zero."""
 
+BLOCK = 1 << 16
+"""Numbers that are worked on at once: the passes over them stay in the processor's cache."""
+
 
 def pointwise(entry: Entry) -> bool:
     """Whether an operation works number by number and gives one result."""
     tagged = entry.call is not None and torch.Tag.pointwise in entry.call.tags
     alone = len(entry.outs) == 1 or entry.name == "log_sigmoid_forward"
-    return (
-        alone and (tagged or entry.name in POINTWISE or entry.name in SUMS) and not any(v.value.is_complex() for v in entry.ins)
-    )
+    return alone and (tagged or entry.name in POINTWISE or entry.name in SUMS) and not any(v.value.is_complex() for v in entry.ins)
 
 
 def linear(entry: Entry) -> bool:
@@ -95,18 +96,42 @@ def derivative(top: Var, at: Tensor) -> Tensor:
         return torch.autograd.grad(out.sum(), start)[0]
 
 
-def secant(top: Var, refer: Callable[[Var], Tensor]) -> Tensor:
-    """The region's average slope between the reference and the record.
+def secant(top: Var, refer: Callable[[Var], Tensor], g: Tensor) -> Tensor:
+    """A cotangent times the region's average slope between the reference and the record.
+
+    Large regions are gone through in blocks: half a dozen passes over a block cost less than one over what fits no cache.
+    """
+    x, x0, y, y0 = top.root.value, refer(top.root), top.value, refer(top)
+    entries = list(inside(top))
+    held = any(isinstance(a, torch.Tensor) and a.numel() > 1 for e in entries for a in (*e.args, *e.kwargs.values()))
+    lines = None if held or not y.is_floating_point() or x.numel() <= BLOCK else as_lines(x, x0, y, y0, g)
+    if lines is None:
+        return slope_between(top, entries, x, x0, y, y0).mul_(g)
+    back = torch.empty_like(g)
+    wide = max(1, BLOCK // len(x))
+    for *ends, c, out in zip(*(t.split(wide, 1) for t in (*lines, back.view(len(x), -1))), strict=True):
+        torch.mul(slope_between(top, entries, *ends), c, out=out)
+    return back
+
+
+def as_lines(*parts: Tensor) -> list[Tensor] | None:
+    """Each as a matrix with its first axis left as it is; None where that takes a copy, or they do not match."""
+    inner = parts[0].shape[1:]
+    if any(t.shape[1:] != inner or not t.is_contiguous() or not t.dim() for t in parts):
+        return None
+    return [t.view(len(t), -1) for t in parts]
+
+
+def slope_between(top: Var, entries: list[Entry], x: Tensor, x0: Tensor, y: Tensor, y0: Tensor) -> Tensor:
+    """The average slope between ``x0`` and ``x``, where the region is ``y0`` and ``y``.
 
     Where the two meet a difference quotient is rounding noise, and the derivative half way takes its place: for smooth regions
     within the cube root of the type's precision, where both are equally good, for those with kinks within rounding.
     """
-    x, x0, y, y0 = top.root.value, refer(top.root), top.value, refer(top)
     if not y.is_floating_point():
         return step_secant(x - x0, y, y0)
     d = x - x0
     m = (y - y0).div_(d)
-    entries = list(inside(top))
     if len(entries) == 1 and entries[0].name == "relu":  # rounds well: (y - y0) is d, 0, or one of the two numbers in it
         return torch.where(m.isnan(), (x > 0).to(m.dtype), m) if m.sum().isnan() else m
     eps = torch.finfo(d.dtype).eps
@@ -128,7 +153,7 @@ def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor) -
     ``"secant"`` is between reference and record, ``"zero"`` between zero and the record: ``f(x) / x``, where ``f(0)`` is 0.
     """
     if treatment == "secant":
-        return secant(top, refer).mul_(g), False
+        return secant(top, refer, g), False
     x = top.root.value
     if treatment == "zero":
         direct = from_zero(top)
@@ -136,7 +161,7 @@ def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor) -
             return direct.mul_(g), False
         zero = {top.root: torch.zeros_like(x[:1]) if x.dim() else torch.zeros_like(x)}
         zero[top] = evaluated(top, torch.zeros_like(x))
-        return secant(top, lambda v: zero[v]).mul_(g), False
+        return secant(top, lambda v: zero[v], g), False
     if rectifies(top):
         g = g.clamp(min=0)
         return (g * (x > 0) if treatment == "guided" else g), True

@@ -28,7 +28,7 @@ class Balance:
 @dataclass
 class Reverse:
     """A reverse pass under a table of formulas. ``unruled`` counts the operations that were treated by quadrature or not at all;
-    ``rectifiers`` the regions that are one, where the treatment of regions asks.
+    ``rectifiers`` the regions that are one, where the treatment of regions asks; ``unparted`` those that :mod:`.parts` takes whole.
     """
 
     tape: Tape
@@ -40,6 +40,7 @@ class Reverse:
     rectifiers: int = 0
     books: list[Balance] | None = None
     unruled: dict[str, int] = field(default_factory=dict)
+    unparted: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, out: Var, g: Tensor, targets: Sequence[Var]) -> list[Tensor | None]:
         """What comes back to the targets when ``g`` goes in at ``out``."""
@@ -70,13 +71,17 @@ class Reverse:
             found, rectifier = slope(first, self.refer, self.regions, back[0])
             self.rectifiers += rectifier
             return [(first.root, found)]
-        step = Step(entry, back, self.refer)
-        formula = self.formulas.get(entry.name)
+        return self.answer(Step(entry, back, self.refer))
+
+    def answer(self, step: Step) -> Back:
+        """By the operation's formula, or its own derivative where there is none."""
+        name, back = step.entry.name, step.back
+        formula = self.formulas.get(name)
         answer = formula(step) if formula is not None and (back[0] is not None or len(back) > 1) else None
         if answer is not None:
             return answer
         if self.named:
-            self.unruled[entry.name] = self.unruled.get(entry.name, 0) + 1
+            self.unruled[name] = self.unruled.get(name, 0) + 1
         return average(self.points, step)
 
     def _book(self, entry: Entry, back: list[Tensor | None], found: Back) -> None:

@@ -32,6 +32,7 @@ Element-wise regions and all other operations are the reverse pass's own.
 WEIGHTS = {"epsilon": weights.epsilon, "gamma": weights.gamma, "alphabeta": weights.alphabeta}
 REGIONS = frozenset({"secant", "zero", "guided", "deconvolution"})
 OTHERS = frozenset({"quadrature", "gradient"})
+PARTS = frozenset({"orders"})
 
 
 def formulas(rule: OperationRule) -> dict[str, Formula]:
@@ -41,7 +42,7 @@ def formulas(rule: OperationRule) -> dict[str, Formula]:
         if kind == "weights" and treatment in WEIGHTS:
             found.update(weights.layered(rule, WEIGHTS[treatment], dict(found)))
             continue
-        known = (kind == "elementwise" and treatment in REGIONS) or (kind == "other" and treatment in OTHERS)
+        known = treatment in {"elementwise": REGIONS, "other": OTHERS, "parts": PARTS}.get(kind, ())
         if not known and (kind, treatment) not in TREATMENTS:
             there = ", ".join(f"{k}: {t}" for k, t in TREATMENTS)
             raise RuleError(f"{rule!r} treats {kind} by {treatment!r}", there=there, try_="one of these")

@@ -1,0 +1,321 @@
+"""A job under a rule that treats operations: the records run and kept, references run beside them, multipliers pulled back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ....cuts import Cut
+from ....errors import AscribeError, RuleError
+from ....rules import OperationRule
+from ...protocol import Evidence, Job, Reading, Spot
+from ..work import canonical, close, explained_rows, input_paths, spot_axis
+from .align import References
+from .entries import Tape, Tensor, Var
+from .evidence import Recorded, flat, prepared, run_recorded
+from .parts import Parted
+from .reverse import Reverse
+from .treatments import formulas
+
+if TYPE_CHECKING:
+    from ..session import TorchSession
+
+
+SHORT = (torch.bfloat16, torch.float16)
+NEEDS_RECTIFIERS = ("guided", "deconvolution")
+SPARE = 4  # references are kept for the records to come while they hold no more than this many times what the records' run holds
+
+
+@dataclass
+class Pulled:
+    """One pass back: the quantity at the reference, and for every cut multipliers, what it held at the reference, and shares
+    where the rule has more to say of them than multiplier times difference.
+    """
+
+    start: Tensor
+    grads: dict[Cut, list[Tensor]] = field(default_factory=dict)
+    begins: dict[Cut, list[Tensor]] = field(default_factory=dict)
+    shares: dict[Cut, list[Tensor]] = field(default_factory=dict)
+
+
+class Ruled:
+    """A job's points under a rule on operations; where the rule compares, each with a reference of its own beside one run."""
+
+    def __init__(self, session: TorchSession, job: Job) -> None:
+        rule = job.by
+        assert isinstance(rule, OperationRule)
+        self.rule: OperationRule = rule
+        if rule.compares and not job.reference:
+            raise RuleError(f"by={job.by!r} compares", there="no reference", try_="over=asc.Reference(0.0) or asc.Background(rows)")
+        job = rooted(session, job)
+        self.session, self.job = session, job
+        self.alone = rule.compares and job.at is not None and session.splits() and session.replaces_all(job.at)
+        self.forward = 0
+        self.unruled: dict[str, str] = {}
+        self.formulas = formulas(rule)
+        if session.dtype in SHORT:
+            kind = str(session.dtype).removeprefix("torch.")
+            session.notes.append(f"the rule was computed in {kind}, like the model: sums are as rough as that; model.float() for better")
+
+    def evidence(self) -> Evidence:
+        """Everything that was asked, for all points."""
+        job = self.job
+        found = self._turned() if job.points > 1 and job.records == 1 and self.alone and not job.write else None
+        found = self._straight() if found is None else found
+        if self.unruled and self.rule.strict:
+            raise RuleError(f"{self.rule!r} has no exact rule for all", there=told(self.unruled), try_="strict=False: named in the checks")
+        return replace(found, forward=self.forward, unruled=dict(self.unruled))
+
+    def _straight(self) -> Evidence:
+        """The records on the tape, one reference after the other beside it."""
+        job = self.job
+        pulls, mains = [], []
+        for k in range(job.points):
+            write = tuple(w[k : k + 1] for w in job.write)
+            one = replace(job, points=1, write=write, reference=tuple(r[k : k + 1] for r in job.reference))
+            main = self._main(one)
+            pulls.append(self._against(main, one) if self.rule.compares else self._by_itself(main, one))
+            mains += [main] if job.write or not k else []
+        self.session.tape_bytes = mains[0].tape.bytes()
+        value = torch.stack([(mains[k] if job.write else mains[0]).value for k in range(job.points)], 1)  # type: ignore[misc]
+        reads = {cut: self._reading(mains, cut) for cut in job.read}
+        starts = {c: [torch.cat(list(leaves)) for leaves in zip(*(p.begins[c] for p in pulls), strict=True)] for c in pulls[0].begins}
+        grads, shares = self._stacked([p.grads for p in pulls]), self._stacked([p.shares for p in pulls])
+        return Evidence(value, grads, reads, 0, job.points, torch.stack([p.start for p in pulls], 1), starts, shares=shares)
+
+    def _stacked(self, found: Sequence[dict[Cut, list[Tensor]]]) -> dict[Cut, list[Tensor]]:
+        """Points beside each other."""
+        return {c: [torch.stack(list(leaves), 1) for leaves in zip(*(f[c] for f in found), strict=True)] for c in found[0]}
+
+    def _turned(self) -> Evidence | None:
+        """One record and several references: these on the tape, the record beside it. Multipliers are the same from either side.
+
+        None where that is not so, or not known to be: what a model makes of several rows at once is compared with single runs first.
+        """
+        job = self.job
+        key = (job.at, job.wrt, job.read, job.on, job.kind, type(self.rule))
+        known = self.session.remembered("turns", key)
+        if known is False or job.across is None or any(spot_axis(self.session, c, 0) is None for c in job.wrt):
+            return None
+        try:
+            found = self._all_at_once()
+        except AscribeError:
+            found = None
+        if known is None:
+            known = found is not None and self._agrees(found)
+            self.session.remember("turns", key, known)
+            return replace(found, learnt=True) if found is not None and known else None
+        return found
+
+    def _agrees(self, found: Evidence) -> bool:
+        """Whether the first and the last point come out as they do by themselves."""
+        job = self.job
+        for k in (0, job.points - 1):
+            one = replace(job, points=1, reference=tuple(r[k : k + 1] for r in job.reference))
+            alone = self._against(self._main(one), one)
+            pairs = [(alone.start, found.start[:, k])] if found.start is not None else []
+            pairs += [(a, b[:, k]) for c in job.wrt for a, b in zip(alone.grads[c], found.grads[c], strict=True)]
+            if not all(close(a, b) for a, b in pairs):
+                return False
+        return True
+
+    def _all_at_once(self) -> Evidence | None:
+        job, points = self.job, self.job.points
+        record = self._main(replace(job, points=1, reference=()))
+        assert record.value is not None and job.across is not None
+        many = replace(job, index=job.index.repeat(points), points=1, of=job.across, read=(), reference=())
+        values = [flat(r.transpose(0, 1), s) for r, s in zip(job.reference, job.spots, strict=True)]
+        main = prepared(self.session, many, values)
+        self.forward += 1
+        self.session.tape_bytes = main.tape.bytes()
+        refer = References(main.tape, [v.value for v in record.tape.sources], record.tape)
+        if main.tape.routed or record.tape.routed or refer.match is None or main.value is None:
+            return None
+        pulled = self._grads(main, many, refer, len(main.value))
+        one = replace(job, points=1)
+        reads = {cut: self._reading([record], cut) for cut in job.read}
+        starts = {
+            c: [canonical(v.value, spot_axis(self.session, c, i), 0, 1, points).transpose(0, 1) for i, v in enumerate(main.targets(c))]
+            for c in one.wrt
+        }
+        return Evidence(
+            record.value.detach()[:, None].expand(-1, points, -1),
+            {c: [g[:, :, None] for g in leaves] for c, leaves in pulled.grads.items()},
+            reads,
+            0,
+            1,
+            main.value.detach()[:, :, None],
+            starts,
+            shares={c: [-s[:, :, None] for s in leaves] for c, leaves in pulled.shares.items()},
+        )
+
+    def _main(self, job: Job) -> Recorded:
+        """The records' run: the last one where nothing but the references has changed."""
+        key = (job.index.tobytes(), job.at, job.wrt, job.read, job.on)
+        kept = self.session.kept
+        if not job.write and kept is not None and kept[0] == key and kept[1].job.of is job.of:
+            return kept[1]
+        self.session.kept = None
+        values = [flat(w, s) for w, s in zip(job.write, job.spots, strict=True)] if job.write else None
+        found = prepared(self.session, job, values)
+        self.forward += 1
+        if not job.write and self.rule.compares:
+            self.session.kept = (key, found)
+        return found
+
+    def _by_itself(self, main: Recorded, job: Job) -> Pulled:
+        """Multipliers without a reference: the record stands for it."""
+        assert main.value is not None
+        reverse = self._reverse(main, lambda v: v.value)
+        found = self._with(reverse, main, job, len(main.value))
+        if self.rule.treats["elementwise"] in NEEDS_RECTIFIERS and main.out is not None and not reverse.rectifiers:
+            raise RuleError(f"{self.rule!r} found no rectifier", there="nothing that computes max(x, 0)", try_="asc.Gradient()")
+        return replace(found, start=main.value.detach(), begins={})
+
+    def _reverse(self, main: Recorded, refer: Callable[[Var], Tensor]) -> Reverse:
+        treats = self.rule.treats
+        named = treats["other"] != "gradient"
+        return Reverse(main.tape, self.formulas, refer, self.rule.points, treats["elementwise"], named, books=self.session.books)
+
+    def _against(self, main: Recorded, job: Job) -> Pulled:
+        """The quantity at one reference, multipliers against it, and what the cuts held there."""
+        reference, refer = self._reference(main, job)
+        n = job.records
+        if reference is not None and len(reference.job.index) == n:
+            assert job.of is not None
+            start = explained_rows(self.session, job.of, reference.read, job.index)
+        elif reference is not None:
+            assert job.across is not None
+            start = explained_rows(self.session, job.across, reference.read, job.index[:1])
+            start = start.reshape(-1, n)
+        else:
+            start = self._plain(job)
+        return replace(self._grads(main, job, refer, len(start)), start=start.detach())
+
+    def _grads(self, main: Recorded, job: Job, refer: Callable[[Var], Tensor], quantities: int) -> Pulled:
+        return self._with(self._reverse(main, refer), main, job, quantities)
+
+    def _with(self, reverse: Reverse, main: Recorded, job: Job, quantities: int) -> Pulled:
+        """Multipliers at every cut, and what it held at the reference."""
+        parted = Parted(reverse) if self.rule.treats.get("parts") == "orders" else None
+        every = [v for cut in job.wrt for v in main.targets(cut)]
+        found: list[list[Tensor]] = []
+        shares: list[list[Tensor]] = []
+        for q in range(quantities):
+            found.append(self._pulled(main, reverse if parted is None else parted, q, every))
+            shares.append(parted.shares if parted is not None and main.out is not None else found[-1])
+        self._tell(main.tape, reverse)
+        pulled = Pulled(found[0][0])
+        first = 0
+        for cut in job.wrt:
+            mine = main.targets(cut)
+            axes = [spot_axis(self.session, cut, i) for i in range(len(mine))]
+
+            def laid(rows: list[list[Tensor]], at: int = first, axes: list[int | None] = axes) -> list[Tensor]:
+                stacked = [torch.stack([row[at + i] for row in rows]) for i in range(len(axes))]
+                return [canonical(t, axis, 1, 1, job.records)[:, 0] for t, axis in zip(stacked, axes, strict=True)]
+
+            pulled.grads[cut] = laid(found)
+            pulled.begins[cut] = [self._begin(reverse.refer(v), v, axis) for v, axis in zip(mine, axes, strict=True)]
+            if parted is not None:
+                pulled.shares[cut] = laid(shares)
+            first += len(mine)
+        return pulled
+
+    def _begin(self, value: Tensor, var: Var, axis: int | None) -> Tensor:
+        """A reference value as ``[1, 1 or records, ...]``."""
+        if axis is None:
+            return value.expand(var.value.shape).reshape(1, 1, -1, *var.value.shape[1:])
+        return value.movedim(axis, 0)[None]
+
+    def _pulled(self, main: Recorded, reverse: Reverse | Parted, q: int, every: list[Var]) -> list[Tensor]:
+        if main.out is None:
+            return [torch.zeros_like(v.value) for v in every]
+        g = torch.zeros_like(main.out.value)
+        g[q] = 1
+        found = reverse(main.out, g, every)
+        return [torch.zeros_like(v.value) if c is None else c for v, c in zip(every, found, strict=True)]
+
+    def _reference(self, main: Recorded, job: Job) -> tuple[Recorded | None, References]:
+        """The reference run: of one row where that can stand for all, of as many as records, or none."""
+        given = list(zip(job.reference, job.spots, strict=True))
+        starts = [flat(r.expand(1, 1 if r.shape[1] == 1 else job.records, *r.shape[2:]), s) for r, s in given]
+        if main.tape.routed:
+            return None, References(main.tape, starts, None)
+        one = all(r.shape[1] == 1 for r in job.reference)
+        for rows in ([1] if one and self.alone else []) + ([job.records] if job.records > 1 or not self.alone else []):
+            values = [flat(r.expand(1, rows, *r.shape[2:]), s) for r, s in given]
+            found = self._reference_run(main, replace(job, index=job.index[:rows]), values, one and self.alone and rows == 1)
+            refer = References(main.tape, [v.value for v in found.tape.sources], found.tape)
+            if refer.match is not None:
+                return found, refer
+        self.unruled["the order of operations"] = "differs between record and reference: as in the record"
+        return None, References(main.tape, starts, None)
+
+    def _reference_run(self, main: Recorded, job: Job, values: list[Tensor], lasting: bool) -> Recorded:
+        """A run of the reference; where one row is the reference of all, that of an earlier block of records will do."""
+        key = (job.at, job.wrt, job.on, *(as_bytes(v) for v in values)) if lasting and job.records < self.session.records else None
+        known: dict[Any, Recorded] = self.session.references
+        if key in known:
+            return known[key]
+        try:
+            found = run_recorded(self.session, job, values, like=main)
+        finally:
+            self.forward += 1
+        if key is not None and sum(r.tape.bytes() for r in (*known.values(), found)) <= SPARE * main.tape.bytes():
+            known[key] = found
+        return found
+
+    def _plain(self, job: Job) -> Tensor:
+        """The quantity at the reference, run as any other point."""
+        write = tuple(r.expand(1, job.records, *r.shape[2:]) for r in job.reference)
+        found = self.session.run(replace(job, write=write, wrt=(), read=(), by=None, reference=()), "single")
+        self.forward += 1
+        assert found.value is not None
+        return found.value[:, 0]
+
+    def _tell(self, tape: Tape, reverse: Reverse) -> None:
+        for name, times in reverse.unruled.items():
+            self.unruled[name] = f"by {self.rule.points} points of its own derivative, {times} times"
+        for name, times in reverse.unparted.items():
+            self.unruled[name] = f"its whole difference parted by sign, {times} times"
+        for name, times in tape.choices.items():
+            self.unruled[name] = f"its choice kept as it is for the record, {times} times"
+        for name, times in tape.opaque.items():
+            self.unruled[name] = f"not seen through, {times} times"
+
+    def _reading(self, mains: Sequence[Recorded], cut: Cut) -> Reading:
+        """What a cut held in the records' runs, ``[runs, records, ...]``."""
+        reading = Reading()
+        for i, (call, path, _) in enumerate(mains[0].demands["read", cut].seen):
+            axis = spot_axis(self.session, cut, i)
+            reading.spots.append(Spot(cut, call, path, axis))
+            held = [main.demands["read", cut].seen[i][2].detach() for main in mains]
+            reading.arrays.append(torch.cat([canonical(t, axis, 0, 1, self.job.records) for t in held]))
+        return reading
+
+
+def as_bytes(value: Tensor) -> bytes:
+    """The numbers of a tensor, to tell it from others."""
+    return bytes(value.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
+
+
+def told(unruled: dict[str, str]) -> str:
+    """Operations without a rule, and what was done about them."""
+    return "; ".join(f"{name} ({what})" for name, what in sorted(unruled.items()))
+
+
+def rooted(session: TorchSession, job: Job) -> Job:
+    """A job without points, as one whose dependence starts at the inputs that are asked for; at layers it starts by itself."""
+    cut = next((c for c in job.wrt if not c.layer), None)
+    if job.at is not None or cut is None:
+        return job
+    return replace(job, at=cut, spots=tuple(Spot(cut, 0, path, 0) for path in input_paths(session, cut)))
+
+
+def ruled(session: TorchSession, job: Job) -> Evidence:
+    """Evaluate a job whose rule treats operations."""
+    return Ruled(session, job).evidence()
