@@ -77,7 +77,17 @@ from .quantities import (
 from .removal import Blur, Drop, Inpaint, MaskToken, Mean, Nearest, Noise, Patch, Permute, Replace, Resample
 from .result import Attribution
 from .rules import Gradient
-from .rules.relevance import AlphaBeta, Deconv, Epsilon, Gamma, Guided
+from .rules.books import (
+    EPSILON_ALPHA2_BETA1,
+    EPSILON_ALPHA2_BETA1_FLAT,
+    EPSILON_PLUS,
+    EPSILON_PLUS_FLAT,
+    EXCITATION_BACKPROP,
+    RuleBook,
+    Where,
+    epsilon_gamma_box,
+)
+from .rules.relevance import AlphaBeta, Deconv, Epsilon, Flat, Gamma, Guided, Norm, Pass, WSquare, ZBox, ZPlus
 from .rules.rescale import Rescale, RevealCancel
 from .rules.transformers import AttnLrp, CpLrp, Libra, LstmLrp
 from .shuffles import Shuffled, shuffled
@@ -86,6 +96,11 @@ from .version import VERSION as __version__
 __all__ = [
     "CPLRP",
     "EMBEDDINGS",
+    "EPSILON_ALPHA2_BETA1",
+    "EPSILON_ALPHA2_BETA1_FLAT",
+    "EPSILON_PLUS",
+    "EPSILON_PLUS_FLAT",
+    "EXCITATION_BACKPROP",
     "INPUT",
     "LOGITS",
     "LRP",
@@ -123,6 +138,7 @@ __all__ = [
     "Estimate",
     "Exact",
     "ExpectedGradients",
+    "Flat",
     "FullGrad",
     "FullGradients",
     "Gamma",
@@ -158,7 +174,9 @@ __all__ = [
     "Mean",
     "Nearest",
     "Noise",
+    "Norm",
     "Owen",
+    "Pass",
     "Patch",
     "Permutations",
     "Permute",
@@ -174,6 +192,7 @@ __all__ = [
     "Resample",
     "Rescale",
     "RevealCancel",
+    "RuleBook",
     "Saliency",
     "Segments",
     "ShapleyKernel",
@@ -190,12 +209,17 @@ __all__ = [
     "Uniform",
     "Unit",
     "VarGrad",
+    "WSquare",
+    "Where",
     "Windows",
     "XGradCam",
+    "ZBox",
+    "ZPlus",
     "activation",
     "attribute",
     "channels",
     "cuts_of",
+    "epsilon_gamma_box",
     "estimate",
     "grid",
     "influence",

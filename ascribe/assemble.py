@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from . import checks as ask
-from .arrays import Array, namespace
+from . import relevance_checks as relevance
+from .arrays import Array, as_numpy, namespace
 from .backends.protocol import Session, Spot
 from .coalitions.base import Coalitions
 from .cuts import INPUT, Cut
@@ -22,6 +23,7 @@ from .quantities import Quantity
 from .removal import Removal
 from .result import Attribution, Check, Cost, Gap
 from .rules import Gradient, OperationRule, Rule
+from .rules.told import Told
 from .stream import Chunker, first_chunk
 from .tree import mapped
 from .version import VERSION
@@ -112,6 +114,9 @@ def whole(session: Session, done: Sequence[Block]) -> Block:
     first = done[0]
     if len(done) == 1:
         return first
+    told = Told()
+    for b in done:
+        told.add(b.told)
 
     def beside(name: str, axis: int) -> Any:
         found = [getattr(b, name) for b in done]
@@ -137,6 +142,7 @@ def whole(session: Session, done: Sequence[Block]) -> Block:
         backward=sum(b.backward for b in done),
         rows=sum(b.rows for b in done),
         unruled={name: what for b in done for name, what in b.unruled.items()},
+        told=told,
     )
 
 
@@ -151,10 +157,23 @@ def asked_of(plan: Plan, block: Block, gap: Gap | None) -> tuple[Check, ...]:
         ask.finite(sizes, plan.session.notes),
         ask.something(sizes),
         ask.saturation(plan, block.classes, block.output),
-        *([ask.ruled(plan, block.unruled)] if isinstance(plan.by, OperationRule) else []),
+        *by_rule(plan, block),
         *noted(plan.session),
         *several_uses(block.spots),
     )
+
+
+def by_rule(plan: Plan, block: Block) -> list[Check]:
+    """What is asked where a rule treats operations."""
+    if not isinstance(plan.by, OperationRule):
+        return []
+    found = [relevance.coverage(plan.by, block.unruled, block.told), relevance.conservation(block.told)]
+    if plan.multiply and block.told.flows:
+        sums = np.max([np.abs(sum_all(leaves)) for leaves in block.values], axis=0)
+        every = [v for leaves in block.values for v in leaves]
+        largest = np.max([as_numpy(namespace(v).amax(abs(v), tuple(range(2, v.ndim)))) for v in every], axis=0)
+        found.append(relevance.blow_up(block.told, sums, largest.reshape(sums.shape), block.explained))
+    return [check for check in found if check is not None]
 
 
 def shaped(session: Session, spots: Sequence[Spot], arrays: Sequence[Array], lead: int, first: bool) -> Any:

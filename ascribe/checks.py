@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -43,13 +43,6 @@ def completeness(gap: Gap | None, plan: Plan, promised: bool, sampled: bool) -> 
     if status != "ok" and not plan.apart():
         hint = "; in this model what comes out for one record depends on the others: explain them one by one"
     return Check("completeness", status, text + hint, records)
-
-
-def ruled(plan: Plan, unruled: Mapping[str, str]) -> Check:
-    """Whether the rule has a formula for every operation; by name what was done about those without."""
-    if not unruled:
-        return Check("rule", "ok", f"{plan.by!r} has an exact rule for every operation")
-    return Check("rule", "warn", "; ".join(f"{name}: {what}" for name, what in sorted(unruled.items())))
 
 
 def finite(sizes: np.ndarray, notes: Sequence[str]) -> Check:

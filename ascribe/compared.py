@@ -89,6 +89,7 @@ class Comparison(Pass):
         plan = self.plan
         assert found.value is not None and found.start is not None
         self.block.unruled.update(found.unruled)
+        self.block.told.add(found.told)
         change = as_numpy(found.value).astype(np.float64) - as_numpy(found.start).astype(np.float64)
         some = np.einsum("kpn,p->kn", np.broadcast_to(change, as_numpy(found.start).shape), weights)
         self.change = some if not self.change.size else self.change + some

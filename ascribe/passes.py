@@ -17,6 +17,7 @@ from .distributions import Point
 from .errors import AscribeError
 from .quantities import Bound, Part, Quantity, scores
 from .rules import Rule
+from .rules.told import Told
 from .stream import Chunker, Progress
 
 Leaves = list[Array]
@@ -50,6 +51,11 @@ class Plan:
     def kinds(self) -> tuple[Hashable, ...]:
         """The quantities of the user's own among those explained: only they can look at several rows."""
         return tuple(q.kind for q in self.quantities if hasattr(q, "kind"))
+
+    @property
+    def folded(self) -> bool:
+        """Whether all that comes back has to be a multiplier."""
+        return not self.multiply or self.reduce != "mean"
 
     def apart(self) -> bool:
         """Whether records can be run apart from each other with the same results: in the model, and in what is explained."""
@@ -99,6 +105,7 @@ class Block:
     backward: int = 0
     rows: int = 0
     unruled: dict[str, str] = field(default_factory=dict)
+    told: Told = field(default_factory=Told)
 
 
 class Reader:
@@ -145,13 +152,13 @@ def at_record(plan: Plan, index: np.ndarray) -> Block:
     """Value and influence at the records themselves: one pass, nothing written."""
     reader = Reader(plan, index)
     reads = tuple(dict.fromkeys((*plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
-    job = Job(index, wrt=plan.cuts, read=reads, on=plan.on, of=reader, by=plan.by, kind=plan.kinds)
+    job = Job(index, wrt=plan.cuts, read=reads, on=plan.on, of=reader, by=plan.by, kind=plan.kinds, folded=plan.folded)
     start = time.perf_counter()
     found = plan.session.evaluate(job)
     if len(index) < plan.session.records and not plan.chunker.settled:
         plan.session.wait()
         plan.chunker.saw(len(index), time.perf_counter() - start)
-    block = Block(index, forward=found.forward, backward=found.backward, rows=len(index), unruled=found.unruled)
+    block = Block(index, forward=found.forward, backward=found.backward, rows=len(index), unruled=found.unruled, told=found.told)
     assert found.value is not None
     block.explained = as_numpy(found.value)[:, 0].astype(np.float64)
     block.classes, block.output = reader.classes(), table(found)
@@ -159,7 +166,9 @@ def at_record(plan: Plan, index: np.ndarray) -> Block:
         reading = found.reads[cut]
         here = [a[0] for a in reading.arrays]
         grads = [g[:, 0] for g in found.grads[cut]]
-        block.values.append([g * x[None] for g, x in zip(grads, here, strict=True)] if plan.multiply else grads)
+        direct = [r[:, 0] for r in found.direct.get(cut, [])]
+        grads = [g * x[None] for g, x in zip(grads, here, strict=True)] if plan.multiply else grads
+        block.values.append([g + r for g, r in zip(grads, direct, strict=True)] if direct else grads)
         block.record.append(here)
         block.spots.append(reading.spots)
     plan.progress.advance(len(index))

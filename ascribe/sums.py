@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ class Sums:
         self.part = np.arange(len(run.index)) if part is None else part
         self.first: np.ndarray | None = None
         self.total: dict[Cut, list[list[Array]]] = {}
+        self.direct: dict[Cut, list[list[Array]]] = {}
         self.carry: dict[Cut, tuple[Leaves, Leaves]] = {}
         self.middle: dict[Cut, Leaves] = {}
         self.index = run.index
@@ -53,6 +55,7 @@ class Sums:
         write = tuple(broadcast(z, len(points), len(self.index)) for z in between(starts, ends, self.draws, points))
         reads = plan.inner if self.draws.stepwise else ()
         job = Job(self.index, len(points), plan.at, run.spots, write, plan.cuts, reads, plan.on, run.reader, plan.by, plan.kinds)
+        job = replace(job, folded=plan.folded or self.draws.stepwise)
         typical = plan.chunker.limit is not None
         found = self._evaluated(job)
         distances = self._moving(points, ends, starts) if plan.multiply and self.draws.moves else {}
@@ -66,6 +69,7 @@ class Sums:
                 if distances:
                     grads = [g * d[None] for g, d in zip(grads, distances[cut], strict=True)]
                 self._add(cut, grads, self.draws.weight[first:last])
+                summed(self.direct.setdefault(cut, []), found.direct.get(cut, []), self.draws.weight[first:last])
         return typical and not found.learnt
 
     def _evaluated(self, job: Job) -> Evidence:
@@ -79,6 +83,7 @@ class Sums:
                 plan.chunker.cap(max(1, plan.session.spare_memory() * job.points * job.records // held))
         run.count(found, job)
         run.block.unruled.update(found.unruled)
+        run.block.told.add(found.told)
         return found
 
     def _local(self, leaves: Leaves | None) -> Leaves:
@@ -108,12 +113,7 @@ class Sums:
             middle = self.middle.setdefault(cut, [g.mean(1)[:, None] for g in grads])
             grads = [g - m for g, m in zip(grads, middle, strict=True)]
             grads = [*grads, *(g * g for g in grads)]
-        totals = self.total.setdefault(cut, [])
-        for i, g in enumerate(grads):
-            xp = namespace(g)
-            if len(totals) == i:
-                totals.append([xp.accumulator(tuple(g.shape[2:]), g) for _ in range(g.shape[0])])
-            totals[i] = [xp.accumulate(t, g[k], weights) for k, t in enumerate(totals[i])]
+        summed(self.total.setdefault(cut, []), grads, weights)
 
     def _piecewise(self, cut: Cut, grads: Leaves, values: Leaves) -> None:
         """The trapezoid rule along the path's image: mean of neighbouring influences times the step between them."""
@@ -140,6 +140,8 @@ class Sums:
                 stacked = [squares - mean * mean for mean, squares in zip(stacked[:half], stacked[half:], strict=True)]
             if fixed:
                 stacked = [s * d[None] for s, d in zip(stacked, distance[cut], strict=True)]
+            if self.direct.get(cut):
+                stacked = [s + namespace(r[0]).stack(r, 0) for s, r in zip(stacked, self.direct[cut], strict=True)]
             found.append([namespace(s).cast(s, x) for s, x in zip(stacked, run.record[cut], strict=True)])
         return found
 
@@ -156,6 +158,15 @@ class Sums:
             for cut in plan.inner:
                 found[cut] = [(x - b[0])[part] for x, b in zip(run.record[cut], start.reads[cut].arrays, strict=True)]
         return found
+
+
+def summed(totals: list[list[Array]], parts: Leaves, weights: np.ndarray) -> None:
+    """Add the weighted points of ``[quantities, points, records, ...]`` to one sum for each quantity."""
+    for i, g in enumerate(parts):
+        xp = namespace(g)
+        if len(totals) == i:
+            totals.append([xp.accumulator(tuple(g.shape[2:]), g) for _ in range(g.shape[0])])
+        totals[i] = [xp.accumulate(t, g[k], weights) for k, t in enumerate(totals[i])]
 
 
 def between(starts: Leaves, ends: Leaves, draws: Draws, points: np.ndarray) -> Leaves:

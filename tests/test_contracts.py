@@ -101,7 +101,21 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
         asc.DeepLiftShap(BACKGROUND, 2),
         asc.DeepLiftShap(BACKGROUND, by=asc.RevealCancel()),
     ),
-    "LRP": (asc.LRP(), asc.LRP(asc.Gamma(0.5)), asc.LRP(asc.CpLrp())),
+    "RuleBook": (
+        asc.RuleBook(),
+        asc.EPSILON_PLUS,
+        asc.EPSILON_PLUS_FLAT,
+        asc.EPSILON_ALPHA2_BETA1,
+        asc.EPSILON_ALPHA2_BETA1_FLAT,
+        asc.EXCITATION_BACKPROP,
+        asc.epsilon_gamma_box(-3.0, 3.0),
+        asc.RuleBook((("0", asc.Gamma()), (asc.Where("dense", position=-1), asc.Pass())), otherwise=asc.ZPlus()),
+    ),
+    "Epsilon": (asc.Epsilon(), asc.Epsilon(0.1), asc.Epsilon(bias=False)),
+    "Gamma": (asc.Gamma(), asc.Gamma(0.5), asc.Gamma(generalised=True)),
+    "ZPlus": (asc.ZPlus(), asc.ZPlus(0.0, bias=False)),
+    "ZBox": (asc.ZBox(-3.0, 3.0), asc.ZBox(-np.ones(4), np.ones(4))),
+    "LRP": (asc.LRP(), asc.LRP(asc.EPSILON_PLUS), asc.LRP(asc.Gamma(0.5)), asc.LRP(asc.CpLrp())),
     "IntegratedGradients": (asc.IntegratedGradients(), asc.IntegratedGradients(0.5, 4, "riemann-left"), asc.IntegratedGradients("mean", 4)),
     "ExpectedGradients": (asc.ExpectedGradients(BACKGROUND, 5),),
     "Activation": (),  # needs a layer: see WITH_A_LAYER
@@ -115,6 +129,7 @@ HOMES: dict[str, Callable[[], tuple[nn.Module, torch.Tensor]]] = {
     "a table with rectifiers": lambda: (chain(4, 6, 3, activation=nn.ReLU), rows(3, 4)),
     "pictures": lambda: (seeded(Pictures), rows(3, 2, 6, 6)),
     "scores at every pixel": lambda: (seeded(Dense), rows(3, 2, 6, 6)),
+    "as many numbers throughout": lambda: (chain(4, 4, 4), rows(3, 4)),
 }
 
 

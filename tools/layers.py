@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("frames", "storage"),
     ("stream", "backends"),
     ("passes",),
-    ("sums", "checks", "rows"),
+    ("sums", "checks", "relevance_checks", "rows"),
     ("paths", "assemble", "worths"),
     ("compared", "removed"),
     ("playing",),

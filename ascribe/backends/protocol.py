@@ -19,6 +19,7 @@ from ..arrays import Array, Namespace
 from ..baselines import Call
 from ..cuts import Cut
 from ..rules import Rule
+from ..rules.told import Told
 from ..tree import Path
 
 
@@ -67,7 +68,8 @@ class Job:
 
     A rule that compares needs ``reference``: for each array at ``at`` its reference values ``[points, 1 or records, ...]``. Without
     ``write`` the records are then run once for all points. ``across`` is ``of`` for rows that stand for no record: every record's own
-    quantities, ``quantities x records`` lists. ``fresh`` says that the arrays in ``write`` are the job's own, to be worked on in place.
+    quantities, ``quantities x records`` lists. ``fresh`` says that the arrays in ``write`` are the job's own, to be worked on in place,
+    ``folded`` asks for multipliers and nothing beside them.
     """
 
     index: np.ndarray
@@ -84,6 +86,7 @@ class Job:
     reference: tuple[Array, ...] = ()
     across: Explain | None = None
     fresh: bool = False
+    folded: bool = False
 
     @property
     def records(self) -> int:
@@ -102,7 +105,8 @@ class Evidence:
     ``learnt`` says that the model was also tried out for it, so that its time says nothing about the next job. Of a job with
     references: ``start`` is the quantity there, ``[quantities, points, records]``, ``starts`` what the cuts held,
     ``[points, 1 or records, ...]``, and ``unruled`` says what was done about operations that the rule has no formula for.
-    ``shares`` are contributions, laid out as ``grads``, under a rule where they are more than ``grads`` times the difference.
+    ``shares`` are contributions, laid out as ``grads``, under a rule where they are more than ``grads`` times the difference,
+    ``direct`` relevance that a rule sends to a cut beside the multipliers; ``told`` is what became of the operations.
     """
 
     value: Array | None
@@ -115,6 +119,8 @@ class Evidence:
     unruled: dict[str, str] = field(default_factory=dict)
     shares: dict[Cut, list[Array]] = field(default_factory=dict)
     learnt: bool = False
+    direct: dict[Cut, list[Array]] = field(default_factory=dict)
+    told: Told = field(default_factory=Told)
 
 
 class Session(Protocol):

@@ -23,17 +23,17 @@ class Var:
 
     ``root`` is the value that it is an element-wise function of (itself where none is), ``linear`` the same looking through
     linear steps; ``rank`` says how far influence can pass to a place that is asked for (:mod:`.liveness`), ``settled`` that
-    it has been looked into.
+    it has been looked into. ``kept`` says that it is such a place itself.
     """
 
-    __slots__ = ("entry", "linear", "rank", "root", "settled", "slot", "value")
+    __slots__ = ("entry", "kept", "linear", "rank", "root", "settled", "slot", "value")
 
     def __init__(self, value: Tensor, entry: Entry | None, slot: int = 0) -> None:
         self.value, self.entry, self.slot = value, entry, slot
         self.root: Var = self
         self.linear: Var = self
         self.rank = 0
-        self.settled = False
+        self.settled = self.kept = False
 
     @property
     def wanted(self) -> bool:
@@ -46,7 +46,10 @@ class Var:
 
 @dataclass(eq=False)
 class Entry:
-    """One operation: what was called with which arguments (values on the tape as ``Var``), and what came out."""
+    """One operation: what was called with which arguments (values on the tape as ``Var``), and what came out.
+
+    ``place`` is the path of the module in which it ran.
+    """
 
     call: Any
     name: str
@@ -54,6 +57,7 @@ class Entry:
     kwargs: dict[str, Any]
     ins: list[Var]
     outs: list[Var | None] = field(default_factory=list)
+    place: str = ""
 
     def out(self, slot: int = 0) -> Var:
         """An output that is a tensor."""
@@ -72,7 +76,8 @@ class Entry:
 class Tape:
     """A run: operations in order; what the run started from; ops that hide what they do, and choices that depend on the record.
 
-    ``end`` is where the model's part ends, ``routed`` whether there were choices in it.
+    ``end`` is where the model's part ends, ``routed`` whether there were choices in it. ``before`` is how many layers ran before
+    anything was on the tape.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -81,6 +86,7 @@ class Tape:
     choices: dict[str, int] = field(default_factory=dict)
     end: int = 0
     routed: bool = False
+    before: int = 0
 
     def close(self) -> None:
         """The model's part ends here; what follows reads the quantity off it."""

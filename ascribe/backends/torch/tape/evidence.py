@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ....cuts import Cut
+from ....cuts import INPUT, Cut
 from ....errors import CutError
 from ....rules import OperationRule
 from ....tree import Path
 from ...protocol import Job, Spot
+from ..places import embeddings
 from ..taps import Demand, Read, Run
 from ..work import call_model, close, explained_rows, input_paths, nothing_seen
+from .assign import Assignment
 from .entries import Tape, Tensor, Var
 from .liveness import reached
 from .recorder import Recorder
@@ -60,6 +62,7 @@ class Recorded:
     demands: dict[tuple[str, Cut], Demand]
     value: Tensor | None = None
     out: Var | None = None
+    rules: Assignment | None = None
 
     @property
     def read(self) -> Read:
@@ -83,7 +86,8 @@ def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | Non
     found = Recorded(job, recorder.tape, recorder, demands)
     args, kwargs = started(session, job, values, found)
     run = Run(session.host, list(demands.values()), stop=True)
-    with torch.no_grad(), unfused(session.host), recorder:
+    trail = recorder.trail.kept(session.host if like is None else None, run)
+    with torch.no_grad(), unfused(session.host), trail, recorder:
         output = call_model(session, run, args, kwargs)
         recorder.tape.close()
         for (_, cut), demand in demands.items():
@@ -138,12 +142,16 @@ def started(session: TorchSession, job: Job, values: Sequence[Tensor] | None, ru
     return args, kwargs
 
 
-def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None) -> Recorded:
+def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None, rules: Assignment) -> Recorded:
     """The records' run, ready to go back over: regions found, the way to the targets known."""
     found = run_recorded(session, job, values)
     find(found.tape)
     assert isinstance(job.by, OperationRule)
-    reached(found.tape, [var for cut in job.wrt for var in found.targets(cut)], job.by)
+    targets = [var for cut in job.wrt for var in found.targets(cut)]
+    found.rules = rules.settled(found.tape, found.out)
+    reached(found.tape, targets, job.by)
+    for var in targets:
+        var.kept = True
     placed = [d for d in found.demands.values() if isinstance(d, Placed)]
     if any(d.written() for d in placed):
         plain = session.run(replace(job, wrt=(), by=None, reference=(), points=1), "single")
@@ -163,3 +171,30 @@ def flat(value: Tensor, spot: Spot) -> Tensor:
     if spot.axis is None:
         return rows.reshape(-1, *rows.shape[2:]).detach()
     return (rows.movedim(0, spot.axis) if spot.axis else rows).detach()
+
+
+def rooted(session: TorchSession, job: Job, rules: Assignment) -> Job:
+    """A job without points, as one whose dependence starts at the inputs that are asked for; at layers it starts by itself.
+
+    Under rules that look beside an operation it starts at the inputs for layers too: what they do there shall not depend on where
+    the tape begins.
+    """
+    if job.at is not None:
+        return job
+    cut = next((c for c in job.wrt if not c.layer), None)
+    if cut is None and (rules.pages or rules.otherwise.merges):
+        cut = beginning(session)
+    if cut is None:
+        return job
+    spots = () if cut.layer else tuple(Spot(cut, 0, path, 0) for path in input_paths(session, cut))
+    return replace(job, at=cut, spots=spots)
+
+
+def beginning(session: TorchSession) -> Cut | None:
+    """The inputs, or the embeddings of token ids; None where neither can be found."""
+    if session.inputs.explained:
+        return INPUT
+    try:
+        return session.remembered("beginning", None) or embeddings(session)
+    except CutError:
+        return None

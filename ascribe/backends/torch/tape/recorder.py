@@ -14,7 +14,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .entries import PICKS, Entry, Tape, Tensor, Var, aten
+from .layers import WEIGHTED
 from .memory import Store, Stores, apart, fills, laid_out, layout
+from .places import Trail
 from .unfold import UNFOLDED
 
 STATISTICS = frozenset({"native_batch_norm", "_native_batch_norm_legit"})
@@ -34,6 +36,7 @@ class Recorder(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.tape = Tape()
         self.stores = Stores()
+        self.trail = Trail()
         self.off = False
 
     @contextmanager
@@ -105,6 +108,7 @@ class Recorder(TorchDispatchMode):
         named = {k: self._argument(a, ins, origins) for k, a in kwargs.items()}
         out = func(*args, **kwargs)
         if not ins and not origins:
+            self.tape.before += name in WEIGHTED and not self.tape.entries
             return out
         outs = list(out) if isinstance(out, (list, tuple)) else [out]
         if origins or name in CHOOSERS:
@@ -209,6 +213,7 @@ class Recorder(TorchDispatchMode):
 
     def _add(self, entry: Entry, outs: list[Any]) -> Entry:
         self.tape.entries.append(entry)
+        entry.place = self.trail.here
         entry.outs = [Var(self.stores.save(o), entry, k) if isinstance(o, torch.Tensor) else None for k, o in enumerate(outs)]
         return entry
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
+from .assign import Assignment
 from .entries import Entry, Tape, Tensor, Var
+from .kinds import MOVES
+from .ledger import Ledger
+from .pools import POOL
 from .quadrature import average
 from .regions import slope
-from .step import Back, Formula, Step
+from .step import Back, Step
 
 
 @dataclass
@@ -27,62 +31,88 @@ class Balance:
 
 @dataclass
 class Reverse:
-    """A reverse pass under a table of formulas. ``unruled`` counts the operations that were treated by quadrature or not at all;
+    """A reverse pass under an assignment of rules. ``unruled`` counts the operations that were treated by quadrature or not at all;
     ``rectifiers`` the regions that are one, where the treatment of regions asks; ``unparted`` those that :mod:`.parts` takes whole.
+
+    Two things go back side by side: multipliers, and relevance that is no multiple of the value it belongs to.
     """
 
     tape: Tape
-    formulas: Mapping[str, Formula]
+    rules: Assignment
     refer: Callable[[Var], Tensor]
-    points: int
-    regions: str = "secant"
-    named: bool = True
     rectifiers: int = 0
     books: list[Balance] | None = None
-    unruled: dict[str, int] = field(default_factory=dict)
+    ledger: Ledger | None = None
+    unruled: dict[tuple[str, str], int] = field(default_factory=dict)
     unparted: dict[str, int] = field(default_factory=dict)
 
-    def __call__(self, out: Var, g: Tensor, targets: Sequence[Var]) -> list[Tensor | None]:
-        """What comes back to the targets when ``g`` goes in at ``out``."""
-        cotangents: dict[Var, Tensor] = {out: g}
-        kept: dict[Var, Tensor] = {}
-        goals = set(targets)
-        for entry in reversed(self.tape.entries):
-            back = [cotangents.pop(v, None) if v is not None else None for v in entry.outs]
-            for v, c in zip(entry.outs, back, strict=True):
-                if v is not None and c is not None and v in goals:
-                    kept[v] = c
-            if any(c is not None for c in back) and any(v.wanted for v in entry.ins):
-                found = self._through(entry, back)
+    def __call__(self, out: Var, g: Tensor, targets: Sequence[Var]) -> list[tuple[Tensor | None, Tensor | None]]:
+        """What comes back to the targets when ``g`` goes in at ``out``: multipliers, and relevance beside them."""
+        multipliers: dict[Var, Tensor] = {out: g}
+        direct: dict[Var, Tensor] = {}
+        kept: dict[Var, tuple[Tensor | None, Tensor | None]] = {}
+        if self.ledger is not None:
+            self.ledger.begin(out, g)
+        for number in range(len(self.tape.entries) - 1, -1, -1):
+            entry = self.tape.entries[number]
+            back = [multipliers.pop(v, None) if v is not None else None for v in entry.outs]
+            beside = [direct.pop(v, None) if v is not None else None for v in entry.outs]
+            for v, c, r in zip(entry.outs, back, beside, strict=True):
+                if v is not None and v.kept and (c is not None or r is not None):
+                    kept[v] = (c, r)
+            if any(c is not None for c in (*back, *beside)) and any(v.wanted for v in entry.ins):
+                found, more, absorbed = self._through(entry, back, beside)
                 if self.books is not None:
                     self._book(entry, back, found)
-                for v, c in found:
-                    if v.wanted:
-                        if c.dtype is not v.value.dtype and v.value.is_floating_point():
-                            c = c.to(v.value.dtype)
-                        before = cotangents.get(v)
-                        cotangents[v] = c if before is None else before + c
-        return [kept.get(v, cotangents.get(v)) for v in targets]
+                if self.ledger is not None:
+                    self.ledger.note(number, entry, found, more, absorbed if id(entry) in self.rules.layers else None)
+                put(multipliers, found)
+                put(direct, more)
+        return [kept.get(v, (multipliers.get(v), direct.get(v))) for v in targets]
 
-    def _through(self, entry: Entry, back: list[Tensor | None]) -> Back:
-        """One operation's answer."""
+    def _through(self, entry: Entry, back: list[Tensor | None], beside: list[Tensor | None]) -> tuple[Back, Back, list[Tensor]]:
+        """One operation's answer: multipliers, relevance beside them, and what its biases took."""
+        step = Step(entry, back, self.refer, beside[0], self.rules.layers.get(id(entry)))
+        if id(entry) in self.rules.passing:
+            if entry.name in MOVES:
+                return [], self._multipliers(Step(entry, [step.relevance], self.refer)), []
+            return [], [(entry.ins[0], step.relevance)], []
         first = entry.outs[0]
-        if first is not None and first.root is not first and back[0] is not None:
-            found, rectifier = slope(first, self.refer, self.regions, back[0])
+        if any(r is not None for r in beside) and step.layer is None:
+            region = first is not None and first.root is not first
+            if region or entry.name in MOVES or entry.name in POOL:
+                own = self._multipliers(step) if any(c is not None for c in back) else []
+                return own, self._moved_on(entry, first, beside), []
+            step = replace(step, back=[step.multiplier, *back[1:]], beside=None)
+        found = self._multipliers(step)
+        return found, step.direct, step.absorbed
+
+    def _moved_on(self, entry: Entry, first: Var | None, beside: list[Tensor | None]) -> Back:
+        """Relevance through an activation, which keeps it, or an operation that only moves numbers."""
+        if first is not None and first.root is not first:
+            return [(first.root, beside[0])] if beside[0] is not None else []
+        return self._multipliers(Step(entry, beside, self.refer))
+
+    def _multipliers(self, step: Step) -> Back:
+        first, g = step.entry.outs[0], step.back[0]
+        if first is not None and first.root is not first and g is not None:
+            found, rectifier = slope(first, self.refer, self.rules.of(step.entry).regions, g)
             self.rectifiers += rectifier
             return [(first.root, found)]
-        return self.answer(Step(entry, back, self.refer))
+        return self.answer(step)
 
     def answer(self, step: Step) -> Back:
         """By the operation's formula, or its own derivative where there is none."""
-        name, back = step.entry.name, step.back
-        formula = self.formulas.get(name)
-        answer = formula(step) if formula is not None and (back[0] is not None or len(back) > 1) else None
+        entry, back = step.entry, step.back
+        treated = self.rules.of(entry)
+        formula = treated.formulas.get(entry.name)
+        answer = formula(step) if formula is not None and (back[0] is not None or step.layer is not None or len(back) > 1) else None
         if answer is not None:
             return answer
-        if self.named:
-            self.unruled[name] = self.unruled.get(name, 0) + 1
-        return average(self.points, step)
+        if treated.named:
+            key = (entry.name, entry.place)
+            self.unruled[key] = self.unruled.get(key, 0) + 1
+        return average(treated.rule.points, step)
 
     def _book(self, entry: Entry, back: list[Tensor | None], found: Back) -> None:
         assert self.books is not None
@@ -93,3 +123,13 @@ class Reverse:
     def _moved(self, v: Var, c: Tensor) -> float:
         d = v.value.to(c.dtype) - self.refer(v).to(c.dtype)
         return float((c * d).sum().real)
+
+
+def put(held: dict[Var, Tensor], found: Back) -> None:
+    """Add what goes on to the values that lead to a place asked for."""
+    for v, c in found:
+        if v.wanted:
+            if c.dtype is not v.value.dtype and v.value.is_floating_point():
+                c = c.to(v.value.dtype)
+            before = held.get(v)
+            held[v] = c if before is None else before + c

@@ -11,34 +11,39 @@ import torch
 from ....cuts import Cut
 from ....errors import AscribeError, RuleError
 from ....rules import OperationRule
+from ....rules.books import RuleBook, short
+from ....rules.told import Told
 from ...protocol import Evidence, Job, Reading, Spot
-from ..work import canonical, close, explained_rows, input_paths, spot_axis
+from ..work import canonical, close, explained_rows, spot_axis
 from .align import References
-from .entries import Tape, Tensor, Var
-from .evidence import Recorded, flat, prepared, run_recorded
+from .assign import Assignment, assignment
+from .coverage import gathered, met
+from .entries import Tensor, Var
+from .evidence import Recorded, flat, prepared, rooted, run_recorded
+from .ledger import Ledger
 from .parts import Parted
 from .reverse import Reverse
-from .treatments import formulas
 
 if TYPE_CHECKING:
     from ..session import TorchSession
 
 
 SHORT = (torch.bfloat16, torch.float16)
-NEEDS_RECTIFIERS = ("guided", "deconvolution")
+NEEDS_RECTIFIERS = ("guided", "deconvolution", "smooth")
 SPARE = 4  # references are kept for the records to come while they hold no more than this many times what the records' run holds
 
 
 @dataclass
 class Pulled:
-    """One pass back: the quantity at the reference, and for every cut multipliers, what it held at the reference, and shares
-    where the rule has more to say of them than multiplier times difference.
+    """One pass back: the quantity at the reference, and for every cut multipliers, what it held at the reference, shares where the
+    rule has more to say of them than multiplier times difference, and relevance beside the multipliers where there is any.
     """
 
     start: Tensor
     grads: dict[Cut, list[Tensor]] = field(default_factory=dict)
     begins: dict[Cut, list[Tensor]] = field(default_factory=dict)
     shares: dict[Cut, list[Tensor]] = field(default_factory=dict)
+    direct: dict[Cut, list[Tensor]] = field(default_factory=dict)
 
 
 class Ruled:
@@ -50,12 +55,13 @@ class Ruled:
         self.rule: OperationRule = rule
         if rule.compares and not job.reference:
             raise RuleError(f"by={job.by!r} compares", there="no reference", try_="over=asc.Reference(0.0) or asc.Background(rows)")
-        job = rooted(session, job)
+        self.rules = assignment(rule)
+        job = rooted(session, job, self.rules)
         self.session, self.job = session, job
         self.alone = rule.compares and job.at is not None and session.splits() and session.replaces_all(job.at)
         self.forward = 0
         self.unruled: dict[str, str] = {}
-        self.formulas = formulas(rule)
+        self.told = Told()
         if session.dtype in SHORT:
             kind = str(session.dtype).removeprefix("torch.")
             session.notes.append(f"the rule was computed in {kind}, like the model: sums are as rough as that; model.float() for better")
@@ -67,7 +73,7 @@ class Ruled:
         found = self._straight() if found is None else found
         if self.unruled and self.rule.strict:
             raise RuleError(f"{self.rule!r} has no exact rule for all", there=told(self.unruled), try_="strict=False: named in the checks")
-        return replace(found, forward=self.forward, unruled=dict(self.unruled))
+        return replace(found, forward=self.forward, unruled=dict(self.unruled), told=self.told)
 
     def _straight(self) -> Evidence:
         """The records on the tape, one reference after the other beside it."""
@@ -84,10 +90,15 @@ class Ruled:
         reads = {cut: self._reading(mains, cut) for cut in job.read}
         starts = {c: [torch.cat(list(leaves)) for leaves in zip(*(p.begins[c] for p in pulls), strict=True)] for c in pulls[0].begins}
         grads, shares = self._stacked([p.grads for p in pulls]), self._stacked([p.shares for p in pulls])
-        return Evidence(value, grads, reads, 0, job.points, torch.stack([p.start for p in pulls], 1), starts, shares=shares)
+        direct = self._stacked([p.direct for p in pulls])
+        start = torch.stack([p.start for p in pulls], 1)
+        return Evidence(value, grads, reads, 0, job.points, start, starts, shares=shares, direct=direct)
 
     def _stacked(self, found: Sequence[dict[Cut, list[Tensor]]]) -> dict[Cut, list[Tensor]]:
         """Points beside each other."""
+        if not all(found):  # a rule that sends relevance beside the multipliers does so at some points and not at others
+            like = next((f for f in found if f), {})
+            found = [f or {c: [torch.zeros_like(t) for t in leaves] for c, leaves in like.items()} for f in found]
         return {c: [torch.stack(list(leaves), 1) for leaves in zip(*(f[c] for f in found), strict=True)] for c in found[0]}
 
     def _turned(self) -> Evidence | None:
@@ -128,7 +139,7 @@ class Ruled:
         assert record.value is not None and job.across is not None
         many = replace(job, index=job.index.repeat(points), points=1, of=job.across, read=(), reference=())
         values = [flat(r.transpose(0, 1), s) for r, s in zip(job.reference, job.spots, strict=True)]
-        main = prepared(self.session, many, values)
+        main = prepared(self.session, many, values, self.rules)
         self.forward += 1
         self.session.tape_bytes = main.tape.bytes()
         refer = References(main.tape, [v.value for v in record.tape.sources], record.tape)
@@ -160,7 +171,7 @@ class Ruled:
             return kept[1]
         self.session.kept = None
         values = [flat(w, s) for w, s in zip(job.write, job.spots, strict=True)] if job.write else None
-        found = prepared(self.session, job, values)
+        found = prepared(self.session, job, values, self.rules)
         self.forward += 1
         if not job.write and self.rule.compares:
             self.session.kept = (key, found)
@@ -170,15 +181,15 @@ class Ruled:
         """Multipliers without a reference: the record stands for it."""
         assert main.value is not None
         reverse = self._reverse(main, lambda v: v.value)
+        reverse.ledger = Ledger() if self.rule.treats["elementwise"] == "zero" else None
         found = self._with(reverse, main, job, len(main.value))
         if self.rule.treats["elementwise"] in NEEDS_RECTIFIERS and main.out is not None and not reverse.rectifiers:
             raise RuleError(f"{self.rule!r} found no rectifier", there="nothing that computes max(x, 0)", try_="asc.Gradient()")
         return replace(found, start=main.value.detach(), begins={})
 
     def _reverse(self, main: Recorded, refer: Callable[[Var], Tensor]) -> Reverse:
-        treats = self.rule.treats
-        named = treats["other"] != "gradient"
-        return Reverse(main.tape, self.formulas, refer, self.rule.points, treats["elementwise"], named, books=self.session.books)
+        assert main.rules is not None
+        return Reverse(main.tape, main.rules, refer, books=self.session.books)
 
     def _against(self, main: Recorded, job: Job) -> Pulled:
         """The quantity at one reference, multipliers against it, and what the cuts held there."""
@@ -204,11 +215,16 @@ class Ruled:
         every = [v for cut in job.wrt for v in main.targets(cut)]
         found: list[list[Tensor]] = []
         shares: list[list[Tensor]] = []
+        direct: list[list[Tensor | None]] = []
         for q in range(quantities):
-            found.append(self._pulled(main, reverse if parted is None else parted, q, every))
+            pairs = self._pulled(main, reverse if parted is None else parted, q, every)
+            found.append([torch.zeros_like(v.value) if m is None else m for v, (m, _) in zip(every, pairs, strict=True)])
+            direct.append([r for _, r in pairs])
             shares.append(parted.shares if parted is not None and main.out is not None else found[-1])
-        self._tell(main.tape, reverse)
+        self._tell(main, reverse)
         pulled = Pulled(found[0][0])
+        beside = any(r is not None for row in direct for r in row)
+        full = [[torch.zeros_like(m) if r is None else r for m, r in zip(*rows, strict=True)] for rows in zip(found, direct, strict=True)]
         first = 0
         for cut in job.wrt:
             mine = main.targets(cut)
@@ -222,6 +238,8 @@ class Ruled:
             pulled.begins[cut] = [self._begin(reverse.refer(v), v, axis) for v, axis in zip(mine, axes, strict=True)]
             if parted is not None:
                 pulled.shares[cut] = laid(shares)
+            if beside:
+                pulled.direct[cut] = laid(full)
             first += len(mine)
         return pulled
 
@@ -231,13 +249,16 @@ class Ruled:
             return value.expand(var.value.shape).reshape(1, 1, -1, *var.value.shape[1:])
         return value.movedim(axis, 0)[None]
 
-    def _pulled(self, main: Recorded, reverse: Reverse | Parted, q: int, every: list[Var]) -> list[Tensor]:
+    def _pulled(self, main: Recorded, reverse: Reverse | Parted, q: int, every: list[Var]) -> list[tuple[Tensor | None, Tensor | None]]:
+        """One quantity's multipliers, and relevance beside them."""
         if main.out is None:
-            return [torch.zeros_like(v.value) for v in every]
+            return [(None, None)] * len(every)
         g = torch.zeros_like(main.out.value)
         g[q] = 1
+        if isinstance(reverse, Parted):
+            return [(m, None) for m in reverse(main.out, g, every)]
         found = reverse(main.out, g, every)
-        return [torch.zeros_like(v.value) if c is None else c for v, c in zip(every, found, strict=True)]
+        return [folded(v, m, r) for v, (m, r) in zip(every, found, strict=True)] if self.job.folded else found
 
     def _reference(self, main: Recorded, job: Job) -> tuple[Recorded | None, References]:
         """The reference run: of one row where that can stand for all, of as many as records, or none."""
@@ -277,15 +298,31 @@ class Ruled:
         assert found.value is not None
         return found.value[:, 0]
 
-    def _tell(self, tape: Tape, reverse: Reverse) -> None:
-        for name, times in reverse.unruled.items():
-            self.unruled[name] = f"by {self.rule.points} points of its own derivative, {times} times"
+    def _tell(self, main: Recorded, reverse: Reverse) -> None:
+        for name, (times, places) in gathered(reverse.unruled).items():
+            self.unruled[name] = f"by {self.rule.points} points of its own derivative, {times} times{places}"
         for name, times in reverse.unparted.items():
             self.unruled[name] = f"its whole difference parted by sign, {times} times"
-        for name, times in tape.choices.items():
+        for name, times in main.tape.choices.items():
             self.unruled[name] = f"its choice kept as it is for the record, {times} times"
-        for name, times in tape.opaque.items():
+        for name, times in main.tape.opaque.items():
             self.unruled[name] = f"not seen through, {times} times"
+        found = reverse.ledger.told() if reverse.ledger is not None else Told()
+        if not self.told.met:
+            found.met = met(main.tape, main.out, reverse.rules, reverse.unruled)
+            found.unused = self._unused(reverse.rules)
+        self.told.add(found)
+
+    def _unused(self, rules: Assignment) -> tuple[str, ...]:
+        """The pairs of a book that fitted nothing; a path that no module has is a mistake, and named with what has no rule."""
+        if not isinstance(rules.rule, RuleBook):
+            return ()
+        unused = [where for i, (where, _) in enumerate(rules.rule.pairs) if i not in rules.used]
+        modules = [name for name, _ in self.session.host.named_modules() if name] if self.session.host is not None else []
+        for where in unused:
+            if where.layer is not None and not any(where.inside(name) for name in modules):
+                self.unruled[repr(where)] = "no module has such a path"
+        return tuple(repr(short(where)) for where in unused)
 
     def _reading(self, mains: Sequence[Recorded], cut: Cut) -> Reading:
         """What a cut held in the records' runs, ``[runs, records, ...]``."""
@@ -303,17 +340,18 @@ def as_bytes(value: Tensor) -> bytes:
     return bytes(value.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
 
 
+def folded(v: Var, m: Tensor | None, r: Tensor | None) -> tuple[Tensor | None, None]:
+    """Relevance as the multiplier that it would be; nothing where the value is zero."""
+    if r is None:
+        return m, None
+    zero = v.value == 0
+    more = r * ~zero / (v.value + zero)
+    return (more if m is None else m + more), None
+
+
 def told(unruled: dict[str, str]) -> str:
     """Operations without a rule, and what was done about them."""
     return "; ".join(f"{name} ({what})" for name, what in sorted(unruled.items()))
-
-
-def rooted(session: TorchSession, job: Job) -> Job:
-    """A job without points, as one whose dependence starts at the inputs that are asked for; at layers it starts by itself."""
-    cut = next((c for c in job.wrt if not c.layer), None)
-    if job.at is not None or cut is None:
-        return job
-    return replace(job, at=cut, spots=tuple(Spot(cut, 0, path, 0) for path in input_paths(session, cut)))
 
 
 def ruled(session: TorchSession, job: Job) -> Evidence:

@@ -3,30 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .entries import Entry, Tensor, Var, again, fold
 
+if TYPE_CHECKING:
+    from .layers import Layer
+
 Back = list[tuple[Var, Tensor]]
 """What goes on to each of an operation's inputs."""
+
+HOLD = 1e-9
+"""What keeps relevance finite that is made a multiplier of a value near zero."""
 
 
 @dataclass
 class Step:
-    """One operation on the way back. ``back`` has a cotangent, or None, for each output."""
+    """One operation on the way back. ``back`` has a cotangent, or None, for each output.
+
+    Under rules for layers there may be relevance beside them that is no multiple of the outputs' values: ``beside`` is what came to the
+    first output, ``direct`` what goes on to inputs, ``absorbed`` what biases took. ``layer`` is the operation with its neighbours merged.
+    """
 
     entry: Entry
     back: Sequence[Tensor | None]
     refer: Callable[[Var], Tensor]
+    beside: Tensor | None = None
+    layer: Layer | None = None
+    direct: Back = field(default_factory=list)
+    absorbed: list[Tensor] = field(default_factory=list)
 
     @property
     def g(self) -> Tensor:
         """The first output's cotangent."""
         assert self.back[0] is not None
         return self.back[0]
+
+    @property
+    def relevance(self) -> Tensor:
+        """The first output's relevance: the multiplier times the value, and what is beside it."""
+        parts = [self.back[0] * self.entry.out().value] if self.back[0] is not None else []
+        parts += [self.beside] if self.beside is not None else []
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+    @property
+    def multiplier(self) -> Tensor:
+        """The first output's cotangent, with what is beside it made a multiple of the value."""
+        if self.beside is None:
+            return self.g
+        y = self.entry.out().value
+        m = self.beside / torch.where(y >= 0, y + HOLD, y - HOLD)
+        return m if self.back[0] is None else m + self.back[0]
 
     def g_or_zero(self, slot: int) -> Tensor:
         """An output's cotangent; nothing where none came."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ....errors import RuleError
 from ....rules import OperationRule
-from . import attention, choices, factors, fixed, linear, norms, pools, products, softmaxes, weights
+from . import attention, choices, factors, fixed, kinds, linear, norms, pools, products, softmaxes, weights
 from .step import Formula
 
 TREATMENTS: Mapping[tuple[str, str], Mapping[str, Formula]] = {
@@ -29,22 +29,31 @@ TREATMENTS: Mapping[tuple[str, str], Mapping[str, Formula]] = {
 Element-wise regions and all other operations are the reverse pass's own.
 """
 
-WEIGHTS = {"epsilon": weights.epsilon, "gamma": weights.gamma, "alphabeta": weights.alphabeta}
-REGIONS = frozenset({"secant", "zero", "guided", "deconvolution"})
+REGIONS = frozenset({"secant", "zero", "guided", "deconvolution", "smooth"})
 OTHERS = frozenset({"quadrature", "gradient"})
 PARTS = frozenset({"orders"})
+AVERAGES = {name: linear.LINEAR[name] for name in sorted(kinds.AVERAGES)}
 
 
 def formulas(rule: OperationRule) -> dict[str, Formula]:
     """Every operation's formula under a rule. Raises RuleError for a treatment that there is none of."""
     found: dict[str, Formula] = {}
     for kind, treatment in rule.treats.items():
-        if kind == "weights" and treatment in WEIGHTS:
-            found.update(weights.layered(rule, WEIGHTS[treatment], dict(found)))
-            continue
+        own = special(rule, kind, treatment, found)
         known = treatment in {"elementwise": REGIONS, "other": OTHERS, "parts": PARTS}.get(kind, ())
-        if not known and (kind, treatment) not in TREATMENTS:
+        if own is None and not known and (kind, treatment) not in TREATMENTS:
             there = ", ".join(f"{k}: {t}" for k, t in TREATMENTS)
             raise RuleError(f"{rule!r} treats {kind} by {treatment!r}", there=there, try_="one of these")
-        found.update(TREATMENTS.get((kind, treatment), {}))
+        found.update(own if own is not None else TREATMENTS.get((kind, treatment), {}))
     return found
+
+
+def special(rule: OperationRule, kind: str, treatment: str, before: Mapping[str, Formula]) -> dict[str, Formula] | None:
+    """Formulas that have the rule's own numbers in them, or that any operation of a kind shares."""
+    if kind == "weights" and treatment in weights.WEIGHTS:
+        return weights.layered(rule, weights.WEIGHTS[treatment], dict(before))
+    if kind == "average" and treatment == "epsilon":
+        return {name: weights.averaged(rule, formula) for name, formula in AVERAGES.items()}
+    if treatment == "pass" and kind in ("norm", "average"):
+        return dict.fromkeys(norms.NORM if kind == "norm" else AVERAGES, weights.whole)
+    return None

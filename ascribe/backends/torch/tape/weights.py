@@ -1,53 +1,27 @@
-"""LRP's rules for layers with fixed weights, in multiplier form: ``m_x = W'^T (m_y y / z')`` with the rule's weights and sums."""
+"""LRP's rules for layers with fixed weights, in multiplier form: ``m_x = W'^T (R / z')`` with the rule's weights and sums.
+
+What a rule gives back need not be a multiple of the value: where ``x`` is zero, the rules for first layers still send relevance
+there. So a rule answers with multipliers and, beside them, with relevance itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from .entries import Entry, Tensor, Var, aten
+from ....errors import RuleError
+from .entries import Tensor
+from .layers import BATCH_NORMS, WEIGHTED, Layer, layer_of
 from .step import Back, Formula, Step
 
+Answer = tuple[Tensor | None, Tensor | None]
+"""Multipliers, and relevance that is none of them times the value."""
 
-@dataclass
-class Layer:
-    """A linear operation of one value with fixed weights and bias."""
-
-    entry: Entry
-    x: Var
-    weight: Tensor
-    bias: Tensor | None
-
-    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """The operation with other numbers."""
-        if self.entry.name == "convolution":
-            found: Tensor = aten.convolution(x, weight, bias, *self.entry.args[3:])
-            return found
-        y = x @ weight
-        return y if bias is None else y + bias
-
-    def backward(self, g: Tensor, weight: Tensor) -> Tensor:
-        """Its transpose."""
-        if self.entry.name == "convolution":
-            needs = [True, False, False]
-            back: Tensor = aten.convolution_backward(g, self.x.value, weight, None, *self.entry.args[3:], needs)[0]
-            return back
-        return g @ weight.t()
-
-
-def layer_of(entry: Entry) -> Layer | None:
-    """The operation as a layer; None where weights depend on the record, or there is scaling beside."""
-    if entry.kwargs:
-        return None
-    bias, x, weight = (None, *entry.args[:2]) if entry.name == "mm" else entry.args[:3]
-    if entry.name == "convolution":
-        x, weight, bias = entry.args[:3]
-    if not isinstance(x, Var) or isinstance(weight, Var) or isinstance(bias, Var):
-        return None
-    return Layer(entry, x, weight, bias)
+LayerFormula = Callable[[Any, Layer, Tensor, Tensor], Answer]
+"""What a rule makes of a layer, given the layer's result and its relevance."""
 
 
 def stable(z: Tensor, epsilon: float) -> Tensor:
@@ -55,51 +29,188 @@ def stable(z: Tensor, epsilon: float) -> Tensor:
     return z + torch.where(z >= 0, epsilon, -epsilon).to(z.dtype)
 
 
-def positive(t: Tensor | None) -> Tensor | None:
-    return None if t is None else t.clamp(min=0)
+def shared(relevance: Tensor, z: Tensor, epsilon: float) -> Tensor:
+    """``R / z``; nothing to share where the sum is nothing and no epsilon holds it up."""
+    if epsilon:
+        return relevance / stable(z, epsilon)
+    return torch.where(z == 0, 0.0, relevance / z)
 
 
-def negative(t: Tensor | None) -> Tensor | None:
-    return None if t is None else t.clamp(max=0)
+def bias_of(rule: Any, layer: Layer) -> Tensor | None:
+    """The bias, if the rule gives it a share."""
+    return layer.bias if rule.bias else None
 
 
-def epsilon(rule: Any, s: Step, layer: Layer) -> Tensor:
-    y = s.entry.out().value
-    return layer.backward(s.g * y / stable(y, rule.epsilon), layer.weight)
+def without(y: Tensor, rule: Any, layer: Layer) -> Tensor:
+    """The layer's result, without the bias where that takes no share."""
+    return y if rule.bias or layer.bias is None else y - layer.bias
 
 
-def gamma(rule: Any, s: Step, layer: Layer) -> Tensor:
-    weight = layer.weight + rule.gamma * layer.weight.clamp(min=0)
-    bias = None if layer.bias is None else layer.bias + rule.gamma * layer.bias.clamp(min=0)
-    z = layer.forward(layer.x.value, weight, bias)
-    return layer.backward(s.g * s.entry.out().value / stable(z, rule.epsilon), weight)
+def up(t: Tensor | None, by: float = 1.0, rest: float = 0.0) -> Tensor | None:
+    """``rest t + by t+``."""
+    return None if t is None else t.clamp(min=0) * by + t * rest if rest else t.clamp(min=0)
 
 
-def alphabeta(rule: Any, s: Step, layer: Layer) -> Tensor:
+def down(t: Tensor | None, by: float = 1.0, rest: float = 0.0) -> Tensor | None:
+    """``rest t + by t-``."""
+    return None if t is None else t.clamp(max=0) * by + t * rest if rest else t.clamp(max=0)
+
+
+def epsilon(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
+    p = shared(relevance, without(y, rule, layer), rule.epsilon)
+    return layer.backward(p, layer.weight, bias_of(rule, layer)), None
+
+
+def gamma(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
+    """The plain one strengthens positive weights."""
+    x, bias = layer.x.value, bias_of(rule, layer)
+    more, more_bias = layer.weight + rule.gamma * layer.weight.clamp(min=0), up(bias, rule.gamma, 1.0)
+    if not rule.generalised:
+        z = layer.forward(x, more, more_bias)
+        return layer.backward(shared(relevance, z, rule.epsilon), more, more_bias), None
+    less, less_bias = layer.weight + rule.gamma * layer.weight.clamp(max=0), down(bias, rule.gamma, 1.0)
+    positive = without(y, rule, layer) >= 0
+    p = shared(relevance * positive, signed(layer, x, more, less, more_bias), rule.epsilon)
+    n = shared(relevance * ~positive, signed(layer, x, less, more, less_bias), rule.epsilon)
+    high = layer.backward(p, more, more_bias) + layer.backward(n, less, less_bias)
+    if not has_negative(x):
+        return high, None
+    return torch.where(x >= 0, high, layer.transpose(p, less) + layer.transpose(n, more)), None
+
+
+def has_negative(x: Tensor) -> bool:
+    return bool((x < 0).any())
+
+
+def signed(layer: Layer, x: Tensor, high: Tensor, low: Tensor, bias: Tensor | None) -> Tensor:
+    """The layer with one set of weights for what is positive in ``x`` and another for what is negative."""
+    if not has_negative(x):
+        return layer.forward(x, high, bias)
+    return layer.forward(x.clamp(min=0), high, bias) + layer.product(x.clamp(max=0), low)
+
+
+def alphabeta(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
     """Contributions of either sign apart: those of positive weights and inputs, or of negative ones, are the positive ones."""
-    x, relevance = layer.x.value, s.g * s.entry.out().value
-    signs = [(x.clamp(min=0), x.clamp(max=0)), (layer.weight.clamp(min=0), layer.weight.clamp(max=0))]
-    (up, down), (plus, minus) = signs
-    more = layer.forward(up, plus, positive(layer.bias)) + layer.forward(down, minus, None)
-    p = rule.alpha * relevance / stable(more, rule.epsilon)
-    high, low = layer.backward(p, plus), layer.backward(p, minus)
+    x, bias = layer.x.value, bias_of(rule, layer)
+    plus, minus = layer.weight.clamp(min=0), layer.weight.clamp(max=0)
+    both = has_negative(x)
+    p = rule.alpha * shared(relevance, signed(layer, x, plus, minus, up(bias)), rule.epsilon)
+    high = layer.backward(p, plus, up(bias))
+    low = layer.transpose(p, minus) if both else high
     if rule.beta:
-        less = layer.forward(up, minus, negative(layer.bias)) + layer.forward(down, plus, None)
-        n = rule.beta * relevance / (less - rule.epsilon)
-        high, low = high - layer.backward(n, minus), low - layer.backward(n, plus)
-    return torch.where(x >= 0, high, low)
+        less = signed(layer, x, minus, plus, down(bias))
+        n = -rule.beta * torch.where(less == 0, 0.0, relevance / (less - rule.epsilon))
+        high = high + layer.backward(n, minus, down(bias))
+        low = low + layer.transpose(n, plus) if both else high
+    return torch.where(x >= 0, high, low) if both else high, None
 
 
-def layered(rule: Any, one: Callable[[Any, Step, Layer], Tensor], otherwise: Mapping[str, Formula]) -> dict[str, Formula]:
-    """Formulas for matrix products and convolutions: the rule's for fixed weights, what there was for products of two values."""
+def zbox(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
+    x, weight = layer.x.value, layer.weight
+    low, high = (bound(b, x) for b in (rule.low, rule.high))
+    plus, minus = weight.clamp(min=0), weight.clamp(max=0)
+    z = layer.product(x, weight) - layer.product(low, plus) - layer.product(high, minus)
+    p = shared(relevance, z, rule.epsilon)
+    return layer.transpose(p, weight), -low * layer.transpose(p, plus) - high * layer.transpose(p, minus)
+
+
+def bound(b: Any, x: Tensor) -> Tensor:
+    """A bound for every number of ``x``: from one number, one for each channel, or one for each number of a record.
+
+    Raises RuleError where it does not fit.
+    """
+    t = torch.as_tensor(b, dtype=x.dtype, device=x.device)
+    if t.dim() == 1 and x.dim() > 2:
+        t = t.reshape(-1, *[1] * (x.dim() - 2))
+    try:
+        return t.expand(x.shape)
+    except RuntimeError:
+        there = f"inputs of shape {tuple(x.shape)}"
+        raise RuleError(f"a bound of shape {tuple(t.shape)}", there=there, try_="a number, or one for each channel") from None
+
+
+def evenly(layer: Layer, weight: Tensor, bias: Tensor | None, relevance: Tensor, epsilon: float) -> Answer:
+    """Shares of weights that do not look at the inputs."""
+    p = shared(relevance, layer.forward(torch.ones_like(layer.x.value), weight, bias), epsilon)
+    return None, layer.backward(p, weight, bias)
+
+
+def wsquare(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
+    bias = bias_of(rule, layer)
+    return evenly(layer, layer.weight.square(), None if bias is None else bias.square(), relevance, rule.epsilon)
+
+
+def flat(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
+    return evenly(layer, torch.ones_like(layer.weight), None, relevance, rule.epsilon)
+
+
+def passed(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
+    """Raises RuleError where shapes differ."""
+    if relevance.shape != layer.x.value.shape:
+        shapes = f"{layer.entry.name} from {tuple(layer.x.value.shape)} to {tuple(y.shape)} in {layer.entry.place or 'the model'}"
+        raise RuleError(f"{rule!r} for a layer that changes the shape", there=shapes, try_="asc.Epsilon() there")
+    return None, relevance
+
+
+WEIGHTS: Mapping[str, LayerFormula] = {
+    "epsilon": epsilon,
+    "gamma": gamma,
+    "alphabeta": alphabeta,
+    "zbox": zbox,
+    "wsquare": wsquare,
+    "flat": flat,
+    "pass": passed,
+}
+
+
+def layered(rule: Any, one: LayerFormula, otherwise: Mapping[str, Formula]) -> dict[str, Formula]:
+    """Formulas for layers: the rule's for fixed weights, what there was for products of two values and other norms."""
 
     def made(name: str) -> Formula:
         def formula(s: Step) -> Back | None:
-            layer = layer_of(s.entry)
+            layer = s.layer or layer_of(s.entry)
             if layer is None:
-                return otherwise[name](s)
-            return [(layer.x, one(rule, s, layer))]
+                return otherwise[name](s) if name in otherwise else None
+            return through(rule, one, s, layer)
 
         return formula
 
-    return {name: made(name) for name in ("addmm", "mm", "convolution")}
+    return {name: made(name) for name in WEIGHTED | BATCH_NORMS}
+
+
+def through(rule: Any, one: LayerFormula, s: Step, layer: Layer) -> Back:
+    """A layer under its rule. What it was added to is treated like a residual: the multiplier goes on to both."""
+    y, relevance = layer.out.value, s.relevance
+    back: Back = []
+    if layer.rest is not None:
+        g = s.multiplier
+        back += s.to((layer.rest, lambda: g))
+        part = y - layer.rest.value
+        y, relevance = part, g * part
+    layer.absorbed = s.absorbed
+    m, direct = one(rule, layer, y, relevance)
+    if not any(v.kept for v in layer.between):
+        s.direct += [] if direct is None else [(layer.x, direct)]
+        return back + ([] if m is None else [(layer.x, m)])
+    parts = [t for t in (None if m is None else m * layer.x.value, direct) if t is not None]
+    s.direct.append((layer.into, sum(parts[1:], parts[0])))
+    return back
+
+
+def averaged(rule: Any, otherwise: Formula) -> Formula:
+    """A mean or a sum, each number by its share, held away from zero."""
+
+    def formula(s: Step) -> Back | None:
+        y = s.entry.out().value
+        return otherwise(replace(s, back=[shared(s.relevance, y, rule.epsilon), *s.back[1:]]))
+
+    return formula
+
+
+def whole(s: Step) -> Back | None:
+    """What comes back goes on as it is, where shapes are the same."""
+    v = s.entry.ins[0]
+    if v.value.shape != s.entry.out().value.shape or len(set(s.entry.ins)) > 1:
+        return None
+    s.direct.append((v, s.relevance))
+    return []

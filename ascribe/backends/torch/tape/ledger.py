@@ -1,0 +1,87 @@
+"""The books of a reverse pass: how much relevance came to each operation, went on, was taken up by constants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from ....rules.told import Flow, Told
+from .entries import Entry, Tensor, Var
+from .layers import WEIGHTED
+from .norms import NORM
+from .softmaxes import SOFTMAX
+from .step import Back
+
+ADDS = frozenset({"add", "sub", "rsub", *WEIGHTED, *NORM, *SOFTMAX})
+
+
+@dataclass
+class Page:
+    """One operation's sums (out, passed, absorbed, size), still on the device."""
+
+    entry: Entry
+    row: Tensor
+    beside: bool
+
+
+@dataclass
+class Ledger:
+    """Sums over all records. What came to a value is added up as it comes, so that each cotangent is looked at once."""
+
+    held: dict[Var, Tensor] = field(default_factory=dict)
+    pages: dict[int, Page] = field(default_factory=dict)
+    quantity: list[Tensor] = field(default_factory=list)
+
+    def begin(self, out: Var, g: Tensor) -> None:
+        self.held = {}
+        self.quantity.append(sums(out, g, True))
+        self.held[out] = self.quantity[-1][0]
+
+    def note(self, number: int, entry: Entry, multipliers: Back, direct: Back, absorbed: list[Tensor] | None) -> None:
+        """One operation, by its place on the tape; ``absorbed`` is None where its rule does not tell."""
+        came = [self.held.pop(v) for v in entry.outs if v is not None and v in self.held]
+        if not came:
+            return
+        total = torch.zeros(2, dtype=came[0].dtype, device=came[0].device)
+        for v, c, scaled in (*((v, c, True) for v, c in multipliers), *((v, c, False) for v, c in direct)):
+            if v.wanted:
+                moved = sums(v, c, scaled)
+                self.held[v] = self.held[v] + moved[0] if v in self.held else moved[0]
+                total = total + moved
+        out = sum(came[1:], came[0])
+        beside = any(v.continuous and not v.wanted for v in entry.ins)
+        taken = sum(absorbed or (), torch.zeros_like(out))
+        if not beside and absorbed is None and summands(entry):
+            taken = out - total[0]
+        row = torch.stack([out, total[0], taken.to(total.dtype), total[1]])
+        old = self.pages.get(number)
+        self.pages[number] = Page(entry, row if old is None else old.row + row, beside)
+
+    def told(self) -> Told:
+        """All pages as numbers: two transfers from the device."""
+        if not self.pages:
+            return Told()
+        quantity, size = torch.stack(self.quantity).sum(0).tolist()
+        table = torch.stack([page.row for page in self.pages.values()]).tolist()
+        flows = {
+            number: Flow(page.entry.name, page.entry.place, row[0], row[1], row[2], row[3], page.beside)
+            for (number, page), row in zip(self.pages.items(), table, strict=True)
+        }
+        return Told(flows=flows, quantity=quantity, size=size)
+
+
+def summands(entry: Entry) -> bool:
+    """Whether what an operation does not pass on went to something that it adds: a constant, a bias, an activation's value at 0, and
+    what a derivative times the value misses of a softmax (the bias of its expansion).
+    """
+    out = entry.outs[0]
+    return entry.name in ADDS or (out is not None and out.root is not out)
+
+
+def sums(v: Var, c: Tensor, scaled: bool) -> Tensor:
+    """The sum of the relevance at a value, and that of its sizes."""
+    relevance = c * v.value if scaled else c
+    relevance = relevance.real if relevance.is_complex() else relevance
+    kind = torch.float64 if relevance.dtype is torch.float64 else torch.float32
+    return torch.stack([relevance.sum(dtype=kind), relevance.abs().sum(dtype=kind)])

@@ -1,0 +1,189 @@
+"""LRP's rules for layers: operations that are linear in one value, with weights that do not depend on the record.
+
+``z_j = sum_i x_i w_ij + b_j`` throughout, ``R_j`` what comes back to ``z_j``, ``+`` and ``-`` the positive and the negative part, and
+``s(z) = z + epsilon sign(z)`` with ``sign(0) = 1``. Batch normalisation in evaluation, and constants added or multiplied, are merged
+into the layer beside which they stand. Everything that is not a layer is treated as the table in :mod:`.table` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..errors import RuleError
+from ..values import Value
+from .table import with_rest
+
+
+class LayerRule(Value):
+    """What the layer rules share. ``bias`` says whether biases take a share of the relevance, or all goes to the inputs."""
+
+    points: ClassVar[int] = 1
+    compares: ClassVar[bool] = False
+
+    def check(self, *names: str) -> None:
+        """Raises RuleError for a number below zero."""
+        for name in names:
+            if not getattr(self, name) >= 0:
+                raise RuleError(f"{name}={getattr(self, name)!r}", try_="a number that is not negative")
+
+
+@dataclass(frozen=True, repr=False)
+class Epsilon(LayerRule):
+    """LRP-epsilon: ``R_i = sum_j x_i w_ij / s(z_j) R_j`` (Bach et al. 2015, formula 58). Conserves, but for the biases' share.
+
+    One transpose of the layer.
+    """
+
+    epsilon: float = 1e-6
+    bias: bool = True
+    strict: bool = False
+
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="epsilon")
+
+    def __post_init__(self) -> None:
+        self.check("epsilon")
+
+
+@dataclass(frozen=True, repr=False)
+class Gamma(LayerRule):
+    """LRP-gamma: as :class:`Epsilon` with ``w + gamma w+`` for weights and biases (Montavon et al. 2019).
+
+    For inputs that are not negative. ``generalised`` holds for all: positive contributions are strengthened where ``z_j`` is positive,
+    negative ones where it is negative (Andeol et al. 2021). One more run of the layer, three where inputs have both signs.
+    """
+
+    gamma: float = 0.25
+    epsilon: float = 1e-6
+    generalised: bool = False
+    bias: bool = True
+    strict: bool = False
+
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="gamma")
+
+    def __post_init__(self) -> None:
+        self.check("gamma", "epsilon")
+
+
+@dataclass(frozen=True, repr=False)
+class AlphaBeta(LayerRule):
+    """LRP-alpha-beta: ``alpha`` times the shares of positive contributions, less ``beta`` times those of negative ones.
+
+    Bach et al. 2015, formula 60. One more run of the layer for either sign of the contributions, two where inputs have both signs.
+    Raises RuleError unless ``alpha - beta`` is 1: nothing would be conserved. A neuron with contributions of one sign only passes on
+    alpha times its relevance, or -beta times.
+    """
+
+    alpha: float = 2.0
+    beta: float = 1.0
+    epsilon: float = 1e-6
+    bias: bool = True
+    strict: bool = False
+
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="alphabeta")
+
+    def __post_init__(self) -> None:
+        self.check("epsilon")
+        if abs(self.alpha - self.beta - 1) > 1e-9 or self.beta < 0:
+            raise RuleError(
+                f"alpha={self.alpha}, beta={self.beta}", try_="alpha - beta = 1 and beta >= 0, such as 2 and 1, or 1 and 0"
+            )
+
+
+@dataclass(frozen=True, repr=False)
+class ZPlus(LayerRule):
+    """The z+ rule: shares of the positive contributions only (Montavon et al. 2017). :class:`AlphaBeta` with 1 and 0."""
+
+    epsilon: float = 1e-6
+    bias: bool = True
+    strict: bool = False
+
+    alpha: ClassVar[float] = 1.0
+    beta: ClassVar[float] = 0.0
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="alphabeta")
+
+    def __post_init__(self) -> None:
+        self.check("epsilon")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ZBox(LayerRule):
+    """The z^B rule for inputs between bounds: ``x_i w_ij - low_i w_ij+ - high_i w_ij-`` (Montavon et al. 2017).
+
+    For the first layer, and the only rule here that knows what the inputs can be. ``low`` and ``high`` are numbers, one for each
+    channel (a tuple, or an array ``[channels]``), or arrays of the inputs' shape without records. Scalings between the bounded values
+    and the layer are merged into it. Biases take no share. Two more runs of the layer.
+    """
+
+    low: Any
+    high: Any
+    epsilon: float = 1e-6
+    strict: bool = False
+
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="zbox")
+
+    def __post_init__(self) -> None:
+        self.check("epsilon")
+
+
+@dataclass(frozen=True, repr=False)
+class WSquare(LayerRule):
+    """The w^2 rule: shares ``w_ij^2``, whatever the inputs are (Montavon et al. 2017). For the first layer; one more run of it."""
+
+    epsilon: float = 1e-6
+    bias: bool = False
+    strict: bool = False
+
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="wsquare")
+
+    def __post_init__(self) -> None:
+        self.check("epsilon")
+
+
+@dataclass(frozen=True, repr=False)
+class Flat(LayerRule):
+    """The same share to every input of a neuron (Lapuschkin et al. 2019). For the first layer; one more run of it."""
+
+    epsilon: float = 1e-6
+    strict: bool = False
+
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="flat")
+
+    def __post_init__(self) -> None:
+        self.check("epsilon")
+
+
+@dataclass(frozen=True, repr=False)
+class Norm(LayerRule):
+    """Shares in proportion to what is summed: :class:`Epsilon`, for average pools, means and sums as well as for layers."""
+
+    epsilon: float = 1e-6
+    strict: bool = False
+
+    bias: ClassVar[bool] = True
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="epsilon", average="epsilon")
+
+    def __post_init__(self) -> None:
+        self.check("epsilon")
+
+
+@dataclass(frozen=True, repr=False)
+class Pass(LayerRule):
+    """What comes back goes on as it is: for layers and norms whose output has the shape of their input. Conserves everything.
+
+    Raises RuleError for layers of another shape.
+    """
+
+    strict: bool = False
+
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="pass", norm="pass", average="pass")
+
+
+@dataclass(frozen=True, repr=False)
+class Reading(LayerRule):
+    """What becomes of the operations that read a quantity off the model's output, under any rule for layers: the table alone."""
+
+    strict: bool = False
+
+    treats: ClassVar[Mapping[str, str]] = with_rest()
