@@ -26,7 +26,7 @@ LayerFormula = Callable[[Any, Layer, Tensor, Tensor], Answer]
 
 def stable(z: Tensor, epsilon: float) -> Tensor:
     """``z`` away from zero, in its own direction."""
-    return z + torch.where(z >= 0, epsilon, -epsilon).to(z.dtype)
+    return torch.where(z >= 0, z + epsilon, z - epsilon)
 
 
 def shared(relevance: Tensor, z: Tensor, epsilon: float) -> Tensor:
@@ -37,13 +37,13 @@ def shared(relevance: Tensor, z: Tensor, epsilon: float) -> Tensor:
 
 
 def bias_of(rule: Any, layer: Layer) -> Tensor | None:
-    """The bias, if the rule gives it a share."""
-    return layer.bias if rule.bias else None
+    """The bias, unless the rule gives it no share."""
+    return layer.bias if getattr(rule, "bias", True) else None
 
 
 def without(y: Tensor, rule: Any, layer: Layer) -> Tensor:
     """The layer's result, without the bias where that takes no share."""
-    return y if rule.bias or layer.bias is None else y - layer.bias
+    return y if layer.bias is None or bias_of(rule, layer) is not None else y - layer.bias
 
 
 def up(t: Tensor | None, by: float = 1.0, rest: float = 0.0) -> Tensor | None:
