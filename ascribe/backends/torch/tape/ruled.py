@@ -278,7 +278,8 @@ class Ruled:
 
     def _reference_run(self, main: Recorded, job: Job, values: list[Tensor], lasting: bool) -> Recorded:
         """A run of the reference; where one row is the reference of all, that of an earlier block of records will do."""
-        key = (job.at, job.wrt, job.on, *(as_bytes(v) for v in values)) if lasting and job.records < self.session.records else None
+        to_come = lasting and main.job.records < self.session.records
+        key = (job.at, job.wrt, job.on, *(as_bytes(v) for v in values)) if to_come else None
         known: dict[Any, Recorded] = self.session.references
         if key in known:
             return known[key]
