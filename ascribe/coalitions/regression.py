@@ -9,11 +9,8 @@ import numpy as np
 
 from ..errors import CoalitionError
 from .base import Estimate
-from .play import Block, ends
+from .play import Block
 from .strata import Sample
-
-PIECE = 512
-"""Units taken in at once of what comes before the groups."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Fit:
 
     With ``adds_up`` the coefficients sum to the change from nobody to all, exactly: the condition is eliminated, not weighted.
     With ``paired`` a coalition and its complement count as one: half the difference of their worth, to which terms of even order
-    contribute nothing. ``leading`` terms are fitted alone as long as there is not enough to fit all.
+    contribute nothing.
     """
 
     columns: Callable[[np.ndarray], np.ndarray]
@@ -30,7 +27,6 @@ class Fit:
     paired: bool = True
     adds_up: bool = True
     shape: tuple[int, ...] = ()
-    leading: int | None = None
 
 
 class Regression:
@@ -44,14 +40,7 @@ class Regression:
         self.ends = np.empty((0, 0))
 
     def blocks(self) -> Iterator[Block]:
-        yield Block(ends(self.units.coalitions.shape[1]))
-        for group in range(-1, self.units.groups):
-            whole = np.flatnonzero(self.units.group == group)
-            pieces = len(whole) if group >= 0 else PIECE
-            for start in range(0, len(whole), max(1, pieces)):
-                index = whole[start : start + pieces]
-                there = self.units.coalitions[index]
-                yield Block(np.stack([there, ~there], axis=1).reshape(-1, there.shape[1]) if self.fit.paired else there, index)
+        return self.units.blocks(self.fit.paired)
 
     def take(self, block: Block, worth: np.ndarray) -> None:
         if block.about is None:
@@ -82,21 +71,15 @@ class Regression:
         if not self.told.any() or (self.units.groups and not self.groups):
             raise CoalitionError("an estimate before anything but the ends was told", code="E-COALITION-EARLY")
         share = len(self.groups) / self.units.groups if self.units.groups else 1.0
-        used = self._used()
-        terms, readout = self.terms[:, :used], self.fit.readout[:, :used]
+        terms, used = self.terms, self.terms.shape[1]
         matrix = (terms.T * np.where(self.told, self.units.weight / np.where(self.units.group >= 0, share, 1), 0)) @ terms
-        right = (self.right[-1] + self.right[:-1].sum(axis=0) / share)[:used]
+        right = self.right[-1] + self.right[:-1].sum(axis=0) / share
         base = self.total / used if self.fit.adds_up else np.zeros_like(self.total)  # alike for all terms; the rest sums to 0
         inverse, rank = inverted(matrix, self.fit.adds_up)
         found = base + inverse @ (right - matrix.sum(axis=1)[:, None] * base)
         notes = () if rank == used else (f"{used - rank} of {used} terms were not determined by these coalitions",)
         errors = self._errors(found, matrix, share)
-        return Estimate(self._shaped(readout @ found), None if errors is None else self._shaped(errors), self.fit.adds_up, notes)
-
-    def _used(self) -> int:
-        """How many terms are fitted: the leading ones alone while there are not two units told for each term."""
-        enough = self.told.sum() >= 2 * self.terms.shape[1]
-        return self.terms.shape[1] if enough or self.fit.leading is None else self.fit.leading
+        return Estimate(self._shaped(self.fit.readout @ found), None if errors is None else self._shaped(errors), self.fit.adds_up, notes)
 
     def _shaped(self, values: np.ndarray) -> np.ndarray:
         return values.reshape(*(self.fit.shape or values.shape[:1]), -1)
@@ -114,14 +97,14 @@ class Regression:
 
     def _pull(self, group: int, found: np.ndarray, matrix: np.ndarray, share: float) -> np.ndarray:
         """How far the solution is from that without a group: as it is, and with only what is left to chance in each size."""
-        index, used = self.units.group == group, len(found)
-        rows, weight, readout = self.terms[index, :used], self.units.weight[index] / share, self.fit.readout[:, :used]
+        index = self.units.group == group
+        rows, weight, readout = self.terms[index], self.units.weight[index] / share, self.fit.readout
         inverse, rank = inverted(matrix - (rows.T * weight) @ rows, self.fit.adds_up)
-        if rank < used:  # the others fit whatever this group says: that they agree says nothing
+        if rank < len(found):  # the others fit whatever this group says: that they agree says nothing
             return np.full((2, len(readout), found.shape[1]), np.nan)
         fitted, left = rows @ found, np.sqrt(1 - self.units.chance[index])
-        whole = self.right[group, :used] / share - (rows.T * weight) @ fitted
-        part = self.spread[group, :used] / share - (rows.T * (weight * left)) @ fitted
+        whole = self.right[group] / share - (rows.T * weight) @ fitted
+        part = self.spread[group] / share - (rows.T * (weight * left)) @ fitted
         return np.stack([readout @ (inverse @ score) for score in (whole, part)])
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, combinations
 from math import comb
 from typing import Literal
 
 import numpy as np
+
+from .play import Block, ends
+
+PIECE = 512
+"""Units taken in at once of what comes before the groups."""
 
 Sizes = Literal["kernel", "leverage", "uniform"]
 
@@ -28,6 +34,17 @@ class Sample:
     @property
     def groups(self) -> int:
         return int(self.group.max(initial=-1)) + 1
+
+    def blocks(self, paired: bool) -> Iterator[Block]:
+        """Nobody and all; then what comes before the groups, then group by group: units, or each with its complement behind it."""
+        yield Block(ends(self.coalitions.shape[1]))
+        for group in range(-1, self.groups):
+            whole = np.flatnonzero(self.group == group)
+            pieces = max(1, len(whole) if group >= 0 else PIECE)
+            for start in range(0, len(whole), pieces):
+                index = whole[start : start + pieces]
+                there = self.coalitions[index]
+                yield Block(np.stack([there, ~there], axis=1).reshape(-1, there.shape[1]) if paired else there, index)
 
 
 def size_weights(features: int, sizes: Sizes) -> np.ndarray:
@@ -103,7 +120,8 @@ class Plan:
         there = np.concatenate([self.some(size, number, rng) for size, number in enumerate(drawn.tolist(), 1)])
         group = np.repeat(np.where(at_first >= counts * (1 - 1e-9), -1, 0), drawn)
         dealt = group == 0
-        group[dealt] = (np.arange(dealt.sum()) + rng.integers(self.groups)) % self.groups
+        groups = max(1, min(self.groups, int(dealt.sum())))  # none of them empty
+        group[dealt] = (np.arange(dealt.sum()) + rng.integers(groups)) % groups
         weight = folded(self.weights, self.paired) / np.where(expected > 0, expected, 1)
         return Sample(there, np.repeat(weight, drawn), np.repeat(np.minimum(expected / counts, 1), drawn), group)
 
