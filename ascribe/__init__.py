@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .backends.blackbox.runners import BlackBox
 from .baselines import Call, MaskTokens, mask_tokens
 from .cams import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
 from .coalitions import (
@@ -115,6 +116,7 @@ __all__ = [
     "Automatic",
     "Background",
     "Banzhaf",
+    "BlackBox",
     "Blur",
     "Box",
     "Call",

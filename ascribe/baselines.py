@@ -218,6 +218,7 @@ def _typed(given: Any, value: Array) -> Array:
     Raises DistributionError for what holds no numbers.
     """
     xp = namespace(value)
+    given = given.to_numpy() if hasattr(given, "to_numpy") else given  # a pandas table
     try:
         return xp.cast(xp.asarray(given if is_array(given) else np.asarray(given, dtype=np.float64), value), value)
     except (TypeError, ValueError) as wrong:

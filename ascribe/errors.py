@@ -51,9 +51,14 @@ class InputError(AscribeError, ValueError):
 
 
 class ModelError(AscribeError, RuntimeError):
-    """The model cannot be run, hooked or differentiated."""
+    """The model cannot be run, hooked or differentiated.
+
+    Of a black box that raised, ``call`` holds the arguments and ``rows`` the record of each of their rows.
+    """
 
     code = "E-MODEL"
+    call: Any = None
+    rows: Any = None
 
 
 class BackendError(ModelError, TypeError):

@@ -102,8 +102,8 @@ def chosen(session: Session, at: Cut) -> Removal:
         return Replace(0.0)
     if "attention_mask" in session.call.kwargs:
         return Drop()
-    there = "whole numbers, such as token ids"
-    raise FeatureError("nothing to put in the place of removed features", there=there, try_="by=asc.MaskToken(id), or an attention_mask=")
+    try_ = "by=asc.MaskToken(id) or an attention_mask= for tokens, by=asc.Resample(rows) for tables"
+    raise FeatureError("nothing to put in the place of removed features", there="whole numbers or words", try_=try_)
 
 
 class Games:

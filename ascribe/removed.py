@@ -59,8 +59,15 @@ class Removed(Pass):
         self.game = over.game(self.groups.players, self.plan.seed)
         most = max(1, min(4096, ASK // max(1, self.groups.count)))
         while (coalitions := self.game.ask(most)) is not None:
-            if len(coalitions):  # none: the game waited for what it has been told since
+            if not len(coalitions):  # the game waited for what it has been told since
+                continue
+            try:
                 self.game.tell(coalitions, worths(coalitions))
+            except BaseException:
+                known = worths.known_of(coalitions)
+                if len(known):
+                    self.game.tell(coalitions[: len(known)], np.stack(known, 1))
+                raise
         return self.played()
 
     def played(self, empty: bool = True) -> Played:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,7 @@ class Worths:
         full = np.ones(run.groups.count, bool)
         for key in (full, full.astype(float)):
             self.known[self.key(key)] = np.repeat(run.block.explained, self.apart, 0)
+        self.latest: dict[bytes, np.ndarray] = {}
         self.asked = 0
 
     def __call__(self, coalitions: np.ndarray) -> np.ndarray:
@@ -42,19 +44,25 @@ class Worths:
         news = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self.known}
         order = sorted(news.values())
         self.asked += len(order)
-        found = self._run(coalitions[order]) if order else np.zeros((0, 0, 0))
-        fresh = {keys[i]: found[:, k] for k, i in enumerate(order)}
-        parts = [fresh[key] if key in fresh else self.known[key] for key in keys]
-        if len(self.known) * max(1, found[:, :1].size) < KEPT:
-            self.known.update(fresh)
-        return np.stack(parts, 1)
+        self.latest = {}
+        if order:
+            self._run(coalitions[order], [keys[i] for i in order])
+        found = [self.latest[key] if key in self.latest else self.known[key] for key in keys]
+        if len(self.known) * found[0].size < KEPT:
+            self.known.update(self.latest)
+        return np.stack(found, 1)
+
+    def known_of(self, coalitions: np.ndarray) -> list[np.ndarray]:
+        """The worths of the first of some coalitions, as far as they are known: what there is where the rest did not come."""
+        known = self.known | self.latest
+        return [known[key] for key in takewhile(known.__contains__, map(self.key, coalitions))]
 
     @staticmethod
     def key(coalition: np.ndarray) -> bytes:
         return np.packbits(coalition).tobytes() if coalition.dtype == bool else coalition.astype(np.float64).tobytes()
 
-    def _run(self, coalitions: np.ndarray) -> np.ndarray:
-        """All of some coalitions, each with all its stand-ins."""
+    def _run(self, coalitions: np.ndarray, keys: list[bytes]) -> None:
+        """All of some coalitions, each with all its stand-ins; they are noted as they come."""
         run, draws = self.run, self.stand_in.draws
         quantities, records = run.block.explained.shape
         worth = np.zeros((quantities, self.apart, len(coalitions), records))
@@ -64,12 +72,15 @@ class Worths:
             place, draw = np.divmod(np.arange(first, last), draws)
             low = int(place[0])
             presence = run.groups.presence(coalitions[low : int(place[-1]) + 1])
-            values = self._values(presence if draws == 1 else presence[place - low], draw)
+            typical = plan.chunker.limit is not None
+            values, learnt = self._values(presence if draws == 1 else presence[place - low], draw)
             for k, (p, d) in enumerate(zip(place, draw, strict=True)) if draws > 1 else ():
                 worth[:, d % self.apart, p] += values[:, k] * (self.apart / draws)
             if draws == 1:
                 worth[:, 0, first:last] = values
-            return plan.chunker.limit is not None
+            for k in range(len(self.latest), last // draws):
+                self.latest[keys[k]] = worth[:, :, k].reshape(-1, records)
+            return typical and not learnt
 
         stream(
             len(coalitions) * draws,
@@ -80,10 +91,9 @@ class Worths:
             out_of_memory=session.out_of_memory,
             progress=plan.progress,
         )
-        return worth.reshape(quantities * self.apart, len(coalitions), records)
 
-    def _values(self, presence: np.ndarray, draw: np.ndarray) -> np.ndarray:
-        """The quantities at one chunk of points, ``[quantities, points, records]``."""
+    def _values(self, presence: np.ndarray, draw: np.ndarray) -> tuple[np.ndarray, bool]:
+        """The quantities at one chunk of points, ``[quantities, points, records]``, and whether the model was also tried out."""
         run = self.run
         instead = self.stand_in(presence, draw)
         write = tuple(
@@ -94,5 +104,4 @@ class Worths:
             numbers = sum(int(np.prod(w.shape)) for w in write)
             chunker.cap(max(1, run.session.spare_memory() * len(draw) * len(run.index) // (64 * max(1, numbers))))
         found = run.evaluate(points=len(draw), at=self.at, spots=self.spots, write=write, on=run.plan.on, of=run.reader, fresh=True)
-        values: np.ndarray = as_numpy(found.value).astype(np.float64)
-        return values
+        return as_numpy(found.value).astype(np.float64), found.learnt

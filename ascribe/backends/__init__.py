@@ -8,17 +8,22 @@ from typing import Any
 from ..baselines import Call
 from ..errors import BackendError
 from ..tree import walk
+from .blackbox.runners import is_estimator, is_onnx
 from .protocol import Session
 
-SESSIONS = {"torch": "ascribe.backends.torch.session:TorchSession", "numpy": "ascribe.backends.numpy.session:NumpySession"}
+SESSIONS = {
+    "torch": "ascribe.backends.torch.session:TorchSession",
+    "numpy": "ascribe.backends.numpy.session:NumpySession",
+    "blackbox": "ascribe.backends.blackbox.session:BlackBoxSession",
+}
 
 
 def open_session(model: Any, call: Call) -> Session:
     """A session for a model and one call of it; the framework is told by the model's class, or else by the arguments'.
 
-    Raises BackendError for a model of no framework that ascribe has a backend for.
+    Raises BackendError for what cannot be called.
     """
-    if not callable(model):
+    if not (callable(model) or is_estimator(model) or is_onnx(model)):
         raise BackendError(
             f"a {type(model).__name__} is not a model", try_="attribute(model, x, ...): the model first, then its arguments"
         )
@@ -29,7 +34,9 @@ def open_session(model: Any, call: Call) -> Session:
 
 
 def framework(model: Any, call: Call) -> str:
-    """``"torch"`` for modules, and for functions of tensors or around a module."""
+    """``"torch"`` for modules, and for functions of tensors or around a module; ``"blackbox"`` for what nothing is known of."""
+    if is_onnx(model):
+        return "blackbox"
     for obj in (model, getattr(model, "__self__", None), getattr(model, "func", None)):
         roots = {cls.__module__.partition(".")[0] for cls in type(obj).__mro__}
         if "torch" in roots:
@@ -43,8 +50,4 @@ def framework(model: Any, call: Call) -> str:
     for obj in (*leaves, *cells, *used):
         if any(cls.__module__.partition(".")[0] == "torch" for cls in type(obj).__mro__):
             return "torch"
-    raise BackendError(
-        f"no backend for a model of type {type(model).__module__}.{type(model).__name__}",
-        there="PyTorch modules, and functions of PyTorch tensors",
-        try_="a torch.nn.Module",
-    )
+    return "blackbox"

@@ -13,6 +13,8 @@ from .play import Block, Run, check_players
 
 BLOCK_CELLS = 1 << 20
 """Entries of one block: with a feature for every pixel all rows together would not fit."""
+BLOCK_ROWS = 16
+"""Rows of one block: a block that is not whole when a model breaks down is lost."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,7 +40,7 @@ class _Leave:
 
     def blocks(self) -> Iterator[Block]:
         yield Block(np.full((1, self.features), not self.alone))
-        step = max(1, BLOCK_CELLS // self.features)
+        step = max(1, min(BLOCK_ROWS, BLOCK_CELLS // self.features))
         for start in range(0, self.features, step):
             ones = np.arange(start, min(start + step, self.features))
             yield Block((ones[:, None] == np.arange(self.features)) == self.alone, ones)

@@ -55,7 +55,10 @@ class Nearest(Value):
         width = scene.groups.width
         apart = np.zeros((len(scene.here.index), len(rows[0]), width + 1))
         for x, row, cell in zip(scene.values, rows, cells, strict=True):
-            numbers, others = (namespace(x).numpy(a).astype(np.float64) for a in (x, row))
+            try:
+                numbers, others = (namespace(x).numpy(a).astype(np.float64) for a in (x, row))
+            except (TypeError, ValueError) as wrong:
+                raise FeatureError(f"{self!r} for words", there="columns without numbers", try_="asc.Resample(...)") from wrong
             scale = others.std(0)
             squares = ((numbers[:, None] - others[None]) / np.where(scale > 0, scale, 1.0)) ** 2
             where = np.broadcast_to(cell, numbers.shape)

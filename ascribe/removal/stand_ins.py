@@ -24,6 +24,10 @@ class Replace(Value):
     value: Any = 0.0
 
     def stand_in(self, scene: Removing) -> StandIn:
+        for x in scene.values:
+            whole = namespace(x).numpy(x).dtype.kind in "iub"
+            if whole and isinstance(self.value, float) and not self.value.is_integer():
+                raise FeatureError(f"{self!r} for whole numbers", try_="a whole number, or x.astype(float)", code="E-FEATURES-TYPE")
         return Fixed([a[None] for a in resolve(self.value, scene.here)])
 
 

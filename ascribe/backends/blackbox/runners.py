@@ -1,0 +1,126 @@
+"""How black boxes are called: functions, estimators in scikit-learn's manner, ONNX sessions. All with NumPy in and NumPy out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...arrays import as_numpy, is_array
+from ...errors import BackendError, InputError, ModelError
+from ...tree import mapped
+
+METHODS = ("predict_proba", "decision_function", "predict")
+NUMBERS = {"tensor(float)": "f4", "tensor(double)": "f8", "tensor(float16)": "f2", "tensor(int64)": "i8", "tensor(int32)": "i4"}
+
+
+@dataclass(frozen=True)
+class BlackBox:
+    """Any model as nothing but a function of arrays, whatever framework is in it: ``attribute(BlackBox(f), x, over=...)``.
+
+    ``method`` names what is called, where that is not the object itself: ``BlackBox(forest, "predict")``.
+    """
+
+    model: Any
+    method: str | None = None
+
+    ascribe_backend = "blackbox"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the model."""
+        return (self.model if self.method is None else getattr(self.model, self.method))(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What to call, what was chosen about it, and the names of the classes it tells apart."""
+
+    call: Callable[..., Any]
+    note: str = ""
+    class_names: tuple[str, ...] | None = None
+
+
+def is_estimator(model: Any) -> bool:
+    """Whether something predicts in the manner of scikit-learn."""
+    return not isinstance(model, type) and any(callable(getattr(model, name, None)) for name in METHODS)
+
+
+def is_onnx(model: Any) -> bool:
+    """Whether something is a session of ONNX Runtime, or behaves like one."""
+    return not isinstance(model, type) and all(callable(getattr(model, name, None)) for name in ("get_inputs", "get_outputs", "run"))
+
+
+def runner_for(model: Any) -> Runner:
+    """How to call a model. Raises BackendError for what cannot be called at all."""
+    if isinstance(model, BlackBox) and model.method is None and (is_estimator(model.model) or is_onnx(model.model)):
+        model = model.model
+    if isinstance(model, BlackBox):
+        return Runner(model, class_names=names_of(model.model) if model.method in METHODS[:2] else None)
+    if is_onnx(model):
+        return Runner(Onnx(model), f"output {Onnx(model).output!r} of the ONNX session is explained")
+    if is_estimator(model):
+        return estimator(model)
+    if callable(model):
+        return Runner(model)
+    raise BackendError(f"a {type(model).__name__} is not a model", try_="a function of arrays, an estimator, or an ONNX session")
+
+
+def estimator(model: Any) -> Runner:
+    """Probabilities where there are some, else decisions, else predictions; predicted classes as 0 and 1 for each class."""
+    method = next(name for name in METHODS if callable(getattr(model, name, None)))
+    names = names_of(model)
+    told = f"{type(model).__name__}.{method} is explained"
+    if method == "predict" and names is not None:
+        classes = np.asarray(model.classes_)
+        return Runner(lambda *a, **k: (as_numpy(model.predict(*a, **k)).reshape(-1, 1) == classes).astype(float), told, names)
+    return Runner(getattr(model, method), told, names if method == "predict_proba" else None)
+
+
+def names_of(model: Any) -> tuple[str, ...] | None:
+    """The classes that an estimator tells apart."""
+    classes = getattr(model, "classes_", None)
+    return None if classes is None or np.ndim(classes) != 1 else tuple(map(str, classes))
+
+
+class Onnx:
+    """A session as a function: arguments by position or name, each in the type its input has; the scores of all classes come back."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+        self.inputs = [(i.name, NUMBERS.get(i.type)) for i in session.get_inputs()]
+        outputs = [o for o in session.get_outputs() if any(kind in o.type for kind in ("float", "double", "map"))]
+        if not outputs:
+            raise BackendError("an ONNX session without scores", there=", ".join(f"{o.name}: {o.type}" for o in session.get_outputs()))
+        self.output = next((o.name for o in outputs if "prob" in o.name), outputs[0].name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        given = dict(zip([name for name, _ in self.inputs], args, strict=False)) | kwargs
+        known = dict(self.inputs)
+        if len(args) > len(known) or given.keys() != known.keys():
+            raise InputError(f"arguments {', '.join(given)}", there=f"inputs {', '.join(known)}", try_="one for each")
+        feeds = {name: np.asarray(a, known[name]) for name, a in given.items()}
+        (found,) = self.session.run([self.output], feeds)
+        return found
+
+
+def as_arrays(output: Any) -> Any:
+    """What a model returned, as NumPy: lists of numbers, of dictionaries (a row's score for each class), and other frameworks' arrays.
+
+    Raises ModelError where there are no numbers in it.
+    """
+    if isinstance(output, list) and output and isinstance(output[0], Mapping):
+        return np.array([[row[key] for key in output[0]] for row in output], dtype=np.float64)
+    if isinstance(output, list):
+        output = np.asarray(output)
+    found = mapped(output, lambda _, leaf: as_numpy(leaf) if is_array(leaf) else as_table(leaf))
+    if is_array(found) and found.dtype.kind not in "fiub":
+        what = f"the model returned an array of type {found.dtype}"
+        raise ModelError(what, try_="numbers, one row for each record", code="E-MODEL-OUTPUT")
+    return found.astype(np.float64) if is_array(found) and found.dtype.kind in "iub" else found
+
+
+def as_table(leaf: Any) -> Any:
+    """A pandas table or series as NumPy; anything else as it is."""
+    return leaf.to_numpy() if hasattr(leaf, "to_numpy") else leaf

@@ -1,0 +1,282 @@
+"""The callable backend: functions, estimators, ONNX sessions and endpoints, with arrays and tables, and what is left when they fail."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ascribe as asc
+from ascribe.errors import AscribeError, BackendError, CutError, FeatureError, InputError, ModelError, RuleError
+
+RNG = np.random.default_rng(0)
+WEIGHT = np.array([1.0, -2.0, 0.5, 3.0])
+X = RNG.normal(size=(5, 4))
+LABELS = (X[:, 0] * X[:, 1] + X[:, 3] > 0).astype(int)
+MANY = RNG.normal(size=(200, 4))
+MANY_LABELS = (MANY[:, 0] * MANY[:, 1] + MANY[:, 3] > 0).astype(int)
+
+
+def scores(x: np.ndarray) -> np.ndarray:
+    y = x @ WEIGHT + x[:, 0] * x[:, 1]
+    return np.stack([y, -y], 1)
+
+
+def test_a_function_needs_no_framework():
+    code = """
+import sys, numpy as np, ascribe as asc
+a = asc.attribute(lambda x: x @ np.eye(3), np.ones((2, 3)), of=1, over=asc.Exact(), by=asc.Replace(0.25))
+assert np.allclose(a.values, [[0, 0.75, 0]] * 2), a.values
+assert not {"torch", "sklearn", "pandas", "onnxruntime"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_functions_give_what_the_same_torch_network_gives():
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)).double()
+
+    def run(x: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return net(torch.as_tensor(x)).numpy()
+
+    for over in (asc.Exact(), asc.LeaveOneOut(), asc.Permutations(40), asc.ShapleyKernel(14)):
+        a = asc.attribute(asc.BlackBox(run), X, over=over, by=asc.Replace(0.1), seed=3)
+        b = asc.attribute(net, X, over=over, by=asc.Replace(0.1), seed=3)
+        np.testing.assert_allclose(a.values, b.values, atol=1e-12)
+        assert isinstance(a.values, np.ndarray)
+        assert a.prediction.shape == (5, 3)
+
+
+def test_keyword_arguments_and_what_does_not_belong_to_records():
+    def model(x: np.ndarray, *, extra: np.ndarray, scale: float, table: np.ndarray) -> np.ndarray:
+        assert table.shape == (7, 2)
+        return (x.sum(1) + extra[:, 0] * table[0, 0]) * scale
+
+    extra, table = RNG.normal(size=(5, 2)), np.full((7, 2), 3.0)
+    found = asc.attribute(model, X, extra=extra, scale=2.0, table=table, over=asc.Exact())
+    np.testing.assert_allclose(found.values[0], 2 * X)
+    np.testing.assert_allclose(found.values["extra"], extra * [6, 0], atol=1e-12)
+
+
+def test_arguments_are_the_models_to_work_on():
+    x = X.copy()
+
+    def model(x: np.ndarray) -> np.ndarray:
+        x *= 2
+        return x.sum(1)
+
+    found = asc.attribute(model, x, over=asc.LeaveOneOut())
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_allclose(found.values, 2 * X)
+
+
+ESTIMATORS = ("RandomForestClassifier", "LGBMClassifier", "XGBClassifier")
+
+
+def fitted(name: str, x: Any = MANY) -> Any:
+    if name == "RandomForestClassifier":
+        from sklearn.ensemble import RandomForestClassifier
+
+        return RandomForestClassifier(10, random_state=0).fit(x, MANY_LABELS)
+    if name == "LGBMClassifier":
+        return pytest.importorskip("lightgbm").LGBMClassifier(n_estimators=10, verbose=-1, n_jobs=1).fit(x, MANY_LABELS)
+    return pytest.importorskip("xgboost").XGBClassifier(n_estimators=10, n_jobs=1).fit(x, MANY_LABELS)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators_are_asked_for_probabilities(name):
+    model = fitted(name)
+    background = MANY[:6]
+    found = asc.attribute(model, X, of=1, over=asc.Exact(), by=asc.Resample(background))
+    start, end = model.predict_proba(background)[:, 1].mean(), model.predict_proba(X)[:, 1]
+    np.testing.assert_allclose(found.values.sum(1), end - start, atol=1e-6)
+    assert found.class_names == ("0", "1")
+    assert any("predict_proba" in check.detail for check in found.checks)
+    assert found.ok
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_tables_stay_tables(name):
+    pandas = pytest.importorskip("pandas")
+    names = ["age", "dose", "weight", "site"]
+    model = fitted(name, pandas.DataFrame(MANY, columns=names))
+    table = pandas.DataFrame(X, columns=names)
+    seen: list[Any] = []
+
+    def watched(t: Any) -> np.ndarray:
+        seen.append(t)
+        return model.predict_proba(t)
+
+    a = asc.attribute(watched, table, of=1, over=asc.Exact(), by=asc.Resample(table))
+    b = asc.attribute(model, table, of=1, over=asc.Exact(), by=asc.Resample(X))
+    np.testing.assert_allclose(a.values, b.values, atol=1e-7)
+    assert all(list(t.columns) == names for t in seen)
+    assert a.features.names == tuple(names)
+    some = asc.attribute(model, table, of=1, over=asc.Exact(), by=asc.Resample(table), features=asc.Columns({"body": ["age", "weight"]}))
+    assert some.features.names == ("body", "dose", "site")
+
+
+def test_columns_of_words_and_whole_numbers_keep_their_types():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"n": [1, 2, 3], "w": ["a", "b", "a"], "c": pandas.Categorical(["x", "y", "y"]), "f": [0.5, 1.5, 2.5]})
+    kinds: set[tuple[str, ...]] = set()
+
+    def model(t: Any) -> np.ndarray:
+        kinds.add(tuple(map(str, t.dtypes)))
+        return (t.n * t.f + (t.w == "a") * 10 + (t.c == "x") * t.n).to_numpy(float)
+
+    found = asc.attribute(model, table, over=asc.Exact(), by=asc.Resample(table))
+    assert kinds == {tuple(map(str, table.dtypes))}
+    change = model(table) - np.mean(model(table))
+    np.testing.assert_allclose(found.values.sum(1), change, atol=1e-6)
+    with pytest.raises(FeatureError, match="Resample"):
+        asc.attribute(model, table, over=asc.Exact())
+    with pytest.raises(FeatureError, match="without numbers"):
+        asc.attribute(model, table, over=asc.Exact(), by=asc.Nearest(table, 2))
+
+
+def test_other_kinds_of_estimators():
+    linear = pytest.importorskip("sklearn.linear_model")
+    target = MANY @ WEIGHT
+    regression = linear.LinearRegression().fit(MANY, target)
+    found = asc.attribute(regression, X, over=asc.Exact(), by=asc.Resample(MANY[:9]))
+    np.testing.assert_allclose(found.values, WEIGHT * (X - MANY[:9].mean(0)), atol=1e-9)
+    ridge = linear.RidgeClassifier().fit(MANY, MANY_LABELS)
+    assert any("decision_function" in check.detail for check in asc.attribute(ridge, X, over=asc.LeaveOneOut()).checks)
+    labels = asc.attribute(Labels(), X, of="b", over=asc.LeaveOneOut())
+    assert set(np.unique(labels.features.values)) <= {-1.0, 0.0, 1.0}
+    assert labels.class_names == ("a", "b")
+
+
+class Labels:
+    """An estimator that gives nothing but classes."""
+
+    classes_ = np.array(["a", "b"])
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return np.where(x[:, 0] > 0, "b", "a")
+
+
+def test_onnx_sessions():
+    onnxruntime, skl2onnx = pytest.importorskip("onnxruntime"), pytest.importorskip("skl2onnx")
+    forest = fitted("RandomForestClassifier")
+    for options in ({"zipmap": False}, {}):
+        made = skl2onnx.to_onnx(forest, MANY[:1].astype(np.float32), options={id(forest): options} if options else None)
+        session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+        a = asc.attribute(session, X, of=1, over=asc.Exact(), by=asc.Replace(0.0))
+        b = asc.attribute(forest, X.astype(np.float32), of=1, over=asc.Exact(), by=asc.Replace(0.0))
+        np.testing.assert_allclose(a.values, b.values, atol=1e-5)
+        with pytest.raises(InputError, match="one for each"):
+            asc.attribute(session, X, X, over=asc.Exact())
+
+
+class Endpoint:
+    """A remote model: takes at most so many rows, counts its calls, and breaks down at one of them."""
+
+    def __init__(self, most: int, breaks: int | None = None) -> None:
+        self.most, self.breaks, self.calls = most, breaks, 0
+
+    def __call__(self, x: np.ndarray) -> list[list[float]]:
+        self.calls += 1
+        assert len(x) <= self.most
+        if self.calls == self.breaks:
+            raise ConnectionError("the line is dead")
+        return scores(x).tolist()
+
+
+def test_an_endpoint_is_called_once_for_the_records_and_then_for_coalitions_alone():
+    endpoint = Endpoint(most=10)
+    found = asc.attribute(endpoint, X, of=0, over=asc.Exact(), chunk=10)
+    assert endpoint.calls == 1 + 8  # 15 coalitions beside the full one, 2 of them x 5 records in a call
+    assert found.cost.rows == 5 * 16
+    assert found.cost.forward == endpoint.calls
+    np.testing.assert_allclose(found.values.sum(1), scores(X)[:, 0], atol=1e-12)
+
+
+def test_what_was_found_before_a_failure_is_kept():
+    x = RNG.normal(size=(1, 40))
+    weight = np.arange(40.0)
+
+    class Breaking(Endpoint):
+        def __call__(self, x: np.ndarray) -> Any:
+            super().__call__(x[:, :4])
+            return x @ weight
+
+    endpoint = Breaking(most=4, breaks=10)
+    with pytest.raises(ModelError, match="the line is dead") as caught:
+        asc.attribute(endpoint, x, over=asc.LeaveOneOut(), chunk=4)
+    error = caught.value
+    assert isinstance(error.__cause__, ConnectionError)
+    assert "4 rows" in str(error)
+    assert error.call.args[0].shape == (4, 40)
+    assert error.rows.tolist() == [0, 0, 0, 0]
+    known = error.partial.features.values[0]
+    assert 30 <= np.isfinite(known).sum() < 40
+    np.testing.assert_allclose(known[np.isfinite(known)], (weight * x[0])[np.isfinite(known)], atol=1e-9)
+    assert not error.partial.ok
+
+
+def test_records_that_were_done_before_a_failure_are_kept():
+    endpoint = Endpoint(most=2, breaks=12)
+    with pytest.raises(ModelError) as caught:
+        asc.attribute(endpoint, X, of=0, over=asc.LeaveOneOut(), chunk=2)
+    whole = asc.attribute(Endpoint(2), X, of=0, over=asc.LeaveOneOut(), chunk=2)
+    assert len(caught.value.partial) >= 4
+    np.testing.assert_array_equal(caught.value.partial.values[:4], whole.values[:4])
+    endpoint = Endpoint(most=10, breaks=1)
+    with pytest.raises(ModelError) as caught:
+        asc.attribute(endpoint, X, over=asc.LeaveOneOut())
+    assert caught.value.partial is None
+
+
+def test_an_interrupt_keeps_what_was_found_too():
+    calls = 0
+
+    def model(x: np.ndarray) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return x.sum(1)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        asc.attribute(model, X, over=asc.LeaveOneOut(), chunk=5)
+    assert len(vars(caught.value)["partial"]) == 5
+
+
+REFUSED: dict[str, tuple[Any, type[AscribeError], str]] = {
+    "gradients": (lambda: asc.attribute(scores, X), RuleError, "E-RULE-GRADIENT"),
+    "a path": (lambda: asc.IntegratedGradients()(scores, X), RuleError, "over=asc.Permutations"),
+    "a layer": (lambda: asc.attribute(scores, X, at="layer3", over=asc.Exact()), CutError, "black box"),
+    "no model": (lambda: asc.attribute("forest", X, over=asc.Exact()), BackendError, "not a model"),
+    "no array": (lambda: asc.attribute(scores, 3, over=asc.Exact()), InputError, "without an array"),
+    "no records": (lambda: asc.attribute(scores, X[:0], over=asc.Exact()), InputError, "no records"),
+    "words out": (lambda: asc.attribute(lambda x: ["a"] * len(x), X, over=asc.Exact()), ModelError, "E-MODEL-OUTPUT"),
+    "one number out": (lambda: asc.attribute(lambda x: x.sum(), X, over=asc.Exact()), AscribeError, "rows"),
+    "no such argument": (lambda: asc.attribute(scores, X, at=asc.INPUT.at("y"), over=asc.Exact()), CutError, "input 0"),
+    "no such part": (lambda: asc.attribute(scores, X, of=asc.Unit(0, on=asc.OUTPUT.at("y")), over=asc.Exact()), CutError, "no part"),
+    "part of a whole": (lambda: asc.attribute(scores, X.astype(int), over=asc.Exact(), by=asc.Replace(0.5)), FeatureError, "whole"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_black_box_cannot_do_is_refused(name):
+    call, kind, words = REFUSED[name]
+    with pytest.raises(kind) as caught:
+        call()
+    assert words in str(caught.value)
+
+
+def test_places_of_a_black_box():
+    found = asc.cuts_of(scores, X)
+    assert [place.cut for place in found] == [asc.INPUT, asc.OUTPUT]
+    assert found[0].shape == (1, 4)
+    np.testing.assert_array_equal(asc.activation(scores, X, at=asc.OUTPUT).values, scores(X))
+    said = asc.estimate(scores, X, over=asc.Exact(), by=asc.Resample(MANY[:3]))
+    assert said.forward_rows == 5 * (16 * 3 + 1)
