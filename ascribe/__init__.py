@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .backends.blackbox.runners import BlackBox
 from .baselines import Call, MaskTokens, mask_tokens
+from .cam_removal import AblationCam, ScoreCam
 from .cams import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
 from .coalitions import (
     Banzhaf,
@@ -76,6 +77,19 @@ from .quantities import (
     Unit,
 )
 from .removal import Blur, Drop, Inpaint, MaskToken, Mean, Nearest, Noise, Patch, Permute, Replace, Resample
+from .removal_methods import (
+    FeatureAblation,
+    FeaturePermutation,
+    Hsic,
+    KernelShap,
+    Lime,
+    Occlusion,
+    Partition,
+    Rise,
+    ShapleyExact,
+    ShapleySampling,
+    SobolIndices,
+)
 from .result import Attribution
 from .rules import Gradient
 from .rules.books import (
@@ -106,6 +120,7 @@ __all__ = [
     "LOGITS",
     "LRP",
     "OUTPUT",
+    "AblationCam",
     "Activation",
     "AlphaBeta",
     "AscribeError",
@@ -140,6 +155,8 @@ __all__ = [
     "Estimate",
     "Exact",
     "ExpectedGradients",
+    "FeatureAblation",
+    "FeaturePermutation",
     "Flat",
     "FullGrad",
     "FullGradients",
@@ -153,17 +170,20 @@ __all__ = [
     "GuidedBackprop",
     "HiResCam",
     "Hierarchy",
+    "Hsic",
     "Inpaint",
     "InputXGradient",
     "IntegratedGradients",
     "Interactions",
     "InternalInfluence",
+    "KernelShap",
     "Labels",
     "LayerCam",
     "LeaveOneOut",
     "Leverage",
     "Libra",
     "LibraGrad",
+    "Lime",
     "Line",
     "LogProb",
     "LstmLRP",
@@ -177,7 +197,9 @@ __all__ = [
     "Nearest",
     "Noise",
     "Norm",
+    "Occlusion",
     "Owen",
+    "Partition",
     "Pass",
     "Patch",
     "Permutations",
@@ -194,13 +216,18 @@ __all__ = [
     "Resample",
     "Rescale",
     "RevealCancel",
+    "Rise",
     "RuleBook",
     "Saliency",
+    "ScoreCam",
     "Segments",
+    "ShapleyExact",
     "ShapleyKernel",
+    "ShapleySampling",
     "Shuffled",
     "SmoothGrad",
     "SmoothMasks",
+    "SobolIndices",
     "SquareGrad",
     "Superpixels",
     "Surrogate",

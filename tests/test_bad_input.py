@@ -215,7 +215,7 @@ INPUTS: dict[str, Refused] = {
     "lazy layers": (lambda: nn.LazyLinear(3), lambda m: asc.attribute(m, X), ModelError, "E-MODEL-LAZY"),
     "no model": (nn.Identity, lambda m: asc.attribute("resnet18", X), BackendError, "E-BACKEND"),
     "nothing": (nn.Identity, lambda m: asc.attribute(None, X), BackendError, "E-BACKEND"),
-    "a model of no framework": (nn.Identity, lambda m: asc.attribute(lambda x: x, X.tolist()), BackendError, "E-BACKEND"),
+    "no arrays, no framework": (nn.Identity, lambda m: asc.attribute(lambda x: x, X.tolist()), InputError, "E-INPUT"),
     "the model last": (table, lambda m: asc.attribute(X, m), BackendError, "E-BACKEND"),
 }
 

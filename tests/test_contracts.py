@@ -118,12 +118,21 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "LRP": (asc.LRP(), asc.LRP(asc.EPSILON_PLUS), asc.LRP(asc.Gamma(0.5)), asc.LRP(asc.CpLrp())),
     "IntegratedGradients": (asc.IntegratedGradients(), asc.IntegratedGradients(0.5, 4, "riemann-left"), asc.IntegratedGradients("mean", 4)),
     "ExpectedGradients": (asc.ExpectedGradients(BACKGROUND, 5),),
+    "Occlusion": (asc.Occlusion((2, 3, 3)), asc.Occlusion(2, 1, 0.5)),
+    "FeatureAblation": (asc.FeatureAblation(), asc.FeatureAblation(0.5, asc.Columns({"a": (0, 1)}))),
+    "KernelShap": (asc.KernelShap(), asc.KernelShap(20, tolerance=0.5)),
+    "Lime": (asc.Lime(100), asc.Lime(100, lasso=0.01)),
+    "Rise": (asc.Rise(60, 3),),
+    "SobolIndices": (asc.SobolIndices(60),),
+    "Hsic": (asc.Hsic(60),),
+    "Partition": (asc.Partition(), asc.Partition(features=asc.Hierarchy(((0, 3), (1, 2))))),
     "Activation": (),  # needs a layer: see WITH_A_LAYER
 }
 PATHS = (asc.Conductance(0.5, 4), asc.InternalInfluence(0.5, 4), asc.IntegratedGradients(0.5, 4))
 DEEP = (asc.DeepLift(0.5), asc.DeepLiftShap(BACKGROUND))
 NOISY = (asc.SmoothGrad(3), asc.ExpectedGradients(BACKGROUND, 5))
-WITH_A_LAYER = (asc.Activation(), asc.Saliency(), asc.InputXGradient(), *NOISY, *DEEP, *PATHS)
+REMOVING = (asc.FeatureAblation(0.5), asc.ShapleyExact(), asc.KernelShap(), asc.FeaturePermutation(2))
+WITH_A_LAYER = (asc.Activation(), asc.Saliency(), asc.InputXGradient(), *NOISY, *DEEP, *PATHS, *REMOVING)
 HOMES: dict[str, Callable[[], tuple[nn.Module, torch.Tensor]]] = {
     "a table": lambda: (chain(4, 6, 3), rows(3, 4)),
     "a table with rectifiers": lambda: (chain(4, 6, 3, activation=nn.ReLU), rows(3, 4)),
@@ -335,7 +344,8 @@ def test_methods_at_a_layer(member):
         found = member(net, x, at="1")
     assert found.values.shape == held.shape
     assert found.cut == "Cut('1')"
-    assert member(net, x, at=["1", asc.Cut("2", "in")]).values[1].shape == held.shape
+    if member not in REMOVING:
+        assert member(net, x, at=["1", asc.Cut("2", "in")]).values[1].shape == held.shape
     if "array>" not in found.method:
         same(eval(found.method, {**vars(asc), "model": net, "inputs": (x,)}), found)
 

@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("playing",),
     ("engine", "cam_layers"),
     ("cams", "estimates", "metrics"),
-    ("methods", "fullgrad", "estimates"),
+    ("methods", "fullgrad", "estimates", "removal_methods", "cam_removal"),
     ("deep", "corrected"),
     ("plots",),
     ("report",),
