@@ -20,7 +20,9 @@ from bench.timing import Effort, Watch
 from bench.tolerance import trades
 
 ROOT = Path(__file__).parents[1]
-QUICK = Settings(steps=4, samples=4, call_steps=5, memory_steps=8, image=16, tokens=8, batch=2, tolerance=1e-2)
+QUICK = Settings(
+    steps=4, samples=4, call_steps=5, memory_steps=8, image=16, tokens=8, batch=2, tolerance=1e-2, pictures=2, references=3, long=12
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -70,6 +70,20 @@ def input_x_gradient(s: Subject) -> Call:
     return _called(asc.InputXGradient(), s)
 
 
+def deep_lift(s: Subject) -> Call:
+    """DeepLift from zeros, at the input or at the embeddings of a model of text."""
+    import ascribe as asc
+
+    return _called(asc.DeepLift(), s, at=asc.INPUT if s.args else asc.EMBEDDINGS)
+
+
+def deep_lift_shap(s: Subject) -> Call:
+    """DeepLiftShap over a background."""
+    import ascribe as asc
+
+    return _called(asc.DeepLiftShap(s.extras["background"]), s)
+
+
 def grad_cam(s: Subject, layer: str) -> Call:
     """GradCam."""
     import ascribe as asc

@@ -153,6 +153,17 @@ def input_x_gradient(subject: Subject) -> Tensor:
     return gradient(subject) * subject.start(subject)
 
 
+def pairs(subject: Subject) -> Tensor:
+    """What records and the rows of a background take at least: each run once, a backward pass of the records for each row."""
+    x = subject.start(subject).detach().requires_grad_()
+    total, score = torch.zeros_like(x), subject.score(x)
+    for row in subject.extras["background"]:
+        with torch.no_grad():
+            subject.model(row[None])
+        total += torch.autograd.grad(score, x, retain_graph=True)[0] * (x.detach() - row)
+    return total / len(subject.extras["background"])
+
+
 def grad_cam(subject: Subject, layer: str) -> Tensor:
     """The channels of a layer, weighted by their mean gradient."""
     before, after = split(subject.model, layer)

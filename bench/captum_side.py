@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 from bench.models import Subject
 
 Call = Callable[[], Any]
@@ -66,6 +69,37 @@ def input_x_gradient(s: Subject) -> Call:
 
     method = InputXGradient(s.model)
     return lambda: method.attribute(s.args[0], target=s.target)
+
+
+class Embedded(nn.Module):
+    """A model of text as a function of its embeddings, which is what captum's DeepLift can start from."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, embeddings: Tensor, mask: Tensor) -> Tensor:
+        return self.model(inputs_embeds=embeddings, attention_mask=mask).logits
+
+
+def deep_lift(s: Subject) -> Call:
+    """DeepLift from zeros; on a model of text with its softmaxes and activations left out, for they are functions."""
+    from captum.attr import DeepLift
+
+    if s.args:
+        method, x = DeepLift(s.model), s.args[0]
+        return lambda: method.attribute(x, torch.zeros_like(x), target=s.target)
+    model, start, mask = Embedded(s.model), s.start(s), s.kwargs["attention_mask"]
+    method = DeepLift(model)
+    return lambda: method.attribute(start, torch.zeros_like(start), target=s.target, additional_forward_args=(mask,))
+
+
+def deep_lift_shap(s: Subject) -> Call:
+    """DeepLiftShap, every pair at once."""
+    from captum.attr import DeepLiftShap
+
+    method = DeepLiftShap(s.model)
+    return lambda: method.attribute(s.args[0], s.extras["background"], target=s.target)
 
 
 def grad_cam(s: Subject, layer: str) -> Call:

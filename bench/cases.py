@@ -45,6 +45,9 @@ class Settings:
     tokens: int = 32
     batch: int = 8
     tolerance: float = 1e-3
+    pictures: int = 16
+    references: int = 20
+    long: int = 512
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,13 @@ class Case:
 
 STREAMED = (Aim("ascribe/bare", "<=", 1.10), Aim("captum/ascribe", ">=", 2.0))
 INNER = (Aim("captum/ascribe", ">=", 15.0),)
+COMPARED = (Aim("ascribe/bare", "<=", 1.8), Aim("captum/ascribe", ">=", 5.0))
 CHEAP = (Aim("captum/ascribe", ">=", 1.0),)
 
 
 def cases(s: Settings) -> list[Case]:
     """Every row of the table."""
-    return [*_streamed(s), *_inner(s), *_single(s), *_calls(s), *_transformers(s)]
+    return [*_streamed(s), *_inner(s), *_single(s), *_compared(s), *_calls(s), *_transformers(s)]
 
 
 def _cnn(s: Settings) -> Callable[[], Subject]:
@@ -117,6 +121,20 @@ def _single(s: Settings) -> list[Case]:
         Case("CNN InputXGradient", _cnn(s), ours.input_x_gradient, captum.input_x_gradient,
              lambda m, c, e: bare.input_x_gradient(m)),
         layer("grad_cam", "relu4"), layer("activation", "fc2"), layer("activation", "relu1"),
+    ]  # fmt: skip
+
+
+def _compared(s: Settings) -> list[Case]:
+    """``bare`` is a gradient; for a background, as many backward passes as rows, and a forward pass for each row."""
+    return [
+        Case(f"CNN DeepLift, batch {s.pictures}", partial(models.cnn, s.device, s.image, s.pictures),
+             ours.deep_lift, captum.deep_lift, lambda m, c, e: bare.input_x_gradient(m), random=True, aims=COMPARED),
+        Case(f"CNN DeepLiftShap, {s.references} references", partial(models.cnn, s.device, s.image, s.batch, s.references),
+             ours.deep_lift_shap, captum.deep_lift_shap, lambda m, c, e: bare.pairs(m), random=True,
+             aims=(Aim("captum/ascribe", ">=", 12.0),)),
+        Case(f"BERT DeepLift, {s.long} tokens", partial(models.bert, s.device, s.long, 2),
+             ours.deep_lift, captum.deep_lift, lambda m, c, e: bare.input_x_gradient(m), random=True,
+             aims=(Aim("ascribe/bare", "<=", 2.5),)),
     ]  # fmt: skip
 
 

@@ -42,7 +42,7 @@ class Subject:
         return out.gather(1, target.repeat(len(out) // len(target))[:, None]).sum()
 
 
-def cnn(device: str, image: int = 64, batch: int = 8) -> Subject:
+def cnn(device: str, image: int = 64, batch: int = 8, rows: int = 16) -> Subject:
     """Four 3x3 convolutions (3-32-32-64-64) and three linear layers, flat, so that it can be cut by hand."""
     torch.manual_seed(0)
     layers: list[tuple[str, nn.Module]] = []
@@ -54,7 +54,7 @@ def cnn(device: str, image: int = 64, batch: int = 8) -> Subject:
     layers += [("fc3", nn.Linear(64, 10))]
     model = nn.Sequential(OrderedDict(layers)).eval().to(device)
     x = torch.randn(batch, 3, image, image, device=device)
-    background = torch.randn(16, 3, image, image, device=device)
+    background = torch.randn(rows, 3, image, image, device=device)
     return _plain("CNN", model, x, {"background": background}, ("conv1", "fc3"))
 
 

@@ -32,7 +32,7 @@ SPEED = """Medians; ratios are paired within a round, with quartiles. `bare` is 
 chunk (rows at once). A first call is one on a model never seen, chunk probing included; the other columns are calls after it."""
 ROWS = """Rows through the first layer / through the last layer + back from it, counted by hooks. `ends` are the forward passes
 at the records and the baseline that a completeness gap needs. Differences are relative to the largest value; random methods
-are not compared. `load` is the machine's load average then."""
+are not compared, nor DeepLIFT, whose bare figure is that of gradients. `load` is the machine's load average then."""
 
 
 @dataclass(frozen=True)

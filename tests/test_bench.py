@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("captum")
 
-from bench import bare, captum_side, cases, models, report, timing  # noqa: E402
+from bench import ascribe_side, bare, captum_side, cases, models, report, timing  # noqa: E402
 from bench.__main__ import main  # noqa: E402
 from bench.counting import counted  # noqa: E402
 from bench.timing import Contender, Effort, Watch, paired, rounds, spread  # noqa: E402
@@ -137,3 +137,11 @@ def test_every_case_names_a_peer_and_has_its_own_name() -> None:
     rows = cases.cases(TINY)
     assert len({case.name for case in rows}) == len(rows)
     assert all(callable(case.captum) and callable(case.ascribe) for case in rows)
+
+
+def test_the_loop_over_pairs_runs_every_row_once() -> None:
+    subject = models.cnn("cpu", 16, 2, 3)
+    passed = counted(subject.model, (subject.first, subject.last), lambda: bare.pairs(subject))
+    assert str(passed) == "5/5+6"
+    ours = counted(subject.model, (subject.first, subject.last), ascribe_side.deep_lift_shap(subject))
+    assert str(ours).startswith("5/5")
