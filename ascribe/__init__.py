@@ -91,6 +91,7 @@ from .removal_methods import (
     SobolIndices,
 )
 from .result import Attribution
+from .rule_tables import RuleTable, explain_rules
 from .rules import Gradient
 from .rules.books import (
     EPSILON_ALPHA2_BETA1,
@@ -218,6 +219,7 @@ __all__ = [
     "RevealCancel",
     "Rise",
     "RuleBook",
+    "RuleTable",
     "Saliency",
     "ScoreCam",
     "Segments",
@@ -250,6 +252,7 @@ __all__ = [
     "cuts_of",
     "epsilon_gamma_box",
     "estimate",
+    "explain_rules",
     "grid",
     "influence",
     "mask_tokens",

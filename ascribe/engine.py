@@ -11,7 +11,7 @@ import numpy as np
 
 from .assemble import Request, chunk_for, chunk_key, cut_text, noted, result, several_uses, shaped
 from .backends import open_session
-from .backends.protocol import Place
+from .backends.protocol import Place, Session
 from .baselines import Call
 from .coalitions.base import Coalitions
 from .compared import run_compared
@@ -19,7 +19,7 @@ from .cuts import INPUT, as_cut
 from .distributions import Point, Points, Reference, as_distribution, expected_points
 from .errors import CutError, DistributionError, FeatureError, InputError, QuantityError, RuleError
 from .features import Automatic, as_features
-from .passes import Plan, read_at
+from .passes import Block, Plan, read_at
 from .paths import run_block
 from .playing import explain_removed
 from .quantities import as_quantities
@@ -200,37 +200,44 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
         return explain_removed(model, call, asked)
     start = time.perf_counter()
     with open_session(model, call) as session:
-        cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
-        at = cuts[0] if isinstance(asked.over, Point) else session.resolve(as_cut(asked.over.at), True)
-        on = session.resolve(as_cut(asked.quantities[0].on), False)
-        chunker = chunk_for(session, asked, at)
-        with showing(expected_points(asked.over) * session.records, asked.progress) as progress:
-            plan = Plan(
-                session,
-                asked.quantities,
-                cuts,
-                asked.over,
-                at,
-                on,
-                asked.by,
-                asked.seed,
-                asked.multiply,
-                asked.reduce,
-                chunker,
-                progress,
-                asked.combine,
-            )
-            whole = session.records > chunker.size and not plan.apart()
-            single = session.records > 1 and any(session.shared(cut) for cut in (at, *cuts))
-            run = partial(run_compared if asked.by.compares else run_block, plan)
-            done = [
-                block
-                for index in blocks(session.records, chunker, whole and not single, single)
-                for block in fitting(index, chunker, run, out_of_memory=session.out_of_memory, apart=plan.apart)
-            ]
-        if asked.chunk is None:
-            session.remember("chunk", chunk_key(asked, at), chunker)
+        plan, done = carried_out(session, asked)
         return result(plan, asked, done, time.perf_counter() - start)
+
+
+def carried_out(session: Session, asked: Request) -> tuple[Plan, list[Block]]:
+    """A request with everything about it settled, and what came of each block of records."""
+    assert not isinstance(asked.over, Coalitions)
+    cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
+    at = cuts[0] if isinstance(asked.over, Point) else session.resolve(as_cut(asked.over.at), True)
+    on = session.resolve(as_cut(asked.quantities[0].on), False)
+    chunker = chunk_for(session, asked, at)
+    with showing(expected_points(asked.over) * session.records, asked.progress) as progress:
+        plan = Plan(
+            session,
+            asked.quantities,
+            cuts,
+            asked.over,
+            at,
+            on,
+            asked.by,
+            asked.seed,
+            asked.multiply,
+            asked.reduce,
+            chunker,
+            progress,
+            asked.combine,
+        )
+        whole = session.records > chunker.size and not plan.apart()
+        single = session.records > 1 and any(session.shared(cut) for cut in (at, *cuts))
+        run = partial(run_compared if asked.by.compares else run_block, plan)
+        done = [
+            block
+            for index in blocks(session.records, chunker, whole and not single, single)
+            for block in fitting(index, chunker, run, out_of_memory=session.out_of_memory, apart=plan.apart)
+        ]
+    if asked.chunk is None:
+        session.remember("chunk", chunk_key(asked, at), chunker)
+    return plan, done
 
 
 def model_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:

@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("compared", "removed"),
     ("playing",),
     ("engine", "cam_layers"),
-    ("cams", "estimates", "metrics"),
+    ("cams", "estimates", "metrics", "rule_tables"),
     ("methods", "fullgrad", "estimates", "removal_methods", "cam_removal"),
     ("deep", "corrected"),
     ("plots",),

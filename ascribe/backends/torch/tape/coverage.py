@@ -33,7 +33,7 @@ WORDS = {
 }
 """Treatments in a few words."""
 
-TABLE_KINDS = {"activation": "elementwise", "dense": "weights", "convolution": "weights", "batch_norm": "weights"}
+TABLE_KINDS = {"activation": "elementwise", "dense": "weights", "convolution": "weights"}
 MOST = 4  # names in an expression
 
 
@@ -67,10 +67,10 @@ def one(entry: Entry, rules: Assignment, unruled: dict[tuple[str, str], int]) ->
     if id(entry) in rules.layers:
         return Met(name, kind, place, repr(treated.rule))
     table = TABLE_KINDS.get(kind, kind)
-    default = treated.rule.treats.get("norm", "vjp") if kind == "batch_norm" else "vjp"
-    treatment = treated.rule.treats.get(table, default)
-    words = WORDS.get((table, treatment), WORDS.get(("norm", treatment), treatment))
-    return Met(name, kind, "" if kind == "linear" else place, words)
+    if kind == "batch_norm":
+        return Met(name, kind, place, "as the affine map it is")
+    treatment = treated.rule.treats.get(table, "vjp")
+    return Met(name, kind, "" if kind == "linear" else place, WORDS.get((table, treatment), treatment))
 
 
 def named(entry: Entry, kind: str) -> str:
