@@ -24,7 +24,7 @@ from .coalitions import (
 )
 from .corrected import CPLRP, AttnLRP, LibraGrad, LstmLRP, RelP
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
-from .deep import LRP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop
+from .deep import LRP, RAP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop, GuidedGradCam
 from .distributions import Background, Gaussian, Line, Point, Points, Reference, Uniform
 from .engine import activation, attribute, cuts_of, influence
 from .errors import AscribeError, AscribeWarning
@@ -99,11 +99,27 @@ from .rules.books import (
     EPSILON_PLUS,
     EPSILON_PLUS_FLAT,
     EXCITATION_BACKPROP,
+    RELATIVE,
     RuleBook,
     Where,
     epsilon_gamma_box,
 )
-from .rules.relevance import AlphaBeta, Deconv, Epsilon, Flat, Gamma, Guided, Norm, Pass, WSquare, ZBox, ZPlus
+from .rules.relevance import (
+    Absolute,
+    AlphaBeta,
+    BetaSmooth,
+    Deconv,
+    Epsilon,
+    Flat,
+    Gamma,
+    Guided,
+    Norm,
+    Pass,
+    Relative,
+    WSquare,
+    ZBox,
+    ZPlus,
+)
 from .rules.rescale import Rescale, RevealCancel
 from .rules.transformers import AttnLrp, CpLrp, Libra, LstmLrp
 from .shuffles import Shuffled, shuffled
@@ -121,7 +137,10 @@ __all__ = [
     "LOGITS",
     "LRP",
     "OUTPUT",
+    "RAP",
+    "RELATIVE",
     "AblationCam",
+    "Absolute",
     "Activation",
     "AlphaBeta",
     "AscribeError",
@@ -132,6 +151,7 @@ __all__ = [
     "Automatic",
     "Background",
     "Banzhaf",
+    "BetaSmooth",
     "BlackBox",
     "Blur",
     "Box",
@@ -169,6 +189,7 @@ __all__ = [
     "Grid",
     "Guided",
     "GuidedBackprop",
+    "GuidedGradCam",
     "HiResCam",
     "Hierarchy",
     "Hsic",
@@ -213,6 +234,7 @@ __all__ = [
     "Random",
     "Reference",
     "RelP",
+    "Relative",
     "Replace",
     "Resample",
     "Rescale",

@@ -1,17 +1,22 @@
-"""Named methods under rules on operations: DeepLIFT, DeepLIFT-SHAP, LRP, guided backpropagation, deconvolution."""
+"""Named methods under rules on operations: DeepLIFT, DeepLIFT-SHAP, LRP, RAP, guided backpropagation and Grad-CAM, deconvolution."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .cams import GradCam
 from .cuts import Cut
 from .distributions import Background, Distribution, Point, Reference
+from .errors import MethodError
 from .methods import Method
 from .passes import Combine
+from .result import Attribution
 from .rules import Rule
+from .rules.books import RELATIVE
 from .rules.relevance import Deconv, Epsilon, Guided
 from .rules.rescale import Rescale
+from .values import Value
 
 RESCALE = Rescale()
 
@@ -65,8 +70,9 @@ class DeepLiftShap(Method):
 class LRP(Method):
     """Layer-wise relevance propagation under a rule: relevance, which is the multiplier times the value (Bach et al. 2015).
 
-    One pass forward, one back. ``by`` is one of :class:`~ascribe.Epsilon`, :class:`~ascribe.Gamma`, :class:`~ascribe.AlphaBeta`,
-    :class:`~ascribe.AttnLrp`, :class:`~ascribe.CpLrp`. Without biases it adds up to the quantity.
+    One pass forward, one back. ``by`` is a rule for all layers (:class:`~ascribe.Epsilon`, :class:`~ascribe.Gamma`, ...) or a book of
+    rules (:data:`~ascribe.EPSILON_PLUS`, :class:`~ascribe.RuleBook`, ...). Adds up to the quantity, but for what biases take: the checks
+    say how much.
     """
 
     by: Rule = field(default_factory=Epsilon)
@@ -106,3 +112,53 @@ class Deconvolution(Method):
 
     def rule(self) -> Rule:
         return Deconv()
+
+
+@dataclass(frozen=True, repr=False)
+class RAP(Method):
+    """Relative attributing propagation: what gave less than its share counts against the quantity (Nam et al. 2020).
+
+    One pass forward, one back. :data:`~ascribe.RELATIVE` as a method; adds up to the quantity, biases included. For networks of layers
+    and rectifiers on pictures or tables.
+    """
+
+    multiply = True
+
+    def over(self, at: Cut) -> Distribution:
+        return Point()
+
+    def rule(self) -> Rule:
+        return RELATIVE
+
+
+@dataclass(frozen=True, repr=False)
+class GuidedGradCam(Value):
+    """Guided backpropagation where :class:`~ascribe.GradCam` is positive, times its map (Selvaraju et al. 2017). No sum.
+
+    One pass for each of the two forward and back, one more to find the layer. ``layer``, ``grid`` and ``prefix`` are those of GradCam.
+    Raises RuleError for networks without a rectifier, MethodError where no layer has places on a picture.
+    """
+
+    layer: Cut | str | None = None
+    grid: tuple[int, ...] | None = None
+    prefix: int | None = None
+
+    def __call__(self, model: Any, *args: Any, of: Any = None, **kwargs: Any) -> Attribution:
+        """The map of each record. ``of``, ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`."""
+        fine = GuidedBackprop()(model, *args, of=of, **kwargs)
+        coarse = GradCam(self.layer, grid=self.grid, prefix=self.prefix)(model, *args, of=of, **kwargs)
+        arrays = fine.arrays()
+        if len(arrays) != 1 or arrays[0][1].ndim != coarse.values.ndim or coarse.values.ndim - coarse.records_axis != 4:
+            there = ", ".join(str(tuple(a.shape)) for _, a in arrays)
+            raise MethodError("GuidedGradCam needs one picture", there=f"inputs of shape {there}", try_="asc.GradCam()")
+        height, width = arrays[0][1].shape[-2:]
+        told = tuple(dict.fromkeys((*fine.checks, *(c for c in coarse.checks if c.name == "layer" or c.bad))))
+        cost = fine.cost + coarse.cost if fine.cost and coarse.cost else None
+        shown = f"of={fine.quantity}" if fine.quantity else ""
+        return replace(
+            fine,
+            values=fine.values * coarse.resize(int(height), int(width)).values,
+            method=f"{self!r}(model, *inputs{', ' * bool(shown)}{shown})",
+            checks=told,
+            cost=cost,
+        )

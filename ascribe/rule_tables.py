@@ -37,9 +37,7 @@ class RuleTable:
 
     def lines(self) -> list[tuple[str, ...]]:
         """The table as text, without its head; an operation without a rule is marked."""
-        return [
-            (row.operation, row.kind, row.place, str(row.times), row.rule if row.exact else f"none: {row.rule}") for row in self.rows
-        ]
+        return [(row.operation, row.kind, row.place, str(row.times), row.rule if row.exact else f"none: {row.rule}") for row in self.rows]
 
     def remarks(self) -> list[str]:
         """What is to be said beside the table."""

@@ -104,6 +104,14 @@ class Pictures(nn.Module):
         return self.fc(h.flatten(1))
 
 
+class Rectified(nn.Sequential):
+    """Convolutions, rectifiers and a pool in a row, for ``[records, 2, 6, 6]``."""
+
+    def __init__(self) -> None:
+        inner = nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 5, 3, padding=1), nn.ReLU()
+        super().__init__(*inner, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3))
+
+
 class Dense(nn.Module):
     """Class scores at every pixel: ``[records, 3, height, width]``."""
 

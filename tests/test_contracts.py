@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_models import Dense, Pictures, chain, rows, seeded
+from small_models import Dense, Pictures, Rectified, chain, rows, seeded
 from torch import nn
 
 import ascribe as asc
@@ -108,6 +108,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
         asc.EPSILON_ALPHA2_BETA1,
         asc.EPSILON_ALPHA2_BETA1_FLAT,
         asc.EXCITATION_BACKPROP,
+        asc.RELATIVE,
         asc.epsilon_gamma_box(-3.0, 3.0),
         asc.RuleBook((("0", asc.Gamma()), (asc.Where("dense", position=-1), asc.Pass())), otherwise=asc.ZPlus()),
     ),
@@ -115,6 +116,8 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "Gamma": (asc.Gamma(), asc.Gamma(0.5), asc.Gamma(generalised=True)),
     "ZPlus": (asc.ZPlus(), asc.ZPlus(0.0, bias=False)),
     "ZBox": (asc.ZBox(-3.0, 3.0), asc.ZBox(-np.ones(4), np.ones(4))),
+    "BetaSmooth": (asc.BetaSmooth(), asc.BetaSmooth(2.0)),
+    "GuidedGradCam": (asc.GuidedGradCam(), asc.GuidedGradCam(prefix=0)),
     "LRP": (asc.LRP(), asc.LRP(asc.EPSILON_PLUS), asc.LRP(asc.Gamma(0.5)), asc.LRP(asc.CpLrp())),
     "IntegratedGradients": (asc.IntegratedGradients(), asc.IntegratedGradients(0.5, 4, "riemann-left"), asc.IntegratedGradients("mean", 4)),
     "ExpectedGradients": (asc.ExpectedGradients(BACKGROUND, 5),),
@@ -138,6 +141,7 @@ HOMES: dict[str, Callable[[], tuple[nn.Module, torch.Tensor]]] = {
     "a table with rectifiers": lambda: (chain(4, 6, 3, activation=nn.ReLU), rows(3, 4)),
     "pictures": lambda: (seeded(Pictures), rows(3, 2, 6, 6)),
     "scores at every pixel": lambda: (seeded(Dense), rows(3, 2, 6, 6)),
+    "pictures with rectifiers": lambda: (seeded(Rectified), rows(3, 2, 6, 6)),
     "as many numbers throughout": lambda: (chain(4, 4, 4), rows(3, 4)),
 }
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from ..errors import RuleError
 from ..values import Value
 from . import OperationRule
-from .layers import AlphaBeta, Epsilon, Flat, Gamma, ZBox, ZPlus
+from .layers import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Relative, ZBox, ZPlus
 
 KINDS = (
     "dense",
@@ -157,6 +157,10 @@ EPSILON_ALPHA2_BETA1_FLAT = RuleBook(((Where(position=0), Flat()), *EPSILON_ALPH
 
 EXCITATION_BACKPROP = RuleBook((("convolution", ZPlus(0.0, bias=False)), ("dense", ZPlus(0.0, bias=False))))
 """Shares of the positive contributions only, in every layer, without biases and stabiliser (Zhang et al. 2016)."""
+
+
+RELATIVE = RuleBook(((Where(position=-1), Absolute()), ("convolution", Relative()), ("dense", Relative())))
+"""Relative attributing propagation: sizes of contributions in the last layer, what is above the mean in the others (Nam et al. 2020)."""
 
 
 def epsilon_gamma_box(low: Any, high: Any, gamma: float = 0.25) -> RuleBook:

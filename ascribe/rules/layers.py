@@ -86,9 +86,7 @@ class AlphaBeta(LayerRule):
     def __post_init__(self) -> None:
         self.check("epsilon")
         if abs(self.alpha - self.beta - 1) > 1e-9 or self.beta < 0:
-            raise RuleError(
-                f"alpha={self.alpha}, beta={self.beta}", try_="alpha - beta = 1 and beta >= 0, such as 2 and 1, or 1 and 0"
-            )
+            raise RuleError(f"alpha={self.alpha}, beta={self.beta}", try_="alpha - beta = 1 and beta >= 0, such as 2 and 1, or 1 and 0")
 
 
 @dataclass(frozen=True, repr=False)
@@ -178,6 +176,41 @@ class Pass(LayerRule):
     strict: bool = False
 
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="pass", norm="pass", average="pass")
+
+
+@dataclass(frozen=True, repr=False)
+class Absolute(LayerRule):
+    """Shares by the size of contributions: ``R_i = sum_j |x_i w_ij| / sum_i |x_i w_ij| R_j`` (Nam et al. 2020, the last layer).
+
+    One more run of the layer. Biases take no share.
+    """
+
+    epsilon: float = 0.0
+    strict: bool = False
+
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="absolute")
+
+    def __post_init__(self) -> None:
+        self.check("epsilon")
+
+
+@dataclass(frozen=True, repr=False)
+class Relative(LayerRule):
+    """Relative attributing propagation through a layer (Nam et al. 2020): who gave less than the mean is counted against.
+
+    With ``P_j`` the sum of a neuron's positive contributions and ``N_j`` that of the sizes of its negative ones, an input is credited
+    ``sum_j (z_ij+ / P_j + |z_ij-| / (P_j + N_j)) R_j``; then every input that was credited anything gives up the same amount, so that
+    a record's relevance adds up to what came. Biases take no share. Two more runs of the layer, four where inputs have both signs.
+    Raises RuleError for layers whose first axis does not run over the records.
+    """
+
+    epsilon: float = 0.0
+    strict: bool = False
+
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="relative")
+
+    def __post_init__(self) -> None:
+        self.check("epsilon")
 
 
 @dataclass(frozen=True, repr=False)

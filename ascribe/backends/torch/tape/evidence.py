@@ -148,8 +148,8 @@ def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None, r
     find(found.tape)
     assert isinstance(job.by, OperationRule)
     targets = [var for cut in job.wrt for var in found.targets(cut)]
-    found.rules = rules.settled(found.tape, found.out)
-    reached(found.tape, targets, job.by)
+    found.rules = settled = rules.settled(found.tape, found.out)
+    reached(found.tape, targets, job.by, lambda entry: settled.of(entry).rule)
     for var in targets:
         var.kept = True
     placed = [d for d in found.demands.values() if isinstance(d, Placed)]

@@ -19,6 +19,10 @@ TABLES = (
     (products.MIDPOINT, "product"),
 )
 
+VIEWS = ("view", "_unsafe_view", "reshape", "_reshape_alias")
+TURNS = frozenset({*VIEWS, "transpose", "t", "permute", "unsqueeze", "squeeze", "select", "slice"})
+"""Operations that lay the same numbers out in another way, if they leave none out."""
+
 MOVES = frozenset(
     {"view", "_unsafe_view", "reshape", "_reshape_alias", "unsqueeze", "squeeze", "flatten", "view_copy"}
     | {"clone", "detach", "alias", "lift_fresh", "contiguous", "positive", "mark", "_to_copy", "copy"}

@@ -26,7 +26,7 @@ class Layer:
     merged; the bias has ones where it is broadcast. ``rest`` is what the result was added to, where that depends on the record.
 
     ``into`` is the operation's own input, another value than ``x`` where something before it was merged, and ``between`` the values
-    from there on. ``absorbed`` collects the relevance that went to biases.
+    from there on. ``absorbed`` collects the relevance that went to biases, ``records`` is how many there are.
     """
 
     entry: Entry
@@ -38,6 +38,7 @@ class Layer:
     into: Var
     between: list[Var] = field(default_factory=list)
     absorbed: list[Tensor] = field(default_factory=list)
+    records: int = 1
 
     def product(self, x: Tensor, weight: Tensor) -> Tensor:
         """The operation with other numbers, without bias."""

@@ -84,4 +84,4 @@ def sums(v: Var, c: Tensor, scaled: bool) -> Tensor:
     relevance = c * v.value if scaled else c
     relevance = relevance.real if relevance.is_complex() else relevance
     kind = torch.float64 if relevance.dtype is torch.float64 else torch.float32
-    return torch.stack([relevance.sum(dtype=kind), relevance.abs().sum(dtype=kind)])
+    return torch.stack([relevance.sum(dtype=kind), torch.linalg.vector_norm(relevance, 1, dtype=kind)])

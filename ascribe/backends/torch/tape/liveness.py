@@ -8,7 +8,7 @@ gate is a factor like a weight. What is infinite at zero, a denominator, and a c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 
@@ -36,8 +36,8 @@ VIEWS = frozenset(
 )  # fmt: skip
 
 
-def reached(tape: Tape, targets: Iterable[Var], rule: OperationRule) -> None:
-    """Give every value its rank, from the targets on."""
+def reached(tape: Tape, targets: Iterable[Var], rule: OperationRule, of: Callable[[Entry], OperationRule]) -> None:
+    """Give every value its rank, from the targets on; ``of`` says which page of a book treats an operation."""
     for var in targets:
         var.rank = SIGNAL
     if rule.treats.get("product") not in ("half", "signal"):
@@ -47,10 +47,9 @@ def reached(tape: Tape, targets: Iterable[Var], rule: OperationRule) -> None:
                     if out is not None:
                         out.rank = SIGNAL
         return
-    fixed = rule.treats.get("softmax") == "fixed"
     for entry in tape.entries:
         if any(v.rank for v in entry.ins):
-            found = passed(entry, fixed)
+            found = passed(entry, of(entry).treats.get("softmax") == "fixed")
             for out in entry.outs:
                 if out is not None:
                     out.rank = found if out.continuous else NOTHING

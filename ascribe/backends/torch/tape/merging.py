@@ -13,14 +13,10 @@ from typing import Any
 import torch
 
 from .entries import SAME, Entry, Tensor, Var
+from .kinds import TURNS
 from .layers import Convolution, Diagonal, Layer, Product, layer_of, normalised
 from .linear import LINEAR
 from .step import Step
-
-TURNS = frozenset(
-    {"view", "_unsafe_view", "reshape", "_reshape_alias", "transpose", "t", "permute", "unsqueeze", "squeeze", "select", "slice"}
-)
-"""Operations that lay the same numbers out in another way, if they leave none out."""
 
 
 @dataclass

@@ -147,10 +147,11 @@ def slope_between(top: Var, entries: list[Entry], x: Tensor, x0: Tensor, y: Tens
     return m
 
 
-def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor) -> tuple[Tensor, bool]:
+def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor, beta: float = 0.0) -> tuple[Tensor, bool]:
     """What a region makes of a cotangent under a treatment, and whether it is a rectifier.
 
-    ``"secant"`` is between reference and record, ``"zero"`` between zero and the record: ``f(x) / x``, where ``f(0)`` is 0.
+    ``"secant"`` is between reference and record, ``"zero"`` between zero and the record: ``f(x) / x``, where ``f(0)`` is 0;
+    ``"smooth"`` takes a rectifier for a softplus of this ``beta``.
     """
     if treatment == "secant":
         return secant(top, refer, g), False
@@ -163,6 +164,8 @@ def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor) -
         zero[top] = evaluated(top, torch.zeros_like(x))
         return secant(top, lambda v: zero[v], g), False
     if rectifies(top):
+        if treatment == "smooth":
+            return (x * beta).sigmoid_().mul_(g), True
         g = g.clamp(min=0)
         return (g * (x > 0) if treatment == "guided" else g), True
     return derivative(top, x) * g, False

@@ -45,12 +45,14 @@ class Reverse:
     ledger: Ledger | None = None
     unruled: dict[tuple[str, str], int] = field(default_factory=dict)
     unparted: dict[str, int] = field(default_factory=dict)
+    records: int = 1
 
     def __call__(self, out: Var, g: Tensor, targets: Sequence[Var]) -> list[tuple[Tensor | None, Tensor | None]]:
         """What comes back to the targets when ``g`` goes in at ``out``: multipliers, and relevance beside them."""
         multipliers: dict[Var, Tensor] = {out: g}
         direct: dict[Var, Tensor] = {}
         kept: dict[Var, tuple[Tensor | None, Tensor | None]] = {}
+        self.records = g.shape[-1]
         if self.ledger is not None:
             self.ledger.begin(out, g)
         for number in range(len(self.tape.entries) - 1, -1, -1):
@@ -72,7 +74,7 @@ class Reverse:
 
     def _through(self, entry: Entry, back: list[Tensor | None], beside: list[Tensor | None]) -> tuple[Back, Back, list[Tensor]]:
         """One operation's answer: multipliers, relevance beside them, and what its biases took."""
-        step = Step(entry, back, self.refer, beside[0], self.rules.layers.get(id(entry)))
+        step = Step(entry, back, self.refer, beside[0], self.rules.layers.get(id(entry)), records=self.records)
         if id(entry) in self.rules.passing:
             if entry.name in MOVES:
                 return [], self._multipliers(Step(entry, [step.relevance], self.refer)), []
@@ -96,7 +98,8 @@ class Reverse:
     def _multipliers(self, step: Step) -> Back:
         first, g = step.entry.outs[0], step.back[0]
         if first is not None and first.root is not first and g is not None:
-            found, rectifier = slope(first, self.refer, self.rules.of(step.entry).regions, g)
+            treated = self.rules.of(step.entry)
+            found, rectifier = slope(first, self.refer, treated.regions, g, getattr(treated.rule, "beta", 0.0))
             self.rectifiers += rectifier
             return [(first.root, found)]
         return self.answer(step)

@@ -25,7 +25,8 @@ class Step:
     """One operation on the way back. ``back`` has a cotangent, or None, for each output.
 
     Under rules for layers there may be relevance beside them that is no multiple of the outputs' values: ``beside`` is what came to the
-    first output, ``direct`` what goes on to inputs, ``absorbed`` what biases took. ``layer`` is the operation with its neighbours merged.
+    first output, ``direct`` what goes on to inputs, ``absorbed`` what biases took. ``layer`` is the operation with its neighbours merged,
+    ``records`` how many there are in the run.
     """
 
     entry: Entry
@@ -35,6 +36,7 @@ class Step:
     layer: Layer | None = None
     direct: Back = field(default_factory=list)
     absorbed: list[Tensor] = field(default_factory=list)
+    records: int = 1
 
     @property
     def g(self) -> Tensor:

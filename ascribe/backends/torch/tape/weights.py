@@ -6,34 +6,18 @@ there. So a rule answers with multipliers and, beside them, with relevance itsel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from ....errors import RuleError
+from . import relative
 from .entries import Tensor
 from .layers import BATCH_NORMS, WEIGHTED, Layer, layer_of
+from .shares import Answer, LayerFormula, has_negative, shared, signed
 from .step import Back, Formula, Step
-
-Answer = tuple[Tensor | None, Tensor | None]
-"""Multipliers, and relevance that is none of them times the value."""
-
-LayerFormula = Callable[[Any, Layer, Tensor, Tensor], Answer]
-"""What a rule makes of a layer, given the layer's result and its relevance."""
-
-
-def stable(z: Tensor, epsilon: float) -> Tensor:
-    """``z`` away from zero, in its own direction."""
-    return torch.where(z >= 0, z + epsilon, z - epsilon)
-
-
-def shared(relevance: Tensor, z: Tensor, epsilon: float) -> Tensor:
-    """``R / z``; nothing to share where the sum is nothing and no epsilon holds it up."""
-    if epsilon:
-        return relevance / stable(z, epsilon)
-    return torch.where(z == 0, 0.0, relevance / z)
 
 
 def bias_of(rule: Any, layer: Layer) -> Tensor | None:
@@ -76,17 +60,6 @@ def gamma(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
     if not has_negative(x):
         return high, None
     return torch.where(x >= 0, high, layer.transpose(p, less) + layer.transpose(n, more)), None
-
-
-def has_negative(x: Tensor) -> bool:
-    return bool((x < 0).any())
-
-
-def signed(layer: Layer, x: Tensor, high: Tensor, low: Tensor, bias: Tensor | None) -> Tensor:
-    """The layer with one set of weights for what is positive in ``x`` and another for what is negative."""
-    if not has_negative(x):
-        return layer.forward(x, high, bias)
-    return layer.forward(x.clamp(min=0), high, bias) + layer.product(x.clamp(max=0), low)
 
 
 def alphabeta(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
@@ -160,6 +133,8 @@ WEIGHTS: Mapping[str, LayerFormula] = {
     "wsquare": wsquare,
     "flat": flat,
     "pass": passed,
+    "absolute": relative.absolute,
+    "relative": relative.relative,
 }
 
 
@@ -187,7 +162,7 @@ def through(rule: Any, one: LayerFormula, s: Step, layer: Layer) -> Back:
         back += s.to((layer.rest, lambda: g))
         part = y - layer.rest.value
         y, relevance = part, g * part
-    layer.absorbed = s.absorbed
+    layer.absorbed, layer.records = s.absorbed, s.records
     m, direct = one(rule, layer, y, relevance)
     if not any(v.kept for v in layer.between):
         s.direct += [] if direct is None else [(layer.x, direct)]

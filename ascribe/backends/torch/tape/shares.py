@@ -1,0 +1,40 @@
+"""What LRP's rules for layers have in common: relevance shared out by a layer's sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .entries import Tensor
+from .layers import Layer
+
+Answer = tuple[Tensor | None, Tensor | None]
+"""Multipliers, and relevance that is none of them times the value."""
+
+LayerFormula = Callable[[Any, Layer, Tensor, Tensor], Answer]
+"""What a rule makes of a layer, given the layer's result and its relevance."""
+
+
+def stable(z: Tensor, epsilon: float) -> Tensor:
+    """``z`` away from zero, in its own direction."""
+    return torch.where(z >= 0, z + epsilon, z - epsilon)
+
+
+def shared(relevance: Tensor, z: Tensor, epsilon: float) -> Tensor:
+    """``R / z``; nothing to share where the sum is nothing and no epsilon holds it up."""
+    if epsilon:
+        return relevance / stable(z, epsilon)
+    return torch.where(z == 0, 0.0, relevance / z)
+
+
+def has_negative(x: Tensor) -> bool:
+    return bool((x < 0).any())
+
+
+def signed(layer: Layer, x: Tensor, high: Tensor, low: Tensor, bias: Tensor | None) -> Tensor:
+    """The layer with one set of weights for what is positive in ``x`` and another for what is negative."""
+    if not has_negative(x):
+        return layer.forward(x, high, bias)
+    return layer.forward(x.clamp(min=0), high, bias) + layer.product(x.clamp(max=0), low)
