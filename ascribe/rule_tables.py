@@ -59,7 +59,13 @@ class RuleTable:
 def explain_rules(model: Any, *args: Any, by: Any, of: Any = None, at: Any = INPUT, **kwargs: Any) -> RuleTable:
     """Which rule each operation of this call meets under ``by``, and which operations have none.
 
-    >>> print(asc.explain_rules(model, x, by=asc.EPSILON_PLUS))
+    >>> asc.explain_rules(model, x, by=asc.Epsilon())
+    Epsilon()
+    operation  kind        in  times  rule
+    ---------  ----------  --  -----  ---------
+    addmm      dense       0   1      Epsilon()
+    gelu       activation  1   1      f(x) / x
+    addmm      dense       2   1      Epsilon()
 
     ``of`` and ``at`` are those of :func:`ascribe.attribute`; what they leave out is not in the table. One pass forward and one back,
     one more forward where the rule compares. ``strict`` raises nothing here. Raises RuleError for rules that treat no operations.
