@@ -66,7 +66,9 @@ class Inputs:
 
     @property
     def tokens(self) -> list[Path]:
-        """The token ids that belong to records: whole numbers, but for masks, types and positions."""
+        """The token ids that belong to records: whole numbers, but for masks, types and positions; or whatever the call names."""
+        if self.only is not None:
+            return [p for p in self.own_paths if p[1] in self.only]
         named_so = (p for p in self.own_paths if not any(part in str(p[1]) for part in BESIDE_IDS))
         return [p for p in named_so if not self.leaves[p].is_floating_point() and self.leaves[p].dtype != torch.bool]
 

@@ -199,7 +199,7 @@ def input_paths(session: TorchSession, cut: Cut, whole: bool = False) -> list[Pa
     with suppress(LookupError, AttributeError, TypeError):  # of a path that leads nowhere, the error below says more
         start = settled(session.inputs.tree, start)
     paths = [p for p in session.inputs.explained if p[: len(start)] == start]
-    if whole and not paths:
+    if whole and (not paths or session.inputs.only is not None):
         paths = [p for p in (session.inputs.own_paths if start else session.inputs.tokens) if p[: len(start)] == start]
     if not paths:
         raise CutError(

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...baselines import Call
 from ...cuts import INPUT, OUTPUT
 from ...distributions import Distribution
-from ...engine import activation, explain, request
+from ...engine import activation, explain, request, with_features
 from ...errors import InputError
 from ...passes import Reduce
 from ...quantities import Quantity, scores
@@ -74,6 +74,15 @@ class Asked:
             multiply=self.multiply if multiply is None else multiply,
         )
         return explain(self.model, self.call, replace(wanted, reduce=reduce, most=self["internal_batch_size"]))
+
+    def removed(self, over: Any, by: Any, features: Any, *, at: Any = None, of: Any = None, seed: int = 0) -> Result:
+        """The verb over coalitions of features; ``perturbations_per_eval`` above 1 bounds the rows at once."""
+        wanted = request(
+            self.of if of is None else of, self.at if at is None else at, over, by, seed=seed, progress=bool(self["show_progress"])
+        )
+        each = self["perturbations_per_eval"] or 1
+        most = each * self.inputs.records if each > 1 else None
+        return explain(self.model, self.call, replace(with_features(wanted, features), most=most))
 
     def result(self, values: Any) -> Any:
         """Native values in captum's form: that of the inputs, of the layer's value, or a list of those for several layers.

@@ -20,6 +20,11 @@ from .signatures import OURS, signed
 Recipe = Callable[[Asked], Any]
 OWN = ("inputs", "neuron_selector", "additional_forward_args", "forward_kwargs")
 """Arguments that say what is called; all others say how it is explained."""
+KNOWN = ("forward_func", "model", "layer", "device_ids", "multiply_by_inputs", "memory_efficient", "eps")
+"""Arguments of constructors that recipes know of otherwise, or have no use for."""
+
+
+LATER = "As ``attribute``, for a model that returns futures; gives a future."
 
 
 class Attribution:
@@ -32,20 +37,25 @@ class Attribution:
 
     forward_func: Any
     multiplies: ClassVar[bool] = False
+    settings: ClassVar[tuple[str, ...]] = ()
     recipe: ClassVar[Recipe | None] = None
     converges: ClassVar[bool] = False
 
     def __init__(self, forward_func: Any) -> None:
         self.forward_func = forward_func
 
-    def __init_subclass__(cls, init: str = "", call: str = "", by: Recipe | None = None, multiplies: bool | None = None) -> None:
+    def __init_subclass__(
+        cls, init: str = "", call: str = "", by: Recipe | None = None, multiplies: bool | None = None, later: bool = False
+    ) -> None:
         super().__init_subclass__()
         if init:
+            cls.settings = tuple(word.rstrip("!") for word in init.split() if word.rstrip("!") not in KNOWN)
             cls.__init__ = signed(begin, "__init__", init, "", {})  # type: ignore[method-assign]
         if call:
             said = f"{(cls.__doc__ or '').partition(chr(10))[0]} The arguments are captum's; see docs/migrating-from-captum.md."
             cls.attribute = signed(run, "attribute", call, said, OURS)  # type: ignore[method-assign]
             cls.converges = "return_convergence_delta" in call
+            cls.attribute_future = signed(promised if later else refused, "attribute_future", call, LATER, OURS)  # type: ignore[method-assign]
         if by is not None:
             cls.recipe = staticmethod(by)
         if multiplies is not None:
@@ -63,7 +73,7 @@ class Attribution:
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         """Only some methods take models that answer later."""
-        raise NotImplementedError(f"{type(self).__name__} has no attribute_future()")
+        refused(self, {})
 
     @property
     def multiplies_by_inputs(self) -> bool:
@@ -87,6 +97,7 @@ class Attribution:
         """A call of ``attribute`` as what it asks for. Raises InputError, CutError or QuantityError for what makes no sense."""
         model, of, at = self.placed(arguments)
         options = {name: value for name, value in arguments.items() if name not in OWN}
+        options.update({name: getattr(self, name, None) for name in self.settings})
         called = more_args(arguments.get("additional_forward_args")), dict(arguments.get("forward_kwargs") or {})
         return Asked(model, given(arguments["inputs"]), *called, of, at, self.multiplies_by_inputs, options)
 
@@ -115,6 +126,29 @@ def run(self: Any, arguments: dict[str, Any]) -> Any:
         raise RuleError(f"grad_kwargs {sorted(unknown)}", there=", ".join(HARMLESS), try_="asc.influence for derivatives of your own")
     with also_theirs():
         return self.explain(arguments)
+
+
+def refused(self: Any, arguments: dict[str, Any]) -> None:
+    """For methods that take no models which answer later. Raises NotImplementedError."""
+    raise NotImplementedError(f"{type(self).__name__} has no attribute_future()")
+
+
+def promised(self: Any, arguments: dict[str, Any]) -> torch.futures.Future[Any]:
+    """The values of a model that answers later, as a future; what goes wrong is raised by its ``wait``."""
+    model, found = self.forward_func, torch.futures.Future[Any]()
+
+    def answered(*args: Any, **kwargs: Any) -> Any:
+        later = model(*args, **kwargs)
+        return later.wait() if isinstance(later, torch.futures.Future) else later
+
+    self.forward_func = answered
+    try:
+        found.set_result(run(self, arguments))
+    except Exception as error:
+        found.set_exception(error)
+    finally:
+        self.forward_func = model
+    return found
 
 
 class GradientAttribution(Attribution):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from .base import GradientAttribution, LayerAttribution, NeuronAttribution
+from .base import GradientAttribution, LayerAttribution, NeuronAttribution, PerturbationAttribution
 from .gradients import deconvolved, grad_cam, gradient, guided, integrated, path_influence, saliency
+from .lime import Lime
 from .pairs import conductance, deep_lift, deep_lift_shap, gradient_shap, neuron_conductance
+from .removal import ablate, all_shapley, occlude, permute, regress_shapley, sample_shapley
 
 MORE = "target additional_forward_args"
+GAME = "perturbations_per_eval show_progress"
 PATH = "n_steps method internal_batch_size"
 LAYER = "forward_func layer device_ids"
 
@@ -238,3 +241,73 @@ class NeuronDeepLiftShap(
     by=deep_lift_shap,
 ):
     """DeepLIFT-SHAP of a neuron."""
+
+
+# Removal
+
+
+class FeatureAblation(
+    PerturbationAttribution, init="forward_func", call=f"inputs baselines {MORE} feature_mask {GAME} **kwargs", by=ablate, later=True
+):
+    """What the quantity loses when a feature takes its baseline."""
+
+
+class FeaturePermutation(
+    FeatureAblation, init="forward_func perm_func", call=f"inputs {MORE} feature_mask {GAME} **kwargs", by=permute, later=True
+):
+    """What the quantity loses when a feature takes the value of another record."""
+
+
+class Occlusion(FeatureAblation, init="forward_func", call=f"inputs sliding_window_shapes strides baselines {MORE} {GAME}", by=occlude):
+    """What the quantity loses when a window takes its baseline; the mean over the windows that a coordinate lies in."""
+
+
+class ShapleyValueSampling(
+    PerturbationAttribution,
+    init="forward_func",
+    call=f"inputs baselines {MORE} feature_mask n_samples=25 {GAME}",
+    by=sample_shapley,
+    later=True,
+):
+    """Shapley values as mean contributions over random orders, each beside its reverse."""
+
+
+class ShapleyValues(
+    ShapleyValueSampling, init="forward_func", call=f"inputs baselines {MORE} feature_mask {GAME}", by=all_shapley, later=True
+):
+    """Shapley values from all coalitions of features."""
+
+
+class KernelShap(
+    Lime,
+    init="forward_func",
+    call=f"inputs baselines {MORE} feature_mask n_samples=25 perturbations_per_eval return_input_shape show_progress",
+    by=regress_shapley,
+):
+    """Shapley values by regression on coalitions, weighted by the Shapley kernel."""
+
+
+class LayerFeatureAblation(
+    LayerAttribution,
+    PerturbationAttribution,
+    init=LAYER,
+    call=f"inputs layer_baselines {MORE} layer_mask attribute_to_layer_input perturbations_per_eval",
+    by=ablate,
+):
+    """What the quantity loses when a part of a layer takes its baseline."""
+
+
+class LayerFeaturePermutation(
+    LayerAttribution, FeaturePermutation, init=LAYER, call=f"inputs {MORE} layer_mask perturbations_per_eval", by=permute
+):
+    """What the quantity loses when a part of a layer takes the value of another record."""
+
+
+class NeuronFeatureAblation(
+    NeuronAttribution,
+    PerturbationAttribution,
+    init=LAYER,
+    call="inputs neuron_selector baselines additional_forward_args feature_mask attribute_to_neuron_input perturbations_per_eval",
+    by=ablate,
+):
+    """What a neuron loses when a feature of the input takes its baseline."""

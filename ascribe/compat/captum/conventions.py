@@ -105,6 +105,10 @@ class Each:
         """The same where every record stands that many times in a row."""
         return Each(tuple(p for p in self.positions for _ in range(times)), self.on)
 
+    def row(self, i: int) -> At:
+        """That of one record."""
+        return At(*self.positions[i], on=self.on)
+
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         sizes = tuple(y.shape[1:]) or (1,)
         mine = part_of(y, part).of(self.positions, "targets")

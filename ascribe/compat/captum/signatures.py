@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from .permuted import permute_feature
+
 Tensors = Tensor | tuple[Tensor, ...]
 Target = int | tuple[int, ...] | Tensor | list[int] | list[tuple[int, ...]] | None
 Baselines = Tensor | int | float | tuple[Tensor | int | float, ...] | None
@@ -43,7 +45,7 @@ ARGUMENTS: dict[str, Argument] = {
     "interpretable_model": Argument(Any, None),
     "similarity_func": Argument(Callable[..., Any] | None, None),
     "perturb_func": Argument(Callable[..., Any] | None, None),
-    "perm_func": Argument(Callable[[Tensor, Tensor], Tensor] | None, None),
+    "perm_func": Argument(Callable[[Tensor, Tensor], Tensor], permute_feature),
     "perturb_interpretable_space": Argument(bool),
     "from_interp_rep_transform": Argument(Callable[..., Any] | None),
     "to_interp_rep_transform": Argument(Callable[..., Any] | None),

@@ -1,0 +1,271 @@
+"""LIME: a simple model of what a network does near a record, and its general form in which every part is the user's."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from ...coalitions import Estimate, Players
+from ...errors import InputError, MethodError
+from .asked import Asked, at_inputs, starts
+from .base import PerturbationAttribution
+from .conventions import given
+from .linear import Model, SkLearnLasso
+from .removal import coefficients, everywhere, features_of, fitted, own_columns, stand_in
+
+PENALTY = 0.01
+
+
+@dataclass(frozen=True)
+class ExpKernel:
+    """exp(-distance^2 / (2 width^2)) of an original and a perturbed input; distance is Euclidean, or 1 less the cosine."""
+
+    distance_mode: Literal["cosine", "euclidean"] = "cosine"
+    kernel_width: float = 1.0
+
+    def __call__(self, original: Any, perturbed: Any, interpretable: Any = None, **kwargs: Any) -> float:
+        a, b = (torch.cat([t.reshape(-1).double() for t in given(side).tensors]) for side in (original, perturbed))
+        return float(self.of(a @ a, a @ b, b @ b))
+
+    def of(self, aa: Any, ab: Any, bb: Any) -> Any:
+        """From the inputs' products with themselves and each other."""
+        if self.distance_mode == "cosine":
+            squared = (1 - ab / (aa * bb).clamp(min=1e-32).sqrt()) ** 2
+        else:
+            squared = (aa - 2 * ab + bb).clamp(min=0)
+        return torch.exp(-squared / (2 * self.kernel_width**2))
+
+
+def get_exp_kernel_similarity_function(distance_mode: str = "cosine", kernel_width: float = 1.0) -> ExpKernel:
+    """How near a perturbed input is to the original. Raises MethodError for a distance that there is none of."""
+    if distance_mode not in ("cosine", "euclidean"):
+        raise MethodError(f"distance_mode={distance_mode!r}", there="cosine, euclidean")
+    return ExpKernel("cosine" if distance_mode == "cosine" else "euclidean", kernel_width)
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Coalitions of the caller's own: a game that says what each is worth, ``[quantities, records, coalitions, 1]``."""
+
+    there: np.ndarray
+
+    def rows(self, players: Players) -> int:
+        return len(self.there)
+
+    def game(self, players: Players, seed: int) -> Told:
+        return Told(self.there)
+
+
+class Told:
+    """A game that keeps what it is told."""
+
+    def __init__(self, there: np.ndarray) -> None:
+        self.there, self.next = there, 0
+        self.worth: list[np.ndarray] = []
+
+    def ask(self, most: int) -> np.ndarray | None:
+        if self.next >= len(self.there):
+            return None
+        found = self.there[self.next : self.next + most]
+        self.next += len(found)
+        return found
+
+    def tell(self, coalitions: np.ndarray, worth: np.ndarray) -> None:
+        self.worth.append(worth)
+
+    def estimate(self) -> Estimate:
+        return Estimate(np.concatenate(self.worth, 1).transpose(0, 2, 1)[..., None])
+
+
+class LimeBase(
+    PerturbationAttribution,
+    init="forward_func interpretable_model! similarity_func! perturb_func! perturb_interpretable_space"
+    " from_interp_rep_transform to_interp_rep_transform",
+    call="inputs target additional_forward_args n_samples=50 perturbations_per_eval show_progress **kwargs",
+    multiplies=False,
+):
+    """Samples near the input, each with its outcome and its nearness, and a simple model fitted to them: all parts are the user's."""
+
+    interpretable_model: Any
+    similarity_func: Callable[..., Any]
+    perturb_func: Callable[..., Any]
+    perturb_interpretable_space: bool
+    from_interp_rep_transform: Callable[..., Any] | None
+    to_interp_rep_transform: Callable[..., Any] | None
+
+    def explain(self, arguments: dict[str, Any]) -> Any:
+        """What the fitted model stands for. Raises InputError for several records, whose samples would have to differ."""
+        own = inspect.signature(type(self).attribute).parameters
+        extra = {name: value for name, value in arguments.items() if name not in own}
+        asked = self.asked(arguments)
+        if asked.inputs.records != 1:
+            raise InputError(f"{asked.inputs.records} records", there="samples near one", try_="a call for each, or Lime")
+        original = asked.inputs.of(asked.inputs.tensors)
+        parts = [self.sample(z, original, extra) for z in drawn(self.perturb_func, original, asked["n_samples"], extra)]
+        codes, inputs, near = zip(*parts, strict=True)
+        many = asked.spread(len(parts)).on([torch.cat(same) for same in zip(*(given(p).tensors for p in inputs), strict=True)])
+        outcomes = at_inputs(many)
+        return fit(self.interpretable_model, torch.cat([c.reshape(1, -1) for c in codes]), outcomes, torch.stack(near))
+
+    def sample(self, drawn: Any, original: Any, extra: dict[str, Any]) -> tuple[Tensor, Any, Tensor]:
+        """A perturbation as its code, the input it means, and how near that is. Raises MethodError where a way between is missing."""
+        way = self.from_interp_rep_transform if self.perturb_interpretable_space else self.to_interp_rep_transform
+        if way is None:
+            raise MethodError("a perturbation without a way between inputs and their interpretable codes")
+        other = way(drawn, original, **extra)
+        code, moved = (drawn, other) if self.perturb_interpretable_space else (other, drawn)
+        near = torch.as_tensor(self.similarity_func(original, moved, code, **extra)).double().reshape(())
+        return code, moved, near
+
+
+def drawn(perturb: Callable[..., Any], original: Any, count: int, extra: dict[str, Any]) -> Iterator[Any]:
+    """Samples of a function, or as many as a generator has, at most ``count``."""
+    if inspect.isgeneratorfunction(perturb):
+        for _, found in zip(range(count), perturb(original, **extra), strict=False):
+            yield found
+        return
+    for _ in range(count):
+        yield perturb(original, **extra)
+
+
+def fit(model: Any, codes: Tensor, outcomes: Tensor, near: Tensor) -> Tensor:
+    """A model fitted to samples, and what it stands for."""
+    rows = TensorDataset(codes.detach().float(), outcomes.detach().cpu(), near.detach().cpu())
+    model.fit(DataLoader(rows, batch_size=len(codes)))
+    found = model.representation()
+    return found if isinstance(found, Tensor) else torch.as_tensor(found)
+
+
+def explained(asked: Asked) -> Any:
+    """Coefficients of a model fitted to random subsets of features, nearer ones counting more; records share the subsets."""
+    masks = features_of(asked)
+    ids = asked["feature_mask"] if asked["feature_mask"] is not None else own_columns(asked.inputs.tensors)
+    ids = [fitted(m, x) for m, x in zip(ids if isinstance(ids, (tuple, list)) else (ids,), asked.inputs.tensors, strict=True)]
+    known = torch.unique(torch.cat([m.reshape(-1) for m in ids]))
+    cells = [torch.searchsorted(known, m).expand_as(x) for m, x in zip(ids, asked.inputs.tensors, strict=True)]
+    if asked["perturb_func"] is not None:
+        alone = [one_record(asked, i, [c[i : i + 1] for c in cells]) for i in range(asked.inputs.records)]
+        found = torch.stack([Near(one, mine, len(known)).coefficients(one, masks_of(one, mine)) for one, mine in alone])[:, 0]
+    else:
+        found = Near(asked, cells, len(known)).coefficients(asked, masks)
+    placed = [torch.take_along_dim(found, c.reshape(len(c), -1).to(found.device), 1).reshape(c.shape) for c in cells]
+    values = asked.inputs.like([p.to(kind_of(x)) for p, x in zip(placed, asked.inputs.tensors, strict=True)])
+    return coefficients(asked, values, found.cpu().numpy())
+
+
+def kind_of(x: Tensor) -> torch.dtype:
+    """The type of coefficients beside an input."""
+    return x.dtype if x.is_floating_point() else torch.get_default_dtype()
+
+
+def masks_of(asked: Asked, cells: Sequence[Tensor]) -> Any:
+    """The features of a call by their numbers."""
+    return features_of(asked.with_options(feature_mask=tuple(cells) if len(cells) > 1 else cells[0]))
+
+
+def one_record(asked: Asked, i: int, cells: list[Tensor]) -> tuple[Asked, list[Tensor]]:
+    """The call for one of its records."""
+    n = asked.inputs.records
+
+    def row(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(row, value))
+        return value[i : i + 1] if isinstance(value, Tensor) and value.ndim and len(value) == n else value
+
+    begin = [b.expand_as(x)[i : i + 1] for b, x in zip(starts(asked, asked["baselines"]), asked.inputs.tensors, strict=True)]
+    one = asked.on([x[i : i + 1] for x in asked.inputs.tensors])
+    of = one.of.row(i) if hasattr(one.of, "row") else one.of
+    found = replace(one, more=row(asked.more), named={k: row(v) for k, v in asked.named.items()}, of=of)
+    return found.with_options(baselines=tuple(begin)), cells
+
+
+class Near:
+    """Samples near the records of a call."""
+
+    def __init__(self, asked: Asked, cells: Sequence[Tensor], count: int) -> None:
+        self.asked, self.cells, self.count = asked, cells, count
+        self.begin = [b.expand_as(x) for b, x in zip(starts(asked, asked["baselines"]), asked.inputs.tensors, strict=True)]
+
+    def coefficients(self, asked: Asked, features: Any) -> Tensor:
+        """One for each feature of each record, ``[records, features]``."""
+        codes = self.codes()
+        worth = asked.removed(Listed(codes.bool().numpy()), stand_in(asked), features).values[..., 0]
+        worth = torch.as_tensor(worth).double()
+        near = self.near(codes)
+        model = asked["interpretable_model"]
+        return torch.stack([fit(model, codes, y, w).double().reshape(-1) for y, w in zip(worth, near, strict=True)])
+
+    def codes(self) -> Tensor:
+        """Which features are there, ``[samples, features]``: each by the toss of a coin, or as the user's function says."""
+        count, perturb = self.asked["n_samples"], self.asked["perturb_func"]
+        if perturb is None:
+            return torch.randint(0, 2, (count, self.count))
+        extra = self.extra
+        found = drawn(perturb, self.asked.inputs.of(self.asked.inputs.tensors), count, extra)
+        return torch.cat([torch.as_tensor(z).reshape(1, -1) for z in found])
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What functions of the user's are told beside the input."""
+        like = self.asked.inputs.of
+        return {"baselines": like(self.begin), "feature_mask": like(list(self.cells)), "num_interp_features": self.count}
+
+    def near(self, codes: Tensor) -> Tensor:
+        """How much each sample counts for each record, ``[records, samples]``."""
+        kernel = self.asked["similarity_func"] or ExpKernel()
+        if isinstance(kernel, ExpKernel):
+            return self.by_products(codes.double(), kernel)
+        return torch.stack([self.by_function(codes, kernel, i) for i in range(self.asked.inputs.records)])
+
+    def by_products(self, codes: Tensor, kernel: ExpKernel) -> Tensor:
+        """From sums over features alone, without making the samples."""
+        xx, xb, bb = (self.summed(lambda x, b, k=k: (x * x, x * b, b * b)[k]) for k in range(3))
+        mixed, own = codes @ xx.T + (1 - codes) @ xb.T, codes @ xx.T + (1 - codes) @ bb.T
+        return kernel.of(xx.sum(1)[None], mixed, own).T.contiguous()
+
+    def summed(self, product: Callable[..., Tensor]) -> Tensor:
+        """A product of inputs and baselines summed over each feature, ``[records, features]``."""
+        found = torch.zeros(self.asked.inputs.records, self.count, dtype=torch.float64)
+        for x, b, c in zip(self.asked.inputs.tensors, self.begin, self.cells, strict=True):
+            part = product(x.double(), b.double()).reshape(len(x), -1).cpu()
+            found.scatter_add_(1, c.reshape(len(c), -1).cpu(), part)
+        return found
+
+    def by_function(self, codes: Tensor, similarity: Callable[..., Any], i: int) -> Tensor:
+        """By a function of the original, the sample, and its code."""
+        rows = [
+            (x[i : i + 1], b[i : i + 1], c[i : i + 1]) for x, b, c in zip(self.asked.inputs.tensors, self.begin, self.cells, strict=True)
+        ]
+        original = self.asked.inputs.of([x for x, _, _ in rows])
+        found = []
+        for code in codes:
+            there = code.bool()
+            moved = self.asked.inputs.of([torch.where(there.to(c.device)[c], x, b) for x, b, c in rows])
+            found.append(torch.as_tensor(similarity(original, moved, code[None], **self.extra)).double().reshape(()))
+        return torch.stack(found)
+
+
+class Lime(
+    LimeBase,
+    init="forward_func interpretable_model similarity_func perturb_func",
+    call="inputs baselines target additional_forward_args feature_mask n_samples=25 perturbations_per_eval return_input_shape"
+    " show_progress",
+    by=everywhere(explained),
+):
+    """Coefficients of a linear model of which features are there, fitted near the record."""
+
+    def explain(self, arguments: dict[str, Any]) -> Any:
+        """The recipe; each record has a fit of its own."""
+        if getattr(self, "interpretable_model", self) is None:
+            self.interpretable_model = SkLearnLasso(alpha=PENALTY)
+        return PerturbationAttribution.explain(self, arguments)
+
+
+__all__ = ["ExpKernel", "Lime", "LimeBase", "Model", "get_exp_kernel_similarity_function"]

@@ -1,0 +1,154 @@
+"""Linear models that explanations are read off: fitted to weighted samples, in closed form or by scikit-learn."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...coalitions.surrogate import lasso
+from ...errors import MethodError
+
+Fitted = tuple[np.ndarray, np.ndarray]
+
+
+class Model(ABC):
+    """What LIME fits to samples: classes of your own define these three."""
+
+    @abstractmethod
+    def fit(self, train_data: Any, **kwargs: Any) -> Any:
+        """Fit to a loader of inputs, outputs and, if there are some, weights."""
+
+    @abstractmethod
+    def representation(self) -> Tensor:
+        """The explanation: the coefficients of a linear model."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor:
+        """The model's own output."""
+
+
+def samples(train_data: Iterable[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All rows of a loader: inputs ``[rows, features]``, outputs ``[rows, outputs]``, weights that are 1 on average."""
+    batches = [[torch.as_tensor(part).detach().cpu().double() for part in batch] for batch in train_data]
+    x, y, *rest = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    weights = rest[0].reshape(-1).numpy() if rest else np.ones(len(x))
+    return x.flatten(1).numpy(), y.reshape(len(x), -1).numpy(), weights / max(weights.mean(), 1e-300)
+
+
+class LinearModel(nn.Module, Model):
+    """A linear layer, fitted by ``train_fn(x, y, weights, **options)``, which gives coefficients and intercepts."""
+
+    linear: nn.Linear
+
+    def __init__(self, train_fn: Callable[..., Fitted], **kwargs: Any) -> None:
+        super().__init__()
+        self.train_fn, self.options = train_fn, kwargs
+
+    def fit(self, train_data: Any, **kwargs: Any) -> dict[str, Any]:
+        """Fit to a loader of inputs, outputs and weights."""
+        x, y, weights = samples(train_data)
+        slope, intercept = self.train_fn(x, y, weights, **{**self.options, **kwargs})
+        self.linear = nn.Linear(x.shape[1], y.shape[1]).double()
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.as_tensor(slope).reshape(y.shape[1], -1))
+            self.linear.bias.copy_(torch.as_tensor(intercept).reshape(-1))
+        return {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Linear outputs."""
+        found: Tensor = self._fitted()(x.double())
+        return found
+
+    def representation(self) -> Tensor:
+        """The coefficients, ``[outputs, features]``."""
+        return self._fitted().weight.detach()
+
+    def bias(self) -> Tensor | None:
+        """The intercepts, ``[outputs]``."""
+        return self._fitted().bias.detach()
+
+    def _fitted(self) -> nn.Linear:
+        if not hasattr(self, "linear"):
+            raise MethodError(f"{type(self).__name__} before fit()", try_="fit(loader) first")
+        return self.linear
+
+
+def least_squares(x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, alpha: float = 0.0, l1: bool = False, **unused: Any) -> Fitted:
+    """Weighted least squares with an intercept; ``alpha`` times the squares, or with ``l1`` the sizes, of the coefficients added.
+
+    Options of an iteration (learning rates, epochs) have no meaning for a closed form.
+    """
+    weights = weights / weights.sum()
+    middle_x, middle_y = weights @ x, weights @ y
+    moments, sides = (x - middle_x).T * weights @ (x - middle_x), (x - middle_x).T * weights @ (y - middle_y)
+    if l1:
+        slope = lasso(moments, sides, alpha)
+    else:
+        slope = np.linalg.lstsq(moments + alpha * np.eye(len(moments)), sides)[0]
+    return slope.T, middle_y - middle_x @ slope
+
+
+def by_sklearn(x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, sklearn_module: str, **options: Any) -> Fitted:
+    """A fit by a class of scikit-learn, given by its dotted name."""
+    module, _, name = sklearn_module.rpartition(".")
+    found = getattr(import_module(f"sklearn.{module}"), name)(**options).fit(x, y[:, 0] if y.shape[1] == 1 else y, sample_weight=weights)
+    return np.atleast_2d(found.coef_), np.atleast_1d(found.intercept_)
+
+
+class SGDLinearModel(LinearModel):
+    """Least squares. Captum's iterates; this is what it goes to."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(least_squares, **kwargs)
+
+
+class SGDLinearRegression(SGDLinearModel):
+    """Least squares without a penalty."""
+
+
+class SGDRidge(SGDLinearModel):
+    """Least squares with ``alpha`` (1) times the squares of the coefficients."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"alpha": 1.0, **kwargs})
+
+
+class SGDLasso(SGDLinearModel):
+    """Least squares with ``alpha`` (1) times the sizes of the coefficients."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"alpha": 1.0, "l1": True, **kwargs})
+
+
+class SkLearnLinearModel(LinearModel):
+    """A linear model of scikit-learn, by its name there: ``"linear_model.Ridge"``."""
+
+    def __init__(self, sklearn_module: str, **kwargs: Any) -> None:
+        super().__init__(by_sklearn, sklearn_module=sklearn_module, **kwargs)
+
+
+class SkLearnLasso(SkLearnLinearModel):
+    """scikit-learn's Lasso."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("linear_model.Lasso", **kwargs)
+
+
+class SkLearnRidge(SkLearnLinearModel):
+    """scikit-learn's Ridge."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("linear_model.Ridge", **kwargs)
+
+
+class SkLearnLinearRegression(SkLearnLinearModel):
+    """scikit-learn's LinearRegression."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("linear_model.LinearRegression", **kwargs)

@@ -1,0 +1,54 @@
+"""Features that take the values of other records, by a function of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...arrays import Array
+from ...errors import FeatureError
+from ...removal import Removing, StandIn
+
+
+def permute_feature(x: Tensor, feature_mask: Tensor) -> Tensor:
+    """``x`` with the numbers under a mask taken from other records, by one permutation. Raises FeatureError for one record."""
+    if len(x) < 2:
+        raise FeatureError("a permutation of one record", try_="a batch of several")
+    order = torch.randperm(len(x), device=x.device)
+    while bool((order == torch.arange(len(x), device=x.device)).all()):
+        order = torch.randperm(len(x), device=x.device)
+    return torch.where(feature_mask.bool(), x[order], x)
+
+
+@dataclass(frozen=True, eq=False)
+class PermutedBy:
+    """What ``mix(x, mask)`` makes of all records where a feature, whose numbers the mask shows, is removed."""
+
+    mix: Callable[[Tensor, Tensor], Tensor]
+
+    def stand_in(self, scene: Removing) -> StandIn:
+        return Mixed(self, scene)
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed:
+    """The function at the records of a call: it sees them all, and what it gives for those that are here is kept."""
+
+    by: PermutedBy
+    scene: Removing
+    draws: int = 1
+    random: bool = True
+
+    def __call__(self, presence: np.ndarray, draw: np.ndarray) -> list[Array]:
+        index, total = self.scene.here.index, self.scene.here.total
+        everyone = self.scene.everyone(np.arange(total))
+        found = []
+        for x, cells in zip(everyone, self.scene.groups.cells, strict=True):
+            gone = torch.as_tensor(~presence.astype(bool)[:, cells], device=x.device)
+            mixed = torch.stack([self.by.mix(x, mask) for mask in gone]) if len(gone) else x[None]
+            found.append(mixed[:, torch.as_tensor(index, device=x.device)])
+        return found
