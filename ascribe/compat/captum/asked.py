@@ -14,7 +14,7 @@ from ...cuts import INPUT, OUTPUT
 from ...distributions import Distribution
 from ...engine import activation, explain, request, with_features
 from ...errors import InputError
-from ...passes import Reduce
+from ...passes import Combine
 from ...quantities import Quantity, scores
 from ...result import Attribution as Result
 from ...rules import Rule
@@ -61,7 +61,7 @@ class Asked:
         of: Quantity | None = None,
         at: Any = None,
         seed: int = 0,
-        reduce: Reduce = "mean",
+        combine: Combine | None = None,
     ) -> Result:
         """The native verb, with what was asked filled in."""
         wanted = request(
@@ -71,9 +71,9 @@ class Asked:
             by,
             seed=seed,
             progress=bool(self["show_progress"]),
-            multiply=self.multiply if multiply is None else multiply,
+            multiply=(self.multiply if multiply is None else multiply) and combine is None,
         )
-        return explain(self.model, self.call, replace(wanted, reduce=reduce, most=self["internal_batch_size"]))
+        return explain(self.model, self.call, replace(wanted, combine=combine, most=self["internal_batch_size"]))
 
     def removed(self, over: Any, by: Any, features: Any, *, at: Any = None, of: Any = None, seed: int = 0) -> Result:
         """The verb over coalitions of features; ``perturbations_per_eval`` above 1 bounds the rows at once."""

@@ -48,6 +48,7 @@ from .embeddings import (
 )
 from .layers import LayerActivation
 from .lime import Lime, LimeBase
+from .loaders import DataLoaderAttribution
 from .noise_tunnel import NoiseTunnel
 from .summaries import (
     MSE,
@@ -71,6 +72,7 @@ __all__ = [
     "ClassSummarizer",
     "CommonStats",
     "Count",
+    "DataLoaderAttribution",
     "Deconvolution",
     "DeepLift",
     "DeepLiftShap",

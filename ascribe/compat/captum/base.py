@@ -15,7 +15,7 @@ from ...quantities import Quantity
 from .asked import HARMLESS, Asked, change, starts, totals
 from .conventions import Holder, given, more_args, neuron, placed, quantity
 from .errors import also_theirs
-from .signatures import OURS, signed
+from .signatures import OURS, RULED, signed
 
 Recipe = Callable[[Asked], Any]
 OWN = ("inputs", "neuron_selector", "additional_forward_args", "forward_kwargs")
@@ -53,7 +53,8 @@ class Attribution:
             cls.__init__ = signed(begin, "__init__", init, "", {})  # type: ignore[method-assign]
         if call:
             said = f"{(cls.__doc__ or '').partition(chr(10))[0]} The arguments are captum's; see docs/migrating-from-captum.md."
-            cls.attribute = signed(run, "attribute", call, said, OURS)  # type: ignore[method-assign]
+            ours = {**OURS, **RULED} if "custom_attribution_func" in call else OURS
+            cls.attribute = signed(run, "attribute", call, said, ours)  # type: ignore[method-assign]
             cls.converges = "return_convergence_delta" in call
             cls.attribute_future = signed(promised if later else refused, "attribute_future", call, LATER, OURS)  # type: ignore[method-assign]
         if by is not None:

@@ -39,38 +39,33 @@ def averaged(values: Any, times: int) -> Any:
 
 def deep_lift(asked: Asked) -> Any:
     """Multipliers between the baselines and the record, times the difference, or whatever the user's function makes of them."""
-    begin = path_start(asked)
-    combine = asked["custom_attribution_func"]
-    found = asked.explained(Reference(begin), Rescale(), multiply=asked.multiply and combine is None)
-    if combine is None:
-        return with_delta(asked, asked.result(found.values), found if asked.multiply else None)
-    values = combined(asked, combine, leaves(asked.result(found.values)), leaves(asked.result(found.record)))
-    return with_delta(asked, values if isinstance(asked.result(found.values), tuple) else values[0])
+    own = asked["custom_attribution_func"]
+    found = asked.explained(Reference(path_start(asked)), asked["by"] or Rescale(), combine=as_tuples(own))
+    return with_delta(asked, asked.result(found.values), found if asked.multiply and own is None else None)
 
 
-def combined(asked: Asked, combine: Callable[..., Any], multipliers: tuple[Tensor, ...], ends: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """What a function of multipliers, of those and the inputs, or of those and the baselines too, makes of them."""
-    count = len(inspect.signature(combine).parameters)
-    given: list[Any] = [multipliers, ends]
-    if count > 2:
-        begin = starts(asked, asked["baselines"])
-        here = [b.expand_as(x) for b, x in zip(begin, asked.inputs.tensors, strict=True)]
-        at_layer = asked.within and leaves(asked.result(activation(asked.model, asked.on(here).call, at=asked.at).values))
-        given.append(at_layer or tuple(here))
-    found = combine(*given[:count])
-    return found if isinstance(found, tuple) else (found,)
+def as_tuples(own: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """A function of multipliers, of those and the inputs, or of those and the baselines too, which are always tuples for captum."""
+    if own is None:
+        return None
+    ways: dict[int, Callable[..., Any]] = {
+        1: lambda m: own(leaves(m)),
+        2: lambda m, x: own(leaves(m), leaves(x)),
+        3: lambda m, x, b: own(leaves(m), leaves(x), leaves(b)),
+    }
+    return ways[len(inspect.signature(own).parameters)]
 
 
 def deep_lift_shap(asked: Asked) -> Any:
     """DeepLIFT averaged over the rows of a background."""
     rows = rows_of(asked)
-    if asked["custom_attribution_func"] is None and not asked["return_convergence_delta"]:
-        return asked.result(asked.explained(Background(tuple(rows)), Rescale()).values)
+    if not asked["return_convergence_delta"]:
+        combine = as_tuples(asked["custom_attribution_func"])
+        return asked.result(asked.explained(Background(tuple(rows)), asked["by"] or Rescale(), combine=combine).values)
     records, count = asked.inputs.records, len(rows[0])
     pairs = asked.spread(count).with_options(baselines=tuple(r.repeat(records, *[1] * (r.ndim - 1)) for r in rows))
-    found = deep_lift(pairs)
-    values, rest = (found[0], (found[1],)) if asked["return_convergence_delta"] else (found, ())
-    return (averaged(values, count), *rest) if rest else averaged(values, count)
+    values, delta = deep_lift(pairs)
+    return averaged(values, count), delta
 
 
 # GradientSHAP

@@ -91,6 +91,9 @@ ARGUMENTS: dict[str, Argument] = {
 OURS = {"forward_kwargs": Argument(Mapping[str, Any] | None, None), "captum_exact": Argument(bool, False)}
 """What ``attribute`` also takes here, by name only: keyword arguments for the model, and captum's own numbers where ours differ."""
 
+RULED = {"by": Argument(Any, None)}
+"""What the DeepLIFT methods also take: their rule, :class:`ascribe.Rescale` (None) or :class:`ascribe.RevealCancel`."""
+
 
 def parameter(word: str) -> inspect.Parameter:
     """One argument of a list, as Python has it."""
