@@ -181,5 +181,3 @@ def arguments(case: Case, home: Home, kind: type[Any], options: dict[str, Any], 
     if case.place == "Neuron":
         call["neuron_selector"] = neuron
     return method, call
-
-

@@ -56,7 +56,8 @@ class Attribution:
             ours = {**OURS, **RULED} if "custom_attribution_func" in call else OURS
             cls.attribute = signed(run, "attribute", call, said, ours)  # type: ignore[method-assign]
             cls.converges = "return_convergence_delta" in call
-            cls.attribute_future = signed(promised if later else refused, "attribute_future", call, LATER, OURS)  # type: ignore[method-assign]
+            later_ = signed(promised, "attribute_future", call, LATER, OURS) if later else Attribution.attribute_future
+            cls.attribute_future = later_  # type: ignore[method-assign]
         if by is not None:
             cls.recipe = staticmethod(by)
         if multiplies is not None:
@@ -74,7 +75,7 @@ class Attribution:
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         """Only some methods take models that answer later."""
-        refused(self, {})
+        raise NotImplementedError(f"{type(self).__name__} has no attribute_future()")
 
     @property
     def multiplies_by_inputs(self) -> bool:
@@ -127,11 +128,6 @@ def run(self: Any, arguments: dict[str, Any]) -> Any:
         raise RuleError(f"grad_kwargs {sorted(unknown)}", there=", ".join(HARMLESS), try_="asc.influence for derivatives of your own")
     with also_theirs():
         return self.explain(arguments)
-
-
-def refused(self: Any, arguments: dict[str, Any]) -> None:
-    """For methods that take no models which answer later. Raises NotImplementedError."""
-    raise NotImplementedError(f"{type(self).__name__} has no attribute_future()")
 
 
 def promised(self: Any, arguments: dict[str, Any]) -> torch.futures.Future[Any]:

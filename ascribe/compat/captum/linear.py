@@ -34,11 +34,11 @@ class Model(ABC):
 
 
 def samples(train_data: Iterable[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All rows of a loader: inputs ``[rows, features]``, outputs ``[rows, outputs]``, weights that are 1 on average."""
+    """All rows of a loader: inputs ``[rows, features]``, outputs ``[rows, outputs]``, weights ``[rows]``."""
     batches = [[torch.as_tensor(part).detach().cpu().double() for part in batch] for batch in train_data]
     x, y, *rest = (torch.cat(parts) for parts in zip(*batches, strict=True))
     weights = rest[0].reshape(-1).numpy() if rest else np.ones(len(x))
-    return x.flatten(1).numpy(), y.reshape(len(x), -1).numpy(), weights / max(weights.mean(), 1e-300)
+    return x.flatten(1).numpy(), y.reshape(len(x), -1).numpy(), weights
 
 
 class LinearModel(nn.Module, Model):
