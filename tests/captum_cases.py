@@ -107,7 +107,8 @@ class Case:
 
     @property
     def place(self) -> str:
-        return next((p for p in ("Layer", "Neuron") if self.name.startswith(p)), "Internal" if self.name == "InternalInfluence" else "")
+        alone = "Layer" if self.name in ("InternalInfluence", "GuidedGradCam") else ""
+        return next((p for p in ("Layer", "Neuron") if self.name.startswith(p)), alone)
 
 
 def mean_of(multipliers: Any, inputs: Any, baselines: Any) -> Any:
@@ -146,6 +147,7 @@ CASES = [
     Case("LayerGradientXActivation", "target in"),
     Case("LayerGradientXActivation", "target in", LOCAL),
     Case("LayerGradCam", "target in", options=({}, {"relu_attributions": True}, {"attr_dim_summation": False})),
+    Case("GuidedGradCam", "target in", options=({}, {"interpolate_mode": "bilinear"})),
     Case("LayerIntegratedGradients", "target baselines in", options=(*PATHS, *BATCHED, {**STEPS, "return_convergence_delta": True})),
     Case("LayerIntegratedGradients", "target baselines in", LOCAL, options=(STEPS,)),
     Case("InternalInfluence", "target baselines in", options=(*PATHS, *BATCHED)),

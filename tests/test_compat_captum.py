@@ -18,7 +18,6 @@ pytestmark = [
 
 LATER = {"LLM", "Remote", "VLLM", "Interpretable", "TextT", "ImageMask"}
 NAMES = [n for n in ca.__all__ if n.startswith("InterpretableEmb") or not any(n.startswith(word) for word in LATER)]
-NAMES = [n for n in NAMES if n in oa.__all__]
 CLASSES = [n for n in NAMES if inspect.isclass(getattr(ca, n))]
 METHODS = [n for n in CLASSES if issubclass(getattr(ca, n), ca.Attribution)]
 
@@ -43,6 +42,8 @@ def tried(case: Case, home: Home, options: dict[str, Any], neuron: Any, **ours: 
 @pytest.mark.parametrize("home", HOMES.values(), ids=lambda home: home.name)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name + "".join(f" {k}={v}" for k, v in case.init.items()))
 def test_the_same_numbers(case: Case, home: Home) -> None:
+    if case.name == "GuidedGradCam" and not home.name.startswith("a position"):
+        return  # a map needs places
     side = "attribute_to_neuron_input" if case.place == "Neuron" else "attribute_to_layer_input"
     sides = [{}, {side: True}] if "in" in case.takes.split() else [{}]
     for options in case.options:

@@ -16,7 +16,7 @@ from small_models import chain, rows
 from torch.utils.data import DataLoader, TensorDataset
 
 import ascribe.compat.captum.attr as oa
-from ascribe.compat.captum import linear, lime
+from ascribe.compat.captum import lime, linear
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -271,7 +271,7 @@ def test_a_loader() -> None:
     for given in [
         {"dataloader": one},
         {"dataloader": labelled, "input_roles": roles, "reduce": total},
-        {"dataloader": labelled, "input_roles": roles, "reduce": total, "to_metric": lambda h: h / 7, "feature_mask": mask, "baselines": 0.5},
+        {"dataloader": labelled, "input_roles": roles, "reduce": total, "to_metric": lambda h: h / 7, "feature_mask": mask},
         {"dataloader": labelled, "input_roles": roles, "feature_mask": mask, "return_input_shape": False, "perturbations_per_pass": 2},
     ]:  # fmt: skip
         close(oa.DataLoaderAttribution(oa.FeatureAblation(net)).attribute(**given),

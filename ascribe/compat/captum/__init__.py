@@ -7,7 +7,7 @@ from . import attr, metrics
 __version__ = "0.9.0"
 
 INPUTS = (
-    *("dataloader_attr", "deep_lift", "feature_ablation", "feature_permutation", "gradient_shap", "guided_backprop_deconvnet"),
+    *("deep_lift", "feature_ablation", "feature_permutation", "gradient_shap", "guided_backprop_deconvnet"),
     *("guided_grad_cam", "input_x_gradient", "integrated_gradients", "kernel_shap", "noise_tunnel", "occlusion", "saliency"),
     *("shapley_value", "layer", "neuron"),
 )
@@ -23,6 +23,10 @@ CORE = (*INPUTS, *(f"layer.{name}" for name in LAYERS), *(f"neuron.{name}" for n
 
 PLACES: dict[str, tuple[str, ...]] = {
     "attr": ("attr", "attr._core", *(f"attr._core.{name}" for name in CORE), "attr._utils", "attr._models"),
+    "loaders": ("attr._core.dataloader_attr",),
+    "lime": ("attr._core.lime",),
+    "linear": (*("_utils.models", "_utils.models.model"), *(f"_utils.models.linear_model{end}" for end in ("", ".model", ".train"))),
+    "lrp": ("attr._core.lrp", "attr._utils.lrp_rules"),
     "base": ("attr._utils.attribution", "_utils.gradient"),
     "embeddings": ("attr._models.base", "attr._utils.baselines", "attr._utils.custom_modules", "attr._utils.input_layer_wrapper"),
     "summaries": ("attr._utils.stat", "attr._utils.summarizer", "attr._utils.class_summarizer"),

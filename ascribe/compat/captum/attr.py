@@ -12,6 +12,7 @@ from .classes import (
     FeaturePermutation,
     GradientShap,
     GuidedBackprop,
+    GuidedGradCam,
     InputXGradient,
     IntegratedGradients,
     InternalInfluence,
@@ -49,6 +50,7 @@ from .embeddings import (
 from .layers import LayerActivation
 from .lime import Lime, LimeBase
 from .loaders import DataLoaderAttribution
+from .lrp import LRP, LayerLRP
 from .noise_tunnel import NoiseTunnel
 from .summaries import (
     MSE,
@@ -67,6 +69,7 @@ from .summaries import (
 )
 
 __all__ = [
+    "LRP",
     "MSE",
     "Attribution",
     "ClassSummarizer",
@@ -81,6 +84,7 @@ __all__ = [
     "GradientAttribution",
     "GradientShap",
     "GuidedBackprop",
+    "GuidedGradCam",
     "InputXGradient",
     "IntegratedGradients",
     "InternalAttribution",
@@ -98,6 +102,7 @@ __all__ = [
     "LayerGradientShap",
     "LayerGradientXActivation",
     "LayerIntegratedGradients",
+    "LayerLRP",
     "Lime",
     "LimeBase",
     "Max",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .base import GradientAttribution, LayerAttribution, NeuronAttribution, PerturbationAttribution
-from .gradients import deconvolved, grad_cam, gradient, guided, integrated, path_influence, saliency
+from .gradients import deconvolved, grad_cam, gradient, guided, guided_grad_cam, integrated, path_influence, saliency
 from .lime import Lime
 from .pairs import conductance, deep_lift, deep_lift_shap, gradient_shap, neuron_conductance
 from .removal import ablate, all_shapley, occlude, permute, regress_shapley, sample_shapley
@@ -84,6 +84,16 @@ class NeuronDeconvolution(
     by=deconvolved,
 ):
     """Deconvolution from a neuron."""
+
+
+class GuidedGradCam(
+    LayerAttribution,
+    GradientAttribution,
+    init="model layer device_ids",
+    call=f"inputs {MORE} interpolate_mode attribute_to_layer_input",
+    by=guided_grad_cam,
+):
+    """Guided backpropagation, dimmed where a layer's map says nothing for the class."""
 
 
 # Paths

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ...baselines import FromInput
-from ...cuts import Cut
+from ...cuts import INPUT, Cut
 from ...distributions import Background, Distribution, Gaussian, Line
 from ...errors import DistributionError, MethodError, RuleError
 from ...quadrature import Quadrature
@@ -136,6 +138,23 @@ def cam(grad: Tensor, value: Tensor, asked: Asked) -> Tensor:
 def leaves(values: Any) -> tuple[Tensor, ...]:
     """One tensor or a tuple of them, as a tuple."""
     return values if isinstance(values, tuple) else (values,)
+
+
+def guided_grad_cam(asked: Asked) -> Any:
+    """Guided backpropagation at the inputs, times the layer's map at their resolution.
+
+    Raises MethodError for inputs or layers without places: there is nothing to lay over each other.
+    """
+    maps = leaves(grad_cam(asked.with_options(attr_dim_summation=True, relu_attributions=True)))
+    at_inputs = replace(asked, at=INPUT)
+    values = at_inputs.result(at_inputs.explained(by=Guided(), multiply=False).values)
+    found = []
+    for one in leaves(values):
+        if len(maps) != 1 or maps[0].ndim != one.ndim or one.ndim < 3:
+            there = f"an input of shape {tuple(one.shape)}, maps of {[tuple(m.shape) for m in maps]}"
+            raise MethodError("a map to lay over the input", there=there, try_="a layer with places, and inputs with as many axes")
+        found.append(one * functional.interpolate(maps[0], one.shape[2:], mode=asked["interpolate_mode"]))
+    return tuple(found) if isinstance(values, tuple) else found[0]
 
 
 # Backgrounds

@@ -37,8 +37,8 @@ class Treated:
 
     @property
     def merges(self) -> bool:
-        """Whether its layers are merged with what stands beside them."""
-        return self.rule.treats.get("weights") in WEIGHTS
+        """Whether its layers are merged with what stands beside them: unless the rule itself says ``merges = False``."""
+        return self.rule.treats.get("weights") in WEIGHTS and getattr(self.rule, "merges", True)
 
 
 def treated(rule: OperationRule) -> Treated:

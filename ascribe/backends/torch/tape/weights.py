@@ -125,6 +125,13 @@ def passed(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
     return None, relevance
 
 
+def changed(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
+    """Shares of contributions by weights that the rule itself makes of the layer's; the bias is as it was."""
+    weight, bias = rule.change(layer.weight), bias_of(rule, layer)
+    z = layer.forward(layer.x.value, weight, bias)
+    return layer.backward(shared(relevance, z, rule.epsilon), weight, bias), None
+
+
 WEIGHTS: Mapping[str, LayerFormula] = {
     "epsilon": epsilon,
     "gamma": gamma,
@@ -135,6 +142,7 @@ WEIGHTS: Mapping[str, LayerFormula] = {
     "pass": passed,
     "absolute": relative.absolute,
     "relative": relative.relative,
+    "changed": changed,
 }
 
 
