@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...cuts import INPUT, Cut
+from ...engine import cuts_of
 from ...errors import MethodError, RuleError
 from ...quantities import Quantity
 from .asked import HARMLESS, Asked, change, starts, totals
@@ -192,12 +193,20 @@ class InternalAttribution(Attribution):
         super().__init__(forward_func)
         self.layer, self.device_ids = layer, device_ids
 
-    def cuts(self, entering: bool) -> tuple[Any, Any]:
-        """A model in which the layer has a name, and the cut there; a list of cuts for a list of layers."""
+    def cuts(self, arguments: Mapping[str, Any], side: str) -> tuple[Any, Any]:
+        """A model in which the layer has a name, and the cut there; a list of cuts for a list of layers.
+
+        With ``captum_exact`` only the last use of a layer counts.
+        """
         several = isinstance(self.layer, (list, tuple, nn.ModuleList))
         kept: dict[Any, Holder] = self.__dict__.setdefault("_holders", {})
         model, cuts = placed(self.forward_func, list(self.layer) if several else [self.layer], kept)
-        cuts = [Cut(c.layer, "in", c.accessor, c.call) if entering else c for c in cuts]
+        cuts = [Cut(c.layer, "in", c.accessor, c.call) if arguments.get(side) else c for c in cuts]
+        if arguments.get("captum_exact"):
+            named = dict(arguments.get("forward_kwargs") or {})
+            call = given(arguments["inputs"]).call(more_args(arguments.get("additional_forward_args")), named)
+            uses = {place.cut.layer: place.calls for place in cuts_of(model, call)}
+            cuts = [Cut(c.layer, c.anchor, c.accessor, uses[c.layer] - 1) if uses.get(c.layer, 1) > 1 else c for c in cuts]
         return model, cuts if several else cuts[0]
 
 
@@ -205,7 +214,7 @@ class LayerAttribution(InternalAttribution):
     """Methods that tell what each part of a layer's value adds."""
 
     def placed(self, arguments: Mapping[str, Any]) -> tuple[Any, Quantity, Any]:
-        model, at = self.cuts(bool(arguments.get("attribute_to_layer_input")))
+        model, at = self.cuts(arguments, "attribute_to_layer_input")
         return model, quantity(arguments.get("target")), at
 
     @staticmethod
@@ -218,7 +227,7 @@ class NeuronAttribution(InternalAttribution):
     """Methods that tell what the inputs add to one neuron, or to several at once."""
 
     def placed(self, arguments: Mapping[str, Any]) -> tuple[Any, Quantity, Any]:
-        model, on = self.cuts(bool(arguments.get("attribute_to_neuron_input")))
+        model, on = self.cuts(arguments, "attribute_to_neuron_input")
         if isinstance(on, list):
             raise MethodError("a neuron in several layers", there=", ".join(map(repr, on)), try_="one layer")
         return model, neuron(arguments["neuron_selector"], on), INPUT

@@ -55,7 +55,7 @@ def also_theirs() -> Iterator[None]:
     try:
         yield
     except AscribeError as error:
-        known = next((ALSO[cls] for cls in type(error).__mro__ if cls in ALSO), ())
+        known = next((ALSO[cls] for cls in type(error).__mro__ if cls in ALSO), (AssertionError,))
         cause = (type(error.__cause__),) if isinstance(error.__cause__, Exception) else ()
         kind = both(type(error), tuple(dict.fromkeys((*known, *cause))))
         if kind is type(error):
