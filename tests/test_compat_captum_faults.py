@@ -93,7 +93,14 @@ class Written(nn.Module):
         return self.last(self.fn(self.first(x)))
 
 
-FUNCTIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "exp": torch.exp, "product": lambda h: h * h.flip(-1), "norm": lambda h: F.layer_norm(h, (6,))}  # fmt: skip
+FUNCTIONS = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "exp": torch.exp,
+    "product": lambda h: h * h.flip(-1),
+    "norm": lambda h: F.layer_norm(h, (6,)),
+}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -174,9 +181,8 @@ def test_rows_of_several_inputs_stay_together() -> None:
     error = found.std() / 40**0.5
     assert abs(float(found.mean()) - (1 - 4)) < 4.5 * float(error) + 1e-9
     tunnel = oa.NoiseTunnel(oa.IntegratedGradients(net))
-    found = torch.stack(
-        [sums(tunnel.attribute((one, one), nt_samples=40, stdevs=1e-6, baselines=(paired, paired), draw_baseline_from_distrib=True)) for _ in range(20)]
-    )  # fmt: skip
+    drawn = {"baselines": (paired, paired), "draw_baseline_from_distrib": True}
+    found = torch.stack([sums(tunnel.attribute((one, one), nt_samples=40, stdevs=1e-6, **drawn)) for _ in range(20)])
     torch.testing.assert_close(found, torch.full_like(found, -3.0), rtol=1e-3, atol=1e-3)
 
 
