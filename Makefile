@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test slow bench check docs lock clean
+.PHONY: help demo test slow bench zoo sweep check docs lock clean
 
 ifeq ($(origin PYTHON),undefined)
 VENV ?= .venv
@@ -25,6 +25,7 @@ help:
 	@echo "make demo    train two small models, explain them, check everything, write demo-output/report.html"
 	@echo "make test    the whole test suite (make slow: the long ones)"
 	@echo "make bench   speed and memory against captum and against bare loops"
+	@echo "make zoo     do rules hold on every architecture?   make sweep   on every family of transformers?"
 	@echo "make check   lint, types, import layering, suppressions, the examples in the documents"
 	@echo "make lock    renew requirements/constraints.txt        make clean   remove what was made"
 
@@ -51,6 +52,12 @@ slow: $(VENV)/.has-test
 
 bench: $(VENV)/.has-test
 	@env -u OMP_NUM_THREADS $(BIN)/python -m bench $(ARGS)
+
+zoo: $(VENV)/.has-test
+	@$(BIN)/python -m zoo $(ARGS)
+
+sweep: $(VENV)/.has-test
+	@$(BIN)/python -m zoo sweep $(ARGS)
 
 docs: $(VENV)/.has-test
 	@$(BIN)/python -m pytest tests/test_docs.py $(ARGS)

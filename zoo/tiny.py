@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-WIDE, HEADS, WORDS, LAYERS = 32, 4, 72, 2
+WIDE, HEADS, WORDS, LAYERS, LAST = 32, 4, 72, 2, 1
 SIZES: dict[str, Any] = {
     **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "n_embed", "embedding_size", "emb_dim", "embed_dim",
                      "d_embed", "word_embed_proj_dim", "hidden_dim", "lru_width", "attention_hidden_size",
@@ -27,10 +27,10 @@ SIZES: dict[str, Any] = {
     **dict.fromkeys(("head_dim", "d_head", "attention_head_size", "d_kv", "qk_rope_head_dim", "qk_nope_head_dim",
                      "v_head_dim", "kv_lora_rank", "q_lora_rank", "attention_head_dim", "kv_channels", "global_head_dim",
                      "mamba_d_head", "mamba_head_dim", "linear_key_head_dim", "linear_value_head_dim",
-                     "swa_head_dim", "index_head_dim", "qk_head_dim"), 8),
+                     "swa_head_dim", "index_head_dim", "rotary_dim"), 8),
     **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"), 4),
     **dict.fromkeys(("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts"), 2),
-    **dict.fromkeys(("n_group", "topk_group", "first_k_dense_replace"), 1),
+    **dict.fromkeys(("n_group", "topk_group", "first_k_dense_replace", "n_shared_experts"), 1),
     **dict.fromkeys(("linear_num_key_heads", "linear_num_value_heads"), 2),
     **dict.fromkeys(("state_size", "ssm_state_size", "mamba_d_state", "mamba_d_conv", "conv_kernel", "time_step_rank",
                      "d_state"), 4),
@@ -38,7 +38,8 @@ SIZES: dict[str, Any] = {
     **dict.fromkeys(("mamba_n_groups", "n_groups"), 1),
     **dict.fromkeys(("max_position_embeddings", "n_positions", "seq_length", "n_ctx", "max_seq_len",
                      "max_sequence_length", "max_encoder_position_embeddings", "max_decoder_position_embeddings"), 64),
-    **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id", "sep_token_id"), 0),
+    **dict.fromkeys(("pad_token_id", "decoder_start_token_id", "sep_token_id"), 0),
+    **dict.fromkeys(("bos_token_id", "eos_token_id"), LAST),
     **dict.fromkeys(("vocab_size", "n_vocab", "n_words", "vocab_size_per_layer_input"), WORDS),
     **dict.fromkeys(("hidden_size_per_layer_input", "axial_pos_embds_dim"), 8),
     **dict.fromkeys(("dropout", "attention_dropout", "hidden_dropout", "attention_probs_dropout_prob",
@@ -74,19 +75,23 @@ def shrunk(value: Mapping[str, Any]) -> dict[str, Any]:
     """The sizes of a configuration, turned down."""
     found = {key: SIZES[key] for key, old in value.items() if key in SIZES and not isinstance(old, (list, dict))}
     for key in LISTS:
-        if isinstance(value.get(key), (list, tuple)) and value[key]:
+        if isinstance(value.get(key), (list, tuple)) and value[key] and isinstance(value[key][0], (str, int)):
             kinds = list(dict.fromkeys(value[key]))
             found[key] = [kinds[i % len(kinds)] for i in range(LAYERS)]
     return found
 
 
-def config_of(family: Family) -> Any:
+VARIANTS: tuple[dict[str, Any], ...] = ({}, {"num_key_value_heads": HEADS}, {"head_dim": 16}, {"layer_types": ["full_attention"] * LAYERS})
+"""What is tried where the sizes do not fit each other: no grouped heads, wider ones, layers of one kind."""
+
+
+def config_of(family: Family, other: Mapping[str, Any]) -> Any:
     """A small configuration of a family."""
     from transformers import CONFIG_MAPPING
 
     made = CONFIG_MAPPING[family.kind]
     plain = made().to_dict()
-    wanted = shrunk(plain)
+    wanted = {**shrunk(plain), **{key: value for key, value in other.items() if key in plain}}
     for key, value in plain.items():
         if isinstance(value, dict) and key.endswith("text_config"):
             wanted[key] = {**value, **shrunk(value)}
@@ -98,20 +103,45 @@ def config_of(family: Family) -> Any:
     return config
 
 
-def model_of(family: Family, largest: int = 20_000_000) -> nn.Module:
-    """A small model of a family, randomly weighted, in evaluation mode. Raises ValueError for one that stays too large."""
+def words(records: int = 1) -> torch.Tensor:
+    """Nine words, the last of which ends the text."""
+    ids = torch.randint(2, 60, (records, 9), generator=torch.Generator().manual_seed(1))
+    ids[:, -1] = LAST
+    return ids
+
+
+def model_of(family: Family) -> nn.Module:
+    """A small model of a family that runs, randomly weighted, in evaluation mode. Raises what the first attempt raised."""
+    first: Exception | None = None
+    for other in VARIANTS:
+        try:
+            model = attempt(family, other)
+            with torch.no_grad():
+                model(input_ids=words())
+            return model
+        except TimeoutError:
+            raise
+        except Exception as wrong:
+            first = first or wrong
+    assert first is not None
+    raise first
+
+
+def attempt(family: Family, other: Mapping[str, Any], largest: int = 20_000_000) -> nn.Module:
+    """One model. Raises ValueError for one that stays too large."""
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     kind = AutoModelForCausalLM if family.role == "lm" else AutoModelForSequenceClassification
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        config = config_of(family)
+        config = config_of(family, other)
         with torch.device("meta"):
             size = sum(p.numel() for p in kind.from_config(config).parameters())
         if size > largest:
             raise ValueError(f"{size} parameters in its smallest form")
         torch.manual_seed(0)
-        return kind.from_config(config).eval()
+        model: nn.Module = kind.from_config(config).eval()
+    return model
 
 
 def scaled_up(model: nn.Module, deviation: float = 0.15) -> nn.Module:
@@ -130,6 +160,10 @@ def unbiased(model: nn.Module) -> nn.Module:
         if key.endswith("bias") or key.endswith("_b"):
             p.data.zero_()
     for module in model.modules():
-        if isinstance(module, nn.Embedding) and module.weight is not words.weight:
-            module.weight.data.zero_()
+        if "Embedding" in type(module).__name__ and getattr(module, "weight", words.weight) is not words.weight:
+            module.weight.data.zero_()  # type: ignore[operator, union-attr]
+    for module in model.modules():
+        for name in ("weights", "pos_encoding"):  # positions that are computed, not learnt
+            if isinstance(getattr(module, name, None), torch.Tensor) and ("Position" in type(module).__name__ or name == "pos_encoding"):
+                getattr(module, name).zero_()
     return model

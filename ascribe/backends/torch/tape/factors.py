@@ -14,7 +14,7 @@ import torch
 
 from .entries import Tensor, Var, fold
 from .linear import convolved
-from .liveness import activated, resolved
+from .liveness import activated, resolved, shifted
 from .step import Back, Formula, Step
 
 Shares = Callable[[Any, Any], tuple[float, float]]
@@ -31,10 +31,12 @@ def half(a: Any, b: Any) -> tuple[float, float]:
 
 
 def signal(a: Any, b: Any) -> tuple[float, float]:
-    """As :func:`half`, and an activation yields to what is none."""
+    """As :func:`half`, and an activation yields to what is none, ``1 + scale`` to what has nothing added."""
     left, right = half(a, b)
-    if left == right and activated(a) != activated(b):
-        return (float(activated(b)), float(activated(a)))
+    if left == right:
+        for yields in (activated, shifted):
+            if yields(a) != yields(b):
+                return float(yields(b)), float(yields(a))
     return left, right
 
 
@@ -95,6 +97,12 @@ def squared(shares: Shares, s: Step) -> Back:
     return [(v, g / 2) for v, g in s.vjp(lambda v: v.value)]
 
 
+def solved(shares: Shares, s: Step) -> Back | None:
+    """``x`` in ``a x = b``: all to ``b``."""
+    b = s.entry.args[1]
+    return [(v, g) for v, g in s.vjp(lambda v: v.value) if v is b] if s.wants(b) else None
+
+
 def mixed(shares: Shares, s: Step) -> Back:
     """``lerp``: ``(1 - w) a + w b`` with the weight a gate."""
     a, b, w = s.entry.args[:3]
@@ -121,6 +129,7 @@ def table(shares: Shares) -> dict[str, Formula]:
         "convolution": convolution,
         "glu": gated,
         "lerp": mixed,
+        "linalg_solve_triangular": solved,
         **dict.fromkeys(("dot", "vdot", "mv", "ger"), factors(0)),
         **dict.fromkeys(("addmv", "addcmul", "addr", "addbmm"), factors(1)),
         **dict.fromkeys(("var", "square"), squared),

@@ -30,6 +30,9 @@ PASSING = {
 }
 """The arguments that relevance passes through, where not all."""
 
+INVERSES = frozenset({"linalg_solve_triangular"})
+"""What is linear in its second argument; the inverse of the first is one at zero."""
+
 VIEWS = frozenset(
     {"view", "_unsafe_view", "reshape", "transpose", "permute", "slice", "select", "split", "unsqueeze", "squeeze", "expand", "clone",
      "split_with_sizes", "chunk", "unbind", "detach", "alias", "t", "_to_copy"}
@@ -62,6 +65,9 @@ def passed(entry: Entry, fixed: bool) -> int:
         return first.root.rank  # what the whole expression is shows where it is used
     ins: Iterable[Var] = entry.ins
     places: tuple[int, ...] | None = PASSING.get(entry.name)
+    if entry.name in INVERSES:
+        a, b = (v if isinstance(v, Var) else None for v in entry.args[:2])
+        return max(resolved(b) if b is not None else NOTHING, min(resolved(a), GATE) if a is not None else NOTHING)
     if entry.name in KERNELS:
         places = (2,) if fixed else (0, 1, 2)
     if places is not None:
@@ -98,8 +104,23 @@ def at_zero(top: Var, entries: list[Entry]) -> Tensor:
     return evaluated(top, torch.zeros_like(x) if wide else x.new_zeros([1] * x.dim()))
 
 
-def activated(a: Var) -> bool:
-    """Whether a value is what an activation returned, seen through views."""
+def behind_views(a: Var) -> Var:
+    """The value that another is a view of."""
     while a.root is a and a.entry is not None and a.entry.name in VIEWS:
         a = a.entry.ins[0]
+    return a
+
+
+def activated(a: Var) -> bool:
+    """Whether a value is what an activation returned."""
+    a = behind_views(a)
     return a.root is not a
+
+
+def shifted(a: Var) -> bool:
+    """Whether a value is another with a constant added, such as ``1 + scale``: it has a value of its own where the other is zero."""
+    a = behind_views(a)
+    if a.entry is None or a.entry.name not in ("add", "sub", "rsub") or a.root is not a:
+        return False
+    added = [c for c in a.entry.args[:2] if not isinstance(c, Var)]
+    return any(bool(c.any()) if isinstance(c, Tensor) else bool(c) for c in added)

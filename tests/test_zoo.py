@@ -1,0 +1,115 @@
+"""Rules hold on architectures as they are built: the zoo, and the sweep over every family of ``transformers``."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+
+import pytest
+import torch
+
+pytest.importorskip("transformers")
+
+import ascribe as asc
+from zoo.__main__ import main
+from zoo.measure import Row, asked, explained, gap, lost, measured, totals, unruled
+from zoo.models import Zoo, unbiased
+from zoo.sweep import sweep, tried
+from zoo.tables import swept
+from zoo.tiny import Family
+
+SUBJECTS = Zoo().subjects
+CASES = [(s.name, kind) for s in SUBJECTS.values() for kind in s.kinds]
+QUICK = {
+    "DenseNet-like",
+    "LSTM, packed",
+    "functions only",
+    "reused ReLU",
+    "U-Net-like",
+    "ResNet",
+    "ViT",
+    "BERT",
+    "Llama",
+    "Mixtral",
+    "Mamba",
+}
+FUSED = [name for name, kind in CASES if kind == "sdpa"]
+MARKED = [pytest.param(name, kind, marks=() if name in QUICK else pytest.mark.slow) for name, kind in CASES]
+ROUTED = {"Mixtral"}
+
+
+@cache
+def row(name: str, kind: str) -> Row:
+    return measured(SUBJECTS[name], kind)
+
+
+@pytest.mark.parametrize(("name", "kind"), MARKED)
+def test_deeplift_adds_up(name, kind):
+    """In double precision where the model is in double precision throughout; its own casts to single round."""
+    found = row(name, kind)
+    assert found.single <= 1e-4
+    assert found.through <= 1e-8
+    assert found.double <= 1e-5
+
+
+@pytest.mark.parametrize(("name", "kind"), MARKED)
+def test_cp_lrp_conserves_and_nothing_is_without_a_rule(name, kind):
+    found = row(name, kind)
+    assert found.conserved <= 1e-3
+    assert found.named == ("topk" if name in ROUTED else "")
+
+
+@pytest.mark.parametrize(("name", "kind"), [p for p in MARKED if "packed" not in p.values[0]])  # its lengths are no input
+def test_a_record_is_explained_by_itself(name, kind):
+    subject = SUBJECTS[name]
+    whole = explained(subject, kind, torch.float64, asc.Rescale())
+    rows = {key: value[1:2] for key, value in subject.call(torch.float64).items()}
+    model = subject.model(kind, torch.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        over = asc.Reference(0.0, at=subject.at)
+        alone = asc.attribute(model, of=subject.of, at=subject.at, over=over, by=asc.Rescale(), **rows)
+    size = abs(totals(whole)).max() + 1
+    assert abs(totals(alone)[0] - totals(whole)[1]) < 1e-5 * size
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in FUSED])
+@pytest.mark.parametrize("rule", [asc.Rescale(), asc.AttnLrp(), asc.CpLrp()], ids=repr)
+def test_attention_by_one_kernel_and_by_several_agree(name, rule):
+    eager, fused = (explained(SUBJECTS[name], kind, torch.float64, rule) for kind in ("eager", "sdpa"))
+    pairs = [(eager.values, fused.values)] if not isinstance(eager.values, (dict, tuple)) else []
+    for a, b in pairs:
+        torch.testing.assert_close(b, a, rtol=0, atol=1e-5 * float(a.abs().max()))
+
+
+def test_biases_are_where_the_rest_goes():
+    """The zoo's measure can fail: with its biases, a network's relevance does not add up to the score."""
+    subject = SUBJECTS["BERT"]
+    assert lost(explained(subject, "eager", torch.float32, asc.CpLrp())) > 0.01
+    assert lost(asked(subject, unbiased(subject.model("eager", torch.float32)), torch.float32, asc.Gradient())) > 0.01
+    assert gap(explained(subject, "eager", torch.float32, asc.Rescale())) > 0
+    assert unruled(explained(SUBJECTS["Mixtral"], "eager", torch.float32, asc.Rescale())) == "topk"
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "bert", "mamba", "gpt_oss", "bloom", "deepseek_v3", "rwkv"])
+def test_some_families_of_the_sweep(kind):
+    """A state-space model, sinks, a function of its own, latent attention, a recurrence: none is silent."""
+    found = tried(Family(kind, "lm"))
+    assert found.state in ("conserved", "named"), found
+
+
+@pytest.mark.slow
+def test_the_sweep():
+    """Conserved on at least 210 families that can be built small, silent on none."""
+    found = list(sweep())
+    states = [f.state for f in found]
+    assert states.count("conserved") >= 210
+    assert not [f for f in found if f.state == "silent"]
+    assert "conserved" in swept(found)
+
+
+def test_the_command_prints_a_table(capsys):
+    assert main(["reused"]) == 0
+    assert "| reused ReLU | eager |" in capsys.readouterr().out
+    assert main(["sweep", "gpt_neox lm"]) == 0
+    assert "| gpt_neox | lm | conserved |" in capsys.readouterr().out
