@@ -9,9 +9,9 @@ from importlib.metadata import version
 from zoo.measure import Row
 from zoo.sweep import LIMIT, Finding
 
-GAPS = """Written by `make zoo ARGS=--commit` (`python -m zoo --commit`), with torch {torch} and transformers {transformers}, on random weights
-that are scaled up so that what is not linear shows; nothing is downloaded. `make zoo` prints the same without writing it, `make zoo ARGS="Llama"`
-a part of it.
+GAPS = """Written by `make zoo ARGS=--commit` (`python -m zoo --commit`), with torch {torch} and transformers {transformers},
+on random weights that are scaled up so that what is not linear shows; nothing is downloaded. `make zoo` prints the same without
+writing it, `make zoo ARGS="Llama"` a part of it.
 
 - **DeepLIFT**: the largest gap between what the values add up to and the quantity's change, as a share of that change, over three
   records against a reference of zeros; aims: 1e-4 in single precision, 1e-8 in double.
@@ -43,9 +43,10 @@ def gaps(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-SWEPT = """Written by `make sweep ARGS=--commit` (`python -m zoo sweep --commit`), with torch {torch} and transformers {transformers}: every family
-that `AutoModelForCausalLM` or `AutoModelForSequenceClassification` knows, from its own default configuration with the sizes turned down
-(`zoo/tiny.py`), random weights, biases and position embeddings set to zero, nine words. CP-LRP at the embeddings for the largest score.
+SWEPT = """Written by `make sweep ARGS=--commit` (`python -m zoo sweep --commit`), with torch {torch} and transformers {transformers}:
+every family that `AutoModelForCausalLM` or `AutoModelForSequenceClassification` knows, from its own default configuration with the sizes
+turned down (`zoo/tiny.py`), random weights, biases and position embeddings set to zero, nine words. CP-LRP at the
+embeddings for the largest score.
 
 - **conserved**: relevance adds up to the score within {limit:g}.
 - **named**: it does not, and the result's checks say so, by operation or by sum.
