@@ -83,9 +83,14 @@ def tried(family: Family, by: Any = asc.CpLrp()) -> Finding:  # noqa: B008
         return Finding(family, "raised", said=said(wrong), seconds=time.perf_counter() - start)
     quantity = float(found.explained[0])  # type: ignore[index]
     lost = abs(total(found.values) - quantity) / max(abs(quantity), 1e-30)
-    told = "; ".join(c.detail for c in found.checks if c.status in ("warn", "fail") and c.name not in ("zero",))
+    told = "; ".join(named(c) for c in found.checks if c.status in ("warn", "fail") and c.name != "zero")
     state = "conserved" if lost <= LIMIT else "named" if told else "silent"
     return Finding(family, state, lost, told, time.perf_counter() - start)
+
+
+def named(check: Any) -> str:
+    """What a check complains of, without the operations that have a rule."""
+    return "; ".join(part.strip() for part in check.detail.split(";") if not part.strip()[:1].isdigit())
 
 
 def said(wrong: Exception) -> str:
