@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test slow bench zoo sweep check docs lock clean
+.PHONY: help demo test slow bench zoo sweep parity check docs lock clean
 
 ifeq ($(origin PYTHON),undefined)
 VENV ?= .venv
@@ -27,6 +27,7 @@ help:
 	@echo "make bench   speed and memory against captum and against bare loops"
 	@echo "make zoo     do rules hold on every architecture?   make sweep   on every family of transformers?"
 	@echo "make check   lint, types, import layering, suppressions, the examples in the documents"
+	@echo "make parity  LRP's rules against zennit's (installed without its requirements), written to docs/parity.md"
 	@echo "make lock    renew requirements/constraints.txt        make clean   remove what was made"
 
 $(VENV)/.made:
@@ -68,6 +69,11 @@ check: $(VENV)/.has-dev
 	@$(BIN)/python tools/layers.py ascribe
 	@$(BIN)/python tools/suppressions.py ascribe
 	@$(BIN)/python -m pytest tests/test_docs.py
+
+parity: $(VENV)/.has-test requirements/parity.txt
+	@$(BIN)/python -m pip install -qq --no-deps --requirement requirements/parity.txt
+	@$(BIN)/python -m pytest tests/test_zennit_parity.py $(ARGS)
+	@$(BIN)/python -W ignore -m tests.zennit_cases docs/parity.md
 
 lock:
 	@$(PYTHON) tools/lock.py $(PINS)
