@@ -53,6 +53,8 @@ def recipes(task: Task, seed: int) -> list[Recipe]:
         Recipe("IntegratedGradients", asc.IntegratedGradients(tolerance=1e-3)),
         Recipe("SmoothGrad", asc.SmoothGrad()),
         Recipe("ExpectedGradients", asc.ExpectedGradients(torch.as_tensor(task.train[rows]), samples=128)),
+        Recipe("DeepLift", asc.DeepLift()),
+        Recipe("LRP", asc.LRP(asc.EPSILON_PLUS_FLAT)),
         *([] if table else [Recipe("GradCam", asc.GradCam()), Recipe("LayerCam", asc.LayerCam())]),
         Recipe("Conductance", asc.Conductance(), "act2" if table else "relu3"),
     ]
