@@ -132,7 +132,7 @@ def _compared(s: Settings) -> list[Case]:
         Case(f"CNN DeepLiftShap, {s.references} references", partial(models.cnn, s.device, s.image, s.batch, s.references),
              ours.deep_lift_shap, captum.deep_lift_shap, lambda m, c, e: bare.pairs(m), random=True,
              aims=(Aim("captum/ascribe", ">=", 12.0),)),
-        Case(f"BERT DeepLift, {s.long} tokens", partial(models.bert, s.device, s.long, 2),
+        Case(f"BERT DeepLift, {s.long} tokens", partial(models.bert, s.device, s.long, 2, 4 * s.image),
              ours.deep_lift, captum.deep_lift, lambda m, c, e: bare.input_x_gradient(m), random=True,
              aims=(Aim("ascribe/bare", "<=", 2.5),)),
     ]  # fmt: skip

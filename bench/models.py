@@ -66,11 +66,11 @@ def mlp(device: str, batch: int = 8) -> Subject:
     return _plain("MLP", model.eval().to(device), x, {}, ("fc1", "fc2"))
 
 
-def bert(device: str, tokens: int = 32, batch: int = 8) -> Subject:
-    """A BERT classifier of 4 layers, width 64, with padding at the right of some records."""
+def bert(device: str, tokens: int = 32, batch: int = 8, width: int = 64) -> Subject:
+    """A BERT classifier of 4 layers and 4 heads, with padding at the right of some records."""
     from transformers import BertConfig, BertForSequenceClassification
 
-    config = BertConfig(vocab_size=1000, hidden_size=64, num_hidden_layers=4, num_attention_heads=4, intermediate_size=256,
+    config = BertConfig(vocab_size=1000, hidden_size=width, num_hidden_layers=4, num_attention_heads=4, intermediate_size=4 * width,
                         max_position_embeddings=tokens, num_labels=3)  # fmt: skip
     torch.manual_seed(0)
     model = BertForSequenceClassification(config)

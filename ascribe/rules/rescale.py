@@ -52,7 +52,7 @@ class RevealCancel:
     form wherever Rescale has one. Adds up to the change of the quantity in any architecture. An operation whose domain the
     parts leave (a logarithm) is taken whole and named in the checks; ``strict`` raises RuleError instead.
 
-    Costs what :class:`Rescale` costs and, for each pair, two more evaluations of each operation: about three times as much.
+    Costs what :class:`Rescale` costs and, for each pair, two more evaluations of each operation: about four times as much.
     """
 
     strict: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 
+import numpy as np
 import torch
 
 from .entries import Entry, Tape, Tensor, Var, again
@@ -32,7 +33,7 @@ FROM_ZERO = frozenset(
 )
 """Element-wise operations that are zero at zero."""
 
-BLOCK = 1 << 16
+BLOCK = 1 << 18
 """Numbers that are worked on at once: the passes over them stay in the processor's cache."""
 
 
@@ -136,15 +137,23 @@ def slope_between(top: Var, entries: list[Entry], x: Tensor, x0: Tensor, y: Tens
         return torch.where(m.isnan(), (x > 0).to(m.dtype), m) if m.sum().isnan() else m
     eps = torch.finfo(d.dtype).eps
     smooth = all(e.name in SMOOTH for e in entries)
-    near = d.abs_() < eps ** (1 / 3) if smooth else d.abs_() <= x.abs().mul_(64 * eps)
-    if not near.any():
+    near = places(d.abs() < eps ** (1 / 3) if smooth else d.abs() <= x.abs().mul_(64 * eps))
+    if not len(near):
         return m
-    middle = (x + x0) / 2
     if any(isinstance(a, torch.Tensor) and a.numel() > 1 for e in entries for a in (*e.args, *e.kwargs.values())):
-        return torch.where(near, derivative(top, middle), m)
+        slopes = derivative(top, x - d / 2).reshape(-1)[near]
+    else:
+        slopes = derivative(top, x.expand(d.shape).reshape(-1)[near] - d.reshape(-1)[near] / 2)
     m = m.contiguous()
-    m[near] = derivative(top, middle[near])
+    m.view(-1)[near] = slopes
     return m
+
+
+def places(mask: Tensor) -> Tensor:
+    """Flat positions where a mask holds. NumPy finds them in a tenth of the time on a processor."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.reshape(-1).nonzero()[:, 0]
 
 
 def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor, beta: float = 0.0) -> tuple[Tensor, bool]:
