@@ -27,6 +27,7 @@ SEVEN = (
     Owen(100, "random"),
     Interactions(),
     Interactions(100),
+    Interactions(110, "taylor"),
     Interactions(110, "faith"),
     Interactions(index="faith"),
     SmoothMasks(100, 3),
@@ -152,6 +153,25 @@ def test_interactions_are_the_formula(features):
         assert found.values[0, 0, i, j] == found.values[0, 0, j, i]
         assert 2 * found.values[0, 0, i, j] == pytest.approx(pair_index(game, features, i, j), abs=1e-12)
     np.testing.assert_allclose(found.values.sum(axis=-1), shapley(game, features), atol=1e-12)
+
+
+@pytest.mark.parametrize("features", [2, 4, 5])
+def test_taylor_is_the_mean_over_orders(features):
+    """What a pair brings together beyond each alone, at the coalition before both, over every order; alone on the diagonal."""
+    game = looked_up(table(features, 4))
+
+    def of(*members):
+        return float(game(np.isin(np.arange(features), members)[None])[0, 0, 0])
+
+    found = play(Interactions(index="taylor"), features, game)
+    assert found.complete
+    np.testing.assert_allclose(found.values.sum(), change(game, features).item(), atol=1e-12)
+    orders = list(permutations(range(features)))
+    for i, j in combinations(range(features), 2):
+        befores = [order[: min(order.index(i), order.index(j))] for order in orders]
+        mean = np.mean([of(*c, i, j) - of(*c, i) - of(*c, j) + of(*c) for c in befores])
+        assert 2 * found.values[0, 0, i, j] == pytest.approx(mean, abs=1e-12)
+        assert found.values[0, 0, i, i] == pytest.approx(of(i) - of(), abs=1e-12)
 
 
 def faith(worth, features: int) -> np.ndarray:
@@ -377,15 +397,16 @@ def test_one_feature_has_all_the_variance():
 
 
 NINE = Players(9, tree=((0, 1), 2, 3, 4, 5, 6, 7, 8))
-HONEST = {
-    Owen(150, "random"): 0.0,
-    Interactions(280): 0.0,
-    Interactions(300, "faith"): 0.0,
-    SmoothMasks(200, 3): 0.0,
-    TotalIndices(640): 0.02,
-    Surrogate(300): 0.0,
-    Surrogate(300, lasso=0.02): 0.0,
-}
+HONEST = (
+    Owen(150, "random"),
+    Interactions(280),
+    Interactions(280, "taylor"),
+    Interactions(300, "faith"),
+    SmoothMasks(200, 3),
+    TotalIndices(640),
+    Surrogate(300),
+    Surrogate(300, lasso=0.02),
+)
 
 
 @pytest.mark.parametrize("over", HONEST, ids=repr)
@@ -397,7 +418,9 @@ def test_errors_told_are_errors_seen(over):
     assert 0.8 < np.sqrt((errors**2).mean() / values.var(axis=0).mean()) < 1.3
 
 
-@pytest.mark.parametrize("over", [Owen(150, "random"), Interactions(280), Interactions(300, "faith")], ids=repr)
+@pytest.mark.parametrize(
+    "over", [Owen(150, "random"), Interactions(280), Interactions(280, "taylor"), Interactions(300, "faith")], ids=repr
+)
 def test_unbiased(over):
     game = network(9, seed=6)
     exact = play(Owen() if isinstance(over, Owen) else Interactions(index=over.index), NINE, game)

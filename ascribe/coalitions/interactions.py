@@ -21,30 +21,33 @@ from .strata import size_weights
 
 BLOCK = 256
 
+PairIndex = Literal["shapley", "taylor", "faith"]
+
 
 @dataclass(frozen=True, repr=False)
 class Interactions(Value):
     """How much pairs of features matter together: a symmetric matrix for each record, that adds up.
 
     Half of a pair's index stands at [i, j] and half at [j, i]; on the diagonal what is left to the feature itself. ``index``:
-    ``"shapley"``, the mean over coalitions of what i and j bring together beyond what each brings, rows then sum to the Shapley
-    values (Grabisch and Roubens 1999; Lundberg et al. 2018); or ``"faith"``, the coefficients of the pairwise game nearest to the
-    real one under the Shapley kernel (Faith-Shap; Tsai et al. 2023).
+    ``"shapley"``, the mean over coalitions of what i and j bring together beyond what each brings; rows then sum to the Shapley
+    values (Grabisch and Roubens 1999; Lundberg et al. 2018). ``"taylor"``, that mean over the coalitions before both in a random
+    order, with what each feature brings alone on the diagonal (Shapley-Taylor; Sundararajan et al. 2020). ``"faith"``, the
+    coefficients of the pairwise game nearest to the real one under the Shapley kernel (Faith-Shap; Tsai et al. 2023).
 
-    All 2^n coalitions where the ``budget`` (4096, or 8 n (n - 1), if left out) holds them. Otherwise ``"shapley"`` takes all arcs of random
-    circles of features, n (n - 1) coalitions a circle, of which each pair and each feature has an unbiased sample; ``"faith"`` fits
-    coalitions drawn as for :class:`ShapleyKernel`. ``tolerance`` as there.
+    All 2^n coalitions where the ``budget`` (4096, or 8 n (n - 1), if left out) holds them. Otherwise ``"faith"`` fits coalitions drawn
+    as for :class:`ShapleyKernel`, and the others take all arcs of random circles of features, n (n - 1) coalitions a circle, of
+    which each pair and each feature has an unbiased sample (``"taylor"`` then adds up in the mean only). ``tolerance`` as there.
     """
 
     budget: int | None = None
-    index: Literal["shapley", "faith"] = "shapley"
+    index: PairIndex = "shapley"
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
         check_count("budget", self.budget)
         check_share("tolerance", self.tolerance)
-        if self.index not in ("shapley", "faith"):
-            raise CoalitionError(f"index={self.index!r}", there="shapley, faith")
+        if self.index not in ("shapley", "taylor", "faith"):
+            raise CoalitionError(f"index={self.index!r}", there="shapley, taylor, faith")
 
     def rows(self, players: Players) -> int:
         n = check_players(players)
@@ -63,8 +66,8 @@ class Interactions(Value):
             units = plan(n, weights, weights, rows, False, self.tolerance is not None and not fits(n, rows))
             return Run(Regression(units.draw(rng), pairwise(n)), self.tolerance)
         if fits(n, rows):
-            return Run(_Enumerated(n))
-        return Run(_Circles(n, (rows - 2) // (n * (n - 1)), rng), self.tolerance)
+            return Run(_Enumerated(n, self.index))
+        return Run(_Circles(n, self.index, (rows - 2) // (n * (n - 1)), rng), self.tolerance)
 
 
 def pairwise(features: int) -> Fit:
@@ -84,10 +87,10 @@ def pairwise(features: int) -> Fit:
 class _Enumerated:
     """Sums over all coalitions: a pair counts those with both or neither for it, those with one of the two against it."""
 
-    def __init__(self, features: int) -> None:
-        self.features = features
-        n = features
-        self.pair = np.array([1 / ((n - 1) * comb(n - 2, size)) for size in range(n - 1)] if n > 1 else [0.0])
+    def __init__(self, features: int, index: PairIndex) -> None:
+        self.features, self.index = features, index
+        numbers = np.array([comb(features - 2, size) for size in range(features - 1)] if features > 1 else [1.0])
+        self.pair = of_sizes(features, index) / numbers
         self.values: np.ndarray | float = 0.0
 
     def blocks(self) -> Iterator[Block]:
@@ -102,21 +105,33 @@ class _Enumerated:
         weights = self.pair[np.clip(at, 0, len(self.pair) - 1)] * np.where(both == 1, -0.5, 0.5)
         every = np.arange(self.features)
         weights[:, every, every] = 0
-        alone = arrivals(self.features)
-        last = self.features - 1
-        gains = np.where(there, alone[np.maximum(size - 1, 0)][:, None], -alone[np.minimum(size, last)][:, None])
-        weights[:, every, every] = gains - weights.sum(axis=2)
+        weights[:, every, every] = self._single(there, size) - (weights.sum(axis=2) if self.index == "shapley" else 0)
         self.values = self.values + np.tensordot(weights, worth, axes=(0, 0))
+
+    def _single(self, there: np.ndarray, size: np.ndarray) -> np.ndarray:
+        """How a feature's own value counts coalitions: its Shapley value, or what it brings alone."""
+        last = self.features - 1
+        alone = arrivals(self.features) if self.index == "shapley" else (np.arange(self.features) == 0).astype(float)
+        return np.where(there, alone[np.maximum(size - 1, 0)][:, None], -alone[np.minimum(size, last)][:, None])
 
     def result(self) -> Estimate:
         return Estimate(np.asarray(self.values), complete=True)
 
 
+def of_sizes(features: int, index: PairIndex) -> np.ndarray:
+    """The weight in a pair's index of all coalitions of each size 0 ... n - 2 without it; together 1."""
+    if features < 2:
+        return np.zeros(1)
+    if index == "shapley":
+        return np.full(features - 1, 1 / (features - 1))
+    return 2 * (features - 1 - np.arange(features - 1)) / (features * (features - 1))
+
+
 class _Circles:
     """Sums and squares of samples, one from each circle: every pair is at the two ends of two arcs, one each way round."""
 
-    def __init__(self, features: int, circles: int, rng: np.random.Generator) -> None:
-        self.features, self.circles, self.rng = features, circles, rng
+    def __init__(self, features: int, index: PairIndex, circles: int, rng: np.random.Generator) -> None:
+        self.features, self.index, self.circles, self.rng = features, index, circles, rng
         self.count = 0
         self.sums: np.ndarray | float = 0.0
         self.squares: np.ndarray | float = 0.0
@@ -133,7 +148,7 @@ class _Circles:
             return
         arcs = worth.reshape(self.features, self.features - 1, -1)
         found = np.empty((self.features, self.features, worth.shape[1]))
-        found[np.ix_(block.about, block.about)] = together(arcs, self.ends)
+        found[np.ix_(block.about, block.about)] = together(arcs, self.ends, self.index)
         self.count += 1
         self.sums = self.sums + found
         self.squares = self.squares + found**2
@@ -142,13 +157,14 @@ class _Circles:
         if not self.count:
             raise CoalitionError("an estimate before a circle was told whole", code="E-COALITION-EARLY")
         mean = np.asarray(self.sums) / self.count
+        adds_up = self.index == "shapley"
         if self.count == 1:
-            return Estimate(mean, np.full_like(mean, np.nan), True, ("one sample: standard errors are not known",))
+            return Estimate(mean, np.full_like(mean, np.nan), adds_up, ("one sample: standard errors are not known",))
         variance = np.maximum(np.asarray(self.squares) / self.count - mean**2, 0) / (self.count - 1)
-        return Estimate(mean, np.sqrt(variance), True)
+        return Estimate(mean, np.sqrt(variance), adds_up)
 
 
-def together(arcs: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def together(arcs: np.ndarray, ends: np.ndarray, index: PairIndex) -> np.ndarray:
     """A circle's sample of all interactions, from the worth of its arcs ``[starts, sizes, games]``: ``[places, places, games]``."""
     n = len(arcs)
     none, all_ = (np.broadcast_to(end, (n, 1, arcs.shape[2])) for end in ends)
@@ -158,8 +174,9 @@ def together(arcs: np.ndarray, ends: np.ndarray) -> np.ndarray:
     beyond = arcs_[:, 2:] - arcs_[:, 1:-1] - after[:, 1:-1] + after[:, :-2]
     before, size = np.indices((n, n - 1))
     found = np.zeros((n, n, arcs.shape[2]))
-    found[before, (before + size + 1) % n] = beyond / 4
+    share = of_sizes(n, index) * (n - 1) / 4  # sizes come up alike; half of two arcs, half for each place in the matrix
+    found[before, (before + size + 1) % n] = beyond * share[:, None]
     found = found + found.swapaxes(0, 1)
     every = np.arange(n)
-    found[every, every] = around(arcs, ends) - found.sum(axis=1)
+    found[every, every] = around(arcs, ends) - found.sum(axis=1) if index == "shapley" else arcs[:, 0] - ends[0]
     return found
