@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test slow bench zoo sweep parity check docs lock clean
+.PHONY: help demo test slow bench accuracy zoo sweep parity check docs lock clean
 
 ifeq ($(origin PYTHON),undefined)
 VENV ?= .venv
@@ -24,7 +24,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 help:
 	@echo "make demo    train two small models, explain them, check everything, write demo-output/report.html"
 	@echo "make test    the whole test suite (make slow: the long ones)"
-	@echo "make bench   speed and memory against captum and against bare loops"
+	@echo "make bench   speed, memory and accuracy against captum, shap and bare loops"
+	@echo "make accuracy the accuracy of Shapley values alone, and error against budget"
 	@echo "make zoo     do rules hold on every architecture?   make sweep   on every family of transformers?"
 	@echo "make check   lint, types, import layering, suppressions, the examples in the documents"
 	@echo "make parity  LRP's rules against zennit's (installed without its requirements), written to docs/parity.md"
@@ -53,6 +54,11 @@ slow: $(VENV)/.has-test
 
 bench: $(VENV)/.has-test
 	@env -u OMP_NUM_THREADS $(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m bench.accuracy
+
+accuracy: $(VENV)/.has-test
+	@$(BIN)/python -m bench.accuracy $(ARGS)
+	@$(BIN)/python -m bench.budgets
 
 zoo: $(VENV)/.has-test
 	@$(BIN)/python -m zoo $(ARGS)

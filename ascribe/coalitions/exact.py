@@ -15,7 +15,7 @@ from .base import Estimate, Players
 from .play import Block, Run, check_players
 
 Index = Literal["shapley", "banzhaf"]
-BLOCK = 512
+BLOCK = 256
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,7 +59,7 @@ def fits(features: int, budget: int) -> bool:
 
 
 class Enumeration:
-    """Sums over all coalitions, in the order of their binary numbers: feature 0 is the lowest bit."""
+    """Sums over all coalitions."""
 
     def __init__(self, features: int, index: Index = "shapley") -> None:
         self.features, self.index = features, index
@@ -67,15 +67,10 @@ class Enumeration:
         self.values: np.ndarray | float = 0.0
 
     def blocks(self) -> Iterator[Block]:
-        for start in range(0, 2**self.features, BLOCK):
-            yield Block(numbered(np.arange(start, min(start + BLOCK, 2**self.features)), self.features))
+        return everything(self.features)
 
     def take(self, block: Block, worth: np.ndarray) -> None:
-        there = block.coalitions
-        size = there.sum(axis=1, keepdims=True)
-        last = self.features - 1
-        gains = np.where(there, self.arrives[np.maximum(size - 1, 0)], -self.arrives[np.minimum(size, last)])
-        self.values = self.values + gains.T @ worth
+        self.values = self.values + gains(block.coalitions, self.arrives).T @ worth
 
     def result(self) -> Estimate:
         return Estimate(np.asarray(self.values), complete=self.index == "shapley")
@@ -88,6 +83,18 @@ def arrivals(features: int, index: Index = "shapley") -> np.ndarray:
     return np.array([1 / (features * comb(features - 1, size)) for size in range(features)])
 
 
+def everything(features: int) -> Iterator[Block]:
+    """All coalitions, in blocks."""
+    for start in range(0, 2**features, BLOCK):
+        yield Block(numbered(np.arange(start, min(start + BLOCK, 2**features)), features))
+
+
+def gains(there: np.ndarray, arrives: np.ndarray) -> np.ndarray:
+    """How each coalition counts in each feature's value, ``[rows, features]``: for it with the feature, against it without."""
+    size = there.sum(axis=1, keepdims=True)
+    return np.where(there, arrives[np.maximum(size - 1, 0)], -arrives[np.minimum(size, len(arrives) - 1)])
+
+
 def numbered(numbers: np.ndarray, features: int) -> np.ndarray:
-    """The coalitions of these binary numbers, ``[numbers, features]``."""
+    """The coalitions of these binary numbers, ``[numbers, features]``: feature 0 is the lowest bit."""
     return (numbers[:, None] >> np.arange(features)) & 1 > 0

@@ -12,14 +12,12 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players
-from .exact import arrivals, fits, numbered
+from .exact import arrivals, everything, fits, gains
 from .kernel import plan
 from .permutations import around, circle
-from .play import Block, Run, check_budget, check_count, check_players, check_share, ends
+from .play import Average, Block, Run, check_budget, check_count, check_players, check_share, ends
 from .regression import Fit, Regression
 from .strata import size_weights
-
-BLOCK = 256
 
 PairIndex = Literal["shapley", "taylor", "faith"]
 
@@ -94,8 +92,7 @@ class _Enumerated:
         self.values: np.ndarray | float = 0.0
 
     def blocks(self) -> Iterator[Block]:
-        for start in range(0, 2**self.features, BLOCK):
-            yield Block(numbered(np.arange(start, min(start + BLOCK, 2**self.features)), self.features))
+        return everything(self.features)
 
     def take(self, block: Block, worth: np.ndarray) -> None:
         there = block.coalitions
@@ -105,14 +102,13 @@ class _Enumerated:
         weights = self.pair[np.clip(at, 0, len(self.pair) - 1)] * np.where(both == 1, -0.5, 0.5)
         every = np.arange(self.features)
         weights[:, every, every] = 0
-        weights[:, every, every] = self._single(there, size) - (weights.sum(axis=2) if self.index == "shapley" else 0)
+        weights[:, every, every] = self._single(there) - (weights.sum(axis=2) if self.index == "shapley" else 0)
         self.values = self.values + np.tensordot(weights, worth, axes=(0, 0))
 
-    def _single(self, there: np.ndarray, size: np.ndarray) -> np.ndarray:
+    def _single(self, there: np.ndarray) -> np.ndarray:
         """How a feature's own value counts coalitions: its Shapley value, or what it brings alone."""
-        last = self.features - 1
         alone = arrivals(self.features) if self.index == "shapley" else (np.arange(self.features) == 0).astype(float)
-        return np.where(there, alone[np.maximum(size - 1, 0)][:, None], -alone[np.minimum(size, last)][:, None])
+        return gains(there, alone)
 
     def result(self) -> Estimate:
         return Estimate(np.asarray(self.values), complete=True)
@@ -128,13 +124,11 @@ def of_sizes(features: int, index: PairIndex) -> np.ndarray:
 
 
 class _Circles:
-    """Sums and squares of samples, one from each circle: every pair is at the two ends of two arcs, one each way round."""
+    """The average of samples, one from each circle: every pair is at the two ends of two arcs, one each way round."""
 
     def __init__(self, features: int, index: PairIndex, circles: int, rng: np.random.Generator) -> None:
         self.features, self.index, self.circles, self.rng = features, index, circles, rng
-        self.count = 0
-        self.sums: np.ndarray | float = 0.0
-        self.squares: np.ndarray | float = 0.0
+        self.average = Average()
 
     def blocks(self) -> Iterator[Block]:
         yield Block(ends(self.features))
@@ -149,19 +143,10 @@ class _Circles:
         arcs = worth.reshape(self.features, self.features - 1, -1)
         found = np.empty((self.features, self.features, worth.shape[1]))
         found[np.ix_(block.about, block.about)] = together(arcs, self.ends, self.index)
-        self.count += 1
-        self.sums = self.sums + found
-        self.squares = self.squares + found**2
+        self.average.add(found)
 
     def result(self) -> Estimate:
-        if not self.count:
-            raise CoalitionError("an estimate before a circle was told whole", code="E-COALITION-EARLY")
-        mean = np.asarray(self.sums) / self.count
-        adds_up = self.index == "shapley"
-        if self.count == 1:
-            return Estimate(mean, np.full_like(mean, np.nan), adds_up, ("one sample: standard errors are not known",))
-        variance = np.maximum(np.asarray(self.squares) / self.count - mean**2, 0) / (self.count - 1)
-        return Estimate(mean, np.sqrt(variance), adds_up)
+        return self.average.estimate(self.index == "shapley")
 
 
 def together(arcs: np.ndarray, ends: np.ndarray, index: PairIndex) -> np.ndarray:

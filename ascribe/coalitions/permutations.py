@@ -12,7 +12,7 @@ from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players
 from .exact import Enumeration, fits
-from .play import Block, Run, check_budget, check_count, check_players, check_share, ends
+from .play import Average, Block, Run, check_budget, check_count, check_players, check_share, ends
 
 Orders = Literal["antithetic", "circles", "independent"]
 
@@ -66,13 +66,11 @@ class Permutations(Value):
 
 
 class Arrivals:
-    """Sums of contributions and of their squares, over independent samples: orders that ``draw`` gives, pairs of them, or circles."""
+    """The average contribution over independent samples: orders that ``draw`` gives, pairs of them, or circles."""
 
     def __init__(self, features: int, units: int, orders: Orders, draw: Callable[[], np.ndarray]) -> None:
         self.features, self.units, self.orders, self.draw_order = features, units, orders, draw
-        self.count = 0
-        self.sums: np.ndarray | float = 0.0
-        self.squares: np.ndarray | float = 0.0
+        self.average = Average()
 
     def blocks(self) -> Iterator[Block]:
         yield Block(ends(self.features))
@@ -88,13 +86,11 @@ class Arrivals:
     def take(self, block: Block, worth: np.ndarray) -> None:
         if block.about is None:
             self.ends = worth
-            self.shift = (worth[1] - worth[0]) / self.features  # squares of what is left after it keep their digits
+            self.average = Average((worth[1] - worth[0]) / self.features)
             return
         gains = np.empty((self.features, worth.shape[1]))
-        gains[block.about] = self._gains(worth) - self.shift
-        self.count += 1
-        self.sums = self.sums + gains
-        self.squares = self.squares + gains**2
+        gains[block.about] = self._gains(worth)
+        self.average.add(gains)
 
     def _gains(self, worth: np.ndarray) -> np.ndarray:
         """What each feature of an order brings, in that order."""
@@ -108,14 +104,7 @@ class Arrivals:
         return (there + back[::-1]) / 2
 
     def result(self) -> Estimate:
-        if not self.count:
-            raise CoalitionError("an estimate before one order was told whole", code="E-COALITION-EARLY")
-        mean = np.asarray(self.sums) / self.count
-        if self.count == 1:
-            note = "one sample: standard errors are not known"
-            return Estimate(mean + self.shift, np.full_like(mean, np.nan), True, (note,))
-        variance = np.maximum(np.asarray(self.squares) / self.count - mean**2, 0) / (self.count - 1)
-        return Estimate(mean + self.shift, np.sqrt(variance), True)
+        return self.average.estimate(True)
 
 
 def prefixes(order: np.ndarray) -> np.ndarray:

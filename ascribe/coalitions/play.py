@@ -140,6 +140,31 @@ class Run:
         self._short = not relative_error(self._tally.result()) <= self._tolerance
 
 
+class Average:
+    """Sums of independent samples and of their squares. ``shift`` is taken off them first: squares of what is left keep their digits."""
+
+    def __init__(self, shift: np.ndarray | float = 0.0) -> None:
+        self.count, self.shift = 0, shift
+        self.sums: np.ndarray | float = 0.0
+        self.squares: np.ndarray | float = 0.0
+
+    def add(self, sample: np.ndarray) -> None:
+        self.count += 1
+        self.sums = self.sums + (sample - self.shift)
+        self.squares = self.squares + (sample - self.shift) ** 2
+
+    def estimate(self, complete: bool) -> Estimate:
+        """The mean with its standard error. Raises CoalitionError before the first sample."""
+        if not self.count:
+            raise CoalitionError("an estimate before one sample was told whole", code="E-COALITION-EARLY")
+        mean = np.asarray(self.sums) / self.count
+        if self.count == 1:
+            note = "one sample: standard errors are not known"
+            return Estimate(mean + self.shift, np.full_like(mean, np.nan), complete, (note,))
+        variance = np.maximum(np.asarray(self.squares) / self.count - mean**2, 0) / (self.count - 1)
+        return Estimate(mean + self.shift, np.sqrt(variance), complete)
+
+
 def relative_error(found: Estimate) -> float:
     """The largest standard error as a share of its game's range of values, 0 included; of all games the worst."""
     if found.error is None:
