@@ -76,7 +76,7 @@ def chunk_for(session: Session, asked: Request, at: Cut) -> Chunker:
 
 def chunk_key(asked: Request, at: Cut) -> tuple[Any, ...]:
     """What a chunk size was found for, beside the signature of the call."""
-    return at, asked.cuts, len(asked.quantities), type(asked.by), asked.most
+    return at, asked.cuts, len(asked.quantities), type(asked.by), asked.most, asked.features is None
 
 
 def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) -> Attribution:

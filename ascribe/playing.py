@@ -26,6 +26,8 @@ from .removed import Played, Removed
 from .result import Attribution, Check, Cost, Gap
 from .stream import Progress, blocks, fitting, showing
 
+FIRST = 8
+"""Rows at once to begin with: nothing is kept for a backward pass, so that as many fit where fewer would be tried otherwise."""
 LARGE = 0.5
 """A standard error of this share of a record's largest value leaves the order of its features open."""
 
@@ -113,6 +115,8 @@ class Games:
         self.session, self.asked, self.groups, self.removal = session, asked, groups, removal
         self.at, self.on = cuts
         self.chunker = chunk_for(session, asked, self.at)
+        if not self.chunker.settled:
+            self.chunker.size = max(self.chunker.size, FIRST)
         self.done: list[Played] = []
         self.current: Removed | None = None
         self.plan: Plan | None = None

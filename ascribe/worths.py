@@ -11,7 +11,7 @@ from .arrays import as_numpy, namespace
 from .backends.protocol import Spot
 from .cuts import Cut
 from .passes import Leaves
-from .removal.base import StandIn, blend
+from .removal.base import Blend, StandIn
 from .stream import stream
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ class Worths:
     def __init__(self, run: Removed, stand_in: StandIn, where: tuple[Cut, tuple[Spot, ...], Leaves]) -> None:
         self.run, self.stand_in = run, stand_in
         self.at, self.spots, self.x = where
-        self.cells = run.groups.cells
+        last = run.groups.width  # the number of what is never removed
+        cells = [np.where(c < 0, last, c) for c in run.groups.cells]
+        self.blends = [Blend(x, c, stand_in) for x, c in zip(self.x, cells, strict=True)]
         self.apart = stand_in.draws if stand_in.random and 1 < stand_in.draws <= DRAWN else 1
         self.known: dict[bytes, np.ndarray] = {}
         full = np.ones(run.groups.count, bool)
@@ -96,9 +98,8 @@ class Worths:
         """The quantities at one chunk of points, ``[quantities, points, records]``, and whether the model was also tried out."""
         run = self.run
         instead = self.stand_in(presence, draw)
-        write = tuple(
-            namespace(x).cast(blend(presence, cells, x, other), x) for x, cells, other in zip(self.x, self.cells, instead, strict=True)
-        )
+        rows = (blend(presence, other) for blend, other in zip(self.blends, instead, strict=True))
+        write = tuple(namespace(x).cast(row, x) for x, row in zip(self.x, rows, strict=True))
         chunker = run.plan.chunker
         if chunker.limit is None:  # masked rows, and what the model makes of them, must fit beside each other
             numbers = sum(int(np.prod(w.shape)) for w in write)

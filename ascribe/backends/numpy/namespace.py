@@ -52,6 +52,12 @@ class NumpyNamespace:
     def amax(self, a: np.ndarray, axes: tuple[int, ...]) -> Array:
         return a.max(axis=axes) if axes else a
 
+    def take(self, a: np.ndarray, index: np.ndarray, axis: int) -> Array:
+        return np.take(a, index, axis)
+
+    def mix(self, a: np.ndarray, b: np.ndarray, share: np.ndarray) -> Array:
+        return a * (1 - share) + b * share
+
     def zeros_like(self, a: np.ndarray) -> Array:
         return np.zeros_like(a)
 

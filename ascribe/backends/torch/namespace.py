@@ -58,6 +58,12 @@ class TorchNamespace:
     def amax(self, a: Tensor, axes: tuple[int, ...]) -> Tensor:
         return torch.amax(a, axes) if axes else a
 
+    def take(self, a: Tensor, index: Tensor, axis: int) -> Tensor:
+        return a.index_select(axis, index)
+
+    def mix(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+        return torch.lerp(a, b, share)
+
     def zeros_like(self, a: Tensor) -> Tensor:
         return torch.zeros_like(a)
 

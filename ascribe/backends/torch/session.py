@@ -234,7 +234,7 @@ class TorchSession:
         return self._evaluate(job)
 
     def _evaluate(self, job: Job) -> Evidence:
-        if isinstance(job.by, OperationRule) and job.wrt:
+        if job.wrt and isinstance(job.by, OperationRule):
             return ruled(self, job)
         if job.by is not None and not isinstance(job.by, Gradient):
             raise RuleError(f"by={job.by!r} is not available for PyTorch models", there="Gradient()")
