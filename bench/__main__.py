@@ -16,6 +16,7 @@ from bench import report
 from bench.cases import Settings, cases
 from bench.memory import peaks
 from bench.race import Row, race
+from bench.removals import removals
 from bench.timing import Effort, Watch
 from bench.tolerance import trades
 
@@ -68,6 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not asked.only:
         chunk = results.rows[0].chunk or settings.batch
         results = replace(results, peaks=tuple(peaks(settings, chunk)), trades=tuple(trades(settings, effort, watch)))
+        (asked.output / "bench.json").write_text(report.as_json(results))
+    if not asked.only or asked.only in "removal":
+        samples = 1000 if settings.steps >= 32 else 150
+        results = replace(results, removals=tuple(removals(settings.image, settings.batch, samples, effort, watch)))
         (asked.output / "bench.json").write_text(report.as_json(results))
     if asked.commit:
         (ROOT / "docs" / "benchmarks.md").write_text(report.page(results))

@@ -21,6 +21,7 @@ from ascribe.version import VERSION
 from bench.cases import Settings
 from bench.memory import Peak
 from bench.race import Row
+from bench.removals import Raced
 from bench.timing import Spread
 from bench.tolerance import Trade
 
@@ -44,11 +45,12 @@ class Results:
     rows: tuple[Row, ...] = ()
     peaks: tuple[Peak, ...] = ()
     trades: tuple[Trade, ...] = ()
+    removals: tuple[Raced, ...] = ()
 
 
 def about() -> dict[str, str]:
     """When, on what, and with which versions."""
-    packages = ["torch", "captum", "transformers", "numpy"]
+    packages = ["torch", "captum", "shap", "transformers", "numpy"]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": _processor(),
@@ -152,6 +154,18 @@ def trade_table(trades: Iterable[Trade]) -> list[list[str]]:
     return table
 
 
+def removal_table(removals: Iterable[Raced]) -> list[list[str]]:
+    """A line for everyone in every job: seconds, rows through the model, and how many times as long as ascribe it takes."""
+    table = [["", "", "time", "rows", "times ascribe's", "aim for captum"]]
+    for r in removals:
+        table += [[r.name, r.error, "-", "-", "-", ""]] if r.error else []
+        for name, times in r.seconds.items():
+            met = VERDICT[r.ratios[name].median >= r.aim] if name == "captum" else ""
+            aim = f"≥ {r.aim:g}: {met}" if name == "captum" else ""
+            table.append([r.name, name, duration(times.median), r.rows[name], ratio(r.ratios.get(name)), aim])
+    return table
+
+
 def aligned(table: Sequence[Sequence[str]]) -> str:
     """A table for a terminal."""
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
@@ -168,6 +182,7 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
 def failures(results: Results) -> list[str]:
     """Who could not run at all."""
     raced = [f"{row.name}, {name}: {error}" for row in results.rows for name, error in row.errors.items()]
+    raced += [f"{r.name}: {r.error}" for r in results.removals if r.error]
     return raced + [f"{t.name}, tolerance: {t.error}" for t in results.trades if t.error] + [
         f"memory, {p.name}: {p.error}" for p in results.peaks if p.error
     ]  # fmt: skip
@@ -183,6 +198,9 @@ def sections(results: Results) -> list[tuple[str, str, list[list[str]]]]:
     if results.trades:
         words = f"Integrated gradients to a tolerance of {s.tolerance:g} against {s.call_steps} fixed steps."
         parts.append(("Tolerance", words, trade_table(results.trades)))
+    if results.removals:
+        words = "Everyone's defaults; captum runs one row at a time. `smooth` is ascribe's default for Kernel SHAP, the other the fit of captum."
+        parts.append(("Removal", words, removal_table(results.removals)))
     return parts
 
 

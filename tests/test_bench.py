@@ -146,3 +146,14 @@ def test_the_loop_over_pairs_runs_every_row_once() -> None:
     call = ascribe_side.deep_lift_shap(subject)
     call()  # the first call also tries the model out
     assert str(counted(subject.model, (subject.first, subject.last), call)).startswith("5/5")
+
+
+def test_removal_methods_are_raced() -> None:
+    jobs = {job.name.split(",")[0]: job for job in removals.jobs(16, 2, 150)}
+    for name in ("removal: Kernel SHAP", "removal: Occlusion"):
+        row = removals.raced(jobs[name], Effort(1, 1, 0.0, 0.0), Watch())
+        assert row.error == ""
+        assert set(row.ratios) == set(row.seconds) - {"ascribe"}
+        assert int(row.rows["ascribe"]) <= int(row.rows["captum"])
+    table = report.removal_table([row, removals.Raced("broken", {}, {}, {}, 1.0, "no such luck")])
+    assert table[-1][:2] == ["broken", "no such luck"]
