@@ -199,7 +199,7 @@ def sections(results: Results) -> list[tuple[str, str, list[list[str]]]]:
         words = f"Integrated gradients to a tolerance of {s.tolerance:g} against {s.call_steps} fixed steps."
         parts.append(("Tolerance", words, trade_table(results.trades)))
     if results.removals:
-        words = "Everyone's defaults; captum runs one row at a time. `smooth` is ascribe's default for Kernel SHAP, the other the fit of captum."
+        words = "Everyone's defaults; captum runs one row at a time. `smooth` is ascribe's default in Kernel SHAP, the other captum's fit."
         parts.append(("Removal", words, removal_table(results.removals)))
     return parts
 

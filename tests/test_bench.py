@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("captum")
 
-from bench import ascribe_side, bare, captum_side, cases, models, report, timing  # noqa: E402
+from bench import ascribe_side, bare, captum_side, cases, models, removals, report, timing  # noqa: E402
 from bench.__main__ import main  # noqa: E402
 from bench.counting import counted  # noqa: E402
 from bench.timing import Contender, Effort, Watch, paired, rounds, spread  # noqa: E402

@@ -19,6 +19,8 @@ RECORDS = 48
 """How many held-out records are explained: the first ones of the split."""
 BACKGROUND = 100
 """How many training rows stand for "no information" in expected gradients."""
+BUDGET = 400
+"""Coalitions of features, pixels or columns, that are run for each record to estimate Shapley values."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ def recipes(task: Task, seed: int) -> list[Recipe]:
         Recipe("LRP", asc.LRP(asc.EPSILON_PLUS_FLAT)),
         *([] if table else [Recipe("GradCam", asc.GradCam()), Recipe("LayerCam", asc.LayerCam())]),
         Recipe("Conductance", asc.Conductance(), "act2" if table else "relu3"),
+        *([] if table else [Recipe("Occlusion", asc.Occlusion((1, 2, 2), (1, 1, 1), by=0.0))]),
+        Recipe("KernelShap", asc.KernelShap(BUDGET, by=0.0)),
+        *([Recipe("ShapleySampling", asc.ShapleySampling(BUDGET, by=0.0))] if table else []),
     ]
 
 

@@ -102,6 +102,8 @@ def cards(done: Done) -> list[report.Card]:
     groups: dict[str, dict[str, Attribution]] = {}
     for one in done.explained:
         result = replace(one.result if task.feature_names else one.result.sum("channels"), method=repr(one.recipe.method))
+        error = one.result.error
+        result = replace(result, error=error if error is None or task.feature_names else error[:, 0])  # the pictures have one channel
         place = f"{task.name}, units of {one.recipe.layer}" if task.feature_names and one.recipe.layer else task.name
         groups.setdefault(place, {})[one.recipe.name] = result
     made = []
@@ -120,6 +122,7 @@ def settings(done: Sequence[Done], seed: int) -> dict[str, Any]:
         **{it.task.name: f"{it.accuracy:.1%} of {len(it.task.held_out)} held-out records right" for it in done},
         "explained": f"the first {RECORDS} held-out records of each task, each for the class that the model finds most likely",
         "gap": "completeness gap, relative, the largest of all records; – where the method promises no sum",
+        "error": "standard error of a value, as a share of its record's largest: the mean; – where nothing was sampled by removal",
         "drop": "mean fall of the explained score when the tenth of the features that the method puts first is set to its baseline",
         "random": f"the same for as many features at random: mean and standard deviation of {DRAWS} draws",
         "better": "whether the drop is larger than that mean by more than two standard deviations",

@@ -6,7 +6,15 @@ from collections import Counter
 
 import numpy as np
 
+from ..arrays import as_numpy
+from ..result import Attribution
 from .explain import Explained
+
+
+def relative_error(a: Attribution) -> float:
+    """The standard error of a value as a share of its record's largest value: the mean over all of them."""
+    values, error = (np.asarray(array).reshape(len(a), -1) for array in (a.to_numpy(), as_numpy(a.error)))
+    return float((error / np.abs(values).max(1, keepdims=True)).mean())
 
 
 def cells(one: Explained) -> dict[str, str]:
@@ -18,6 +26,7 @@ def cells(one: Explained) -> dict[str, str]:
     return {
         "method": one.recipe.name,
         "gap": gap,
+        "error": "–" if a.error is None else f"{relative_error(a):.1%}",
         "removed": f"{drop.removed} {one.ranks}",
         "drop": f"{drop.top:.2f}",
         "random": f"{drop.chance:.2f} ± {drop.spread:.2f}",

@@ -45,7 +45,8 @@ def plot(
         raise ResultError(
             "a figure needs matplotlib", there="no matplotlib", try_="pip install matplotlib, or a.show()"
         ) from error
-    drawing = draw.Drawing(values, under, names, top)
+    errors = as_numpy(a.error[record]) if is_array(a.error) else None
+    drawing = draw.Drawing(values, under, names, top, errors)
     ax = draw.fresh(found, drawing).add_subplot() if ax is None else ax
     draw.DRAW[found](ax, drawing)
     title = textwrap.fill(visible(recipe(a.method)), 44 if found.startswith("image") else 64)

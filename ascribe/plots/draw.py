@@ -27,12 +27,13 @@ LINE_WIDTH = 64
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is drawn: one record's values, the record under them, names of the places, how many at most."""
+    """What is drawn: one record's values, the record under them, names of the places, how many at most, the standard errors."""
 
     values: np.ndarray
     under: np.ndarray | None = None
     names: Sequence[object] | None = None
     top: int = 15
+    error: np.ndarray | None = None
 
 
 class Picture(Figure):
@@ -100,6 +101,9 @@ def bars(ax: Axes, drawing: Drawing) -> None:
     shades = [FOR if size > 0 else AGAINST for size in sizes]
     for place, size, shade in zip(places, sizes, shades, strict=True):
         ax.barh(place, size, color=shade, alpha=0.45 if place == len(order) else 1.0, height=0.72)
+    if drawing.error is not None:
+        spread = drawing.error.astype(np.float64)[order]
+        ax.errorbar(values[order], places[: len(order)], xerr=spread, fmt="none", ecolor="0.15", elinewidth=1.0, capsize=2.5)
     ax.axvline(0, color="0.3", linewidth=0.8)
     ax.set_yticks(places, labels=labels, parse_math=False)
     ax.set_ylim(len(sizes) - 0.4, -0.6)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..arrays import as_numpy
+from ..arrays import as_numpy, is_array
 from ..errors import ResultError
 from ..pictures import photograph
 from ..plots import one_record
@@ -20,7 +20,7 @@ from ..result import Attribution, Check
 class Map:
     """One method's answer for one record: ``[height, width]`` or ``[channels, height, width]``, or ``[features]``.
 
-    ``gap`` is the relative completeness gap of this record.
+    ``gap`` is the relative completeness gap of this record, ``error`` the standard errors of the values where they were sampled.
     """
 
     method: str
@@ -28,6 +28,7 @@ class Map:
     note: str = ""
     gap: float | None = None
     checks: tuple[Check, ...] = ()
+    error: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,4 +101,5 @@ def _map(name: str, values: np.ndarray, a: Attribution, record: int) -> Map:
     gap = None if a.gap is None else float(a.gap.relative[record])
     mine = a.records([record]).checks
     note = recipe(a.method)
-    return Map(name, values, note if note not in (name, f"{name}()") else "", gap, mine)
+    error = as_numpy(a.error[record]) if is_array(a.error) else None
+    return Map(name, values, note if note not in (name, f"{name}()") else "", gap, mine, error)

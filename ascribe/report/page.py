@@ -143,7 +143,7 @@ def features(card: Card) -> list[dict[str, Any]]:
         {
             "name": names[k],
             "value": "" if card.record is None else number(float(card.record.reshape(-1)[k])),
-            "bars": [_bar(values[k], top) for values, top in zip(wide, limits, strict=True)],
+            "bars": [_bar(values[k], top, error_of(one, k)) for values, top, one in zip(wide, limits, card.maps, strict=True)],
         }
         for k in order
     ]
@@ -166,6 +166,7 @@ def _about(one: Map) -> dict[str, Any]:
         "note": one.note,
         "gap": None if one.gap is None else percent(abs(one.gap)) if math.isfinite(one.gap) else "not finite",
         "limit": number(limit),
+        "error": None if one.error is None or not np.isfinite(one.error).any() else number(float(np.nanmax(one.error))),
         "checks": [{"name": check.name, "status": check.status, "detail": check.detail} for check in one.checks],
     }
 
@@ -185,10 +186,16 @@ def _photo(photo: np.ndarray) -> dict[str, Any]:
     return {"source": colours.data_uri(colours.grey_levels(photo)), "width": photo.shape[1], "height": photo.shape[0]}
 
 
-def _bar(value: float, limit: float) -> dict[str, Any]:
+def error_of(one: Map, feature: int) -> float:
+    """The standard error of a feature's value; NaN where it is not known."""
+    return math.nan if one.error is None or one.error.ndim != 1 else float(one.error[feature])
+
+
+def _bar(value: float, limit: float, error: float = math.nan) -> dict[str, Any]:
     share = float(value) / limit if math.isfinite(value) else 0.0
     text = f"{float(value):+.3g}".replace("-", MINUS)
-    return {"share": round(max(-1.0, min(1.0, share)), 4), "text": text, "cut": abs(share) > 1}
+    whisker = {"error": round(error / limit, 4)} if math.isfinite(error) else {}
+    return {"share": round(max(-1.0, min(1.0, share)), 4), "text": text, "cut": abs(share) > 1} | whisker
 
 
 def _cell(value: Any) -> dict[str, Any]:

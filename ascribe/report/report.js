@@ -154,6 +154,7 @@
   function facts(map) {
     const parts = [make("span", { title: "what gets the full colour: the 99.5th percentile of the sizes" }, `scale ±${map.limit}`)];
     if (map.gap !== null) parts.unshift(make("span", { title: "completeness gap, relative" }, `gap ${map.gap}`));
+    if (map.error !== null) parts.push(make("span", { title: "the largest standard error of a value" }, `error ≤ ${map.error}`));
     return make("p", { class: "facts" }, ...parts);
   }
 
@@ -194,9 +195,15 @@
     filled.style.width = `${50 * Math.abs(one.share)}%`;
     filled.style.left = `${one.share < 0 ? 50 + 50 * one.share : 50}%`;
     filled.classList.add(one.share < 0 ? "against" : "for");
+    const whisker = one.error === undefined ? null : make("span", { class: "whisker" });
+    if (whisker) {
+      const low = Math.max(-1, one.share - one.error), high = Math.min(1, one.share + one.error);
+      whisker.style.left = `${50 + 50 * low}%`;
+      whisker.style.width = `${50 * (high - low)}%`;
+    }
     filled.classList.toggle("cut", one.cut);
     const by = make("span", { class: "label" }, said(method));
-    const track = make("span", { class: "track", "aria-hidden": "true" }, filled);
+    const track = make("span", { class: "track", "aria-hidden": "true" }, filled, ...(whisker ? [whisker] : []));
     return make("td", { class: "bar" }, by, track, make("span", { class: "amount" }, one.text));
   }
 
