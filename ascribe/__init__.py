@@ -23,7 +23,7 @@ from .coalitions import (
     TotalIndices,
 )
 from .corrected import CPLRP, AttnLRP, LibraGrad, LstmLRP, RelP
-from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
+from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut, Together
 from .deep import LRP, RAP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop, GuidedGradCam
 from .distributions import Background, Gaussian, Line, Point, Points, Reference, Uniform
 from .engine import activation, attribute, cuts_of, influence
@@ -256,6 +256,7 @@ __all__ = [
     "Superpixels",
     "Surrogate",
     "Threshold",
+    "Together",
     "Tokens",
     "Total",
     "TotalIndices",

@@ -51,6 +51,26 @@ class Cut:
         return self.layer.startswith("<")
 
 
+@dataclass(frozen=True, repr=False)
+class Together(Cut):
+    """Several places for one quantity, which is given the tuple of their values: ``Together.of("conv1", "conv2")`` as its ``on=``."""
+
+    others: tuple[Cut, ...] = ()
+
+    @staticmethod
+    def of(first: Any, *others: Any) -> Cut:
+        """The places given; one alone is itself."""
+        cut = as_cut(first)
+        return Together(cut.layer, cut.anchor, cut.accessor, cut.call, cut.op, tuple(map(as_cut, others))) if others else cut
+
+    @property
+    def each(self) -> tuple[Cut, ...]:
+        return (Cut(self.layer, self.anchor, self.accessor, self.call, self.op), *self.others)
+
+    def __repr__(self) -> str:
+        return f"Together.of({', '.join(map(repr, self.each))})"
+
+
 INPUT = Cut("", "in")
 """What the model is called with: every floating tensor among its arguments."""
 OUTPUT = Cut("", "out")
@@ -62,6 +82,11 @@ EMBEDDINGS = Cut("<embeddings>")
 
 BY_NAME = {"INPUT": INPUT, "OUTPUT": OUTPUT, "LOGITS": LOGITS, "EMBEDDINGS": EMBEDDINGS}
 NAMES: dict[Any, str] = {cut: name for name, cut in BY_NAME.items()}
+
+
+def each_of(cut: Cut) -> tuple[Cut, ...]:
+    """The places that a quantity looks at: one, or several together."""
+    return cut.each if isinstance(cut, Together) else (cut,)
 
 
 def as_cut(at: Any) -> Cut:

@@ -15,7 +15,7 @@ from .backends.protocol import Place, Session
 from .baselines import Call
 from .coalitions.base import Coalitions
 from .compared import run_compared
-from .cuts import INPUT, as_cut
+from .cuts import INPUT, Together, as_cut
 from .distributions import Point, Points, Reference, as_distribution, expected_points
 from .errors import CutError, DistributionError, FeatureError, InputError, QuantityError, RuleError
 from .features import Automatic, as_features
@@ -167,6 +167,8 @@ def request(
     cuts = tuple(as_cut(cut) for cut in (at if many else [at]))
     if not cuts:
         raise CutError("at=[] names no cut", try_="at=asc.INPUT")
+    if together := next((cut for cut in cuts if isinstance(cut, Together)), None):
+        raise CutError(f"at={together!r}", there="places together are for a quantity's on=", try_=f"at={list(together.each)!r}")
     if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, (int, np.integer)) or chunk < 1):
         raise InputError(f"chunk={chunk!r}", try_="rows at once, from 1 up, or None to have it measured", code="E-CHUNK")
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:

@@ -9,7 +9,8 @@ from small_models import TwoInputs, Words, chain, gradient, rows, seeded
 from torch import nn
 
 import ascribe as asc
-from ascribe.errors import DistributionError
+from ascribe.backends.numpy.mlp import Mlp
+from ascribe.errors import CutError, DistributionError, RuleError
 
 NET, X = chain(4, 6, 3), rows(5, 4)
 POINTS = torch.stack([0.3 * X, X + 1, rows(5, 4, seed=3)])
@@ -137,3 +138,52 @@ class TestSeveralFromOneFunction:
         found = asc.influence(NET, X, of=[asc.Unit(1), asc.Custom(lambda y: (y[:, 0], y[:, 2]))])
         close(found.values[2], gradient(lambda z: NET(z)[:, 2], X))
         assert asc.influence(NET, X, of=lambda y: [y[:, 0]]).values.shape == X.shape
+
+
+class TestPlacesTogether:
+    """A quantity of the values at several places."""
+
+    on = asc.Together.of("0", asc.Cut("1"), asc.OUTPUT)
+
+    @staticmethod
+    def written_out(z):
+        h = NET[0](z)
+        return (h[:, 0] * torch.tanh(h)[:, 1] + NET(z)[:, 2]).reshape(-1)
+
+    @pytest.mark.parametrize("over", [asc.Point(), asc.Line(0.0, 5), asc.Points(POINTS)], ids=repr)
+    @pytest.mark.parametrize("chunk", [None, 2])
+    def test_it_is_given_all_of_them(self, over, chunk):
+        of = asc.Custom(lambda y: y[0][:, 0] * y[1][:, 1] + y[2][:, 2], on=self.on)
+        found = asc.influence(NET, X, of=of, over=over, chunk=chunk)
+        close(found.values, asc.influence(WrittenOut(), X, of=lambda y: y, over=over).values)
+        np.testing.assert_allclose(found.explained, self.written_out(X).detach())
+
+    def test_points_at_one_of_them(self):
+        of = asc.Custom(lambda y: y[0][:, 0] * y[1][:, 1], on=asc.Together.of("0", "1"))
+        found = asc.attribute(NET, X, of=of, at="0", over=asc.Line(0.0, 5, at="0"))
+        held = NET[0](X).detach()
+        position, weight = np.polynomial.legendre.leggauss(5)
+        points = [(w / 2, (p + 1) / 2 * held) for p, w in zip(position, weight, strict=True)]
+        slopes = [w * gradient(lambda h: h[:, 0] * torch.tanh(h)[:, 1], p) for w, p in points]
+        close(found.values, sum(slopes) * held)
+
+    def test_they_have_a_repr(self):
+        assert eval(repr(self.on), vars(asc)) == self.on
+        assert asc.Together.of("0") == asc.Cut("0")
+
+    def test_where_they_cannot_be(self):
+        of = asc.Custom(lambda y: y[0][:, 0], on=self.on)
+        for wrong in (
+            lambda: asc.influence(NET, X, at=self.on),
+            lambda: asc.activation(NET, X, at=self.on),
+            lambda: asc.attribute(NET, X, over=asc.Line(at=self.on)),
+            lambda: asc.attribute(NET, X, of=of, by=asc.Epsilon()),
+            lambda: asc.influence(Mlp([np.eye(4)], [np.zeros(4)]), X.numpy(), of=of),
+        ):
+            with pytest.raises((CutError, RuleError)):
+                wrong()
+
+
+class WrittenOut(nn.Module):
+    def forward(self, x):
+        return TestPlacesTogether.written_out(x)

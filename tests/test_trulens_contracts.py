@@ -79,6 +79,17 @@ class TestNesting:
         assert [v.shape for v in found] == [(5, 6), (5, 6)]
         close(found[1], InternalInfluence(W, Cut("1"), 1, "point").attributions(X))
 
+    def test_a_quantity_of_several_layers(self):
+        def qoi(y):
+            assert isinstance(y, list)
+            return y[0][:, 0] * y[1][:, 1]
+
+        expected = gradient(lambda z: NET[0](z)[:, 0] * NET[:2](z)[:, 1], X)
+        for cut in (Cut(["0", "1"]), Cut([0, 1]), Cut(["0", "1"], accessor=lambda y: [y[0], y[1]])):
+            close(InputAttribution(W, cut, qoi, multiply_activation=False).attributions(X), expected)
+        with pytest.raises(QoiCutSupportError):
+            InputAttribution(W, Cut([0, 1]), 1).attributions(X)
+
     def test_arguments_in_a_list(self):
         wrapper = get_model_wrapper(self.net)
         for found, expected in zip(

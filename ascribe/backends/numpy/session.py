@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...baselines import Call
-from ...cuts import INPUT, LOGITS, OUTPUT, Cut
+from ...cuts import INPUT, LOGITS, OUTPUT, Cut, Together
 from ...errors import CutError, InputError, RuleError
 from ...rules import Gradient
 from ..protocol import Evidence, Job, Place, Reading, Spot
@@ -54,6 +54,8 @@ class NumpySession:
         """How many layers come before a cut."""
         if cut == INPUT:
             return 0
+        if isinstance(cut, Together):
+            raise CutError(f"{cut!r}", there="one place at a time for NumPy models")
         return len(self.model.weights) if cut == OUTPUT else int(cut.layer) + (cut.anchor == "out")
 
     def evaluate(self, job: Job) -> Evidence:

@@ -13,7 +13,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from ...baselines import Call
-from ...cuts import INPUT, OUTPUT, Cut
+from ...cuts import INPUT, OUTPUT, Cut, Together
 from ...errors import CutError, InputError, ModelError, RuleError
 from ...rules import Gradient, OperationRule
 from ..protocol import Evidence, Job, Place, Spot
@@ -86,6 +86,10 @@ class TorchSession:
         self.facts.known[what, key] = value
 
     def resolve(self, cut: Cut, wrt: bool) -> Cut:
+        if isinstance(cut, Together):
+            if wrt:
+                raise CutError(f"points at {cut!r}", there="places together are for a quantity's on=", try_="one of them")
+            return Together.of(*(self.resolve(one, False) for one in cut.each))
         if cut == INPUT and wrt and not self.inputs.explained:
             cut = placing.embeddings(self)
             self.notes.append(f"the inputs are token ids: explained at {cut!r}")
@@ -234,7 +238,9 @@ class TorchSession:
         return self._evaluate(job)
 
     def _evaluate(self, job: Job) -> Evidence:
-        if job.wrt and isinstance(job.by, OperationRule):
+        if isinstance(job.by, OperationRule) and job.wrt:
+            if isinstance(job.on, Together):
+                raise RuleError(f"by={job.by!r} for a quantity on {job.on!r}", there="rules on operations go back from one place")
             return ruled(self, job)
         if job.by is not None and not isinstance(job.by, Gradient):
             raise RuleError(f"by={job.by!r} is not available for PyTorch models", there="Gradient()")

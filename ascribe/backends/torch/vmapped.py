@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ...cuts import each_of
 from ...errors import ModelError
 from ..protocol import Evidence, Job
 from .taps import Demand, Read, Run, Write
@@ -27,7 +28,8 @@ def run_vmapped(session: TorchSession, job: Job) -> Evidence:
 
     Raises ModelError for jobs that want more than that.
     """
-    if job.read or set(job.wrt) - {job.at} or job.at is None or job.of is None or job.on is None:
+    alone = job.on is not None and len(each_of(job.on)) == 1
+    if job.read or set(job.wrt) - {job.at} or job.at is None or job.of is None or not alone:
         raise ModelError("only the quantity and its gradient at the points can be mapped")
     leaves = []
     for value, spot in zip(job.write, job.spots, strict=True):
@@ -58,4 +60,4 @@ def _one(session: TorchSession, job: Job, points: tuple[Tensor, ...]) -> Tensor:
     output = call_model(session, Run(session.host, demands, stop=True), args, kwargs)
     if not job.on.layer:
         read.visit(0, output if job.on.anchor == "out" else (args, kwargs))
-    return explained_rows(session, job.of, read, job.index)
+    return explained_rows(session, job.of, [read], job.index)

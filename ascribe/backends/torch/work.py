@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ...cuts import Cut
+from ...cuts import Cut, each_of
 from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError
 from ...tree import Path, follow, settled
 from ..protocol import Evidence, Explain, Job, Reading, Spot
@@ -90,8 +90,9 @@ class Work:
         for cut in job.wrt:
             if cut.layer and cut != job.at:
                 self.demands["wrt", cut] = Watch(cut, facts.last(cut), cloned=self.cloned)
-        for cut in dict.fromkeys((*job.read, *([job.on] if job.of is not None and job.on is not None else []))):
-            live = cut not in job.read or (cut == job.on and bool(job.wrt))
+        ons = each_of(job.on) if job.of is not None and job.on is not None else ()
+        for cut in dict.fromkeys((*job.read, *ons)):
+            live = cut not in job.read or (cut in ons and bool(job.wrt))
             self.demands["read", cut] = Read(cut, facts.last(cut), live=live)
 
     def _seen_at_input(self, tree: Any) -> None:
@@ -122,9 +123,8 @@ class Work:
         """The quantities, ``[quantities, rows]``."""
         job = self.job
         assert job.of is not None and job.on is not None
-        demand = self.demands["read", job.on]
-        assert isinstance(demand, Read)
-        return explained_rows(self.session, job.of, demand, job.rows)
+        reads = [self.demands["read", cut] for cut in each_of(job.on)]
+        return explained_rows(self.session, job.of, [read for read in reads if isinstance(read, Read)], job.rows)
 
     def _targets(self) -> list[tuple[Cut, list[tuple[int, Path, Tensor]]]]:
         targets = []
@@ -233,20 +233,14 @@ def call_model(session: TorchSession, run: Callable[[Any, Any, Any], Any], args:
         raise explained_failure(session, wrong) from wrong
 
 
-def explained_rows(session: TorchSession, of: Explain, read: Read, rows: np.ndarray) -> Tensor:
-    """What the quantities say of the value that was read, ``[quantities, rows]``.
+def explained_rows(session: TorchSession, of: Explain, reads: Sequence[Read], rows: np.ndarray) -> Tensor:
+    """What the quantities say of the value that was read (of several the tuple of them), ``[quantities, rows]``.
 
     Raises CutError for a value that came several times, InputError for one whose rows are not the records, and QuantityError
     for what the quantity itself raises.
     """
-    if len({call for call, _, _ in read.seen}) > 1:
-        raise CutError(
-            f"{read.cut!r} is used {read.fired} times in this call",
-            try_=f"Cut({read.cut.layer!r}, call=0) for the first use",
-            code="E-CUT-CALLS",
-        )
-    tree = follow(read.tree, accessor_path(read.cut)) if read.cut.layer or read.cut.anchor == "out" else read.tree
-    tree = rows_first(session, read.cut, tree, len(rows)) if isinstance(tree, Tensor) and tree.is_floating_point() else tree
+    trees = tuple(value_read(session, read, len(rows)) for read in reads)
+    tree = trees[0] if len(trees) == 1 else trees
     try:
         values = of(tree, rows)
     except (AscribeError, MemoryError, torch.OutOfMemoryError):
@@ -257,6 +251,18 @@ def explained_rows(session: TorchSession, of: Explain, read: Read, rows: np.ndar
             f"the quantity raised {type(wrong).__name__}: {first}", there=f"a value of {outline(tree)}", code="E-QUANTITY-RAISED"
         ) from wrong
     return torch.stack([one_per_row(v, len(rows)) for v in values])
+
+
+def value_read(session: TorchSession, read: Read, rows: int) -> Any:
+    """The value at a place, its records first where it is one tensor. Raises CutError and InputError as :func:`explained_rows`."""
+    if len({call for call, _, _ in read.seen}) > 1:
+        raise CutError(
+            f"{read.cut!r} is used {read.fired} times in this call",
+            try_=f"Cut({read.cut.layer!r}, call=0) for the first use",
+            code="E-CUT-CALLS",
+        )
+    tree = follow(read.tree, accessor_path(read.cut)) if read.cut.layer or read.cut.anchor == "out" else read.tree
+    return rows_first(session, read.cut, tree, rows) if isinstance(tree, Tensor) and tree.is_floating_point() else tree
 
 
 def rows_first(session: TorchSession, cut: Cut, value: Tensor, rows: int) -> Tensor:

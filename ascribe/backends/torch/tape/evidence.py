@@ -98,7 +98,7 @@ def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | Non
         if like is None:
             session.facts.counts(run.demands, run.stopped)
             assert job.of is not None and job.on is not None
-            found.value = explained_rows(session, job.of, found.read, job.rows)
+            found.value = explained_rows(session, job.of, [found.read], job.rows)
     if found.value is not None:
         found.out = recorder.read(found.value)
     return found

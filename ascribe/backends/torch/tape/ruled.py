@@ -197,10 +197,10 @@ class Ruled:
         n = job.records
         if reference is not None and len(reference.job.index) == n:
             assert job.of is not None
-            start = explained_rows(self.session, job.of, reference.read, job.index)
+            start = explained_rows(self.session, job.of, [reference.read], job.index)
         elif reference is not None:
             assert job.across is not None
-            start = explained_rows(self.session, job.across, reference.read, job.index[:1])
+            start = explained_rows(self.session, job.across, [reference.read], job.index[:1])
             start = start.reshape(-1, n)
         else:
             start = self._plain(job)
