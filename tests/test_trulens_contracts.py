@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -292,6 +295,24 @@ class TestAccessors:
     def test_a_place_to_write_or_attribute_to_must_be_a_part(self):
         with pytest.raises(ValueError, match="does more than to pick"):
             InternalInfluence(self.wrapper, Cut("fc", accessor=lambda v: v * 2), 1, "point").attributions(X)
+
+
+def test_one_of_several_things_that_a_layer_is_given():
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = TwoInputs()
+
+        def forward(self, a, b):
+            return self.inner(torch.tanh(a), torch.exp(b))
+
+    net, a, b = seeded(Outer), rows(5, 4), rows(5, 3)
+    wrapper, second = get_model_wrapper(net), Cut("inner", "in", lambda v: v[1])
+    close(wrapper.fprop((a, b), to_cut=second), torch.exp(b))
+    assert [v.shape for v in wrapper.fprop((a, b), to_cut=Cut("inner", "in"))] == [(5, 4), (5, 3)]
+    expected = gradient(lambda z: net.inner(torch.tanh(a), z)[:, 1], torch.exp(b))
+    close(InternalInfluence(wrapper, second, 1, "point", multiply_activation=False).attributions(a, b), expected)
+    assert [v.shape for v in wrapper.fprop((a, b), to_cut=InputCut())] == [(5, 4), (5, 3)]
 
 
 def test_a_layer_used_several_times_is_its_last_use():
@@ -609,6 +630,24 @@ class TestWrapper:
             assert InputAttribution(wrapper, qoi=qoi, doi=GaussianDoi(0.1, 3)).attributions(x).shape == x.shape
         with pytest.raises(ValueError):
             wrapper.fprop((x,), to_cut=Cut(0))
+
+    def test_pytorch_is_its_own_wrappers_business(self):
+        """Everything but what is named after PyTorch can be imported where there is none."""
+        code = """
+import sys
+sys.modules["torch"] = None
+from ascribe.compat import standing_in
+from ascribe.compat.standing import table
+from importlib import import_module
+for own in table("trulens").values():
+    if not own.endswith("pytorch"):
+        import_module(own)
+from ascribe.compat.trulens.nn.backend import get_backend
+assert get_backend(suppress_warnings=True) is None
+"""
+        env = {name: value for name, value in os.environ.items() if name != "TRULENS_BACKEND"}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
+        assert done.returncode == 0, done.stderr
 
     @pytest.mark.parametrize("kind", [KerasModelWrapper, TensorflowModelWrapper, Tensorflow2ModelWrapper])
     def test_frameworks_to_come(self, kind):

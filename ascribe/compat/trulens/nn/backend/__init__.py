@@ -65,7 +65,7 @@ def get_backend(suppress_warnings: bool = False) -> ModuleType | None:
     Raises BackendError where there are none, or gives None with ``suppress_warnings``.
     """
     named = os.environ.get("TRULENS_BACKEND")
-    chosen = Backend.from_name(named) if named else next((b for name, b in LOADED.items() if name in sys.modules), Backend.UNKNOWN)
+    chosen = Backend.from_name(named) if named else next((b for name, b in LOADED.items() if sys.modules.get(name)), Backend.UNKNOWN)
     if chosen in FUNCTIONS:
         return import_module(f"{__name__}.{FUNCTIONS[chosen]}")
     if suppress_warnings:
