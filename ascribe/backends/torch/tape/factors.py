@@ -53,7 +53,8 @@ def product(shares: Shares, s: Step) -> Back:
     """``a b``, number by number."""
     a, b = s.entry.args[:2]
     left, right = shares(a, b)
-    return some((a, left, lambda w: scaled(s.g, w) * s.value(b)), (b, right, lambda w: scaled(s.g, w) * s.value(a)))
+    g = scaled(s.g, left or right)
+    return some((a, left, lambda _: g * s.value(b)), (b, right, lambda _: g * s.value(a)))
 
 
 def matrices(shares: Shares, s: Step, a: Any, b: Any, g: Tensor) -> Back:
