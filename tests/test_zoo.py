@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
+import sys
 import warnings
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 pytest.importorskip("transformers")
 
 import ascribe as asc
+from tests.lxt_peer import built
 from zoo.__main__ import main
 from zoo.measure import Row, asked, explained, gap, lost, measured, totals, unruled
 from zoo.models import Zoo, unbiased
@@ -35,6 +41,7 @@ QUICK = {
 }
 FUSED = [name for name, kind in CASES if kind == "sdpa"]
 MARKED = [pytest.param(name, kind, marks=() if name in QUICK else pytest.mark.slow) for name, kind in CASES]
+PEER = str(Path(__file__).with_name("lxt_peer.py"))
 ROUTED = {"Mixtral"}
 
 
@@ -113,3 +120,21 @@ def test_the_command_prints_a_table(capsys):
     assert "| reused ReLU | eager |" in capsys.readouterr().out
     assert main(["sweep", "gpt_neox lm"]) == 0
     assert "| gpt_neox | lm | conserved |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("family", ["Llama", "Qwen3"])
+def test_attnlrp_is_that_of_lxt(family, tmp_path):
+    """In a process of its own, which lxt patches."""
+    if importlib.util.find_spec("lxt") is None:
+        pytest.skip("lxt is not installed")
+    file = tmp_path / "relevance.safetensors"
+    ran = subprocess.run([sys.executable, PEER, family, str(file)], capture_output=True, text=True, check=False)
+    if "lxt" in ran.stderr and ("ImportError" in ran.stderr or "ModuleNotFoundError" in ran.stderr):
+        pytest.skip(f"lxt does not import: {ran.stderr.splitlines()[-1]}")
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    theirs = load_file(str(file))["relevance"]
+    ids = torch.arange(1, 10)[None]
+    ours = asc.AttnLRP()(built(family), input_ids=ids, use_cache=False, of=asc.Unit(8, 5), at=asc.EMBEDDINGS).values
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * float(theirs.abs().max()))
+    plain = asc.InputXGradient()(built(family), input_ids=ids, use_cache=False, of=asc.Unit(8, 5), at=asc.EMBEDDINGS).values
+    assert (ours - plain).abs().max() > 0.1 * theirs.abs().max()
