@@ -168,8 +168,8 @@ class Games:
         block = whole(session, [p.block for p in done])
         values, error = merged(done)
         gap = None
-        if block.change is not None and values.ndim == 3:
-            gap = ask.gap_of(values.sum(-1), block.change, block.explained)
+        if block.change is not None:
+            gap = ask.gap_of(values.reshape(*values.shape[:2], -1).sum(-1), block.change, block.explained)
 
         def one(numbers: np.ndarray | None) -> np.ndarray | None:
             return numbers if asked.several or numbers is None else numbers[0]
@@ -241,7 +241,7 @@ def complete(gap: Gap | None, error: np.ndarray | None) -> Check:
     """Whether features' values add up to the change of the quantity, up to their standard errors."""
     if gap is None:
         return Check("completeness", "skipped", "this estimate does not promise a sum")
-    allowed = 0.0 if error is None else 3 * np.sqrt(np.square(np.nan_to_num(error)).sum(-1))
+    allowed = 0.0 if error is None else 3 * np.sqrt(np.square(np.nan_to_num(error)).reshape(*error.shape[:2], -1).sum(-1))
     worst = float(np.max(gap.relative, initial=0.0))
     bad = (gap.relative > ask.GOOD) & (np.abs(gap.absolute) > allowed)
     records = tuple(int(i) for i in np.flatnonzero(np.atleast_2d(bad).any(0)))

@@ -352,6 +352,7 @@ def test_interactions_are_a_matrix():
     torch.testing.assert_close(found.values[:, 0, 1] + found.values[:, 1, 0], X[:, 0] * X[:, 1], rtol=0, atol=1e-9)
     torch.testing.assert_close(found.values[:, 2, 1], torch.zeros(5, dtype=torch.float64), rtol=0, atol=1e-9)
     assert found.record is None
+    np.testing.assert_allclose(found.gap.absolute, 0, atol=1e-9)
 
 
 def test_an_estimate_beforehand_is_what_it_takes():
