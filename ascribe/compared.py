@@ -6,8 +6,8 @@ import inspect
 
 import numpy as np
 
-from .arrays import as_numpy, namespace
-from .backends.protocol import Evidence
+from .arrays import Array, as_numpy, namespace
+from .backends.protocol import Evidence, Job
 from .cuts import OUTPUT, Cut
 from .distributions import Draws, Line, baseline_of, parts
 from .errors import RuleError
@@ -37,8 +37,10 @@ class Comparison(Pass):
         def step(first: int, last: int) -> bool:
             points = np.arange(first, last)
             write = tuple(ends(points)) if draws.noise is not None else ()
-            self._add(self._compared(draws, points, write), draws.weight[first:last])
-            return True
+            typical = plan.chunker.limit is not None
+            found = self._compared(draws, points, write)
+            self._add(found, draws.weight[first:last])
+            return typical and not found.learnt
 
         stream(
             len(draws),
@@ -56,15 +58,17 @@ class Comparison(Pass):
         block.steps = np.full(len(self.index), len(draws))
         return block
 
-    def _compared(self, draws: Draws, points: np.ndarray, write: tuple[object, ...]) -> Evidence:
+    def _compared(self, draws: Draws, points: np.ndarray, write: tuple[Array, ...]) -> Evidence:
         """Some points, each record against its reference; the first of all binds the quantities and says what the cuts hold."""
         plan = self.plan
         first = not self.record
         reads = tuple(dict.fromkeys((*plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
         starts = self.starts(draws, points)
         assert starts is not None
-        found = self.evaluate(
-            points=len(points),
+        job = Job(
+            self.index,
+            len(points),
+            kind=plan.kinds,
             at=plan.at,
             spots=self.spots,
             write=write,
@@ -76,6 +80,7 @@ class Comparison(Pass):
             reference=tuple(broadcast(s, len(points), s.shape[1]) for s in starts),
             across=self.reader.across,
         )
+        found = self.measured(job)
         if first:
             assert found.value is not None
             self.block.explained = as_numpy(found.value)[:, 0].astype(np.float64)
@@ -88,8 +93,6 @@ class Comparison(Pass):
     def _add(self, found: Evidence, weights: np.ndarray) -> None:
         plan = self.plan
         assert found.value is not None and found.start is not None
-        self.block.unruled.update(found.unruled)
-        self.block.told.add(found.told)
         change = as_numpy(found.value).astype(np.float64) - as_numpy(found.start).astype(np.float64)
         some = np.einsum("kpn,p->kn", np.broadcast_to(change, as_numpy(found.start).shape), weights)
         self.change = some if not self.change.size else self.change + some

@@ -78,6 +78,20 @@ class Pass:
         self.count(found, made)
         return found
 
+    def measured(self, job: Job) -> Evidence:
+        """Evaluate a chunk of points; the first ever also counts its memory, which caps the chunks to come."""
+        plan = self.plan
+        if plan.chunker.settled or plan.chunker.limit is not None:
+            found = self.session.evaluate(job)
+        else:
+            found, held = self.session.held(job)
+            if held:
+                plan.chunker.cap(max(1, self.session.spare_memory() * job.points * job.records // held))
+        self.count(found, job)
+        self.block.unruled.update(found.unruled)
+        self.block.told.add(found.told)
+        return found
+
     def count(self, found: Evidence, job: Job) -> None:
         self.block.forward += found.forward
         self.block.backward += found.backward

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .arrays import Array, as_numpy, namespace
-from .backends.protocol import Evidence, Job
+from .backends.protocol import Job
 from .cuts import Cut
 from .distributions import Draws
 from .passes import Leaves, broadcast
@@ -57,7 +57,7 @@ class Sums:
         job = Job(self.index, len(points), plan.at, run.spots, write, plan.cuts, reads, plan.on, run.reader, plan.by, plan.kinds)
         job = replace(job, folded=plan.folded or self.draws.stepwise)
         typical = plan.chunker.limit is not None
-        found = self._evaluated(job)
+        found = run.measured(job)
         distances = self._moving(points, ends, starts) if plan.multiply and self.draws.moves else {}
         if first == 0 and self.draws.position is not None and self.draws.position[0] == 0 and self.draws.row is None:
             self.first = as_numpy(found.value)[:, 0].astype(np.float64)
@@ -71,20 +71,6 @@ class Sums:
                 self._add(cut, grads, self.draws.weight[first:last])
                 summed(self.direct.setdefault(cut, []), found.direct.get(cut, []), self.draws.weight[first:last])
         return typical and not found.learnt
-
-    def _evaluated(self, job: Job) -> Evidence:
-        """Evaluate; the first chunk ever also counts its memory, which caps the chunks to come."""
-        run, plan = self.run_, self.plan
-        if plan.chunker.settled or plan.chunker.limit is not None:
-            found = plan.session.evaluate(job)
-        else:
-            found, held = plan.session.held(job)
-            if held:
-                plan.chunker.cap(max(1, plan.session.spare_memory() * job.points * job.records // held))
-        run.count(found, job)
-        run.block.unruled.update(found.unruled)
-        run.block.told.add(found.told)
-        return found
 
     def _local(self, leaves: Leaves | None) -> Leaves:
         """Cut arrays ``[points, records, ...]`` to the records in this sum."""

@@ -194,7 +194,7 @@ class TorchSession:
 
     def held(self, job: Job) -> tuple[Evidence, int]:
         seen: dict[int, int] = {}
-        if job.reference:
+        if isinstance(job.by, OperationRule) and job.wrt:
             return self.evaluate(job), self.tape_bytes
 
         def count(t: Tensor) -> Tensor:

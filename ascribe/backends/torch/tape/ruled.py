@@ -85,7 +85,7 @@ class Ruled:
             main = self._main(one)
             pulls.append(self._against(main, one) if self.rule.compares else self._by_itself(main, one))
             mains += [main] if job.write or not k else []
-        self.session.tape_bytes = mains[0].tape.bytes()
+        self.session.tape_bytes = sum(m.tape.bytes() for m in mains) * (1 if job.write else job.points)  # as if for each point
         value = torch.stack([(mains[k] if job.write else mains[0]).value for k in range(job.points)], 1)  # type: ignore[misc]
         reads = {cut: self._reading(mains, cut) for cut in job.read}
         starts = {c: [torch.cat(list(leaves)) for leaves in zip(*(p.begins[c] for p in pulls), strict=True)] for c in pulls[0].begins}
