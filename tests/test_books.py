@@ -212,3 +212,22 @@ def test_records_do_not_see_each_other(book):
 def test_spellings_agree(name, book):
     a, b = (asc.attribute(net(n), batch(), of=1, by=book).values for n in ("relu module", name))
     torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["attention", "encoder layer", "softmax head"])
+def test_a_books_page_decides_what_is_fixed(name):
+    """AttnLRP with CP-LRP's page for softmax and products is CP-LRP."""
+    model, x = net(name), batch()
+    book = asc.RuleBook((("softmax", asc.CpLrp()), ("product", asc.CpLrp()), ("dense", asc.CpLrp())), otherwise=asc.AttnLrp())
+    found = asc.attribute(model, x, of=1, by=book).values
+    torch.testing.assert_close(found, asc.attribute(model, x, of=1, by=asc.CpLrp()).values, rtol=1e-9, atol=1e-12)
+    if name != "softmax head":
+        assert not torch.allclose(found, asc.attribute(model, x, of=1, by=asc.AttnLrp()).values)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: asc.Epsilon(-1.0), lambda: asc.Gamma(-0.1), lambda: asc.ZBox(0.0, 1.0, -1.0), lambda: asc.ZPlus(float("nan"))]
+)
+def test_numbers_below_zero_are_refused(make):
+    with pytest.raises(RuleError, match="not negative"):
+        make()

@@ -22,10 +22,13 @@ class LayerRule(Value):
     points: ClassVar[int] = 1
     compares: ClassVar[bool] = False
 
-    def check(self, *names: str) -> None:
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
         """Raises RuleError for a number below zero."""
-        for name in names:
-            if not getattr(self, name) >= 0:
+        for name in ("epsilon", "gamma"):
+            if not getattr(self, name, 0.0) >= 0:
                 raise RuleError(f"{name}={getattr(self, name)!r}", try_="a number that is not negative")
 
 
@@ -41,9 +44,6 @@ class Epsilon(LayerRule):
     strict: bool = False
 
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="epsilon")
-
-    def __post_init__(self) -> None:
-        self.check("epsilon")
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,9 +61,6 @@ class Gamma(LayerRule):
     strict: bool = False
 
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="gamma")
-
-    def __post_init__(self) -> None:
-        self.check("gamma", "epsilon")
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,7 +81,7 @@ class AlphaBeta(LayerRule):
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="alphabeta")
 
     def __post_init__(self) -> None:
-        self.check("epsilon")
+        self.check()
         if abs(self.alpha - self.beta - 1) > 1e-9 or self.beta < 0:
             raise RuleError(f"alpha={self.alpha}, beta={self.beta}", try_="alpha - beta = 1 and beta >= 0, such as 2 and 1, or 1 and 0")
 
@@ -100,9 +97,6 @@ class ZPlus(LayerRule):
     alpha: ClassVar[float] = 1.0
     beta: ClassVar[float] = 0.0
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="alphabeta")
-
-    def __post_init__(self) -> None:
-        self.check("epsilon")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -121,9 +115,6 @@ class ZBox(LayerRule):
 
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="zbox")
 
-    def __post_init__(self) -> None:
-        self.check("epsilon")
-
 
 @dataclass(frozen=True, repr=False)
 class WSquare(LayerRule):
@@ -135,9 +126,6 @@ class WSquare(LayerRule):
 
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="wsquare")
 
-    def __post_init__(self) -> None:
-        self.check("epsilon")
-
 
 @dataclass(frozen=True, repr=False)
 class Flat(LayerRule):
@@ -147,9 +135,6 @@ class Flat(LayerRule):
     strict: bool = False
 
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="flat")
-
-    def __post_init__(self) -> None:
-        self.check("epsilon")
 
 
 @dataclass(frozen=True, repr=False)
@@ -161,9 +146,6 @@ class Norm(LayerRule):
 
     bias: ClassVar[bool] = True
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="epsilon", average="epsilon")
-
-    def __post_init__(self) -> None:
-        self.check("epsilon")
 
 
 @dataclass(frozen=True, repr=False)
@@ -190,9 +172,6 @@ class Absolute(LayerRule):
 
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="absolute")
 
-    def __post_init__(self) -> None:
-        self.check("epsilon")
-
 
 @dataclass(frozen=True, repr=False)
 class Relative(LayerRule):
@@ -208,9 +187,6 @@ class Relative(LayerRule):
     strict: bool = False
 
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="relative")
-
-    def __post_init__(self) -> None:
-        self.check("epsilon")
 
 
 @dataclass(frozen=True, repr=False)

@@ -194,7 +194,11 @@ def beginning(session: TorchSession) -> Cut | None:
     """The inputs, or the embeddings of token ids; None where neither can be found."""
     if session.inputs.explained:
         return INPUT
-    try:
-        return session.remembered("beginning", None) or embeddings(session)
-    except CutError:
-        return None
+    known: tuple[Cut | None] | None = session.remembered("beginning", None)
+    if known is None:
+        try:
+            known = (embeddings(session),)
+        except CutError:
+            known = (None,)
+        session.remember("beginning", None, known)
+    return known[0]

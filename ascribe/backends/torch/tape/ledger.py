@@ -23,7 +23,7 @@ EXACT = frozenset(
 JOINS = frozenset({"add", "cat", "stack"})
 """Operations that do so where all that goes in is on the tape."""
 
-ADDS = frozenset({"add", "sub", "rsub", *WEIGHTED, *NORM, *SOFTMAX})
+ADDS = frozenset({"add", "sub", "rsub", "cat", "stack", "masked_fill", "copy", "where", *WEIGHTED, *NORM, *SOFTMAX})
 
 
 @dataclass

@@ -25,13 +25,13 @@ def relative(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
 
     Every input that got something gives up the same, so that those with less than the mean of a record end up against it.
     """
-    x = layer.x.value
+    x, both = layer.x.value, has_negative(layer.x.value)
     plus, minus = layer.weight.clamp(min=0), layer.weight.clamp(max=0)
-    ups, downs = signed(layer, x, plus, minus, None), -signed(layer, x, minus, plus, None)
+    ups, downs = signed(layer, both, plus, minus, None), -signed(layer, both, minus, plus, None)
     p = shared(relevance, ups, rule.epsilon)
     n = shared(relevance, ups + downs, rule.epsilon)
     credit = layer.transpose(p, plus) - layer.transpose(n, minus)
-    if has_negative(x):
+    if both:
         credit = torch.where(x >= 0, credit, layer.transpose(p, minus) - layer.transpose(n, plus))
     return None, shifted(layer, x * credit, relevance)
 

@@ -33,8 +33,9 @@ def has_negative(x: Tensor) -> bool:
     return bool((x < 0).any())
 
 
-def signed(layer: Layer, x: Tensor, high: Tensor, low: Tensor, bias: Tensor | None) -> Tensor:
-    """The layer with one set of weights for what is positive in ``x`` and another for what is negative."""
-    if not has_negative(x):
+def signed(layer: Layer, both: bool, high: Tensor, low: Tensor, bias: Tensor | None) -> Tensor:
+    """The layer with one set of weights for what is positive in ``x`` and another for what is negative; ``both`` if any is."""
+    x = layer.x.value
+    if not both:
         return layer.forward(x, high, bias)
     return layer.forward(x.clamp(min=0), high, bias) + layer.product(x.clamp(max=0), low)

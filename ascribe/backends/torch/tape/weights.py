@@ -53,13 +53,11 @@ def gamma(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
         z = layer.forward(x, more, more_bias)
         return layer.backward(shared(relevance, z, rule.epsilon), more, more_bias), None
     less, less_bias = layer.weight + rule.gamma * layer.weight.clamp(max=0), down(bias, rule.gamma, 1.0)
-    positive = without(y, rule, layer) >= 0
-    p = shared(relevance * positive, signed(layer, x, more, less, more_bias), rule.epsilon)
-    n = shared(relevance * ~positive, signed(layer, x, less, more, less_bias), rule.epsilon)
+    positive, both = without(y, rule, layer) >= 0, has_negative(x)
+    p = shared(relevance * positive, signed(layer, both, more, less, more_bias), rule.epsilon)
+    n = shared(relevance * ~positive, signed(layer, both, less, more, less_bias), rule.epsilon)
     high = layer.backward(p, more, more_bias) + layer.backward(n, less, less_bias)
-    if not has_negative(x):
-        return high, None
-    return torch.where(x >= 0, high, layer.transpose(p, less) + layer.transpose(n, more)), None
+    return (torch.where(x >= 0, high, layer.transpose(p, less) + layer.transpose(n, more)) if both else high), None
 
 
 def alphabeta(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
@@ -67,11 +65,11 @@ def alphabeta(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
     x, bias = layer.x.value, bias_of(rule, layer)
     plus, minus = layer.weight.clamp(min=0), layer.weight.clamp(max=0)
     both = has_negative(x)
-    p = rule.alpha * shared(relevance, signed(layer, x, plus, minus, up(bias)), rule.epsilon)
+    p = rule.alpha * shared(relevance, signed(layer, both, plus, minus, up(bias)), rule.epsilon)
     high = layer.backward(p, plus, up(bias))
     low = layer.transpose(p, minus) if both else high
     if rule.beta:
-        less = signed(layer, x, minus, plus, down(bias))
+        less = signed(layer, both, minus, plus, down(bias))
         n = -rule.beta * torch.where(less == 0, 0.0, relevance / (less - rule.epsilon))
         high = high + layer.backward(n, minus, down(bias))
         low = low + layer.transpose(n, plus) if both else high
