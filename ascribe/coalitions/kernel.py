@@ -18,6 +18,8 @@ from .strata import Plan, Sizes, size_weights
 
 GROUPS = 20
 """Into which a sample is dealt to see how far chance moves the fit: standard errors are then known to about a sixth."""
+MOST_SMOOTH = 1000
+"""Up to this many features fits are smooth unasked; with more, five pairs for each feature take the better part of a minute."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,7 +52,7 @@ class _Regressed(Value):
         weights = size_weights(n, "kernel" if self.index == "shapley" else "uniform")
         units = plan(n, weights, size_weights(n, self.drawn), budget, self.paired, self.tolerance is not None)
         sample = units.draw(np.random.default_rng((seed, 11)))
-        if self.paired and self.smooth is not False:
+        if self.paired and (n <= MOST_SMOOTH if self.smooth is None else self.smooth):
             return Run(Smooth(sample, self.index), self.tolerance)
         return Run(Regression(sample, linear(n, self.paired, self.index)), self.tolerance)
 
@@ -67,9 +69,9 @@ class ShapleyKernel(_Regressed):
 
     Coalitions are drawn without repetition by size, so that the smallest and the largest sizes are looked at completely first;
     with ``paired`` always with their complement, so that what acts in pairs of features cancels (Covert and Lee 2021). With
-    ``smooth``, as it is for pairs unless you say otherwise, the fit takes in what acts in three and more features as well, as far
-    as near coalitions tell of each other, and shares it out as Shapley values do: errors are several times smaller on
-    networks and forests. ``smooth=False`` is the additive fit as published. Values add up exactly either way.
+    ``smooth``, as it is for pairs of up to 1,000 features unless you say otherwise, the fit takes in what acts in three and more
+    features as well, as far as near coalitions tell of each other, and shares it out as Shapley values do: errors are several times
+    smaller on networks and forests. ``smooth=False`` is the additive fit as published. Values add up exactly either way.
 
     ``budget`` coalitions at most (2048 + 4 n if left out), all 2^n where they fit; fewer when ``tolerance``, the largest standard
     error as a share of the range of values, is reached before. Raises CoalitionError below 3 n + 2.

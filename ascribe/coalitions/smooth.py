@@ -18,8 +18,8 @@ REACH = 2.0
 and sums of unanimity games of 12 to 60 features; all were near each other."""
 NOISE = 0.1
 """What no such expectation covers, as a share of what it does. With a tenth of it, games that are nothing but noise come out worse."""
-ROOM = 1200
-"""Pairs fitted at once: the time grows with the third power. More are fitted apart and averaged."""
+ROOM = 2000
+"""Pairs fitted at once, or five for each feature: the time grows with the third power. More are fitted apart and averaged."""
 
 
 class Fitted(NamedTuple):
@@ -60,7 +60,7 @@ class Smooth:
     def result(self) -> Estimate:
         if not self.told.any() or (self.units.groups and not self.groups):
             raise CoalitionError("an estimate before anything but the ends was told", code="E-COALITION-EARLY")
-        parts = max(1, min(-(-int(self.told.sum()) // ROOM), len(self.groups)))
+        parts = max(1, min(-(-int(self.told.sum()) // max(ROOM, 5 * self.features)), len(self.groups)))
         fits = [self._fit(self.groups[part::parts]) for part in range(parts)]
         values = np.mean([fit.values for fit in fits], axis=0)
         adds_up = self.index == "shapley"
