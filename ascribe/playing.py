@@ -16,6 +16,7 @@ from .assemble import Request, chunk_for, chunk_key, cut_text, noted, settings, 
 from .backends import open_session
 from .backends.protocol import Job, Session
 from .baselines import Call
+from .coalitions.base import adapts
 from .cuts import Cut, as_cut
 from .errors import AscribeError, CutError, FeatureError
 from .features import Groups, Scene
@@ -137,10 +138,12 @@ class Games:
     def run(self) -> None:
         """Play them all, block after block."""
         session, asked = self.session, self.asked
+        over: Any = asked.over
         with showing(self.coalitions * session.records, asked.progress) as progress:
             self.plan = plan = self.planned(progress)
             together = session.records > self.chunker.size and not plan.apart()
-            single = session.records > 1 and session.shared(self.at)
+            own = adapts(over, self.groups.players) and plan.apart()
+            single = session.records > 1 and (session.shared(self.at) or own)
             for index in blocks(session.records, self.chunker, together and not single, single):
                 self.done += fitting(index, self.chunker, self._play, out_of_memory=session.out_of_memory, apart=plan.apart)
         if asked.chunk is None:

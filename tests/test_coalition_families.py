@@ -10,7 +10,18 @@ from coalition_games import change, looked_up, network, pair_index, play, polyno
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ascribe.coalitions import Dependence, Interactions, Owen, Players, SmoothMasks, Surrogate, TotalIndices
+from ascribe.coalitions import (
+    Dependence,
+    Interactions,
+    Owen,
+    Permutations,
+    Players,
+    ShapleyKernel,
+    SmoothMasks,
+    Surrogate,
+    TotalIndices,
+)
+from ascribe.coalitions.base import adapts
 from ascribe.coalitions.masks import offsets
 from ascribe.coalitions.surrogate import lasso
 from ascribe.coalitions.trees import halves
@@ -469,3 +480,32 @@ def test_tolerances(make):
 def test_what_makes_no_sense_is_refused(make):
     with pytest.raises(CoalitionError):
         make()
+
+
+ADAPTS = (
+    Owen(20),
+    Owen(40, "random", tolerance=0.3),
+    ShapleyKernel(240, tolerance=0.005),
+    Permutations(240, tolerance=0.05),
+    Surrogate(400, tolerance=0.1),
+)
+
+
+@pytest.mark.parametrize("over", ADAPTS, ids=repr)
+def test_what_one_record_asks_for_is_its_own_business(over):
+    """Members that ask by what they are told give a record the same values alone, among others, and in any chunks."""
+    import torch
+
+    import ascribe as asc
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, 3)).double()
+    x = torch.randn(5, 8, dtype=torch.float64) * torch.tensor([[0.1], [1.0], [5.0], [1.0], [0.5]])
+    whole = asc.attribute(model, x, of=1, over=over, by=asc.Replace(0.0))
+    for chunk in (1, 64):
+        torch.testing.assert_close(asc.attribute(model, x, of=1, over=over, by=asc.Replace(0.0), chunk=chunk).values, whole.values)
+    alone = asc.attribute(model, x[2:3], of=1, over=over, by=asc.Replace(0.0))
+    torch.testing.assert_close(alone.values[0], whole.values[2])
+    assert adapts(over, Players(8))
+    assert not adapts(Owen(10**6), Players(8))
+    assert not adapts(ShapleyKernel(60), Players(8))

@@ -58,9 +58,16 @@ class Game(Protocol):
 class Coalitions(Protocol):
     """Subsets of features, as a frozen value: ``over=`` of the removal engine.
 
-    ``rows`` is how many coalitions a game of that many features will ask for, at most.
+    ``rows`` is how many coalitions a game of that many features will ask for, at most. Where what is asked depends on what is told,
+    a method ``adapts(players)`` says so, or a ``tolerance`` that is not None (:func:`adapts`).
     """
 
     def rows(self, players: Players) -> int: ...
 
     def game(self, players: Players, seed: int) -> Game: ...
+
+
+def adapts(over: Coalitions, players: Players) -> bool:
+    """Whether a game asks by what it is told: then each record needs one of its own, or its values depend on who else is there."""
+    own = getattr(over, "adapts", None)
+    return bool(own(players)) if own is not None else getattr(over, "tolerance", None) is not None

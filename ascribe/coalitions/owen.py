@@ -50,6 +50,10 @@ class Owen(Value):
             return int(min(rows, self.budget))
         return 2 + self._pairs(players.count) * 2 * (players.count - 1)
 
+    def adapts(self, players: Players) -> bool:
+        """Whether the budget ends before the tree does, or a tolerance before the budget."""
+        return exact_rows(grouped(players), self.budget) > self.budget and (self.opened == "largest" or self.tolerance is not None)
+
     def game(self, players: Players, seed: int) -> Run:
         n = check_players(players)
         root = grouped(players)
