@@ -17,10 +17,11 @@ from .step import Back, Formula, Step
 def leibniz(x: Tensor, x0: Tensor, g: Tensor, dims: tuple[int, ...], eps: float, centred: bool) -> Tensor:
     """What comes back through ``c / s``; ``g`` is already times the weight."""
     (c, s), (c0, s0) = (scaled(z, dims, eps, centred) for z in (x, x0))
-    middle = (s + s0) / 2
-    h = g / middle
-    back = h - (c + c0) / (2 * middle) * ((c / s + c0 / s0) / 2 * h).mean(dims, keepdim=True)
-    return back - back.mean(dims, keepdim=True) if centred else back
+    over = 2 / (s + s0)
+    h = g * over
+    along = ((c * h).mean(dims, keepdim=True) / s + (c0 * h).mean(dims, keepdim=True) / s0) / 4
+    back = (c + c0).mul_(along * over).neg_().add_(h)
+    return back.sub_(back.mean(dims, keepdim=True)) if centred else back
 
 
 def scaled(z: Tensor, dims: tuple[int, ...], eps: float, centred: bool) -> tuple[Tensor, Tensor]:

@@ -21,10 +21,14 @@ def windows(s: Step, axes: int, y: Tensor, places: Tensor, y0: Tensor, places0: 
     """Max-pooling: ``places`` number the positions behind the channels."""
     v = s.entry.ins[0]
     x, x0 = v.value.flatten(-axes), s.reference(v).flatten(-axes)
-    winner = torch.where(y >= y0, places, places0).flatten(-axes)
-    dx = x.gather(-1, winner).sub_(x0.expand(x.shape).gather(-1, winner))
-    m = share((y - y0).flatten(-axes), dx).mul_(s.g.flatten(-axes))
-    return [(v, torch.zeros_like(x).scatter_add_(-1, winner, m).view(v.value.shape))]
+    y, y0, g, here, there = (t.expand(y.shape).flatten(-axes) for t in (y, y0, s.g, places, places0))
+    dy = y - y0
+    won = (dy >= 0).to(dy.dtype)  # as numbers: choosing between places takes longer than to gather and scatter at both
+    mine, other = y - x0.expand(x.shape).gather(-1, here), x.gather(-1, there).sub_(y0)
+    m = share(dy, other.lerp_(mine, won)).mul_(g)
+    left = m * won
+    back = torch.zeros_like(x).scatter_add_(-1, here, left).scatter_add_(-1, there, m.sub_(left))
+    return [(v, back.view(v.value.shape))]
 
 
 def pooled(axes: int) -> Formula:

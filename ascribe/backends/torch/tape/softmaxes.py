@@ -82,7 +82,7 @@ def attention(s: Step) -> Back | None:
     if asked is None or isinstance(asked.mask, Var):
         return None
     q, k, v = s.entry.args[:3]
-    found = blockwise(s, (q, k, v), asked.scale, asked.mask, asked.causal)
+    found = blockwise(s, (q, k, v), asked)
     return s.to(*((a, partial(together, g, s.value(a))) for a, g in zip((q, k, v), found, strict=True)))
 
 
@@ -111,7 +111,7 @@ def options(s: Step) -> Options | None:
     return Options(scale, mask, bool(given("is_causal", False)))
 
 
-def blockwise(s: Step, qkv: Sequence[Any], scale: float, mask: Tensor | None, causal: bool) -> list[Tensor]:
+def blockwise(s: Step, qkv: Sequence[Any], asked: Options) -> list[Tensor]:
     """The cotangents of queries, keys and values, ``[records, heads, steps, numbers]``, some heads or records at a time."""
     value = [s.value(a) for a in qkv]
     n, heads, steps, _ = value[0].shape
@@ -123,7 +123,8 @@ def blockwise(s: Step, qkv: Sequence[Any], scale: float, mask: Tensor | None, ca
 
     ends = [whole(t) for t in value]
     starts = [whole(s.reference(a)) for a in qkv]
-    if causal:
+    mask, totals = asked.mask, log_sums(s, n)
+    if asked.causal:
         mask = torch.ones(steps, wide, dtype=torch.bool, device=value[0].device).tril()
     mask = mask.expand(n, heads, steps, wide) if mask is not None else None
     found = [torch.empty_like(t, memory_format=torch.contiguous_format) for t in ends]
@@ -131,18 +132,27 @@ def blockwise(s: Step, qkv: Sequence[Any], scale: float, mask: Tensor | None, ca
     for i in range(0, n, max(1, some // heads)):
         for j in range(0, heads, some):
             part = (slice(i, i + max(1, some // heads)), slice(j, j + some))
-            block = one_block(
-                [t[part] for t in ends], [t[part] for t in starts], s.g[part], scale, None if mask is None else mask[part]
-            )
+            inner = [None if t is None else t[part] for t in (mask, *totals)]
+            block = one_block([t[part] for t in ends], [t[part] for t in starts], s.g[part], asked.scale, inner)
             for out, t in zip(found, block, strict=True):
                 out[part] = t
     return found
 
 
-def one_block(ends: Sequence[Tensor], starts: Sequence[Tensor], g: Tensor, scale: float, mask: Tensor | None) -> list[Tensor]:
-    """Attention's pull-back for a block of heads."""
+def log_sums(s: Step, records: int) -> list[Tensor | None]:
+    """The logarithm of each query's sum in both runs, where the kernel has kept it."""
+    out = s.entry.outs[1] if len(s.entry.outs) > 1 else None
+    if s.entry.name != KERNELS[0] or out is None or out.value.dtype != s.entry.out().value.dtype:
+        return [None, None]
+    return [t.expand(records, *t.shape[1:])[..., None] for t in (out.value, s.reference(out))]
+
+
+def one_block(ends: Sequence[Tensor], starts: Sequence[Tensor], g: Tensor, scale: float, inner: Sequence[Tensor | None]) -> list[Tensor]:
+    """Attention's pull-back for a block of heads; ``inner`` are the mask and the logarithms of both runs' sums, where there are any."""
+    mask, *totals = inner
     q, k, v = ((a + b) / 2 for a, b in zip(ends, starts, strict=True))
-    lp, lq = (scores(t[0], t[1], scale, mask).log_softmax(-1) for t in (ends, starts))
+    raw = [scores(t[0], t[1], scale, mask) for t in (ends, starts)]
+    lp, lq = (z.log_softmax(-1) if t is None else z.sub_(t) for z, t in zip(raw, totals, strict=True))
     p = lp.exp().add_(lq.exp()).div_(2)
     gz = centred(logarithmic_mean(lp, lq, p), g @ v.transpose(-1, -2), -1)
     if mask is not None:
