@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import ascribe
+from tools import draw_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -44,6 +45,14 @@ def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_links_lead_somewhere(page: Path) -> None:
     targets = [match["target"] for match in LINK.finditer(page.read_text(encoding="utf-8"))]
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_pictures_are_drawn_by_the_examples_before_them(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    figure = "from matplotlib.figure import Figure\nfigure = Figure(figsize=(1, 1))\n"
+    page.write_text(f"```python\n{figure}```\ntext\n![one](pictures/one.png)\n```python no-run\n1 / 0\n```\n![two](pictures/two.png)\n")
+    assert [path.name for path in draw_page.draw(page)] == ["one.png", "two.png"]
+    assert (tmp_path / "pictures" / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
