@@ -344,6 +344,11 @@ def test_integrated_gradients_without_the_distance():
     close(IntegratedGradients(get_model_wrapper(NET), None, 4, qoi=1, multiply_activation=False).attributions(X), expected)
 
 
+def test_points_at_several_layers_are_refused_in_words():
+    with pytest.raises(ValueError, match="is 2 layers"):
+        InternalInfluence(get_model_wrapper(NET), Cut(0), 1, LinearDoi(cut=Cut([0, 1]))).attributions(X)
+
+
 # 4.3 What it did to others
 
 
