@@ -25,6 +25,8 @@ METHODS = [
     asc.ExpectedGradients(torch.zeros(4, 3, 16, 16, dtype=torch.float64), 8),
     asc.Conductance(steps=8),
     asc.DeepLift(),
+    asc.LRP(asc.EPSILON_PLUS_FLAT),
+    asc.RAP(),
 ]
 
 

@@ -10,6 +10,8 @@ from ....rules.told import Flow, Told
 from .entries import Entry, Tensor, Var
 from .layers import WEIGHTED
 from .norms import NORM
+from .pools import POOL
+from .regions import FROM_ZERO
 from .softmaxes import SOFTMAX
 from .step import Back
 
@@ -94,8 +96,12 @@ class Ledger:
 def exact(entry: Entry) -> bool:
     """Whether there is nothing to find out: the sums over long texts would cost a third of the way back."""
     out = entry.outs[0]
-    if out is None or out.root is not out or not all(v.wanted and v.continuous for v in entry.ins):
+    if out is None or not all(v.wanted and v.continuous for v in entry.ins):
         return False
+    if out.root is not out:
+        return entry.name in FROM_ZERO and out.root in entry.ins and len(set(entry.ins)) == 1
+    if entry.name in POOL:
+        return True
     if entry.name in JOINS:
         parts = entry.args[0] if isinstance(entry.args[0], (list, tuple)) else entry.args[:2]
         return all(isinstance(part, Var) for part in parts) and len(set(entry.ins)) == len(parts) and not entry.kwargs

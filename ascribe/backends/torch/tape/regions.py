@@ -195,7 +195,9 @@ def from_zero(top: Var) -> Tensor | None:
 
 def rectifies(top: Var) -> bool:
     """Whether a region is ``max(x, 0)``: on the values that there are, and zero on negative ones."""
-    x, y = top.root.value, top.value
+    x, y, entries = top.root.value, top.value, list(islice(inside(top), 2))
+    if len(entries) == 1 and entries[0].name == "relu":
+        return True
     if not y.is_floating_point() or not torch.equal(y, x.clamp(min=0)):
         return False
     return not evaluated(top, -1 - x.abs()).any()

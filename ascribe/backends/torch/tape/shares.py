@@ -19,13 +19,14 @@ LayerFormula = Callable[[Any, Layer, Tensor, Tensor], Answer]
 
 def stable(z: Tensor, epsilon: float) -> Tensor:
     """``z`` away from zero, in its own direction."""
-    return torch.where(z >= 0, z + epsilon, z - epsilon)
+    return torch.copysign(z.new_tensor(epsilon), z).add_(z)
 
 
 def shared(relevance: Tensor, z: Tensor, epsilon: float) -> Tensor:
     """``R / z``; nothing to share where the sum is nothing and no epsilon holds it up."""
     if epsilon:
-        return relevance / stable(z, epsilon)
+        held = stable(z, epsilon)
+        return torch.div(relevance, held, out=held) if relevance.shape == held.shape and relevance.dtype is held.dtype else relevance / held
     return torch.where(z == 0, 0.0, relevance / z)
 
 
