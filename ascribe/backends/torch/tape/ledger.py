@@ -17,11 +17,12 @@ from .step import Back
 
 EXACT = frozenset(
     {"view", "_unsafe_view", "reshape", "_reshape_alias", "transpose", "t", "permute", "unsqueeze", "squeeze", "expand", "clone", "detach"}
-    | {"alias", "contiguous", "_to_copy", "select", "slice", "split", "split_with_sizes", "unsafe_split", "unbind", "chunk", "mm", "bmm"}
-    | {"mul", "div", "sum", "mean", "neg", "index", "mark"}
+    | {"alias", "contiguous", "_to_copy", "select", "slice", "split", "split_with_sizes", "unsafe_split", "unbind", "chunk"}
+    | {"div", "sum", "mean", "neg", "index", "mark"}
 )
 """Operations that pass on all that comes where one value goes in and nothing else is on the tape."""
 
+PRODUCTS = frozenset({"mul", "mm", "bmm"})
 JOINS = frozenset({"add", "cat", "stack"})
 """Operations that do so where all that goes in is on the tape."""
 
@@ -55,8 +56,9 @@ class Ledger:
         came = [self.held.pop(v) for v in entry.outs if v is not None and v in self.held]
         if not came:
             return
-        if absorbed is None and not direct and exact(entry):
-            self._shared(sum(came[1:], came[0]), dict(multipliers))
+        parts = {v: c for v, c in multipliers if v.wanted}
+        if absorbed is None and not direct and len(parts) == len(multipliers) and exact(entry, len(parts)):
+            self._shared(sum(came[1:], came[0]), parts, entry.name in JOINS)
             return
         total = torch.zeros(2, dtype=came[0].dtype, device=came[0].device)
         for v, c, scaled in (*((v, c, True) for v, c in multipliers), *((v, c, False) for v, c in direct)):
@@ -73,11 +75,11 @@ class Ledger:
         old = self.pages.get(number)
         self.pages[number] = Page(entry, row if old is None else old.row + row, beside)
 
-    def _shared(self, came: Tensor, parts: dict[Var, Tensor]) -> None:
-        """What came goes to the parts whole: the last has what the others have not."""
+    def _shared(self, came: Tensor, parts: dict[Var, Tensor], apart: bool) -> None:
+        """What came goes on whole: in equal shares, or, where parts are put together, to the last what the others have not."""
         for i, (v, c) in enumerate(parts.items()):
-            moved = came if i == len(parts) - 1 else sums(v, c, True)[0]
-            came = came - moved
+            moved = came / len(parts) if not apart else came if i == len(parts) - 1 else sums(v, c, True)[0]
+            came = came - moved if apart else came
             self.held[v] = self.held[v] + moved if v in self.held else moved
 
     def told(self) -> Told:
@@ -93,18 +95,25 @@ class Ledger:
         return Told(flows=flows, quantity=quantity, size=size)
 
 
-def exact(entry: Entry) -> bool:
-    """Whether there is nothing to find out: the sums over long texts would cost a third of the way back."""
+def exact(entry: Entry, parts: int) -> bool:
+    """Whether there is nothing to find out: the sums over long texts would cost a third of the way back.
+
+    A product of two passes on what came, in equal shares or all to one (:mod:`.factors`).
+    """
     out = entry.outs[0]
-    if out is None or not all(v.wanted and v.continuous for v in entry.ins):
+    if out is None or not parts:
         return False
     if out.root is not out:
         return entry.name in FROM_ZERO and out.root in entry.ins and len(set(entry.ins)) == 1
+    if entry.name in PRODUCTS:
+        return len(set(entry.ins)) == len(entry.ins)
+    if not all(v.wanted and v.continuous for v in entry.ins):
+        return False
     if entry.name in POOL:
         return True
     if entry.name in JOINS:
-        parts = entry.args[0] if isinstance(entry.args[0], (list, tuple)) else entry.args[:2]
-        return all(isinstance(part, Var) for part in parts) and len(set(entry.ins)) == len(parts) and not entry.kwargs
+        given = entry.args[0] if isinstance(entry.args[0], (list, tuple)) else entry.args[:2]
+        return all(isinstance(part, Var) for part in given) and len(set(entry.ins)) == len(given) == parts and not entry.kwargs
     return len(set(entry.ins)) == 1 and entry.name in EXACT and (entry.name != "div" or entry.args[0] is entry.ins[0])
 
 
