@@ -84,6 +84,20 @@ def deep_lift_shap(s: Subject) -> Call:
     return _called(asc.DeepLiftShap(s.extras["background"]), s)
 
 
+def attn_lrp(s: Subject) -> Call:
+    """AttnLRP at the embeddings."""
+    import ascribe as asc
+
+    return _called(asc.AttnLRP(), s, at=asc.EMBEDDINGS)
+
+
+def cp_lrp(s: Subject) -> Call:
+    """CPLRP at the embeddings."""
+    import ascribe as asc
+
+    return _called(asc.CPLRP(), s, at=asc.EMBEDDINGS)
+
+
 def grad_cam(s: Subject, layer: str) -> Call:
     """GradCam."""
     import ascribe as asc

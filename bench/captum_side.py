@@ -82,6 +82,14 @@ class Embedded(nn.Module):
         return self.model(inputs_embeds=embeddings, attention_mask=mask).logits
 
 
+def embedded_input_x_gradient(s: Subject) -> Call:
+    """InputXGradient at the embeddings: the nearest that there is to corrected gradients."""
+    from captum.attr import InputXGradient
+
+    method, start, mask = InputXGradient(Embedded(s.model)), s.start(s), s.kwargs["attention_mask"]
+    return lambda: method.attribute(start, target=s.target, additional_forward_args=(mask,))
+
+
 def deep_lift(s: Subject) -> Call:
     """DeepLift from zeros; on a model of text with its softmaxes and activations left out, for they are functions."""
     from captum.attr import DeepLift

@@ -77,11 +77,11 @@ def bert(device: str, tokens: int = 32, batch: int = 8, width: int = 64) -> Subj
     return _text("BERT", model, (tokens, batch), left=False, ends=("bert.encoder.layer.0", "classifier"), device=device)
 
 
-def llama(device: str, tokens: int = 32, batch: int = 8) -> Subject:
-    """A Llama classifier of 4 layers, width 64, with padding at the left of some records."""
+def llama(device: str, tokens: int = 32, batch: int = 8, width: int = 64, layers: int = 4) -> Subject:
+    """A Llama classifier with 4 heads, with padding at the left of some records."""
     from transformers import LlamaConfig, LlamaForSequenceClassification
 
-    config = LlamaConfig(vocab_size=1000, hidden_size=64, num_hidden_layers=4, num_attention_heads=4, intermediate_size=256,
+    config = LlamaConfig(vocab_size=1000, hidden_size=width, num_hidden_layers=layers, num_attention_heads=4, intermediate_size=4 * width,
                          num_key_value_heads=2, max_position_embeddings=tokens, num_labels=3, pad_token_id=0,
                          use_cache=False)  # fmt: skip
     torch.manual_seed(0)
