@@ -193,6 +193,8 @@ def test_a_combination_of_ones_own(takes):
     for found, expected in pairs:
         close(found.values, expected)
         assert found.gap is None
+    alone = asc.DeepLiftShap(rows, combine=mine)
+    close(alone(model, x[:1], of=1, chunk=2).values, alone(model, x[:1], of=1, chunk=1).values)
     twice = asc.DeepLift(row, combine=mine)(model, x, of=[asc.Unit(0), asc.Unit(1)])
     close(twice.values[1], asc.DeepLift(row, combine=mine)(model, x, of=1).values)
 

@@ -230,16 +230,13 @@ class Ruled:
             mine = main.targets(cut)
             axes = [spot_axis(self.session, cut, i) for i in range(len(mine))]
 
-            def laid(rows: list[list[Tensor]], at: int = first, axes: list[int | None] = axes) -> list[Tensor]:
-                stacked = [torch.stack([row[at + i] for row in rows]) for i in range(len(axes))]
-                return [canonical(t, axis, 1, 1, job.records)[:, 0] for t, axis in zip(stacked, axes, strict=True)]
-
-            pulled.grads[cut] = laid(found)
+            part = slice(first, first + len(mine))
+            pulled.grads[cut] = laid(found, part, axes, job.records)
             pulled.begins[cut] = [self._begin(reverse.refer(v), v, axis) for v, axis in zip(mine, axes, strict=True)]
             if parted is not None:
-                pulled.shares[cut] = laid(shares)
+                pulled.shares[cut] = laid(shares, part, axes, job.records)
             if beside:
-                pulled.direct[cut] = laid(full)
+                pulled.direct[cut] = laid(full, part, axes, job.records)
             first += len(mine)
         return pulled
 
@@ -334,6 +331,12 @@ class Ruled:
             held = [main.demands["read", cut].seen[i][2].detach() for main in mains]
             reading.arrays.append(torch.cat([canonical(t, axis, 0, 1, self.job.records) for t in held]))
         return reading
+
+
+def laid(rows: list[list[Tensor]], part: slice, axes: list[int | None], records: int) -> list[Tensor]:
+    """The arrays of one cut, of all quantities together: ``[quantities, records, ...]``."""
+    stacked = [torch.stack(list(leaves)) for leaves in zip(*(row[part] for row in rows), strict=True)]
+    return [canonical(t, axis, 1, 1, records)[:, 0] for t, axis in zip(stacked, axes, strict=True)]
 
 
 def as_bytes(value: Tensor) -> bytes:
