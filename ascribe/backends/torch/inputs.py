@@ -74,8 +74,9 @@ class Inputs:
 
     @property
     def ids(self) -> list[Tensor]:
-        """The integer tensors, token ids among them."""
-        return [leaf for leaf in self.leaves.values() if not leaf.is_floating_point() and leaf.dtype != torch.bool]
+        """The integer tensors, token ids among them; of those that the call names, where it names some."""
+        found = {p: leaf for p, leaf in self.leaves.items() if not leaf.is_floating_point() and leaf.dtype != torch.bool}
+        return [leaf for p, leaf in found.items() if self.only is None or p[1] in self.only]
 
     def nonfinite(self) -> list[str]:
         """Where an explained input holds NaN: names with the index of the first."""

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...baselines import FromInput
-from ...cuts import INPUT, Cut
+from ...baselines import Call, FromInput
+from ...cuts import INPUT
 from ...distributions import Background, Distribution, Gaussian, Line
 from ...errors import DistributionError, MethodError, RuleError
 from ...quadrature import Quadrature
@@ -18,6 +18,7 @@ from ...result import Attribution as Result
 from ...rules import Rule
 from ...rules.relevance import Deconv, Guided
 from .asked import Asked, change, starts, totals
+from .opened import together
 
 METHODS: dict[str, Quadrature] = {
     "gausslegendre": "gauss-legendre",
@@ -95,20 +96,23 @@ guided, deconvolved = ruled(Guided()), ruled(Deconv())
 def line(asked: Asked) -> Distribution:
     """The line that integrated gradients follow: at the inputs, or at the layer from what it holds at the baseline."""
     begin = path_start(asked)
-    if isinstance(asked.at, Cut) and asked.within:
-        return Line(FromInput(begin), asked["n_steps"], quadrature(asked), at=asked.at)
+    if asked.within:
+        return Line(begin if isinstance(begin, Call) else FromInput(begin), asked["n_steps"], quadrature(asked), at=asked.at)
     return Line(begin, asked["n_steps"], quadrature(asked))
 
 
 def path_start(asked: Asked) -> Any:
-    """Where paths start at the inputs; for token ids whatever their embeddings should start from."""
+    """Where paths start at the inputs; token ids are other ids there, in a call that is otherwise the same."""
+    begin = starts(asked, asked["baselines"])
     if all(t.is_floating_point() for t in asked.inputs.tensors):
-        return tuple(starts(asked, asked["baselines"]))
-    return asked["baselines"]
+        return tuple(begin)
+    return asked.on([b.expand_as(x) for b, x in zip(begin, asked.inputs.tensors, strict=True)]).call
 
 
 def integrated(asked: Asked) -> Any:
-    """Integrated gradients."""
+    """Integrated gradients; of several layers together, each on a line of its own."""
+    if isinstance(asked.at, list):
+        return together(asked, integrated)
     found = asked.explained(line(asked))
     values = scaled(asked.result(found.values), pinned(asked))
     return with_delta(asked, values, found if asked.multiply and pinned(asked) == 1.0 else None)
