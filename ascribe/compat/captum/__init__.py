@@ -8,7 +8,7 @@ __version__ = "0.9.0"
 
 INPUTS = (
     *("deep_lift", "feature_ablation", "feature_permutation", "gradient_shap", "guided_backprop_deconvnet"),
-    *("guided_grad_cam", "input_x_gradient", "integrated_gradients", "kernel_shap", "noise_tunnel", "occlusion", "saliency"),
+    *("guided_grad_cam", "input_x_gradient", "integrated_gradients", "kernel_shap", "occlusion", "saliency"),
     *("shapley_value", "layer", "neuron"),
 )
 LAYERS = (
@@ -23,6 +23,7 @@ CORE = (*INPUTS, *(f"layer.{name}" for name in LAYERS), *(f"neuron.{name}" for n
 
 PLACES: dict[str, tuple[str, ...]] = {
     "attr": ("attr", "attr._core", *(f"attr._core.{name}" for name in CORE), "attr._utils", "attr._models"),
+    "noise_tunnel": ("attr._core.noise_tunnel",),
     "loaders": ("attr._core.dataloader_attr",),
     "lime": ("attr._core.lime",),
     "linear": (*("_utils.models", "_utils.models.model"), *(f"_utils.models.linear_model{end}" for end in ("", ".model", ".train"))),

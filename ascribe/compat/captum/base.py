@@ -122,12 +122,12 @@ def begin(self: Any, arguments: dict[str, Any]) -> None:
 
 def run(self: Any, arguments: dict[str, Any]) -> Any:
     """Carry out the recipe of a class. Raises RuleError for settings that would be lost without a word."""
-    if getattr(self, "gradient_func", compute_gradients) is not compute_gradients:
-        raise RuleError("a gradient_func of your own", there="a method of ascribe", try_="asc.attribute(..., by=a rule)")
-    unknown = set(arguments.get("grad_kwargs") or ()) - set(HARMLESS)
-    if unknown:
-        raise RuleError(f"grad_kwargs {sorted(unknown)}", there=", ".join(HARMLESS), try_="asc.influence for derivatives of your own")
     with also_theirs():
+        if getattr(self, "gradient_func", compute_gradients) is not compute_gradients:
+            raise RuleError("a gradient_func of your own", there="a method of ascribe", try_="asc.attribute(..., by=a rule)")
+        unknown = set(arguments.get("grad_kwargs") or ()) - set(HARMLESS)
+        if unknown:
+            raise RuleError(f"grad_kwargs {sorted(unknown)}", there=", ".join(HARMLESS), try_="asc.influence for derivatives of your own")
         return self.explain(arguments)
 
 

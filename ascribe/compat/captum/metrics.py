@@ -38,7 +38,7 @@ def infidelity(
     """
     with also_theirs():
         known = given(inputs)
-        values = [attributions] if isinstance(attributions, Tensor) else list(attributions)
+        values = [a.detach() for a in flat(attributions)]
 
         def perturb(arrays: Sequence[Tensor], random: np.random.Generator) -> tuple[list[Tensor], list[Tensor]]:
             times = len(arrays[0]) // known.records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import torch
@@ -12,8 +13,15 @@ from ...errors import MethodError
 from .base import Attribution
 from .conventions import Given, given, repeated
 
-TYPES = ("smoothgrad", "smoothgrad_sq", "vargrad")
 PER_RECORD = ("target", "additional_forward_args", "baselines", "feature_mask", "forward_kwargs")
+
+
+class NoiseTunnelType(Enum):
+    """What is made of the copies."""
+
+    smoothgrad = 1
+    smoothgrad_sq = 2
+    vargrad = 3
 
 
 class NoiseTunnel(
@@ -35,12 +43,13 @@ class NoiseTunnel(
     def explain(self, arguments: dict[str, Any]) -> Any:
         """Run the copies in batches, each a call of the method. Raises MethodError for a type that there is none of."""
         kind, samples = arguments.pop("nt_type"), int(arguments.pop("nt_samples"))
-        if kind not in TYPES or samples < 1:
-            raise MethodError(f"nt_type={kind!r}, nt_samples={samples}", there=", ".join(TYPES), try_="one of these, and samples from 1 up")
+        if kind not in NoiseTunnelType.__members__ or samples < 1:
+            there = ", ".join(NoiseTunnelType.__members__)
+            raise MethodError(f"nt_type={kind!r}, nt_samples={samples}", there=there, try_="one of these, and samples from 1 up")
         batch = arguments.pop("nt_samples_batch_size") or samples
         inputs, drawn = given(arguments.pop("inputs")), arguments.pop("draw_baseline_from_distrib")
         scales = deviations(inputs, arguments.pop("stdevs"))
-        options = {name: value for name, value in arguments.items() if value or name not in ("forward_kwargs", "captum_exact")}
+        options = {name: value for name, value in arguments.items() if name not in ("forward_kwargs", "captum_exact") or value}
         moments: list[Moments] = []
         deltas: list[Tensor] = []
         form: Any = None
@@ -93,7 +102,8 @@ def deviations(inputs: Given, stdevs: Any) -> list[float]:
 def spread(inputs: Given, scales: list[float], times: int) -> tuple[list[Tensor], list[Tensor]]:
     """Every record several times in a row, and the deviation of each of its numbers."""
     many = [torch.repeat_interleave(x.detach(), times, 0) for x in inputs.tensors]
-    return many, [torch.full_like(x, s) for x, s in zip(many, scales, strict=True)]
+    kind = torch.get_default_dtype()  # of captum's draws too, so that one seed gives both the same noise
+    return many, [torch.full(x.shape, s, dtype=kind, device=x.device) for x, s in zip(many, scales, strict=True)]
 
 
 def copied(inputs: Given, options: dict[str, Any], times: int, drawn: bool) -> dict[str, Any]:

@@ -246,19 +246,18 @@ class ClassSummarizer(Summarizer):
 
         Raises InputError where rows and labels differ in number.
         """
+        parts = x if isinstance(x, tuple) else (x,)  # a summary here is a list, of one dictionary for a single tensor
         if labels is None:
-            super().update(x)
+            super().update(parts)
             return
         labels = labels.tolist() if isinstance(labels, Tensor) else labels if isinstance(labels, list) else [labels]
-        parts = x if isinstance(x, tuple) else (x,)
         if len(labels) > 1 and any(len(part) != len(labels) for part in parts):
             with also_theirs():
                 raise InputError(f"{len(labels)} labels", there=f"{[len(part) for part in parts]} rows", try_="one label per row")
         for i, label in enumerate(labels):
             row = tuple(part if len(labels) == 1 else part[i] for part in parts)
-            one = row if isinstance(x, tuple) else row[0]
-            super().update(one)
-            self.summaries.setdefault(label, Summarizer(self._stats)).update(one)
+            super().update(row)
+            self.summaries.setdefault(label, Summarizer(self._stats)).update(row)
 
     @property
     def class_summaries(self) -> dict[Any, Any]:

@@ -1,0 +1,181 @@
+"""The same call to captum and to ``ascribe.compat.captum``: one row for each class, on the network of the other tables and on a BERT.
+
+Objects are made before the clock starts; the model is the same for both, and each has been run once before.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench import models
+from bench.timing import Contender, Effort, Spread, Watch, paired, rounds, spread
+
+LIBRARIES = {"captum": "captum.attr", "ascribe": "ascribe.compat.captum.attr"}
+STEPS, SAMPLES = 16, 16
+
+
+@dataclass(frozen=True)
+class Home:
+    """A model with what captum's arguments are for it."""
+
+    name: str
+    model: nn.Module
+    inputs: Tensor
+    more: Any
+    target: Tensor
+    layer: str
+    neuron: Any
+    mask: Tensor
+    rows: Tensor
+    window: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Same:
+    """One row: how long each took, and how many times ascribe's time fits into captum's; ``error`` where one of them refused."""
+
+    name: str
+    home: str
+    seconds: Mapping[str, Spread] = field(default_factory=dict)
+    ratio: Spread | None = None
+    error: str = ""
+
+
+class Embedded(nn.Module):
+    """A BERT classifier whose inputs are embeddings."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, embeddings: Tensor, mask: Tensor) -> Tensor:
+        found: Tensor = self.model(inputs_embeds=embeddings, attention_mask=mask).logits
+        return found
+
+
+def cnn(image: int, batch: int) -> Home:
+    """The convolutional network, with a grid of 16 features."""
+    subject = models.cnn("cpu", image, batch)
+    side = torch.arange(image) * 4 // image
+    mask = (side[:, None] * 4 + side).expand(1, 3, image, image).contiguous()
+    window = (3, image // 4, image // 4)
+    rows = subject.extras["background"][:4]
+    return Home("CNN", subject.model, subject.args[0], None, subject.target, "relu4", (3, 2, 2), mask, rows, window, window)
+
+
+def bert(tokens: int, batch: int) -> Home:
+    """BERT from its embeddings on, four tokens to a feature."""
+    subject = models.bert("cpu", tokens, batch)
+    x, mask = subject.start(subject).detach(), subject.kwargs["attention_mask"]
+    width = x.shape[-1]
+    groups = (torch.arange(tokens) // 4).reshape(1, tokens, 1).expand(1, tokens, width).contiguous()
+    model = Embedded(subject.model).eval()
+    layer = "model.bert.encoder.layer.2.intermediate"
+    return Home("BERT", model, x, (mask,), subject.target, layer, (3, 5), groups, torch.randn_like(x[:4]), (4, width), (4, width))
+
+
+PLACES = ("Layer", "Neuron", "Internal", "Guided")
+ALIKE: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("IntegratedGradients", "LayerIntegratedGradients", "NeuronIntegratedGradients"), {"n_steps": STEPS}),
+    (("LayerConductance", "NeuronConductance", "InternalInfluence"), {"n_steps": STEPS}),
+    (("GradientShap", "LayerGradientShap", "NeuronGradientShap"), {"n_samples": SAMPLES, "baselines": "rows"}),
+    (("DeepLiftShap", "LayerDeepLiftShap", "NeuronDeepLiftShap"), {"baselines": "rows"}),
+    (("FeatureAblation", "FeaturePermutation", "NeuronFeatureAblation"), {"feature_mask": "mask"}),
+)
+EXTRA: dict[str, dict[str, Any]] = {
+    **{name: options for names, options in ALIKE for name in names},
+    "ShapleyValueSampling": {"feature_mask": "mask", "n_samples": 4},
+    "ShapleyValues": {"feature_mask": "few"},
+    "KernelShap": {"feature_mask": "mask", "n_samples": 100},
+    "Lime": {"feature_mask": "mask", "n_samples": 100},
+    "Occlusion": {"sliding_window_shapes": "window", "strides": "stride"},
+    "LayerFeatureAblation": {"layer_mask": "channels"},
+    "LayerFeaturePermutation": {"layer_mask": "channels"},
+    "NoiseTunnel": {"nt_samples": SAMPLES, "stdevs": 0.1},
+}
+CLASSES = (
+    *("Saliency", "InputXGradient", "IntegratedGradients", "DeepLift", "DeepLiftShap", "GradientShap", "GuidedBackprop", "Deconvolution"),
+    *("GuidedGradCam", "LRP", "FeatureAblation", "FeaturePermutation", "Occlusion", "ShapleyValueSampling", "ShapleyValues", "Lime"),
+    *("KernelShap", "NoiseTunnel", "DataLoaderAttribution", "LayerActivation", "LayerGradientXActivation", "LayerGradCam"),
+    *("LayerIntegratedGradients", "LayerConductance", "InternalInfluence", "LayerDeepLift", "LayerDeepLiftShap", "LayerGradientShap"),
+    *("LayerFeatureAblation", "LayerFeaturePermutation", "LayerLRP", "NeuronGradient", "NeuronIntegratedGradients", "NeuronConductance"),
+    *("NeuronDeepLift", "NeuronDeepLiftShap", "NeuronGradientShap", "NeuronGuidedBackprop", "NeuronDeconvolution"),
+    "NeuronFeatureAblation",
+)
+
+
+def value(home: Home, word: Any) -> Any:
+    """What a word in EXTRA stands for at a home."""
+    if word == "few":
+        return home.mask // 4
+    if word == "channels":
+        held = held_at(home)
+        axis = 1 if held.ndim == 4 else 2
+        shape = [held.shape[axis] if i == axis else 1 for i in range(held.ndim)]
+        return (torch.arange(held.shape[axis]) * 8 // held.shape[axis]).reshape(shape).expand(1, *held.shape[1:]).contiguous()
+    return getattr(home, word) if isinstance(word, str) and hasattr(home, word) else word
+
+
+def held_at(home: Home) -> Tensor:
+    """What the layer of a home holds."""
+    from captum.attr import LayerActivation
+
+    found: Tensor = LayerActivation(home.model, home.model.get_submodule(home.layer)).attribute(home.inputs, home.more)
+    return found
+
+
+def contender(library: str, name: str, home: Home) -> Contender:
+    """The call as a user of the library writes it."""
+    where = import_module(LIBRARIES[library])
+    layer = home.model.get_submodule(home.layer)
+    more: dict[str, Any] = {} if home.more is None else {"additional_forward_args": home.more}
+    if name == "NoiseTunnel":
+        method: Any = where.NoiseTunnel(where.Saliency(home.model))
+    elif name == "DataLoaderAttribution":
+        method = where.DataLoaderAttribution(where.FeatureAblation(home.model))
+        batches = [tuple(part) for part in zip(home.inputs.split(2), *(m.split(2) for m in home.more or ()), strict=True)]
+        given = {"input_roles": (0, *(1 for _ in home.more or ())), "feature_mask": home.mask}
+        return Contender(lambda: lambda: method.attribute(batches, **given))
+    else:
+        method = getattr(where, name)(home.model, *([layer] if name.startswith(PLACES) and name != "GuidedBackprop" else []))
+    call = {key: value(home, word) for key, word in EXTRA.get(name, {}).items()} | more
+    if not name.startswith("Neuron") and name != "LayerActivation":
+        call["target"] = home.target
+    if name == "NeuronConductance":
+        call["target"] = home.target
+    if name.startswith("Neuron"):
+        call["neuron_selector"] = home.neuron
+    return Contender(lambda: lambda: method.attribute(home.inputs, **call))
+
+
+def same_calls(effort: Effort, watch: Watch, image: int, tokens: int, batch: int, only: str = "") -> Iterator[Same]:
+    """Every row, with a line on stderr as each is done."""
+    for home in (cnn(image, batch), bert(tokens, batch)):
+        for name in CLASSES:
+            if only.lower() in f"{home.name} {name}".lower():
+                row = raced(name, home, effort, watch)
+                said = row.error or f"captum/ascribe {row.ratio.median:.2f}" if row.ratio or row.error else ""
+                sys.stderr.write(f"same call, {home.name} {name}: {said}\n")
+                yield row
+
+
+def raced(name: str, home: Home, effort: Effort, watch: Watch) -> Same:
+    """Both run once; who refuses is told, and the other has nothing to be compared with."""
+    contenders = {library: contender(library, name, home) for library in LIBRARIES}
+    for library, one in contenders.items():
+        try:
+            call = one.make()
+            call()
+            call()
+        except Exception as error:
+            return Same(name, home.name, error=f"{library}: {type(error).__name__}")
+    figures = rounds(contenders, effort, watch)
+    return Same(name, home.name, {n: spread(v) for n, v in figures.items()}, paired(figures, "captum", "ascribe"))

@@ -1,0 +1,573 @@
+"""The rest of captum's names: noise, helpers, statistics, pictures, metrics, errors, and what captum does not accept."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import captum.attr as ca
+import captum.metrics as cm
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from captum_cases import HOMES, fresh
+from small_models import DOUBLE, Words, chain, rows, seeded, sums
+from torch import nn
+
+import ascribe as asc
+import ascribe.compat.captum.attr as oa
+import ascribe.compat.captum.metrics as om
+from ascribe.compat.captum import STANDS_FOR, embeddings
+from ascribe.compat.captum.visualization import VisualizeSign
+from ascribe.metrics import Infidelity, Sensitivity
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+X = rows(5, 4)
+
+
+def same(ours: Any, theirs: Any, rtol: float = 1e-6, atol: float = 1e-8) -> None:
+    if isinstance(theirs, (tuple, list)):
+        assert type(ours) is type(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            same(one, other, rtol, atol)
+        return
+    torch.testing.assert_close(torch.as_tensor(ours).double(), torch.as_tensor(theirs).detach().double(), rtol=rtol, atol=atol)
+
+
+# Noise: the same generator draws the same numbers in both
+
+TUNNELS: list[tuple[str, dict[str, Any]]] = [
+    ("Saliency", {}),
+    ("Saliency", {"abs": False}),
+    ("InputXGradient", {}),
+    ("IntegratedGradients", {"n_steps": 6, "baselines": "start", "return_convergence_delta": True}),
+    ("DeepLift", {"baselines": "start", "return_convergence_delta": True}),
+    ("LayerGradCam", {}),
+    ("LayerIntegratedGradients", {"n_steps": 5}),
+    ("NeuronGradient", {"neuron_selector": "neuron"}),
+]
+
+
+@pytest.mark.parametrize("kind", ["smoothgrad", "smoothgrad_sq", "vargrad"])
+@pytest.mark.parametrize(("name", "options"), TUNNELS, ids=lambda v: v if isinstance(v, str) else "")
+def test_noise_tunnels(name: str, options: dict[str, Any], kind: str) -> None:
+    for home in (HOMES["a class each"], HOMES["two inputs"], HOMES["a position"]):
+        words = {"start": home.start, "neuron": home.neurons[0]}
+        call = {key: words.get(word, word) if isinstance(word, str) else word for key, word in options.items()}
+        if not name.startswith("Neuron"):
+            call["target"] = home.target
+        stdevs = (0.1, 0.3) if home.name == "two inputs" else 0.2
+        for batch in (None, 2):
+            found = []
+            for where in (oa, ca):
+                torch.manual_seed(3)
+                made = getattr(where, name)
+                method = made(home.model, home.module) if name.startswith(("Layer", "Neuron")) else made(home.model)
+                given = {"inputs": fresh(home.inputs), "additional_forward_args": home.more, **call}
+                found.append(
+                    where.NoiseTunnel(method).attribute(nt_type=kind, nt_samples=5, nt_samples_batch_size=batch, stdevs=stdevs, **given)
+                )
+            same(*found, atol=1e-7)
+
+
+def test_tunnels_take_whole_numbers_for_deviations() -> None:
+    tunnel = oa.NoiseTunnel(oa.Saliency(chain(4, 5, 3)))
+    assert tunnel.attribute(X, target=1, stdevs=1).shape == X.shape
+    assert tunnel.has_convergence_delta() is False
+    with pytest.raises(AssertionError, match="nt_type"):
+        tunnel.attribute(X, "smooth", target=1)
+
+
+@pytest.mark.parametrize("name", ["GradientShap", "LayerGradientShap", "NeuronGradientShap"])
+def test_gradient_shap_has_the_same_expectation(name: str) -> None:
+    home = HOMES["a class each"]
+    call: dict[str, Any] = {"baselines": home.background, "n_samples": 30, "stdevs": 0.05}
+    call |= {"neuron_selector": 2} if name.startswith("Neuron") else {"target": home.target}
+    found = []
+    torch.manual_seed(0)
+    np.random.seed(0)
+    for where in (ca, oa):
+        made = getattr(where, name)
+        method = made(home.model, home.module) if name != "GradientShap" else made(home.model)
+        found.append(torch.stack([method.attribute(fresh(home.inputs), **call).detach() for _ in range(80)]))
+    theirs, ours = found
+    error = (theirs.var(0) / 80 + ours.var(0) / 80).sqrt()
+    assert ((theirs.mean(0) - ours.mean(0)).abs() < 4.5 * error + 1e-9).all()
+    if name == "NeuronGradientShap":
+        return
+    values, delta = method_with_delta(name, home, call)
+    assert delta.shape == (5 * 30,)
+    spread = ours.std(0) + 1e-9
+    assert ((values - ours.mean(0)).abs() < 6 * spread).all()
+    if name == "GradientShap":
+        both = sums(values) - delta.reshape(5, 30).mean(1)
+        change = home.model(home.inputs)[range(5), home.target].detach()
+        assert ((both - change).abs() < 2).all()
+
+
+def method_with_delta(name: str, home: Any, call: dict[str, Any]) -> Any:
+    made = getattr(oa, name)
+    method = made(home.model, home.module) if name != "GradientShap" else made(home.model)
+    return method.attribute(fresh(home.inputs), **call, return_convergence_delta=True)
+
+
+def test_deltas_of_samples_belong_to_them() -> None:
+    """Values less their deltas are the change from each sample's baseline to its record; without noise that has a mean known exactly."""
+    net, back = chain(4, 5, 3), rows(4, 4, seed=9)
+    values, delta = oa.GradientShap(net).attribute(X, back, 40, target=1, return_convergence_delta=True)
+    change = (net(X)[:, 1] - net(back)[:, 1].mean()).detach()
+    torch.testing.assert_close(values.sum(1) - delta.reshape(5, 40).mean(1), change)  # 40 draws take each of 4 rows ten times
+
+
+# Conventions
+
+
+def test_baselines_from_functions() -> None:
+    home = HOMES["a class each"]
+    back = home.background
+    for give in (lambda: back, lambda inputs: back + 0 * inputs.sum()):
+        for name in ("DeepLiftShap", "GradientShap"):
+            found = getattr(oa, name)(home.model).attribute(fresh(home.inputs), give, target=1)
+            assert found.shape == home.inputs.shape
+        same(
+            oa.DeepLiftShap(home.model).attribute(home.inputs, give, target=1),
+            ca.DeepLiftShap(home.model).attribute(fresh(home.inputs), give, target=1),
+        )
+
+
+def test_compute_convergence_delta() -> None:
+    for home in (HOMES["a class"], HOMES["two inputs"]):
+        values = oa.IntegratedGradients(home.model).attribute(home.inputs, home.start, home.target, home.more, n_steps=9)
+        given = (values, home.start, home.inputs, home.target, home.more)
+        same(
+            oa.IntegratedGradients(home.model).compute_convergence_delta(*given),
+            ca.IntegratedGradients(home.model).compute_convergence_delta(*given),
+        )
+
+
+def test_layers_are_brought_to_the_size_of_the_picture() -> None:
+    values = rows(2, 1, 3, 3)
+    for size, mode in (((6, 6), "nearest"), (7, "bilinear")):
+        same(oa.LayerAttribution.interpolate(values, size, mode), ca.LayerAttribution.interpolate(values, size, mode))
+
+
+def test_methods_of_ones_own() -> None:
+    class Squared(oa.GradientAttribution):
+        """The square of the gradient."""
+
+        def __init__(self, forward_func: Any) -> None:
+            oa.GradientAttribution.__init__(self, forward_func)
+
+        def attribute(self, inputs: Any, target: Any = None) -> Any:
+            (gradient,) = self.gradient_func(self.forward_func, inputs, target)
+            return gradient**2
+
+    net = chain(4, 5, 3)
+    method = Squared(net)
+    torch.testing.assert_close(method.attribute(X, 1), oa.Saliency(net).attribute(X, 1) ** 2)
+    assert method.get_name() == "Squared"
+    assert oa.NoiseTunnel(method).attribute(X, target=1).shape == X.shape
+    with pytest.raises(NotImplementedError):
+        oa.Attribution(net).attribute(X)
+
+
+# What captum rejects
+
+
+class Named(nn.Module):
+    """Keyword arguments in, a dictionary out, one input without effect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor, idle: torch.Tensor, *, scale: torch.Tensor, flip: bool = False) -> dict[str, torch.Tensor]:
+        h = torch.tanh(self.inner(x)) * scale[:, None]
+        return {"logits": self.head(-h if flip else h), "hidden": h}
+
+
+def test_what_captum_rejects() -> None:
+    net, idle = seeded(Named), rows(5, 2)
+    more = {"forward_kwargs": {"scale": torch.linspace(1, 2, 5, dtype=DOUBLE), "flip": True}}
+    plain = lambda x: net(x, idle, **more["forward_kwargs"])["logits"]  # noqa: E731
+    found = oa.Saliency(net).attribute((X, idle), target=-1, **more)
+    torch.testing.assert_close(found[0], ca.Saliency(plain).attribute(X.clone(), target=2))
+    assert not found[1].any(), "an input that plays no part"
+    torch.testing.assert_close(oa.LayerActivation(net, "inner").attribute((X, idle), **more), net.inner(X).detach())
+    by_name = oa.IntegratedGradients(net).attribute({"x": X, "idle": idle}, target=1, n_steps=8, **more)
+    assert by_name.keys() == {"x", "idle"}
+    for layer in ("inner", asc.Cut("inner"), net.inner):
+        assert oa.LayerDeepLift(net, layer).attribute((X, idle), target=1, **more).shape == (5, 5)
+        assert oa.NeuronDeepLift(net, layer).attribute((X, idle), 2, **more)[0].shape == X.shape
+    tunnel = oa.NoiseTunnel(oa.IntegratedGradients(net)).attribute((X, idle), target=[0, 1, 2, 0, -1], n_steps=4, **more)
+    assert tunnel[0].shape == X.shape
+
+
+def test_token_ids_are_explained_at_their_embeddings() -> None:
+    net, ids = seeded(Words), torch.randint(0, 20, (3, 6), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(3, 6)
+    for name, more in (("Saliency", {}), ("IntegratedGradients", {"baselines": 3}), ("DeepLift", {"baselines": 3})):
+        found = getattr(oa, name)(net).attribute(ids, target=1, additional_forward_args=(mask,), **more)
+        assert found.shape == (3, 6, 4)
+    call = {"baselines": torch.full_like(ids, 3), "target": 1, "return_convergence_delta": True, "additional_forward_args": (mask,)}
+    values, delta = oa.LayerIntegratedGradients(net, net.embed).attribute(ids, **call)
+    bare = lambda ids, mask: net(ids, mask)["logits"]  # noqa: E731
+    same((values, delta), ca.LayerIntegratedGradients(bare, net.embed).attribute(ids, **call))
+    same(oa.FeatureAblation(net).attribute(ids, 3, 1, (mask,)), ca.FeatureAblation(bare).attribute(ids, 3, 1, (mask,)), atol=1e-6)
+
+
+def test_several_layers_on_one_path() -> None:
+    home = HOMES["two inputs"]
+    layers = [home.model.left, home.model.right]
+    call = {"target": home.target, "baselines": home.start, "additional_forward_args": home.more, "n_steps": 7}
+    for more in ({}, {"return_convergence_delta": True}, {"attribute_to_layer_input": True}):
+        theirs = ca.LayerIntegratedGradients(home.model, layers).attribute(fresh(home.inputs), **call, **more)
+        same(oa.LayerIntegratedGradients(home.model, layers).attribute(fresh(home.inputs), **call, **more), theirs)
+    for name in ("LayerActivation", "LayerGradientXActivation"):
+        given = {key: call[key] for key in ("additional_forward_args",) if key in call} | ({"target": 1} if "Grad" in name else {})
+        same(getattr(oa, name)(home.model, layers).attribute(fresh(home.inputs), **given),
+             getattr(ca, name)(home.model, layers).attribute(fresh(home.inputs), **given))  # fmt: skip
+
+
+def test_neurons_beyond_captum() -> None:
+    """Built-in recurrent layers, several tensors at the neuron's layer, and the second rule of DeepLIFT."""
+
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.head = nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.nn.functional.silu(self.lstm(x)[0][:, -1]))
+
+    net, x, start = seeded(Recurrent), rows(3, 6, 4), rows(1, 6, 4, seed=2)
+    neuron = lambda held: held[0][:, -1, 2] + held[1][0][0][:, 1]  # noqa: E731
+
+    def held(x: torch.Tensor) -> torch.Tensor:
+        return neuron(net.lstm(x)).detach()
+
+    for rule in (None, asc.Rescale(), asc.RevealCancel()):
+        found = oa.NeuronDeepLift(net, net.lstm).attribute(x, neuron, start, by=rule)
+        torch.testing.assert_close(sums(found), held(x) - held(start), rtol=1e-9, atol=1e-10)
+    back = rows(4, 6, 4, seed=3)
+    found = oa.NeuronDeepLiftShap(net, net.lstm).attribute(x, neuron, back)
+    torch.testing.assert_close(sums(found), held(x) - held(back).mean(), rtol=1e-9, atol=1e-10)
+
+
+# Errors
+
+
+def test_errors_are_captums_too() -> None:
+    net = chain(4, 5, 3)
+    for kind, call in [
+        (AssertionError, lambda: oa.Saliency(net).attribute(X)),
+        (IndexError, lambda: oa.Saliency(net).attribute(X, target=7)),
+        (AssertionError, lambda: oa.Saliency(net).attribute([X, "x"], target=1)),
+        (AssertionError, lambda: oa.IntegratedGradients(net).attribute(X, (0, 0), target=1)),
+        (AssertionError, lambda: oa.IntegratedGradients(net).attribute(X, method="simpson", target=1)),
+        (AssertionError, lambda: oa.NeuronGradient(net, net[0]).attribute(X, "two")),
+        (ValueError, lambda: oa.Saliency(net).attribute(X, target=7)),
+        (KeyError, lambda: oa.Saliency(lambda x: {}["gone"] + x).attribute(X, target=1)),
+        (NotImplementedError, lambda: oa.Saliency(net).attribute_future()),
+    ]:
+        with pytest.raises(kind) as caught:
+            call()
+        assert isinstance(caught.value, (asc.AscribeError, NotImplementedError))
+
+
+def test_settings_that_would_be_lost_are_refused() -> None:
+    method = oa.IntegratedGradients(chain(4, 5, 3))
+    method.gradient_func = lambda *args: args
+    with pytest.raises(TypeError, match="gradient_func"):
+        method.attribute(X, target=1)
+    layered = oa.LayerGradientXActivation(chain(4, 5, 3), "0")
+    assert layered.attribute(X, 1, grad_kwargs={"allow_unused": True}).shape == (5, 5)
+    with pytest.raises(TypeError, match="create_graph"):
+        layered.attribute(X, 1, grad_kwargs={"create_graph": True})
+
+
+# Embeddings and baselines
+
+
+class Sentences(nn.Module):
+    """An embedding below a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.inner = nn.Embedding(10, 3), nn.Module()
+        self.inner.words, self.head = nn.Embedding(10, 3), nn.Linear(3, 2)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.head((self.embedding(ids) + (self.inner.words(ids) if ids.dtype == torch.long else 0)).sum(1))
+
+
+def test_embeddings_can_be_the_inputs() -> None:
+    ids = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    for name in ("embedding", "inner.words"):
+        found = []
+        for where in (oa, ca):
+            net = seeded(Sentences)
+            layer = net.get_submodule(name)
+            stand_in = where.configure_interpretable_embedding_layer(net, name)
+            assert isinstance(net.get_submodule(name), where.InterpretableEmbeddingBase)
+            assert stand_in.full_name == name
+            words = stand_in.indices_to_embeddings(ids)
+            with pytest.raises(AssertionError):
+                where.configure_interpretable_embedding_layer(net, name)
+            if name == "embedding":
+                found.append(where.IntegratedGradients(net).attribute(words, target=1, n_steps=5))
+            where.remove_interpretable_embedding_layer(net, stand_in)
+            assert net.get_submodule(name) is layer
+        if found:
+            same(*found)
+    with pytest.raises(AttributeError):
+        oa.configure_interpretable_embedding_layer(seeded(Sentences), "nowhere")
+
+
+def test_references_and_baselines() -> None:
+    for where in (oa, ca):
+        assert where.TokenReferenceBase(reference_token_idx=7).generate_reference(3, torch.device("cpu")).tolist() == [7, 7, 7]
+    one = oa.ProductBaselines([[1, 2], [3]])
+    assert {tuple(one()) for _ in range(40)} == {(1, 3), (2, 3)}
+    named = oa.ProductBaselines({"a": [1], ("b", "c"): [(2, 3), (4, 5)]})
+    assert {tuple(sorted(named().items())) for _ in range(40)} == {(("a", 1), ("b", 2), ("c", 3)), (("a", 1), ("b", 4), ("c", 5))}
+
+
+def test_inputs_as_layers() -> None:
+    from captum.attr._utils.input_layer_wrapper import ModelInputWrapper
+
+    net = chain(4, 5, 3)
+    ours, theirs = embeddings.ModelInputWrapper(net), ModelInputWrapper(net)
+    found = oa.LayerIntegratedGradients(ours, ours.input_maps["input"]).attribute(X, target=1, n_steps=5)
+    same(found, ca.LayerIntegratedGradients(theirs, theirs.input_maps["input"]).attribute(X.clone(), target=1, n_steps=5))
+    torch.testing.assert_close(embeddings.Addition_Module()(X, X), 2 * X)
+
+
+# Statistics
+
+
+def stats(where: Any) -> list[Any]:
+    return [*where.CommonStats(), where.Sum(), where.Count(), where.MSE(), where.Var(), where.StdDev()]
+
+
+def equal(ours: Any, theirs: Any) -> None:
+    if isinstance(theirs, dict):
+        assert ours.keys() == theirs.keys()
+        for key in theirs:
+            equal(ours[key], theirs[key])
+    elif isinstance(theirs, list):
+        for one, other in zip(ours, theirs, strict=True):
+            equal(one, other)
+    elif theirs is None:
+        assert ours is None
+    else:
+        same(ours, theirs, 1e-9, 1e-12)
+
+
+def test_summaries() -> None:
+    for values in ([X[0], X[1], X[2]], [(X[0], X[1, :2]), (X[2], X[3, :2])], [3.0, 5.0]):
+        ours, theirs = oa.Summarizer(stats(oa)), ca.Summarizer(stats(ca))
+        equal(ours.summary, theirs.summary)
+        for value in values:
+            ours.update(value)
+            theirs.update(value)
+        equal(ours.summary, theirs.summary)
+    with pytest.raises(AssertionError):
+        ours.update((X[0],))
+
+
+def test_summaries_by_class() -> None:
+    ours, theirs = oa.ClassSummarizer(oa.CommonStats()), ca.ClassSummarizer(ca.CommonStats())
+    for labels in ([0, 1, 0, 2, 1], [2, 2, 0, 0, 1]):
+        ours.update(X, labels)
+        theirs.update(X, labels)
+    equal(ours.class_summaries, theirs.class_summaries)
+    equal(ours.summary, theirs.summary)
+    tensors = oa.ClassSummarizer(oa.CommonStats())
+    tensors.update(X, torch.tensor([2, 2, 0, 0, 1]))
+    assert set(tensors.class_summaries) == {0, 1, 2}
+    with pytest.raises(AssertionError):
+        ours.update(X, [1, 2])
+
+
+def test_statistics_of_ones_own() -> None:
+    class Last(oa.Mean.__mro__[2]):  # Stat
+        """The last value, and how many came before."""
+
+        def init(self) -> None:
+            self.value: Any = None
+
+        def update(self, x: Any) -> None:
+            self.value = x
+
+        def get(self) -> Any:
+            return self.value
+
+    summary = oa.Summarizer([Last("last"), oa.Count()])
+    summary.update(X[0])
+    summary.update(X[1])
+    assert torch.equal(summary.summary["last"], X[1])
+    assert oa.Var(order=1) == oa.Var(order=1) != oa.Var(order=0)
+
+
+# Pictures
+
+
+@pytest.mark.parametrize("method", ["heat_map", "blended_heat_map", "original_image", "masked_image", "alpha_scaling"])
+@pytest.mark.parametrize("sign", [*VisualizeSign.__members__])
+def test_pictures(method: str, sign: str) -> None:
+    values, image = rows(5, 6, 3).numpy(), rows(5, 6, 3, seed=1).abs().clamp(max=1).numpy()
+    if sign == "all" and method in ("masked_image", "alpha_scaling"):
+        with pytest.raises(AssertionError):
+            oa.visualization.visualize_image_attr(values, image, method, sign)
+        return
+    call = (values, image, method, sign)
+    more = {"title": "t", "show_colorbar": True, "use_pyplot": False, "outlier_perc": 5}
+    (ours, ax), (theirs, bx) = (w.visualization.visualize_image_attr(*call, **more) for w in (oa, ca))
+    assert len(ours.axes) >= len(theirs.axes) - 1
+    assert ax.get_title() == bx.get_title()
+    for one, other in zip(ax.images, bx.images, strict=True):
+        np.testing.assert_allclose(np.asarray(one.get_array(), float), np.asarray(other.get_array(), float), atol=1)
+        assert one.get_clim() == pytest.approx(other.get_clim(), abs=1)
+    plt.close("all")
+
+
+def test_pictures_beside_each_other() -> None:
+    values, image = rows(5, 6, 3).numpy(), rows(5, 6, 3, seed=1).abs().numpy()
+    draw = oa.visualization.visualize_image_attr_multiple
+    figure, axes = draw(
+        values, image, ["original_image", "heat_map"], ["all", "positive"], ["a", "b"], use_pyplot=False, show_colorbar=True
+    )
+    assert [ax.get_title() for ax in axes] == ["a", "b"]
+    assert len(figure.axes) == 3
+    with pytest.raises(AssertionError):
+        draw(values, image, ["heat_map"], ["all", "positive"], use_pyplot=False)
+
+
+@pytest.mark.parametrize("method", ["overlay_individual", "overlay_combined", "colored_graph"])
+def test_series(method: str) -> None:
+    """Captum 0.9.0 cannot draw these with a current matplotlib."""
+    values, data = rows(20, 3).numpy(), rows(20, 3, seed=1).numpy()
+    call = {"method": method, "channel_labels": ["a", "b", "c"], "show_colorbar": True, "title": "t", "use_pyplot": False}
+    figure, axes = oa.visualization.visualize_timeseries_attr(values, data, sign="all", **call)
+    panels = np.ravel(np.asarray(axes, dtype=object))
+    assert len(panels) == (1 if method == "overlay_combined" else 3)
+    lines = sum(len(p.lines) + len(p.collections) for p in panels)
+    assert lines >= 3
+    oa.visualization.visualize_timeseries_attr(values.T, data.T, channels_last=False, **call)
+    plt.close("all")
+    assert figure is not None
+
+
+def test_words() -> None:
+    show = oa.visualization
+    record = show.VisualizationDataRecord(torch.tensor([0.5, -0.3, 2.0]), 0.9, "good", "bad", "good", 1.2, ["<b>x", "<pad>", "y"], 0.1)
+    page = show.visualize_text([record]).data
+    assert "&lt;b&gt;x" in page
+    assert "#pad" in page
+    assert "hsl(120, 75%, 75%)" in page
+    assert "good (0.90)" in page
+    for value in (0.5, -0.3, 0.0):
+        assert f"hsl({120 if value > 0 else 0}, 75%, " in show.format_word_importances(["x"], [value])
+    theirs = ca.visualization.format_word_importances(["x", "y"], [0.5, -0.3])
+    assert [part.split(")")[0] for part in theirs.split("hsl(")[1:]] == [
+        part.split(")")[0] for part in show.format_word_importances(["x", "y"], [0.5, -0.3]).split("hsl(")[1:]
+    ]
+    assert show.format_word_importances([], []) == "<td></td>"
+    assert show.format_special_tokens("<pad>") == ca.visualization.format_special_tokens("<pad>")
+
+
+def test_masks_are_drawn() -> None:
+    mask = np.zeros((6, 6), bool)
+    mask[1:5, 1:5] = True
+    _, ax = plt.subplots()
+    oa.visualization.draw_mask_border(ax, mask, 1)
+    oa.visualization.draw_mask_legend(ax, mask, "$x$")
+    edge = np.asarray(ax.images[0].get_array())[..., 3] > 0
+    assert edge.sum() == 12
+    assert not edge[2:4, 2:4].any()
+    assert ax.texts[0].get_position() == (2.5, 2.5)
+    plt.close("all")
+
+
+# Metrics
+
+
+def counted(inputs: Any, baselines: Any = None) -> Any:
+    """Perturbations without chance."""
+    if isinstance(inputs, tuple):
+        found = [counted(x) for x in inputs]
+        return tuple(f[0] for f in found), tuple(f[1] for f in found)
+    noise = torch.sin(torch.arange(inputs.numel(), dtype=DOUBLE)).reshape(inputs.shape) * 0.1
+    return noise, inputs - noise
+
+
+def test_infidelity() -> None:
+    for home in (HOMES["one record"], HOMES["a class each"], HOMES["two inputs"], HOMES["a position"]):
+        values = ca.InputXGradient(home.model).attribute(fresh(home.inputs), home.target, home.more)
+        for more in ({}, {"normalize": True}, {"n_perturb_samples": 3}):
+            call = {"inputs": home.inputs, "attributions": values, "target": home.target, "additional_forward_args": home.more, **more}
+            same(om.infidelity(home.model, counted, **call), cm.infidelity(home.model, counted, **call))
+    for relative in (True, False):
+        ours, theirs = (w.infidelity_perturb_func_decorator(relative)(lambda x: x * 0.7) for w in (om, cm))
+        same(ours(X), theirs(X))
+        same(
+            om.infidelity(HOMES["a class each"].model, ours, X, X, target=1),
+            cm.infidelity(HOMES["a class each"].model, theirs, X, X, target=1),
+        )
+
+
+def moved(inputs: Any, radius: float = 0.02) -> Any:
+    return tuple(x + 0.1 * counted(x)[0] for x in inputs) if isinstance(inputs, tuple) else inputs + 0.1 * counted(inputs)[0]
+
+
+def test_sensitivity() -> None:
+    for home in (HOMES["a class each"], HOMES["two inputs"], HOMES["a position"]):
+        for more in ({}, {"norm_ord": 1}, {"n_perturb_samples": 4}):
+            call = {"inputs": fresh(home.inputs), "target": home.target, "additional_forward_args": home.more, **more}
+            ours, theirs = (
+                w.sensitivity_max(m.Saliency(home.model).attribute, perturb_func=moved, **call) for w, m in ((om, oa), (cm, ca))
+            )
+            same(ours, theirs)
+    torch.manual_seed(0)
+    assert (om.sensitivity_max(oa.Saliency(home.model).attribute, home.inputs, target=home.target, n_perturb_samples=2) < 1).all()
+
+
+def test_metrics_by_their_own_names() -> None:
+    net = chain(4, 3)
+    exact = net[0].weight[1].detach().expand(5, 4)
+    gradient = asc.Saliency(signed=True)(net, X, of=1)
+    assert Infidelity()(gradient, net, X, of=1) == pytest.approx(np.zeros(5), abs=1e-20), "a linear model is foretold by its gradient"
+    half = Infidelity(1.0, 4000)(0.5 * exact, net, X, of=1, seed=1)
+    assert half == pytest.approx(0.25 * float((exact[0] ** 2).sum()) * np.ones(5), rel=0.1)
+    assert Infidelity(1.0, 50, normalize=True)(0.5 * exact, net, X, of=1) == pytest.approx(np.zeros(5), abs=1e-20)
+    assert Sensitivity()(asc.Saliency(), net, X, of=1) == pytest.approx(np.zeros(5), abs=1e-12)
+    curved = chain(4, 6, 3)
+    largest, mean = (Sensitivity(0.1, 8, reduce)(asc.Saliency(), curved, X, of=1, seed=2) for reduce in ("max", "mean"))
+    assert (largest >= mean).all()
+    assert (mean > 0).all()
+    assert np.array_equal(largest, Sensitivity(0.1, 8)(asc.Saliency(), curved, X, of=1, seed=2))
+    with pytest.raises(asc.AscribeError, match="values of"):
+        Infidelity()(exact[:, :2], net, X, of=1)
+
+
+# The table
+
+
+def test_every_module_that_is_stood_for_exists_and_has_its_public_classes() -> None:
+    from importlib import import_module
+
+    for foreign, own in STANDS_FOR.items():
+        ours = import_module(f"ascribe.compat.captum.{own}".rstrip("."))
+        if foreign in ("captum", "captum._utils", "captum.attr.visualization", "captum.log", "captum.attr._utils", "captum.attr._models"):
+            continue
+        try:
+            theirs = import_module(foreign)
+        except ModuleNotFoundError:
+            assert "internal_influence" in foreign, foreign
+            continue
+        classes = [n for n, c in vars(theirs).items() if inspect.isclass(c) and c.__module__ == foreign and not n.startswith("_")]
+        lacking = [n for n in classes if not hasattr(ours, n)]
+        inner = {"InputBaselineXGradient", "LayerInputBaselineXGradient", "ModifiedReluGradientAttribution", "Riemann"}
+        assert set(lacking) <= inner, (foreign, lacking)
