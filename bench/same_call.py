@@ -156,7 +156,7 @@ def contender(library: str, name: str, home: Home) -> Contender:
     return Contender(lambda: lambda: method.attribute(home.inputs, **call))
 
 
-def same_calls(effort: Effort, watch: Watch, image: int, tokens: int, batch: int, only: str = "") -> Iterator[Same]:
+def same_calls(effort: Effort, watch: Watch, image: int = 64, tokens: int = 32, batch: int = 4, only: str = "") -> Iterator[Same]:
     """Every row, with a line on stderr as each is done."""
     for home in (cnn(image, batch), bert(tokens, batch)):
         for name in CLASSES:

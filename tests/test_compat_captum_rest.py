@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import captum.attr as ca
@@ -569,5 +572,22 @@ def test_every_module_that_is_stood_for_exists_and_has_its_public_classes() -> N
             continue
         classes = [n for n, c in vars(theirs).items() if inspect.isclass(c) and c.__module__ == foreign and not n.startswith("_")]
         lacking = [n for n in classes if not hasattr(ours, n)]
-        inner = {"InputBaselineXGradient", "LayerInputBaselineXGradient", "ModifiedReluGradientAttribution", "Riemann"}
+        inner = {"InputBaselineXGradient", "LayerInputBaselineXGradient", "ModifiedReluGradientAttribution", "Riemann", "TokenizerLike"}
         assert set(lacking) <= inner, (foreign, lacking)
+
+
+# Scripts
+
+
+@pytest.mark.parametrize("name", ["image", "text", "table"])
+def test_scripts_run_unchanged(name: str) -> None:
+    """With captum, and with ascribe standing in for it: the same lines."""
+    script = Path(__file__).parents[1] / "examples" / "captum" / f"{name}.py"
+    said = []
+    for words in ([str(script)], ["-m", "ascribe.compat", "captum", str(script)]):
+        done = subprocess.run([sys.executable, "-W", "ignore", *words], capture_output=True, text=True, check=False, cwd=script.parents[2])
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout.splitlines())
+    assert said[0] == said[1]
+    assert len(said[0]) > 3
+    assert not any("False" in line for line in said[0])

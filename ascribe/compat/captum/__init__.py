@@ -26,7 +26,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "noise_tunnel": ("attr._core.noise_tunnel",),
     "loaders": ("attr._core.dataloader_attr",),
     "lime": ("attr._core.lime",),
-    "linear": (*("_utils.models", "_utils.models.model"), *(f"_utils.models.linear_model{end}" for end in ("", ".model", ".train"))),
+    "linear": (*("_utils.models", "_utils.models.model"), *(f"_utils.models.linear_model{end}" for end in ("", ".model"))),
     "lrp": ("attr._core.lrp", "attr._utils.lrp_rules"),
     "base": ("attr._utils.attribution", "_utils.gradient"),
     "embeddings": ("attr._models.base", "attr._utils.baselines", "attr._utils.custom_modules", "attr._utils.input_layer_wrapper"),

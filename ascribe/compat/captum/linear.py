@@ -152,3 +152,17 @@ class SkLearnLinearRegression(SkLearnLinearModel):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("linear_model.LinearRegression", **kwargs)
+
+
+class SkLearnLogisticRegression(SkLearnLinearModel):
+    """scikit-learn's LogisticRegression."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("linear_model.LogisticRegression", **kwargs)
+
+
+class SkLearnSGDClassifier(SkLearnLinearModel):
+    """scikit-learn's SGDClassifier."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("linear_model.SGDClassifier", **kwargs)

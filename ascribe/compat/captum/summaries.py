@@ -135,7 +135,7 @@ class StdDev(Var):
         return None if variance is None else variance.sqrt()
 
 
-class Accumulated(Stat):
+class GeneralAccumFn(Stat):
     """What a function of two values makes of all of them, one after the other."""
 
     def __init__(self, name: str | None, fn: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -154,21 +154,21 @@ class Accumulated(Stat):
         self.held = x if self.held is None else self.fn(self.held, x)
 
 
-class Min(Accumulated):
+class Min(GeneralAccumFn):
     """The smallest of each number."""
 
     def __init__(self, name: str | None = None, min_fn: Callable[[Tensor, Tensor], Tensor] = torch.min) -> None:
         super().__init__(name, min_fn)
 
 
-class Max(Accumulated):
+class Max(GeneralAccumFn):
     """The largest of each number."""
 
     def __init__(self, name: str | None = None, max_fn: Callable[[Tensor, Tensor], Tensor] = torch.max) -> None:
         super().__init__(name, max_fn)
 
 
-class Sum(Accumulated):
+class Sum(GeneralAccumFn):
     """The sum of each number."""
 
     def __init__(self, name: str | None = None, add_fn: Callable[[Tensor, Tensor], Tensor] = torch.add) -> None:

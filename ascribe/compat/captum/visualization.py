@@ -252,26 +252,44 @@ def visualize_timeseries_attr(
     chosen, low, high = colours(sign, cmap)
     joint = how == "overlay_combined"
     fig, axes = figure(plt_fig_axis, use_pyplot, fig_size, 1 if joint else data.shape[1], sharex=True, **pyplot_kwargs)
-    panels = list(np.ravel(np.asarray(axes, dtype=object)))
-    paint = painter(chosen, low, high)
-    for i in range(data.shape[1]):
-        panel = panels[0 if joint else i]
-        if how == "colored_graph":
-            coloured(panel, times, data[:, i], values[:, i], paint)
-        else:
-            panel.plot(times, data[:, i], label=channel_labels[i] if channel_labels else None)
-            if not joint:
-                behind(panel, times, values[:, i], paint, alpha_overlay)
-        if channel_labels and not joint:
-            panel.set_ylabel(channel_labels[i])
-    if joint:
-        behind(panels[0], times, np.sum(values, 1) / max(1, np.abs(np.sum(values, 1)).max()), paint, alpha_overlay)
-        if channel_labels:
-            panels[0].legend(loc="best")
+    panels, paint = list(np.ravel(np.asarray(axes, dtype=object))), painter(chosen, low, high)
+    draw = draw_joint if joint else draw_lines if how == "colored_graph" else draw_apart
+    draw(panels, times, data, values, paint, alpha_overlay, channel_labels)
     finished(fig, panels, paint, title, show_colorbar)
     if use_pyplot and plt_fig_axis is None:
         show()
     return fig, axes
+
+
+Panels = Sequence[Any]
+Labels = Sequence[str] | None
+
+
+def draw_joint(panels: Panels, times: np.ndarray, data: np.ndarray, values: np.ndarray, paint: Any, alpha: float, labels: Labels) -> None:
+    """All series in one graph, the sum of their values behind."""
+    for i in range(data.shape[1]):
+        panels[0].plot(times, data[:, i], label=labels[i] if labels else None)
+    both = values.sum(1)
+    behind(panels[0], times, both / max(1, np.abs(both).max()), paint, alpha)
+    if labels:
+        panels[0].legend(loc="best")
+
+
+def draw_apart(panels: Panels, times: np.ndarray, data: np.ndarray, values: np.ndarray, paint: Any, alpha: float, labels: Labels) -> None:
+    """A graph for each series, its values behind it."""
+    for i, panel in enumerate(panels):
+        panel.plot(times, data[:, i])
+        behind(panel, times, values[:, i], paint, alpha)
+        panel.set_ylabel(labels[i] if labels else "")
+
+
+def draw_coloured(
+    panels: Panels, times: np.ndarray, data: np.ndarray, values: np.ndarray, paint: Any, alpha: float, labels: Labels
+) -> None:
+    """A graph for each series, in the colours of its values."""
+    for i, panel in enumerate(panels):
+        coloured(panel, times, data[:, i], values[:, i], paint)
+        panel.set_ylabel(labels[i] if labels else "")
 
 
 def finished(fig: Figure, panels: Sequence[Axes], paint: Any, title: str | None, bar: bool) -> None:
