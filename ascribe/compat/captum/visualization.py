@@ -283,9 +283,7 @@ def draw_apart(panels: Panels, times: np.ndarray, data: np.ndarray, values: np.n
         panel.set_ylabel(labels[i] if labels else "")
 
 
-def draw_coloured(
-    panels: Panels, times: np.ndarray, data: np.ndarray, values: np.ndarray, paint: Any, alpha: float, labels: Labels
-) -> None:
+def draw_lines(panels: Panels, times: np.ndarray, data: np.ndarray, values: np.ndarray, paint: Any, alpha: float, labels: Labels) -> None:
     """A graph for each series, in the colours of its values."""
     for i, panel in enumerate(panels):
         coloured(panel, times, data[:, i], values[:, i], paint)
