@@ -22,9 +22,10 @@ from .failures import wrong_dtype
 from .guard import State, untouched
 from .hosts import Parts, modules_behind, structure
 from .inputs import Inputs, named
+from .layout import could_be, laid_out
 from .memory import Facts, Memory, memory_of
 from .namespace import xp
-from .spread import SINGLE, VMAP, choose
+from .spread import SINGLE, TILE, VMAP, choose
 from .tape.evidence import Recorded
 from .tape.reverse import Balance
 from .tape.ruled import ruled
@@ -238,7 +239,7 @@ class TorchSession:
         return self._evaluate(job)
 
     def _evaluate(self, job: Job) -> Evidence:
-        if isinstance(job.by, OperationRule) and job.wrt:
+        if job.wrt and isinstance(job.by, OperationRule):
             if isinstance(job.on, Together):
                 raise RuleError(f"by={job.by!r} for a quantity on {job.on!r}", there="rules on operations go back from one place")
             return ruled(self, job)
@@ -252,7 +253,7 @@ class TorchSession:
             mode = choose(self, job)
             self.remember("mode", key, mode)
             return replace(self.way(job, mode), learnt=True)
-        return self.way(job, mode)
+        return laid_out(self, job, mode) if mode == TILE and could_be(self, job) else self.way(job, mode)
 
     def way(self, job: Job, mode: str) -> Evidence:
         """Run a job in one of the ways of :mod:`.spread`."""
