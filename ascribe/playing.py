@@ -29,6 +29,8 @@ from .stream import Progress, blocks, fitting, showing
 
 FIRST = 8
 """Rows at once to begin with: nothing is kept for a backward pass, so that as many fit where fewer would be tried otherwise."""
+TABLE = 5
+"""From so many records on, what a column holds tells whether 0 is one of its values."""
 LARGE = 0.5
 """A standard error of this share of a record's largest value leaves the order of its features open."""
 
@@ -220,12 +222,24 @@ class Games:
             if groups.chosen
             else Check("features", "ok", groups.told),
             Check("budget", "ok", f"{done[0].asked} of 2^{groups.count} coalitions were run"),
-            *([] if self.asked.removal is not None else [Check("removal", "ok", f"{self.removal!r}, because by= said nothing")]),
+            *([] if self.asked.removal is not None else [unasked(self.removal, [x for p in done for x in p.block.record[0]])]),
             *([precise(values, error)] if error is not None else []),
             *(Check("estimate", "ok", note) for note in told),
             *noted(self.session),
             *several_uses([p.block.spots[0] for p in done][:1]),
         )
+
+
+def unasked(removal: Removal, records: Sequence[Array]) -> Check:
+    """What stands in where nobody said; a warning where it is 0, and 0 is nowhere among what the columns of a table hold."""
+    told = f"{removal!r}, because by= said nothing"
+    tables = [as_numpy(x) for x in records if x.ndim == 2 and len(x) >= TABLE]
+    if isinstance(removal, Replace) and tables:
+        beyond = [int(((t.min(0) > 0) | (t.max(0) < 0)).sum()) for t in tables]
+        if max(beyond):
+            there = f"0 is beyond all values of {max(beyond)} columns; by=asc.Resample(rows) takes values that occur"
+            return Check("removal", "warn", f"{told}: {there}")
+    return Check("removal", "ok", told)
 
 
 def whole_errors(session: Session, done: Sequence[Played]) -> list[Array]:

@@ -117,14 +117,7 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
     try:
         known: dict[str, Any] = {name: tensors[name].numpy() for name in (*ARRAYS, "gap.absolute", "gap.relative") if name in tensors}
         more: dict[str, Any] = {"error": _rebuilt(text["error"], tensors, kind)} if text.get("error") else {}
-        if text.get("features"):
-            names, error = text["features"]["names"], tensors.get("features.error")
-            more["features"] = FeatureTable(
-                tensors["features.values"].numpy(),
-                None if error is None else error.numpy(),
-                None if names is None else tuple(names),
-                text["features"]["told"],
-            )
+        more["features"] = _features(text.get("features"), tensors)
         gap = Gap(known.pop("gap.absolute"), known.pop("gap.relative")) if "gap.absolute" in known else None
         return Attribution(
             _rebuilt(text["values"], tensors, kind),
@@ -144,6 +137,15 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
         raise ResultError("framework='torch' needs torch", there=str(error), try_="framework='numpy'") from error
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ResultError(f"{path} is damaged", there=f"{type(error).__name__}: {error}", try_="make it anew") from error
+
+
+def _features(said: Any, tensors: Mapping[str, Stored]) -> FeatureTable | None:
+    """The table of features, from what the header says of it."""
+    if said is None:
+        return None
+    values, error = (tensors.get(f"features.{name}") for name in ("values", "error"))
+    names = None if said["names"] is None else tuple(said["names"])
+    return FeatureTable(values.numpy(), None if error is None else error.numpy(), names, said["told"]) if values is not None else None
 
 
 def write(path: Path, tensors: Mapping[str, Stored], metadata: Mapping[str, str]) -> None:

@@ -369,3 +369,11 @@ def test_half_precision_inputs_come_back_in_their_own_type():
     assert found.values.dtype == torch.bfloat16
     exact = asc.attribute(NET, X, of=1, over=asc.Exact(), by=asc.Replace(0.5))
     assert float((found.values.double() - exact.values).abs().max()) < 0.05 * float(exact.values.abs().max()) + 0.02
+
+
+def test_a_zero_that_no_column_holds_is_told():
+    net = chain(4, 2)
+    for x, status in ((rows(8, 4), "ok"), (rows(8, 4).abs() + 1, "warn"), (rows(2, 4).abs() + 1, "ok")):
+        (check,) = (c for c in asc.attribute(net, x, of=0, over=asc.LeaveOneOut()).checks if c.name == "removal")
+        assert check.status == status
+        assert ("4 columns" in check.detail) == (status == "warn")
