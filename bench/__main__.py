@@ -17,6 +17,7 @@ from bench.cases import Settings, cases
 from bench.memory import peaks
 from bench.race import Row, race
 from bench.removals import removals
+from bench.same_call import same_calls
 from bench.timing import Effort, Watch
 from bench.tolerance import trades
 
@@ -68,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         (asked.output / "bench.json").write_text(report.as_json(results))  # a long run that is broken off has been of use
     if not asked.only:
         chunk = results.rows[0].chunk or settings.batch
+        same = same_calls(replace(effort, seconds=effort.seconds / 15), watch, settings.image, settings.tokens, settings.batch // 2)
+        results = replace(results, same=tuple(same))
         results = replace(results, peaks=tuple(peaks(settings, chunk)), trades=tuple(trades(settings, effort, watch)))
         (asked.output / "bench.json").write_text(report.as_json(results))
     if not asked.only or asked.only in "removal":

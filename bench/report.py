@@ -22,6 +22,7 @@ from bench.cases import Settings
 from bench.memory import Peak
 from bench.race import Row
 from bench.removals import Raced
+from bench.same_call import Same
 from bench.timing import Spread
 from bench.tolerance import Trade
 
@@ -44,6 +45,7 @@ class Results:
     settings: Settings
     rows: tuple[Row, ...] = ()
     peaks: tuple[Peak, ...] = ()
+    same: tuple[Same, ...] = ()
     trades: tuple[Trade, ...] = ()
     removals: tuple[Raced, ...] = ()
 
@@ -201,7 +203,19 @@ def sections(results: Results) -> list[tuple[str, str, list[list[str]]]]:
     if results.removals:
         words = "Everyone's defaults; captum runs one row at a time. `smooth` is ascribe's default in Kernel SHAP, the other captum's fit."
         parts.append(("Removal", words, removal_table(results.removals)))
+    if results.same:
+        words = "One row for each class, on the CNN and on a small BERT from its embeddings on; objects are made before the clock starts."
+        parts.append(("Same call, captum against ascribe.compat.captum", words, same_table(results.same)))
     return parts
+
+
+def same_table(rows: Iterable[Same]) -> list[list[str]]:
+    """One line per class and model: both times, and how often ours fits into captum's."""
+    table = [["", "captum", "ascribe", "captum/ascribe"]]
+    for row in rows:
+        times = [duration(row.seconds[name].median) if name in row.seconds else "-" for name in ("captum", "ascribe")]
+        table.append([f"{row.home} {row.name}", *times, row.error or ratio(row.ratio)])
+    return table
 
 
 def terminal(results: Results) -> str:

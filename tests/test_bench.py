@@ -157,3 +157,18 @@ def test_removal_methods_are_raced() -> None:
         assert int(row.rows["ascribe"]) <= int(row.rows["captum"])
     table = report.removal_table([row, removals.Raced("broken", {}, {}, {}, 1.0, "no such luck")])
     assert table[-1][:2] == ["broken", "no such luck"]
+
+
+def test_the_same_call_to_both(tmp_path: Path) -> None:
+    """Every class that captum runs on these models is timed in both; every name has a line on the page."""
+    from bench.captum_names import named, page
+    from bench.same_call import CLASSES, same_calls
+
+    rows = list(same_calls(Effort(1, 1, 0.0, 0.0), Watch(), 16, 8, 2, "CNN Saliency"))
+    assert [row.name for row in rows] == ["Saliency"]
+    assert rows[0].ratio is not None
+    assert not rows[0].error
+    written = page(rows)
+    assert all(f"`{name}`" in written for name in named())
+    assert set(CLASSES) <= set(named())
+    assert "CNN Saliency" in report.markdown(report.same_table(rows))
