@@ -45,8 +45,8 @@ FIXED = {
 """What was wrong without a word, or broken: each has a test in tests/test_compat_captum_*.py."""
 
 INTRO = """Written by `python -m bench.captum_names --commit`. *Same*: captum's numbers in captum's form. *Fixed*: those, but for what the
-last column says. *Faster*: same, and the same call takes at most 1 / 1.05 of the time. Ratios are captum's time over ascribe's, medians
-of rounds in which both ran, with quartiles: on the convolutional network of the [benchmarks](benchmarks.md) and on a small BERT from
+last column says. *Faster*: the same call takes at most 1 / 1.05 of the time on both models; *slower*: more time on both, or on one.
+Ratios are captum's time over ascribe's, medians of rounds in which both ran, with quartiles: on the convolutional network of the [benchmarks](benchmarks.md) and on a small BERT from
 its embeddings on, one thread. Where one of them refuses the model there is no ratio.
 
 Where ours is slower: a call of a single pass on a small model (its opening and its checks take one to three milliseconds); the rules
@@ -64,8 +64,9 @@ def named() -> list[str]:
 def verdict(name: str, ratios: Sequence[Spread | None]) -> str:
     """What became of a name."""
     known = [r.median for r in ratios if r is not None]
-    quick = bool(known) and min(known) >= FASTER
-    return "fixed" + (", faster" if quick else "") if name in FIXED else "faster" if quick else "same"
+    pace = "" if not known else "faster" if min(known) >= FASTER else "slower" if max(known) < 1 else "slower on one" if min(known) < 1 else ""
+    what = "fixed" if name in FIXED else "" if pace == "faster" else "same"
+    return ", ".join(word for word in (what, pace) if word)
 
 
 def table(rows: Iterable[Same]) -> list[list[str]]:
