@@ -46,12 +46,14 @@ FIXED = {
 
 INTRO = """Written by `python -m bench.captum_names --commit`. *Same*: captum's numbers in captum's form. *Fixed*: those, but for what the
 last column says. *Faster*: the same call takes at most 1 / 1.05 of the time on both models; *slower*: more time on both, or on one.
-Ratios are captum's time over ascribe's, medians of rounds in which both ran, with quartiles: on the convolutional network of the [benchmarks](benchmarks.md) and on a small BERT from
-its embeddings on, one thread. Where one of them refuses the model there is no ratio.
+Ratios are captum's time over ascribe's, medians of rounds in which both ran, with quartiles: on the convolutional network of the
+[benchmarks](benchmarks.md) and on a small BERT from its embeddings on, 4 records, one thread. Where one of them refuses the model
+there is no ratio.
 
-Where ours is slower: a call of a single pass on a small model (its opening and its checks take one to three milliseconds); the rules
-on rectifiers, which record the run and go back operation by operation; and DeepLIFT on the BERT, where captum's falls back to a
-plain gradient without a word, and ours treats every operation."""
+Where ours is slower: a call of a single pass on a small model (its opening and its checks take one to three milliseconds); short
+paths on the BERT, which also run their ends and look for the size of a chunk; the rules on rectifiers, which record the run and go
+back operation by operation; and DeepLIFT on the BERT, where captum's falls back to a plain gradient without a word, and ours treats
+every operation."""
 
 
 def named() -> list[str]:
@@ -64,7 +66,9 @@ def named() -> list[str]:
 def verdict(name: str, ratios: Sequence[Spread | None]) -> str:
     """What became of a name."""
     known = [r.median for r in ratios if r is not None]
-    pace = "" if not known else "faster" if min(known) >= FASTER else "slower" if max(known) < 1 else "slower on one" if min(known) < 1 else ""
+    pace = ""
+    if known:
+        pace = "faster" if min(known) >= FASTER else "slower" if max(known) < 1 else "slower on one" if min(known) < 1 else ""
     what = "fixed" if name in FIXED else "" if pace == "faster" else "same"
     return ", ".join(word for word in (what, pace) if word)
 
