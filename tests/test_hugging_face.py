@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.errors import InputError, QuantityError
+from ascribe.errors import CutError, InputError, QuantityError
 from ascribe.quadrature import nodes
 from tests.odd_models import rows
 from tests.snapshots import unchanged
@@ -225,3 +225,19 @@ def test_places_of_a_transformer() -> None:
     order = list(places)
     assert order.index("Cut('model.embed_tokens')") < order.index("Cut('model.layers.0')") < order.index("Cut('model.layers.1')")
     assert places["Cut('lm_head')"].shape == (1, 5, 30)
+
+
+def test_embeddings_of_an_encoder_and_a_decoder_with_one_weight() -> None:
+    """The module that holds the weight never runs; both that do are named, with what to write."""
+    from transformers import BartConfig, BartForSequenceClassification
+
+    torch.manual_seed(0)
+    sizes = dict.fromkeys(("encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads"), 1)
+    model = BartForSequenceClassification(BartConfig(vocab_size=20, d_model=8, encoder_ffn_dim=8, decoder_ffn_dim=8, **sizes)).eval()
+    ids = torch.tensor([[5, 6, 7, 2]])
+    both = [asc.Cut("model.encoder.embed_tokens"), asc.Cut("model.decoder.embed_tokens")]
+    with pytest.raises(CutError, match="several layers are given ids") as told:
+        asc.attribute(model, input_ids=ids, of=1)
+    assert f"at={both!r}" in str(told.value)
+    found = asc.attribute(model, input_ids=ids, of=1, at=both)
+    assert all(torch.isfinite(v).all() and (v != 0).any() for v in found.values)

@@ -119,30 +119,33 @@ def embeddings(session: TorchSession) -> Cut:
     if host is None:
         raise CutError("EMBEDDINGS of a function", try_="an nn.Module", code="E-CUT-EMBEDDINGS")
     modules = dict(host.named_modules())
+    tied: set[str] = set()
     own: Any = getattr(host, "get_input_embeddings", None)
     if own is not None:
         try:
             named = own()
         except NotImplementedError:
             named = None
+        weight = getattr(named, "weight", None)
+        tied = {n for n, m in modules.items() if m is not named and isinstance(m, nn.Embedding) and m.weight is weight}
         for name, module in modules.items():
-            if module is named and name:
+            if module is named and name and not tied:  # of several with one weight, an encoder's and a decoder's, not all run
                 return Cut(name)
     ids = {tuple(t.reshape(-1)[:64].tolist()) for t in (leaf[:1] if leaf.ndim else leaf for leaf in session.inputs.ids)}
     used: dict[str, None] = {}
 
     def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
         given = [leaf for _, leaf in walk(tree) if isinstance(leaf, Tensor)]
-        if cut.anchor == "in" and any(tuple(t.reshape(-1)[:64].tolist()) in ids for t in given):
+        if cut.anchor == "in" and (cut.layer in tied or any(tuple(t.reshape(-1)[:64].tolist()) in ids for t in given)):
             used[cut.layer] = None
 
     looked(session, (nn.Embedding, nn.EmbeddingBag), tell)
     if len(used) == 1:
         return Cut(next(iter(used)))
     raise CutError(
-        "EMBEDDINGS: " + ("several layers are given the ids" if used else "no nn.Embedding is given the ids"),
+        "EMBEDDINGS: " + ("several layers are given ids" if used else "no nn.Embedding is given the ids"),
         there=", ".join(map(repr, used or [n for n, m in modules.items() if isinstance(m, nn.Embedding)])) or "no nn.Embedding",
-        try_="the layer by its name: at=Cut(...)",
+        try_=f"at=[{', '.join(repr(Cut(name)) for name in used)}]" if used else "the layer by its name: at=Cut(...)",
         code="E-CUT-EMBEDDINGS",
     )
 

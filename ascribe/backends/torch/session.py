@@ -13,7 +13,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from ...baselines import Call
-from ...cuts import INPUT, OUTPUT, Cut, Together
+from ...cuts import EMBEDDINGS, INPUT, OUTPUT, Cut, Together
 from ...errors import CutError, InputError, ModelError, RuleError
 from ...rules import Gradient, OperationRule
 from ..protocol import Evidence, Job, Place, Spot
@@ -92,7 +92,8 @@ class TorchSession:
                 raise CutError(f"points at {cut!r}", there="places together are for a quantity's on=", try_="one of them")
             return Together.of(*(self.resolve(one, False) for one in cut.each))
         if cut == INPUT and wrt and not self.inputs.explained:
-            cut = placing.embeddings(self)
+            cut = self.remembered("place", EMBEDDINGS) or placing.embeddings(self)
+            self.remember("place", EMBEDDINGS, cut)
             self.notes.append(f"the inputs are token ids: explained at {cut!r}")
             return cut
         if wrt and not cut.layer and cut.anchor == "in":
