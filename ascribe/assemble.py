@@ -22,7 +22,7 @@ from .passes import Block, Combine, Plan, Reduce, sum_all
 from .quantities import Quantity
 from .removal import Removal
 from .result import Attribution, Check, Cost, Gap
-from .rules import Gradient, OperationRule, Rule
+from .rules import Gradient, Rule, treats_operations
 from .rules.told import Told
 from .stream import Chunker, first_chunk
 from .tree import mapped
@@ -149,7 +149,7 @@ def whole(session: Session, done: Sequence[Block]) -> Block:
 def asked_of(plan: Plan, block: Block, gap: Gap | None) -> tuple[Check, ...]:
     """The questions that every result is asked, and the answers."""
     sizes = np.sum([namespace(v).sizes(v, 2) for leaves in block.values for v in leaves], axis=0)
-    promised = plan.cuts == (plan.at,) and (plan.by.compares or not isinstance(plan.by, OperationRule))
+    promised = plan.cuts == (plan.at,) and (plan.by.compares or not treats_operations(plan.by))
     drawn = has_background(plan.over) and not plan.by.compares
     sampled = drawn or any(getattr(f, "quadrature", "") == "random" for f in parts(plan.over))
     return (
@@ -165,7 +165,7 @@ def asked_of(plan: Plan, block: Block, gap: Gap | None) -> tuple[Check, ...]:
 
 def by_rule(plan: Plan, block: Block) -> list[Check]:
     """What is asked where a rule treats operations."""
-    if not isinstance(plan.by, OperationRule):
+    if not treats_operations(plan.by):
         return []
     found = [relevance.coverage(plan.by, block.unruled, block.told), relevance.conservation(block.told)]
     if plan.multiply and block.told.flows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from .assemble import Request, chunk_for, chunk_key, cut_text, noted, result, se
 from .backends import open_session
 from .backends.protocol import Place, Session
 from .baselines import Call
-from .coalitions.base import Coalitions
+from .coalitions.base import are_coalitions
 from .compared import run_compared
 from .cuts import INPUT, Together, as_cut
-from .distributions import Point, Points, Reference, as_distribution, expected_points
+from .distributions import Distribution, Point, Points, Reference, as_distribution, expected_points
 from .errors import CutError, DistributionError, FeatureError, InputError, QuantityError, RuleError
 from .features import Automatic, as_features
 from .passes import Block, Plan, read_at
@@ -173,7 +173,7 @@ def request(
         raise InputError(f"chunk={chunk!r}", try_="rows at once, from 1 up, or None to have it measured", code="E-CHUNK")
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InputError(f"seed={seed!r}", try_="a whole number from 0 up", code="E-SEED")
-    if isinstance(over, Coalitions) and not isinstance(over, type):
+    if are_coalitions(over):
         return Request(quantities, several, cuts, many, over, Gradient(), int(seed), chunk, progress, multiply, removal=removal_of(by))
     rule = as_rule(by)
     points = Reference() if over is None and rule.compares else as_distribution(over)
@@ -189,7 +189,7 @@ def removal_of(by: Any) -> Removal | None:
 
 def with_features(asked: Request, features: Any) -> Request:
     """The request with its features. Raises FeatureError for those beside anything but coalitions."""
-    if asked.removal is None and not isinstance(asked.over, Coalitions):
+    if asked.removal is None and not are_coalitions(asked.over):
         if features is not None:
             raise FeatureError(f"features={features!r}", there=f"over={asked.over!r}", try_="over=asc.LeaveOneOut(), or other coalitions")
         return asked
@@ -198,7 +198,7 @@ def with_features(asked: Request, features: Any) -> Request:
 
 def explain(model: Any, call: Call, asked: Request) -> Attribution:
     """Carry out a request: blocks of records one after the other, each over all its points."""
-    if isinstance(asked.over, Coalitions):
+    if are_coalitions(asked.over):
         return explain_removed(model, call, asked)
     start = time.perf_counter()
     with open_session(model, call) as session:
@@ -208,17 +208,17 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
 
 def carried_out(session: Session, asked: Request) -> tuple[Plan, list[Block]]:
     """A request with everything about it settled, and what came of each block of records."""
-    assert not isinstance(asked.over, Coalitions)
+    over = cast(Distribution, asked.over)
     cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
-    at = cuts[0] if isinstance(asked.over, Point) else session.resolve(as_cut(asked.over.at), True)
+    at = cuts[0] if isinstance(over, Point) else session.resolve(as_cut(over.at), True)
     on = session.resolve(as_cut(asked.quantities[0].on), False)
     chunker = chunk_for(session, asked, at)
-    with showing(expected_points(asked.over) * session.records, asked.progress) as progress:
+    with showing(expected_points(over) * session.records, asked.progress) as progress:
         plan = Plan(
             session,
             asked.quantities,
             cuts,
-            asked.over,
+            over,
             at,
             on,
             asked.by,

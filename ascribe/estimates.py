@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from .assemble import chunk_for
 from .backends import open_session
 from .backends.protocol import Job
-from .coalitions.base import Coalitions
+from .coalitions.base import are_coalitions
 from .cuts import INPUT, as_cut
-from .distributions import Point, baseline_of, expected_points
+from .distributions import Distribution, Point, baseline_of, expected_points
 from .engine import model_call, request, with_features
 from .errors import RuleError
 from .passes import Plan, Reader
@@ -62,24 +62,25 @@ def estimate(
     their runs are counted otherwise.
     """
     asked = with_features(request(of, at, over, by, chunk=chunk), features)
-    if isinstance(asked.over, Coalitions):
+    if are_coalitions(asked.over):
         rows, size, spare = rows_of(model, model_call(args, kwargs), asked)
         return Estimate(rows, 0, min(size, rows), 0, spare)
+    over = cast(Distribution, asked.over)
     if asked.by.compares:
         raise RuleError(
             f"an estimate for by={by!r}", there="rules that need no reference", try_="attribute() on a few records, and its .cost"
         )
     with open_session(model, model_call(args, kwargs)) as session:
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
-        where = cuts[0] if isinstance(asked.over, Point) else session.resolve(as_cut(asked.over.at), True)
+        where = cuts[0] if isinstance(over, Point) else session.resolve(as_cut(over.at), True)
         on = session.resolve(as_cut(asked.quantities[0].on), False)
         chunker = chunk_for(session, asked, where)
-        plan = Plan(session, asked.quantities, cuts, asked.over, where, on, asked.by, 0, True, "mean", chunker, Progress(1, False))
+        plan = Plan(session, asked.quantities, cuts, over, where, on, asked.by, 0, True, "mean", chunker, Progress(1, False))
         index = np.arange(1) if session.splits() else np.arange(session.records)
         reader = Reader(plan, index)
         _, held = session.held(Job(index, wrt=cuts, on=on, of=reader, by=asked.by))
-        points = expected_points(asked.over)
-        start = baseline_of(asked.over) is not None
+        points = expected_points(over)
+        start = baseline_of(over) is not None
         forward = session.records * (points + (points > 1 or start) + start)
         return Estimate(
             forward,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -65,6 +65,11 @@ class Coalitions(Protocol):
     def rows(self, players: Players) -> int: ...
 
     def game(self, players: Players, seed: int) -> Game: ...
+
+
+def are_coalitions(over: object) -> TypeGuard[Coalitions]:
+    """Whether ``over=`` is a value that plays games; asked several times in every call, which a protocol answers slowly."""
+    return hasattr(over, "game") and not isinstance(over, type)
 
 
 def adapts(over: Coalitions, players: Players) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from ..errors import RuleError
 
@@ -34,6 +34,11 @@ class OperationRule(Rule, Protocol):
     def points(self) -> int: ...
     @property
     def strict(self) -> bool: ...
+
+
+def treats_operations(rule: object) -> TypeGuard[OperationRule]:
+    """Whether a rule is an :class:`OperationRule`; asked several times in every call, which a protocol answers slowly."""
+    return hasattr(rule, "treats")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 from ...baselines import Call
 from ...cuts import EMBEDDINGS, INPUT, OUTPUT, Cut, Together
 from ...errors import CutError, InputError, ModelError, RuleError
-from ...rules import Gradient, OperationRule
+from ...rules import Gradient, treats_operations
 from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
 from .failures import wrong_dtype
@@ -196,7 +196,7 @@ class TorchSession:
 
     def held(self, job: Job) -> tuple[Evidence, int]:
         seen: dict[int, int] = {}
-        if isinstance(job.by, OperationRule) and job.wrt:
+        if treats_operations(job.by) and job.wrt:
             return self.evaluate(job), self.tape_bytes
 
         def count(t: Tensor) -> Tensor:
@@ -240,7 +240,7 @@ class TorchSession:
         return self._evaluate(job)
 
     def _evaluate(self, job: Job) -> Evidence:
-        if job.wrt and isinstance(job.by, OperationRule):
+        if job.wrt and treats_operations(job.by):
             if isinstance(job.on, Together):
                 raise RuleError(f"by={job.by!r} for a quantity on {job.on!r}", there="rules on operations go back from one place")
             return ruled(self, job)
