@@ -68,6 +68,29 @@ def jobs(image: int, batch: int, samples: int) -> list[Job]:
     ]
 
 
+def by_hand(x: Tensor, ids: Tensor, there: Tensor, target: Tensor | int) -> Callable[[nn.Module], Call]:
+    """What nobody can do without: the rows with regions set to zero, eight at once, and the model on them."""
+    flat, one = ids.reshape(-1), torch.as_tensor(target).reshape(-1, 1)
+
+    def made(model: nn.Module) -> Call:
+        def call() -> Tensor:
+            found = []
+            with torch.no_grad():
+                for some in there.split(max(1, 8 // len(x))):
+                    rows = (x * some[:, flat].reshape(-1, 1, 1, *ids.shape)).flatten(0, 1)
+                    found.append(model(rows).gather(1, one.expand(len(x), 1).repeat(len(some), 1)))
+            return torch.cat(found)
+
+        return call
+
+    return made
+
+
+def each_missing(x: Tensor, regions: int) -> Tensor:
+    """All regions there, then each of them missing."""
+    return torch.cat([torch.ones(1, regions), 1 - torch.eye(regions)]).to(x)
+
+
 def exact(image: int) -> Job:
     """Six regions of one picture, all coalitions."""
     subject = cnn("cpu", image, 1)
@@ -108,7 +131,8 @@ def kernel(side: int, samples: int) -> Job:
     def shap(model: nn.Module) -> Call:
         return shap_kernel(model, x, ids, samples)
 
-    makers = {"ascribe": ours, "ascribe, smooth": lambda model: ours(model, None), "captum": captum, "shap": shap}
+    bare = by_hand(x, ids, torch.randint(0, 2, (samples, 49)).to(x), 1)
+    makers = {"bare": bare, "ascribe": ours, "ascribe, smooth": lambda model: ours(model, None), "captum": captum, "shap": shap}
     name = f"removal: Kernel SHAP, 49 features, {samples} samples, 3x{side}x{side}, a model that does nothing"
     return Job(name, Nothing().eval(), ("touch", "touch"), makers, 10.0)
 
@@ -148,8 +172,9 @@ def ablation(image: int, batch: int) -> Job:
         method = FeatureAblation(model)
         return lambda: method.attribute(x, target=target, feature_mask=ids[None, None])
 
+    makers = {"bare": by_hand(x, ids, each_missing(x, 64), target), "ascribe": ours, "captum": captum}
     name = f"removal: FeatureAblation, 64 regions, CNN, batch {batch}"
-    return Job(name, subject.model, (subject.first, subject.last), {"ascribe": ours, "captum": captum}, 3.0 if batch == 1 else 1.0)
+    return Job(name, subject.model, (subject.first, subject.last), makers, 3.0 if batch == 1 else 1.0)
 
 
 def occlusion(image: int, batch: int) -> Job:
@@ -168,8 +193,10 @@ def occlusion(image: int, batch: int) -> Job:
         method = Occlusion(model)
         return lambda: method.attribute(x, size, size, target=target)
 
+    bare = by_hand(x, patches(image, image, 8, 8), each_missing(x, 64), target)
+    makers = {"bare": bare, "ascribe": ours, "captum": captum}
     name = f"removal: Occlusion, 64 windows, CNN, batch {batch}"
-    return Job(name, subject.model, (subject.first, subject.last), {"ascribe": ours, "captum": captum}, 3.0 if batch == 1 else 1.0)
+    return Job(name, subject.model, (subject.first, subject.last), makers, 3.0 if batch == 1 else 1.0)
 
 
 def removals(image: int, batch: int, samples: int, effort: Effort, watch: Watch) -> list[Raced]:
