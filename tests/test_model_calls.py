@@ -415,3 +415,22 @@ def test_a_model_with_a_model_inside_that_is_explained_too() -> None:
     with unchanged(model):
         found = asc.influence(model, X, of=1, at="inner.0")
     assert close(found.values, asc.influence(inner, X, of=1, at="0").values * weights)
+
+
+def test_numpy_inputs_get_the_type_of_the_first_weights() -> None:
+    """In a model of several types, the first layer's: that is what the inputs meet."""
+
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(4, 6), nn.Tanh())
+            self.head = nn.Linear(6, 3).double()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.body(x).double())
+
+    model, x = seeded(Mixed()), np.linspace(-1, 1, 8).reshape(2, 4)
+    found = asc.attribute(model, x, of=1)
+    assert found.values.dtype == np.float32
+    assert not any("cast" in check.detail for check in found.checks)
+    assert np.array_equal(found.values, asc.attribute(model, torch.tensor(x, dtype=torch.float32), of=1).values.numpy())

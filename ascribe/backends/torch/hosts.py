@@ -33,7 +33,7 @@ def host_of(model: Any) -> nn.Module | None:
 
 
 class Parts:
-    """Every module and every parameter behind a model, each once, found in one walk."""
+    """Every module and every parameter behind a model, each once, in the model's own order, found in one walk."""
 
     def __init__(self, hosts: list[nn.Module]) -> None:
         found: dict[int, nn.Module] = {}
@@ -42,7 +42,7 @@ class Parts:
             module = waiting.pop()
             if id(module) not in found:
                 found[id(module)] = module
-                waiting += [child for child in module._modules.values() if child is not None]
+                waiting += [child for child in reversed(list(module._modules.values())) if child is not None]
         self.modules = list(found.values())
         self.parameters = list({id(p): p for m in self.modules for p in m._parameters.values() if p is not None}.values())
 
