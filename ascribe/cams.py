@@ -19,8 +19,8 @@ from . import cam_maps
 from .arrays import as_numpy, is_array, namespace
 from .cam_layers import Layout, Picture, Place, Shape, before, clues_of, looked_at, picture_of, spatial_places
 from .cuts import OUTPUT, Cut, as_cut
-from .engine import activation, cuts_known, influence
-from .errors import AscribeWarning, MethodError
+from .engine import activation, cuts_known, influence, model_call
+from .errors import AscribeWarning, CutError, MethodError
 from .pooling import outline
 from .result import Attribution, Check, Cost
 from .tree import follow, walk
@@ -70,13 +70,21 @@ class Cam(Value):
         read = partial(activation, model, *args, **kwargs)
         if self.by_gradient:
             read = partial(influence, model, *args, **kwargs, of=of, seed=seed, chunk=chunk, progress=progress)
-        places, looked = cuts_known(model, *args, **kwargs)
         at = self.layer if at is None else at
-        if at is None:
-            found = chosen(read, before(places, as_cut(getattr(of, "on", OUTPUT)).layer), picture, self.by_gradient)
-        else:
-            found = named(read, places, picture, as_cut(at))
-        return self.mapped(found.dearer(looked), looked_at(args, kwargs))
+
+        def found(anew: bool) -> Found:
+            places, looked = cuts_known(model, model_call(args, kwargs), anew)
+            try:
+                if at is not None:
+                    return named(read, places, picture, as_cut(at)).dearer(looked)
+                some = before(places, as_cut(getattr(of, "on", OUTPUT)).layer)
+                return chosen(read, some, picture, self.by_gradient).dearer(looked)
+            except (CutError, MethodError):  # a model that takes another way through its layers than the last time
+                if looked.forward:
+                    raise
+            return found(anew=True)
+
+        return self.mapped(found(anew=False), looked_at(args, kwargs))
 
     def mapped(self, found: Found, pictures: Array | None) -> Attribution:
         """The maps, with what is to be said about them."""

@@ -132,11 +132,11 @@ def cuts_of(model: Any, *args: Any, **kwargs: Any) -> list[Place]:
         return session.places()
 
 
-def cuts_known(model: Any, *args: Any, **kwargs: Any) -> tuple[list[Place], Cost]:
-    """:func:`cuts_of`, as it was when the model was last called with arguments of these shapes; and what it took to find out."""
+def cuts_known(model: Any, call: Call, anew: bool) -> tuple[list[Place], Cost]:
+    """:func:`cuts_of`, unless ``anew`` as it was at the last call with arguments of these shapes; and what it took to find out."""
     start = time.perf_counter()
-    with open_session(model, model_call(args, kwargs)) as session:
-        found: list[Place] | None = session.remembered("places", None)
+    with open_session(model, call) as session:
+        found: list[Place] | None = None if anew else session.remembered("places", None)
         if found is not None:
             return found, Cost(0, 0, 0, time.perf_counter() - start)
         found = session.places()

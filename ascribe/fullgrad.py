@@ -83,7 +83,7 @@ def decomposed(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], of: An
     if "at" in kwargs:
         raise MethodError("FullGrad is a sum over the input and all layers", there=f"at={kwargs['at']!r}", try_="LayerCam() for one layer")
     own = {name: value for name, value in kwargs.items() if name not in ENGINE}
-    places, looked = cuts_known(model, *args, **own)
+    places, looked = cuts_known(model, model_call(args, own), anew=True)  # a layer that it misses would be missing in the sum
     cuts = uses(places)
     biases, bends = biases_of(model, model_call(args, own), list(dict.fromkeys(cut.layer for cut in cuts)))
     cuts = [cut for cut in cuts if cut.layer in biases]

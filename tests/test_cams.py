@@ -544,3 +544,28 @@ def test_the_finite_differences_of_the_score_agree_with_hires_cam() -> None:
         nudged[0][..., i, j] *= 1 + h
         nudged[1][..., i, j] *= 1 - h
         assert math.isclose((score(nudged[0]) - score(nudged[1])) / (2 * h), float(values[i, j]), rel_tol=1e-5, abs_tol=1e-9)
+
+
+def test_places_are_looked_for_again_where_the_model_takes_another_way() -> None:
+    """Places are remembered for a kind of call; what the numbers decide is not part of it."""
+
+    class TwoWays(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bright, self.dark, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.bright(x) if x.mean() > 0 else self.dark(x)
+            return self.head(functional.relu(y).mean((2, 3)))
+
+    model = ready(TwoWays())
+    x = torch.rand(1, 3, 12, 12, dtype=torch.double)
+    first = GradCam()(model, x, of=1)
+    again = GradCam()(model, x, of=1)
+    other = GradCam()(model, -x, of=1)
+    assert "bright" in first.cut
+    assert "dark" in other.cut
+    assert torch.equal(other.values, GradCam(layer=asc.Cut("dark"))(copy.deepcopy(model), -x, of=1).values)
+    assert first.cost is not None
+    assert again.cost is not None
+    assert (first.cost.forward, again.cost.forward) == (2, 1)
