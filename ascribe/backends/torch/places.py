@@ -127,16 +127,16 @@ def embeddings(session: TorchSession) -> Cut:
         except NotImplementedError:
             named = None
         weight = getattr(named, "weight", None)
-        tied = {n for n, m in modules.items() if m is not named and isinstance(m, nn.Embedding) and m.weight is weight}
+        tied = {n for n, m in modules.items() if isinstance(m, nn.Embedding) and m.weight is weight}
         for name, module in modules.items():
-            if module is named and name and not tied:  # of several with one weight, an encoder's and a decoder's, not all run
+            if module is named and name and tied <= {name}:  # of several with one weight, an encoder's and a decoder's, not all run
                 return Cut(name)
     ids = {tuple(t.reshape(-1)[:64].tolist()) for t in (leaf[:1] if leaf.ndim else leaf for leaf in session.inputs.ids)}
     used: dict[str, None] = {}
 
     def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
         given = [leaf for _, leaf in walk(tree) if isinstance(leaf, Tensor)]
-        if cut.anchor == "in" and (cut.layer in tied or any(tuple(t.reshape(-1)[:64].tolist()) in ids for t in given)):
+        if cut.anchor == "in" and (cut.layer in tied if tied else any(tuple(t.reshape(-1)[:64].tolist()) in ids for t in given)):
             used[cut.layer] = None
 
     looked(session, (nn.Embedding, nn.EmbeddingBag), tell)
