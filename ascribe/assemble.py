@@ -120,7 +120,7 @@ def whole(session: Session, done: Sequence[Block]) -> Block:
 
     def beside(name: str, axis: int) -> Any:
         found = [getattr(b, name) for b in done]
-        return None if found[0] is None else np.concatenate(found, axis)
+        return None if any(f is None for f in found) else np.concatenate(found, axis)
 
     def arrays(name: str, axis: int) -> list[list[Array]]:
         found = [getattr(b, name) for b in done]

@@ -162,7 +162,7 @@ class Games:
         """What there is in the middle: the blocks that are done, and what the current one knows. None where that is nothing."""
         parts = list(self.done)
         if self.current is not None and self.current.game is not None:
-            with suppress(AscribeError):  # nothing was told yet
+            with suppress(Exception):  # too little was told; what stopped the game is what its user must see
                 parts.append(self.current.played(empty=False))
         return self.result(parts, seconds, partial=True) if parts else None
 
@@ -181,7 +181,8 @@ class Games:
 
         table = FeatureTable(values if asked.several else values[0], one(error), self.groups.names, self.groups.told)
         checks = self.checks(done, values, error, gap, partial)
-        warn(checks)
+        if not partial:  # an error says so
+            warn(checks)
         return Attribution(
             values=self._arrays(block.values[0], values),
             record=shaped(session, block.spots[0], block.record[0], 0, False) if values.ndim == 3 else None,

@@ -235,6 +235,27 @@ def test_records_that_were_done_before_a_failure_are_kept():
     assert caught.value.partial is None
 
 
+EVERY = (asc.Exact(), asc.Permutations(20), asc.ShapleyKernel(14), asc.Banzhaf(14), asc.Owen(12), asc.Interactions(20), asc.TotalIndices(20))
+
+
+@pytest.mark.parametrize("over", EVERY, ids=repr)
+@pytest.mark.filterwarnings("error")
+def test_whatever_is_estimated_a_failure_anywhere_is_told_with_the_records_before_it(over):
+    """One record in a block: what those before the failure are owed is the same as without it."""
+    whole = Endpoint(most=2)
+    expected = asc.attribute(whole, X, of=0, over=over, chunk=1)
+    kept = 0
+    for breaks in range(1, whole.calls + 1):
+        with pytest.raises(ModelError, match="the line is dead") as caught:
+            asc.attribute(Endpoint(2, breaks), X, of=0, over=over, chunk=1)
+        done = (breaks - 1) * len(X) // whole.calls
+        assert (caught.value.partial is not None) or not done
+        if done:
+            np.testing.assert_array_equal(caught.value.partial.values[:done], expected.values[:done])
+            kept += 1
+    assert kept
+
+
 def test_an_interrupt_keeps_what_was_found_too():
     calls = 0
 
