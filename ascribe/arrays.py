@@ -81,3 +81,12 @@ def is_array(value: Any) -> bool:
 def as_numpy(value: Any) -> np.ndarray:
     """Any array, list or number as NumPy."""
     return namespace(value).numpy(value) if is_array(value) and not np.isscalar(value) else np.asarray(value)
+
+
+def laid(numbers: np.ndarray, like: Array) -> Array:
+    """Computed numbers as an array of the kind and type of ``like``: rounded, and kept in its range, where its own are whole."""
+    xp = namespace(like)
+    if xp.is_floating(like) or (kind := xp.numpy(like[:0]).dtype).kind not in "iub":
+        return xp.asarray(numbers, like)
+    low, high = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
+    return xp.asarray(np.clip(np.rint(numbers), low, high).astype(kind), like)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, as_numpy, is_array, namespace
-from .errors import AscribeError, DistributionError
+from .arrays import Array, as_numpy, is_array, laid, namespace
+from .errors import AscribeError, DistributionError, FeatureError
 from .values import Value
 
 BESIDE_IDS = ("mask", "type", "position", "label")  # in the names of integer arguments that are not the tokens
@@ -215,15 +215,29 @@ def _looked_up(baseline: Mapping[Any, Any], names: Sequence[str], i: int) -> Any
 def _typed(given: Any, value: Array) -> Array:
     """A number, a list or an array, whole numbers too, as an array of the kind and type of ``value``.
 
-    Raises DistributionError for what holds no numbers.
+    Raises DistributionError for what holds no numbers, and for what that type cannot hold: parts of whole numbers, numbers for words.
     """
     xp = namespace(value)
     given = given.to_numpy() if hasattr(given, "to_numpy") else given  # a pandas table
     try:
-        return xp.cast(xp.asarray(given if is_array(given) else np.asarray(given, dtype=np.float64), value), value)
-    except (TypeError, ValueError) as wrong:
+        array = xp.asarray(given if is_array(given) else np.asarray(given, dtype=np.float64), value)
+        with np.errstate(invalid="ignore"):
+            found = xp.cast(array, value)
+        cut = not xp.is_floating(value) and lost(xp.numpy(array), xp.numpy(found))
+    except (TypeError, ValueError, OverflowError) as wrong:
         what = f"a baseline of type {type(given).__name__}"
         raise DistributionError(what, there="no table of numbers", try_="a number or an array", code="E-BASELINE-TYPE") from wrong
+    if cut:
+        try_ = "values of that type, one for each column where columns differ; or x.astype(float)"
+        raise DistributionError("a baseline that has to be cut to fit", there=f"type {value.dtype}", try_=try_, code="E-BASELINE-TYPE")
+    return found
+
+
+def lost(array: np.ndarray, found: np.ndarray) -> bool:
+    """Whether something was lost when an array took another type that is no floating one, or a number came among words."""
+    if found.dtype.kind in "OUS" and array.dtype.kind in "fiub":
+        return found.dtype.kind != "O" or not array.ndim
+    return found.dtype != array.dtype and bool((found != array).any())
 
 
 def _fitted(given: Any, value: Array, here: Here, i: int) -> Array:
@@ -252,24 +266,38 @@ def _fitted(given: Any, value: Array, here: Here, i: int) -> Array:
 def _named(name: str, value: Array, seed: int, leaf: int) -> Array:
     """The named baselines: zeros, each record's mean per channel, the record blurred, uniform noise in the record's range."""
     xp = namespace(value)
+    if name not in NAMED:
+        raise DistributionError(f"baseline {name!r} is not known", there=", ".join(NAMED), try_="one of these, a number, or an array")
     if name == "zeros":
         return xp.zeros_like(value[:1])
-    numbers = xp.numpy(value).astype(np.float64)
-    if name == "mean":
-        axes = tuple(range(2, numbers.ndim)) or tuple(range(1, numbers.ndim))
-        return xp.asarray(np.broadcast_to(numbers.mean(axes, keepdims=True), numbers.shape), value)
+    numbers = numbers_of(value, repr(name))
     if name == "blur":
-        return xp.asarray(blurred(numbers), value)
-    if name == "uniform":
-        rng = np.random.default_rng((seed, 3, leaf))
-        axes = tuple(range(1, numbers.ndim))
-        low, high = numbers.min(axes, keepdims=True), numbers.max(axes, keepdims=True)
-        return xp.asarray(low + (high - low) * rng.random(numbers.shape[1:])[None], value)
-    raise DistributionError(f"baseline {name!r} is not known", there=", ".join(NAMED), try_="one of these, a number, or an array")
+        return laid(blurred(numbers), value)
+    axes = tuple(range(2, numbers.ndim)) or tuple(range(1, numbers.ndim))
+    if name == "mean":
+        return laid(np.broadcast_to(numbers.mean(axes, keepdims=True), numbers.shape), value)
+    rng = np.random.default_rng((seed, 3, leaf))
+    axes = tuple(range(1, numbers.ndim))
+    low, high = numbers.min(axes, keepdims=True), numbers.max(axes, keepdims=True)
+    return laid(low + (high - low) * rng.random(numbers.shape[1:])[None], value)
+
+
+def numbers_of(x: Array, who: str) -> np.ndarray:
+    """An array in double precision. Raises FeatureError for words."""
+    try:
+        found: np.ndarray = namespace(x).numpy(x).astype(np.float64)
+    except (TypeError, ValueError) as wrong:
+        raise FeatureError(f"{who} for words", there="columns without numbers", try_="asc.Resample(rows)") from wrong
+    return found
 
 
 def blurred(a: np.ndarray, share: float = 0.1) -> np.ndarray:
-    """``a`` smoothed along every axis behind the channels by a normal curve, its width a ``share`` of the axis.
+    """``a`` smoothed, over a ``share`` of each axis."""
+    return smoothed(a, lambda size: max(share * size, 1e-6))
+
+
+def smoothed(a: np.ndarray, width: Callable[[int], float]) -> np.ndarray:
+    """``a`` smoothed along every axis behind the channels by a normal curve, its ``width`` told by the size of the axis.
 
     The curve is cut off at the border and scaled to sum to 1 there, so that a constant stays what it is.
 
@@ -278,9 +306,8 @@ def blurred(a: np.ndarray, share: float = 0.1) -> np.ndarray:
     if a.ndim < 3:
         raise DistributionError(f"a blurred baseline for a value of shape {a.shape}", try_='"mean", "zeros" or rows of your own')
     for axis in range(2, a.ndim):
-        n = a.shape[axis]
-        grid = np.arange(n)
-        kernel = np.exp(-0.5 * ((grid[:, None] - grid) / max(share * n, 1e-6)) ** 2)
+        grid = np.arange(a.shape[axis])
+        kernel = np.exp(-0.5 * ((grid[:, None] - grid) / width(len(grid))) ** 2)
         kernel /= kernel.sum(1, keepdims=True)
         a = np.moveaxis(np.moveaxis(a, axis, -1) @ kernel.T, -1, axis)
     return a

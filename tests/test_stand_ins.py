@@ -12,7 +12,7 @@ from small_models import Pictures, chain, rows, seeded
 from torch import nn
 
 import ascribe as asc
-from ascribe.errors import FeatureError, MemoryLimitError
+from ascribe.errors import DistributionError, FeatureError, MemoryLimitError
 from ascribe.features.pictures import halved
 from tests.snapshots import unchanged
 
@@ -377,3 +377,60 @@ def test_a_zero_that_no_column_holds_is_told():
         (check,) = (c for c in asc.attribute(net, x, of=0, over=asc.LeaveOneOut()).checks if c.name == "removal")
         assert check.status == status
         assert ("4 columns" in check.detail) == (status == "warn")
+
+
+WHOLE = np.array([[0, 3, 250], [7, 40, 5]], dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("by", "expected"), [
+    (asc.Mean(), np.rint(WHOLE.mean(1, keepdims=True)).repeat(3, 1)),
+    (asc.Noise(0.0, 1, around=True), WHOLE),
+    (asc.Noise(400.0, 1), None),
+    (asc.Replace(255), np.full((2, 3), 255)),
+], ids=repr)  # fmt: skip
+def test_computed_stand_ins_for_whole_numbers_are_rounded_and_stay_in_range(by, expected):
+    seen: list[np.ndarray] = []
+
+    def model(x: np.ndarray) -> np.ndarray:
+        seen.append(x)
+        return x.sum(1, dtype=float)
+
+    asc.attribute(model, WHOLE, over=asc.LeaveOneOut(), by=by, features=np.zeros(3, int))
+    assert all(x.dtype == np.uint8 for x in seen)
+    if expected is None:
+        drawn = np.random.default_rng((0, 5, 0)).standard_normal((1, 1, 3))[0] * 400
+        expected = np.broadcast_to(np.clip(np.rint(drawn), 0, 255), (2, 3))
+    np.testing.assert_array_equal(seen[-1], expected)
+
+
+MIXED = np.array([[1, "a"], [2, "b"], [3, "a"]], dtype=object)
+CUT: dict[str, tuple[np.ndarray, Any]] = {
+    "fractions of a background": (WHOLE, asc.Resample(np.full((2, 3), 0.5))),
+    "fractions of an array": (WHOLE, asc.Replace(np.array([0.0, 0.5, 0.0]))),
+    "a fraction of another type": (WHOLE, asc.Replace(np.float32(0.5))),
+    "numbers out of range": (WHOLE, asc.Replace(256)),
+    "nothing known": (WHOLE, asc.Replace(np.array([0.0, np.nan, 0.0]))),
+    "longer words": (np.array([["a"], ["b"]]), asc.Resample(np.array([["abc"]]))),
+    "a number among words": (MIXED, asc.Replace(0.5)),
+    "the mean of words": (MIXED, asc.Mean()),
+    "noise on words": (MIXED, asc.Noise()),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_stand_ins_are_never_cut_to_the_type_of_the_records(name):
+    x, by = CUT[name]
+    with pytest.raises((FeatureError, DistributionError)):
+        asc.attribute(lambda x: np.ones(len(x)), x, over=asc.LeaveOneOut(), by=by)
+
+
+def test_whole_numbers_and_words_are_never_there_in_part():
+    for x, by in ((WHOLE, asc.MaskToken(0)), (MIXED, asc.Resample(MIXED))):
+        with pytest.raises(FeatureError, match="in part"):
+            asc.attribute(lambda x: np.ones(len(x)), x, over=asc.TotalIndices(64), by=by)
+
+
+def test_a_column_of_texts():
+    x = np.array(["a good film", "a film"], dtype=object)
+    found = asc.attribute(lambda x: [len(s) for s in x], x, over=asc.Exact(), by=asc.Resample(np.array(["", "abcd"], dtype=object)))
+    np.testing.assert_array_equal(found.values, [11 - 2, 6 - 2])

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arrays import Array, namespace
 from ..baselines import Here
+from ..errors import FeatureError
 from ..features.base import Groups
 
 Leaves = list[Array]
@@ -85,8 +86,14 @@ class Blend:
         self.nothing = self.smooth and not any(sizes[1:])
 
     def __call__(self, presence: np.ndarray, instead: Array) -> Array:
-        """Rows ``[points, records, ...]``: ``x`` where its cells are there, ``instead`` where not, and in between in part."""
+        """Rows ``[points, records, ...]``: ``x`` where its cells are there, ``instead`` where not, and in between in part.
+
+        Raises FeatureError for whole numbers and words that would be there in part.
+        """
         whole = presence.dtype == bool
+        if not whole and not self.xp.is_floating(self.x):
+            try_ = "coalitions of whole features, such as asc.Permutations(), or x.astype(float) for a model that takes it"
+            raise FeatureError(f"type {self.x.dtype} for features that are there in part", try_=try_, code="E-FEATURES-TYPE")
         table = self.xp.asarray(presence if whole and not self.smooth else presence.astype(np.float32), self.x)
         keep = self.xp.take(table, self.index, 1).reshape((len(presence), *self.shape))
         if self.nothing:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, namespace
+from ..arrays import Array, laid
+from ..baselines import numbers_of
 from ..errors import FeatureError
 from ..values import Value
 from .base import Leaves, Removing, StandIn
@@ -55,7 +56,7 @@ class Painted:
         return [self._one(i, x, cell, presence) for i, (x, cell) in enumerate(zip(self.values, self.cells, strict=True))]
 
     def _one(self, i: int, x: Array, cell: np.ndarray, presence: np.ndarray) -> Array:
-        pixels = namespace(x).numpy(x).astype(np.float64)
+        pixels = numbers_of(x, "inpainting")
         height, width = pixels.shape[-2:]
         flat = pixels.reshape(len(pixels), -1, height * width)
         grain = np.random.default_rng((self.seed, 8, i)).standard_normal(flat.shape[1:]) * self.noise * np.ptp(flat, (1, 2), keepdims=True)
@@ -67,7 +68,7 @@ class Painted:
                 some = slice(None) if len(places) == 1 else slice(n, n + 1), slice(None) if places.shape[1] == 1 else slice(k, k + 1)
                 if gone.any():
                     out[p][some][..., gone] = solved(flat[some], gone, (height, width)) + grain[some][..., gone]
-        return namespace(x).asarray(out.reshape(len(presence), *pixels.shape), x)
+        return laid(out.reshape(len(presence), *pixels.shape), x)
 
 
 def solved(flat: np.ndarray, gone: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import namespace
-from ..baselines import rows_of
+from ..baselines import numbers_of, rows_of
 from ..errors import FeatureError
 from ..values import Value
 from .base import Fixed, Leaves, Removing, StandIn
@@ -55,10 +54,7 @@ class Nearest(Value):
         width = scene.groups.width
         apart = np.zeros((len(scene.here.index), len(rows[0]), width + 1))
         for x, row, cell in zip(scene.values, rows, cells, strict=True):
-            try:
-                numbers, others = (namespace(x).numpy(a).astype(np.float64) for a in (x, row))
-            except (TypeError, ValueError) as wrong:
-                raise FeatureError(f"{self!r} for words", there="columns without numbers", try_="asc.Resample(...)") from wrong
+            numbers, others = (numbers_of(a, repr(self)) for a in (x, row))
             scale = others.std(0)
             squares = ((numbers[:, None] - others[None]) / np.where(scale > 0, scale, 1.0)) ** 2
             where = np.broadcast_to(cell, numbers.shape)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import namespace
-from ..baselines import resolve
+from ..arrays import laid, namespace
+from ..baselines import numbers_of, resolve, smoothed
 from ..errors import FeatureError
 from ..values import Value
 from .base import Fixed, Removing, StandIn
@@ -59,19 +59,8 @@ class Blur(Value):
             if len(x.shape) < 3 or not self.sigma > 0:
                 there = f"a record of shape {tuple(x.shape[1:])}"
                 raise FeatureError(f"{self!r}", there=there, try_="sigma above 0, and records with channels and places")
-            a = namespace(x).numpy(x).astype(np.float64)
-            for axis in range(2, a.ndim):
-                a = np.moveaxis(np.moveaxis(a, axis, -1) @ curve(a.shape[axis], self.sigma).T, -1, axis)
-            found.append(namespace(x).asarray(a, x)[None])
+            found.append(laid(smoothed(numbers_of(x, repr(self)), lambda size: self.sigma), x)[None])
         return Fixed(found)
-
-
-def curve(size: int, sigma: float) -> np.ndarray:
-    """A normal curve around each of ``size`` places, ``[places, places]``; rows sum to 1, also at the border."""
-    grid = np.arange(size)
-    kernel = np.exp(-0.5 * ((grid[:, None] - grid) / sigma) ** 2)
-    found: np.ndarray = kernel / kernel.sum(1, keepdims=True)
-    return found
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,13 +68,7 @@ class Mean(Value):
     """Each record's own mean over its places, channel by channel; of a record without places, the mean of its numbers."""
 
     def stand_in(self, scene: Removing) -> StandIn:
-        found = []
-        for x in scene.values:
-            numbers = namespace(x).numpy(x).astype(np.float64)
-            axes = tuple(range(2, numbers.ndim)) or (1,)
-            mean = numbers.mean(axes, keepdims=True) if numbers.ndim > 1 else numbers
-            found.append(namespace(x).asarray(np.ascontiguousarray(np.broadcast_to(mean, numbers.shape)), x)[None])
-        return Fixed(found)
+        return Fixed([a[None] for a in resolve("mean", scene.here)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,7 +88,7 @@ class Noise(Value):
         found = []
         for i, x in enumerate(scene.values):
             rng = np.random.default_rng((scene.here.seed, 5, i))
-            e = rng.standard_normal((self.samples, 1, *x.shape[1:])) * self.scale
-            drawn = namespace(x).asarray(e, x)
-            found.append(drawn + x[None] if self.around else drawn)
+            noise = rng.standard_normal((self.samples, 1, *x.shape[1:])) * self.scale
+            own = numbers_of(x, repr(self))
+            found.append(laid(noise + own if self.around else noise, x))
         return Fixed(found, random=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -136,7 +137,7 @@ class BlackBoxSession:
         return set(self.inputs.explained(start_of(cut))) == set(self.inputs.own)
 
     def row_numbers(self, cut: Cut) -> int:
-        return sum(self.inputs.leaves[p][0].size for p in self.inputs.explained(start_of(cut)))
+        return sum(math.prod(self.inputs.leaves[p].shape[1:]) for p in self.inputs.explained(start_of(cut)))
 
     def wait(self) -> None:
         return None
