@@ -9,10 +9,11 @@ import torch
 from matplotlib.colors import ListedColormap
 from scipy.ndimage import gaussian_filter1d
 from small_models import Pictures, Words, gradient, rows, seeded
+from snapshots import unchanged
 
-from ascribe.compat.trulens.nn.attribution import InputAttribution, IntegratedGradients
+from ascribe.compat.trulens.nn.attribution import InputAttribution, IntegratedGradients, InternalInfluence
 from ascribe.compat.trulens.nn.models import get_model_wrapper
-from ascribe.compat.trulens.nn.slices import Cut
+from ascribe.compat.trulens.nn.slices import Cut, OutputCut
 from ascribe.compat.trulens.utils.typing import ModelInputs
 from ascribe.compat.trulens.visualizations import (
     HTML,
@@ -28,6 +29,7 @@ from ascribe.compat.trulens.visualizations import (
 )
 from ascribe.compat.trulens.visualizations.images import hotcold
 from ascribe.compat.trulens.visualizations.scaling import NORMALIZATIONS, blurred
+from ascribe.errors import InputError
 
 A = rows(5, 3, 8, 6, seed=1).numpy()
 GREY = rows(4, 1, 8, 6, seed=2).numpy()
@@ -312,6 +314,34 @@ class TestText:
         for name in ("input_accessor", "output_accessor"):
             with pytest.raises(ValueError, match=name):
                 self.tool(**{name: None}).token_attribution(["a"], self.method)
+
+    @pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
+    def test_the_prediction_is_that_of_the_model_at_rest(self):
+        """In training mode a dropout would draw, and a batch normalisation count."""
+        words = seeded(Words)
+        words.head = torch.nn.Sequential(words.head, torch.nn.BatchNorm1d(3), torch.nn.Dropout(0.9)).double()
+        tool = NLP(
+            get_model_wrapper(words), **{name: getattr(self.tool(), name) for name in ("tokenize", "input_accessor", "output_accessor")}
+        )
+        expected = words.eval()(IDS)["logits"].argmax(1)
+        with unchanged(words.train(), arguments=(IDS,)):
+            text = tool.token_attribution(["a", "b"], InputAttribution(tool.wrapper, OutputCut(accessor=lambda o: o["logits"]), 1))
+        assert [int(line.split(":")[0]) for line in text.split("\n\n")[:2]] == expected.tolist()
+
+    @pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
+    @pytest.mark.parametrize(
+        ("options", "method", "said"),
+        [
+            ({"labels": ["only"]}, method, "one for each class"),
+            ({"output_accessor": lambda o: o["logits"].sum(1)}, method, "output_accessor"),
+            ({"input_accessor": lambda inputs: inputs.kwargs["input_ids"][:1]}, method, "output_accessor"),
+            ({}, IntegratedGradients(wrapper, doi_cut=Cut("embed"), qoi=(lambda y: [y[:, 0], y[:, 1]])), "one quantity"),
+            ({}, InternalInfluence(wrapper, Cut("head", "in"), 1, "point"), "each token"),
+        ],
+    )
+    def test_what_does_not_fit_together(self, options, method, said):
+        with pytest.raises(InputError, match=said):
+            self.tool(**({"labels": None} | options)).token_attribution(["a", "b"], method)
 
     def test_outputs_of_ones_own(self):
         with pytest.raises(TypeError):

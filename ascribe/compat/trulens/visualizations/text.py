@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ....arrays import as_numpy, is_array
 from ....errors import InputError
 from ..nn.attribution import AttributionMethod
 from ..nn.models.base import ModelWrapper
+from ..nn.slices import OutputCut
 
 
 class Output(ABC):
@@ -134,10 +135,14 @@ class NLP:
         if self.tokenize is None:
             raise InputError("texts without tokenize=", try_="NLP(wrapper, tokenize=...), a function of texts that gives ModelInputs")
         inputs = self.tokenize(texts)
-        ids = rows_of(inputs if self.input_accessor is None else self.input_accessor(inputs), "input_accessor")
-        outputs = inputs.call_on(self.wrapper.model)
-        scores = rows_of(outputs if self.output_accessor is None else self.output_accessor(outputs), "output_accessor")
-        numbers = [[float(self.attr_aggregate(a)) for a in row] for row in as_numpy(inputs.call_on(attr.attributions))]
+        ids = table(
+            inputs if self.input_accessor is None else self.input_accessor(inputs), "input_accessor=, a function that finds the ids"
+        )
+        outputs = OutputCut(accessor=self.output_accessor or (lambda whole: whole))
+        found = self.wrapper.fprop(inputs.args, inputs.kwargs, to_cut=outputs)
+        scores = table(found, "output_accessor=, a function that finds the scores", ids.shape[:1])
+        sizes = table(inputs.call_on(attr.attributions), "a method for one quantity, where each token has a place", ids.shape, deeper=True)
+        numbers = [[float(self.attr_aggregate(a)) for a in row] for row in sizes]
         largest = max((abs(m) for row in numbers for m in row), default=0.0) or 1.0
         lines = [self._line(i, s, [m / largest for m in row]) for i, s, row in zip(ids, scores, numbers, strict=True)]
         ends = [self.output.append(self.output.line(line), self.output.linebreak(), self.output.linebreak()) for line in lines]
@@ -146,8 +151,7 @@ class NLP:
     def _line(self, ids: np.ndarray, scores: np.ndarray, sizes: Sequence[float]) -> str:
         """One text: the predicted label, and its words."""
         out = self.output
-        best = int(scores.argmax())
-        text = out.append(out.escape(str(best) if self.labels is None else str(self.labels[best])), ":", out.space())
+        text = out.append(out.escape(self._label(int(scores.argmax()))), ":", out.space())
         for token, size in zip(map(int, ids), sizes, strict=True):
             if token in self.hidden_tokens:
                 continue
@@ -157,12 +161,25 @@ class NLP:
             text = out.append(text, out.magnitude_colored(out.escape(word), size))
         return text
 
+    def _label(self, best: int) -> str:
+        try:
+            return str(best if self.labels is None else self.labels[best])
+        except LookupError as error:
+            raise InputError(f"no label for class {best}", there=f"{len(self.labels or ())} labels", try_="one for each class") from error
 
-def rows_of(value: Any, accessor: str) -> np.ndarray:
-    """Something with a row for each text, as NumPy. Raises InputError where it is no array."""
-    if isinstance(value, Mapping) or not (is_array(value) or isinstance(value, (list, tuple))):
-        raise InputError(f"a {type(value).__name__} without a row for each text", try_=f"{accessor}=, a function that finds them")
-    return as_numpy(value)
+
+def table(value: Any, wanted: str, shape: tuple[int, ...] = (), deeper: bool = False) -> np.ndarray:
+    """Something with a row for each text as NumPy: two axes or, where it is ``deeper``, more, the first of them of a shape.
+
+    Raises InputError for anything else.
+    """
+    if not is_array(value) and (not isinstance(value, (list, tuple)) or any(map(is_array, value))):
+        raise InputError(f"a {type(value).__name__} without a row for each text", try_=wanted)
+    found = as_numpy(value)
+    if found.ndim < 2 or (found.ndim > 2 and not deeper) or found.shape[: len(shape)] != shape:
+        rows = " x ".join(map(str, shape))
+        raise InputError(f"an array of shape {found.shape}", there=f"texts and tokens: {rows}" if rows else "texts in rows", try_=wanted)
+    return found
 
 
 def in_notebook() -> bool:
