@@ -14,7 +14,7 @@ from .backends.protocol import Evidence, Job, Session, Spot
 from .baselines import Here, points_of
 from .cuts import OUTPUT, Cut, as_cut
 from .distributions import Point
-from .errors import AscribeError
+from .errors import AscribeError, QuantityError
 from .quantities import Bound, Part, Quantity, scores
 from .rules import Rule
 from .rules.told import Told
@@ -144,8 +144,14 @@ class Reader:
 
 
 def spread(values: Iterable[Any]) -> list[Array]:
-    """What quantities gave, one number per row each; one of the user's own may have given several, as a list or a tuple."""
-    return [v for value in values for v in (value if isinstance(value, (list, tuple)) else (value,))]
+    """What quantities gave, one number per row each; one of the user's own may have given several, as a list or a tuple.
+
+    Raises QuantityError where it gave none.
+    """
+    found = [v for value in values for v in (value if isinstance(value, (list, tuple)) else (value,))]
+    if not found:
+        raise QuantityError("the quantity gave no numbers", there="an empty list", try_="one number per record, or a list of such")
+    return found
 
 
 def at_record(plan: Plan, index: np.ndarray) -> Block:

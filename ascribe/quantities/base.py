@@ -103,6 +103,16 @@ class Picked:
         return Picked(self.classes[rows], self.score)
 
 
+def whole_number(label: Any) -> int:
+    """A class by its number. Raises QuantityError for what is no whole number."""
+    number = as_numpy(label)
+    if number.size == 1 and number.dtype.kind in "iuf" and float(number.reshape(())).is_integer():
+        return int(number.reshape(()))
+    raise QuantityError(
+        f"class {label!r} is not a whole number", there=f"type {number.dtype}", try_="integer labels", code="E-TARGET-TYPE"
+    )
+
+
 def class_index(label: Any, classes: int, names: Sequence[str] | None) -> int:
     """The position of a class given by number or by name.
 
@@ -115,10 +125,7 @@ def class_index(label: Any, classes: int, names: Sequence[str] | None) -> int:
                 f"class {label!r} is not known", there=known, try_="the class by its number", code="E-TARGET-NAME"
             )
         return list(names).index(label)
-    number = as_numpy(label)
-    if number.size != 1 or number.dtype.kind not in "iuf" or float(number.reshape(())) != int(number.reshape(())):
-        raise QuantityError(f"class {label!r} is not a whole number", try_="an int per record", code="E-TARGET-TYPE")
-    index = int(number.reshape(()))
+    index = whole_number(label)
     if not 0 <= index < classes:
         fix = f"{classes + index}, counted from the front" if -classes <= index < 0 else f"a class from 0 to {classes - 1}"
         raise QuantityError(f"class {index} is out of range", there=f"{classes} classes", try_=fix, code="E-TARGET-RANGE")

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array, as_numpy, is_array
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
-from .base import Bound, Part, Quantity, Same
+from .base import Bound, Part, Quantity, Same, whole_number
 from .classes import Labels, Max, Unit
 
 
@@ -65,7 +65,7 @@ def _as_quantity(of: Any) -> Quantity:
     if isinstance(of, tuple) and of and all(isinstance(p, (int, slice)) for p in of):
         return Unit(*of)
     if isinstance(of, (int, float, np.number)) or (is_array(of) and not of.shape):
-        return Unit(_whole(of))
+        return Unit(whole_number(of))
     if isinstance(of, (list, tuple)) or is_array(of):
         return _per_record(of)
     if callable(of) and not isinstance(of, type):
@@ -84,13 +84,4 @@ def _per_record(of: Any) -> Labels:
         )
     if not len(items):
         raise QuantityError("an empty list of labels", try_="one label per record", code="E-TARGET-COUNT")
-    return Labels(tuple(str(i) if isinstance(i, str) else _whole(i) for i in items))
-
-
-def _whole(value: Any) -> int:
-    number = as_numpy(value)
-    if number.size == 1 and number.dtype.kind in "iuf" and float(number.reshape(())).is_integer():
-        return int(number.reshape(()))
-    raise QuantityError(
-        f"class {value!r} is not a whole number", there=f"type {number.dtype}", try_="integer labels", code="E-TARGET-TYPE"
-    )
+    return Labels(tuple(str(i) if isinstance(i, str) else whole_number(i) for i in items))
