@@ -44,7 +44,7 @@ from ascribe.compat.trulens.nn.slices import Cut, InputCut, LogitCut, OutputCut,
 from ascribe.compat.trulens.utils import nlp, tru_logger
 from ascribe.compat.trulens.utils import typing as tt
 from ascribe.compat.trulens.utils.typing import Inputs, ModelInputs, Outputs, TensorArgs, Uniform
-from ascribe.errors import AscribeError, BackendError, CutError, MemoryLimitError
+from ascribe.errors import AscribeError, BackendError, CutError, MemoryLimitError, QuantityError
 
 pytestmark = pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
 NET, X = chain(4, 6, 3), rows(5, 4)
@@ -239,11 +239,10 @@ def test_unknown_layers_are_value_errors_when_they_are_used(name):
 
 
 def test_layers_by_path_by_joined_path_and_by_number():
-    net, ids = seeded(lambda: nn.ModuleDict({"a": nn.Sequential(nn.Linear(4, 4), nn.Tanh()), "b": nn.Linear(4, 3)})), None
+    net = seeded(lambda: nn.ModuleDict({"a": nn.Sequential(nn.Linear(4, 4), nn.Tanh()), "b": nn.Linear(4, 3)}))
     net.forward = lambda x: net["b"](net["a"](x))
     wrapper = get_model_wrapper(net)
     assert [wrapper.layer(name) for name in ("a.0", "a_0", 0, -3, "a", "b", 2)] == ["a.0", "a.0", "a.0", "a.0", "a", "b", "b"]
-    assert ids is None
 
 
 def test_print_layer_names(capsys):
@@ -362,11 +361,8 @@ PICTURE = rows(4, 3, 5, 6, seed=9)
 )
 def test_quantities_can_be_called_by_themselves(qoi, y, expected):
     close(qoi(y), expected)
-    if isinstance(y, torch.Tensor):
-        np.testing.assert_allclose(
-            qoi(y.numpy()) if not callable(getattr(qoi, "activation", None)) and getattr(qoi, "agg_fn", None) is None else expected,
-            expected,
-        )
+    if isinstance(y, torch.Tensor) and getattr(qoi, "agg_fn", None) is None:
+        np.testing.assert_allclose(qoi(y.numpy()), expected)
 
 
 def test_the_example_of_the_threshold():
@@ -399,7 +395,56 @@ def test_positions_that_are_not_there():
             LambdaQoI(function)
 
 
+TABLE = torch.zeros(4, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("qoi", "y"),
+    [
+        (MaxClassQoI(), Y[:, 0]),
+        (MaxClassQoI(axis=0), Y),
+        (MaxClassQoI(axis=-2), Y),
+        (MaxClassQoI(axis=5), Y),
+        (MaxClassQoI(activation="softmax"), Y[:, 0]),
+        (ThresholdQoI(0.5, activation="softmax"), Y[:, 0]),
+        (InternalChannelQoI(0, channel_axis=0), TABLE),
+        (InternalChannelQoI(0, channel_axis=7), TABLE),
+    ],
+    ids=repr,
+)
+def test_axes_that_no_class_is_on(qoi, y):
+    with pytest.raises(QoiCutSupportError, match="axis"):
+        qoi(y)
+    with pytest.raises(QoiCutSupportError, match="axis"):
+        qoi.for_records(y)(y)
+
+
+@pytest.mark.parametrize("cl", [1.5, "a", True, [], [0, 0.5], float("nan")], ids=repr)
+def test_classes_that_are_no_numbers(cl):
+    for qoi in (ClassQoI(cl), InternalChannelQoI(cl), ClassSeqQoI([cl] * 4)):
+        with pytest.raises(QuantityError):
+            qoi(Y)
+
+
+def test_classes_as_tensors():
+    close(ClassQoI(torch.tensor([0, 2]))(Y), Y[:, 0] + Y[:, 2])
+    close(ClassSeqQoI(torch.tensor([0, 1, 2, 0]))(Y), Y[range(4), [0, 1, 2, 0]])
+    with pytest.raises(QuantityError, match="for each record"):
+        ClassSeqQoI(1)(Y)
+
+
 class TestOwnQuantities:
+    @pytest.mark.parametrize("nothing", [None, 1.0, [], [None]], ids=repr)
+    def test_that_give_nothing(self, nothing):
+        for size in (None, 2):
+            with pytest.raises(AscribeError, match="the quantity "):
+                InputAttribution(W, qoi=lambda y: nothing, rebatch_size=size).attributions(X)
+        with pytest.raises(AscribeError, match="the quantity "):
+            asc.attribute(lambda x: x, X.numpy(), of=lambda y: nothing, over=asc.LeaveOneOut())
+
+    def test_a_function_that_does_not_say_what_it_takes(self):
+        close(InputAttribution(W, qoi=torch.sum, multiply_activation=False).attributions(X), gradient(lambda z: NET(z).sum(1), X))
+
     def test_given_a_tensor(self):
         seen = []
 

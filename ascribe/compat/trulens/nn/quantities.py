@@ -12,7 +12,7 @@ import numpy as np
 from ....arrays import Array, as_numpy, is_array, namespace
 from ....errors import QuantityError
 from ....quantities import Bound, Part
-from ....quantities.base import Same, part_of
+from ....quantities.base import Picked, Same, part_of, whole_number
 from ..utils.typing import in_short, om_of_many
 
 
@@ -61,7 +61,7 @@ class ClassQoI(QoI):
 
     def __call__(self, y: Any) -> Any:
         y = self.one_tensor(y)
-        found = [y[:, within(c, y, 1)] for c in _listed(self.cl)]
+        found = of_classes(self.cl, y)
         return sum(found[1:], start=found[0])
 
 
@@ -88,13 +88,13 @@ class MaxClassQoI(QoI):
 
     def __call__(self, y: Any) -> Any:
         y = activated(self.one_tensor(y), self.activation)
-        return namespace(y).amax(y, (self.axis % y.ndim,))
+        return namespace(y).amax(y, (inner_axis(self.axis, y),))
 
     def for_records(self, y: Any, part: Part | None = None) -> Bound:
         if self.moving:
             return Same(self)
         scores = as_numpy(activated(self.one_tensor(y), self.activation))
-        return Chosen(self, scores.argmax(self.axis))
+        return Chosen(self, scores.argmax(inner_axis(self.axis, scores)))
 
 
 class Chosen:
@@ -127,13 +127,11 @@ class InternalChannelQoI(QoI):
 
     def __call__(self, y: Any) -> Any:
         y = self.one_tensor(y)
-        if y.ndim < 2:
-            raise QoiCutSupportError(f"{self!r} of a value of shape {tuple(y.shape)}", there="at least records and channels")
-        axis = 1 if self.channel_axis is None or y.ndim == 2 else self.channel_axis
+        axis = inner_axis(1 if self.channel_axis is None or y.ndim == 2 else self.channel_axis, y)
         if y.ndim == 4 and axis not in (1, 3):
             raise QoiCutSupportError(f"channel_axis={axis}", there=f"a value of shape {tuple(y.shape)}", try_="1 or 3")
         channels = namespace(y).moveaxis(y, axis, 1)
-        found = [channels[:, within(c, channels, 1)] for c in _listed(self.channel)]
+        found = of_classes(self.channel, channels)
         if y.ndim > 2:
             found = [c.reshape(len(c), -1).sum(-1) if self.agg_fn is None else self.agg_fn(c) for c in found]
         return sum(found[1:], start=found[0])
@@ -143,7 +141,7 @@ class LambdaQoI(QoI):
     """A function of the value at the cut. Raises ValueError for a function of more or fewer arguments than one."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
-        if (count := len(signature(function).parameters)) != 1:
+        if (count := arguments(function)) != 1:
             raise QuantityError(f"a function of {count} arguments", there="a function of the value at the cut")
         self.function = function
 
@@ -171,28 +169,15 @@ class ClassSeqQoI(QoI):
         self.seq_labels = seq_labels
 
     def __call__(self, y: Any) -> Any:
+        y = self.one_tensor(y)
         return self.for_records(y)(y)
 
     def for_records(self, y: Any, part: Part | None = None) -> Bound:
-        y = self.one_tensor(y)
-        labels = part_of(y, part).of(list(as_numpy(self.seq_labels)), "labels")
-        return Labelled(self, np.array([within(label, y, 1) for label in labels]))
-
-
-class Labelled:
-    """A :class:`ClassSeqQoI` that knows its records."""
-
-    same = False
-
-    def __init__(self, qoi: ClassSeqQoI, classes: np.ndarray) -> None:
-        self.qoi, self.classes = qoi, classes
-
-    def __call__(self, y: Any) -> Any:
-        y = self.qoi.one_tensor(y)
-        return namespace(y).pick(y, self.classes)
-
-    def take(self, rows: np.ndarray) -> Labelled:
-        return Labelled(self.qoi, self.classes[rows])
+        y, labels = self.one_tensor(y), as_numpy(self.seq_labels)
+        if labels.ndim != 1:
+            raise QuantityError(f"labels of shape {labels.shape}", there="a class for each record", try_="a list, or ClassQoI")
+        labels = part_of(y, part).of(labels, "labels")
+        return Picked(np.array([within(label, y, 1) for label in labels]))
 
 
 def as_qoi(qoi: Any) -> QoI:
@@ -221,18 +206,40 @@ def activated(y: Array, activation: Any) -> Array:
     if activation == "sigmoid":
         return 1 / (1 + xp.exp(-y))
     if activation == "softmax":
-        e = xp.exp(y - xp.amax(y, (1,))[:, None])
+        e = xp.exp(y - xp.amax(y, (inner_axis(1, y),))[:, None])
         return e / e.sum(1)[:, None]
     raise QuantityError(f"activation={activation!r}", there='"softmax", "sigmoid", or a function')
 
 
+def arguments(function: Callable[..., Any]) -> int:
+    """How many arguments a function takes; 1 for those of other languages, which do not say."""
+    try:
+        return len(signature(function).parameters)
+    except ValueError:
+        return 1
+
+
+def inner_axis(axis: int, y: Array) -> int:
+    """An axis of a value behind that of the records, counted from the front. Raises QoiCutSupportError where there is none such."""
+    if not -y.ndim < axis < y.ndim or axis == 0:
+        raise QoiCutSupportError(f"axis {axis}", there=f"a value of shape {tuple(y.shape)}, its records first")
+    return axis % y.ndim
+
+
 def within(index: Any, y: Array, axis: int) -> int:
-    """A position on an axis, counted from the front or the end. Raises QuantityIndexError where there is none such."""
-    size = int(y.shape[axis]) if y.ndim > axis else 0
-    if not -size <= int(index) < size:
-        raise QuantityIndexError(f"class {int(index)} is out of range", there=f"{size} classes in a value of shape {tuple(y.shape)}")
-    return int(index) % size
+    """A position on an axis, counted from the front or the end.
+
+    Raises QuantityError for what is no whole number, QuantityIndexError where there is none such.
+    """
+    number, size = whole_number(index), int(y.shape[axis]) if y.ndim > axis else 0
+    if not -size <= number < size:
+        raise QuantityIndexError(f"class {number} is out of range", there=f"{size} classes in a value of shape {tuple(y.shape)}")
+    return number % size
 
 
-def _listed(numbers: Any) -> list[Any]:
-    return list(numbers) if isinstance(numbers, (list, tuple, np.ndarray)) and np.ndim(numbers) else [numbers]
+def of_classes(classes: Any, y: Array) -> list[Array]:
+    """What a value holds of one class on its second axis, or of each of several. Raises QuantityError for none."""
+    listed = as_numpy(classes).reshape(-1)
+    if not len(listed):
+        raise QuantityError("no class at all", there=f"a value of shape {tuple(y.shape)}", try_="one class, or a list of some")
+    return [y[:, within(c, y, 1)] for c in listed]

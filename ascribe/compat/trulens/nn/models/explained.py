@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .....arrays import Array, is_array, namespace
+from .....arrays import is_array, namespace
 from .....cuts import OUTPUT, Together
 from .....cuts import Cut as Place
 from .....errors import AscribeWarning, QuantityError
@@ -90,8 +90,13 @@ class Rows:
         return Rows(self.explained, self.inner.take(rows))
 
 
-def one_each(value: Array, rows: int) -> Array:
-    """Numbers of any shape summed to one per record; a single number for the whole batch is shared by its rows, and sums up again."""
+def one_each(value: Any, rows: int) -> Any:
+    """Numbers of any shape summed to one per record; a single number for the whole batch is shared by its rows, and sums up again.
+
+    What is no array is left for ascribe to refuse.
+    """
+    if not is_array(value):
+        return value
     if not len(value.shape):
         return namespace(value).broadcast_to(value[None] / rows, (rows,))
     return value.reshape(len(value), -1).sum(-1) if len(value.shape) > 1 else value
