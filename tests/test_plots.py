@@ -266,8 +266,9 @@ def test_matplotlib_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in ("matplotlib.axes", "ascribe.plots.draw"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delattr("ascribe.plots.draw", raising=False)
-    with pytest.raises(ResultError, match="needs matplotlib"):
-        plot(Attribution(np.ones((1, 4))))
+    for draws in (lambda: plot(Attribution(np.ones((1, 4)))), lambda: compare({"a": Attribution(np.ones((1, 4)))})):
+        with pytest.raises(ResultError, match="needs matplotlib"):
+            draws()
 
 
 # Colours

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -29,7 +32,7 @@ from ascribe.compat.trulens.visualizations import (
 )
 from ascribe.compat.trulens.visualizations.images import hotcold
 from ascribe.compat.trulens.visualizations.scaling import NORMALIZATIONS, blurred
-from ascribe.errors import InputError
+from ascribe.errors import InputError, ResultError
 
 A = rows(5, 3, 8, 6, seed=1).numpy()
 GREY = rows(4, 1, 8, 6, seed=2).numpy()
@@ -54,6 +57,8 @@ class TestTiler:
     def test_grey_pictures_have_no_channels(self):
         assert Tiler().tile(GREY).shape == (16, 12)
         assert Tiler().tile(torch.as_tensor(GREY[:1])).shape == (8, 6)
+        assert Tiler().tile(GREY[:1, :, :1]).shape == (1, 6)
+        assert Tiler().tile(A[:1, :, :, :1]).shape == (8, 1, 3)
 
 
 def largest(a: np.ndarray) -> np.ndarray:
@@ -101,6 +106,22 @@ class TestScaling:
         np.testing.assert_allclose(self.show(None), self.show("unsigned_max_positive_centered"))
         np.testing.assert_allclose(self.show(None, GREY), self.show("unsigned_max", GREY))
 
+    @pytest.mark.parametrize("how", NORMALIZATIONS)
+    def test_numbers_of_any_kind(self, how):
+        whole = (A * 20).round() + 100
+        for kind in (np.uint8, np.int64, np.float16, np.float32):
+            np.testing.assert_allclose(self.show(how, whole.astype(kind)), self.show(how, whole), rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(self.show(how, A > 0), self.show(how, (A > 0).astype(np.float32)))
+        assert np.isfinite(self.show(how, np.zeros((2, 3, 4, 4), np.float16))).all()
+
+    @pytest.mark.parametrize("how", NORMALIZATIONS)
+    def test_what_is_no_number_stays_alone(self, how):
+        holed = A.copy()
+        holed[0, 1, 2, 3] = np.nan
+        found = self.show(how, holed)
+        assert np.argwhere(np.isnan(found)).tolist() == [[0, 1, 2, 3]]
+        np.testing.assert_array_equal(found[1:], self.show(how)[1:])
+
     def test_other_names(self):
         with pytest.raises(ValueError, match="signed_sum"):
             self.show("biggest")
@@ -147,8 +168,56 @@ class TestVisualizer:
             assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
     def test_what_is_no_picture(self):
-        with pytest.raises(ValueError, match="4 axes"):
-            Visualizer()(A[0])
+        for wrong in (A[0], A[:0], A[:, :, :0]):
+            with pytest.raises(ResultError, match="4 axes"):
+                Visualizer()(wrong)
+        for wrong in (np.full((1, 1, 2, 2), "a"), A + 1j):
+            with pytest.raises(ResultError, match="numbers"):
+                Visualizer()(wrong)
+        with pytest.raises(ResultError, match="blur=-1"):
+            Visualizer(blur=-1.0)(A)
+
+    @pytest.mark.parametrize(("how", "middle"), [("unsigned_max", 0.0), ("unsigned_max_positive_centered", 0.5), ("unnormalized", 0.0)])
+    def test_nothing_is_black_and_less_than_nothing_cold(self, how, middle):
+        """Also where most is above zero."""
+        figure = plt.figure()
+        Visualizer(normalization_type=how)(GREY + 1, imshow=False, fig=figure)
+        (shown,) = figure.gca().images
+        plt.close(figure)
+        assert sum(shown.to_rgba(np.array([[middle]]))[0, 0, :3]) < 0.1
+        cold, hot = shown.to_rgba(np.array([[middle - 0.2, middle + 0.2]]))[0, :, :3]
+        assert cold[2] > cold[0]
+        assert hot[2] < hot[0]
+
+    @pytest.mark.parametrize("show", [True, False])
+    def test_nothing_is_left_of_a_figure_of_its_own(self, show, monkeypatch, tmp_path):
+        monkeypatch.setattr(plt, "show", lambda: None)  # as without a screen
+        own = plt.figure()
+        Visualizer()(A, tmp_path / "a.png", imshow=show)
+        with pytest.raises(OSError):
+            Visualizer()(A, tmp_path / "nowhere" / "a.png", imshow=show)
+        with pytest.raises(ValueError):
+            Visualizer()(GREY, tmp_path / "a.png", imshow=show, cmap="no such colours")
+        assert plt.gcf() is own
+        assert plt.get_fignums() == [own.number]
+        plt.close(own)
+
+    def test_matplotlib_is_for_drawing_alone(self):
+        code = """
+import sys
+import numpy as np
+from ascribe.compat.trulens.visualizations import HeatmapVisualizer, MaskVisualizer, Visualizer
+from ascribe.errors import ResultError
+sys.modules["matplotlib"] = None
+a = np.ones((1, 1, 4, 4))
+Visualizer()(a, imshow=False), HeatmapVisualizer()(a, a, imshow=False), MaskVisualizer()(a, a, imshow=False)
+try:
+    Visualizer()(a, "a.png")
+except ResultError as error:
+    print(error)
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert "needs matplotlib" in done.stdout, done.stderr
 
     def test_its_colours(self):
         colours = hotcold()
@@ -169,6 +238,11 @@ class TestHeatmap:
         assert above.get_alpha() == 0.7
         np.testing.assert_allclose(np.asarray(below.get_array())[:8, :6], (A[0] - A[0].min()).transpose(1, 2, 0) / np.ptp(A[0]))
         plt.close(figure)
+
+    @pytest.mark.parametrize("x", [A[:2], A[:, :, :4], A.repeat(2, 3)], ids=np.shape)
+    def test_over_other_pictures(self, x):
+        with pytest.raises(ResultError, match="shape"):
+            HeatmapVisualizer()(A, x, imshow=False)
 
     def test_written(self, tmp_path):
         HeatmapVisualizer()(GREY, GREY, tmp_path / "a.png")
@@ -220,6 +294,9 @@ class TestMask:
             MaskVisualizer()(A, A[:2])
         with pytest.raises(ValueError, match="4 axes"):
             MaskVisualizer()(A[0], A[0])
+        for share in (-0.1, 1.5, 50, np.nan):
+            with pytest.raises(ResultError, match="threshold"):
+                MaskVisualizer()(A, A, imshow=False, threshold=share)
 
 
 class TestChannelMask:

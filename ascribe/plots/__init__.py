@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,12 +40,8 @@ def plot(
     values, under = one_record(a, record)
     under = under if image is None else as_numpy(image)
     found = kind_of(values.shape, kind, () if under is None else under.shape)
-    try:
+    with needing_matplotlib():
         from . import draw
-    except ImportError as error:
-        raise ResultError(
-            "a figure needs matplotlib", there="no matplotlib", try_="pip install matplotlib, or a.show()"
-        ) from error
     errors = as_numpy(a.error[record]) if is_array(a.error) else None
     drawing = draw.Drawing(values, under, names, top, errors)
     ax = draw.fresh(found, drawing).add_subplot() if ax is None else ax
@@ -62,7 +59,8 @@ def compare(results: Mapping[str, Attribution], columns: int = 4, **look: Any) -
     """One figure with a panel for each result; ``look`` is what :func:`plot` takes."""
     if not results:
         raise ResultError("there is nothing to compare", there="no results", try_="{'name': result, ...}")
-    from . import draw
+    with needing_matplotlib():
+        from . import draw
 
     figure, panels = draw.grid(len(results), columns)
     for ax, (name, a) in zip(panels, results.items(), strict=True):
@@ -72,6 +70,17 @@ def compare(results: Mapping[str, Attribution], columns: int = 4, **look: Any) -
     first = next(iter(results.values()))
     figure.suptitle(about(first, look.get("record", 0)), fontsize="medium", color="0.4", parse_math=False)
     return figure
+
+
+@contextmanager
+def needing_matplotlib() -> Iterator[None]:
+    """For imports of matplotlib: its absence comes out as a ResultError."""
+    try:
+        yield
+    except ImportError as error:
+        raise ResultError(
+            "a figure needs matplotlib", there="no matplotlib", try_="pip install matplotlib, or a.show()"
+        ) from error
 
 
 def about(a: Attribution, record: int) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ....errors import ResultError
+from ....plots import needing_matplotlib
 from .scaling import blurred, channel_axis, combined, normalized, pictures, shown_channels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Tiler:
@@ -20,14 +27,15 @@ class Tiler:
         columns = -(-n // rows)
         grid = np.zeros((rows * columns, h, w, c))
         grid[:n] = a
-        return np.squeeze(grid.reshape(rows, columns, h, w, c).swapaxes(1, 2).reshape(rows * h, columns * w, c))
+        tiled = grid.reshape(rows, columns, h, w, c).swapaxes(1, 2).reshape(rows * h, columns * w, c)
+        return tiled[..., 0] if c == 1 else tiled
 
 
 class Visualizer:
     """Attributions as pictures. What is set here can be set otherwise for each call.
 
     ``combine_channels`` shows their mean, ``normalization_type`` says how to scale (maxima are those of each record, sums those of each
-    of its channels), ``blur`` is a standard deviation in pixels, ``cmap`` a colour map for single channels.
+    of its channels), ``blur`` is a standard deviation in pixels, ``cmap`` a colour map for single channels (:func:`hotcold` around 0).
     """
 
     def __init__(self, combine_channels: bool = False, normalization_type: str | None = None, blur: float = 0.0, cmap: Any = None) -> None:
@@ -52,20 +60,18 @@ class Visualizer:
         It is shown where ``imshow``, written where there is an ``output_file``. Raises ValueError for what is no picture.
         """
         combine = self.default_combine_channels if combine_channels is None else combine_channels
-        found = self._prepared(attributions, combine, normalization_type, blur)
-        tiled = self.tiler.tile(found)
-        drawn([(tiled, {"cmap": self._colours(cmap)})], output_file, imshow, fig)
-        return tiled if return_tiled else found
+        found, layer = self._prepared(attributions, combine, normalization_type, blur, cmap)
+        drawn([layer], output_file, imshow, fig)
+        return layer.picture if return_tiled else found
 
-    def _prepared(self, attributions: Any, combine: bool, how: str | None, blur: float | None) -> np.ndarray:
+    def _prepared(self, attributions: Any, combine: bool, how: str | None, blur: float | None, cmap: Any) -> tuple[np.ndarray, Layer]:
+        """The pictures as they are shown, and all of them as one."""
         found = pictures(attributions)
         found = combined(found) if combine else shown_channels(found)
         single = found.shape[channel_axis()] == 1
         how = how or self.default_normalization_type or ("unsigned_max" if single else "unsigned_max_positive_centered")
-        return normalized(blurred(found, self.default_blur if blur is None else blur), how)
-
-    def _colours(self, cmap: Any) -> Any:
-        return cmap or self.default_cmap or hotcold()
+        found = normalized(blurred(found, self.default_blur if blur is None else blur), how)
+        return found, Layer(self.tiler.tile(found), cmap or self.default_cmap, middle=0.5 if how.endswith("centered") else 0.0)
 
 
 class HeatmapVisualizer(Visualizer):
@@ -89,31 +95,53 @@ class HeatmapVisualizer(Visualizer):
         cmap: Any = None,
     ) -> np.ndarray:
         """Draw over the pictures ``x``; return the heatmap. Raises ValueError for what is no picture."""
-        found = self._prepared(attributions, True, normalization_type, blur)
+        found, layer = self._prepared(attributions, True, normalization_type, blur, cmap)
         below = self.tiler.tile(normalized(shown_channels(pictures(x, "x")), "01"))
-        tiled = self.tiler.tile(found)
+        if below.shape[:2] != layer.picture.shape[:2]:
+            raise ResultError(f"attributions of shape {np.shape(attributions)}", there=f"pictures of shape {np.shape(x)}")
         opacity = self.default_overlay_opacity if overlay_opacity is None else overlay_opacity
-        drawn([(below, {"cmap": "gray"}), (tiled, {"alpha": opacity, "cmap": self._colours(cmap)})], output_file, imshow, fig)
-        return tiled if return_tiled else found
+        drawn([Layer(below, "gray"), replace(layer, alpha=opacity)], output_file, imshow, fig)
+        return layer.picture if return_tiled else found
 
 
-def drawn(layers: list[tuple[np.ndarray, dict[str, Any]]], output_file: Any, imshow: bool, fig: Any) -> None:
-    """Pictures on top of each other in a figure: the one given, or a new one that is closed again unless it is shown."""
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A picture in a figure. Without a colour map its colours are :func:`hotcold`, black where it has the number ``middle``."""
+
+    picture: np.ndarray
+    cmap: Any = None
+    alpha: float | None = None
+    middle: float = 0.0
+
+    def draw(self, axes: Axes) -> None:
+        """Put it on top of what there is."""
+        if self.cmap is not None or self.picture.ndim == 3:
+            axes.imshow(self.picture, cmap=self.cmap, alpha=self.alpha)
+            return
+        reach = float(np.nanmax(np.abs(self.picture - self.middle))) or 1.0
+        axes.imshow(self.picture, cmap=hotcold(), alpha=self.alpha, vmin=self.middle - reach, vmax=self.middle + reach)
+
+
+def drawn(layers: Sequence[Layer], output_file: Any, imshow: bool, fig: Any) -> None:
+    """Pictures on top of each other in a figure: the one given, or one of its own that nothing is left of but the window shown."""
     if output_file is None and not imshow and fig is None:
         return
-    from matplotlib import pyplot
-
-    figure = pyplot.figure() if fig is None else fig
-    axes = figure.gca()
-    axes.axis("off")
-    for picture, how in layers:
-        axes.imshow(picture, **how)
-    if output_file is not None:
-        figure.savefig(output_file, bbox_inches="tight")
-    if imshow:
-        pyplot.show()
-    elif fig is None:
-        pyplot.close(figure)
+    with needing_matplotlib():
+        from matplotlib import pyplot
+        from matplotlib.figure import Figure
+    figure = fig if fig is not None else pyplot.figure() if imshow else Figure()
+    try:
+        axes = figure.gca()
+        axes.axis("off")
+        for layer in layers:
+            layer.draw(axes)
+        if output_file is not None:
+            figure.savefig(output_file, bbox_inches="tight")
+        if imshow:
+            pyplot.show()
+    finally:
+        if fig is None and imshow and not pyplot.isinteractive():  # an interactive window is the user's to close
+            pyplot.close(figure)
 
 
 def hotcold() -> Any:

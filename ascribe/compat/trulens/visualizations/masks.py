@@ -13,7 +13,7 @@ from ..nn.distributions import DoI, PointDoi
 from ..nn.models.base import ModelWrapper
 from ..nn.quantities import InternalChannelQoI
 from ..nn.slices import Cut, InputCut
-from .images import Tiler, drawn
+from .images import Layer, Tiler, drawn
 from .scaling import blurred, combined, normalized, pictures, shown_channels
 
 
@@ -65,11 +65,13 @@ class MaskVisualizer:
         found = normalized(found, "01")
         share = _either(threshold, self.default_thresh)
         if share is not None and not _either(use_attr_as_opacity, self.default_use_attr_as_opacity):
-            level = np.quantile(found, share, axis=(1, 2, 3), keepdims=True)
+            if not 0 <= share <= 1:
+                raise ResultError(f"threshold={share}", there="a share of the numbers of a record, from 0 to 1")
+            level = np.nanquantile(found, share, axis=(1, 2, 3), keepdims=True)
             found = np.maximum(found > level, _either(masked_opacity, self.default_masked_opacity))
         masked = found * normalized(below, "01")
         tiled = self.tiler.tile(masked)
-        drawn([(tiled, {"cmap": "gray"})], output_file, imshow, fig)
+        drawn([Layer(tiled, "gray")], output_file, imshow, fig)
         return tiled if return_tiled else masked
 
 

@@ -36,11 +36,16 @@ def spatial_axes() -> tuple[int, int]:
 
 
 def pictures(a: Any, what: str = "attributions") -> np.ndarray:
-    """Pictures ``[records, channels, height, width]`` as NumPy. Raises ResultError (a ValueError) for other shapes."""
+    """Pictures ``[records, channels, height, width]`` as NumPy, in single precision at least.
+
+    Raises ResultError (a ValueError) for other shapes, for no pictures at all, and for what is no real numbers.
+    """
     found = as_numpy(a)
-    if found.ndim != 4:
+    if found.ndim != 4 or not found.size:
         raise ResultError(f"{what} of shape {found.shape}", there="pictures of 4 axes", try_="a batch: x[None]")
-    return found
+    if found.dtype.kind not in "fiub":
+        raise ResultError(f"{what} of type {found.dtype}", there="pictures of numbers")
+    return found.astype(np.result_type(found, np.float32), copy=False)
 
 
 def shown_channels(a: np.ndarray) -> np.ndarray:
@@ -58,9 +63,14 @@ def combined(a: np.ndarray) -> np.ndarray:
 
 
 def blurred(a: np.ndarray, radius: float | None) -> np.ndarray:
-    """Height and width smoothed by a normal curve of this standard deviation, mirrored at the border; channels stay apart."""
+    """Height and width smoothed by a normal curve of this standard deviation, mirrored at the border; channels stay apart.
+
+    Raises ResultError for one below 0.
+    """
     if not radius:
         return a
+    if not radius > 0:
+        raise ResultError(f"blur={radius}", there="a standard deviation in pixels, from 0 up")
     reach = int(4 * radius + 0.5)
     curve = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius) ** 2)
     curve /= curve.sum()
@@ -71,7 +81,7 @@ def blurred(a: np.ndarray, radius: float | None) -> np.ndarray:
 
 
 def normalized(a: np.ndarray, how: str) -> np.ndarray:
-    """Scaled for the eye: each picture by its largest values, or, for sums, each channel of each picture by its own.
+    """Scaled for the eye: each picture by its largest values, or, for sums, each channel of each picture by its own. NaN stays NaN.
 
     Raises ResultError for a scaling of another name.
     """
@@ -81,15 +91,15 @@ def normalized(a: np.ndarray, how: str) -> np.ndarray:
     if how == "unnormalized":
         return a
     if how == "01":
-        low = a - a.min(axes, keepdims=True)
-        return low / (low.max(axes, keepdims=True) + TINY)
+        low = a - np.nanmin(a, axes, keepdims=True)
+        return low / (np.nanmax(low, axes, keepdims=True) + TINY)
     found = scaled(a, how, axes)
     return found / 2 + 0.5 if how.endswith("positive_centered") else found
 
 
 def scaled(a: np.ndarray, how: str, axes: tuple[int, ...]) -> np.ndarray:
     """Divided by the largest size or by the sum; ``signed`` the positive values by theirs and the negative by theirs."""
-    total = np.sum if how.endswith("sum") else np.max
+    total = np.nansum if how.endswith("sum") else np.nanmax
     if how.startswith("signed"):
         above = total(np.maximum(a, 0), axis=axes, keepdims=True)
         below = total(np.maximum(-a, 0), axis=axes, keepdims=True)
