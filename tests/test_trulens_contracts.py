@@ -44,7 +44,7 @@ from ascribe.compat.trulens.nn.slices import Cut, InputCut, LogitCut, OutputCut,
 from ascribe.compat.trulens.utils import nlp, tru_logger
 from ascribe.compat.trulens.utils import typing as tt
 from ascribe.compat.trulens.utils.typing import Inputs, ModelInputs, Outputs, TensorArgs, Uniform
-from ascribe.errors import AscribeError, BackendError, CutError, MemoryLimitError, QuantityError
+from ascribe.errors import AscribeError, BackendError, CutError, InputError, MemoryLimitError, QuantityError
 
 pytestmark = pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
 NET, X = chain(4, 6, 3), rows(5, 4)
@@ -123,6 +123,13 @@ class TestKinds:
         a, b = rows(5, 4), rows(5, 3)
         assert all(isinstance(v, torch.Tensor) for v in InputAttribution(wrapper, qoi=1).attributions(a, b.numpy()))
         assert all(isinstance(v, np.ndarray) for v in InputAttribution(wrapper, qoi=1).attributions(a.numpy(), b))
+
+    @pytest.mark.parametrize("kind", [">f8", "longdouble", "float16"])
+    def test_numbers_that_pytorch_has_not(self, kind):
+        found = InputAttribution(W, qoi=1).attributions(X.numpy().astype(kind))
+        np.testing.assert_allclose(found, InputAttribution(W, qoi=1).attributions(X).numpy(), atol=1e-2 if kind == "float16" else 1e-12)
+        with pytest.raises(InputError, match="masked"):
+            W.fprop((np.ma.masked_array(X.numpy(), mask=X.numpy() > 0),))
 
     def test_single_precision_stays(self):
         net = chain(4, 6, 3).float()
@@ -705,7 +712,16 @@ assert get_backend(suppress_warnings=True) is None
         for home, expected in homes.items():
             assert discern_backend(type("Graph" if "ops" in home else "Model", (), {"__module__": home})()) is expected
         assert discern_backend(NET) is Backend.PYTORCH
-        assert discern_backend(3) is Backend.UNKNOWN
+        for home in ("builtins", "torchlike", "graph_tools.models", "mine.keras_like"):
+            assert discern_backend(type("Graph", (), {"__module__": home})()) is Backend.UNKNOWN
+
+    def test_arguments_that_there_never_were(self):
+        with pytest.raises(TypeError, match="logits_layer"):
+            get_model_wrapper(NET, logits_layer="0")
+        with pytest.raises(BackendError, match="pytorch"):
+            get_model_wrapper(NET, backend="pytroch")
+        with pytest.raises(BackendError, match="Module"):
+            get_model_wrapper(lambda x: x, backend="pytorch")
 
 
 # Backend and helpers

@@ -46,11 +46,7 @@ class Inputs:
     def _tensor(self, leaf: Any, dtype: torch.dtype | None) -> Any:
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "fiub":
             self.numpy = True
-            if isinstance(leaf, np.ma.MaskedArray):
-                raise InputError("a masked array", there="tensors without a mask", try_="x.filled(0)", code="E-INPUT-LAYOUT")
-            wide = leaf.dtype.kind == "f" and leaf.dtype.itemsize > 8
-            tensor = torch.from_numpy(np.require(leaf, np.float64 if wide else leaf.dtype.newbyteorder("="), ["C", "W"]))
-            return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+            return as_tensor(leaf, dtype)
         return leaf
 
     @property
@@ -150,3 +146,12 @@ def named(path: Path) -> str:
     side, *rest = path
     head, tail = rest[0], rest[1:]
     return (f"input {head}" if side == 0 else str(head)) + "".join(f"[{key!r}]" for key in tail)
+
+
+def as_tensor(array: np.ndarray, dtype: torch.dtype | None) -> Tensor:
+    """NumPy's numbers as a tensor; floating ones of this type, or else of their own. Raises InputError for a masked array."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise InputError("a masked array", there="tensors without a mask", try_="x.filled(0)", code="E-INPUT-LAYOUT")
+    wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
+    tensor = torch.from_numpy(np.require(array, np.float64 if wide else array.dtype.newbyteorder("="), ["C", "W"]))
+    return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor

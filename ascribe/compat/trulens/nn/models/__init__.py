@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import Backend, unsupported
+from .....errors import BackendError
+from ..backend import NAMES, Backend, unsupported
 from .base import ModelWrapper
 
-FAMILIES = (("torch", Backend.PYTORCH), ("graph", Backend.TENSORFLOW), ("tensorflow", Backend.TENSORFLOW), ("keras", Backend.KERAS))
+FAMILIES = {"torch": Backend.PYTORCH, "tf_keras": Backend.TF_KERAS, "tensorflow": Backend.TENSORFLOW, "keras": Backend.KERAS}
 
 
 def discern_backend(model: Any) -> Backend:
-    """The framework of a model, by where its classes come from; UNKNOWN for any other."""
-    homes = [f"{cls.__module__}.{cls.__name__}".lower() for cls in type(model).__mro__]
-    if any(home.startswith("tensorflow") and "keras" in home for home in homes):
+    """The framework of a model, by the packages that its classes come from; UNKNOWN for any other."""
+    homes = [cls.__module__ for cls in type(model).__mro__]
+    if any(home.startswith("tensorflow.") and "keras" in home for home in homes):
         return Backend.TF_KERAS
-    return next((backend for word, backend in FAMILIES if any(word in home for home in homes)), Backend.UNKNOWN)
+    roots = {home.partition(".")[0] for home in homes}
+    return next((backend for root, backend in FAMILIES.items() if root in roots), Backend.UNKNOWN)
 
 
 def get_model_wrapper(
@@ -33,14 +35,17 @@ def get_model_wrapper(
     session: Any = None,
     backend: str | None = None,
     force_eval: bool = True,
-    **kwargs: Any,
+    input_shape: Any = None,
+    input_dtype: Any = None,
 ) -> ModelWrapper:
     """The wrapper for a model's framework.
 
     ``logit_layer`` is what ``LogitCut`` means, ``device`` where the model is put; the arguments of other frameworks' wrappers do
-    nothing here. Raises BackendError for Keras and TensorFlow, which the facade does not have yet.
+    nothing here. Raises BackendError for Keras and TensorFlow, which the facade does not have yet, and for a ``backend`` of no known name.
     """
     found = discern_backend(model) if backend is None else Backend.from_name(backend)
+    if found is Backend.UNKNOWN and backend is not None:
+        raise BackendError(f"backend={backend!r}", there=", ".join(NAMES), code="E-COMPAT-BACKEND")
     if found is Backend.PYTORCH:
         from .pytorch import PytorchModelWrapper
 

@@ -24,7 +24,7 @@ from .explained import explained
 class ModelWrapper:
     """A model, and where in it a cut is. The base class knows layers by the names that the framework gives them."""
 
-    def __init__(self, model: Any, *, logit_layer: Any = None, **kwargs: Any) -> None:
+    def __init__(self, model: Any, *, logit_layer: Any = None) -> None:
         self._model, self._logit_layer = model, logit_layer
 
     @property

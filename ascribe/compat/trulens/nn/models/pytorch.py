@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from ..... import Call
+from .....backends.torch.inputs import as_tensor
+from .....errors import BackendError
 from .....tree import mapped
 from ...utils.typing import ModelInputs
 from ..slices import CutNameError, LogitCut
@@ -21,10 +23,22 @@ class PytorchModelWrapper(ModelWrapper):
     """A module. Its layers go by their paths with dots, by those paths joined with ``_``, and by number.
 
     A number counts the layers that have no others inside them. ``device`` is where the module is put and its arguments are sent; without
-    one it stays where it is. A module is always run in evaluation mode, and left in the mode it was in.
+    one it stays where it is. A module is always run in evaluation mode, and left in the mode it was in. The other arguments are trulens'
+    and do nothing. Raises BackendError for a model that is no module.
     """
 
-    def __init__(self, model: nn.Module, *, logit_layer: Any = None, device: Any = None, force_eval: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        logit_layer: Any = None,
+        device: Any = None,
+        force_eval: bool = True,
+        input_shape: Any = None,
+        input_dtype: Any = None,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise BackendError(f"a {type(model).__name__} as a PyTorch model", there="a torch.nn.Module")
         super().__init__(model, logit_layer=logit_layer)
         if device is not None:
             model.to(device)
@@ -42,9 +56,7 @@ class PytorchModelWrapper(ModelWrapper):
 
     def _tensor(self, leaf: Any) -> Any:
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "fiub":
-            tensor = torch.from_numpy(np.require(leaf, requirements=["C", "W"]))
-            dtype = next((p.dtype for p in self.model.parameters() if p.is_floating_point()), tensor.dtype)
-            return tensor.to(self.device, dtype if tensor.is_floating_point() else tensor.dtype)
+            leaf = as_tensor(leaf, next((p.dtype for p in self.model.parameters() if p.is_floating_point()), None))
         return leaf.to(self.device) if isinstance(leaf, torch.Tensor) else leaf
 
     def layer(self, name: Any) -> str:
