@@ -152,6 +152,103 @@ def test_native_rules_on_modules() -> None:
         oa.LRP(net).attribute(PICTURES, target=1)
 
 
+def weighed(source: Any) -> dict[str, Any]:
+    """Rules of the user's own, on top of a library's: by elements, by a pattern that no transpose survives, from a rule onwards."""
+
+    class Both(source.Alpha1_Beta0_Rule):
+        def __init__(self, alpha: float, set_bias_to_zero: bool = False) -> None:
+            super().__init__(set_bias_to_zero=set_bias_to_zero)
+            self.alpha = alpha
+
+        def _manipulate_weights(self, module: Any, inputs: Any, outputs: Any) -> None:
+            weight = module.weight.data
+            module.weight.data = self.alpha * weight.clamp(min=0) - (self.alpha - 1) * weight.clamp(max=0)
+            if self.set_bias_to_zero and module.bias is not None:
+                module.bias.data = torch.zeros_like(module.bias.data)
+
+    class Patterned(source.EpsilonRule):
+        def _manipulate_weights(self, module: Any, inputs: Any, outputs: Any) -> None:
+            pattern = torch.linspace(0.5, 2, module.weight.numel(), dtype=module.weight.dtype)
+            module.weight.data = module.weight.data * pattern.reshape(module.weight.shape)
+
+    class Further(source.GammaRule):
+        STABILITY_FACTOR = 0.1
+
+        def _manipulate_weights(self, module: Any, inputs: Any, outputs: Any) -> None:
+            super()._manipulate_weights(module, inputs, outputs)
+            module.weight.data = module.weight.data * 1.5
+
+    class Bare(source.PropagationRule):
+        def _manipulate_weights(self, module: Any, inputs: Any, outputs: Any) -> None:
+            module.weight.data = torch.ones_like(module.weight.data)
+
+    return {"both": lambda: Both(2.0), "no bias": lambda: Both(2.0, True), "pattern": lambda: Patterned(0.2),
+            "further": lambda: Further(0.5, set_bias_to_zero=True), "bare": Bare}  # fmt: skip
+
+
+class Flat(nn.Module):
+    """Convolutions, then a dense layer with as many outputs as inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(2, 3, 5), nn.ReLU()
+        self.square, self.head = nn.Linear(48, 48, bias=False), nn.Linear(48, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.square(self.act(self.conv(x)).flatten(1)))
+
+
+@pytest.mark.parametrize("name", weighed(our_rules))
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_rules_of_ones_own(name: str, layout: torch.memory_format) -> None:
+    net = seeded(Flat).to(memory_format=layout)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+
+    def relevance(where: Any, rules: Any, *layers: str) -> Any:
+        for layer in (net.conv, net.square, net.head):
+            layer.rule = weighed(rules)[name]()
+        kind = getattr(where, "LayerLRP" if layers else "LRP")
+        return kind(net, *map(net.get_submodule, layers)).attribute(PICTURES.clone(), target=torch.tensor([2, 0]))
+
+    for layers in ([], ["square"]):
+        same(relevance(oa, our_rules, *layers), relevance(ca, theirs_rules, *layers))
+    assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+
+
+def test_rules_of_ones_own_that_cannot_be_followed() -> None:
+    net = seeded(Flat)
+
+    class Hooked(our_rules.EpsilonRule):
+        def _create_backward_hook_output(self, outputs: torch.Tensor) -> Any:
+            return lambda grad: grad
+
+    class Biased(our_rules.PropagationRule):
+        def _manipulate_weights(self, module: Any, inputs: Any, outputs: Any) -> None:
+            module.bias.data = module.bias.data + 1
+
+    class Looking(our_rules.PropagationRule):
+        def _manipulate_weights(self, module: Any, inputs: Any, outputs: Any) -> None:
+            module.weight.data = module.weight.data * inputs[0].mean()
+
+    class Elsewhere(our_rules.EpsilonRule):
+        def _manipulate_weights(self, module: Any, inputs: Any, outputs: Any) -> None:
+            module.weight.data = module.weight.data * 2
+
+    for rule, said in (
+        (Hooked(), "_create_backward_hook_output"),
+        (Biased(), "Biased changes a bias"),
+        (Looking(), "no inputs and outputs"),
+        (our_rules.PropagationRule(), "without _manipulate_weights"),
+    ):
+        net.conv.rule = rule
+        with pytest.raises(TypeError, match=said):
+            oa.LRP(net).attribute(PICTURES, target=1)
+    normal = seeded(lambda: Net(*BODIES["batch norms"]()))
+    normal.body[1].rule = Elsewhere()
+    with pytest.raises(TypeError, match=r"not module\.weight"):
+        oa.LRP(normal).attribute(PICTURES, target=1)
+
+
 def test_convergence_deltas_by_themselves() -> None:
     net = seeded(lambda: Net(*BODIES["convolutions"]()))
     values = oa.LRP(net).attribute(PICTURES, target=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,27 +20,49 @@ from .asked import Asked, totals
 from .base import GradientAttribution, LayerAttribution
 
 SMALL = 1e-9  # captum's stabiliser
+HOOKS = (
+    *("forward_hook", "forward_hook_weights", "forward_pre_hook_activations", "backward_hook_activation"),
+    *("_create_backward_hook_input", "_create_backward_hook_output"),
+)
+"""What rules of captum's also have, and nothing here calls."""
 
 
 class PropagationRule:
-    """What a module's ``rule`` can be; any native rule can too."""
+    """What a module's ``rule`` can be; any native rule can too.
+
+    A class of your own sets the weights that contributions are counted with in ``_manipulate_weights(module, inputs, outputs)``. The
+    module is a copy, and there are no inputs and outputs to look at yet.
+    """
+
+    STABILITY_FACTOR: float = SMALL
 
     def native(self) -> OperationRule:
         """The rule as the verb takes it. Raises RuleError for classes that do not say."""
-        raise RuleError(f"a {type(self).__name__} without native()", try_="a rule of ascribe, such as asc.Gamma(0.25)")
+        raise RuleError(f"a {type(self).__name__} without _manipulate_weights()", try_="a rule of ascribe, such as asc.Gamma(0.25)")
+
+    def _manipulate_weights(self, module: Any, inputs: Any, outputs: Any) -> None:
+        """What the rule makes of a module's weights, for classes of your own that go on from there."""
+        rule = self.native()
+        if isinstance(rule, Strengthened) and getattr(module, "weight", None) is not None:
+            module.weight.data = rule.change(module.weight.data)
+            if not rule.bias and getattr(module, "bias", None) is not None:
+                module.bias.data = torch.zeros_like(module.bias.data)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class EpsilonRule(PropagationRule):
     """Shares of contributions, held away from zero."""
 
     epsilon: float = SMALL
 
+    def __post_init__(self) -> None:
+        self.STABILITY_FACTOR = self.epsilon
+
     def native(self) -> OperationRule:
-        return Strengthened(1.0, 0.0, self.epsilon)
+        return Strengthened(1.0, 0.0, self.STABILITY_FACTOR)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class GammaRule(PropagationRule):
     """Positive weights count ``1 + gamma`` times; biases as they are, or not at all."""
 
@@ -47,24 +70,22 @@ class GammaRule(PropagationRule):
     set_bias_to_zero: bool = False
 
     def native(self) -> OperationRule:
-        return Strengthened(1.0, self.gamma, bias=not self.set_bias_to_zero)
+        return Strengthened(1.0, self.gamma, self.STABILITY_FACTOR, not self.set_bias_to_zero)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Alpha1_Beta0_Rule(PropagationRule):
     """Positive weights only; biases as they are, or not at all."""
 
     set_bias_to_zero: bool = False
 
     def native(self) -> OperationRule:
-        return Strengthened(0.0, 1.0, bias=not self.set_bias_to_zero)
+        return Strengthened(0.0, 1.0, self.STABILITY_FACTOR, not self.set_bias_to_zero)
 
 
-@dataclass(frozen=True)
-class IdentityRule(PropagationRule):
+@dataclass(eq=False)
+class IdentityRule(EpsilonRule):
     """What comes back goes on as it is; for layers that keep the shape."""
-
-    epsilon: float = SMALL
 
     def native(self) -> OperationRule:
         return Pass()
@@ -92,20 +113,66 @@ class Strengthened(LayerRule):
         return self.kept * weight + self.more * weight.clamp(min=0)
 
 
+@dataclass(frozen=True, repr=False, eq=False)
+class Manipulated(LayerRule):
+    """Weights as a rule of the user's leaves them: ``after`` where a module's are ``before``, both laid out alike."""
+
+    before: Tensor
+    after: Tensor
+    epsilon: float
+    bias: bool
+    strict: bool = False
+
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="changed")
+    merges: ClassVar[bool] = False
+
+    def change(self, weight: Tensor) -> Tensor:
+        """The weights that contributions are counted with. Raises RuleError where an operation has others than the module's own."""
+        if weight.data_ptr() != self.before.data_ptr() or weight.numel() != self.before.numel():
+            there = f"an operation with weights of shape {tuple(weight.shape)}, which are not module.weight"
+            raise RuleError("_manipulate_weights()", there=there, try_="the rule on a dense layer or a convolution, or a rule of ascribe")
+        return self.after.as_strided(weight.shape, weight.stride())
+
+
 def book(model: Any) -> RuleBook:
     """The rules that a model's modules carry, inner modules before those around them; the epsilon rule elsewhere."""
     named = {name: module for host in modules_behind(model) for name, module in host.named_modules()}
-    carried = [(name, module.rule) for name, module in named.items() if getattr(module, "rule", None) is not None and name]
-    pairs = [(Where(layer=name), native(rule)) for name, rule in sorted(carried, key=lambda pair: -pair[0].count("."))]
+    carried = [name for name, module in named.items() if getattr(module, "rule", None) is not None and name]
+    pairs = [(Where(layer=name), native(named[name])) for name in sorted(carried, key=lambda name: -name.count("."))]
     return RuleBook(tuple(pairs), EpsilonRule().native())
 
 
-def native(rule: Any) -> OperationRule:
-    """A module's rule as the verb takes it. Raises RuleError for what is none."""
-    found = rule.native() if isinstance(rule, PropagationRule) else rule
-    if isinstance(found, OperationRule):
-        return found
+def native(module: Any) -> OperationRule:
+    """A module's rule as the verb takes it. Raises RuleError for what is none, and for hooks of the user's own."""
+    rule = module.rule
+    if isinstance(rule, PropagationRule):
+        hooks = [name for name in HOOKS if hasattr(rule, name)]
+        if hooks:
+            try_ = "_manipulate_weights(), or a rule of ascribe such as asc.Flat(), asc.ZBox(low, high) or asc.WSquare()"
+            raise RuleError(f"{type(rule).__name__}.{hooks[0]}()", there="rules without hooks", try_=try_)
+        own = type(rule)._manipulate_weights is not PropagationRule._manipulate_weights
+        rule = manipulated(rule, module) if own else rule.native()
+    if isinstance(rule, OperationRule):
+        return rule
     raise RuleError(f"module.rule = {rule!r}", try_="EpsilonRule(), GammaRule(), or a rule of ascribe")
+
+
+def manipulated(rule: PropagationRule, module: Any) -> OperationRule:
+    """A rule that changes weights, at a module. Raises RuleError where that fails, and for biases changed otherwise than to nothing."""
+    try:
+        copied = copy.deepcopy(module)
+        rule._manipulate_weights(copied, (), None)
+    except Exception as error:
+        there = f"a copy of the module, no inputs and outputs: {type(error).__name__}"
+        raise RuleError(f"{type(rule).__name__}._manipulate_weights()", there=there, try_="a rule of ascribe") from error
+    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    if weight is None:
+        return Strengthened(1.0, 0.0, rule.STABILITY_FACTOR)
+    kept = bias is None or torch.equal(copied.bias, bias)
+    if not kept and copied.bias.any():
+        raise RuleError(f"{type(rule).__name__} changes a bias", try_="biases as they are, or zeros")
+    after = torch.empty_like(weight).copy_(copied.weight)
+    return Manipulated(weight.detach(), after.detach(), rule.STABILITY_FACTOR, kept)
 
 
 def relevance(asked: Asked) -> Any:
