@@ -165,6 +165,16 @@ CASES = [
 ]
 
 
+def same(ours: Any, theirs: Any, rtol: float = 1e-6, atol: float = 1e-8, **more: Any) -> None:
+    """The same containers, shapes, types and numbers."""
+    if isinstance(theirs, (tuple, list)):
+        assert type(ours) is type(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            same(one, other, rtol, atol, **more)
+        return
+    torch.testing.assert_close(torch.as_tensor(ours), torch.as_tensor(theirs).detach(), rtol=rtol, atol=atol, **more)
+
+
 def fresh(value: Any) -> Any:
     """Tensors of one's own: captum leaves marks on those that it is given."""
     return tuple(map(fresh, value)) if isinstance(value, tuple) else value.clone() if isinstance(value, torch.Tensor) else value

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..result import Attribution
 from ..tree import walk
 from ..values import Value
-from .perturbed import records_of
+from .perturbed import at_least, records_of
 
 Perturbed = tuple[Sequence[Array], Sequence[Array]]
 Perturb = Callable[[Sequence[Array], np.random.Generator], Perturbed]
@@ -38,17 +38,23 @@ class Infidelity(Value):
     In squared units of the quantity. ``perturb`` is the size of normal noise, or a function of the explained arrays (each record's
     ``samples`` copies in a row) and a NumPy generator, which gives the perturbations and the perturbed arrays: attributions that
     hold a distance want relative ones. With ``normalize`` the values count up to a factor that is best for each record.
-    A pass forward for each sample. Yeh et al. 2019, definition 2.1.
+    A pass forward for each sample. Raises InputError for fewer than one. Yeh et al. 2019, definition 2.1.
     """
 
     perturb: float | Perturb = 0.02
     samples: int = 10
     normalize: bool = False
 
+    def __post_init__(self) -> None:
+        at_least(self, samples=1, **({} if callable(self.perturb) else {"perturb": 0}))
+
     def __call__(
         self, attribution: Attribution | Any, model: Any, *args: Any, of: Any = None, seed: int = 0, most: int | None = None, **kwargs: Any
     ) -> np.ndarray:
-        """Judge values at the inputs of a call, ``most`` rows at once. Raises InputError where they are not shaped as the inputs."""
+        """Judge values at the inputs of a call, ``most`` rows at once.
+
+        Raises InputError where they, or what ``perturb`` gives, are not shaped as the inputs.
+        """
         values = [a for _, a in walk(attribution.values if isinstance(attribution, Attribution) else attribution)]
         perturb = self.perturb if callable(self.perturb) else Jitter(float(self.perturb))
         random = np.random.default_rng(seed)
@@ -60,11 +66,24 @@ class Infidelity(Value):
             size = records.points(most)
             for first in range(0, self.samples, size):
                 times = min(size, self.samples - first)
-                moved, there_ = perturb([copies(x, times) for x in records.x], random)
+                here = [copies(x, times) for x in records.x]
+                moved, there_ = checked(perturb(here, random), here)
                 products.append(sum(product(v, grouped(m, times)) for v, m in zip(values, moved, strict=True)))
                 found = records.quantity_at([points_first(p, times) for p in there_])
                 drops.append(records.value[:, None] - found.T)
         return infidelity(np.concatenate(products, 1), np.concatenate(drops, 1), self.normalize)
+
+
+def checked(found: Any, here: Sequence[Array]) -> Perturbed:
+    """What a function gave for some arrays. Raises InputError for anything but perturbations and perturbed arrays of their shapes."""
+    parts = found if isinstance(found, (tuple, list)) else ()
+    both = [[getattr(a, "shape", None) for a in part] if isinstance(part, (tuple, list)) else None for part in parts]
+    wanted = [x.shape for x in here]
+    if both != [wanted, wanted]:
+        there, try_ = f"arrays of {[tuple(s) for s in wanted]}", "(perturbations, perturbed), each a list of arrays shaped as those given"
+        raise InputError("what perturb gives", there=there, try_=try_)
+    moved, there_ = found
+    return moved, there_
 
 
 def infidelity(products: np.ndarray, drops: np.ndarray, normalize: bool) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..backends.protocol import Job, Session, Spot
 from ..baselines import Call
 from ..cuts import INPUT, Cut, as_cut
 from ..distributions import Point
-from ..errors import QuantityError
+from ..errors import InputError, QuantityError
 from ..passes import Plan, Reader
 from ..quantities import as_quantities
 from ..rules import Gradient
@@ -53,6 +53,14 @@ class Records:
         """How many points to run at once: as many rows as a first chunk has, or as the user allows."""
         rows = most or first_chunk(self.session.row_numbers(self.at), self.session.weights(), len(self))
         return max(1, rows // len(self))
+
+
+def at_least(metric: Any, **least: float) -> None:
+    """Raises InputError where a setting of a metric is no number, or below the least that makes sense."""
+    for name, smallest in least.items():
+        value = getattr(metric, name)
+        if not isinstance(value, (int, float, np.number)) or not value >= smallest:
+            raise InputError(f"{name}={value!r}", there=f"a setting of {type(metric).__name__}", try_=f"a number from {smallest} up")
 
 
 @contextmanager

@@ -10,11 +10,12 @@ import numpy as np
 
 from ..arrays import Array, as_numpy, namespace
 from ..engine import model_call
+from ..errors import InputError
 from ..quantities import Labels
 from ..result import Attribution
 from ..tree import walk
 from ..values import Value
-from .perturbed import records_of
+from .perturbed import at_least, records_of
 
 REDUCE: dict[str, Callable[..., Any]] = {"max": np.max, "mean": np.mean}
 
@@ -24,13 +25,18 @@ class Sensitivity(Value):
     """The largest (or mean) relative change of an explanation over inputs within ``radius`` of each number: one number per record.
 
     0 is best; 1 says that it changes by as much as there is of it. ``norm`` is the order of the norm. The explanation is run
-    once more for each of ``samples`` uniform draws. Yeh et al. 2019, definition 3.1.
+    once more for each of ``samples`` uniform draws. Raises InputError for fewer than one. Yeh et al. 2019, definition 3.1.
     """
 
     radius: float = 0.02
     samples: int = 10
     reduce: Literal["max", "mean"] = "max"
     norm: float = 2.0
+
+    def __post_init__(self) -> None:
+        at_least(self, radius=0, samples=1, norm=0)
+        if self.reduce not in REDUCE:
+            raise InputError(f"reduce={self.reduce!r}", there=", ".join(REDUCE), try_="one of these")
 
     def __call__(
         self, method: Callable[..., Attribution], model: Any, *args: Any, of: Any = None, seed: int = 0, **kwargs: Any

@@ -43,8 +43,10 @@ def infidelity(
         def perturb(arrays: Sequence[Tensor], random: np.random.Generator) -> tuple[list[Tensor], list[Tensor]]:
             times = len(arrays[0]) // known.records
             more = () if baselines is None else (copies(baselines, times, known.records),)
-            moved, there = perturb_func(known.of(arrays), *more)
-            return flat(moved), flat(there)
+            found = perturb_func(known.of(arrays), *more)
+            if not isinstance(found, (tuple, list)) or len(found) != 2:
+                raise InputError("what perturb_func gives", try_="perturbations and perturbed inputs, or infidelity_perturb_func_decorator")
+            return flat(found[0]), flat(found[1])
 
         call = known.call(more_args(additional_forward_args), {})
         metric = Infidelity(perturb, n_perturb_samples, normalize)
@@ -102,7 +104,9 @@ def sensitivity_max(
         known = given(inputs)
         if n_perturb_samples < 1:
             raise InputError(f"n_perturb_samples={n_perturb_samples}", try_="a number from 1 up")
-    norm = 2.0 if norm_ord == "fro" else float(norm_ord)
+        norm = 2.0 if norm_ord == "fro" else norm_ord
+        if isinstance(norm, str):
+            raise InputError(f"norm_ord={norm_ord!r}", there="a row of numbers for each record", try_='"fro" or a number')
     first = explanation_func(inputs, **kwargs)
     before = flattened(flat(first))
     size = max(1, (max_examples_per_batch or known.records * n_perturb_samples) // known.records)
