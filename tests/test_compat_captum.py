@@ -7,8 +7,7 @@ from typing import Any
 
 import captum.attr as ca
 import pytest
-import torch
-from captum_cases import CASES, HOMES, Case, Home, arguments
+from captum_cases import CASES, HOMES, Case, Home, arguments, same
 
 import ascribe.compat.captum.attr as oa
 
@@ -20,16 +19,6 @@ LATER = {"LLM", "Remote", "VLLM", "Interpretable", "TextT", "ImageMask"}
 NAMES = [n for n in ca.__all__ if n.startswith("InterpretableEmb") or not any(n.startswith(word) for word in LATER)]
 CLASSES = [n for n in NAMES if inspect.isclass(getattr(ca, n))]
 METHODS = [n for n in CLASSES if issubclass(getattr(ca, n), ca.Attribution)]
-
-
-def same(ours: Any, theirs: Any, rtol: float = 1e-6, atol: float = 1e-8) -> None:
-    """The same containers, shapes, types and numbers."""
-    if isinstance(theirs, (tuple, list)):
-        assert type(ours) is type(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            same(one, other, rtol, atol)
-        return
-    torch.testing.assert_close(ours, theirs.detach(), rtol=rtol, atol=atol)
 
 
 def tried(case: Case, home: Home, options: dict[str, Any], neuron: Any, **ours: Any) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ import captum.attr as ca
 import captum.attr._utils.lrp_rules as theirs_rules
 import pytest
 import torch
+from captum_cases import same
 from small_models import DOUBLE, rows, seeded
 from torch import nn
 
@@ -61,15 +62,6 @@ def put(net: nn.Module, source: Any, name: str, options: dict[str, Any]) -> None
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             module.rule = getattr(source, name)(**options)
-
-
-def same(ours: Any, theirs: Any) -> None:
-    if isinstance(theirs, (tuple, list)):
-        assert type(ours) is type(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            same(one, other)
-        return
-    torch.testing.assert_close(ours, theirs.detach(), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize(("rule", "options"), RULES)

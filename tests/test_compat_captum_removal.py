@@ -11,7 +11,7 @@ import torch
 from captum._utils.models.linear_model import SkLearnLasso, SkLearnLinearRegression, SkLearnRidge
 from captum.attr._core.dataloader_attr import InputRole
 from captum.attr._core.lime import get_exp_kernel_similarity_function
-from captum_cases import HOMES, Home, fresh
+from captum_cases import HOMES, Home, fresh, same
 from small_models import chain, rows
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -36,13 +36,8 @@ PAIRS = [(home, mask) for name, home in HOMES.items() for mask in MASKS[name]]
 
 
 def close(ours: Any, theirs: Any, atol: float = SINGLE) -> None:
-    """The same containers, shapes and numbers."""
-    if isinstance(theirs, tuple):
-        assert type(ours) is tuple
-        for one, other in zip(ours, theirs, strict=True):
-            close(one, other, atol)
-        return
-    torch.testing.assert_close(ours.double(), theirs.detach().double(), rtol=1e-6, atol=atol)
+    """The same but for the precision."""
+    same(ours, theirs, atol=atol, check_dtype=False)
 
 
 def call(home: Home, **more: Any) -> dict[str, Any]:

@@ -157,8 +157,11 @@ def starts(asked: Asked, baselines: Any) -> list[Tensor]:
 
 
 def start_for(x: Tensor, baseline: Any) -> Tensor:
-    """One baseline beside its input: a number fills a row, a row without the records' axis gets one."""
-    start = torch.as_tensor(baseline, dtype=x.dtype, device=x.device)
+    """One baseline beside its input: a number fills a row, a row without the records' axis gets one. Raises InputError for others."""
+    try:
+        start = torch.as_tensor(baseline, dtype=x.dtype, device=x.device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"a baseline of type {type(baseline).__name__}", try_="a number or a tensor") from error
     if not start.ndim:
         return torch.full_like(x[:1], start.item())
     return start[None] if start.ndim == x.ndim - 1 else start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -23,6 +24,11 @@ OWN = ("inputs", "neuron_selector", "additional_forward_args", "forward_kwargs")
 """Arguments that say what is called; all others say how it is explained."""
 KNOWN = ("forward_func", "model", "layer", "device_ids", "multiply_by_inputs", "memory_efficient", "eps")
 """Arguments of constructors that recipes know of otherwise, or have no use for."""
+COUNTS = (
+    *("n_steps", "n_samples", "nt_samples", "internal_batch_size", "nt_samples_batch_size"),
+    *("perturbations_per_eval", "perturbations_per_pass"),
+)
+"""Arguments of which there is at least 1."""
 
 
 LATER = "As ``attribute``, for a model that returns futures; gives a future."
@@ -121,8 +127,11 @@ def begin(self: Any, arguments: dict[str, Any]) -> None:
 
 
 def run(self: Any, arguments: dict[str, Any]) -> Any:
-    """Carry out the recipe of a class. Raises RuleError for settings that would be lost without a word."""
+    """Carry out the recipe of a class. Raises MethodError for counts below 1, RuleError for settings that would be lost without a word."""
     with also_theirs():
+        for name in COUNTS:
+            if isinstance(arguments.get(name), (int, float)) and arguments[name] < 1:
+                raise MethodError(f"{name}={arguments[name]!r}", try_="a whole number from 1 up")
         if getattr(self, "gradient_func", compute_gradients) is not compute_gradients:
             raise RuleError("a gradient_func of your own", there="a method of ascribe", try_="asc.attribute(..., by=a rule)")
         unknown = set(arguments.get("grad_kwargs") or ()) - set(HARMLESS)
@@ -133,19 +142,17 @@ def run(self: Any, arguments: dict[str, Any]) -> Any:
 
 def promised(self: Any, arguments: dict[str, Any]) -> torch.futures.Future[Any]:
     """The values of a model that answers later, as a future; what goes wrong is raised by its ``wait``."""
-    model, found = self.forward_func, torch.futures.Future[Any]()
+    model, found, other = self.forward_func, torch.futures.Future[Any](), copy.copy(self)
 
     def answered(*args: Any, **kwargs: Any) -> Any:
         later = model(*args, **kwargs)
         return later.wait() if isinstance(later, torch.futures.Future) else later
 
-    self.forward_func = answered
+    other.forward_func = answered  # of a copy: other threads may be using this one
     try:
-        found.set_result(run(self, arguments))
+        found.set_result(run(other, arguments))
     except Exception as error:
         found.set_exception(error)
-    finally:
-        self.forward_func = model
     return found
 
 

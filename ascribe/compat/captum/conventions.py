@@ -14,7 +14,7 @@ from ...arrays import Array, as_numpy
 from ...backends.torch.hosts import modules_behind
 from ...baselines import Call
 from ...cuts import OUTPUT, Cut
-from ...errors import CutError, InputError, QuantityError
+from ...errors import CutError, InputError, MethodError, QuantityError
 from ...quantities import Bound, Custom, Labels, Part, Quantity, Unit
 from ...quantities.base import Picked, Same, part_of
 
@@ -74,7 +74,20 @@ def more_args(additional: Any) -> tuple[Any, ...]:
     return additional if isinstance(additional, tuple) else (additional,)
 
 
+def deviations(inputs: Given, stdevs: Any) -> tuple[float, ...]:
+    """A standard deviation for each input, from one for all or one for each. Raises MethodError for other numbers of them, or below 0."""
+    each = tuple(stdevs) if isinstance(stdevs, (tuple, list)) else (stdevs,) * len(inputs.tensors)
+    if len(each) != len(inputs.tensors):
+        raise MethodError(f"{len(each)} stdevs", there=f"{len(inputs.tensors)} inputs", try_="one number, or one for each input")
+    if not all(isinstance(s, (int, float, np.number)) and s >= 0 for s in each):
+        raise MethodError(f"stdevs={stdevs!r}", try_="numbers from 0 up")
+    return tuple(map(float, each))
+
+
 # Targets
+
+
+WHOLE = (int, np.integer, Tensor)
 
 
 class At(Unit):
@@ -142,7 +155,7 @@ def quantity(target: Any) -> Quantity:
         target = int(target)
     if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
         return At(int(target))
-    if isinstance(target, tuple):
+    if isinstance(target, tuple) and all(isinstance(p, (slice, *WHOLE)) for p in target):
         return At(*(p if isinstance(p, slice) else int(p) for p in target))
     if isinstance(target, (list, Tensor)) and len(target):
         if isinstance(target, Tensor) and target.ndim > 1:
@@ -151,7 +164,9 @@ def quantity(target: Any) -> Quantity:
             return Labels(tuple(target))
         if all(isinstance(t, tuple) for t in target):
             return Each(tuple(tuple(map(int, t)) for t in target))
-        return Each(tuple((int(t),) for t in as_numpy(target)))
+        each = as_numpy(target) if isinstance(target, Tensor) else target
+        if all(isinstance(t, WHOLE) for t in each):
+            return Each(tuple((int(t),) for t in each))
     if callable(target):
         return Custom(target)
     raise QuantityError(f"target={target!r}", try_="None, a number, a tuple, or one of those per record")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,9 @@ from ...quadrature import Quadrature
 from ...result import Attribution as Result
 from ...rules import Rule
 from ...rules.relevance import Deconv, Guided
+from ...tree import walk
 from .asked import Asked, change, starts, totals
+from .conventions import deviations, given
 from .opened import together
 
 METHODS: dict[str, Quadrature] = {
@@ -56,9 +59,8 @@ def with_delta(asked: Asked, values: Any, found: Result | None = None) -> Any:
     if not asked["return_convergence_delta"]:
         return values
     if found is not None and found.gap is not None:
-        first = asked.inputs.tensors[0]
-        kind = first.dtype if first.is_floating_point() else torch.get_default_dtype()
-        return values, torch.as_tensor(found.gap.absolute, dtype=kind, device=first.device)
+        first = next(leaf for _, leaf in walk(values))
+        return values, torch.as_tensor(found.gap.absolute, dtype=first.dtype, device=first.device)
     ends = asked.inputs.tensors
     begin = [s.expand_as(x) for s, x in zip(starts(asked, asked["baselines"]), ends, strict=True)]
     return values, totals(values) - change(asked, begin, ends)
@@ -150,15 +152,22 @@ def guided_grad_cam(asked: Asked) -> Any:
     Raises MethodError for inputs or layers without places: there is nothing to lay over each other.
     """
     maps = leaves(grad_cam(asked.with_options(attr_dim_summation=True, relu_attributions=True)))
-    at_inputs = replace(asked, at=INPUT)
-    values = at_inputs.result(at_inputs.explained(by=Guided(), multiply=False).values)
-    found = []
-    for one in leaves(values):
-        if len(maps) != 1 or maps[0].ndim != one.ndim or one.ndim < 3:
-            there = f"an input of shape {tuple(one.shape)}, maps of {[tuple(m.shape) for m in maps]}"
-            raise MethodError("a map to lay over the input", there=there, try_="a layer with places, and inputs with as many axes")
-        found.append(one * functional.interpolate(maps[0], one.shape[2:], mode=asked["interpolate_mode"]))
-    return tuple(found) if isinstance(values, tuple) else found[0]
+    values = guided(replace(asked, at=INPUT))
+    return asked.inputs.like([one * over(one, maps, asked["interpolate_mode"]) for one in given(values).tensors])
+
+
+def over(one: Tensor, maps: Sequence[Tensor], mode: str) -> Tensor:
+    """A map at the resolution of an input. Raises MethodError where that cannot be."""
+    cause: Exception | None = None
+    try:
+        if len(maps) == 1 and maps[0].ndim == one.ndim:
+            return functional.interpolate(maps[0], one.shape[2:], mode=mode)
+    except (ValueError, RuntimeError) as error:  # there is no such mode, or not for so many axes
+        cause = error
+    there = f"an input of shape {tuple(one.shape)}, maps of {[tuple(m.shape) for m in maps]}, interpolate_mode={mode!r}"
+    raise MethodError(
+        "a map to lay over the input", there=there, try_="a layer with places, inputs with as many axes, a mode for them"
+    ) from cause
 
 
 # Backgrounds
@@ -188,11 +197,8 @@ def called(make: Any, asked: Asked) -> Any:
 
 
 def noise(asked: Asked) -> Gaussian | None:
-    """``stdevs`` as noise: one for all inputs, or one for each. Raises MethodError where their number is another."""
-    given = asked["stdevs"]
-    scales = tuple(float(s) for s in given) if isinstance(given, (tuple, list)) else (float(given),) * len(asked.inputs.tensors)
-    if len(scales) != len(asked.inputs.tensors):
-        raise MethodError(f"{len(scales)} stdevs", there=f"{len(asked.inputs.tensors)} inputs", try_="one number, or one for each input")
+    """``stdevs`` as noise; None where there is none."""
+    scales = deviations(asked.inputs, asked["stdevs"])
     return Gaussian(scales, 1) if any(scales) else None
 
 

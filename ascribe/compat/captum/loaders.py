@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...backends.torch.guard import EVALUATE
+from ...backends.torch.hosts import Parts, modules_behind
 from ...errors import FeatureError, InputError, MethodError
+from .asked import start_for
 from .base import Attribution
 from .classes import FeatureAblation
 from .removal import fitted, own_columns
@@ -37,12 +40,18 @@ class DataLoaderAttribution(
     attr_method: Attribution
 
     def explain(self, arguments: dict[str, Any]) -> Any:
-        """Run every batch once as it is and once without each feature. Raises MethodError for other methods than ablation."""
+        """Run every batch once as it is and once without each feature.
+
+        Raises MethodError for other methods than ablation, InputError where there are no batches.
+        """
         if type(self.attr_method) is not FeatureAblation:
             raise MethodError(f"a loader for {type(self.attr_method).__name__}", there="FeatureAblation")
         game = Loaded(self.forward_func, arguments)
-        for batch in arguments["dataloader"]:
-            game.take(batch)
+        with EVALUATE.off(Parts(modules_behind(self.forward_func)).modules), torch.no_grad():
+            for batch in arguments["dataloader"]:
+                game.take(batch)
+        if not game.held:
+            raise InputError("a dataloader without batches", try_="one that has some")
         return game.result(arguments["to_metric"], arguments["return_input_shape"])
 
 
@@ -59,13 +68,17 @@ class Loaded:
         self.held: list[Any] = []
 
     def take(self, batch: Any) -> None:
-        """Another batch. Raises InputError where its parts and their roles differ in number."""
+        """Another batch. Raises InputError where its parts and their roles differ in number, and for parts that are no tensors."""
         self.single = not isinstance(batch, (tuple, list))
-        parts: Sequence[Tensor] = (batch,) if isinstance(batch, Tensor) else tuple(batch)
+        parts: tuple[Any, ...] = (batch,) if self.single else tuple(batch)
         roles = self.roles or (InputRole.need_attr,) * len(parts)
         if len(roles) != len(parts):
             raise InputError(f"{len(roles)} input_roles", there=f"batches of {len(parts)} parts", try_="one for each")
         explained = [i for i, role in enumerate(roles) if role == InputRole.need_attr]
+        odd = [type(parts[i]).__name__ for i in explained if not isinstance(parts[i], Tensor)]
+        if odd or not explained:
+            there = f"to explain: {', '.join(odd) or 'nothing'}"
+            raise InputError("a batch without tensors to explain", there=there, try_="tensors, alone or in a tuple, in the role need_attr")
         if not self.held:
             self.prepare([parts[i] for i in explained])
         begin = self.begin([parts[i] for i in explained])
@@ -73,8 +86,7 @@ class Loaded:
             now = list(parts)
             for i, x in zip(explained, changed, strict=True):
                 now[i] = x
-            with torch.no_grad():
-                output = self.model(*(x for x, role in zip(now, roles, strict=True) if role != InputRole.no_forward))
+            output = self.model(*(x for x, role in zip(now, roles, strict=True) if role != InputRole.no_forward))
             self.held[k] = self.reduce(self.held[k], output, now[0] if self.single else tuple(now))
 
     def prepare(self, first: list[Tensor]) -> None:
@@ -87,9 +99,11 @@ class Loaded:
         self.held = [None] * (len(self.features) + 1)
 
     def begin(self, inputs: list[Tensor]) -> list[Any]:
-        """The baseline of each input."""
+        """The baseline of each input. Raises InputError where there are more or fewer."""
         given = self.baselines if isinstance(self.baselines, tuple) else (self.baselines,) * len(inputs)
-        return [torch.as_tensor(0 if b is None else b, dtype=x.dtype, device=x.device) for b, x in zip(given, inputs, strict=True)]
+        if len(given) != len(inputs):
+            raise InputError(f"{len(given)} baselines", there=f"{len(inputs)} inputs", try_="one for each")
+        return [start_for(x, 0 if b is None else b) for b, x in zip(given, inputs, strict=True)]
 
     def versions(self, inputs: list[Tensor], begin: list[Any]) -> Iterator[list[Tensor]]:
         """The inputs as they are, and without each feature."""

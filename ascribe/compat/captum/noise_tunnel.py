@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...errors import MethodError
+from ...errors import DistributionError, MethodError
 from .base import Attribution
-from .conventions import Given, given, repeated
+from .conventions import Given, deviations, given, repeated
 
 PER_RECORD = ("target", "additional_forward_args", "baselines", "feature_mask", "forward_kwargs")
 
@@ -90,16 +90,7 @@ class Moments:
         return mean if kind == "smoothgrad" else variance if kind == "vargrad" else variance + mean * mean
 
 
-def deviations(inputs: Given, stdevs: Any) -> list[float]:
-    """One standard deviation for each input. Raises MethodError where there are more or fewer."""
-    count = len(inputs.tensors)
-    scales = [float(s) for s in stdevs] if isinstance(stdevs, (tuple, list)) else [float(stdevs)] * count
-    if len(scales) != count:
-        raise MethodError(f"{len(scales)} stdevs", there=f"{count} inputs", try_="one number, or one for each input")
-    return scales
-
-
-def spread(inputs: Given, scales: list[float], times: int) -> tuple[list[Tensor], list[Tensor]]:
+def spread(inputs: Given, scales: Sequence[float], times: int) -> tuple[list[Tensor], list[Tensor]]:
     """Every record several times in a row, and the deviation of each of its numbers."""
     many = [torch.repeat_interleave(x.detach(), times, 0) for x in inputs.tensors]
     kind = torch.get_default_dtype()  # of captum's draws too, so that one seed gives both the same noise
@@ -107,11 +98,17 @@ def spread(inputs: Given, scales: list[float], times: int) -> tuple[list[Tensor]
 
 
 def copied(inputs: Given, options: dict[str, Any], times: int, drawn: bool) -> dict[str, Any]:
-    """The method's arguments for the copies. With ``drawn`` each copy has a random row of the baselines, the same one for all inputs."""
+    """The method's arguments for the copies. With ``drawn`` each copy has a random row of the baselines, the same one for all inputs.
+
+    Raises DistributionError for baselines that have no rows to draw from, or different numbers of them.
+    """
     records = inputs.records
     found = {name: copies(value, times, records) if name in PER_RECORD else value for name, value in options.items()}
     if drawn and options.get("baselines") is not None:
-        rows = options["baselines"] if isinstance(options["baselines"], tuple) else (options["baselines"],)
+        rows = flat(options["baselines"])
+        if not all(isinstance(row, Tensor) and row.ndim for row in rows) or len({len(row) for row in rows}) > 1:
+            try_ = "a tensor of rows for each input, as many for each"
+            raise DistributionError("draw_baseline_from_distrib", there="baselines that have no rows in common", try_=try_)
         chosen = torch.randint(len(rows[0]), (records * times,), device=rows[0].device)
         found["baselines"] = inputs.of([row[chosen] for row in rows])
     return found
@@ -126,7 +123,7 @@ def copies(value: Any, times: int, records: int) -> Any:
 
 def flat(values: Any) -> list[Tensor]:
     """The tensors in tuples, lists and dictionaries, in order."""
-    if isinstance(values, Tensor):
+    if not isinstance(values, (tuple, list, dict)):
         return [values]
     return [leaf for part in (values.values() if isinstance(values, dict) else values) for leaf in flat(part)]
 

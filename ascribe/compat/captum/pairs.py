@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ...distributions import Background, Line, Reference
 from ...engine import activation
+from ...errors import MethodError
 from ...quadrature import nodes
 from ...rules.rescale import Rescale
 from .asked import Asked, change, starts, totals
@@ -45,7 +46,10 @@ def deep_lift(asked: Asked) -> Any:
 
 
 def as_tuples(own: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """A function of multipliers, of those and the inputs, or of those and the baselines too, which are always tuples for captum."""
+    """A function of multipliers, of those and the inputs, or of those and the baselines too, which are always tuples for captum.
+
+    Raises MethodError for one with other arguments.
+    """
     if own is None:
         return None
     ways: dict[int, Callable[..., Any]] = {
@@ -53,7 +57,10 @@ def as_tuples(own: Callable[..., Any] | None) -> Callable[..., Any] | None:
         2: lambda m, x: own(leaves(m), leaves(x)),
         3: lambda m, x, b: own(leaves(m), leaves(x), leaves(b)),
     }
-    return ways[len(inspect.signature(own).parameters)]
+    count = len(inspect.signature(own).parameters)
+    if count not in ways:
+        raise MethodError(f"custom_attribution_func of {count} arguments", try_="one to three: multipliers, inputs, baselines")
+    return ways[count]
 
 
 def deep_lift_shap(asked: Asked) -> Any:

@@ -33,6 +33,14 @@ class PermutedBy:
     def stand_in(self, scene: Removing) -> StandIn:
         return Mixed(self, scene)
 
+    def given(self, x: Tensor, mask: Tensor) -> Tensor:
+        """What the function gives. Raises FeatureError where that is not shaped as the records are."""
+        found = self.mix(x, mask)
+        if not isinstance(found, Tensor) or found.shape != x.shape:
+            there = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+            raise FeatureError("what perm_func gives", there=there, try_=f"records of shape {tuple(x.shape)}")
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class Mixed:
@@ -49,6 +57,6 @@ class Mixed:
         found = []
         for x, cells in zip(everyone, self.scene.groups.cells, strict=True):
             gone = torch.as_tensor(~presence.astype(bool)[:, cells], device=x.device)
-            mixed = torch.stack([self.by.mix(x, mask) for mask in gone]) if len(gone) else x[None]
+            mixed = torch.stack([self.by.given(x, mask) for mask in gone]) if len(gone) else x[None]
             found.append(mixed[:, torch.as_tensor(index, device=x.device)])
         return found

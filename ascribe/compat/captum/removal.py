@@ -48,9 +48,13 @@ def features_of(asked: Asked) -> Any:
 
 
 def fitted(mask: Tensor, x: Tensor) -> Tensor:
-    """A mask beside its input, with an axis for the records."""
+    """A mask beside its input, with an axis for the records. Raises FeatureError for one that cannot be spread over the input."""
     mask = torch.as_tensor(mask)
-    return mask[(None,) * (x.ndim - mask.ndim)] if mask.ndim < x.ndim else mask
+    mask = mask[(None,) * (x.ndim - mask.ndim)] if mask.ndim < x.ndim else mask
+    if mask.ndim != x.ndim or any(n not in (1, size) for n, size in zip(mask.shape, x.shape, strict=True)):
+        there, try_ = f"an input of shape {tuple(x.shape)}", f"{tuple(x.shape[1:])}; any axis may be 1"
+        raise FeatureError(f"a mask of shape {tuple(mask.shape)}", there=there, try_=try_, code="E-FEATURES-SHAPE")
+    return mask
 
 
 def stand_in(asked: Asked) -> Replace:
@@ -125,7 +129,7 @@ class Together:
 def play_together(asked: Asked, play: Play) -> Any:
     """A game in which a feature is removed from all records at once, for each number that the model gives about them all.
 
-    A target says which of the numbers: ``[numbers or 1, ...]``.
+    A target says which of the numbers: ``[numbers or 1, ...]``. Raises QuantityError for one that is none of them.
     """
     x = asked.inputs.tensors
     lifted = Given(tuple(t[None] for t in x), tuple(range(len(x))), asked.inputs.single)
@@ -139,9 +143,8 @@ def play_together(asked: Asked, play: Play) -> Any:
     masks = options["feature_mask"] if isinstance(options["feature_mask"], tuple) else (options["feature_mask"],)
     options["feature_mask"] = tuple(fitted(m, t).expand(t.shape)[None] for m, t in zip(masks, x, strict=True))
     whole = replace(asked, model=model, inputs=lifted, more=(), named={}, options=options)
-    count = int(model(*lifted.tensors).shape[1])
-    spots = range(count) if asked["target"] is None else [int(asked["target"]) % count]
-    found = [play(replace(whole, of=At(k))) for k in spots]
+    every = [At(k) for k in range(int(model(*lifted.tensors).shape[1]))] if asked["target"] is None else [asked.of]
+    found = [play(replace(whole, of=of)) for of in every]
     return first_rows(stacked(found, (-1,)), asked)
 
 
@@ -224,8 +227,13 @@ def features_count(asked: Asked) -> int:
 
 
 def occluded(asked: Asked) -> Any:
-    """What the quantity loses when a window takes its baseline; the mean over the windows that a coordinate lies in."""
+    """What the quantity loses when a window takes its baseline; the mean over the windows that a coordinate lies in.
+
+    Raises FeatureError for shapes that are none, or more or fewer than the inputs.
+    """
     shapes, begin = asked["sliding_window_shapes"], starts(asked, asked["baselines"])
+    if not isinstance(shapes, (tuple, list)) or not shapes:
+        raise FeatureError(f"sliding_window_shapes={shapes!r}", try_="a tuple with a size for each axis behind the records")
     each = shapes if isinstance(shapes[0], (tuple, list)) else (shapes,)
     if len(each) != len(asked.inputs.tensors):
         raise FeatureError(f"{len(each)} window shapes", there=f"{len(asked.inputs.tensors)} inputs", try_="one for each input")

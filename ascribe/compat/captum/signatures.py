@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -130,4 +131,5 @@ def signed(run: Callable[[Any, dict[str, Any]], Any], name: str, words: str, sai
 
     method.__name__, method.__doc__ = name, said
     method.__signature__ = signature  # type: ignore[attr-defined]
+    method.__wrapped__ = partial(method)  # type: ignore[attr-defined]  # captum's are decorated, and called as attribute.__wrapped__(self, ...)
     return method
