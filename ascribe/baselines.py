@@ -13,6 +13,7 @@ import numpy as np
 
 from .arrays import Array, as_numpy, is_array, laid, namespace
 from .errors import AscribeError, DistributionError, FeatureError
+from .tree import walk
 from .values import Value
 
 BESIDE_IDS = ("mask", "type", "position", "label")  # in the names of integer arguments that are not the tokens
@@ -127,14 +128,39 @@ def each(given: Any, here: Here) -> list[Any]:
 
     Raises DistributionError where one is missing, or there are too many.
     """
+    found = [given] * len(here.values)
     if isinstance(given, Mapping):
-        return [_looked_up(given, here.names, i) for i in range(len(here.values))]
-    if isinstance(given, (tuple, list)) and not (len(here.values) == 1 and len(given) != 1):
+        found = [_looked_up(given, here.names, i) for i in range(len(here.values))]
+    elif isinstance(given, (tuple, list)) and not (len(here.values) == 1 and len(given) != 1):
         if len(given) != len(here.values):
             there = f"{len(here.values)} inputs: {', '.join(here.names)}"
             raise DistributionError(f"{len(given)} baselines", there=there, try_="one for each", code="E-BASELINE-COUNT")
-        return list(given)
-    return [given] * len(here.values)
+        found = list(given)
+    return [in_order(one, here.call) for one in found]
+
+
+def in_order(given: Any, call: Call) -> Any:
+    """A pandas table, or a row of one, with its columns as those of the call's own table; anything else as it is.
+
+    Raises DistributionError where it lacks some.
+    """
+    labels = getattr(given, "columns", getattr(given, "index", None))
+    tables = [list(leaf.columns) for _, leaf in walk((call.args, call.kwargs)) if is_table(leaf)]
+    if not tables or not hasattr(given, "to_numpy") or labels is None or list(labels) in tables:
+        return given
+    fits = next((names for names in tables if set(names) <= set(labels)), None)
+    if fits is not None:
+        return given[fits]
+    if is_table(given):
+        asked, there = (", ".join(map(repr, names[:20])) for names in (list(labels), tables[0]))
+        what = f"a baseline with columns {asked}"
+        raise DistributionError(what, there=there, try_="the same columns, in any order, or .to_numpy()", code="E-BASELINE-COLUMNS")
+    return given
+
+
+def is_table(value: Any) -> bool:
+    """Whether something is a table with names for its columns, as those of pandas."""
+    return hasattr(value, "columns") and hasattr(value, "to_numpy")
 
 
 def _called(given: Any, here: Here) -> Any:
@@ -218,8 +244,9 @@ def _typed(given: Any, value: Array) -> Array:
     Raises DistributionError for what holds no numbers, and for what that type cannot hold: parts of whole numbers, numbers for words.
     """
     xp = namespace(value)
-    given = given.to_numpy() if hasattr(given, "to_numpy") else given  # a pandas table
     try:
+        if hasattr(given, "to_numpy"):  # of pandas; what is missing there is NaN
+            given = given.to_numpy(np.float64 if xp.is_floating(value) else None)
         array = xp.asarray(given if is_array(given) else np.asarray(given, dtype=np.float64), value)
         with np.errstate(invalid="ignore"):
             found = xp.cast(array, value)

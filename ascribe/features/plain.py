@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import as_numpy, is_array
+from ..baselines import is_table
 from ..coalitions.base import Tree
 from ..errors import FeatureError
 from ..tree import walk
@@ -27,7 +28,7 @@ class Each:
             cells.append(np.arange(count, count + counted(shape)).reshape(1, *shape))
             count += counted(shape)
         names = columns_of(scene)
-        return Groups(tuple(cells), count, f"each of {count} numbers", names=names if names and len(names) == count else None)
+        return Groups(tuple(cells), count, f"each of {count} numbers", names=names)
 
 
 @dataclass(frozen=True)
@@ -225,9 +226,11 @@ def ids_for(given: Any, shape: tuple[int, ...], total: int, name: str) -> np.nda
 
 
 def columns_of(scene: Scene) -> tuple[str, ...] | None:
-    """The names that a table among the arguments gives its columns."""
-    for _, leaf in walk((scene.call.args, scene.call.kwargs)):
-        columns = getattr(leaf, "columns", None)
-        if columns is not None and not callable(columns):
-            return tuple(map(str, columns))
-    return None
+    """The names that tables among the arguments give the columns of what is explained; None where it is not clear which do."""
+    tables = [leaf.columns for _, leaf in walk((scene.call.args, scene.call.kwargs)) if is_table(leaf) and len(leaf) == scene.total]
+    widths = [shape[0] if len(shape) == 1 else None for shape in scene.shapes]
+    if len(widths) == 1:
+        tables = [names for names in tables if len(names) == widths[0]]
+    if scene.layer or [len(names) for names in tables] != widths:
+        return None
+    return tuple(str(name) for names in tables for name in names)

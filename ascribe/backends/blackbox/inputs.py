@@ -7,40 +7,58 @@ from typing import Any
 
 import numpy as np
 
-from ...baselines import BESIDE_IDS, Call
-from ...errors import CutError, InputError
+from ...baselines import BESIDE_IDS, Call, is_table
+from ...errors import CutError, DistributionError, InputError
 from ...tree import Path, mapped, walk
-
-Columns = dict[Any, np.dtype[Any]]
 
 
 class Inputs:
-    """Positional and keyword arguments as one tree; the first array with an axis counts the records."""
+    """Positional and keyword arguments as one tree; records are counted as for other models."""
 
     def __init__(self, call: Call) -> None:
         self.frames: dict[Path, Any] = {}
+        self.only = call.explained
         self.tree = mapped((call.args, call.kwargs), self._array)
         self.leaves: dict[Path, np.ndarray] = {p: leaf for p, leaf in walk(self.tree) if isinstance(leaf, np.ndarray) and leaf.ndim}
         if not self.leaves:
             raise InputError("the model is called without an array", try_="attribute(model, x, ...) with NumPy arrays or pandas tables")
-        self.records = len(next(iter(self.leaves.values())))
+        self.records = len(self._leading())
         if not self.records:
             raise InputError("there are no records", try_="at least one row")
         self.own = [p for p, leaf in self.leaves.items() if len(leaf) == self.records]
 
     def _array(self, path: Path, leaf: Any) -> Any:
-        if hasattr(leaf, "columns") and hasattr(leaf, "to_numpy"):
+        if isinstance(leaf, np.ma.MaskedArray):
+            raise InputError("a masked array", there="arrays without a mask", try_="x.filled(0)", code="E-INPUT-LAYOUT")
+        if is_table(leaf):
+            if not hasattr(leaf, "iloc"):
+                raise InputError(f"a table of {type(leaf).__module__.partition('.')[0]}", there="tables of pandas", try_="x.to_pandas()")
             self.frames[path] = leaf
             numeric = all(getattr(dtype, "kind", "O") in "fiub" for dtype in leaf.dtypes)
             return leaf.to_numpy(np.float64 if numeric else object)
         return leaf
 
+    def _numbers(self, path: Path) -> bool:
+        """Whether an argument is a table or holds floating numbers."""
+        return path in self.frames or self.leaves[path].dtype.kind == "f"
+
+    def _leading(self) -> np.ndarray:
+        """What counts the records: the first array that the call names, with floating numbers, and with more than one axis."""
+        named_first = [p for p in self.leaves if self.only is not None and p[1] in self.only] or list(self.leaves)
+        floating = sorted(filter(self._numbers, named_first), key=lambda p: self.leaves[p].ndim < 2)
+        return self.leaves[(floating or named_first)[0]]
+
     def explained(self, start: Path) -> list[Path]:
-        """What is explained under an accessor: floating arrays and tables, or else whole numbers. Raises CutError where there is none."""
+        """What is explained under an accessor: what the call names, or else floating arrays and tables, or else whole numbers.
+
+        Raises CutError where there is none.
+        """
         under = [p for p in self.own if p[: len(start)] == start]
-        found = [p for p in under if (p in self.frames or self.leaves[p].dtype.kind == "f") and (start or "mask" not in str(p[1]))]
-        if not found:
-            found = [p for p in under if start or not any(part in str(p[1]) for part in BESIDE_IDS)]
+        if self.only is not None and not start:
+            found = [p for p in under if p[1] in self.only]
+        else:
+            found = [p for p in under if self._numbers(p) and (start or "mask" not in str(p[1]))]
+            found = found or [p for p in under if start or not any(part in str(p[1]) for part in BESIDE_IDS)]
         if not found:
             raise CutError("no array with a row per record there", there=", ".join(map(named, self.leaves)), code="E-CUT-INTEGER")
         return found
@@ -58,15 +76,40 @@ class Inputs:
         return args, kwargs
 
     def _framed(self, path: Path, rows: np.ndarray) -> Any:
-        """Rows as a table with the columns and types of the one that was given; whole numbers stay whole where they are."""
+        """Rows as a table with the columns and types of the one that was given; a column whose type cannot hold them is left as it is.
+
+        Raises DistributionError for what is none of a column's categories.
+        """
         frame = self.frames[path]
-        made = type(frame)(rows, columns=frame.columns)
-        kinds = {}
-        for name, dtype in frame.dtypes.items():
-            whole = getattr(dtype, "kind", "O") not in "iub" or (rows.dtype != object and not (made[name] % 1).any())
-            if whole or rows.dtype == object:
-                kinds[name] = dtype
-        return made.astype(kinds)
+        made = type(frame)(rows)  # with numbers for names: those of the user's may come twice
+        kinds = {i: dtype for i, (name, dtype) in enumerate(zip(frame.columns, frame.dtypes, strict=True)) if holds(dtype, made[i], name)}
+        try:
+            made = made.astype(kinds)
+        except (TypeError, ValueError) as wrong:
+            what = f"values that columns cannot hold: {(str(wrong).splitlines() or [''])[0]}"
+            raise DistributionError(what, try_="a baseline with columns of the same types", code="E-BASELINE-TYPE") from wrong
+        made.columns = frame.columns
+        return made
+
+
+def holds(dtype: Any, column: Any, name: Any) -> bool:
+    """Whether a type can hold the values of a column as they are. Raises DistributionError for unknown categories."""
+    known = column[column.notna()]
+    if hasattr(dtype, "categories"):
+        if not known.isin(dtype.categories).all():
+            there = ", ".join(map(repr, dtype.categories[:20]))
+            what = f"{known[~known.isin(dtype.categories)].iloc[0]!r} in the column {name!r}"
+            raise DistributionError(what, there=f"categories {there}", try_="a baseline of the same categories", code="E-BASELINE-TYPE")
+        return True
+    if getattr(dtype, "kind", "O") not in "iub":
+        return True
+    try:
+        numbers = known.to_numpy(np.float64)
+    except (TypeError, ValueError):  # words
+        return False
+    missing = len(known) < len(column) and isinstance(dtype, np.dtype)
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype.type).min, np.iinfo(dtype.type).max)
+    return not missing and bool(((numbers % 1 == 0) & (numbers >= low) & (numbers <= high)).all())
 
 
 def named(path: Path) -> str:
