@@ -65,12 +65,17 @@ BACKENDS = {"numpy": "numpy", "torch": "torch"}
 
 def namespace(a: Array) -> Namespace:
     """The functions for this kind of array: ``namespace(x).exp(x)``."""
-    for cls in type(a).__mro__:
-        root = cls.__module__.partition(".")[0]
-        if root in BACKENDS:
-            found: Namespace = import_module(f"ascribe.backends.{BACKENDS[root]}.namespace").xp
-            return found
-    raise TypeError(f"no backend for arrays of type {type(a).__name__}")
+    root = framework_of(a)
+    if root is None:
+        raise TypeError(f"no backend for arrays of type {type(a).__name__}")
+    found: Namespace = import_module(f"ascribe.backends.{BACKENDS[root]}.namespace").xp
+    return found
+
+
+def framework_of(a: Any) -> str | None:
+    """The framework among ours that an array is of; None for those of others."""
+    roots = (cls.__module__.partition(".")[0] for cls in type(a).__mro__)
+    return next((root for root in roots if root in BACKENDS), None)
 
 
 def is_array(value: Any) -> bool:
@@ -79,8 +84,9 @@ def is_array(value: Any) -> bool:
 
 
 def as_numpy(value: Any) -> np.ndarray:
-    """Any array, list or number as NumPy."""
-    return namespace(value).numpy(value) if is_array(value) and not np.isscalar(value) else np.asarray(value)
+    """Any array, list or number as NumPy; also a column of a table, and arrays of frameworks that have no backend here."""
+    ours = is_array(value) and not np.isscalar(value) and framework_of(value) is not None
+    return namespace(value).numpy(value) if ours else np.asarray(value)
 
 
 def laid(numbers: np.ndarray, like: Array) -> Array:

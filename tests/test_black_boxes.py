@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 import ascribe as asc
-from ascribe.errors import AscribeError, BackendError, CutError, FeatureError, InputError, ModelError, RuleError
+from ascribe.errors import (
+    AscribeError,
+    BackendError,
+    CutError,
+    FeatureError,
+    InputError,
+    ModelError,
+    QuantityError,
+    RuleError,
+)
 
 RNG = np.random.default_rng(0)
 WEIGHT = np.array([1.0, -2.0, 0.5, 3.0])
@@ -122,23 +131,51 @@ def test_tables_stay_tables(name):
     assert some.features.names == ("body", "dose", "site")
 
 
-def test_columns_of_words_and_whole_numbers_keep_their_types():
+class Foreign:
+    """An array of a framework that nothing here knows of."""
+
+    def __init__(self, a: np.ndarray) -> None:
+        self.a, self.shape, self.dtype = a, a.shape, a.dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.a[key]
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return self.a
+
+
+FORMS = {
+    "lists": lambda y: y.tolist(),
+    "lists of arrays": list,
+    "lists in a dictionary": lambda y: {"scores": y.tolist()},
+    "lists in a tuple": lambda y: (y.tolist(), "1.0"),
+    "a dictionary for each row": lambda y: [dict(enumerate(row)) for row in y],
+    "another framework's array": Foreign,
+    "its arrays in a dictionary": lambda y: {"scores": Foreign(y)},
+    "a table": lambda y: pytest.importorskip("pandas").DataFrame(y),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_results_in_any_form(form):
+    found = asc.attribute(lambda x: FORMS[form](scores(x)), X, of=1, over=asc.Exact())
+    np.testing.assert_array_equal(found.values, asc.attribute(scores, X, of=1, over=asc.Exact()).values)
+
+
+def test_a_column_of_a_table_is_a_result():
     pandas = pytest.importorskip("pandas")
-    table = pandas.DataFrame({"n": [1, 2, 3], "w": ["a", "b", "a"], "c": pandas.Categorical(["x", "y", "y"]), "f": [0.5, 1.5, 2.5]})
-    kinds: set[tuple[str, ...]] = set()
+    found = asc.attribute(lambda x: pandas.Series(x @ WEIGHT), X, over=asc.Exact())
+    np.testing.assert_allclose(found.values, X * WEIGHT, atol=1e-12)
 
-    def model(t: Any) -> np.ndarray:
-        kinds.add(tuple(map(str, t.dtypes)))
-        return (t.n * t.f + (t.w == "a") * 10 + (t.c == "x") * t.n).to_numpy(float)
 
-    found = asc.attribute(model, table, over=asc.Exact(), by=asc.Resample(table))
-    assert kinds == {tuple(map(str, table.dtypes))}
-    change = model(table) - np.mean(model(table))
-    np.testing.assert_allclose(found.values.sum(1), change, atol=1e-6)
-    with pytest.raises(FeatureError, match="Resample"):
-        asc.attribute(model, table, over=asc.Exact())
-    with pytest.raises(FeatureError, match="without numbers"):
-        asc.attribute(model, table, over=asc.Exact(), by=asc.Nearest(table, 2))
+def test_records_and_what_is_explained_are_told_as_for_other_models():
+    def model(w: np.ndarray, x: np.ndarray, extra: np.ndarray) -> np.ndarray:
+        return x @ w + extra[:, 0]
+
+    found = asc.attribute(model, WEIGHT, X, X[:, :1], over=asc.Exact())  # one row of weights for all
+    assert [v.shape for v in found.values] == [(5, 4), (5, 1)]
+    alone = asc.attribute(model, asc.Call(WEIGHT, X, X[:, :1]).only(1), over=asc.Exact())
+    np.testing.assert_allclose(alone.values, X * WEIGHT, atol=1e-12)
 
 
 def test_other_kinds_of_estimators():
@@ -152,6 +189,17 @@ def test_other_kinds_of_estimators():
     labels = asc.attribute(Labels(), X, of="b", over=asc.LeaveOneOut())
     assert set(np.unique(labels.features.values)) <= {-1.0, 0.0, 1.0}
     assert labels.class_names == ("a", "b")
+
+
+def test_several_things_predicted_at_once():
+    """scikit-learn returns a list of tables then, with classes of their own."""
+    forest = pytest.importorskip("sklearn.ensemble").RandomForestClassifier(3, random_state=0)
+    forest.fit(MANY, np.stack([MANY_LABELS, (MANY[:, 1] > 0) + (MANY[:, 2] > 1) * 1], 1))
+    with pytest.raises(QuantityError, match="E-TARGET-WHICH"):
+        asc.attribute(forest, X, of=1, over=asc.Exact())
+    found = asc.attribute(forest, X, of=asc.Unit(1, on=asc.OUTPUT.at(0)), over=asc.Exact())
+    expected = forest.predict_proba(X)[0][:, 1] - forest.predict_proba(np.zeros((1, 4)))[0][0, 1]
+    np.testing.assert_allclose(found.values.sum(1), expected, atol=1e-12)
 
 
 class Labels:
@@ -272,12 +320,23 @@ def test_an_interrupt_keeps_what_was_found_too():
     assert len(vars(caught.value)["partial"]) == 5
 
 
+class Polar:
+    """A table that is none of pandas'."""
+
+    columns = ("a", "b")
+
+    def to_numpy(self) -> np.ndarray:
+        return X[:, :2]
+
+
 REFUSED: dict[str, tuple[Any, type[AscribeError], str]] = {
     "gradients": (lambda: asc.attribute(scores, X), RuleError, "E-RULE-GRADIENT"),
     "a path": (lambda: asc.IntegratedGradients()(scores, X), RuleError, "over=asc.Permutations"),
     "a layer": (lambda: asc.attribute(scores, X, at="layer3", over=asc.Exact()), CutError, "black box"),
     "no model": (lambda: asc.attribute("forest", X, over=asc.Exact()), BackendError, "not a model"),
     "no array": (lambda: asc.attribute(scores, 3, over=asc.Exact()), InputError, "without an array"),
+    "hidden numbers": (lambda: asc.attribute(scores, np.ma.masked_less(X, 0), over=asc.Exact()), InputError, "a masked array"),
+    "a table of others": (lambda: asc.attribute(scores, Polar(), over=asc.Exact()), InputError, "to_pandas"),
     "no records": (lambda: asc.attribute(scores, X[:0], over=asc.Exact()), InputError, "no records"),
     "words out": (lambda: asc.attribute(lambda x: ["a"] * len(x), X, over=asc.Exact()), ModelError, "E-MODEL-OUTPUT"),
     "one number out": (lambda: asc.attribute(lambda x: x.sum(), X, over=asc.Exact()), AscribeError, "rows"),
@@ -293,6 +352,12 @@ def test_what_a_black_box_cannot_do_is_refused(name):
     with pytest.raises(kind) as caught:
         call()
     assert words in str(caught.value)
+
+
+def test_systems_that_do_not_tell_their_memory(monkeypatch):
+    monkeypatch.setattr("os.sysconf_names", {"SC_PAGE_SIZE": 30})  # macOS
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 4096}.__getitem__)
+    np.testing.assert_allclose(asc.attribute(lambda x: x @ WEIGHT, X, over=asc.Exact()).values, X * WEIGHT, atol=1e-12)
 
 
 def test_places_of_a_black_box():

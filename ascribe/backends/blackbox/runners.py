@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import as_numpy, is_array
+from ...baselines import is_table
 from ...errors import BackendError, InputError, ModelError
 from ...tree import mapped
 
@@ -59,7 +60,8 @@ def runner_for(model: Any) -> Runner:
     if isinstance(model, BlackBox):
         return Runner(model, class_names=names_of(model.model) if model.method in METHODS[:2] else None)
     if is_onnx(model):
-        return Runner(Onnx(model), f"output {Onnx(model).output!r} of the ONNX session is explained")
+        onnx = Onnx(model)
+        return Runner(onnx, f"output {onnx.output!r} of the ONNX session is explained")
     if is_estimator(model):
         return estimator(model)
     if callable(model):
@@ -75,13 +77,16 @@ def estimator(model: Any) -> Runner:
     if method == "predict" and names is not None:
         classes = np.asarray(model.classes_)
         return Runner(lambda *a, **k: (as_numpy(model.predict(*a, **k)).reshape(-1, 1) == classes).astype(float), told, names)
-    return Runner(getattr(model, method), told, names if method == "predict_proba" else None)
+    call = getattr(model, method)
+    if method == "predict_proba" and names is None and isinstance(getattr(model, "classes_", None), list):
+        return Runner(lambda *a, **k: tuple(call(*a, **k)), told)  # several things predicted at once: a list of tables
+    return Runner(call, told, names if method == "predict_proba" else None)
 
 
 def names_of(model: Any) -> tuple[str, ...] | None:
     """The classes that an estimator tells apart."""
     classes = getattr(model, "classes_", None)
-    return None if classes is None or np.ndim(classes) != 1 else tuple(map(str, classes))
+    return None if classes is None or any(map(np.ndim, classes)) else tuple(map(str, classes))
 
 
 class Onnx:
@@ -110,17 +115,22 @@ def as_arrays(output: Any) -> Any:
 
     Raises ModelError where there are no numbers in it.
     """
-    if isinstance(output, list) and output and isinstance(output[0], Mapping):
-        return np.array([[row[key] for key in output[0]] for row in output], dtype=np.float64)
-    if isinstance(output, list):
-        output = np.asarray(output)
-    found = mapped(output, lambda _, leaf: as_numpy(leaf) if is_array(leaf) else as_table(leaf))
+    found = converted(output)
     if is_array(found) and found.dtype.kind not in "fiub":
         what = f"the model returned an array of type {found.dtype}"
         raise ModelError(what, try_="numbers, one row for each record", code="E-MODEL-OUTPUT")
     return found.astype(np.float64) if is_array(found) and found.dtype.kind in "iub" else found
 
 
-def as_table(leaf: Any) -> Any:
-    """A pandas table or series as NumPy; anything else as it is."""
-    return leaf.to_numpy() if hasattr(leaf, "to_numpy") else leaf
+def converted(output: Any) -> Any:
+    """Lists, tables and arrays as NumPy, wherever they are; a list is never a structure."""
+    if isinstance(output, list) and output and isinstance(output[0], Mapping):
+        return np.array([[row[key] for key in output[0]] for row in output], dtype=np.float64)
+    if isinstance(output, Mapping):
+        return {key: converted(part) for key, part in output.items()}
+    if isinstance(output, tuple):
+        parts = map(converted, output)
+        return type(output)(*parts) if hasattr(output, "_fields") else tuple(parts)
+    if isinstance(output, list) or is_array(output) or is_table(output):
+        return as_numpy(output)
+    return mapped(output, lambda _, leaf: as_numpy(leaf) if is_array(leaf) else leaf)

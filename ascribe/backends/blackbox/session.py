@@ -146,7 +146,8 @@ class BlackBoxSession:
         return isinstance(error, MemoryError)
 
     def spare_memory(self) -> int:
-        return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 0.5) if hasattr(os, "sysconf") else 1 << 33
+        known = "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", ())  # not on macOS
+        return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 0.5) if known else 1 << 33
 
     def held(self, job: Job) -> tuple[Evidence, int]:
         return self.evaluate(job), 0
