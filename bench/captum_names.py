@@ -47,8 +47,9 @@ FIXED = {
 INTRO = """Written by `python -m bench.captum_names --commit`. *Same*: captum's numbers in captum's form. *Fixed*: those, but for what the
 last column says. *Faster*: the same call takes at most 1 / 1.05 of the time on both models; *slower*: more time on both, or on one.
 Ratios are captum's time over ascribe's, medians of rounds in which both ran, with quartiles: on the convolutional network of the
-[benchmarks](benchmarks.md) and on a small BERT from its embeddings on, 4 records, one thread. Where one of them refuses the model
-there is no ratio.
+[benchmarks](benchmarks.md) and on a small BERT from its embeddings on, 4 records, one thread; for captum's LRP the network's
+flattening is a function, for its LayerFeaturePermutation the models give a single number. Where one of them refuses the model there
+is the reason.
 
 Where ours is slower: a call of a single pass on a small model (its opening and its checks take one to three milliseconds); short
 paths on the BERT, which also run their ends and look for the size of a chunk; the rules on rectifiers, which record the run and go

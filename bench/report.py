@@ -36,6 +36,9 @@ ROWS = """Rows through the first layer / through the last layer + back from it, 
 at the records and the baseline that a completeness gap needs. Differences are relative to the largest value; random methods
 are not compared, nor DeepLIFT, whose bare figure is that of gradients. `load` is the machine's load average then."""
 
+SAME = """One row for each class, on the CNN and on a small BERT from its embeddings on; objects are made before the clock starts. For
+captum's LRP the CNN's flattening is a function, for its LayerFeaturePermutation the models give a single number."""
+
 
 @dataclass(frozen=True)
 class Results:
@@ -204,7 +207,7 @@ def sections(results: Results) -> list[tuple[str, str, list[list[str]]]]:
         words = "Everyone's defaults; captum runs one row at a time. `smooth` is ascribe's default in Kernel SHAP, the other captum's fit."
         parts.append(("Removal", words, removal_table(results.removals)))
     if results.same:
-        words = "One row for each class, on the CNN and on a small BERT from its embeddings on; objects are made before the clock starts."
+        words = SAME
         parts.append(("Same call, captum against ascribe.compat.captum", words, same_table(results.same)))
     return parts
 

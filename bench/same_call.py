@@ -1,18 +1,23 @@
 """The same call to captum and to ``ascribe.compat.captum``: one row for each class, on the network of the other tables and on a BERT.
 
-Objects are made before the clock starts; the model is the same for both, and each has been run once before.
+Objects are made before the clock starts; the model is the same for both, and each has been run once before. Where captum refuses a
+model for a reason that can be taken away, both get the model without it: LRP one whose flattening is a function,
+LayerFeaturePermutation one that gives a single number.
 """
 
 from __future__ import annotations
 
+import copy
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from bench import models
 from bench.timing import Contender, Effort, Spread, Watch, paired, rounds, spread
@@ -29,7 +34,7 @@ class Home:
     model: nn.Module
     inputs: Tensor
     more: Any
-    target: Tensor
+    target: Tensor | None
     layer: str
     neuron: Any
     mask: Tensor
@@ -40,7 +45,7 @@ class Home:
 
 @dataclass(frozen=True)
 class Same:
-    """One row: how long each took, and how many times ascribe's time fits into captum's; ``error`` where one of them refused."""
+    """One row: how long each took, and how many times ascribe's time fits into captum's; ``error`` says why one of them refused."""
 
     name: str
     home: str
@@ -59,6 +64,32 @@ class Embedded(nn.Module):
     def forward(self, embeddings: Tensor, mask: Tensor) -> Tensor:
         found: Tensor = self.model(inputs_embeds=embeddings, attention_mask=mask).logits
         return found
+
+
+class Flattened(nn.Module):
+    """The convolutional network, its flattening a function: captum's LRP has no rule for the module."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        layers = list(model.named_children())
+        at = [name for name, _ in layers].index("flat")
+        self.body, self.head = (nn.Sequential(OrderedDict(part)) for part in (layers[:at], layers[at + 1 :]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.head(self.body(x).flatten(1))
+        return found
+
+
+class Chosen(nn.Module):
+    """A model of one number for each record: captum's LayerFeaturePermutation takes the target of a target, and refuses."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *args: Tensor) -> Tensor:
+        found: Tensor = self.model(*args)
+        return found[:, 0]
 
 
 def cnn(image: int, batch: int) -> Home:
@@ -112,6 +143,25 @@ CLASSES = (
 )
 
 
+NO_RECTIFIER = "no rectifier: captum gives the plain gradient, ascribe an error"
+NO_RULES = "captum has no rule for embeddings and norms"
+WHY = {
+    **{("BERT", "ascribe", name): NO_RECTIFIER for name in ("GuidedBackprop", "Deconvolution", "GuidedGradCam")},
+    **{("BERT", "captum", name): NO_RULES for name in ("LRP", "LayerLRP")},
+}
+"""Why one of them refuses a model: by a TypeError, which ascribe's RuleError is here too."""
+
+
+def suited(name: str, home: Home) -> Home:
+    """The home as captum can be asked about it by a class."""
+    if name == "LayerFeaturePermutation":
+        return replace(home, model=Chosen(home.model), layer=f"model.{home.layer}", target=None)
+    if name not in ("LRP", "LayerLRP"):
+        return home
+    model = copy.deepcopy(home.model)  # captum's leaves rules of its own on it
+    return replace(home, model=Flattened(model), layer="body.conv4") if home.name == "CNN" else replace(home, model=model)
+
+
 def value(home: Home, word: Any) -> Any:
     """What a word in EXTRA stands for at a home."""
     if word == "few":
@@ -134,14 +184,14 @@ def held_at(home: Home) -> Tensor:
 
 def contender(library: str, name: str, home: Home) -> Contender:
     """The call as a user of the library writes it."""
-    where = import_module(LIBRARIES[library])
+    where, home = import_module(LIBRARIES[library]), suited(name, home)
     layer = home.model.get_submodule(home.layer)
     more: dict[str, Any] = {} if home.more is None else {"additional_forward_args": home.more}
     if name == "NoiseTunnel":
         method: Any = where.NoiseTunnel(where.Saliency(home.model))
     elif name == "DataLoaderAttribution":
         method = where.DataLoaderAttribution(where.FeatureAblation(home.model))
-        batches = [tuple(part) for part in zip(home.inputs.split(2), *(m.split(2) for m in home.more or ()), strict=True)]
+        batches = DataLoader(TensorDataset(home.inputs, *(home.more or ())), batch_size=2)
         given = {"input_roles": (0, *(1 for _ in home.more or ())), "feature_mask": home.mask}
         return Contender(lambda: lambda: method.attribute(batches, **given))
     else:
@@ -176,6 +226,7 @@ def raced(name: str, home: Home, effort: Effort, watch: Watch) -> Same:
             call()
             call()
         except Exception as error:
-            return Same(name, home.name, error=f"{library}: {type(error).__name__}")
+            why = WHY.get((home.name, library, name)) if isinstance(error, TypeError) else None
+            return Same(name, home.name, error=why or f"{library}: {str(error).partition('. ')[0]}")
     figures = rounds(contenders, effort, watch)
     return Same(name, home.name, {n: spread(v) for n, v in figures.items()}, paired(figures, "captum", "ascribe"))

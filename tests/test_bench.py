@@ -162,12 +162,14 @@ def test_removal_methods_are_raced() -> None:
 def test_the_same_call_to_both(tmp_path: Path) -> None:
     """Every class that captum runs on these models is timed in both; every name has a line on the page."""
     from bench.captum_names import named, page
-    from bench.same_call import CLASSES, same_calls
+    from bench.same_call import CLASSES, NO_RULES, same_calls
 
     rows = list(same_calls(Effort(1, 1, 0.0, 0.0), Watch(), 16, 8, 2, "CNN Saliency"))
     assert [row.name for row in rows] == ["Saliency"]
-    assert rows[0].ratio is not None
-    assert not rows[0].error
+    rows += [row for name in ("LRP", "Permutation", "DataLoader") for row in same_calls(Effort(1, 1, 0.0, 0.0), Watch(), 16, 8, 2, name)]
+    refused = {f"{row.home} {row.name}": row.error for row in rows if row.ratio is None}
+    assert refused == dict.fromkeys(("BERT LRP", "BERT LayerLRP"), NO_RULES)
+    assert len(rows) == 11
     written = page(rows)
     assert all(f"`{name}`" in written for name in named())
     assert set(CLASSES) <= set(named())
