@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..errors import CoalitionError
 from .base import Estimate
 from .exact import Index
 from .play import Block
+from .regression import pseudo_inverse
 from .strata import Sample
 
 REACH = 2.0
@@ -23,10 +25,11 @@ ROOM = 2000
 
 
 class Fitted(NamedTuple):
-    """Values from some of the groups, and how far each of these groups pulls them."""
+    """Values from some of the groups, how far each of these groups pulls them, and how many of the additive terms nothing was seen of."""
 
     values: np.ndarray
     pulls: np.ndarray
+    unseen: int
 
 
 class Smooth:
@@ -64,13 +67,15 @@ class Smooth:
         fits = [self._fit(self.groups[part::parts]) for part in range(parts)]
         values = np.mean([fit.values for fit in fits], axis=0)
         adds_up = self.index == "shapley"
+        unseen = max(fit.unseen for fit in fits)
+        notes = (f"{unseen} of {self.features} terms were not determined by these coalitions",) if unseen else ()
         if not self.units.groups:
-            return Estimate(values, None, adds_up)
+            return Estimate(values, None, adds_up, notes)
         spread = [((fit.pulls - fit.pulls.mean(axis=0)) ** 2).sum(axis=0) / parts**2 for fit in fits]
         counts = [len(fit.pulls) for fit in fits]
         if min(counts) < 2:
-            return Estimate(values, np.full_like(values, np.nan), adds_up)
-        return Estimate(values, np.sqrt(sum(s * c / (c - 1) for s, c in zip(spread, counts, strict=True))), adds_up)
+            return Estimate(values, np.full_like(values, np.nan), adds_up, notes)
+        return Estimate(values, np.sqrt(sum(s * c / (c - 1) for s, c in zip(spread, counts, strict=True))), adds_up, notes)
 
     def _fit(self, groups: list[int]) -> Fitted:
         """The values from these groups, together with all that came before any group."""
@@ -83,7 +88,10 @@ class Smooth:
         like, carry = likeness(n), carried(n)
         alike = like[((n + signs @ signs.T) / 2).round().astype(int)] / like[n]
         noise = np.concatenate([NOISE * weight.mean() / weight, [0.0]])
-        inverse = np.linalg.inv(np.block([[alike + np.diag(noise), signs], [signs.T, np.zeros((n, n))]]))
+        seen = signs.T @ signs
+        unseen = n - pseudo_inverse(seen)[1]
+        invert = partial(np.linalg.pinv, hermitian=True) if unseen else np.linalg.inv
+        inverse = invert(np.block([[alike + np.diag(noise), signs], [signs.T, np.zeros((n, n))]]))
         precision, readout = inverse[:rows, :rows], 2 * inverse[rows:, :rows]
         if self.index == "shapley":
             there = (signs > 0).astype(int)
@@ -93,9 +101,12 @@ class Smooth:
         unknown = np.sqrt(np.maximum(1 - self.units.chance[used] * len(self.groups) / max(1, self.units.groups), 0))
         pulls = []
         for one in groups:
-            at = np.flatnonzero(group[used] == one)  # worth less what the others say of it, carried over to the values
+            at = np.flatnonzero(group[used] == one)
+            if pseudo_inverse(seen - signs[at].T @ signs[at])[1] < n:  # the others fit whatever it says: that they agree says nothing
+                pulls.append(np.full((n, worth.shape[1]), np.nan))
+                continue  # else worth less what the others say of it, carried over to the values
             pulls.append((readout[:, at] * unknown[at]) @ np.linalg.solve(precision[np.ix_(at, at)], left[at]))
-        return Fitted(readout @ worth, np.array(pulls))
+        return Fitted(readout @ worth, np.array(pulls), unseen)
 
 
 def likeness(features: int) -> np.ndarray:
