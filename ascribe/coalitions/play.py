@@ -205,8 +205,9 @@ def check_count(name: str, value: int | None) -> None:
 def check_budget(budget: int, least: int, what: str) -> int:
     """The budget. Raises CoalitionError where it is below ``least``, saying what that is for."""
     if budget < least:
+        said = str(least) if least < 1 << 40 else f"2^{least.bit_length() - 1}"
         raise CoalitionError(
-            f"budget={budget}", there=f"{what} take {least} coalitions at least", try_=f"budget={least} or more, or fewer features",
+            f"budget={budget}", there=f"{what} take {said} coalitions at least", try_=f"budget={said} or more, or fewer features",
             code="E-COALITION-BUDGET",
         )  # fmt: skip
     return budget

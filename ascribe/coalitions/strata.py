@@ -14,6 +14,8 @@ from .play import Block, ends
 
 PIECE = 512
 """Units taken in at once of what comes before the groups."""
+MANY = 10**300
+"""More coalitions of one size than anyone will draw, and still a float: from 1,030 features on there are sizes with more."""
 
 Sizes = Literal["kernel", "leverage", "uniform"]
 
@@ -54,7 +56,7 @@ def size_weights(features: int, sizes: Sizes) -> np.ndarray:
         return (features - 1) / (size * (features - size))
     if sizes == "leverage":
         return np.ones(features - 1)
-    return np.array([comb(features, s) / 2.0**features for s in size.tolist()])
+    return np.array([comb(features, s) / 2**features for s in size.tolist()])  # of whole numbers: neither overflows
 
 
 def shares(counts: np.ndarray, weights: np.ndarray, total: int) -> np.ndarray:
@@ -108,9 +110,9 @@ class Plan:
     groups: int
 
     def counts(self) -> np.ndarray:
-        """How many units there are of each size."""
+        """How many units there are of each size, as floats: of more than MANY, that many."""
         last = self.features // 2 if self.paired else self.features - 1
-        return np.array([comb(self.features, s) / (1 + (self.paired and 2 * s == self.features)) for s in range(1, last + 1)])
+        return np.array([min(comb(self.features, s), MANY) / (1 + (self.paired and 2 * s == self.features)) for s in range(1, last + 1)])
 
     def draw(self, rng: np.random.Generator) -> Sample:
         counts, chances = self.counts(), folded(self.chances, self.paired)

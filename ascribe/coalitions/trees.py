@@ -82,13 +82,13 @@ def shuffled(root: Group, rng: np.random.Generator) -> np.ndarray:
     return np.array(order)
 
 
-def exact_rows(root: Group, enough: float) -> float:
+def exact_rows(root: Group, enough: int) -> int:
     """How many coalitions exact Owen values take, nobody and all included; counts no further than ``enough``."""
-    rows, todo = 2.0, [(root, 1.0)]
+    rows, todo = 2, [(root, 1)]
     while todo and rows <= enough:
         group, contexts = todo.pop()
         k = len(group.parts)
         if k:
-            rows += contexts * (2.0**k - 2)
-            todo.extend((part, contexts * 2.0 ** (k - 1)) for part in group.parts)
+            rows += contexts * (2**k - 2)
+            todo.extend((part, contexts * 2 ** (k - 1)) for part in group.parts)
     return rows
