@@ -36,7 +36,7 @@ class Exact(Value):
         n = check_players(players)
         if n > self.most:
             raise CoalitionError(
-                f"all coalitions of {n} features", there=f"2^{n} = {2**n:,}; most={self.most}",
+                f"all coalitions of {n} features", there=f"2^{n}{f' = {2**n:,}' if n < 60 else ''}; most={self.most}",
                 try_="ShapleyKernel(budget=...) or Permutations(budget=...), or fewer features: a grid, superpixels, groups",
                 code="E-COALITION-MANY",
             )  # fmt: skip
@@ -65,14 +65,17 @@ class Enumeration:
         self.features, self.index = features, index
         self.arrives = arrivals(features, index)
         self.values: np.ndarray | float = 0.0
+        self.told = 0
 
     def blocks(self) -> Iterator[Block]:
         return everything(self.features)
 
     def take(self, block: Block, worth: np.ndarray) -> None:
         self.values = self.values + gains(block.coalitions, self.arrives).T @ worth
+        self.told += len(worth)
 
     def result(self) -> Estimate:
+        check_all(self.told, self.features)
         return Estimate(np.asarray(self.values), complete=self.index == "shapley")
 
 
@@ -87,6 +90,12 @@ def everything(features: int) -> Iterator[Block]:
     """All coalitions, in blocks."""
     for start in range(0, 2**features, BLOCK):
         yield Block(numbered(np.arange(start, min(start + BLOCK, 2**features)), features))
+
+
+def check_all(told: int, features: int) -> None:
+    """Raise CoalitionError before all coalitions were told: sums over some of them are no values."""
+    if told < 2**features:
+        raise CoalitionError("an estimate before all coalitions were told", there=f"{told} of {2**features:,}", code="E-COALITION-EARLY")
 
 
 def gains(there: np.ndarray, arrives: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players
-from .exact import arrivals, everything, fits, gains
+from .exact import arrivals, check_all, everything, fits, gains
 from .kernel import plan
 from .permutations import around, circle
 from .play import Average, Block, Run, check_budget, check_count, check_players, check_share, ends
@@ -90,6 +90,7 @@ class _Enumerated:
         numbers = np.array([comb(features - 2, size) for size in range(features - 1)] if features > 1 else [1.0])
         self.pair = of_sizes(features, index) / numbers
         self.values: np.ndarray | float = 0.0
+        self.told = 0
 
     def blocks(self) -> Iterator[Block]:
         return everything(self.features)
@@ -104,6 +105,7 @@ class _Enumerated:
         weights[:, every, every] = 0
         weights[:, every, every] = self._single(there) - (weights.sum(axis=2) if self.index == "shapley" else 0)
         self.values = self.values + np.tensordot(weights, worth, axes=(0, 0))
+        self.told += len(worth)
 
     def _single(self, there: np.ndarray) -> np.ndarray:
         """How a feature's own value counts coalitions: its Shapley value, or what it brings alone."""
@@ -111,6 +113,7 @@ class _Enumerated:
         return gains(there, alone)
 
     def result(self) -> Estimate:
+        check_all(self.told, self.features)
         return Estimate(np.asarray(self.values), complete=True)
 
 

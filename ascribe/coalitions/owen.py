@@ -47,7 +47,7 @@ class Owen(Value):
         root = grouped(players)
         rows = exact_rows(root, self.budget)
         if rows <= self.budget or self.opened == "largest":
-            return int(min(rows, self.budget))
+            return min(rows, self.budget)
         return 2 + self._pairs(players.count) * 2 * (players.count - 1)
 
     def adapts(self, players: Players) -> bool:
@@ -91,7 +91,9 @@ class _Opening:
         self.features, self.root, self.budget = features, root, budget
         self.heap: list[tuple[float, int, _Closed]] = []
         self.opening: list[_Closed] = []
+        self.wide: list[_Closed] = []
         self.found = 0
+        self.values: np.ndarray | None = None
 
     def blocks(self) -> Iterator[Block | None]:
         yield Block(ends(self.features))
@@ -108,11 +110,13 @@ class _Opening:
         chosen = []
         used = 0
         while self.heap and used < room:
-            cost = 2 ** len(self.heap[0][2].group.parts) - 2
-            if used + cost > left:
-                break
+            case = heapq.heappop(self.heap)[2]
+            cost = 2 ** len(case.group.parts) - 2
+            if used + cost > left:  # and never will fit: others, with fewer parts, may
+                self.wide.append(case)
+                continue
             used += cost
-            chosen.append(heapq.heappop(self.heap)[2])
+            chosen.append(case)
         self.opening += chosen
         return chosen
 
@@ -145,6 +149,7 @@ class _Opening:
                 self._put(_Closed(parts[i], others, weight, whole[number], whole[number | 1 << int(i)]))
 
     def _put(self, case: _Closed) -> None:
+        assert self.values is not None
         if not case.group.parts:
             self.values[case.group.members[0]] += case.change
             return
@@ -152,7 +157,9 @@ class _Opening:
         heapq.heappush(self.heap, (-float(np.abs(case.change).sum()), self.found, case))
 
     def result(self) -> Estimate:
-        closed = [case for _, _, case in self.heap] + self.opening
+        if self.values is None:
+            raise CoalitionError("an estimate before nobody and all were told", code="E-COALITION-EARLY")
+        closed = [case for _, _, case in self.heap] + self.opening + self.wide
         if not closed:
             return Estimate(self.values, complete=True)
         values, unknown = self.values.copy(), np.zeros(self.features, dtype=bool)
@@ -160,5 +167,5 @@ class _Opening:
             values[case.group.members] += case.change / len(case.group.members)
             unknown[case.group.members] = True
         error = np.where(unknown[:, None], np.nan, np.zeros_like(values))
-        note = f"{int(unknown.sum())} of {self.features} features share what their groups bring: the budget has no room to open these"
+        note = f"{int(unknown.sum())} of {self.features} features share what their groups bring: {self.budget} coalitions left these closed"
         return Estimate(values, error, True, (note,))
