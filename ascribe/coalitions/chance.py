@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players
-from .play import Block, Run, check_budget, check_count, check_players, check_share
+from .play import Block, Run, check_budget, check_count, check_players, check_share, check_tolerance
 
 BLOCK_CELLS = 1 << 20
 ROWS = 32
@@ -31,7 +31,7 @@ class Random(Value):
     def __post_init__(self) -> None:
         check_share("p", self.p)
         check_count("budget", self.budget)
-        check_share("tolerance", self.tolerance)
+        check_tolerance(self.tolerance)
         least = int(np.ceil(4 / min(self.p, 1 - self.p)))
         check_budget(self.budget, least, f"means over coalitions with and without a feature, p={self.p:g},")
 

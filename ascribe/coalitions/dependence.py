@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players
-from .play import Block, Run, check_budget, check_players
+from .play import Block, Run, check_budget, check_count, check_players, check_size
 
 ROWS = 64
 
@@ -29,9 +29,10 @@ class Dependence(Value):
     width: float | None = None
 
     def __post_init__(self) -> None:
+        check_count("budget", self.budget)
         check_budget(self.budget, 8, "two outputs of each kind and their errors")
-        if self.width is not None and not self.width > 0:
-            raise CoalitionError(f"width={self.width!r}", try_="a number above 0, or leave it out")
+        if self.width is not None:
+            check_size("width", self.width)
 
     def rows(self, players: Players) -> int:
         return self.budget

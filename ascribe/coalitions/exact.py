@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players
-from .play import Block, Run, check_players
+from .play import Block, Run, check_count, check_players
 
 Index = Literal["shapley", "banzhaf"]
 BLOCK = 256
@@ -31,6 +31,7 @@ class Exact(Value):
 
     def __post_init__(self) -> None:
         check_index(self.index)
+        check_count("most", self.most)
 
     def rows(self, players: Players) -> int:
         n = check_players(players)

@@ -15,7 +15,7 @@ from .base import Estimate, Players
 from .exact import arrivals, check_all, everything, fits, gains
 from .kernel import plan
 from .permutations import around, circle
-from .play import Average, Block, Run, check_budget, check_count, check_players, check_share, ends
+from .play import Average, Block, Run, check_budget, check_count, check_players, check_tolerance, ends
 from .regression import Fit, Regression
 from .strata import size_weights
 
@@ -42,8 +42,8 @@ class Interactions(Value):
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        check_count("budget", self.budget)
-        check_share("tolerance", self.tolerance)
+        check_count("budget", self.budget, optional=True)
+        check_tolerance(self.tolerance)
         if self.index not in ("shapley", "taylor", "faith"):
             raise CoalitionError(f"index={self.index!r}", there="shapley, taylor, faith")
 

@@ -11,7 +11,7 @@ from ..errors import CoalitionError
 from ..values import Value
 from .base import Players
 from .exact import Enumeration, Index, fits
-from .play import Run, check_budget, check_count, check_players, check_share
+from .play import Run, check_budget, check_count, check_players, check_tolerance
 from .regression import Fit, Regression
 from .smooth import Smooth
 from .strata import Plan, Sizes, size_weights
@@ -35,8 +35,8 @@ class _Regressed(Value):
     index: ClassVar[Index] = "shapley"
 
     def __post_init__(self) -> None:
-        check_count("budget", self.budget)
-        check_share("tolerance", self.tolerance)
+        check_count("budget", self.budget, optional=True)
+        check_tolerance(self.tolerance)
         if self.smooth and not self.paired:
             raise CoalitionError("smooth=True, paired=False", there="a game is smoothed between pairs", try_="leave one of them out")
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players
-from .play import Block, Run, check_budget, check_count, check_players, check_share
+from .play import Block, Run, check_budget, check_count, check_players, check_share, check_tolerance
 
 BLOCK_CELLS = 1 << 22
 
@@ -31,11 +31,12 @@ class SmoothMasks(Value):
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
+        check_count("budget", self.budget)
         check_budget(self.budget, 2, "standard errors")
         for cells in self.cells if isinstance(self.cells, tuple) else (self.cells,):
             check_count("cells", cells)
         check_share("p", self.p)
-        check_share("tolerance", self.tolerance)
+        check_tolerance(self.tolerance)
 
     def rows(self, players: Players) -> int:
         return self.budget

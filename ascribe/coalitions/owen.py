@@ -14,7 +14,7 @@ from ..values import Value
 from .base import Estimate, Players
 from .exact import arrivals, numbered
 from .permutations import Arrivals
-from .play import Block, Run, check_budget, check_count, check_players, check_share, ends
+from .play import Block, Run, check_budget, check_count, check_players, check_tolerance, ends
 from .trees import Group, exact_rows, grouped, shuffled
 
 
@@ -37,7 +37,7 @@ class Owen(Value):
 
     def __post_init__(self) -> None:
         check_count("budget", self.budget)
-        check_share("tolerance", self.tolerance)
+        check_tolerance(self.tolerance)
         if self.opened not in ("largest", "random"):
             raise CoalitionError(f"opened={self.opened!r}", there="largest, random")
         if self.tolerance is not None and self.opened == "largest":

@@ -12,7 +12,7 @@ from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players
 from .exact import Enumeration, fits
-from .play import Average, Block, Run, check_budget, check_count, check_players, check_share, ends
+from .play import Average, Block, Run, check_budget, check_count, check_players, check_tolerance, ends
 
 Orders = Literal["antithetic", "circles", "independent"]
 
@@ -35,8 +35,8 @@ class Permutations(Value):
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        check_count("budget", self.budget)
-        check_share("tolerance", self.tolerance)
+        check_count("budget", self.budget, optional=True)
+        check_tolerance(self.tolerance)
         if self.orders not in ("antithetic", "circles", "independent"):
             raise CoalitionError(f"orders={self.orders!r}", there="antithetic, circles, independent")
 

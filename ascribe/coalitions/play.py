@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -190,15 +191,29 @@ def check_players(players: Players, least: int = 1) -> int:
     return players.count
 
 
-def check_share(name: str, value: float | None) -> None:
-    """Raise CoalitionError for what is neither None nor a number between 0 and 1."""
-    if value is not None and not (isinstance(value, (int, float, np.number)) and 0 < value < 1):
+def check_share(name: str, value: float) -> None:
+    """Raise CoalitionError for what is no number between 0 and 1."""
+    if not (isinstance(value, (int, float, np.number)) and 0 < value < 1):
         raise CoalitionError(f"{name}={value!r}", try_=f"a share between 0 and 1, such as {name}=0.05")
 
 
-def check_count(name: str, value: int | None) -> None:
-    """Raise CoalitionError for what is neither None nor a whole number from 1 up."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
+def check_tolerance(value: float | None) -> None:
+    """Raise CoalitionError for what is neither None nor a share."""
+    if value is not None:
+        check_share("tolerance", value)
+
+
+def check_size(name: str, value: float, zero: bool = False) -> None:
+    """Raise CoalitionError for what is no finite number above 0; with ``zero`` that may be 0."""
+    if not (isinstance(value, (int, float, np.number)) and math.isfinite(value) and (value > 0 or (zero and value == 0))):
+        raise CoalitionError(f"{name}={value!r}", try_="a number above 0")
+
+
+def check_count(name: str, value: int | None, optional: bool = False) -> None:
+    """Raise CoalitionError for what is no whole number from 1 up; None where it may be left out."""
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise CoalitionError(f"{name}={value!r}", try_="a whole number from 1 up")
 
 

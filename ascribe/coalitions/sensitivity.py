@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players
-from .play import Block, Run, check_budget, check_count, check_players, check_share
+from .play import Block, Run, check_budget, check_count, check_players, check_tolerance
 
 GROUPS = 16
 
@@ -29,8 +29,8 @@ class TotalIndices(Value):
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        check_count("budget", self.budget)
-        check_share("tolerance", self.tolerance)
+        check_count("budget", self.budget, optional=True)
+        check_tolerance(self.tolerance)
 
     def rows(self, players: Players) -> int:
         return self._draws(players.count) * (players.count + 1)

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players
-from .play import Block, Run, check_budget, check_count, check_players, check_share
+from .play import Block, Run, check_budget, check_count, check_players, check_share, check_size, check_tolerance
 from .sensitivity import jackknife
 
 GROUPS = 20
@@ -44,15 +44,15 @@ class Surrogate(Value):
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        check_count("budget", self.budget)
+        check_count("budget", self.budget, optional=True)
         check_share("p", self.p)
-        check_share("tolerance", self.tolerance)
+        check_tolerance(self.tolerance)
         if self.distance not in ("cosine", "euclidean", "hamming"):
             raise CoalitionError(f"distance={self.distance!r}", there="cosine, euclidean, hamming")
-        for name in ("width", "ridge", "lasso"):
-            value = getattr(self, name)
-            if value is not None and not (value > 0 or (value == 0 and name == "ridge")):
-                raise CoalitionError(f"{name}={value!r}", try_="a number above 0")
+        check_size("ridge", self.ridge, zero=True)
+        for name in ("width", "lasso"):
+            if (value := getattr(self, name)) is not None:
+                check_size(name, value)
 
     def rows(self, players: Players) -> int:
         n = check_players(players)
