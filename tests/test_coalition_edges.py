@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
-from coalition_games import change, network, referee
+from coalition_games import banzhaf, change, looked_up, network, play, referee, table
 
 from ascribe.coalitions import (
     Banzhaf,
+    Dependence,
     Exact,
     Interactions,
     Leverage,
     Owen,
     Permutations,
     Players,
+    Random,
     ShapleyKernel,
+    SmoothMasks,
+    Surrogate,
 )
 from ascribe.coalitions.kernel import plan
 from ascribe.coalitions.strata import size_weights
@@ -39,6 +45,16 @@ def test_the_least_budget_is_enough_for_any_sample(make, more, features):
         assert abs(found.values).max() < 100
         if found.complete:
             np.testing.assert_allclose(found.values.sum(axis=-1), change(game, features), atol=1e-9)
+
+
+@pytest.mark.parametrize("more", FITS[1:3], ids=str)
+@pytest.mark.parametrize("budget", [17, 30])
+def test_banzhaf_fits_count_nobody_and_all_like_others(budget, more):
+    """Of 32 coalitions these two are a sixteenth: fits without them miss by far more than chance does."""
+    game = looked_up(table(5, 5))
+    values = np.stack([play(Banzhaf(budget, **more), 5, game, seed).values for seed in range(100)])
+    off = values.mean(axis=0) - banzhaf(game, 5)
+    assert (abs(off) < 4 * values.std(axis=0) / 10).all()
 
 
 # Very many
@@ -121,3 +137,32 @@ def test_a_group_too_wide_to_open_does_not_keep_others_closed():
     assert np.isnan(found.error[0, 0, :30]).all()
     assert (found.error[0, 0, 30:] == 0).all()
     assert found.notes == ("30 of 33 features share what their groups bring: 100 coalitions left these closed",)
+
+
+# What is no number
+
+
+@pytest.mark.parametrize("wrong", [None, "a", 100.5, True, -3], ids=repr)
+@pytest.mark.parametrize("make", [Owen, Random, SmoothMasks, Dependence, lambda n: SmoothMasks(cells=n), lambda n: Exact(most=n)])
+def test_what_is_no_count_is_refused(make, wrong):
+    with pytest.raises(CoalitionError, match=re.escape(f"={wrong!r}")):
+        make(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["a", float("nan"), float("inf"), -1.0, 0.0], ids=repr)
+@pytest.mark.parametrize("name", ["width", "lasso", "ridge", "p"])
+def test_what_is_no_size_is_refused(name, wrong):
+    if name == "ridge" and wrong == 0.0:
+        assert Surrogate(ridge=wrong).ridge == 0.0
+        return
+    with pytest.raises(CoalitionError, match=name):
+        Surrogate(**{name: wrong})
+    if name == "width":
+        with pytest.raises(CoalitionError, match=name):
+            Dependence(width=wrong)
+
+
+@pytest.mark.parametrize("make", [Random, SmoothMasks, Surrogate])
+def test_a_probability_cannot_be_left_out(make):
+    with pytest.raises(CoalitionError, match="p=None"):
+        make(p=None)

@@ -108,7 +108,10 @@ def plan(features: int, weights: np.ndarray, chances: np.ndarray, budget: int, p
 
 
 def linear(features: int, paired: bool, index: Index) -> Fit:
-    """One term for each feature: whether it is there."""
+    """One term for each feature: whether it is there. Banzhaf values have a constant beside them, which pairs cancel."""
+    if index == "shapley" and not paired:
+        return Fit(lambda there: there.astype(float), np.eye(features), False)
+    signs, ends = 2 * np.eye(features), 0.0 if index == "shapley" else (1 + paired) / 2**features
     if paired:
-        return Fit(lambda there: 2.0 * there - 1.0, 2 * np.eye(features), True, index == "shapley")
-    return Fit(lambda there: there.astype(float), np.eye(features), False, index == "shapley")
+        return Fit(lambda there: 2.0 * there - 1.0, signs, True, index == "shapley", ends=ends)
+    return Fit(lambda there: np.insert(2.0 * there - 1.0, 0, 1.0, axis=1), np.insert(signs, 0, 0.0, axis=1), False, False, ends=ends)

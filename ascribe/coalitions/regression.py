@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import CoalitionError
 from .base import Estimate
-from .play import Block
+from .play import Block, ends
 from .strata import Sample
 
 
@@ -19,7 +19,7 @@ class Fit:
 
     With ``adds_up`` the coefficients sum to the change from nobody to all, exactly: the condition is eliminated, not weighted.
     With ``paired`` a coalition and its complement count as one: half the difference of their worth, to which terms of even order
-    contribute nothing.
+    contribute nothing. ``ends`` is the weight of nobody, and of all, where they are fitted like any other coalition.
     """
 
     columns: Callable[[np.ndarray], np.ndarray]
@@ -27,6 +27,7 @@ class Fit:
     paired: bool = True
     adds_up: bool = True
     shape: tuple[int, ...] = ()
+    ends: float = 0.0
 
 
 class Regression:
@@ -35,6 +36,7 @@ class Regression:
     def __init__(self, units: Sample, fit: Fit) -> None:
         self.units, self.fit = units, fit
         self.terms = fit.columns(units.coalitions)
+        self.outer = fit.columns(ends(units.coalitions.shape[1])[:: 1 + fit.paired])
         self.told = np.zeros(len(units.group), dtype=bool)
         self.groups: list[int] = []
         self.ends = np.empty((0, 0))
@@ -47,6 +49,7 @@ class Regression:
             self.ends = worth
             shape = (self.units.groups + 1, self.terms.shape[1], worth.shape[1])
             self.right, self.spread = np.zeros(shape), np.zeros(shape)
+            self.right[-1] = self.fit.ends * self.outer.T @ self._targets(worth)
             return
         index = block.about
         group = self.units.group[index[0]]
@@ -73,6 +76,7 @@ class Regression:
         share = len(self.groups) / self.units.groups if self.units.groups else 1.0
         terms, used = self.terms, self.terms.shape[1]
         matrix = (terms.T * np.where(self.told, self.units.weight / np.where(self.units.group >= 0, share, 1), 0)) @ terms
+        matrix += self.fit.ends * self.outer.T @ self.outer
         right = self.right[-1] + self.right[:-1].sum(axis=0) / share
         base = self.total / used if self.fit.adds_up else np.zeros_like(self.total)  # alike for all terms; the rest sums to 0
         inverse, rank = inverted(matrix, self.fit.adds_up)
