@@ -414,6 +414,7 @@ HONEST = (
     Interactions(280, "taylor"),
     Interactions(300, "faith"),
     SmoothMasks(200, 3),
+    TotalIndices(100),
     TotalIndices(640),
     Surrogate(300),
     Surrogate(300, lasso=0.02),

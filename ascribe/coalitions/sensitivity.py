@@ -45,7 +45,11 @@ class TotalIndices(Value):
 
 
 class _Jansen:
-    """Sums over groups of draws, each group a Latin hypercube: squared differences, worth and its squares."""
+    """Sums over groups of draws, each group a Latin hypercube: squared differences, worth and its squares.
+
+    Half the mean squared change over the variance, 0 where nothing varies. Errors are those of a ratio, to first order: with few draws
+    what is left without a group may hardly vary at all, and a jackknife says nothing.
+    """
 
     def __init__(self, features: int, draws: int, rng: np.random.Generator) -> None:
         self.features, self.draws, self.rng = features, draws, rng
@@ -78,23 +82,15 @@ class _Jansen:
     def result(self) -> Estimate:
         if len(self.told) < 2:
             raise CoalitionError("an estimate before two groups of draws were told whole", code="E-COALITION-EARLY")
-        parts = [a[self.told] for a in (self.counts, self.changes, self.sums, self.squares)]
-        whole = [a.sum(axis=0) for a in parts]
-        without = np.stack([shares_of_variance(*(w - a[g] for w, a in zip(whole, parts, strict=True))) for g in range(len(self.told))])
-        return Estimate(shares_of_variance(*whole), jackknife(without))
-
-
-def shares_of_variance(count: np.ndarray, changes: np.ndarray, sums: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Half the mean squared change over the variance; 0 where nothing varies."""
-    mean = sums / count
-    variance = (squares / count - mean**2) * count / (count - 1)
-    return np.divide(changes / count, variance, out=np.zeros_like(changes), where=variance > 1e-14 * np.abs(squares / count) + 1e-300)
-
-
-def jackknife(without: np.ndarray) -> np.ndarray:
-    """The standard error of an estimate, from what it would be without each of ``[groups, ...]`` groups."""
-    groups = len(without)
-    return np.sqrt(((without - without.mean(axis=0)) ** 2).sum(axis=0) * (groups - 1) / groups)
+        counts, changes, sums, squares = (a[self.told] for a in (self.counts, self.changes, self.sums, self.squares))
+        count = counts.sum()
+        mean = sums.sum(axis=0) / count
+        apart = (squares - 2 * mean * sums + counts * mean**2) / (count - 1)  # each group's part in the variance
+        variance = apart.sum(axis=0)
+        variance = np.where(variance > 1e-14 * np.abs(squares.sum(axis=0) / count) + 1e-300, variance, np.inf)
+        shares = changes.sum(axis=0) / count / variance
+        pulls = (changes / count - shares * apart[:, None]) / variance  # of the groups on the shares, to first order; their sum is 0
+        return Estimate(shares, np.sqrt((pulls**2).sum(axis=0) * len(counts) / (len(counts) - 1)))
 
 
 def even(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:

@@ -12,7 +12,6 @@ from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players
 from .play import Block, Run, check_budget, check_count, check_players, check_share, check_size, check_tolerance
-from .sensitivity import jackknife
 
 GROUPS = 20
 SWEEPS = 1000
@@ -116,6 +115,12 @@ class _Near:
         if self.over.lasso is None:
             return np.linalg.lstsq(inner + self.over.ridge * np.eye(len(inner)), target)[0]
         return lasso(inner / matrix[0, 0], target / matrix[0, 0], self.over.lasso)
+
+
+def jackknife(without: np.ndarray) -> np.ndarray:
+    """The standard error of an estimate, from what it would be without each of ``[groups, ...]`` groups."""
+    groups = len(without)
+    return np.sqrt(((without - without.mean(axis=0)) ** 2).sum(axis=0) * (groups - 1) / groups)
 
 
 def lasso(matrix: np.ndarray, right: np.ndarray, penalty: float, precision: float = 1e-10) -> np.ndarray:
