@@ -11,6 +11,7 @@ from .columns import aligned
 from .cuts import INPUT
 from .engine import carried_out, model_call, request
 from .errors import RuleError
+from .pictures import visible
 from .rules import OperationRule, as_rule
 from .rules.told import Met
 
@@ -37,11 +38,13 @@ class RuleTable:
 
     def lines(self) -> list[tuple[str, ...]]:
         """The table as text, without its head; an operation without a rule is marked."""
-        return [(row.operation, row.kind, row.place, str(row.times), row.rule if row.exact else f"none: {row.rule}") for row in self.rows]
+        return [
+            (row.operation, row.kind, visible(row.place), str(row.times), row.rule if row.exact else f"none: {row.rule}") for row in self.rows
+        ]
 
     def remarks(self) -> list[str]:
         """What is to be said beside the table."""
-        return [*(f"nothing fits {place}" for place in self.unused), *self.notes]
+        return [*(f"nothing fits {place}" for place in self.unused), *map(visible, self.notes)]
 
     def __repr__(self) -> str:
         return "\n".join([repr(self.rule), aligned([HEAD, *self.lines()]), *self.remarks()])

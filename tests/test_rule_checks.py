@@ -187,6 +187,15 @@ def test_what_others_named_is_escaped():
     assert "&lt;script&gt;" in page
 
 
+def test_what_would_write_to_a_terminal_appears_as_escapes():
+    model = nn.Sequential()
+    model.add_module("\x1b[31mred\nline", Odd())
+    table = asc.explain_rules(model, torch.randn(2, 4, dtype=DOUBLE), by=asc.Epsilon())
+    assert table.notes
+    assert r"\x1b[31mred\nline" in repr(table)
+    assert all(line.isprintable() for line in repr(table).splitlines())
+
+
 def test_the_gradient_has_no_table():
     with pytest.raises(RuleError, match="derivative"):
         asc.explain_rules(odd(), torch.randn(2, 4, dtype=DOUBLE), by=asc.Gradient())
