@@ -21,7 +21,7 @@ import numpy as np
 from .cuts import INPUT, Cut
 from .errors import DistributionError
 from .quadrature import QUADRATURES, Quadrature, nodes
-from .values import Value
+from .values import Value, is_number
 
 
 @dataclass(frozen=True)
@@ -324,11 +324,6 @@ def check_count(name: str, count: Any) -> None:
     """Raise DistributionError for what is no whole number from 1 up; None stands for the default."""
     if count is not None and (isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1):
         raise DistributionError(f"{name}={count!r}", try_="a whole number from 1 up")
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a number, and not a flag."""
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def _joined(a: Draws, b: Draws) -> Draws:

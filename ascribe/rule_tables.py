@@ -38,9 +38,8 @@ class RuleTable:
 
     def lines(self) -> list[tuple[str, ...]]:
         """The table as text, without its head; an operation without a rule is marked."""
-        return [
-            (row.operation, row.kind, visible(row.place), str(row.times), row.rule if row.exact else f"none: {row.rule}") for row in self.rows
-        ]
+        said = [(row, row.rule if row.exact else f"none: {row.rule}") for row in self.rows]
+        return [(row.operation, row.kind, visible(row.place), str(row.times), rule) for row, rule in said]
 
     def remarks(self) -> list[str]:
         """What is to be said beside the table."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from numbers import Real
 from types import FunctionType
 from typing import Any
 
 
 class Value:
-    """A dataclass's repr in short: the first field and the required ones by position, others by name where not the default.
+    """A dataclass's repr in short: the first field and the required ones by position, others and flags by name where not the default.
 
     Members that may hold arrays are dataclasses with ``eq=False``, and get the equality and the hash from here: arrays are the same
     when their numbers are.
@@ -30,7 +31,7 @@ class Value:
             value = getattr(self, f.name)
             default = f.default
             if f.repr and not _same(value, default):
-                positional = default is dataclasses.MISSING or i == 0
+                positional = default is dataclasses.MISSING or (i == 0 and not isinstance(value, bool))
                 shown.append(written(value) if positional else f"{f.name}={written(value)}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -63,6 +64,11 @@ def hashed(value: Any) -> int:
     if isinstance(value, Mapping):
         return hash(frozenset(value))
     return hash(tuple(map(hashed, value))) if isinstance(value, (tuple, list)) else hash(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number, and not a flag."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _same(value: Any, default: Any) -> bool:

@@ -231,3 +231,49 @@ def test_a_books_page_decides_what_is_fixed(name):
 def test_numbers_below_zero_are_refused(make):
     with pytest.raises(RuleError, match="not negative"):
         make()
+
+
+NO_NUMBER = (None, "a", True, float("nan"), float("inf"), [1.0], 1j)
+
+
+@pytest.mark.parametrize("value", NO_NUMBER, ids=repr)
+@pytest.mark.parametrize("make", [asc.Epsilon, asc.Gamma, asc.LstmLrp, asc.BetaSmooth, lambda v: asc.AlphaBeta(v, v)])
+def test_what_is_no_number_is_refused(make, value):
+    with pytest.raises(RuleError, match="Try:"):
+        make(value)
+
+
+@pytest.mark.parametrize("points", [0, -1, 2.5, "8", True, None], ids=repr)
+@pytest.mark.parametrize("rule", [asc.Rescale, asc.RevealCancel])
+def test_points_of_a_derivative_are_a_whole_number(rule, points):
+    with pytest.raises(RuleError, match="whole number"):
+        rule(points=points)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(1.0, 0.0), ((0.0, 2.0), (1.0, 1.0)), (torch.ones(3), 0.5), ("a", 1), (None, 1), (float("nan"), 1.0), (0.0, float("inf"))],
+    ids=repr,
+)
+def test_bounds_are_numbers_the_lower_one_below(low, high):
+    with pytest.raises(RuleError, match="bound"):
+        asc.ZBox(low, high)
+    with pytest.raises(RuleError, match="bound"):
+        asc.epsilon_gamma_box(low, high)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{"layer": 3}, {"position": "first"}, {"position": 0.5}, {"position": (1,)}, {"position": [0, 1]}, {"position": (0, "b")}],
+    ids=repr,
+)
+def test_places_that_are_none_are_refused(where):
+    (name,) = where
+    with pytest.raises(RuleError, match=name):
+        asc.Where(**where)
+
+
+@pytest.mark.parametrize("pairs", [asc.ZPlus(), ("dense", asc.ZPlus()), (("dense",),), {"dense": asc.ZPlus()}], ids=repr)
+def test_a_book_is_made_of_pairs(pairs):
+    with pytest.raises(RuleError, match="pairs"):
+        asc.RuleBook(pairs)

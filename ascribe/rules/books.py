@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import RuleError
 from ..values import Value
 from . import OperationRule
 from .layers import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Relative, ZBox, ZPlus
+from .table import Unreferenced
 
 KINDS = (
     "dense",
@@ -49,7 +50,7 @@ class Where(Value):
     around it; ``*``, ``?`` and ``[ab]`` are wildcards. ``position`` counts dense layers and convolutions together as they run: 0 is the
     first, -1 the last, ``(0, 3)`` the first three. Only layers have one.
 
-    Raises RuleError for a kind that there is none of.
+    Raises RuleError for a kind that there is none of, a path that is no text, a position that is none.
     """
 
     kind: str | None = None
@@ -59,6 +60,11 @@ class Where(Value):
     def __post_init__(self) -> None:
         if self.kind is not None and self.kind not in KINDS:
             raise RuleError(f"kind={self.kind!r}", there=", ".join(KINDS), try_="one of these")
+        if not isinstance(self.layer, str | None):
+            raise RuleError(f"layer={self.layer!r}", try_='a path, such as "encoder.*"')
+        ends = self.position if isinstance(self.position, tuple) and len(self.position) == 2 else (self.position,)
+        if not all(end is None or (isinstance(end, int) and not isinstance(end, bool)) for end in ends):
+            raise RuleError(f"position={self.position!r}", try_="0 for the first, -1 for the last, (0, 3) for the first three")
 
     def fits(self, operation: Operation) -> bool:
         """Whether an operation is meant."""
@@ -92,11 +98,12 @@ def as_where(place: Any) -> Where:
 
 
 @dataclass(frozen=True, repr=False)
-class RuleBook(Value):
+class RuleBook(Unreferenced):
     """Pairs of a place and a rule; each operation is treated by the first pair that fits it, the rest by ``otherwise``.
 
     A place is a :class:`Where`, or in short a kind (``"convolution"``) or a path (``"encoder.*"``). The same pass forward and back
-    as for its rules; a pair that fits nothing is told in the checks. Raises RuleError for rules that need a reference.
+    as for its rules; a pair that fits nothing is told in the checks. Raises RuleError for rules that need a reference, and for what
+    is no pair.
 
     >>> book = asc.RuleBook((("convolution", asc.ZPlus()), (asc.Where("dense", position=-1), asc.Epsilon(1e-3))))
     """
@@ -105,12 +112,9 @@ class RuleBook(Value):
     otherwise: OperationRule = field(default_factory=Epsilon)
     strict: bool = False
 
-    points: ClassVar[int] = 1
-    compares: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
-        pairs = tuple((as_where(place), as_operation_rule(rule)) for place, rule in self.pairs)
-        object.__setattr__(self, "pairs", pairs)
+        pairs = self.pairs if isinstance(self.pairs, (tuple, list)) else (self.pairs,)
+        object.__setattr__(self, "pairs", tuple(map(as_pair, pairs)))
         as_operation_rule(self.otherwise)
 
     def __repr__(self) -> str:
@@ -134,6 +138,13 @@ def short(where: Where) -> Where | str:
         if name is not None and as_where(name) == where:
             return name
     return where
+
+
+def as_pair(pair: Any) -> tuple[Where, OperationRule]:
+    """A place and a rule. Raises RuleError for anything else."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise RuleError(f"{pair!r} in a rule book", try_='pairs of a place and a rule: ("convolution", asc.ZPlus())')
+    return as_where(pair[0]), as_operation_rule(pair[1])
 
 
 def as_operation_rule(rule: Any) -> OperationRule:

@@ -7,29 +7,31 @@ into the layer beside which they stand. Everything that is not a layer is treate
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
+from ..arrays import as_numpy
 from ..errors import RuleError
-from ..values import Value
-from .table import with_rest
+from ..values import is_number, written
+from .table import Unreferenced, with_rest
 
 
-class LayerRule(Value):
+class LayerRule(Unreferenced):
     """What the layer rules share. ``bias`` says whether biases take a share of the relevance, or all goes to the inputs."""
-
-    points: ClassVar[int] = 1
-    compares: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self.check()
 
     def check(self) -> None:
-        """Raises RuleError for a number below zero."""
+        """Raises RuleError for what is no number, or one below zero or without an end."""
         for name in ("epsilon", "gamma"):
-            if not getattr(self, name, 0.0) >= 0:
-                raise RuleError(f"{name}={getattr(self, name)!r}", try_="a number that is not negative")
+            value = getattr(self, name, 0.0)
+            if not (is_number(value) and 0 <= value < math.inf):
+                raise RuleError(f"{name}={written(value)}", try_="a number that is not negative")
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,8 +52,8 @@ class Epsilon(LayerRule):
 class Gamma(LayerRule):
     """LRP-gamma: as :class:`Epsilon` with ``w + gamma w+`` for weights and biases (Montavon et al. 2019).
 
-    For inputs that are not negative. ``generalised`` holds for all: positive contributions are strengthened where ``z_j`` is positive,
-    negative ones where it is negative (Andeol et al. 2021). One more run of the layer, three where inputs have both signs.
+    For inputs that are not negative; one more run of the layer. ``generalised`` holds for all: positive contributions are strengthened
+    where ``z_j`` is positive, negative ones where it is negative (Andeol et al. 2021); two more, four where inputs have both signs.
     """
 
     gamma: float = 0.25
@@ -82,8 +84,12 @@ class AlphaBeta(LayerRule):
 
     def __post_init__(self) -> None:
         self.check()
-        if abs(self.alpha - self.beta - 1) > 1e-9 or self.beta < 0:
-            raise RuleError(f"alpha={self.alpha}, beta={self.beta}", try_="alpha - beta = 1 and beta >= 0, such as 2 and 1, or 1 and 0")
+        numbers = is_number(self.alpha) and is_number(self.beta) and math.isfinite(self.alpha)
+        if not (numbers and abs(self.alpha - self.beta - 1) <= 1e-9 and self.beta >= 0):
+            raise RuleError(
+                f"alpha={written(self.alpha)}, beta={written(self.beta)}",
+                try_="alpha - beta = 1 and beta >= 0, such as 2 and 1, or 1 and 0",
+            )
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,7 +111,8 @@ class ZBox(LayerRule):
 
     For the first layer, and the only rule here that knows what the inputs can be. ``low`` and ``high`` are numbers, one for each
     channel (a tuple, or an array ``[channels]``), or arrays of the inputs' shape without records. Scalings between the bounded values
-    and the layer are merged into it. Biases take no share. Two more runs of the layer.
+    and the layer are merged into it. Biases take no share. Three more runs of the layer.
+    Raises RuleError for bounds that are no numbers, or a lower one above the upper one.
     """
 
     low: Any
@@ -114,6 +121,23 @@ class ZBox(LayerRule):
     strict: bool = False
 
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="zbox")
+
+    def __post_init__(self) -> None:
+        self.check()
+        low, high = (bound(value) for value in (self.low, self.high))
+        if (not low.ndim or not high.ndim or low.shape == high.shape) and (low > high).any():
+            raise RuleError(f"low={written(self.low)}, high={written(self.high)}", try_="a lower bound that is not above the upper one")
+
+
+def bound(value: Any) -> np.ndarray:
+    """A bound as numbers. Raises RuleError for what is none, or has no end."""
+    try:
+        found = np.asarray(as_numpy(value), np.float64)
+    except (TypeError, ValueError):
+        found = np.asarray(np.nan)
+    if not np.isfinite(found).all():
+        raise RuleError(f"a bound of {written(value)}", try_="a number, or one for each channel")
+    return found
 
 
 @dataclass(frozen=True, repr=False)

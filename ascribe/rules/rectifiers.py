@@ -5,17 +5,18 @@ All raise RuleError in networks without one, where they would be the plain gradi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import ClassVar
 
 from ..errors import RuleError
-from .table import DERIVATIVES
+from ..values import is_number, written
+from .table import Unreferenced, derivatives
 
 
-@dataclass(frozen=True)
-class Guided:
+@dataclass(frozen=True, repr=False)
+class Guided(Unreferenced):
     """Guided backpropagation (Springenberg et al. 2015): the gradient, through every rectifier only where it is positive.
 
     Raises RuleError for networks without a rectifier.
@@ -23,13 +24,11 @@ class Guided:
 
     strict: bool = False
 
-    points: ClassVar[int] = 1
-    compares: ClassVar[bool] = False
-    treats: ClassVar[Mapping[str, str]] = MappingProxyType({**DERIVATIVES, "elementwise": "guided"})
+    treats: ClassVar[Mapping[str, str]] = derivatives("guided")
 
 
-@dataclass(frozen=True)
-class Deconv:
+@dataclass(frozen=True, repr=False)
+class Deconv(Unreferenced):
     """Deconvolution (Zeiler and Fergus 2014): rectifiers let pass what is positive on the way back, whatever they did forward.
 
     Raises RuleError for networks without a rectifier.
@@ -37,13 +36,11 @@ class Deconv:
 
     strict: bool = False
 
-    points: ClassVar[int] = 1
-    compares: ClassVar[bool] = False
-    treats: ClassVar[Mapping[str, str]] = MappingProxyType({**DERIVATIVES, "elementwise": "deconvolution"})
+    treats: ClassVar[Mapping[str, str]] = derivatives("deconvolution")
 
 
-@dataclass(frozen=True)
-class BetaSmooth:
+@dataclass(frozen=True, repr=False)
+class BetaSmooth(Unreferenced):
     """The gradient with every rectifier's step smoothed: ``sigmoid(beta x)``, the derivative of a softplus (Dombrowski et al. 2019).
 
     The run itself keeps its rectifiers. Raises RuleError for networks without one, and unless ``beta`` is positive.
@@ -52,10 +49,8 @@ class BetaSmooth:
     beta: float = 10.0
     strict: bool = False
 
-    points: ClassVar[int] = 1
-    compares: ClassVar[bool] = False
-    treats: ClassVar[Mapping[str, str]] = MappingProxyType({**DERIVATIVES, "elementwise": "smooth"})
+    treats: ClassVar[Mapping[str, str]] = derivatives("smooth")
 
     def __post_init__(self) -> None:
-        if not self.beta > 0:
-            raise RuleError(f"beta={self.beta!r}", try_="a positive number: the larger, the nearer to the gradient")
+        if not (is_number(self.beta) and 0 < self.beta < math.inf):
+            raise RuleError(f"beta={written(self.beta)}", try_="a positive number: the larger, the nearer to the gradient")

@@ -7,29 +7,31 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
-AVERAGES = {
-    "linear": "vjp",
-    "elementwise": "secant",
-    "product": "midpoint",
-    "quotient": "leibniz",
-    "norm": "leibniz",
-    "softmax": "logmean",
-    "pool": "winner",
-    "choice": "secant",
-    "other": "quadrature",
-}
-"""The average Jacobian of every kind of operation."""
+from ..errors import RuleError
+from ..values import Value, written
+from .table import AVERAGES
 
 
-@dataclass(frozen=True)
-class Rescale:
+class Comparing(Value):
+    """What the rules with a reference share."""
+
+    points: int
+    compares: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 1:
+            raise RuleError(f"points={written(self.points)}", try_="a whole number from 1 up")
+
+
+@dataclass(frozen=True, repr=False)
+class Rescale(Comparing):
     """Every operation's average Jacobian between a reference and the record (DeepLIFT; Shrikumar et al. 2017).
 
     For a function of one number that is the difference quotient, the paper's Rescale rule; for products, quotients,
     norms, softmax and max-pooling a closed form; for any other smooth operation ``points`` Gauss-Legendre points of its
     own derivative, and it is named in the checks. So multipliers times differences add up to the change of the quantity,
     in any architecture. Choices (top-k, sorting, computed indices) are those of the record; they are named too.
-    ``strict`` raises RuleError instead of naming.
+    ``strict`` raises RuleError instead of naming. Raises RuleError for less than one of the ``points``.
 
     Costs one run for the records, one for each reference, one reverse pass for each pair; give ``over=Reference(...)`` or
     ``over=Background(...)``.
@@ -38,12 +40,11 @@ class Rescale:
     strict: bool = False
     points: int = 8
 
-    compares: ClassVar[bool] = True
     treats: ClassVar[Mapping[str, str]] = MappingProxyType(AVERAGES)
 
 
-@dataclass(frozen=True)
-class RevealCancel:
+@dataclass(frozen=True, repr=False)
+class RevealCancel(Comparing):
     """What pushes values up and what pushes them down, apart (DeepLIFT's second rule; Shrikumar et al. 2017, section 3.5.3).
 
     Where positive and negative contributions meet, :class:`Rescale` lets them cancel before it looks at a non-linear operation. Here
@@ -58,5 +59,4 @@ class RevealCancel:
     strict: bool = False
     points: int = 8
 
-    compares: ClassVar[bool] = True
     treats: ClassVar[Mapping[str, str]] = MappingProxyType({**AVERAGES, "parts": "orders"})

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .table import with_rest
+from .layers import LayerRule
+from .table import Unreferenced, with_rest
 
 
-@dataclass(frozen=True)
-class AttnLrp:
+@dataclass(frozen=True, repr=False)
+class AttnLrp(Unreferenced):
     """AttnLRP (Achtibat et al. 2024): products half to each side, softmax by its Taylor expansion, norms with their scale fixed.
 
     A linear operation passes the plain gradient on, which is LRP-epsilon in the limit; an activation passes on ``f(x) / x``.
@@ -18,13 +19,11 @@ class AttnLrp:
 
     strict: bool = False
 
-    points: ClassVar[int] = 1
-    compares: ClassVar[bool] = False
     treats: ClassVar[Mapping[str, str]] = with_rest()
 
 
-@dataclass(frozen=True)
-class CpLrp:
+@dataclass(frozen=True, repr=False)
+class CpLrp(Unreferenced):
     """CP-LRP (Ali et al. 2022): as :class:`AttnLrp`, all through the values of attention and through what a gate is applied to.
 
     Attention's probabilities and gates are fixed, so nothing is lost: without biases, relevance adds up to the quantity.
@@ -32,13 +31,11 @@ class CpLrp:
 
     strict: bool = False
 
-    points: ClassVar[int] = 1
-    compares: ClassVar[bool] = False
     treats: ClassVar[Mapping[str, str]] = with_rest(softmax="fixed", product="signal")
 
 
-@dataclass(frozen=True)
-class Libra:
+@dataclass(frozen=True, repr=False)
+class Libra(Unreferenced):
     """LibraGrad's backward pass (Mehri et al. 2025): probabilities, norms' scales and self-gates fixed, products scaled by half.
 
     A product of two signals (a gated unit) passes on half to each; what is left is the gradient.
@@ -46,13 +43,11 @@ class Libra:
 
     strict: bool = False
 
-    points: ClassVar[int] = 1
-    compares: ClassVar[bool] = False
     treats: ClassVar[Mapping[str, str]] = with_rest(softmax="fixed")
 
 
-@dataclass(frozen=True)
-class LstmLrp:
+@dataclass(frozen=True, repr=False)
+class LstmLrp(LayerRule):
     """LRP for recurrent nets (Arras et al. 2017): of a gate and a signal, the signal gets all; a layer's sums are split as they are.
 
     For ``nn.LSTM``, ``nn.GRU`` and cells written out, the same. Layers with weights follow LRP-epsilon.
@@ -61,6 +56,4 @@ class LstmLrp:
     epsilon: float = 0.001
     strict: bool = False
 
-    points: ClassVar[int] = 1
-    compares: ClassVar[bool] = False
     treats: ClassVar[Mapping[str, str]] = with_rest(softmax="fixed", product="signal", weights="epsilon")
