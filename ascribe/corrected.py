@@ -7,7 +7,7 @@ gradients on corrected gradients, ``AttnLRP(Gaussian(0.1, 8))`` averages over no
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from .cuts import Cut
 from .distributions import Distribution, Line, Point
@@ -25,13 +25,9 @@ class Corrected(Method):
     points: Distribution = HERE
 
     multiply = True
-    by: ClassVar[Rule]
 
     def over(self, at: Cut) -> Distribution:
         return self.points
-
-    def rule(self) -> Rule:
-        return self.by
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,7 +37,7 @@ class AttnLRP(Corrected):
     One pass forward, one back. What flows into the constant part of a softmax is lost by design, so it does not add up.
     """
 
-    by: ClassVar[Rule] = AttnLrp()
+    by = AttnLrp()
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,7 +47,7 @@ class CPLRP(Corrected):
     One pass forward, one back. Adds up to the quantity but for what biases and positions contribute.
     """
 
-    by: ClassVar[Rule] = CpLrp()
+    by = CpLrp()
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,7 +57,7 @@ class LibraGrad(Corrected):
     One pass forward, one back for each of the ``points``.
     """
 
-    by: ClassVar[Rule] = Libra()
+    by = Libra()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -74,13 +70,11 @@ class RelP(Method):
 
     baseline: Any = 0.0
 
+    by = Libra()
     multiply = True
 
     def over(self, at: Cut) -> Distribution:
         return Line(self.baseline, 1, "riemann-right")
-
-    def rule(self) -> Rule:
-        return Libra()
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,9 +87,6 @@ class LstmLRP(Method):
     epsilon: float = 0.001
 
     multiply = True
-
-    def over(self, at: Cut) -> Distribution:
-        return Point()
 
     def rule(self) -> Rule:
         return LstmLrp(self.epsilon)

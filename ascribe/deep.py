@@ -7,7 +7,7 @@ from typing import Any
 
 from .cams import GradCam
 from .cuts import Cut
-from .distributions import Background, Distribution, Point, Reference
+from .distributions import Background, Distribution, Reference
 from .errors import MethodError
 from .methods import Method
 from .passes import Combine
@@ -40,9 +40,6 @@ class DeepLift(Method):
     def over(self, at: Cut) -> Distribution:
         return Reference(self.baseline)
 
-    def rule(self) -> Rule:
-        return self.by
-
 
 @dataclass(frozen=True, repr=False, eq=False)
 class DeepLiftShap(Method):
@@ -62,9 +59,6 @@ class DeepLiftShap(Method):
     def over(self, at: Cut) -> Distribution:
         return Background(self.background, self.samples)
 
-    def rule(self) -> Rule:
-        return self.by
-
 
 @dataclass(frozen=True, repr=False)
 class LRP(Method):
@@ -79,12 +73,6 @@ class LRP(Method):
 
     multiply = True
 
-    def over(self, at: Cut) -> Distribution:
-        return Point()
-
-    def rule(self) -> Rule:
-        return self.by
-
 
 @dataclass(frozen=True, repr=False)
 class GuidedBackprop(Method):
@@ -93,11 +81,7 @@ class GuidedBackprop(Method):
     One pass forward, one back. Raises RuleError for networks without a rectifier.
     """
 
-    def over(self, at: Cut) -> Distribution:
-        return Point()
-
-    def rule(self) -> Rule:
-        return Guided()
+    by = Guided()
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,11 +91,7 @@ class Deconvolution(Method):
     One pass forward, one back. Raises RuleError for networks without a rectifier.
     """
 
-    def over(self, at: Cut) -> Distribution:
-        return Point()
-
-    def rule(self) -> Rule:
-        return Deconv()
+    by = Deconv()
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,13 +102,8 @@ class RAP(Method):
     and rectifiers on pictures or tables.
     """
 
+    by = RELATIVE
     multiply = True
-
-    def over(self, at: Cut) -> Distribution:
-        return Point()
-
-    def rule(self) -> Rule:
-        return RELATIVE
 
 
 @dataclass(frozen=True, repr=False)

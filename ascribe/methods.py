@@ -26,19 +26,20 @@ from .values import Value
 
 
 class Method(Value):
-    """What the named methods share: a distribution, a rule, a reduction, and whether distance counts."""
+    """What the named methods share: a distribution, a rule (None is the gradient), a reduction, and whether distance counts."""
 
+    by: Rule | None = None
     multiply: bool = False
     reduce: Reduce = "mean"
     combine: Combine | None = None
 
     def over(self, at: Cut) -> Distribution:
-        """The points, for an attribution at a cut."""
-        raise NotImplementedError
+        """The points, for an attribution at a cut: the record alone, where a method does not say."""
+        return Point()
 
     def rule(self) -> Rule | None:
-        """How influence comes back; None for the gradient."""
-        return None
+        """How influence comes back."""
+        return self.by
 
     def __call__(
         self,
@@ -73,9 +74,6 @@ class Saliency(Method):
 
     signed: bool = False
 
-    def over(self, at: Cut) -> Distribution:
-        return Point()
-
     def finish(self, found: Attribution) -> Attribution:
         return found if self.signed else replace(found.abs(), method=found.method, checks=found.checks)
 
@@ -89,9 +87,6 @@ class InputXGradient(Method):
     """
 
     multiply = True
-
-    def over(self, at: Cut) -> Distribution:
-        return Point()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -202,7 +197,5 @@ class Activation(Value):
     def __call__(self, model: Any, *args: Any, at: Any = None, **kwargs: Any) -> Attribution:
         """Read the layer ``at``. Raises MethodError without one."""
         if at is None:
-            raise MethodError(
-                "Activation() needs a place", try_='at="layer3", or asc.cuts_of(model, *args) for the places there are'
-            )
+            raise MethodError("Activation() needs a place", try_='at="layer3", or asc.cuts_of(model, *args) for the places there are')
         return replace(activation(model, *args, at=at, **kwargs), method=f"{self!r}(model, *inputs, at={at!r})")
