@@ -44,7 +44,7 @@ from ascribe.compat.trulens.nn.slices import Cut, InputCut, LogitCut, OutputCut,
 from ascribe.compat.trulens.utils import nlp, tru_logger
 from ascribe.compat.trulens.utils import typing as tt
 from ascribe.compat.trulens.utils.typing import Inputs, ModelInputs, Outputs, TensorArgs, Uniform
-from ascribe.errors import AscribeError, BackendError, CutError, InputError, MemoryLimitError, QuantityError
+from ascribe.errors import AscribeError, BackendError, CutError, DistributionError, InputError, MemoryLimitError, QuantityError
 
 pytestmark = pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
 NET, X = chain(4, 6, 3), rows(5, 4)
@@ -508,8 +508,9 @@ class TestPoints:
         np.testing.assert_allclose(two[2], 0 * Z + 1)
         named = LinearDoi({"a": np.ones(4)}, 3)({"a": Z})
         np.testing.assert_allclose(named["a"][2], 0 * Z + 1)
-        with pytest.raises(DoiCutSupportError):
-            LinearDoi([0.0, 1.0, 2.0])([Z, Z])
+        for wrong in ([0.0, 1.0, 2.0], {"a": 0.0, "b": 1.0}):
+            with pytest.raises(DoiCutSupportError):
+                LinearDoi(wrong)([Z, Z])
 
     def test_one_step_is_the_record(self):
         expected = gradient(lambda z: NET(z)[:, 1], X) * (X - 0.5)
@@ -526,6 +527,9 @@ class TestPoints:
         assert len(points) == 200
         assert np.std([p - Z for p in points]) == pytest.approx(2, rel=0.05)
         assert GaussianDoi(1.0, 2)(Z.astype(np.float32))[0].dtype == np.float32
+        for wrong in (-1.0, np.nan):
+            with pytest.raises(DistributionError, match="var"):
+                GaussianDoi(wrong, 2)
 
     def test_the_record(self):
         assert [p is Z for p in PointDoi()(Z)] == [True]
@@ -603,11 +607,48 @@ class TestOwnDistributions:
             InternalInfluence(W, None, 1, LinearDoi(0.5, 4), False).attributions(X),
         )
 
-    @pytest.mark.parametrize("points", [[], "abc", [1, 2]], ids=str)
+    @pytest.mark.parametrize(
+        "points", [[], "abc", [1, 2], None, 3, [X.numpy(), X.numpy()[:2]], [X.numpy()[:2]]], ids=lambda p: type(p).__name__
+    )
     def test_that_gives_no_points(self, points):
         doi = type("Odd", (DoI,), {"__call__": lambda self, z: points})()
-        with pytest.raises(ValueError):
+        with pytest.raises(DistributionError):
             InternalInfluence(W, None, 1, doi).attributions(X)
+
+    @pytest.mark.parametrize("scale", [None, "a", X[:2], X[None], [X, X]], ids=lambda s: type(s).__name__)
+    def test_that_multiplies_by_something_else(self, scale):
+        doi = type("Odd", (GaussianDoi,), {"get_activation_multiplier": lambda self, activation: scale})(0.1, 2)
+        with pytest.raises(DistributionError, match="get_activation_multiplier"):
+            InternalInfluence(W, None, 1, doi).attributions(X)
+
+    @pytest.mark.parametrize("scale", [2.0, 2, X, X[:1], X[0], np.full((5, 1), 2.0)], ids=np.shape)
+    def test_that_multiplies_by_what_fits(self, scale):
+        doi = type("Own", (DoI,), {"__call__": lambda self, z: [z], "get_activation_multiplier": lambda self, activation: scale})()
+        close(InternalInfluence(W, None, 1, doi).attributions(X), gradient(lambda z: NET(z)[:, 1], X) * torch.as_tensor(scale))
+
+    @pytest.mark.parametrize("give", [iter, lambda points: {"a": points}], ids=["one after the other", "by name"])
+    def test_points_in_other_wrappings(self, give):
+        class Own(DoI):
+            def __call__(self, z):
+                return give([z, 0.5 * z])
+
+        net = seeded(lambda: nn.ModuleDict({"n": chain(4, 6, 3)}))
+        net.forward = lambda a: net["n"](a)
+        result = InternalInfluence(get_model_wrapper(net), None, 1, Own(), return_grads=True, return_doi=True).results(a=X)
+        slopes = [gradient(lambda z: net(z)[:, 1], p) for p in (X, 0.5 * X)]
+        close(result.attributions[0][0], mean(slopes) * X)
+        close(result.gradients[0][0], torch.stack(slopes))
+        close(np.stack(result.interventions[0]), torch.stack([X, 0.5 * X]))
+
+    def test_a_line_from_a_property(self):
+        class Own(LinearDoi):
+            @property
+            def baseline(self):
+                return 0.5
+
+        found = InternalInfluence(W, None, 1, Own(resolution=4), return_doi=True).results(X)
+        close(found.attributions[0][0], IntegratedGradients(W, 0.5, 4, qoi=1).attributions(X))
+        close(found.interventions[0][-1], 0 * X + 0.5)
 
 
 # Models
@@ -624,8 +665,9 @@ class TestWrapper:
         value, inner = W.fprop((X,), {}, Cut(0), attribution_cut=Cut(1), intervention=[other])
         close(value, NET[1:](other))
         close(inner, torch.tanh(other))
-        with pytest.raises(ValueError, match="intervention"):
-            W.fprop((X,), doi_cut=Cut(0))
+        for wrong in (None, 0.0, "a", [], [other, None]):
+            with pytest.raises(ValueError, match="intervention"):
+                W.fprop((X,), doi_cut=Cut(0), intervention=wrong)
         assert [v.shape for v in W.fprop((X,), to_cut=Cut([0, 1]))] == [(5, 6), (5, 6)]
 
     def test_fprop_of_named_inputs(self):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .... import EMBEDDINGS, INPUT, Attribution, Line, Point, Points, attribute, influence
-from ....arrays import as_numpy, namespace
+from ....arrays import as_numpy, is_array, namespace
 from ....cuts import Cut as Place
-from ....errors import ModelError
+from ....errors import DistributionError, ModelError
+from ....tree import mapped
 from ..utils.typing import Inputs, ModelInputs, Outputs, TensorLike, Uniform, called, many_of_om, om_of_many
 from .distributions import DoI, LinearDoi, PointDoi, as_doi, stacked
 from .models.base import ModelWrapper, leaves
@@ -95,7 +97,8 @@ class InternalInfluence(AttributionMethod):
             result.gradients = asked.gradients(stacked(points))
         if self._return_doi:
             several = isinstance(points, (list, tuple)) and isinstance(points[0], (list, tuple))
-            result.interventions = Inputs(Uniform(each) for each in (points if several else [points]))
+            each = points.values() if isinstance(points, Mapping) else points if several else [points]
+            result.interventions = Inputs(map(Uniform, each))
         return result
 
 
@@ -131,7 +134,8 @@ class Asked:
 
     def points(self) -> Any:
         """The distribution's points, made by itself."""
-        return called(self.doi.__call__, self.z(), self.inputs)
+        found = called(self.doi.__call__, self.z(), self.inputs)
+        return list(found) if isinstance(found, Iterator) else found
 
     def over(self) -> Any:
         """The distribution as one of ascribe's."""
@@ -149,14 +153,11 @@ class Asked:
         return self._multiplied(nested, found) if multiply and not self.known else nested
 
     def gradients(self, points: Any) -> Outputs[Inputs[Any]]:
-        """The influence at each point by itself, ``[points, records, ...]``."""
-        parts = points if isinstance(points, tuple) else (points,)
-        each = [[p[k : k + 1] for p in parts] for k in range(len(parts[0]))]
-        found = [self._run(influence, Points(tuple(e) if len(e) > 1 else e[0], at=self.at)) for e in each]
-        nested = [self.wrapper.nested(f, self.inputs) for f in found]
-        first = nested[0]
+        """The influence at each point by itself, ``[points, records, ...]``: a question for each, beside the one for their mean."""
+        each = (Points(one_of(points, k), at=self.at) for k in range(Points(points).samples))
+        nested = [self.wrapper.nested(self._run(influence, over), self.inputs) for over in each]
         return Outputs(
-            Inputs(namespace(v).stack([n[k][i] for n in nested], 0) for i, v in enumerate(of_one)) for k, of_one in enumerate(first)
+            Inputs(namespace(found[0]).stack(list(found), 0) for found in zip(*of_one, strict=True)) for of_one in zip(*nested, strict=True)
         )
 
     def _run(self, ask: Any, over: Any) -> Attribution:
@@ -171,7 +172,23 @@ class Asked:
         """Times what the user's own distribution makes of the value at the attribution cut."""
         scale = many_of_om(called(self.doi.get_activation_multiplier, om_of_many(leaves(found.record)), self.inputs))
         scale = [self.wrapper.back(s, self.inputs) for s in scale]
+        if len(scale) != len(nested[0]) or not all(map(scales, scale, nested[0])):
+            shapes = ", ".join(str(tuple(v.shape)) for v in nested[0])
+            raise DistributionError("get_activation_multiplier gave something else", there=f"influences of shape {shapes}", try_="the like")
         return Outputs(Inputs(v * s for v, s in zip(of_one, scale, strict=True)) for of_one in nested)
+
+
+def one_of(points: Any, k: int) -> Any:
+    """One point of several, in the structure that they are in."""
+    return mapped(points, lambda _, part: part[k : k + 1])
+
+
+def scales(scale: Any, value: Any) -> bool:
+    """Whether a value times this is still one of its shape."""
+    if not is_array(scale):
+        return isinstance(scale, (int, float))
+    sizes = zip(reversed(scale.shape), reversed(value.shape), strict=False)
+    return len(scale.shape) <= len(value.shape) and all(a in (1, b) for a, b in sizes)
 
 
 class InputAttribution(InternalInfluence):

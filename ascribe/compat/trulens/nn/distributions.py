@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -82,15 +82,19 @@ class LinearDoi(DoI):
 
     def start(self, z: Any, model_inputs: Any = None) -> Any:
         """The baseline, or what it gives for a value where it is a function."""
-        found = called(self._baseline, om_of_many(z), model_inputs) if callable(self._baseline) else self._baseline
+        found = called(self.baseline, om_of_many(z), model_inputs) if callable(self.baseline) else self.baseline
         return 0.0 if found is None else om_of_many(found)
 
     def _line(self, z: Any, b: Any) -> Uniform[Any]:
-        steps = max(self._resolution - 1, 1)
-        return Uniform((1 - i / steps) * z + (i / steps) * b for i in range(self._resolution))
+        steps = max(self.resolution - 1, 1)
+        return Uniform((1 - i / steps) * z + (i / steps) * b for i in range(self.resolution))
 
     def _with_starts(self, z: Any, model_inputs: Any) -> list[tuple[Any, Any]]:
         values, start = many_of_om(z), self.start(z, model_inputs)
+        if isinstance(start, Mapping):
+            raise DoiCutSupportError(
+                f"baselines by name: {', '.join(map(repr, start))}", there="values in a row", try_="a list, in their order"
+            )
         starts = start if isinstance(start, (list, tuple)) and len(values) > 1 else [start] * len(values)
         if len(starts) != len(values):
             raise DoiCutSupportError(f"{len(starts)} baselines", there=f"{len(values)} values at the cut", try_="one for each")
@@ -98,10 +102,15 @@ class LinearDoi(DoI):
 
 
 class GaussianDoi(DoI):
-    """The record with normal noise of variance ``var``, ``resolution`` times, drawn from NumPy's global generator."""
+    """The record with normal noise of variance ``var``, ``resolution`` times, drawn from NumPy's global generator.
+
+    Raises DistributionError for a variance below 0.
+    """
 
     def __init__(self, var: float, resolution: int, cut: Cut | None = None) -> None:
         super().__init__(cut)
+        if not var >= 0:
+            raise DistributionError(f"var={var}", there="a variance, from 0 up")
         self._var, self._resolution = var, resolution
 
     def __call__(self, z: Any) -> Any:
@@ -136,17 +145,19 @@ def like(b: Any, v: Any) -> Any:
 def stacked(points: Any) -> Any:
     """What a distribution gave, as :class:`ascribe.Points` takes it: an array ``[points, records, ...]`` for each array at the cut.
 
-    Raises DistributionError for what is no list of arrays.
+    Raises DistributionError for what is no list of arrays of one shape.
     """
     if isinstance(points, Mapping):
         return {key: stacked(part) for key, part in points.items()}
     if is_array(points):
         return points
-    parts = list(points)
+    parts = list(points) if isinstance(points, Iterable) else []
     if parts and all(isinstance(part, (list, tuple)) for part in parts):
         return stacked(parts[0]) if len(parts) == 1 else tuple(map(stacked, parts))
     if not parts or not all(map(is_array, parts)):
         raise DistributionError("a distribution that gave no points", try_="a list of arrays, each like the value")
+    if len(shapes := {tuple(part.shape): None for part in parts}) > 1:
+        raise DistributionError(f"points of shapes {', '.join(map(str, shapes))}", there="points of one shape, that of the value")
     if all(isinstance(part, np.ndarray) for part in parts):
         return np.stack(parts)
     return namespace(parts[0]).stack(parts, 0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..... import INPUT, LOGITS, OUTPUT, Attribution, Call, Points, activation, cuts_of, influence
-from .....arrays import as_numpy
+from .....arrays import as_numpy, is_array
 from .....cuts import Cut as Place
 from .....cuts import Together
 from .....errors import CutError, DistributionError, MemoryLimitError, QuantityError
@@ -159,6 +159,8 @@ class ModelWrapper:
         if given is None:
             raise DistributionError(f"no intervention for {doi_cut!r}", try_="intervention=, the values to put there")
         values = tuple(given.args if isinstance(given, TensorAKs) else many_of_om(given))
+        if not values or not all(map(is_array, values)):
+            raise DistributionError(f"an intervention of type {type(given).__name__}", there="an array", try_="the values to put there")
         place = self.place(doi_cut)
         place = Place(place.layer, place.anchor, place.accessor, use)
         points = tuple(v[None] for v in values)
