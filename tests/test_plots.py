@@ -262,6 +262,17 @@ def test_pyplot_is_left_alone(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], check=True)
 
 
+@pytest.mark.parametrize("held", [lambda a: a, lambda a: (a,)], ids=["an array", "one array of a structure"])
+def test_bars_have_the_standard_errors_of_what_was_sampled(held: Any) -> None:
+    values, error = RNG.normal(size=(2, 6)), RNG.random((2, 6))
+    ax = drawn(Attribution(held(values), held(values), error=held(error)).plot(record=1, top=4))
+    (spread,) = ax.collections
+    order = np.argsort(-np.abs(values[1]))[:4]
+    ends = [sorted((values[1, k] - error[1, k], values[1, k] + error[1, k])) for k in order]
+    np.testing.assert_allclose([line[:, 0] for line in spread.get_segments()], ends)
+    assert not drawn(Attribution(values).plot()).collections
+
+
 def test_matplotlib_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("matplotlib.axes", "ascribe.plots.draw"):
         monkeypatch.setitem(sys.modules, name, None)

@@ -247,6 +247,21 @@ def test_results_of_other_records_do_not_mix() -> None:
         cards(results(), titles=["one"])
 
 
+def test_standard_errors_of_what_was_sampled() -> None:
+    values, error = np.array([[4.0, -2.0, 0.0]]), np.array([[1.0, np.nan, 0.5]])
+    sampled, exact = cards({"a": Attribution(values, error=error), "b": Attribution(values)})[0].maps
+    np.testing.assert_array_equal(sampled.error, error[0])
+    assert exact.error is None
+    (card,) = content(html(*cards({"a": Attribution(values, error=error), "b": Attribution(values)})))["cards"]
+    assert [one["error"] for one in card["maps"]] == ["1", None]
+    bars = {row["name"]: row["bars"] for row in card["features"]}
+    limit = colours.limit(values)
+    assert bars["feature 0"][0]["error"] == pytest.approx(1 / limit, abs=1e-4)
+    assert bars["feature 2"][0]["error"] == pytest.approx(0.5 / limit, abs=1e-4)
+    assert "error" not in bars["feature 1"][0]
+    assert not any("error" in both[1] for both in bars.values())
+
+
 # In a browser
 
 
@@ -313,6 +328,26 @@ def opened(browser: Any, tmp_path: Path, several: list[Card], context: dict[str,
 
 def near(colour: list[int], expected: np.ndarray) -> bool:
     return bool(np.abs(np.array(colour) - expected).max() <= 2)
+
+
+def test_whiskers_reach_as_far_as_the_errors(browser: Any, tmp_path: Path) -> None:
+    values, error = np.array([4.0, -2.0, 1.0]), np.array([1.0, 0.5, np.nan])
+    card = table_card(maps=[Map("A", values, error=error)])
+    visit = opened(browser, tmp_path, [card])
+    found = visit.page.evaluate(
+        """() => [...document.querySelectorAll(".track")].map((track) => {
+          const whisker = track.querySelector(".whisker");
+          if (!whisker) return null;
+          const all = track.getBoundingClientRect(), own = whisker.getBoundingClientRect();
+          return [own.left, own.right].map((x) => 2 * (x - all.left) / all.width - 1);
+        })"""
+    )
+    top = colours.limit(values)
+    assert found[2] is None
+    np.testing.assert_allclose(found[0], [3 / top, 1.0], atol=0.03)
+    np.testing.assert_allclose(found[1], [-2.5 / top, -1.5 / top], atol=0.03)
+    assert "error \u2264 1" in visit.page.inner_text(".facts")
+    assert visit.trouble == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

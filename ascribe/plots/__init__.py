@@ -37,13 +37,12 @@ def plot(
     top: int = 15,
 ) -> Figure:
     """The figure of one record of ``a``: see :meth:`ascribe.result.Attribution.plot`. ``names`` are features or tokens."""
-    values, under = one_record(a, record)
+    values, under, error = one_record(a, record)
     under = under if image is None else as_numpy(image)
     found = kind_of(values.shape, kind, () if under is None else under.shape)
     with needing_matplotlib():
         from . import draw
-    errors = as_numpy(a.error[record]) if is_array(a.error) else None
-    drawing = draw.Drawing(values, under, names, top, errors)
+    drawing = draw.Drawing(values, under, names, top, error)
     ax = draw.fresh(found, drawing).add_subplot() if ax is None else ax
     draw.DRAW[found](ax, drawing)
     title = textwrap.fill(visible(recipe(a.method)), 44 if found.startswith("image") else 64)
@@ -89,8 +88,8 @@ def about(a: Attribution, record: int) -> str:
     return visible(f"record {record % len(a)}" + (f": {said}" if said else ""))
 
 
-def one_record(a: Attribution, record: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """The values of one record and the record itself, or an error that says which of several to choose."""
+def one_record(a: Attribution, record: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """The values of one record, the record itself and the values' standard errors; or an error that says which of several to choose."""
     arrays = a.arrays()
     if a.quantities is not None:
         raise ResultError("a figure shows one quantity", there=f"{a.quantities} quantities", try_="a.quantity_at(0).plot()")
@@ -99,10 +98,13 @@ def one_record(a: Attribution, record: int) -> tuple[np.ndarray, np.ndarray | No
         raise ResultError("a figure shows one array", there=f"{len(arrays)} arrays", try_=parts)
     if not -len(a) <= record < len(a):
         raise ResultError(f"there is no record {record}", there=f"{len(a)} records")
-    values = as_numpy(arrays[0][1][record])
-    own: Any = a.record
-    try:
-        own = follow(own, arrays[0][0])
-    except (LookupError, AttributeError, TypeError):
-        own = None
-    return values, as_numpy(own[record]) if is_array(own) else None
+    path, values = arrays[0]
+
+    def beside(tree: Any) -> np.ndarray | None:
+        try:
+            found = follow(tree, path)
+        except (LookupError, AttributeError, TypeError):
+            return None
+        return as_numpy(found[record]) if is_array(found) else None
+
+    return as_numpy(values[record]), beside(a.record), beside(a.error)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..arrays import as_numpy, is_array
+from ..arrays import as_numpy
 from ..errors import ResultError
 from ..pictures import photograph
 from ..plots import one_record
@@ -68,9 +68,9 @@ def cards(
     made = []
     for i, record in enumerate(chosen):
         answers = {name: one_record(a, record) for name, a in results.items()}
-        table = all(values.ndim == 1 for values, _ in answers.values())
-        picture = _picture([under for _, under in answers.values()], table) if images is None else as_numpy(images[record])
-        maps = [_map(name, answers[name][0], a, record) for name, a in results.items()]
+        table = all(values.ndim == 1 for values, *_ in answers.values())
+        picture = _picture([under for _, under, _ in answers.values()], table) if images is None else as_numpy(images[record])
+        maps = [_map(name, values, error, results[name], record) for name, (values, _, error) in answers.items()]
         title = f"Record {record}" if titles is None else titles[i]
         made.append(Card(title, picture, "table" if table else "image", prediction(first, record), maps, feature_names, group))
     return made
@@ -97,9 +97,8 @@ def _picture(candidates: Sequence[np.ndarray | None], table: bool) -> np.ndarray
     )
 
 
-def _map(name: str, values: np.ndarray, a: Attribution, record: int) -> Map:
+def _map(name: str, values: np.ndarray, error: np.ndarray | None, a: Attribution, record: int) -> Map:
     gap = None if a.gap is None else float(a.gap.relative[record])
     mine = a.records([record]).checks
     note = recipe(a.method)
-    error = as_numpy(a.error[record]) if is_array(a.error) else None
     return Map(name, values, note if note not in (name, f"{name}()") else "", gap, mine, error)
