@@ -42,11 +42,11 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def raced(settings: Settings, effort: Effort, watch: Watch, only: str) -> Iterator[Row]:
+def raced(settings: Settings, quick: bool, effort: Effort, watch: Watch, only: str) -> Iterator[Row]:
     """Every row asked for, with a line on stderr as each is done."""
     chosen = [case for case in cases(settings) if only.lower() in case.name.lower()]
     for number, case in enumerate(chosen, 1):
-        row = race(replace(case, aims=()) if settings.steps < 32 else case, effort, watch)  # tiny runs meet and miss nothing
+        row = race(replace(case, aims=()) if quick else case, effort, watch)  # tiny runs meet and miss nothing
         sys.stderr.write(f"[{number}/{len(chosen)}] {report.aligned(report.speed_table([row])).splitlines()[-1]}\n")
         yield row
 
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     about = report.about() | {"clock": asked.clock}
     asked.output.mkdir(parents=True, exist_ok=True)
     results = report.Results(about, settings)
-    for row in raced(settings, effort, watch, asked.only):
+    for row in raced(settings, asked.quick, effort, watch, asked.only):
         results = replace(results, rows=(*results.rows, row))
         (asked.output / "bench.json").write_text(report.as_json(results))  # a long run that is broken off has been of use
     if not asked.only:
@@ -73,9 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = replace(results, same=tuple(same))
         results = replace(results, peaks=tuple(peaks(settings, chunk)), trades=tuple(trades(settings, effort, watch)))
         (asked.output / "bench.json").write_text(report.as_json(results))
-    if not asked.only or asked.only in "removal":
-        samples = 1000 if settings.steps >= 32 else 150
-        results = replace(results, removals=tuple(removals(settings.image, settings.batch, samples, effort, watch)))
+    if apart := removals(settings.image, settings.batch, asked.quick, effort, watch, asked.only):
+        results = replace(results, removals=tuple(apart))
         (asked.output / "bench.json").write_text(report.as_json(results))
     if asked.commit:
         (ROOT / "docs" / "benchmarks.md").write_text(report.page(results))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from bench.models import Subject
-
-Call = Callable[[], Any]
+from bench.timing import Call
 
 
 def _called(method: Any, s: Subject, **more: Any) -> Call:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.models import Subject
-
-Call = Callable[[], Any]
+from bench.timing import Call
 
 
 def integrated_gradients(s: Subject, steps: int) -> Call:

@@ -6,17 +6,14 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bench.counting import counted
-from bench.models import cnn
-from bench.timing import Contender, Effort, Spread, Watch, paired, rounds, spread
-
-Call = Callable[[], Any]
+from bench.models import Subject, cnn
+from bench.timing import Call, Contender, Effort, Spread, Watch, paired, rounds, spread
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Raced:
     seconds: dict[str, Spread]
     rows: dict[str, str]
     ratios: dict[str, Spread]
-    aim: float
+    aim: float | None
     error: str = ""
 
 
@@ -39,7 +36,7 @@ class Job:
     model: nn.Module
     ends: tuple[str, str]
     makers: Mapping[str, Callable[[nn.Module], Call]]
-    aim: float
+    aim: float | None
 
 
 class Nothing(nn.Module):
@@ -91,24 +88,30 @@ def each_missing(x: Tensor, regions: int) -> Tensor:
     return torch.cat([torch.ones(1, regions), 1 - torch.eye(regions)]).to(x)
 
 
+def regions(s: Subject, ids: Tensor, ours: str, theirs: str) -> dict[str, Callable[[nn.Module], Call]]:
+    """A method of ascribe's and one of captum's, by name, over regions that zero stands in for."""
+
+    def asked(model: nn.Module) -> Call:
+        import ascribe as asc
+
+        method = getattr(asc, ours)(0.0, ids)
+        return lambda: method(model, *s.args, of=s.target).values
+
+    def captum(model: nn.Module) -> Call:
+        import captum.attr
+
+        method = getattr(captum.attr, theirs)(model)
+        return lambda: method.attribute(*s.args, target=s.target, feature_mask=ids[None, None])
+
+    return {"ascribe": asked, "captum": captum}
+
+
 def exact(image: int) -> Job:
     """Six regions of one picture, all coalitions."""
     subject = cnn("cpu", image, 1)
-    x, target, ids = subject.args[0], subject.target, patches(image, image, 2, 3)
-
-    def ours(model: nn.Module) -> Call:
-        import ascribe as asc
-
-        return lambda: asc.ShapleyExact(0.0, ids)(model, x, of=target).values
-
-    def captum(model: nn.Module) -> Call:
-        from captum.attr import ShapleyValues
-
-        method = ShapleyValues(model)
-        return lambda: method.attribute(x, target=target, feature_mask=ids[None, None])
-
+    makers = regions(subject, patches(image, image, 2, 3), "ShapleyExact", "ShapleyValues")
     name = "removal: exact Shapley values, 6 features, CNN, batch 1"
-    return Job(name, subject.model, (subject.first, subject.last), {"ascribe": ours, "captum": captum}, 20.0)
+    return Job(name, subject.model, (subject.first, subject.last), makers, 20.0)
 
 
 def kernel(side: int, samples: int) -> Job:
@@ -159,20 +162,9 @@ def shap_kernel(model: nn.Module, x: Tensor, ids: Tensor, samples: int) -> Call:
 def ablation(image: int, batch: int) -> Job:
     """64 regions, one by one."""
     subject = cnn("cpu", image, batch)
-    x, target, ids = subject.args[0], subject.target, patches(image, image, 8, 8)
-
-    def ours(model: nn.Module) -> Call:
-        import ascribe as asc
-
-        return lambda: asc.FeatureAblation(0.0, ids)(model, x, of=target).values
-
-    def captum(model: nn.Module) -> Call:
-        from captum.attr import FeatureAblation
-
-        method = FeatureAblation(model)
-        return lambda: method.attribute(x, target=target, feature_mask=ids[None, None])
-
-    makers = {"bare": by_hand(x, ids, each_missing(x, 64), target), "ascribe": ours, "captum": captum}
+    ids = patches(image, image, 8, 8)
+    bare = by_hand(subject.args[0], ids, each_missing(subject.args[0], 64), subject.target)
+    makers = {"bare": bare} | regions(subject, ids, "FeatureAblation", "FeatureAblation")
     name = f"removal: FeatureAblation, 64 regions, CNN, batch {batch}"
     return Job(name, subject.model, (subject.first, subject.last), makers, 3.0 if batch == 1 else 1.0)
 
@@ -199,9 +191,10 @@ def occlusion(image: int, batch: int) -> Job:
     return Job(name, subject.model, (subject.first, subject.last), makers, 3.0 if batch == 1 else 1.0)
 
 
-def removals(image: int, batch: int, samples: int, effort: Effort, watch: Watch) -> list[Raced]:
-    """All jobs, everyone in turn within a round."""
-    return [raced(job, effort, watch) for job in jobs(image, batch, samples)]
+def removals(image: int, batch: int, quick: bool, effort: Effort, watch: Watch, only: str = "") -> list[Raced]:
+    """The jobs whose name has ``only`` in it, everyone in turn within a round; ``quick`` ones are tiny, and meet and miss nothing."""
+    chosen = [job for job in jobs(image, batch, 150 if quick else 1000) if only.lower() in job.name.lower()]
+    return [raced(replace(job, aim=None) if quick else job, effort, watch) for job in chosen]
 
 
 def raced(job: Job, effort: Effort, watch: Watch) -> Raced:

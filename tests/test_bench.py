@@ -159,6 +159,14 @@ def test_removal_methods_are_raced() -> None:
     assert table[-1][:2] == ["broken", "no such luck"]
 
 
+def test_removal_methods_are_found_by_a_part_of_their_name(tmp_path: Path) -> None:
+    assert main(["--quick", "--only", "64 windows, CNN, batch 1", "--output", str(tmp_path)]) == 0
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["name"] for row in written["removals"]] == ["removal: Occlusion, 64 windows, CNN, batch 1"]
+    assert written["removals"][0]["aim"] is None  # tiny runs meet and miss nothing
+    assert written["rows"] == []
+
+
 def test_the_same_call_to_both(tmp_path: Path) -> None:
     """Every class that captum runs on these models is timed in both; every name has a line on the page."""
     from bench.captum_names import named, page
