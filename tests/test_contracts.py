@@ -222,7 +222,6 @@ def test_there_are_members_of_every_kind():
     assert counted["distribution"] >= 5
     assert counted["rule"] >= 1
     assert counted["coalitions"] >= 12
-    assert counted["coalitions"] >= 7
     assert counted["features"] >= 10
     assert counted["removal"] >= 9
     assert counted["method"] >= 10

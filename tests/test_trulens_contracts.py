@@ -891,6 +891,7 @@ class TestTyping:
         assert tt.many_of_om([1], list) == [[1]]
         assert tt.accepts_model_inputs(lambda z, model_inputs: 0)
         assert not tt.accepts_model_inputs(lambda z: 0)
+        assert not tt.accepts_model_inputs(torch.neg)  # which does not say what it takes
         assert tt.render_object(Cut("a"), ["name", "anchor"]) == "Cut(name=a,anchor=out)"
 
 

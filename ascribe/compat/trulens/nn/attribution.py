@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from .... import EMBEDDINGS, INPUT, Attribution, Line, Point, Points, attribute, influence
@@ -109,9 +110,8 @@ class Asked:
         self.method, self.inputs, self.wrapper, self.doi = method, inputs, method.model, method.doi
         self.cuts = self.wrapper.places(method.slice.from_cut)
         self.of = explained(self.wrapper, method.qoi, method.slice.to_cut)
-        self.value: Any = None
 
-    @property
+    @cached_property
     def at(self) -> Place:
         """Where the points are."""
         return self.wrapper.place(self.doi.cut() or InputCut())
@@ -123,25 +123,24 @@ class Asked:
         base = next((b for b in (PointDoi, LinearDoi) if isinstance(self.doi, b)), DoI)
         return base is not DoI and all(getattr(kind, m) is getattr(base, m) for m in ("__call__", "get_activation_multiplier"))
 
+    @cached_property
     def z(self) -> Any:
         """What the distribution's cut holds, as NumPy arrays. The points of token ids are at the embeddings."""
-        if self.value is None:
-            found = leaves(self.wrapper.read(self.at, self.inputs))
-            if self.at == INPUT and not any(namespace(v).is_floating(v) for v in found):
-                found = leaves(self.wrapper.read(EMBEDDINGS, self.inputs))
-            self.value = om_of_many([as_numpy(v) for v in found])
-        return self.value
+        found = leaves(self.wrapper.read(self.at, self.inputs))
+        if self.at == INPUT and not any(namespace(v).is_floating(v) for v in found):
+            found = leaves(self.wrapper.read(EMBEDDINGS, self.inputs))
+        return om_of_many([as_numpy(v) for v in found])
 
     def points(self) -> Any:
         """The distribution's points, made by itself."""
-        found = called(self.doi.__call__, self.z(), self.inputs)
+        found = called(self.doi.__call__, self.z, self.inputs)
         return list(found) if isinstance(found, Iterator) else found
 
     def over(self) -> Any:
         """The distribution as one of ascribe's."""
         if not isinstance(self.doi, LinearDoi):
             return Point()
-        start = self.doi.start(self.z(), self.inputs) if callable(self.doi.baseline) else self.doi.start(None)
+        start = self.doi.start(self.z, self.inputs) if callable(self.doi.baseline) else self.doi.start(None)
         start = tuple(start) if isinstance(start, list) else start
         return Line(start, self.doi.resolution, "even", at=self.at)
 

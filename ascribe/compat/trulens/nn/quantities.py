@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from ....arrays import Array, as_numpy, is_array, namespace
 from ....errors import QuantityError
 from ....quantities import Bound, Part
 from ....quantities.base import Picked, Same, part_of, whole_number
-from ..utils.typing import in_short, om_of_many
+from ..utils.typing import in_short, om_of_many, parameters
 
 
 class QoiCutSupportError(QuantityError):
@@ -141,8 +140,8 @@ class LambdaQoI(QoI):
     """A function of the value at the cut. Raises ValueError for a function of more or fewer arguments than one."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
-        if (count := arguments(function)) != 1:
-            raise QuantityError(f"a function of {count} arguments", there="a function of the value at the cut")
+        if (taken := parameters(function)) is not None and len(taken) != 1:
+            raise QuantityError(f"a function of {len(taken)} arguments", there="a function of the value at the cut")
         self.function = function
 
     def __call__(self, y: Any) -> Any:
@@ -209,14 +208,6 @@ def activated(y: Array, activation: Any) -> Array:
         e = xp.exp(y - xp.amax(y, (inner_axis(1, y),))[:, None])
         return e / e.sum(1)[:, None]
     raise QuantityError(f"activation={activation!r}", there='"softmax", "sigmoid", or a function')
-
-
-def arguments(function: Callable[..., Any]) -> int:
-    """How many arguments a function takes; 1 for those of other languages, which do not say."""
-    try:
-        return len(signature(function).parameters)
-    except ValueError:
-        return 1
 
 
 def inner_axis(axis: int, y: Array) -> int:

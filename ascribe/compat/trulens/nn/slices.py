@@ -38,8 +38,7 @@ class Cut:
 
     def access_layer(self, layer: Any) -> Any:
         """The part of a value that the cut means: of a list of one its entry, and of that what the accessor picks."""
-        value = om_of_many(layer)
-        return value if self.accessor is None else self.accessor(value)
+        return self.access(om_of_many(layer))
 
     def access(self, value: Any) -> Any:
         """What the accessor picks of a value."""

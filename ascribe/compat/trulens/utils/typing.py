@@ -127,9 +127,17 @@ def nested_cast(backend: Any, args: Any, astype: Any) -> Any:
     return nested_map(args, as_numpy if astype is np.ndarray else backend.as_tensor)
 
 
+def parameters(func: Callable[..., Any]) -> list[str] | None:
+    """The names of a callable's parameters; None for those of other languages, which do not say."""
+    try:
+        return list(signature(func).parameters)
+    except ValueError:
+        return None
+
+
 def accepts_model_inputs(func: Callable[..., Any]) -> bool:
     """Whether a callable wants the model's arguments, by the name ``model_inputs``."""
-    return "model_inputs" in signature(func).parameters
+    return "model_inputs" in (parameters(func) or ())
 
 
 def called(func: Callable[..., Any], value: Any, model_inputs: Any) -> Any:
