@@ -158,6 +158,12 @@ class TestGradientsAndPoints:
             close(result.interventions[0][k], point)
             close(result.gradients[0][0][k], gradient(lambda h: NET[1:](h)[:, 1], point))
 
+    def test_a_baseline_that_is_drawn_is_drawn_once(self):
+        rng = np.random.default_rng(0)
+        method = IntegratedGradients(W, lambda z: rng.normal(size=z.shape), 4, qoi=1, return_grads=True, return_doi=True)
+        result = method.results(X)
+        close(result.gradients[0][0].mean(0) * (X - result.interventions[0][-1]), result.attributions[0][0])
+
     def test_several_inputs(self):
         net, a, b = seeded(TwoInputs), rows(5, 4), rows(5, 3)
         result = IntegratedGradients(get_model_wrapper(net), None, 3, None, 1, None, True, True).results(a, b)

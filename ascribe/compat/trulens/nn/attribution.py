@@ -107,7 +107,8 @@ class Asked:
     """One call of an :class:`InternalInfluence`."""
 
     def __init__(self, method: InternalInfluence, inputs: ModelInputs) -> None:
-        self.method, self.inputs, self.wrapper, self.doi = method, inputs, method.model, method.doi
+        self.method, self.inputs, self.wrapper = method, inputs, method.model
+        self.doi: Any = method.doi
         self.cuts = self.wrapper.places(method.slice.from_cut)
         self.of = explained(self.wrapper, method.qoi, method.slice.to_cut)
 
@@ -131,17 +132,22 @@ class Asked:
             found = leaves(self.wrapper.read(EMBEDDINGS, self.inputs))
         return om_of_many([as_numpy(v) for v in found])
 
+    @cached_property
+    def start(self) -> Any:
+        """Where a line begins in this call: a function is asked once, so that all that is told of the line is of the same one."""
+        return self.doi.start(self.z if callable(self.doi.baseline) else None, self.inputs)
+
     def points(self) -> Any:
         """The distribution's points, made by itself."""
-        found = called(self.doi.__call__, self.z, self.inputs)
+        doi = LinearDoi(self.start, self.doi.resolution) if self.known and isinstance(self.doi, LinearDoi) else self.doi
+        found = called(doi.__call__, self.z, self.inputs)
         return list(found) if isinstance(found, Iterator) else found
 
     def over(self) -> Any:
         """The distribution as one of ascribe's."""
         if not isinstance(self.doi, LinearDoi):
             return Point()
-        start = self.doi.start(self.z, self.inputs) if callable(self.doi.baseline) else self.doi.start(None)
-        start = tuple(start) if isinstance(start, list) else start
+        start = tuple(self.start) if isinstance(self.start, list) else self.start
         return Line(start, self.doi.resolution, "even", at=self.at)
 
     def attributions(self, over: Any) -> Outputs[Inputs[Any]]:
