@@ -8,17 +8,24 @@ from typing import Any
 from .cams import GradCam
 from .cuts import Cut
 from .distributions import Background, Distribution, Reference
-from .errors import MethodError
+from .errors import MethodError, RuleError
 from .methods import Method
 from .passes import Combine
 from .result import Attribution
-from .rules import Rule
+from .rules import Rule, treats_operations
 from .rules.books import RELATIVE
 from .rules.relevance import Deconv, Epsilon, Guided
 from .rules.rescale import Rescale
 from .values import Value
 
 RESCALE = Rescale()
+
+
+def fitting(method: Method, compares: bool, try_: str) -> None:
+    """Raise RuleError for a method whose rule treats no operations, or needs a reference where there is none, or has no use for it."""
+    by = method.by
+    if isinstance(by, type) or not treats_operations(by) or by.compares != compares:
+        raise RuleError(f"{type(method).__name__}(by={by!r})", try_=try_)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -30,12 +37,16 @@ class DeepLift(Method):
     the quantity, for every architecture and every record by itself, at the input and at layers that everything passes.
     Without ``multiply`` the values are the multipliers; ``combine`` is a function that makes something else of ``(multipliers,
     values, references)``, or of the first one or two. ``by`` is :class:`~ascribe.Rescale` or :class:`~ascribe.RevealCancel`.
+    Raises RuleError for other rules.
     """
 
     baseline: Any = 0.0
     multiply: bool = True
     by: Rule = RESCALE
     combine: Combine | None = None
+
+    def __post_init__(self) -> None:
+        fitting(self, compares=True, try_="asc.Rescale() or asc.RevealCancel()")
 
     def over(self, at: Cut) -> Distribution:
         return Reference(self.baseline)
@@ -56,6 +67,9 @@ class DeepLiftShap(Method):
     by: Rule = RESCALE
     combine: Combine | None = None
 
+    def __post_init__(self) -> None:
+        fitting(self, compares=True, try_="asc.Rescale() or asc.RevealCancel()")
+
     def over(self, at: Cut) -> Distribution:
         return Background(self.background, self.samples)
 
@@ -66,12 +80,15 @@ class LRP(Method):
 
     One pass forward, one back. ``by`` is a rule for all layers (:class:`~ascribe.Epsilon`, :class:`~ascribe.Gamma`, ...) or a book of
     rules (:data:`~ascribe.EPSILON_PLUS`, :class:`~ascribe.RuleBook`, ...). Adds up to the quantity, but for what biases take: the checks
-    say how much.
+    say how much. Raises RuleError for other rules.
     """
 
     by: Rule = field(default_factory=Epsilon)
 
     multiply = True
+
+    def __post_init__(self) -> None:
+        fitting(self, compares=False, try_="asc.Epsilon(), asc.EPSILON_PLUS, or another rule for relevance")
 
 
 @dataclass(frozen=True, repr=False)

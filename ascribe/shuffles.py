@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,10 @@ class Shuffled(Value):
             raise DistributionError(f"k={self.k!r}", try_="how many letters stay together: 1, 2, 3 ...")
         if self.axis not in (1, 2, -1, -2):
             raise DistributionError(f"axis={self.axis!r}", try_="the axis of the letters: 1 or 2")
+        keep = tuple(self.keep) if isinstance(self.keep, Iterable) else (self.keep,)
+        if not all(isinstance(i, (int, np.integer)) for i in keep):
+            raise DistributionError(f"keep={self.keep!r}", try_="token ids, such as those of padding and separators")
+        object.__setattr__(self, "keep", tuple(map(int, keep)))
 
     def rows(self, values: Array, leaf: int, seed: int, sample: int) -> Array:
         """A shuffle of each record, ``[records, letters, length]`` or ``[records, length]``.
@@ -72,9 +77,9 @@ def shuffled(k: int = 2, axis: int = 1, keep: tuple[int, ...] = ()) -> Shuffled:
     and the rows are what the cut holds then. First and last ``k - 1`` letters stay where they are; every arrangement is as likely as
     any other (a random Eulerian path: Altschul and Erickson 1985, Kandel et al. 1996). Seeded by the call's ``seed``.
 
-    Raises DistributionError for what is no sequence.
+    Raises DistributionError for what is no sequence, and for numbers of letters, axes and ids that are none.
     """
-    return Shuffled(k, axis, tuple(keep))
+    return Shuffled(k, axis, keep)
 
 
 def one_hot(lines: np.ndarray) -> bool:

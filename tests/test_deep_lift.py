@@ -199,6 +199,13 @@ def test_a_combination_of_ones_own(takes):
     close(twice.values[1], asc.DeepLift(row, combine=mine)(model, x, of=1).values)
 
 
+@pytest.mark.parametrize("by", [None, asc.Epsilon(), asc.Gradient(), asc.Rescale], ids=repr)
+@pytest.mark.parametrize("method", [lambda by: asc.DeepLift(by=by), lambda by: asc.DeepLiftShap(torch.zeros(1, 3), by=by)])
+def test_rules_that_compare_nothing_are_refused(method, by):
+    with pytest.raises(RuleError, match=r"asc\.Rescale\(\)"):
+        method(by)
+
+
 def test_a_combination_of_the_wrong_shape_is_told():
     model, x = relu_net(), batch()
     with pytest.raises(RuleError, match="combine=") as wrong:

@@ -197,6 +197,12 @@ def test_at_layers_and_neurons_and_record_by_record(rule):
     )
 
 
+@pytest.mark.parametrize("by", [None, asc.Gradient(), asc.Rescale(), asc.Epsilon], ids=repr)
+def test_lrp_takes_rules_for_relevance(by):
+    with pytest.raises(RuleError, match="LRP"):
+        asc.LRP(by)
+
+
 def test_alpha_and_beta_must_conserve():
     with pytest.raises(RuleError):
         asc.AlphaBeta(2, 2)

@@ -82,6 +82,13 @@ def test_letters_on_either_axis():
             asc.shuffled(k=k)
 
 
+@pytest.mark.parametrize("keep", ["a", (0, "b"), 1.5, None], ids=repr)
+def test_ids_to_keep_are_ids(keep):
+    with pytest.raises(DistributionError, match="keep"):
+        asc.shuffled(keep=keep)
+    assert asc.shuffled(keep=3) == asc.shuffled(keep=np.array([3]))
+
+
 def test_unknown_letters_are_a_letter_of_their_own():
     x = dna(1, 40)
     x[0, :, 5:9] = 0
