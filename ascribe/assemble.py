@@ -82,8 +82,9 @@ def chunk_key(asked: Request, at: Cut) -> tuple[Any, ...]:
 def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) -> Attribution:
     """What a call returns, from the blocks that came of it."""
     session, block = plan.session, whole(plan.session, done)
-    gap = None if block.change is None else ask.gap_of(sum_all(block.values[0]), block.change, block.explained)
-    checks = asked_of(plan, block, gap)
+    sizes = np.sum([namespace(v).sizes(v, 2) for leaves in block.values for v in leaves], axis=0)
+    gap = None if block.change is None else ask.gap_of(sum_all(block.values[0]), sizes, block.change, block.explained)
+    checks = asked_of(plan, block, gap, sizes)
     warn(checks)
     places, several = range(len(plan.cuts)), asked.several or len(block.explained) > 1
     values = [shaped(session, block.spots[c], block.values[c], 1, not several) for c in places]
@@ -146,9 +147,8 @@ def whole(session: Session, done: Sequence[Block]) -> Block:
     )
 
 
-def asked_of(plan: Plan, block: Block, gap: Gap | None) -> tuple[Check, ...]:
-    """The questions that every result is asked, and the answers."""
-    sizes = np.sum([namespace(v).sizes(v, 2) for leaves in block.values for v in leaves], axis=0)
+def asked_of(plan: Plan, block: Block, gap: Gap | None, sizes: np.ndarray) -> tuple[Check, ...]:
+    """The questions that every result is asked, and the answers; ``sizes`` are the values' ``[quantities, records]`` norm."""
     promised = plan.cuts == (plan.at,) and (plan.by.compares or not treats_operations(plan.by))
     drawn = has_background(plan.over) and not plan.by.compares
     sampled = drawn or any(getattr(f, "quadrature", "") == "random" for f in parts(plan.over))

@@ -13,13 +13,15 @@ from .result import Check, Gap
 GOOD, POOR = 0.01, 0.05  # shares of the change that may be missing before a result is called incomplete
 
 
-def gap_of(total: np.ndarray, change: np.ndarray, explained: np.ndarray) -> Gap:
+def gap_of(total: np.ndarray, size: np.ndarray, change: np.ndarray, explained: np.ndarray) -> Gap:
     """What is missing between the values' sum and the change of the quantity, and that as a share of the change.
 
-    A change that is nothing but rounding of the quantity itself is not divided by.
+    A change that is nothing but rounding of the quantity itself, or of large values (``size`` is the sum of theirs) that cancel, is
+    not divided by.
     """
     absolute = total - change
-    scale = np.maximum(np.abs(change), 1e-6 * np.abs(explained) + np.finfo(np.float64).tiny)
+    rounding = np.maximum(1e-6 * np.abs(explained), 1e-4 * size) + np.finfo(np.float64).tiny
+    scale = np.maximum(np.abs(change), rounding)
     return Gap(absolute, np.abs(absolute) / scale)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from . import checks as ask
 from .arrays import as_numpy, namespace
 from .backends import framework
 from .baselines import Call
@@ -144,10 +145,7 @@ def gap_of(parts: dict[str, Any], raw: Attribution) -> Gap:
     lead = raw.records_axis + 1
     arrays = [as_numpy(leaf).astype(np.float64) for _, leaf in walk(parts) if leaf is not None]
     flat = np.concatenate([array.reshape(*array.shape[:lead], -1) for array in arrays], -1)
-    absolute = flat.sum(-1) - raw.explained
-    # A quantity that is nearly zero is not divided by: what rounding leaves of large parts is no gap.
-    scale = np.maximum(np.abs(raw.explained), 1e-6 * np.abs(flat).sum(-1) + np.finfo(np.float64).tiny)
-    return Gap(absolute, np.abs(absolute) / scale)
+    return ask.gap_of(flat.sum(-1), np.abs(flat).sum(-1), raw.explained, raw.explained)
 
 
 def complete(gap: Gap, bends: list[str]) -> Check:

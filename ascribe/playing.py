@@ -174,7 +174,8 @@ class Games:
         values, error = merged(done)
         gap = None
         if block.change is not None:
-            gap = ask.gap_of(values.reshape(*values.shape[:2], -1).sum(-1), block.change, block.explained)
+            flat = values.reshape(*values.shape[:2], -1)
+            gap = ask.gap_of(flat.sum(-1), np.abs(flat).sum(-1), block.change, block.explained)
 
         def one(numbers: np.ndarray | None) -> np.ndarray | None:
             return numbers if asked.several or numbers is None else numbers[0]

@@ -255,6 +255,18 @@ def test_several_inputs():
     assert found.gap.relative.max() < 1e-9
 
 
+@pytest.mark.parametrize(
+    ("over", "by"), [(asc.Line(0.0, 8), None), (asc.Reference(0.0), asc.Rescale()), (asc.Reference(0.0), asc.RevealCancel())]
+)
+def test_what_rounding_leaves_of_values_that_cancel_is_no_gap(over, by):
+    model = Fn(lambda x: x @ x.new_tensor([[0.1], [0.2], [-0.3]]))
+    x = torch.rand(20, 1, generator=torch.Generator().manual_seed(0)).expand(20, 3)
+    found = asc.attribute(model, x, of=0, over=over, by=by)
+    assert np.abs(found.explained).max() < 1e-6 < found.values.abs().sum(1).min()
+    assert found.gap.absolute.any()
+    assert next(c for c in found.checks if c.name == "completeness").status == "ok"
+
+
 def test_influence_is_the_multiplier():
     model, x = net("gelu"), batch()
     row = batch(1, seed=7)
