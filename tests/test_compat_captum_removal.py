@@ -127,7 +127,7 @@ def test_feature_permutation_by_chance() -> None:
 def test_models_that_answer_otherwise(name: str) -> None:
     """Several numbers without a target; some for all records at once; plain numbers."""
     net, x = chain(4, 5, 3), rows(5, 4)
-    models = [net, lambda x: net(x).sum(), lambda x: net(x).sum().item(), lambda x: net(x).sum(0)]
+    models = [net, lambda x: net(x).sum(), lambda x: net(x).sum().item(), lambda x: net(x).sum(0), lambda x: net(x)[:, :1]]
     more = {"sliding_window_shapes": (1,)} if name == "Occlusion" else {}
     for model in models:
         if name in ("KernelShap", "Lime") and model in (models[0], models[3]):

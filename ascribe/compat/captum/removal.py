@@ -71,7 +71,7 @@ def played(asked: Asked, over: Any, by: Any, seed: int = 0) -> Any:
     return asked.result(asked.removed(over, by, features_of(asked), seed=seed).values)
 
 
-AT_ONCE = ("E-RECORDS", "E-QUANTITY-TYPE", "E-TARGET-WHICH")
+AT_ONCE = ("E-RECORDS", "E-QUANTITY-TYPE", "E-TARGET-WHICH", "E-CUT-FOLDED")
 """What is said of a model that does not answer record by record."""
 
 
@@ -82,8 +82,8 @@ def everywhere(play: Play, beside: bool = False) -> Play:
     """
 
     def recipe(asked: Asked) -> Any:
-        try:
-            return play(asked)
+        try:  # an axis of one number is an axis, too
+            return several(asked, play, True) if beside and asked["target"] is None and asked.of.on == OUTPUT else play(asked)
         except AscribeError as error:
             if asked.of.on != OUTPUT or error.code not in ("E-TARGET-NONE", *AT_ONCE):
                 raise
