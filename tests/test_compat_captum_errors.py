@@ -38,10 +38,11 @@ def test_errors_are_captums_too() -> None:
 
 
 def test_settings_that_would_be_lost_are_refused() -> None:
-    method = oa.IntegratedGradients(chain(4, 5, 3))
-    method.gradient_func = lambda *args: args
-    with pytest.raises(TypeError, match="gradient_func"):
-        method.attribute(X, target=1)
+    method, plain = oa.DeepLift(chain(4, 5, 3)), oa.Saliency(chain(4, 5, 3))
+    method.gradient_func = plain.gradient_func = lambda *args: args
+    for call in (lambda: method.attribute(X, target=1), lambda: plain.attribute({"input": X}, target=1)):
+        with pytest.raises(TypeError, match="gradient_func"):
+            call()
     layered = oa.LayerGradientXActivation(chain(4, 5, 3), "0")
     assert layered.attribute(X, 1, grad_kwargs={"allow_unused": True}).shape == (5, 5)
     with pytest.raises(TypeError, match="create_graph"):

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from captum._utils.common import _run_forward as run_forward
 from captum_cases import HOMES, fresh, same
 from small_models import DOUBLE, Words, chain, rows, seeded, sums
 from torch import nn
@@ -161,6 +162,44 @@ def test_methods_of_ones_own() -> None:
     assert oa.NoiseTunnel(method).attribute(X, target=1).shape == X.shape
     with pytest.raises(NotImplementedError):
         oa.Attribution(net).attribute(X)
+
+
+def steep(forward_fn: Any, inputs: Any, target_ind: Any = None, additional_forward_args: Any = None) -> Any:
+    """Derivatives of another number than the model's, and none of them below zero."""
+    with torch.enable_grad():
+        found = torch.autograd.grad(torch.unbind(run_forward(forward_fn, inputs, target_ind, additional_forward_args).tanh()), inputs)
+    return tuple(2 * g.clamp(min=0) for g in found)
+
+
+@pytest.mark.parametrize("home", HOMES.values(), ids=lambda home: home.name)
+def test_derivatives_by_a_function_of_ones_own(home: Any) -> None:
+    paths = {"n_steps": 7, "baselines": home.start, "internal_batch_size": 8}
+    for name, options in [
+        ("Saliency", {"abs": False}),
+        ("InputXGradient", {}),
+        ("IntegratedGradients", paths),
+        ("IntegratedGradients", {**paths, "return_convergence_delta": True}),
+    ]:
+        found = []
+        for where in (oa, ca):
+            method = getattr(where, name)(home.model)
+            method.gradient_func = steep
+            found.append(method.attribute(fresh(home.inputs), target=home.target, additional_forward_args=home.more, **options))
+        same(*found)
+
+
+def test_derivatives_of_ones_own_over_a_background() -> None:
+    home = HOMES["a class each"]
+    plain, twice = oa.GradientShap(home.model), oa.GradientShap(home.model)
+    plain_gradients = plain.gradient_func
+    twice.gradient_func = lambda *args: tuple(2 * g for g in plain_gradients(*args))
+    for more in ({}, {"stdevs": 0.1}, {"return_convergence_delta": True}):
+        found = []
+        for method in (plain, twice):
+            torch.manual_seed(0)
+            values = method.attribute(home.inputs, home.background, 6, target=home.target, **more)
+            found.append(values[0] if isinstance(values, tuple) else values)
+        torch.testing.assert_close(found[1], 2 * found[0])
 
 
 # What captum rejects

@@ -16,6 +16,7 @@ from ...errors import MethodError, RuleError
 from ...quantities import Quantity
 from .asked import HARMLESS, Asked, change, starts, totals
 from .conventions import Holder, given, more_args, neuron, placed, quantity
+from .derived import derived
 from .errors import also_theirs
 from .signatures import OURS, RULED, signed
 
@@ -39,20 +40,28 @@ class Attribution:
 
     A class names its arguments where it is declared: ``init`` those of its constructor, ``call`` those of ``attribute``, in the
     words of :mod:`.signatures`; ``by`` is the recipe that ``attribute`` carries out, ``multiplies`` whether values are times a
-    distance.
+    distance, ``derives`` whether derivatives are all that it takes of the model, so that those of a function of the user's will do.
     """
 
     forward_func: Any
+    gradient_func: Callable[..., tuple[Tensor, ...]]
     multiplies: ClassVar[bool] = False
     settings: ClassVar[tuple[str, ...]] = ()
     recipe: ClassVar[Recipe | None] = None
     converges: ClassVar[bool] = False
+    derives: ClassVar[bool] = False
 
     def __init__(self, forward_func: Any) -> None:
         self.forward_func = forward_func
 
     def __init_subclass__(
-        cls, init: str = "", call: str = "", by: Recipe | None = None, multiplies: bool | None = None, later: bool = False
+        cls,
+        init: str = "",
+        call: str = "",
+        by: Recipe | None = None,
+        multiplies: bool | None = None,
+        later: bool = False,
+        derives: bool | None = None,
     ) -> None:
         super().__init_subclass__()
         if init:
@@ -69,6 +78,8 @@ class Attribution:
             cls.recipe = staticmethod(by)
         if multiplies is not None:
             cls.multiplies = multiplies
+        if derives is not None:
+            cls.derives = derives
 
     def attribute(self, *args: Any, **kwargs: Any) -> Any:
         """What a method gives; classes of your own define it."""
@@ -108,7 +119,8 @@ class Attribution:
         options = {name: value for name, value in arguments.items() if name not in OWN}
         options.update({name: getattr(self, name, None) for name in self.settings})
         called = more_args(arguments.get("additional_forward_args")), dict(arguments.get("forward_kwargs") or {})
-        return Asked(model, given(arguments["inputs"]), *called, of, at, self.multiplies_by_inputs, options)
+        asked = Asked(model, given(arguments["inputs"]), *called, of, at, self.multiplies_by_inputs, options)
+        return derived(asked, self.gradient_func) if own_gradients(self) else asked
 
 
 def begin(self: Any, arguments: dict[str, Any]) -> None:
@@ -132,12 +144,18 @@ def run(self: Any, arguments: dict[str, Any]) -> Any:
         for name in COUNTS:
             if isinstance(arguments.get(name), (int, float)) and arguments[name] < 1:
                 raise MethodError(f"{name}={arguments[name]!r}", try_="a whole number from 1 up")
-        if getattr(self, "gradient_func", compute_gradients) is not compute_gradients:
-            raise RuleError("a gradient_func of your own", there="a method of ascribe", try_="asc.attribute(..., by=a rule)")
+        if own_gradients(self) and not self.derives:
+            there, try_ = f"{type(self).__name__}, which has derivatives of its own", "asc.attribute(..., by=a rule)"
+            raise RuleError("a gradient_func of your own", there=there, try_=try_)
         unknown = set(arguments.get("grad_kwargs") or ()) - set(HARMLESS)
         if unknown:
             raise RuleError(f"grad_kwargs {sorted(unknown)}", there=", ".join(HARMLESS), try_="asc.influence for derivatives of your own")
         return self.explain(arguments)
+
+
+def own_gradients(self: Any) -> bool:
+    """Whether the user has put another function in the place of ``gradient_func``."""
+    return getattr(self, "gradient_func", compute_gradients) is not compute_gradients
 
 
 def promised(self: Any, arguments: dict[str, Any]) -> torch.futures.Future[Any]:
@@ -157,9 +175,11 @@ def promised(self: Any, arguments: dict[str, Any]) -> torch.futures.Future[Any]:
 
 
 class GradientAttribution(Attribution):
-    """Methods that differentiate the model. ``gradient_func`` gives derivatives to methods of your own."""
+    """Methods that differentiate the model.
 
-    gradient_func: Callable[..., tuple[Tensor, ...]]
+    ``gradient_func(forward_fn, inputs, target_ind, additional_forward_args)`` gives derivatives to methods of your own; Saliency,
+    InputXGradient, IntegratedGradients and GradientShap take those of another function in its place.
+    """
 
     def __init__(self, forward_func: Any) -> None:
         super().__init__(forward_func)

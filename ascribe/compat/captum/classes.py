@@ -17,11 +17,11 @@ LAYER = "forward_func layer device_ids"
 # Gradients
 
 
-class Saliency(GradientAttribution, init="forward_func", call="inputs target abs additional_forward_args", by=saliency):
+class Saliency(GradientAttribution, init="forward_func", call="inputs target abs additional_forward_args", by=saliency, derives=True):
     """The gradient's size; the gradient itself with ``abs=False``."""
 
 
-class InputXGradient(GradientAttribution, init="forward_func", call=f"inputs {MORE}", by=gradient, multiplies=True):
+class InputXGradient(GradientAttribution, init="forward_func", call=f"inputs {MORE}", by=gradient, multiplies=True, derives=True):
     """The gradient times the input."""
 
 
@@ -104,6 +104,7 @@ class IntegratedGradients(
     init="forward_func multiply_by_inputs",
     call=f"inputs baselines {MORE} {PATH} return_convergence_delta",
     by=integrated,
+    derives=True,
 ):
     """Gradients averaged on the line from a baseline, times the distance from it."""
 
@@ -168,6 +169,7 @@ class GradientShap(
     init="forward_func multiply_by_inputs",
     call=f"inputs baselines! n_samples stdevs {MORE} return_convergence_delta",
     by=gradient_shap,
+    derives=True,
 ):
     """Gradients at random points between random baselines and the record, times the distance."""
 
