@@ -8,6 +8,8 @@ from numbers import Real
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+
 
 class Value:
     """A dataclass's repr in short: the first field and the required ones by position, others and flags by name where not the default.
@@ -38,6 +40,8 @@ class Value:
 
 def written(value: Any) -> str:
     """A value in an expression: arrays by their shape only, never their numbers; functions by their names."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, FunctionType):
         return value.__name__ if value.__name__.isidentifier() else "<function>"
     shape = getattr(value, "shape", None)

@@ -162,6 +162,10 @@ def test_what_is_no_size_is_refused(name, wrong):
             Dependence(width=wrong)
 
 
+def test_numbers_of_numpy_are_shown_as_numbers():
+    assert repr(Permutations(np.int64(100), tolerance=np.float64(0.5))) == "Permutations(100, tolerance=0.5)"
+
+
 @pytest.mark.parametrize("make", [Random, SmoothMasks, Surrogate])
 def test_a_probability_cannot_be_left_out(make):
     with pytest.raises(CoalitionError, match="p=None"):
