@@ -200,11 +200,10 @@ class Pass:
     def _other(self, cut: Cut, call: Call) -> Leaves:
         """The value at a cut when the model is called with other arguments."""
         with self.session.another(call) as other:
-            at = other.resolve(cut, True)
-            job = Job(np.arange(other.records), read=(at,))
+            job = Job(np.arange(other.records), read=(cut,))
             found = other.evaluate(job)
             self.count(found, job)
-            return [a[0] for a in found.reads[at].arrays]
+            return [a[0] for a in found.reads[cut].arrays]
 
     def _ends(self, draws: Draws) -> Callable[[np.ndarray], Leaves]:
         """Where paths end: the records, the records displaced, or the user's points; ``[points or 1, records, ...]``."""
