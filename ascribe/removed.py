@@ -49,7 +49,7 @@ class Removed(Pass):
         self._look()
         here = self._here(self.plan.at)
         where = self._target()
-        scene = Removing(replace(here, values=where[2]), self.all_groups, self._everyone)
+        scene = Removing(replace(here, values=where[2]), self.all_groups, self._everyone, bool(self.plan.at.layer))
         return Worths(self, self.removal.stand_in(scene), where)
 
     def play(self) -> Played:

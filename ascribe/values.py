@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from numbers import Real
+from numbers import Integral, Real
 from types import FunctionType
 from typing import Any
 
@@ -73,6 +73,11 @@ def hashed(value: Any) -> int:
 def is_number(value: Any) -> bool:
     """Whether it is a number, and not a flag."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number from 1 up, and not a flag."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def _same(value: Any, default: Any) -> bool:

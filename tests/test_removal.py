@@ -158,6 +158,16 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "a mask with holes": (lambda: run(features=np.array([0.5, 1, 2, 3])), FeatureError, "E-FEATURES-TYPE"),
     "a mask with nothing": (lambda: run(features=np.full(4, -1)), FeatureError, "without a feature"),
     "no features": (lambda: run(features="all"), FeatureError, "features='all'"),
+    "a grid of half a cell": (lambda: picture(features=asc.grid(2.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
+    "a grid of three axes": (lambda: picture(features=asc.grid((1, 2, 3))), FeatureError, "2 axes"),  # type: ignore[arg-type]
+    "windows of words": (lambda: picture(features=asc.windows("ab")), FeatureError, "whole numbers"),  # type: ignore[arg-type]
+    "half a step": (lambda: picture(features=asc.windows(2, 0.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
+    "half a stretch": (lambda: picture(features=asc.segments(2.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
+    "channels by a word": (lambda: picture(features=asc.channels("red")), FeatureError, "an axis behind"),  # type: ignore[arg-type]
+    "no superpixels": (lambda: picture(features=asc.superpixels(0)), FeatureError, "from 1 up"),
+    "superpixels of nothing known": (
+        lambda: asc.attribute(seeded(Pictures), rows(2, 2, 6, 6) * torch.nan, over=asc.LeaveOneOut(), features=asc.superpixels(2)),
+        FeatureError, "NaN"),
     "a grid of a table": (lambda: run(features=asc.grid(2)), FeatureError, "2 axes"),
     "more cells than pixels": (lambda: picture(features=asc.grid(7)), FeatureError, "6 x 6"),
     "windows larger than pictures": (lambda: picture(features=asc.windows(7)), FeatureError, "6 x 6"),
@@ -166,6 +176,15 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "a column twice": (lambda: run(features=asc.Columns({"a": [0], "b": [0]})), FeatureError, "two groups"),
     "a tree of others": (lambda: run(features=asc.Hierarchy((0, 1))), FeatureError, "4 of them"),
     "words for other tokens": (lambda: run(features=asc.tokens([0, 1])), FeatureError, "a number for each"),
+    "words that are none": (lambda: run(features=asc.tokens([None] * 4)), FeatureError, "without a feature"),
+    "words by name": (lambda: run(features=asc.tokens(["a", "b", "c", "d"])), FeatureError, "E-FEATURES"),
+    "half a word": (lambda: run(features=asc.tokens([0, 0.5, 1, 1])), FeatureError, "E-FEATURES-TYPE"),  # type: ignore[list-item]
+    "a function of words that fails": (lambda: run(features=asc.tokens(lambda i: [1 // 0])), FeatureError, "E-FEATURES-RAISED"),
+    "words that are a number": (lambda: run(features=asc.tokens(3)), FeatureError, "E-FEATURES-RAISED"),  # type: ignore[arg-type]
+    "noise of half a sample": (lambda: run(by=asc.Noise(1.0, 2.5)), FeatureError, "samples"),  # type: ignore[arg-type]
+    "noise of NaN": (lambda: run(by=asc.Noise(float("nan"))), FeatureError, "scale"),
+    "a blur of a word": (lambda: picture(by=asc.Blur("much"), features=asc.grid(2)), FeatureError, "sigma"),  # type: ignore[arg-type]
+    "half a neighbour": (lambda: run(by=asc.Nearest(X, 1.5)), FeatureError, "nearest"),  # type: ignore[arg-type]
     "a rule beside coalitions": (lambda: run(by=asc.Gradient()), RuleError, "Replace"),
     "a removal without coalitions": (lambda: asc.attribute(NET, X, by=asc.Replace(0.0)), RuleError, "LeaveOneOut"),
     "features without coalitions": (lambda: asc.attribute(NET, X, features=asc.Each()), FeatureError, "LeaveOneOut"),
@@ -203,3 +222,54 @@ def test_what_makes_no_sense_is_refused(name):
     with pytest.raises(kind) as caught:
         call()
     assert words in str(caught.value)
+
+
+LAST = np.moveaxis(rows(2, 3, 8, 8).numpy(), 1, -1)
+PLACES = {
+    "a grid": {"features": asc.grid(2)},
+    "windows": {"features": asc.windows(2)},
+    "every place": {"features": asc.Pixels()},
+    "a mean": {"by": asc.Mean(), "features": np.zeros((8, 8, 1), int)},
+    "a blur": {"by": asc.Blur(), "features": np.zeros((8, 8, 1), int)},
+    "neighbours": {"by": asc.Inpaint(), "features": np.zeros((8, 8, 1), int)},
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_channels_at_the_end_are_not_taken_for_places(name):
+    """At the input they are refused; a layer may hold many channels and few columns."""
+    with pytest.raises(FeatureError) as caught:
+        asc.attribute(lambda x: x.sum((1, 2, 3)), LAST, over=asc.LeaveOneOut(), **PLACES[name])
+    assert caught.value.code == "E-FEATURES-LAYOUT"
+    net = nn.Sequential(nn.Identity(), nn.Flatten(), chain(192, 2))
+    asc.attribute(net, torch.as_tensor(LAST), of=0, at="0", over=asc.LeaveOneOut(), **PLACES[name])
+
+
+def test_pictures_and_tables_have_features_of_their_own_unasked():
+    image, table = rows(2, 3, 20, 24).numpy(), rows(2, 5).numpy()
+    found = asc.attribute(lambda i, t: i.mean((1, 2, 3)) + t.sum(1), image, table, over=asc.LeaveOneOut())
+    assert 4 + 5 <= found.features.values.shape[1] <= 64 + 5
+    np.testing.assert_allclose(found.values[1], table, atol=1e-6)
+    assert any(c.name == "features" and c.status == "warn" for c in found.checks)
+
+
+def test_words_with_gaps_are_as_many_as_there_are():
+    for words in ([7, 7, None, 900], torch.tensor([7, 7, -1, 900]), np.array([[7, 7, -1, 900]]), lambda i: (7, 7, None, 900)):
+        found = asc.attribute(NET, X, of=1, over=asc.Exact(), features=asc.tokens(words))
+        expected = asc.attribute(NET, X, of=1, over=asc.Exact(), features=np.array([0, 0, -1, 1]))
+        torch.testing.assert_close(found.values, expected.values, rtol=0, atol=0)
+        assert found.features.names == ("7", "900")
+
+
+def test_what_another_call_holds_can_stand_in_everywhere():
+    def model(x: np.ndarray) -> np.ndarray:
+        return np.tanh(x).sum(1)
+
+    x, other = X.numpy(), rows(3, 4, seed=9).numpy()
+    expected = asc.attribute(model, x, over=asc.Exact(), by=asc.Replace(other))
+    np.testing.assert_array_equal(asc.attribute(model, x, over=asc.Exact(), by=asc.Patch(asc.Call(other))).values, expected.values)
+    net = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 2)).double()
+    ids = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    expected = asc.attribute(net, ids, of=1, over=asc.Exact(), by=asc.MaskToken(8))
+    for by in (asc.Replace(asc.mask_tokens(8)), asc.Patch(asc.Call(torch.full_like(ids, 8)))):
+        torch.testing.assert_close(asc.attribute(net, ids, of=1, over=asc.Exact(), by=by).values, expected.values, rtol=0, atol=0)

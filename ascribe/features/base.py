@@ -14,6 +14,9 @@ from ..baselines import Call
 from ..coalitions.base import Players, Tree
 from ..errors import FeatureError
 
+MOST_CHANNELS = 4
+"""A picture may have red, green, blue and how far one sees through it; and more rows and columns than that."""
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -116,9 +119,19 @@ def counted(shape: tuple[int, ...]) -> int:
 
 
 def pictures(scene: Scene, axes: int, what: str) -> list[tuple[int, ...]]:
-    """The shapes at the scene, each with at least this many axes. Raises FeatureError otherwise."""
+    """The shapes at the scene, each with at least this many axes. Raises FeatureError otherwise, and for channels in their place."""
     short = [f"{n} {s}" for n, s in zip(scene.names, scene.shapes, strict=True) if len(s) < axes]
     if short:
         try_ = "features= for each input, by its name: {'image': asc.grid(8), 'table': asc.Each()}"
         raise FeatureError(f"{what} needs {axes} axes in a record", there=", ".join(short), try_=try_)
+    if axes > 1 and not scene.layer:
+        check_layout(scene.shapes, what)
     return scene.shapes
+
+
+def check_layout(shapes: Sequence[tuple[int, ...]], what: str) -> None:
+    """Raise FeatureError for pictures that can only be [height, width, channels]: their channels would be taken for places."""
+    for shape in shapes:
+        if len(shape) == 3 and shape[-1] <= MOST_CHANNELS < min(shape[:-1]):
+            try_ = "np.moveaxis(x, -1, 1), with a function that moves them back for the model; or ids of your own, by=asc.Replace(...)"
+            raise FeatureError(f"{what} for pictures with their channels last", there=f"{shape}", try_=try_, code="E-FEATURES-LAYOUT")

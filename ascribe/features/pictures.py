@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..coalitions.base import Tree
 from ..errors import FeatureError
-from ..values import Value
+from ..values import Value, is_count
 from .base import Groups, Scene, pictures
 
 
@@ -22,11 +23,11 @@ class Grid(Value):
     cells: int | tuple[int, int] = 8
 
     def groups(self, scene: Scene) -> Groups:
-        down, across = (self.cells, self.cells) if isinstance(self.cells, int) else self.cells
+        down, across = sizes(self.cells, 2, repr(self))
         found, count = [], 0
         for shape in pictures(scene, 2, repr(self)):
             height, width = shape[-2:]
-            if not (1 <= down <= height and 1 <= across <= width):
+            if down > height or across > width:
                 raise FeatureError(f"{self!r}", there=f"pictures of {height} x {width}", try_="at most one cell for each pixel")
             ids = parts(height, down)[:, None] * across + parts(width, across) + count
             found.append(ids.reshape(1, *[1] * (len(shape) - 2), height, width))
@@ -57,8 +58,9 @@ class Segments(Value):
 
     def groups(self, scene: Scene) -> Groups:
         found, count = [], 0
+        sizes(self.count, 1, repr(self))
         for shape in pictures(scene, 1, repr(self)):
-            if not 1 <= self.count <= shape[-1]:
+            if self.count > shape[-1]:
                 raise FeatureError(f"{self!r}", there=f"series of {shape[-1]} steps", try_="at most one part for each step")
             found.append((parts(shape[-1], self.count) + count).reshape(1, *[1] * (len(shape) - 1), shape[-1]))
             count += self.count
@@ -78,13 +80,13 @@ class Windows(Value):
     stride: int | tuple[int, ...] | None = None
 
     def groups(self, scene: Scene) -> Groups:
-        size = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
-        step = size if self.stride is None else (self.stride,) * len(size) if isinstance(self.stride, int) else tuple(self.stride)
+        size = sizes(self.size, len(self.size) if isinstance(self.size, (tuple, list)) else 2, repr(self))
+        step = size if self.stride is None else sizes(self.stride, len(size), repr(self))
         shapes = pictures(scene, len(size), repr(self))
         if len(shapes) > 1:
             raise FeatureError(f"{self!r} for several arrays", there=", ".join(scene.names), try_="at=asc.INPUT.at(0), or grids")
         inner = shapes[0][-len(size) :]
-        if len(step) != len(size) or any(not 1 <= s <= w <= n for s, w, n in zip(step, size, inner, strict=False)):
+        if any(not s <= w <= n for s, w, n in zip(step, size, inner, strict=True)):
             there = f"{' x '.join(map(str, inner))} coordinates"
             raise FeatureError(f"{self!r}", there=there, try_="1 <= stride <= size <= coordinates, on each axis")
         sides = [_covered(n, w, s) for n, w, s in zip(inner, size, step, strict=True)]
@@ -98,6 +100,14 @@ class Windows(Value):
         cells = cover.argmax(1)[cells] if apart else cells
         cells = cells.reshape(1, *[1] * (len(shapes[0]) - len(inner)), *inner)
         return Groups((cells,), cover.shape[1], told, None if apart else cover, shape=shape)
+
+
+def sizes(given: Any, axes: int, what: str) -> tuple[int, ...]:
+    """A number for each axis, one alone for all. Raises FeatureError for what is no whole number from 1 up, and for other axes."""
+    found = tuple(given) if isinstance(given, (tuple, list)) else (given,) * axes
+    if not found or len(found) != axes or not all(map(is_count, found)):
+        raise FeatureError(what, there=f"{axes} axes" if axes > 1 else "", try_="whole numbers from 1 up, one alone or one for each axis")
+    return found
 
 
 def parts(size: int, count: int) -> np.ndarray:

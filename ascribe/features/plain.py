@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from ..baselines import is_table
 from ..coalitions.base import Tree
 from ..errors import FeatureError
 from ..tree import walk
-from ..values import Value
+from ..values import Value, written
 from .base import Features, Groups, Scene, counted, pictures
 
 
@@ -40,7 +40,8 @@ class Channels:
     def groups(self, scene: Scene) -> Groups:
         cells, count = [], 0
         for shape in pictures(scene, 1, repr(self)):
-            axis = self.axis % (len(shape) + 1) if -len(shape) <= self.axis <= len(shape) else 0
+            inside = isinstance(self.axis, (int, np.integer)) and -len(shape) <= self.axis <= len(shape)
+            axis = self.axis % (len(shape) + 1) if inside else 0
             if axis == 0:
                 raise FeatureError(f"{self!r}", there=f"records of shape {shape}", try_="an axis behind that of the records")
             size = shape[axis - 1]
@@ -61,13 +62,8 @@ class Masks(Value):
 
     def groups(self, scene: Scene) -> Groups:
         given = each_of(self.ids, scene)
-        found = [ids_for(m, s, scene.total, name) for m, s, name in zip(given, scene.shapes, scene.names, strict=True)]
-        known = np.unique(np.concatenate([f[f >= 0].reshape(-1) for f in found]))
-        if not len(known):
-            raise FeatureError("masks without a feature", there="only numbers below 0", try_="ids from 0 up")
-        cells = tuple(np.where(f >= 0, np.searchsorted(known, f), -1) for f in found)
-        names = None if np.array_equal(known, np.arange(len(known))) else tuple(map(str, known))
-        return Groups(cells, len(known), f"{len(known)} features given by masks", names=names)
+        found = [ids_for(m, s, scene.total, n) for m, s, n in zip(given, scene.shapes, scene.names, strict=True)]
+        return counted_on(found, "given by masks")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,17 +86,23 @@ class Tokens(Value):
         if padding is not None and padding.shape == (scene.total, length):
             ids = np.where(padding > 0, ids, -1)
         ids = ids[:1] if (ids == ids[:1]).all() else ids
-        cells = tuple(ids.reshape(*ids.shape, *[1] * (len(s) - 1)) for s in shapes)
-        return Groups(cells, int(ids.max(initial=-1)) + 1, "each token" if self.words is None else "words")
+        kind = "that are tokens" if self.words is None else "that are words"
+        return counted_on([ids.reshape(*ids.shape, *[1] * (len(s) - 1)) for s in shapes], kind)
 
     def _ids(self, total: int, length: int) -> np.ndarray:
         if self.words is None:
             return np.arange(length)[None]
-        given: list[Any] = [self.words(i) for i in range(total)] if callable(self.words) else list(self.words)
-        rows: list[Any] = given if given and not np.isscalar(given[0]) and given[0] is not None else [given]
+        try:
+            given = listed([self.words(i) for i in range(total)] if callable(self.words) else self.words)
+            rows: list[list[Any]] = [listed(row) for row in given] if given and isinstance(given[0], Sized) else [given]
+        except Exception as wrong:
+            said = f"words={written(self.words)} raised {type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
+            raise FeatureError(said, try_="a number for each token", code="E-FEATURES-RAISED") from wrong
         if len(rows) not in (1, total) or any(len(row) != length for row in rows):
             there = f"{total} records of {length} tokens"
             raise FeatureError(f"word numbers for {[len(row) for row in rows]} tokens", there=there, try_="a number for each token")
+        if odd := [i for row in rows for i in row if not (i is None or isinstance(i, (int, np.integer)))]:
+            raise FeatureError(f"word numbers such as {odd[0]!r}", try_="whole numbers, or None", code="E-FEATURES-TYPE")
         return np.array([[-1 if i is None else int(i) for i in row] for row in rows])
 
 
@@ -157,13 +159,13 @@ class Hierarchy(Value):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Several(Value):
-    """Features of each of several arrays by themselves, in a tuple or by name; masks among them share their ids."""
+    """Features of each of several arrays by themselves, in a tuple or by name; ids among them are the array's own too."""
 
     by_array: Any
 
     def groups(self, scene: Scene) -> Groups:
         given = each_of(self.by_array, scene)
-        cells, count, told = [], 0, []
+        cells, count, told, names, named = [], 0, list[str](), list[str](), False
         for i, one in enumerate(given):
             alone = replace(scene, values=[scene.values[i]], names=[scene.names[i]], everyone=partial(_only, scene, i))
             found = as_features(one).groups(alone)
@@ -172,7 +174,9 @@ class Several(Value):
             cells.append(np.where(found.cells[0] >= 0, found.cells[0] + count, -1))
             count += found.count
             told.append(f"{scene.names[i]}: {found.told}")
-        return Groups(tuple(cells), count, "; ".join(told))
+            named = named or found.names is not None
+            names += found.names or [f"{scene.names[i]}[{k}]" for k in range(found.count)]
+        return Groups(tuple(cells), count, "; ".join(told), names=tuple(names) if named else None)
 
 
 def _only(scene: Scene, i: int) -> list[Any]:
@@ -194,6 +198,25 @@ def as_features(given: Any) -> Features:
     if parts and all(is_array(p) or isinstance(p, Features) for p in parts):
         return Several(given)
     raise FeatureError(f"features={given!r}", try_="asc.grid(8), an array of ids, or a tuple or dict with one for each input")
+
+
+def listed(given: Any) -> list[Any]:
+    """An array, or anything that can be gone through, as a list."""
+    found: list[Any] = as_numpy(given).tolist() if is_array(given) else list(given)
+    return found
+
+
+def counted_on(ids: Sequence[np.ndarray], kind: str) -> Groups:
+    """Groups by ids from the user, counted from 0 on; below 0 is none, and names are the ids where they had gaps.
+
+    Raises FeatureError where there is none at all.
+    """
+    known = np.unique(np.concatenate([i[i >= 0].reshape(-1) for i in ids]))
+    if not len(known):
+        raise FeatureError("masks without a feature", there="only numbers below 0", try_="ids from 0 up")
+    cells = tuple(np.where(i >= 0, np.searchsorted(known, i), -1) for i in ids)
+    names = None if np.array_equal(known, np.arange(len(known))) else tuple(map(str, known))
+    return Groups(cells, len(known), f"{len(known)} features {kind}", names=names)
 
 
 def each_of(given: Any, scene: Scene) -> list[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import as_numpy
 from ..errors import FeatureError
-from ..values import Value
+from ..values import Value, is_count
 from .base import Groups, Scene, pictures
 
 
@@ -29,18 +29,20 @@ class Superpixels(Value):
     def groups(self, scene: Scene) -> Groups:
         if scene.layer:
             raise FeatureError(f"{self!r} at a layer", there="no picture", try_="asc.grid(...) or asc.Channels()")
-        found, count, total = [], 0, 0
+        if not is_count(self.count) or self.how not in HOW:
+            raise FeatureError(repr(self), there=", ".join(HOW), try_="a whole number from 1 up, and one of these")
+        found, count = [], 0
         for shape, pixels in zip(pictures(scene, 2, repr(self)), scene.everyone(), strict=True):
             ids = np.stack([self._one(as_numpy(p).astype(np.float64)) for p in pixels])
             most = int(ids.max()) + 1
             found.append((ids + count).reshape(len(ids), *[1] * (len(shape) - 2), *shape[-2:]))
-            count, total = count + most, total + len(ids)
+            count += most
         return Groups(tuple(found), count, f"superpixels ({self.how}, up to {count} in a record)")
 
     def _one(self, picture: np.ndarray) -> np.ndarray:
         """The patch of every pixel, from 0; channels are scaled to one range together."""
-        if self.how not in HOW:
-            raise FeatureError(f"how={self.how!r}", there=", ".join(HOW))
+        if not np.isfinite(picture).all():
+            raise FeatureError(f"{self!r} of a picture with NaN or infinity", try_="asc.grid(8)")
         pixels = picture.reshape(-1, *picture.shape[-2:]).transpose(1, 2, 0)
         span = float(np.ptp(pixels)) or 1.0
         labels = segmented((pixels - pixels.min()) / span, self.how, self.count)

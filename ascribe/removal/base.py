@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array, namespace
 from ..baselines import Here
 from ..errors import FeatureError
-from ..features.base import Groups
+from ..features.base import Groups, check_layout
 
 Leaves = list[Array]
 
@@ -20,16 +20,26 @@ Leaves = list[Array]
 class Removing:
     """What a removal is fitted to: the values of some records at the cut, and which feature their coordinates belong to.
 
-    ``everyone`` reads the values of other records of the call, by their numbers.
+    ``everyone`` reads the values of other records of the call, by their numbers; ``layer`` says that the cut is inside the model.
     """
 
     here: Here
     groups: Groups
     everyone: Callable[[np.ndarray], Leaves]
+    layer: bool = False
 
     @property
     def values(self) -> Sequence[Array]:
         return self.here.values
+
+    def places(self, axes: int, what: str) -> Sequence[Array]:
+        """The values, each a record's channels and places. Raises FeatureError where axes lack, or where channels come last."""
+        shapes = [tuple(x.shape[1:]) for x in self.values]
+        if short := [s for s in shapes if len(s) < axes]:
+            raise FeatureError(what, there=f"a record of shape {short[0]}", try_="records with channels and places")
+        if not self.layer:
+            check_layout(shapes, what)
+        return self.values
 
 
 class StandIn(Protocol):

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array, laid
 from ..baselines import numbers_of
 from ..errors import FeatureError
-from ..values import Value
+from ..values import Value, is_number
 from .base import Leaves, Removing, StandIn
 
 STRAIGHT, DIAGONAL = 1 / 6, 1 / 12
@@ -33,10 +33,9 @@ class Inpaint(Value):
     noise: float = 0.01
 
     def stand_in(self, scene: Removing) -> StandIn:
-        for x in scene.values:
-            if len(x.shape) < 3:
-                raise FeatureError(f"{self!r}", there=f"a record of shape {tuple(x.shape[1:])}", try_="pictures [channels, height, width]")
-        return Painted(scene.values, scene.groups.of(scene.here.index).cells, self.noise, scene.here.seed)
+        if not is_number(self.noise) or not 0 <= self.noise < np.inf:
+            raise FeatureError(f"{self!r}", try_="noise from 0 up")
+        return Painted(scene.places(2, repr(self)), scene.groups.of(scene.here.index).cells, self.noise, scene.here.seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..baselines import numbers_of, rows_of
 from ..errors import FeatureError
-from ..values import Value
+from ..values import Value, is_count
 from .base import Fixed, Leaves, Removing, StandIn
 
 
@@ -27,7 +27,7 @@ class Resample(Value):
     def stand_in(self, scene: Removing) -> StandIn:
         rows = rows_of(self.background, scene.here)
         count = len(rows[0])
-        if self.samples is not None and self.samples < 1:
+        if self.samples is not None and not is_count(self.samples):
             raise FeatureError(f"samples={self.samples}", try_="from 1 up, or None for all rows")
         if self.samples is None or self.samples >= count:
             return Fixed([r[:, None] for r in rows])
@@ -48,8 +48,9 @@ class Nearest(Value):
 
     def stand_in(self, scene: Removing) -> StandIn:
         rows = rows_of(self.background, scene.here)
-        if not 1 <= self.count <= len(rows[0]):
-            raise FeatureError(f"{self.count} nearest rows", there=f"{len(rows[0])} in the background", try_="fewer")
+        if not is_count(self.count) or self.count > len(rows[0]):
+            there = f"{len(rows[0])} in the background"
+            raise FeatureError(f"{self.count!r} nearest rows", there=there, try_="a whole number from 1 up, and no more than there are")
         cells = scene.groups.of(scene.here.index).cells
         width = scene.groups.width
         apart = np.zeros((len(scene.here.index), len(rows[0]), width + 1))
@@ -91,8 +92,9 @@ class Permute(Value):
 
     def stand_in(self, scene: Removing) -> StandIn:
         total, index = scene.here.total, scene.here.index
-        if total < 2 or self.samples < 1:
-            raise FeatureError(f"{self!r}", there=f"{total} record", try_="a call with several records, and samples from 1 up")
+        if total < 2 or not is_count(self.samples):
+            there = f"records in the call: {total}"
+            raise FeatureError(f"{self!r}", there=there, try_="a call with several records, and samples from 1 up")
         draws = [np.random.default_rng((scene.here.seed, 7, k)).permutation(total)[index] for k in range(self.samples)]
         wanted, place = np.unique(np.stack(draws), return_inverse=True)
         values = scene.everyone(wanted)

@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import laid, namespace
 from ..baselines import numbers_of, resolve, smoothed
 from ..errors import FeatureError
-from ..values import Value
+from ..values import Value, is_count, is_number
 from .base import Fixed, Removing, StandIn
 
 
@@ -54,13 +54,10 @@ class Blur(Value):
     sigma: float = 4.0
 
     def stand_in(self, scene: Removing) -> StandIn:
-        found = []
-        for x in scene.values:
-            if len(x.shape) < 3 or not self.sigma > 0:
-                there = f"a record of shape {tuple(x.shape[1:])}"
-                raise FeatureError(f"{self!r}", there=there, try_="sigma above 0, and records with channels and places")
-            found.append(laid(smoothed(numbers_of(x, repr(self)), lambda size: self.sigma), x)[None])
-        return Fixed(found)
+        if not (is_number(self.sigma) and self.sigma > 0):
+            raise FeatureError(f"{self!r}", try_="sigma above 0")
+        smooth = [smoothed(numbers_of(x, repr(self)), lambda size: self.sigma) for x in scene.places(2, repr(self))]
+        return Fixed([laid(a, x)[None] for a, x in zip(smooth, scene.values, strict=True)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,6 +65,7 @@ class Mean(Value):
     """Each record's own mean over its places, channel by channel; of a record without places, the mean of its numbers."""
 
     def stand_in(self, scene: Removing) -> StandIn:
+        scene.places(0, repr(self))
         return Fixed([a[None] for a in resolve("mean", scene.here)])
 
 
@@ -83,7 +81,7 @@ class Noise(Value):
     around: bool = False
 
     def stand_in(self, scene: Removing) -> StandIn:
-        if self.samples < 1 or self.scale < 0:
+        if not is_count(self.samples) or not is_number(self.scale) or not 0 <= self.scale < np.inf:
             raise FeatureError(f"{self!r}", try_="samples from 1 and scale from 0 up")
         found = []
         for i, x in enumerate(scene.values):
