@@ -161,6 +161,23 @@ def test_a_script_runs_unchanged(script, words):
     assert done.stdout.strip() == "['--fast', '3'] __main__ ascribe.compat.trulens beside it"
 
 
+@pytest.mark.parametrize("end", ["", "1 / 0\n", "sys.exit(3)\n"], ids=["done", "error", "exit"])
+def test_what_a_script_leaves_running_finds_the_facade_too(script, end):
+    script.write_text(
+        "import atexit, sys, threading\n"
+        "main = threading.main_thread()\n"
+        "def late(name):\n"
+        "    import helper, trulens.utils.nlp\n"
+        "    print(name, trulens.__spec__.origin, sys.argv[1:])\n"
+        "atexit.register(late, 'exit')\n"
+        "threading.Thread(target=lambda: (main.join(), late('thread'))).start()\n" + end
+    )
+    command = [sys.executable, "-m", "ascribe.compat", "trulens", script.name, "word"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=script.parent, env={"PYTHONPATH": str(ROOT)}, check=False)
+    lines = {f"{name} ascribe.compat.trulens ['word']" for name in ("exit", "thread")}
+    assert set(done.stdout.splitlines()) == lines, done.stderr
+
+
 def test_a_scripts_own_exit_and_errors_are_its_own(script, monkeypatch):
     path = list(sys.path), list(sys.argv)
     script.write_text("import sys; sys.exit(7)")

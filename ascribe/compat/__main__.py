@@ -8,6 +8,7 @@ from __future__ import annotations
 import runpy
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from .standing import facades, standing_in
@@ -15,25 +16,31 @@ from .standing import facades, standing_in
 USAGE = "usage: python -m ascribe.compat NAME[,NAME] (SCRIPT | -m MODULE) [ARGUMENT ...]"
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run a program as ``__main__``; its exceptions and its exit code are its own. 2 where the command makes no sense."""
+def main(argv: Sequence[str], undo: ExitStack | None = None) -> int:
+    """Run a program as ``__main__``; its exceptions and its exit code are its own. 2 where the command makes no sense.
+
+    Arguments, search path and library are as before when it is done or, with ``undo``, when that is closed.
+    """
     module = argv[1:2] == ["-m"]
     if wrong := fault(argv, module):
         sys.stderr.write(f"ascribe.compat: {wrong}\n{USAGE}\n")
         return 2
     program = argv[1 + module]
-    before = sys.argv, sys.path
-    sys.argv = [program, *argv[2 + module :]]
-    sys.path = [str(Path.cwd() if module else Path(program).resolve().parent), *sys.path[1:]]
-    try:
-        with standing_in(*argv[0].split(",")):
-            if module:
-                runpy.run_module(program, run_name="__main__", alter_sys=True)
-            else:
-                runpy.run_path(program, run_name="__main__")
-    finally:
-        sys.argv, sys.path = before
+    with ExitStack() if undo is None else nullcontext(undo) as after:
+        after.callback(restore, sys.argv, sys.path)
+        sys.argv = [program, *argv[2 + module :]]
+        sys.path = [str(Path.cwd() if module else Path(program).resolve().parent), *sys.path[1:]]
+        after.enter_context(standing_in(*argv[0].split(",")))
+        if module:
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(program, run_name="__main__")
     return 0
+
+
+def restore(argv: list[str], path: list[str]) -> None:
+    """The arguments and the search path of before."""
+    sys.argv, sys.path = argv, path
 
 
 def fault(argv: Sequence[str], module: bool) -> str:
@@ -46,4 +53,5 @@ def fault(argv: Sequence[str], module: bool) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    never = ExitStack()  # a program's threads and exit handlers run, and import, after its last line
+    sys.exit(main(sys.argv[1:], never))
