@@ -12,7 +12,9 @@ import pytest
 import torch
 from hooked import Spot, even, held, mean, slope
 from small_models import Twice, TwoInputs, Words, chain, gradient, rows, seeded
+from snapshots import unchanged
 from torch import nn
+from transformers.utils import ModelOutput
 
 import ascribe as asc
 from ascribe.backends.numpy.mlp import Mlp
@@ -295,6 +297,27 @@ class TestAccessors:
             expected = gradient(lambda z, of=of: of(self.net(z))[:, 1], X)
             close(InputAttribution(self.wrapper, cut, 1, multiply_activation=False).attributions(X), expected)
             close(self.wrapper.fprop((X,), to_cut=cut), of(self.net(X)))
+
+    @pytest.mark.parametrize("accessor", [lambda o: o.logits.exp(), lambda o: o[0].exp(), lambda o: [o["logits"].exp(), o.logits]])
+    def test_that_does_something_with_the_models_own_container(self, accessor):
+        class Own(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.fc, self.drop = nn.Linear(4, 3), nn.Dropout(0.9)
+
+            def forward(self, x):
+                x.mul_(2)
+                return ModelOutput(logits=self.drop(self.fc(x)))
+
+        net = seeded(Own).train()
+        wrapper, given = get_model_wrapper(net), X.numpy().copy()
+        with unchanged(net, arguments=(X, given)):
+            found = wrapper.fprop((X,), to_cut=OutputCut(accessor=accessor))
+            again = wrapper.fprop((given,), to_cut=OutputCut(accessor=accessor))
+        first = found[0] if isinstance(found, list) else found
+        close(first, net.fc(2 * X).exp())
+        assert isinstance(again[0], np.ndarray)
+        np.testing.assert_allclose(again[0], found[0].numpy())
 
     def test_of_a_list_of_tensors(self):
         cut = OutputCut(accessor=lambda o: o["deep"])

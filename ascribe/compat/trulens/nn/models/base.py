@@ -45,6 +45,11 @@ class ModelWrapper:
         """The model's call with these arguments."""
         return Call(*inputs.args, **inputs.kwargs)
 
+    def output(self, inputs: ModelInputs) -> Any:
+        """What the model itself returns, in the container that it has."""
+        call = self.call(inputs)
+        return self.model(*call.args, **call.kwargs)
+
     def back(self, values: Any, inputs: ModelInputs) -> Any:
         """An array of a result in the kind that the first of the model's arguments has."""
         return as_numpy(values) if isinstance(inputs.first_batchable(), np.ndarray) else values
@@ -145,6 +150,8 @@ class ModelWrapper:
             picks = path_of(cut) is not None
         except CutNameError:
             picks = False
+        if isinstance(cut, OutputCut) and cut.accessor is not None and not picks and over is None:
+            return mapped(cut.access(self.output(inputs)), lambda _, leaf: self.back(leaf, inputs) if is_array(leaf) else leaf)
         found = self.read(self.place(cut, whole=not picks), inputs, over)
         found = mapped(found, lambda _, leaf: self.back(leaf, inputs))
         return om_of_many(leaves(found)) if picks or cut.accessor is None else cut.access(found)

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from ..... import Call
+from .....backends.torch.guard import untouched
+from .....backends.torch.hosts import Parts, modules_behind
 from .....backends.torch.inputs import as_tensor
 from .....errors import BackendError
 from .....tree import mapped
@@ -53,6 +55,13 @@ class PytorchModelWrapper(ModelWrapper):
         """The arguments as tensors on the module's device."""
         args, kwargs = mapped((inputs.args, inputs.kwargs), lambda _, leaf: self._tensor(leaf))
         return Call(*args, **kwargs)
+
+    def output(self, inputs: ModelInputs) -> Any:
+        """What the module itself returns for a copy of the arguments, in evaluation mode; nothing of it is left behind."""
+        call = self.call(inputs)
+        with untouched(Parts(modules_behind(self.model))), torch.no_grad():
+            args, kwargs = mapped((call.args, call.kwargs), lambda _, leaf: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf)
+            return self.model(*args, **kwargs)
 
     def _tensor(self, leaf: Any) -> Any:
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "fiub":
