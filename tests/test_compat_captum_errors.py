@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from small_models import chain, rows
@@ -58,6 +60,10 @@ ABLATE, OCCLUDE, LOADED = oa.FeatureAblation(MAPS), oa.Occlusion(MAPS), oa.DataL
 CAM = oa.GuidedGradCam(MAPS, MAPS[0])
 SMALL = torch.zeros(1, 1, 3, 3, dtype=torch.long)
 
+SHOWN, GREY, IMAGE = oa.visualization, rows(5, 6).numpy(), rows(5, 6, 3).abs().numpy()
+show = partial(SHOWN.visualize_image_attr, sign="positive", use_pyplot=False)
+series = partial(SHOWN.visualize_timeseries_attr, sign="positive", use_pyplot=False)
+
 REFUSED: dict[str, tuple[str, Any]] = {
     "no multipliers": ("of 0 arguments", lambda: oa.DeepLift(MAPS).attribute(PICTURE, target=1, custom_attribution_func=lambda: 0)),
     "a window": ("sliding_window_shapes=3", lambda: OCCLUDE.attribute(PICTURE, 3, target=1)),
@@ -82,6 +88,19 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "no steps": ("n_steps=0", lambda: IG.attribute(PICTURE, target=1, n_steps=0)),
     "no rows at once": ("internal_batch_size=0", lambda: IG.attribute(PICTURE, target=1, internal_batch_size=0)),
     "nothing at once": ("perturbations_per_eval=-1", lambda: ABLATE.attribute(PICTURE, target=1, perturbations_per_eval=-1)),
+    "maps of two layers": ("a map to lay", lambda: oa.GuidedGradCam(MAPS, [MAPS[0], MAPS[1]]).attribute(PICTURE, target=1)),
+    "a delta of two layers": (
+        "2 layers",
+        lambda: oa.LayerGradientShap(MAPS, [MAPS[0], MAPS[1]]).attribute(PICTURE, PICTURE, target=1, return_convergence_delta=True),
+    ),
+    "an image of another size": ("values of shape", lambda: show(GREY, IMAGE[:3], "masked_image")),
+    "a line as an image": ("values of shape", lambda: show(GREY[0])),
+    "too many percent": ("outlier_perc=200", lambda: show(GREY, outlier_perc=200)),
+    "no pictures": ("0 methods", lambda: SHOWN.visualize_image_attr_multiple(GREY, IMAGE, [], [], use_pyplot=False)),
+    "a series without channels": ("values of shape", lambda: series(GREY[0], GREY[0])),
+    "times of other data": ("2 x_values", lambda: series(GREY, GREY, x_values=np.arange(2))),
+    "labels of other data": ("1 channel_labels", lambda: series(GREY, GREY, channel_labels=["a"])),
+    "words without numbers": ("2 words", lambda: SHOWN.format_word_importances(["a", "b"], [1.0])),
     "no samples": ("n_samples=0", lambda: oa.Lime(MAPS).attribute(PICTURE, target=1, n_samples=0)),
 }
 

@@ -265,6 +265,13 @@ def test_several_layers_on_one_path() -> None:
              getattr(ca, name)(home.model, layers).attribute(fresh(home.inputs), **given))  # fmt: skip
 
 
+def test_maps_of_several_layers() -> None:
+    home = HOMES["a position"]
+    layers = [home.model.conv, home.model.pool]
+    found = oa.LayerGradCam(home.model, layers).attribute(home.inputs, target=home.target)
+    same(found, [ca.LayerGradCam(home.model, layer).attribute(fresh(home.inputs), target=home.target) for layer in layers])
+
+
 def test_neurons_beyond_captum() -> None:
     """Built-in recurrent layers, several tensors at the neuron's layer, and the second rule of DeepLIFT."""
 
@@ -434,6 +441,17 @@ def test_pictures(method: str, sign: str) -> None:
         np.testing.assert_allclose(np.asarray(one.get_array(), float), np.asarray(other.get_array(), float), atol=1)
         assert one.get_clim() == pytest.approx(other.get_clim(), abs=1)
     plt.close("all")
+
+
+@pytest.mark.parametrize("channels", [(), (1,), (3,), (4,)])
+def test_brightness_of_any_image(channels: tuple[int, ...]) -> None:
+    """Captum's takes three channels only."""
+    values, image = np.abs(rows(5, 6).numpy()), rows(5, 6, *channels, seed=1).abs().clamp(max=1).numpy()
+    _, ax = oa.visualization.visualize_image_attr(torch.tensor(values), image, "alpha_scaling", "positive", use_pyplot=False)
+    shown = np.asarray(ax.images[0].get_array())
+    grey = np.broadcast_to(image.reshape(5, 6, -1)[:, :, :3], (5, 6, 3))
+    np.testing.assert_array_equal(shown[..., :3], (grey * 255).astype(np.uint8))
+    assert shown[..., 3].max() == 255
 
 
 def test_pictures_beside_each_other() -> None:

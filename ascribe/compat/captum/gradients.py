@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -61,6 +62,7 @@ def with_delta(asked: Asked, values: Any, found: Result | None = None) -> Any:
     if found is not None and found.gap is not None:
         first = next(leaf for _, leaf in walk(values))
         return values, torch.as_tensor(found.gap.absolute, dtype=first.dtype, device=first.device)
+    alone(asked)
     ends = asked.inputs.tensors
     begin = [s.expand_as(x) for s, x in zip(starts(asked, asked["baselines"]), ends, strict=True)]
     return values, totals(values) - change(asked, begin, ends)
@@ -129,8 +131,7 @@ def path_influence(asked: Asked) -> Any:
 def grad_cam(asked: Asked) -> Any:
     """Channels weighted by their mean gradient over places, and summed where it is asked for."""
     found = asked.explained(multiply=False)
-    maps = [cam(g, a, asked) for g, a in zip(leaves(asked.result(found.values)), leaves(asked.result(found.record)), strict=True)]
-    return tuple(maps) if isinstance(asked.result(found.values), tuple) else maps[0]
+    return paired(partial(cam, asked=asked), asked.result(found.values), asked.result(found.record))
 
 
 def cam(grad: Tensor, value: Tensor, asked: Asked) -> Tensor:
@@ -141,9 +142,22 @@ def cam(grad: Tensor, value: Tensor, asked: Asked) -> Tensor:
     return found.relu() if asked["relu_attributions"] else found
 
 
-def leaves(values: Any) -> tuple[Tensor, ...]:
-    """One tensor or a tuple of them, as a tuple."""
-    return values if isinstance(values, tuple) else (values,)
+def paired(fn: Callable[[Tensor, Tensor], Tensor], one: Any, other: Any) -> Any:
+    """A function of each tensor of one and its partner in the other, in the same tuples and lists."""
+    if isinstance(one, (tuple, list)):
+        return type(one)(paired(fn, a, b) for a, b in zip(one, other, strict=True))
+    return fn(one, other)
+
+
+def leaves(values: Any) -> tuple[Any, ...]:
+    """One tensor, or several in a tuple or list, as a tuple."""
+    return tuple(values) if isinstance(values, (tuple, list)) else (values,)
+
+
+def alone(asked: Asked) -> None:
+    """Raises MethodError where a delta is asked for of several layers, whose values would be added up."""
+    if isinstance(asked.at, list):
+        raise MethodError("return_convergence_delta", there=f"{len(asked.at)} layers", try_="a call for each layer")
 
 
 def guided_grad_cam(asked: Asked) -> Any:
@@ -160,11 +174,12 @@ def over(one: Tensor, maps: Sequence[Tensor], mode: str) -> Tensor:
     """A map at the resolution of an input. Raises MethodError where that cannot be."""
     cause: Exception | None = None
     try:
-        if len(maps) == 1 and maps[0].ndim == one.ndim:
+        if len(maps) == 1 and isinstance(maps[0], Tensor) and maps[0].ndim == one.ndim:
             return functional.interpolate(maps[0], one.shape[2:], mode=mode)
     except (ValueError, RuntimeError) as error:  # there is no such mode, or not for so many axes
         cause = error
-    there = f"an input of shape {tuple(one.shape)}, maps of {[tuple(m.shape) for m in maps]}, interpolate_mode={mode!r}"
+    shapes = [tuple(leaf.shape) for _, leaf in walk(maps)]
+    there = f"an input of shape {tuple(one.shape)}, maps of {shapes}, interpolate_mode={mode!r}"
     raise MethodError(
         "a map to lay over the input", there=there, try_="a layer with places, inputs with as many axes, a mode for them"
     ) from cause

@@ -22,7 +22,7 @@ from ...rules.rescale import Rescale
 from .asked import Asked, change, starts, totals
 from .base import drawn_seed
 from .conventions import quantity, spread
-from .gradients import expected, leaves, path_start, quadrature, rows_of, with_delta
+from .gradients import alone, expected, leaves, paired, path_start, quadrature, rows_of, with_delta
 from .weighted import Weighted
 
 
@@ -83,6 +83,7 @@ def gradient_shap(asked: Asked) -> Any:
     seed = drawn_seed()
     if not asked["return_convergence_delta"]:
         return asked.result(asked.explained(expected(asked, seed), seed=seed).values)
+    alone(asked)
     begin, end, point = sampled(asked, seed)
     count = asked["n_samples"]
     pairs = asked.spread(count)
@@ -149,11 +150,12 @@ def stepped(asked: Asked) -> Any:
     """Captum's sum: the gradient at each point times the step to the next, over n + 1 points of the quadrature."""
     positions, _ = nodes(quadrature(asked), asked["n_steps"] + 1)
     found = on_path(asked, positions)[0].explained(multiply=False)
-    sums = []
-    for grad, value in zip(leaves(asked.result(found.values)), leaves(asked.result(found.record)), strict=True):
+
+    def summed(grad: Tensor, value: Tensor) -> Tensor:
         g, v = (t.reshape(asked.inputs.records, len(positions), *t.shape[1:]) for t in (grad, value))
-        sums.append((g[:, :-1] * (v[:, 1:] - v[:, :-1])).sum(1))
-    return tuple(sums) if isinstance(asked.result(found.values), tuple) else sums[0]
+        return (g[:, :-1] * (v[:, 1:] - v[:, :-1])).sum(1)
+
+    return paired(summed, asked.result(found.values), asked.result(found.record))
 
 
 def neuron_conductance(asked: Asked) -> Any:

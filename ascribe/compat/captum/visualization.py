@@ -89,8 +89,10 @@ def normalized(attr: np.ndarray, sign: str, outlier_perc: float) -> np.ndarray:
     """Values of one sign between 0 and 1, or of all between -1 and 1; channels are summed.
 
     The largest ones, which ``outlier_perc`` percent of the sum come from, all count as 1. Raises ResultError where nothing of the
-    sign is there.
+    sign is there, and for percentages that are none.
     """
+    if not 0 <= outlier_perc <= 100:
+        raise ResultError(f"outlier_perc={outlier_perc}", try_="a number from 0 to 100")
     found = SIDES[sign](attr)
     sizes = np.sort(np.abs(found), axis=None)
     grown = np.cumsum(sizes)
@@ -171,11 +173,17 @@ def visualize_image_attr(
 
 
 def draw_image(axis: Axes, attr: np.ndarray, image: Any, how: str, sign: str, outlier_perc: float, cmap: Any, alpha: float) -> Any:
-    """The picture itself; what a colour bar belongs to. Raises ResultError for values of both signs as brightness."""
+    """The picture itself; what a colour bar belongs to.
+
+    Raises ResultError for values of both signs as brightness, and for values and images of other shapes.
+    """
     if how == "original_image":
         axis.imshow(picture(image))
         return None
-    values = normalized(np.sum(attr, 2) if np.ndim(attr) == 3 else np.asarray(attr), sign, outlier_perc)
+    attr = np.asarray(attr)
+    if attr.ndim not in (2, 3):
+        raise ResultError(f"values of shape {attr.shape}", try_="[height, width], or [height, width, channels]")
+    values = normalized(attr.sum(2) if attr.ndim == 3 else attr, sign, outlier_perc)
     if how in ("heat_map", "blended_heat_map"):
         chosen, low, high = colours(sign, cmap)
         if how == "heat_map":
@@ -186,10 +194,13 @@ def draw_image(axis: Axes, attr: np.ndarray, image: Any, how: str, sign: str, ou
     if sign == "all":
         raise ResultError(f"{how} of values of both signs", try_='sign="positive", "negative" or "absolute_value"')
     shown = picture(image)
+    if shown.shape[:2] != values.shape:
+        raise ResultError(f"values of shape {values.shape}", there=f"an image of shape {shown.shape}", try_="the same height and width")
     if how == "masked_image":
         axis.imshow(as_bytes(shown * (values[:, :, None] if shown.ndim == 3 else values)))
     else:
-        axis.imshow(np.concatenate([shown, as_bytes(values[:, :, None] * 255)], 2))
+        colour = np.broadcast_to(shown.reshape(*values.shape, -1)[:, :, :3], (*values.shape, 3))  # grey ones too
+        axis.imshow(np.concatenate([colour, as_bytes(values[:, :, None] * 255)], 2))
     return None
 
 
@@ -205,7 +216,7 @@ def visualize_image_attr_multiple(
 ) -> tuple[Figure, Any]:
     """Several pictures of the same values beside each other. Raises ResultError for methods and signs of different number."""
     with also_theirs():
-        if len(methods) != len(signs) or (titles is not None and len(titles) != len(methods)):
+        if not methods or len(methods) != len(signs) or (titles is not None and len(titles) != len(methods)):
             raise ResultError(
                 f"{len(methods)} methods", there=f"{len(signs)} signs, {len(titles or methods)} titles", try_="as many of each"
             )
@@ -245,8 +256,12 @@ def visualize_timeseries_attr(
     with also_theirs():
         how, sign = choice(TimeseriesVisualizationMethod, method), choice(VisualizeSign, sign)
         attr, data = (np.asarray(a) if channels_last else np.asarray(a).T for a in (attr, data))
-        if attr.shape != data.shape:
-            raise ResultError(f"values of shape {attr.shape}", there=f"data of shape {data.shape}", try_="the same for both")
+        if attr.shape != data.shape or attr.ndim != 2:
+            there, try_ = f"data of shape {data.shape}", "[times, channels] for both"
+            raise ResultError(f"values of shape {attr.shape}", there=there, try_=try_)
+        for name, given, count in (("x_values", x_values, len(data)), ("channel_labels", channel_labels, data.shape[1])):
+            if given is not None and len(given) != count:
+                raise ResultError(f"{len(given)} {name}", there=f"data of shape {data.shape}", try_=f"{count}")
         values = normalized(attr, sign, outlier_perc)
     times = np.arange(len(data)) if x_values is None else np.asarray(x_values)
     chosen, low, high = colours(sign, cmap)

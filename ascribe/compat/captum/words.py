@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from ...errors import ResultError
+from .errors import also_theirs
+
 
 @dataclass
 class VisualizationDataRecord:
@@ -55,9 +58,12 @@ def format_tooltip(item: str, text: str) -> str:
 
 
 def format_word_importances(words: Sequence[str], importances: Any) -> str:
-    """Words in a cell of the table, each on the colour of its number; words without a number are left out."""
+    """Words in a cell of the table, each on the colour of its number. Raises ResultError for more words than numbers."""
     if importances is None or not len(importances):
         return "<td></td>"
+    if len(words) > len(importances):
+        with also_theirs():
+            raise ResultError(f"{len(words)} words", there=f"{len(importances)} importances", try_="a number for each word")
     marks = [
         f'<mark style="background-color: {colour(float(value))}; opacity:1.0; line-height:1.75">'
         f'<font color="black"> {escape(format_special_tokens(word))} </font></mark>'
