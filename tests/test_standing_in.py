@@ -176,6 +176,8 @@ def test_what_a_script_leaves_running_finds_the_facade_too(script, end):
     done = subprocess.run(command, capture_output=True, text=True, cwd=script.parent, env={"PYTHONPATH": str(ROOT)}, check=False)
     lines = {f"{name} ascribe.compat.trulens ['word']" for name in ("exit", "thread")}
     assert set(done.stdout.splitlines()) == lines, done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert done.stderr == "" or end == "1 / 0\n"
 
 
 def test_a_scripts_own_exit_and_errors_are_its_own(script, monkeypatch):

@@ -5,6 +5,7 @@ Several facades are joined by commas; ``-m module`` runs a module as ``python -m
 
 from __future__ import annotations
 
+import atexit
 import runpy
 import sys
 from collections.abc import Sequence
@@ -53,5 +54,6 @@ def fault(argv: Sequence[str], module: bool) -> str:
 
 
 if __name__ == "__main__":
-    never = ExitStack()  # a program's threads and exit handlers run, and import, after its last line
-    sys.exit(main(sys.argv[1:], never))
+    after_all = ExitStack()
+    atexit.register(after_all.close)  # the first registered runs last: a program's threads and exit handlers import after its last line
+    sys.exit(main(sys.argv[1:], after_all))
