@@ -13,6 +13,7 @@ from ascribe.coalitions import (
     Dependence,
     Exact,
     Interactions,
+    LeaveOneOut,
     Leverage,
     Owen,
     Permutations,
@@ -21,6 +22,8 @@ from ascribe.coalitions import (
     ShapleyKernel,
     SmoothMasks,
     Surrogate,
+    TotalIndices,
+    surrogate,
 )
 from ascribe.coalitions.kernel import plan
 from ascribe.coalitions.strata import size_weights
@@ -170,3 +173,52 @@ def test_numbers_of_numpy_are_shown_as_numbers():
 def test_a_probability_cannot_be_left_out(make):
     with pytest.raises(CoalitionError, match="p=None"):
         make(p=None)
+
+
+# What is not finite
+
+EVERY = (
+    Exact(),
+    ShapleyKernel(100),
+    ShapleyKernel(100, smooth=False),
+    ShapleyKernel(100, paired=False),
+    Banzhaf(100),
+    Permutations(100),
+    Owen(),
+    Owen(60, "random"),
+    Interactions(),
+    Interactions(200),
+    Interactions(200, "faith"),
+    Random(64),
+    SmoothMasks(50, 3),
+    TotalIndices(100),
+    Dependence(64),
+    Surrogate(60),
+    Surrogate(60, lasso=0.01),
+    LeaveOneOut(),
+)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("over", EVERY, ids=repr)
+def test_what_is_not_finite_is_seen_in_its_own_record_only(over):
+    """A record whose worth is infinite with most features there; no warning of numpy's, and nothing in the record beside it."""
+    game = network(10)
+
+    def beside(there):
+        return np.concatenate([game(there), np.where(there.sum(axis=1) > 4, np.inf, 1.0)[None, :, None]], axis=2)
+
+    alone, both = play(over, 10, game), play(over, 10, beside)
+    assert not np.isfinite(both.values[0, 1]).all()
+    np.testing.assert_allclose(both.values[0, 0], alone.values[0, 0], atol=1e-9)
+
+
+def test_no_sweeps_are_made_for_what_is_not_finite(monkeypatch):
+    largest = surrogate.largest_of
+    steps = []
+    monkeypatch.setattr(surrogate, "largest_of", lambda values: steps.append(1) or largest(values))
+    matrix, right = np.eye(3) + 0.1, np.array([[1.0, np.nan], [2.0, np.nan], [-1.0, np.nan]])
+    found = surrogate.lasso(matrix, right, 0.2)
+    assert len(steps) < surrogate.SWEEPS / 10
+    np.testing.assert_allclose(found[:, 0], surrogate.lasso(matrix, right[:, :1], 0.2)[:, 0])
+    assert np.isnan(found[:, 1]).all()

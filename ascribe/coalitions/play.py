@@ -92,13 +92,14 @@ class Run:
         sent.rows += used
         if sent.rows == size:
             self._sent.popleft()
-            self._tally.take(sent.block, sent.worth)
+            with np.errstate(all="ignore"):
+                self._tally.take(sent.block, sent.worth)
         return used
 
     def estimate(self) -> Estimate:
         if not self._shape[0]:
             raise CoalitionError("an estimate before anything was told", code="E-COALITION-EARLY")
-        found = self._tally.result()
+        found = self._result()
         notes = found.notes
         if self._short:
             notes += (
@@ -106,6 +107,11 @@ class Run:
             )
         error = None if found.error is None else self._games_first(found.error)
         return replace(found, values=self._games_first(found.values), error=error, notes=notes)
+
+    def _result(self) -> Estimate:
+        """What the tally has. What is not finite in it comes of the worth, and is seen in the values: no warning on the way says more."""
+        with np.errstate(all="ignore"):
+            return self._tally.result()
 
     def _games_first(self, array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(np.moveaxis(array, -1, 0)).reshape(*self._shape, *array.shape[:-1])
@@ -133,12 +139,12 @@ class Run:
         for taken, block in enumerate(self._tally.blocks()):
             if taken >= look:
                 yield None
-                if relative_error(self._tally.result()) <= self._tolerance:
+                if relative_error(self._result()) <= self._tolerance:
                     return
                 look = taken + max(1, taken // 4)
             yield block
         yield None
-        self._short = not relative_error(self._tally.result()) <= self._tolerance
+        self._short = not relative_error(self._result()) <= self._tolerance
 
 
 class Average:

@@ -124,17 +124,25 @@ def jackknife(without: np.ndarray) -> np.ndarray:
 
 
 def lasso(matrix: np.ndarray, right: np.ndarray, penalty: float, precision: float = 1e-10) -> np.ndarray:
-    """Minimises x' matrix x / 2 - right' x + penalty |x|, for every column of ``right``, one coefficient at a time."""
+    """Minimises x' matrix x / 2 - right' x + penalty |x|, for every column of ``right``, one coefficient at a time.
+
+    Columns that are not finite stay so, and nobody waits for them.
+    """
     found = np.zeros_like(right)
     diagonal = np.diagonal(matrix)
-    scale = np.abs(right).max(initial=0.0)
+    scale = largest_of(right)
     for _ in range(SWEEPS):
         largest = 0.0
         for i in np.flatnonzero(diagonal > 0):
             rest = right[i] - matrix[i] @ found + diagonal[i] * found[i]
             new = np.sign(rest) * np.maximum(np.abs(rest) - penalty, 0) / diagonal[i]
-            largest = max(largest, float((diagonal[i] * np.abs(new - found[i])).max()))
+            largest = max(largest, diagonal[i] * largest_of(new - found[i]))
             found[i] = new
         if largest <= precision * scale:
             break
     return found
+
+
+def largest_of(values: np.ndarray) -> float:
+    """The largest size of those that are finite; 0 where none is."""
+    return float(np.abs(values).max(where=np.isfinite(values), initial=0.0))
