@@ -172,6 +172,33 @@ def test_affine_neighbours_make_one_layer(name, rule):
         torch.testing.assert_close(found[i].flatten(), expected[0], rtol=1e-8, atol=1e-10)
 
 
+def weights(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(seed))
+
+
+W, V, B, S = weights(5, 4, seed=1), weights(5, 4, seed=2), weights(4, seed=3), weights(4, seed=4)
+
+
+def used_twice(x: Tensor) -> Tensor:
+    y = torch.addmm(B, x, W)
+    return (y * S).relu() + 2 * y.relu()
+
+
+def shifted_for_two(x: Tensor) -> Tensor:
+    y = 2 * x + 1
+    return (y @ W).relu() + (y @ V).relu()
+
+
+@pytest.mark.parametrize(
+    "run", [used_twice, shifted_for_two, lambda x: (torch.addmm(x @ V, x, W) * S + B).relu()], ids=["used twice", "shifted for two", "added to"]
+)
+def test_nothing_is_merged_that_something_else_relies_on(run):
+    """Without a stabiliser LRP-epsilon is gradient times input in a network of rectifiers (Ancona et al. 2018), however it is written."""
+    x = weights(3, 5, seed=5)
+    found, expected = (asc.attribute(Fn(run), x, of=2, by=rule).values for rule in (asc.Epsilon(1e-12), None))
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-9)
+
+
 def test_relevance_at_a_layer_is_the_same_whatever_else_is_asked_for():
     """Between a convolution and its batch norm, at the norm, behind it."""
     model, x = net("relu module"), batch()
