@@ -190,7 +190,9 @@ def shifted_for_two(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "run", [used_twice, shifted_for_two, lambda x: (torch.addmm(x @ V, x, W) * S + B).relu()], ids=["used twice", "shifted for two", "added to"]
+    "run",
+    [used_twice, shifted_for_two, lambda x: (torch.addmm(x @ V, x, W) * S + B).relu()],
+    ids=["used twice", "shifted for two", "added to"],
 )
 def test_nothing_is_merged_that_something_else_relies_on(run):
     """Without a stabiliser LRP-epsilon is gradient times input in a network of rectifiers (Ancona et al. 2018), however it is written."""
