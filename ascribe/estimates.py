@@ -12,7 +12,7 @@ from .backends import open_session
 from .backends.protocol import Job
 from .coalitions.base import are_coalitions
 from .cuts import INPUT, as_cut
-from .distributions import Distribution, Point, baseline_of, expected_points
+from .distributions import Background, Distribution, Gaussian, Line, Point, Uniform, baseline_of, expected_points, parts
 from .engine import model_call, request, with_features
 from .errors import RuleError
 from .passes import Plan, Reader
@@ -22,7 +22,7 @@ from .stream import Progress
 
 @dataclass(frozen=True)
 class Estimate:
-    """Model calls' rows forward and backward, rows at once, and the bytes that a chunk keeps for its backward pass.
+    """Model calls' rows forward (at most) and backward, rows at once, and the bytes that a chunk keeps for its backward pass.
 
     ``chunk`` is the first guess, or what earlier calls of the same shapes have found; ``spare`` is what the device has to give.
     """
@@ -41,6 +41,16 @@ class Estimate:
     def __str__(self) -> str:
         size = f"{self.peak_bytes / 1e6:.1f} MB in chunks of {self.chunk} rows ({self.spare / 1e9:.1f} GB to spare)"
         return f"{self.forward_rows} rows forward, {self.backward_rows} backward, about {size}"
+
+
+def ends_of(over: Distribution) -> int:
+    """How many rows each record has at most to say how far the quantity changes: a start, or those of a background, and noisy ends."""
+    if baseline_of(over) is None:
+        return 0
+    line = next((f for f in parts(over) if isinstance(f, Line)), None)
+    noisy = any(isinstance(f, (Gaussian, Uniform)) for f in parts(over))
+    starts = next((expected_points(f) for f in parts(over) if isinstance(f, Background)), 1)
+    return starts + (expected_points(over) // (1 if line is None else line.size) if noisy else 0)
 
 
 def estimate(
@@ -80,8 +90,8 @@ def estimate(
         reader = Reader(plan, index)
         _, held = session.held(Job(index, wrt=cuts, on=on, of=reader, by=asked.by))
         points = expected_points(over)
-        start = baseline_of(over) is not None
-        forward = session.records * (points + (points > 1 or start) + start)
+        ends = ends_of(over)
+        forward = session.records * (points + (points > 1 or ends > 0) + ends)
         return Estimate(
             forward,
             session.records * points,
