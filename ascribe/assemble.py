@@ -156,7 +156,7 @@ def asked_of(plan: Plan, block: Block, gap: Gap | None, sizes: np.ndarray) -> tu
         ask.completeness(gap, plan, promised, sampled),
         ask.finite(sizes, plan.session.notes),
         ask.something(sizes),
-        ask.saturation(plan, block.classes, block.output),
+        ask.saturation(block.classes, block.output),
         *by_rule(plan, block),
         *noted(plan.session),
         *several_uses(block.spots),

@@ -194,7 +194,7 @@ class Found:
         products = cam_maps.widened(self.activation) * cam_maps.widened(self.gradient)
         terms = largest(abs(products).sum(-1 - len(self.layout.grid)), self.ahead)
         told = "the channels cancel, and what is left is rounding: the next layer normalises; read what that layer returns"
-        yield noted("cancelling", told, (largest(maps, self.ahead) < ROUNDING * terms) & (strength > 0))
+        yield noted("cancelling", told, largest(maps, self.ahead) < ROUNDING * terms)
         if by_sums:
             told = "some are negative: channels that sum to nearly zero count too much"
             yield noted("activations", told, largest(-self.activation, 0, sign=True) > 0)

@@ -94,7 +94,7 @@ class Comparison(Pass):
         plan = self.plan
         assert found.value is not None and found.start is not None
         change = as_numpy(found.value).astype(np.float64) - as_numpy(found.start).astype(np.float64)
-        some = np.einsum("kpn,p->kn", np.broadcast_to(change, as_numpy(found.start).shape), weights)
+        some = np.einsum("kpn,p->kn", change, weights)
         self.change = some if not self.change.size else self.change + some
         for cut in plan.cuts:
             totals = self.total.setdefault(cut, [])
