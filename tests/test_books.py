@@ -33,6 +33,9 @@ def test_the_first_pair_that_fits_holds():
     assert book.choose(Operation("dense", "head", 4, 5)) == 2
     assert book.choose(Operation("dense", "head", 3, 5)) is None
     assert book.choose(Operation("activation", "head")) is None
+    around = asc.Where(layer="block.?")
+    paths = ("block.1", "block.1.mlp.up", "block.10", "my.block.1")
+    assert [path for path in paths if around.fits(Operation("dense", path))] == ["block.1", "block.1.mlp.up"]
 
 
 @pytest.mark.parametrize(
@@ -199,6 +202,22 @@ def test_nothing_is_merged_that_something_else_relies_on(run):
     x = weights(3, 5, seed=5)
     found, expected = (asc.attribute(Fn(run), x, of=2, by=rule).values for rule in (asc.Epsilon(1e-12), None))
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("first", [asc.Flat(), asc.WSquare(), asc.ZBox(-9.0, 9.0)], ids=repr)
+def test_what_comes_by_two_ways_adds_up(first):
+    """Relevance that is no multiple of a value and relevance that is one meet before a norm."""
+
+    def of(*taken: str) -> Tensor:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            layers = {name: nn.Linear(5, 3, bias=False, dtype=DOUBLE) for name in ("one", "two")}
+        norm = nn.LayerNorm(5, dtype=DOUBLE)
+        model = Fn(lambda x, norm, one, two: sum({"one": one, "two": two}[name](norm(x)) for name in taken), norm=norm, **layers)
+        book = asc.RuleBook((("layers.one", first), ("layers.two", asc.Epsilon(1e-12))))
+        return asc.attribute(model, weights(3, 5, seed=5), of=1, by=book).values
+
+    torch.testing.assert_close(of("one", "two"), of("one") + of("two"), rtol=1e-5, atol=1e-7)
 
 
 def test_relevance_at_a_layer_is_the_same_whatever_else_is_asked_for():

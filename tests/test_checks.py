@@ -32,11 +32,17 @@ def left(steps: int) -> asc.Line:
 
 
 def test_a_gap_is_a_share_of_the_change_however_large_the_quantity():
-    gap = gap_of(np.array([[1.5, 3.0, 0.0]]), np.array([[1.0, 4.0, 0.0]]), np.array([[1000.0, -4.0, 0.0]]))
+    nothing = np.zeros((1, 3))
+    gap = gap_of(np.array([[1.5, 3.0, 0.0]]), nothing, np.array([[1.0, 4.0, 0.0]]), np.array([[1000.0, -4.0, 0.0]]))
     np.testing.assert_allclose(gap.absolute, [[0.5, -1.0, 0.0]])
     np.testing.assert_allclose(gap.relative, [[0.5, 0.25, 0.0]])
-    rounding = gap_of(np.array([[2e-9]]), np.array([[1e-9]]), np.array([[1.0]]))  # no change at all, but for rounding
-    np.testing.assert_allclose(rounding.relative, [[1e-3]])
+
+
+def test_a_change_that_is_rounding_is_not_divided_by():
+    """Of the quantity, or of values that cancel."""
+    total, change = np.array([[2e-9, 2e-9]]), np.array([[1e-9, 1e-9]])
+    gap = gap_of(total, np.array([[0.0, 10.0]]), change, np.array([[1.0, 0.0]]))
+    np.testing.assert_allclose(gap.relative, [[1e-3, 1e-6]])
 
 
 @pytest.mark.parametrize(("steps", "status", "records"), [(200, "ok", ()), (50, "warn", ()), (10, "fail", (0, 2))])

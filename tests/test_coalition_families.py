@@ -16,6 +16,7 @@ from ascribe.coalitions import (
     Owen,
     Permutations,
     Players,
+    Random,
     ShapleyKernel,
     SmoothMasks,
     Surrogate,
@@ -428,6 +429,16 @@ def test_errors_told_are_errors_seen(over):
     runs = [play(over, NINE, game, seed) for seed in range(100)]
     values, errors = (np.stack([getattr(run, name) for run in runs]) for name in ("values", "error"))
     assert 0.8 < np.sqrt((errors**2).mean() / values.var(axis=0).mean()) < 1.3
+
+
+def test_means_by_chance_have_the_errors_of_means():
+    game = network(9, seed=6, records=2)
+    found, there = referee(Random(100, p=0.3), 9, game)
+    worth = game(there)[0]
+    for i in range(9):
+        groups = worth[there[:, i]], worth[~there[:, i]]
+        np.testing.assert_allclose(found.values[0, :, i], groups[0].mean(0) - groups[1].mean(0), rtol=1e-9)
+        np.testing.assert_allclose(found.error[0, :, i] ** 2, sum(g.var(0, ddof=1) / len(g) for g in groups), rtol=1e-9)
 
 
 @pytest.mark.parametrize(

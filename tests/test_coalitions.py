@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ascribe.coalitions import Banzhaf, Coalitions, Exact, LeaveOneOut, Leverage, Permutations, Players, Random, ShapleyKernel
+from ascribe.coalitions.base import Estimate
 from ascribe.coalitions.kernel import plan
+from ascribe.coalitions.play import relative_error
 from ascribe.coalitions.smooth import NOISE, REACH, Smooth
 from ascribe.coalitions.strata import size_weights
 from ascribe.errors import CoalitionError, DistributionError
@@ -393,3 +395,12 @@ def test_many_features_take_little_memory_at_once():
 @pytest.mark.parametrize("over", ALL, ids=repr)
 def test_members_keep_to_the_protocol(over):
     assert isinstance(over, Coalitions)
+
+
+def test_an_error_is_a_share_of_the_range_of_values():
+    """Nothing is always among them; of several games the worst counts."""
+    values, error = np.array([[-1.0, 1.0], [3.0, 2.0]]), np.array([[0.4, 0.02], [0.1, 0.0]])  # [features, games]
+    assert relative_error(Estimate(values, error)) == pytest.approx(0.1)
+    assert relative_error(Estimate(values[:, 1:], error[:, 1:])) == pytest.approx(0.01)
+    assert relative_error(Estimate(values)) == 0
+    assert relative_error(Estimate(values, np.full_like(error, np.nan))) == np.inf

@@ -98,3 +98,14 @@ def test_what_cannot_be_judged() -> None:
     ):
         with pytest.raises(asc.AscribeError, match=said):
             call()
+
+
+@pytest.mark.parametrize("most", [None, 1, 5, 7])
+def test_the_largest_change_is_that_of_all_batches(most: int | None) -> None:
+    x, sizes = rows(5, 4), iter([0.9, 0.1, 0.4] * 5)
+
+    def larger(inputs: Any, radius: float) -> Any:
+        return inputs * torch.cat([torch.full((5, 1), 1 + next(sizes)) for _ in range(len(inputs) // 5)], 1).reshape(-1, 1)
+
+    found = om.sensitivity_max(lambda z: z**2, x, larger, n_perturb_samples=3, max_examples_per_batch=most)
+    assert found == pytest.approx(np.full(5, 1.9**2 - 1), rel=1e-6)

@@ -377,6 +377,33 @@ def test_several_places_in_one_call_are_those_alone() -> None:
             assert close(value, asc.attribute(model, X, of=1, at=cut, over=path).values)
 
 
+class Placed(nn.Module):
+    """Multiplies every step by an embedding of its position: a value that all records share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.position, self.head = nn.Embedding(2, 2), nn.Linear(2, 3)
+
+    def rest(self, x: Tensor, p: Tensor) -> Tensor:
+        return self.head(torch.tanh(x.view(-1, 2, 2) * p).sum(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rest(x, self.position(torch.arange(2)))
+
+
+def test_a_value_that_records_share_is_explained_for_each_of_them() -> None:
+    """Wherever the points are."""
+    model, (places, shares) = seeded(Placed()), nodes("gauss-legendre", STEPS)
+    p = model.position.weight.detach()
+    wanted = [
+        sum(w * slope(lambda z, x=x, t=t: model.rest(t * x, z)[:, 1], p) for t, w in zip(places, shares, strict=True))
+        for x in X.split(1)
+    ]
+    assert close(asc.influence(model, X, of=1, at="position", over=asc.Line(0.0, steps=STEPS)).values, torch.stack(wanted))
+    alone = torch.stack([slope(lambda z, x=x: model.rest(x, z)[:, 1], p) for x in X.split(1)])
+    assert close(asc.attribute(model, X, of=1, at="position").values, alone * p)
+
+
 # What runs, and how often
 
 

@@ -92,6 +92,7 @@ REPLICAS: list[tuple[object, Callable[[Case], Tensor]]] = [
     (asc.Norm(EPS), epsilon),
     (asc.Gamma(0.3, EPS), gamma),
     (asc.Gamma(0.3, EPS, generalised=True), generalised),
+    (asc.Gamma(0.3, EPS, generalised=True, bias=False), lambda c: generalised(Case(c.x, c.w, 0 * c.b, c.relevance))),
     (asc.AlphaBeta(2, 1, EPS), alphabeta(2, 1)),
     (asc.AlphaBeta(1.5, 0.5, EPS, bias=False), alphabeta(1.5, 0.5, bias=False)),
     (asc.AlphaBeta(1, 0, EPS), alphabeta(1, 0)),
@@ -190,6 +191,14 @@ def test_rules_for_first_layers_reach_inputs_that_are_zero(value):
         found = asc.attribute(layer, x, of=1, by=rule)
         assert (found.values != 0).all()
         torch.testing.assert_close(found.values.sum(1), torch.as_tensor(found.explained), rtol=1e-4, atol=1e-6)
+
+
+def test_relevance_that_is_no_multiple_of_a_value_is_found_at_a_layer():
+    net = made(lambda: nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)))
+    x = torch.randn(3, 4, dtype=DOUBLE, generator=torch.Generator().manual_seed(1))
+    expected = net(x)[:, 1:2].detach().expand(3, 5) / 5
+    for layer in ("0", "1"):
+        torch.testing.assert_close(asc.attribute(net, x, of=1, at=layer, by=asc.Flat(0.0)).values, expected)
 
 
 def test_pass_hands_on_what_it_gets():

@@ -394,6 +394,16 @@ class TestThroughLayers:
         np.testing.assert_allclose(found.gap.relative, 0, atol=1e-8)
 
 
+def test_noise_at_the_inputs_travels_the_layers_own_distance():
+    net, over = chain(4, 6, 3), asc.Gaussian(0.3, 6)
+    noise = over.draw(5).noise
+    found = []
+    for k in range(6):
+        h = net[:2](X + torch.as_tensor(noise.draw(k, 0, (4,)))).detach()
+        found.append(h * gradient(lambda z: net[2:](z)[:, 1], h))
+    close(asc.attribute(net, X, of=1, at="1", over=over, seed=5).values, torch.stack(found).mean(0), rtol=1e-6, atol=1e-8)
+
+
 # The same numbers from NumPy: gradients written by hand, no framework
 
 INPUT_OF = (asc.INPUT, asc.INPUT)
@@ -436,3 +446,13 @@ def test_one_of_several_inputs_while_the_path_moves_them_all():
     both = asc.IntegratedGradients(0.2, 8)(net, a, b, of=1, at=[asc.INPUT.at(1), asc.INPUT.at(0)])
     close(both.values[0], whole.values[1])
     close(both.values[1], whole.values[0])
+
+
+def test_the_baseline_beside_arguments_of_each_record_is_run_beside_each_of_them():
+    """One row stands for all starts; what else belongs to records does not."""
+    net, a, b = seeded(TwoInputs), rows(5, 4), rows(5, 3, seed=1)
+    found = asc.attribute(net, asc.Call(a, b).only(0), of=1, over=asc.Line(0.0, 24))
+    with torch.no_grad():
+        change = (net(a, b) - net(0 * a, b))[:, 1]
+    np.testing.assert_allclose(found.gap.absolute, (sums(found.values) - change).numpy(), atol=1e-10)
+    assert found.gap.relative.max() < 1e-6

@@ -313,3 +313,17 @@ def test_conductance_of_a_part_is_not_blamed_for_the_rest():
     for model, layer in ((Branches, "inner"), (Twice, "act")):
         found = asc.Conductance(0.3, 40)(seeded(model), rows(3, 4), of=1, at=layer)
         assert found.ok, found.checks[0]
+
+
+def test_records_that_meet_stay_together_until_the_last_is_done():
+    model, x = Centred(), rows(4, 3) * torch.tensor([[0.01], [1.0], [3.0], [9.0]], dtype=DOUBLE)
+    found = asc.attribute(model, x, of=1, over=asc.Line(0.0, tolerance=1e-3, steps=32))
+    steps = found.settings["steps"]
+    assert isinstance(steps, int), "all went the same way"
+    last = [k for k in (4, 8, 16, 32) if (k == 4) or sum((4, 8, 16, 32)[: (4, 8, 16, 32).index(k) + 1]) <= steps][-1]
+    close(found.values, asc.attribute(model, x, of=1, over=asc.Line(0.0, steps=last)).values)
+
+
+class Centred(nn.Module):
+    def forward(self, x):
+        return torch.tanh(3 * (x - x.mean(0)))

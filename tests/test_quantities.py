@@ -286,3 +286,16 @@ def test_a_quantity_inside_the_model():
 def test_quantities_at_different_cuts_are_refused():
     with pytest.raises(AscribeError, match="different cuts"):
         asc.attribute(chain(4, 6, 3), rows(2, 4), of=[asc.Unit(0), asc.Unit(0, on=asc.Cut("0"))])
+
+
+def test_a_column_of_one_number_per_record_is_one_number_per_record():
+    net, x = chain(4, 5, 3), rows(6, 4)
+    column = asc.attribute(net, x, of=lambda y: y[:, 1:2])
+    torch.testing.assert_close(column.values, asc.attribute(net, x, of=1).values)
+
+
+@pytest.mark.parametrize("of", [asc.LogProb(0), asc.Prob(0)], ids=repr)
+def test_probabilities_of_large_scores(of):
+    y = torch.tensor([[2000.0, 1999.0], [-2000.0, 2000.0], [1e4, 1e4]], dtype=torch.float64)
+    exact = {"LogProb": torch.log_softmax(y, 1)[:, 0], "Prob": torch.softmax(y, 1)[:, 0]}[type(of).__name__]
+    torch.testing.assert_close(of.bind(y)(y), exact)

@@ -256,3 +256,29 @@ def test_a_domain_that_the_parts_leave_is_named():
     assert "log" in next(c for c in found.checks if c.name == "rule").detail
     with pytest.raises(RuleError, match="log"):
         asc.attribute(model, x, of=0, over=asc.Reference(row), by=asc.RevealCancel(strict=True))
+
+
+@pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
+def test_where_a_part_alone_leaves_the_domain_it_is_taken_whole():
+    """What pushes down would take the logarithm of a negative number; the whole does not."""
+    model = nn.Sequential(nn.Linear(2, 1, bias=False, dtype=DOUBLE), Logarithm())
+    model[0].weight.data.fill_(1.0)
+    x, start = torch.tensor([[4.0, -2.0]], dtype=DOUBLE), torch.tensor([[0.5, 0.5]], dtype=DOUBLE)
+    found = asc.attribute(model, x, of=0, over=asc.Reference(start), by=RULE)
+    slope = np.log(2.0) / (2.0 - 1.0)
+    torch.testing.assert_close(found.values, slope * (x - start))
+    assert next(c for c in found.checks if c.name == "rule").status == "warn"
+
+
+def test_what_does_not_move_gets_the_mean_of_both():
+    """Of what pushes up by 2 and down by 1 at a rectifier, 3/4 and 1/2 arrive (section 3.5.3)."""
+    net = nn.Sequential(nn.Linear(3, 1, bias=False, dtype=DOUBLE), nn.ReLU())
+    net[0].weight.data.fill_(1.0)
+    x = torch.tensor([[0.0, 2.0, -1.0]], dtype=DOUBLE)
+    found = asc.influence(net, x, of=0, over=asc.Reference(0.0), by=RULE).values
+    torch.testing.assert_close(found, torch.tensor([[0.625, 0.75, 0.5]], dtype=DOUBLE))
+
+
+class Logarithm(nn.Module):
+    def forward(self, x):
+        return x.log()

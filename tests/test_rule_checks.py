@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from rescale_zoo import NETS, batch, net
@@ -11,7 +12,8 @@ import ascribe as asc
 from ascribe.backends import open_session
 from ascribe.engine import carried_out, request
 from ascribe.errors import RuleError
-from ascribe.rules.told import Told
+from ascribe.relevance_checks import blow_up
+from ascribe.rules.told import Flow, Told
 
 DOUBLE = torch.float64
 Tensor = torch.Tensor
@@ -199,3 +201,16 @@ def test_what_would_write_to_a_terminal_appears_as_escapes():
 def test_the_gradient_has_no_table():
     with pytest.raises(RuleError, match="derivative"):
         asc.explain_rules(odd(), torch.randn(2, 4, dtype=DOUBLE), by=asc.Gradient())
+
+
+def test_relevance_is_large_beside_the_quantity_of_its_record_or_of_most():
+    told = Told(flows={0: Flow("mm", "a", 1.0, 1.0, 0.0, 1.0)}, quantity=2.0, size=2.0)
+    numbers = np.array([[1.0, 1.0, 1e-9]])
+    for sums, largest, records in (
+        ([[1.0, 1.0, 1.0]], [[1.0, 1.0, 1.0]], ()),  # a quantity of nearly nothing among others
+        ([[1.0, 1.0, 1.0]], [[500.0, 1.0, 1.0]], (0,)),  # what is large cancels in the sum
+        ([[1.0, -500.0, 500.0]], [[1.0, 1.0, 1.0]], (1, 2)),
+    ):
+        said = blow_up(told, np.array(sums), np.array(largest), numbers)
+        assert said.records == records
+        assert said.status == ("warn" if records else "ok")

@@ -170,6 +170,9 @@ def test_token_ids_are_shuffled_and_explained_at_their_embeddings():
     assert found.gap.relative.max() < 1e-9
     rows = [maker.rows(ids, 0, 2, i) for i in range(5)]
     assert all(torch.equal(row[1, 12:], ids[1, 12:]) for row in rows), "padding stays"
+    parted = ids[:1].clone()
+    parted[0, [4, 11]] = 0
+    assert all(((maker.rows(parted, 0, seed, 0) == 0) == (parted == 0)).all() for seed in range(20)), "and what stands between words"
     mean = torch.stack([model(row)[:, 1] for row in rows]).mean(0)
     np.testing.assert_allclose(found.explained - found.values.sum((1, 2)).numpy(), mean.detach().numpy(), rtol=1e-9)
     with pytest.raises(DistributionError, match="shuffled found no token ids"):

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_models import Pictures, chain, rows, seeded
+from small_models import Pictures, TwoInputs, chain, rows, seeded
 from torch import nn
 
 import ascribe as asc
+from ascribe.coalitions import Estimate
 from ascribe.errors import DistributionError, FeatureError, MemoryLimitError
+from ascribe.features.base import Groups
 from ascribe.features.pictures import halved
+from ascribe.removed import together
 from tests.snapshots import unchanged
 
 NET, X, BACKGROUND = chain(4, 6, 3), rows(5, 4), rows(7, 4, seed=3)
@@ -435,3 +438,35 @@ def test_a_column_of_texts():
     x = np.array(["a good film", "a film"], dtype=object)
     found = asc.attribute(lambda x: [len(s) for s in x], x, over=asc.Exact(), by=asc.Resample(np.array(["", "abcd"], dtype=object)))
     np.testing.assert_array_equal(found.values, [11 - 2, 6 - 2])
+def test_a_cell_in_several_features_is_there_as_much_as_the_least_of_them():
+    cover = np.array([[True, False, False], [True, True, False], [False, True, True]])
+    groups = Groups((np.arange(3)[None],), 3, "windows that overlap", cover)
+    np.testing.assert_allclose(groups.presence(np.array([[0.2, 0.7, 0.4]])), [[0.2, 0.2, 0.4, 1.0]])
+    whole = np.array(list(product((False, True), repeat=3)))
+    np.testing.assert_array_equal(groups.presence(whole), groups.presence(whole.astype(float)))
+
+
+def test_an_error_is_that_of_the_estimate_and_that_of_the_draws():
+    values, error = np.array([1.0, 2.0, 6.0]).reshape(3, 1, 1), np.array([0.3, 0.5, 0.1]).reshape(3, 1, 1)
+    both = together(Estimate(values, error), 3)
+    np.testing.assert_allclose(both.values, 3.0)
+    np.testing.assert_allclose(both.error, np.sqrt(7.0 / 3 + 0.3**2))  # variance of three draws over three; the mean error
+    np.testing.assert_allclose(together(Estimate(values), 3).error, np.sqrt(7.0 / 3))
+
+
+def test_features_of_several_arrays_are_counted_on():
+    net, a, b = seeded(TwoInputs), rows(3, 4), rows(3, 3, seed=1)
+    exact = []
+    for k, array in enumerate((a, b)):
+        for j in range(array.shape[1]):
+            gone = [a.clone(), b.clone()]
+            gone[k][:, j] = 0
+            with torch.no_grad():
+                exact.append((net(a, b) - net(*gone))[:, 1])
+    exact = torch.stack(exact, 1).numpy()
+    found = asc.attribute(net, a, b, of=1, over=asc.LeaveOneOut(), features=asc.Channels())
+    np.testing.assert_allclose(found.features.values, exact, rtol=1e-9, atol=1e-12)
+    kept = (asc.Channels(), np.array([0, -1, 1]))
+    found = asc.attribute(net, a, b, of=1, over=asc.LeaveOneOut(), features=kept)
+    np.testing.assert_allclose(found.features.values, exact[:, [0, 1, 2, 3, 4, 6]], rtol=1e-9, atol=1e-12)
+    assert (found.values[1][:, 1] == 0).all()
