@@ -438,6 +438,8 @@ def test_a_column_of_texts():
     x = np.array(["a good film", "a film"], dtype=object)
     found = asc.attribute(lambda x: [len(s) for s in x], x, over=asc.Exact(), by=asc.Resample(np.array(["", "abcd"], dtype=object)))
     np.testing.assert_array_equal(found.values, [11 - 2, 6 - 2])
+
+
 def test_a_cell_in_several_features_is_there_as_much_as_the_least_of_them():
     cover = np.array([[True, False, False], [True, True, False], [False, True, True]])
     groups = Groups((np.arange(3)[None],), 3, "windows that overlap", cover)
