@@ -211,6 +211,29 @@ def test_lime_base_with_all_parts_of_ones_own() -> None:
     close(ours, theirs, 1e-5)
 
 
+def test_lime_base_with_samples_of_all_lengths() -> None:
+    """Words left out of a sentence: captum's own example of the class."""
+    words, head = torch.nn.EmbeddingBag(20, 6), torch.nn.Linear(6, 3)
+    net = lambda ids, shift: head(words(ids)) + shift  # noqa: E731
+    ids, drawn = torch.arange(1, 8)[None], torch.randint(0, 2, (40, 7), generator=torch.Generator().manual_seed(1))
+    drawn[:, 0] = 1  # no sentence is empty
+
+    def kept(original: torch.Tensor, **kwargs: Any) -> Any:
+        yield from (code[None] for code in drawn)
+
+    parts = (
+        lambda original, moved, code, **kwargs: torch.exp(torch.tensor(moved.shape[1] / 7.0)),
+        kept,
+        True,
+        lambda code, original, **kwargs: original[code.bool()][None],
+        None,
+    )
+    call = {"target": 1, "n_samples": 40, "additional_forward_args": (torch.tensor([[0.5]]),)}
+    theirs = ca.LimeBase(net, MODELS[1][0], *parts).attribute(ids, **call)
+    for at_once in (1, 4):
+        close(oa.LimeBase(net, MODELS[1][1], *parts).attribute(ids, **call, perturbations_per_eval=at_once), theirs, 1e-5)
+
+
 def test_linear_models_fit_what_captums_do() -> None:
     x, y, w = rows(40, 3), rows(40, 1, seed=1), rows(40, seed=2).abs()
     loader = DataLoader(TensorDataset(x, y, w), batch_size=10)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ...coalitions import Estimate, Players
 from ...errors import InputError, MethodError
+from ...stream import first_chunk
 from .asked import Asked, at_inputs, starts
 from .base import PerturbationAttribution
 from .conventions import given
@@ -110,8 +111,7 @@ class LimeBase(
         original = asked.inputs.of(asked.inputs.tensors)
         parts = [self.sample(z, original, extra) for z in drawn(self.perturb_func, original, asked["n_samples"], extra)]
         codes, inputs, near = zip(*parts, strict=True)
-        many = asked.spread(len(parts)).on([torch.cat(same) for same in zip(*(given(p).tensors for p in inputs), strict=True)])
-        outcomes = at_inputs(many)
+        outcomes = outcomes_at(asked, [given(p).tensors for p in inputs])
         return fit(self.interpretable_model, torch.cat([c.reshape(1, -1) for c in codes]), outcomes, torch.stack(near))
 
     def sample(self, drawn: Any, original: Any, extra: dict[str, Any]) -> tuple[Tensor, Any, Tensor]:
@@ -123,6 +123,22 @@ class LimeBase(
         code, moved = (drawn, other) if self.perturb_interpretable_space else (other, drawn)
         near = torch.as_tensor(self.similarity_func(original, moved, code, **extra)).double().reshape(())
         return code, moved, near
+
+
+def outcomes_at(asked: Asked, samples: Sequence[tuple[Tensor, ...]]) -> Tensor:
+    """The quantity at each sample. Those of one shape are run together, at most ``perturbations_per_eval`` where that is above 1."""
+    alike: dict[Any, list[int]] = {}
+    for i, tensors in enumerate(samples):
+        alike.setdefault(tuple(t.shape for t in tensors), []).append(i)
+    order, found = [], []
+    for one in alike.values():
+        size = asked["perturbations_per_eval"]
+        size = size if size > 1 else first_chunk(sum(t.numel() for t in samples[one[0]]), 0, 1)
+        for first in range(0, len(one), size):
+            here = one[first : first + size]
+            order += here
+            found.append(at_inputs(asked.spread(len(here)).on([torch.cat(t) for t in zip(*(samples[i] for i in here), strict=True)])))
+    return torch.cat(found)[torch.argsort(torch.tensor(order)).to(found[0].device)]
 
 
 def drawn(perturb: Callable[..., Any], original: Any, count: int, extra: dict[str, Any]) -> Iterator[Any]:
