@@ -112,7 +112,11 @@ class Removed(Pass):
         except CutError as error:
             there = "no such argument that belongs to the records"
             raise FeatureError(f"by={self.removal!r}", there=there, try_="attention_mask=..., or by=asc.MaskToken(id)") from error
-        return at, tuple(reading.spots), [a[0] for a in reading.arrays]
+        masks = [a[0] for a in reading.arrays]
+        if (found := [tuple(m.shape) for m in masks]) != (wanted := [tuple(self.x[0].shape)]):
+            there, try_ = f"a mask of shape {found[0]} for values of shape {wanted[0]}", "a number for each token, with at= the token ids"
+            raise FeatureError(f"by={self.removal!r}", there=there, try_=try_, code="E-FEATURES-SHAPE")
+        return at, tuple(reading.spots), masks
 
 
 def worth_of(worths: Worths, count: int) -> np.ndarray:

@@ -197,6 +197,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "a blurred table": (lambda: run(by=asc.Blur()), FeatureError, "places"),
     "a token for numbers": (lambda: run(by=asc.MaskToken(1)), FeatureError, "E-FEATURES-TYPE"),
     "a mask that is not there": (lambda: run(by=asc.Drop()), FeatureError, "attention_mask"),
+    "neighbours of what is missing": (lambda: run(X * torch.nan, by=asc.Nearest(X, 2)), FeatureError, "NaN"),
+    "missing neighbours": (lambda: run(by=asc.Nearest(X * torch.nan, 2)), FeatureError, "NaN"),
+    "a mask for embeddings": (
+        lambda: run_two(x=(rows(2, 3, 4), rows(2, 3)), at=asc.INPUT.at(0), by=asc.Drop(1), features=asc.tokens()),
+        FeatureError, "E-FEATURES-SHAPE"),
+    "a mask with axes of its own": (
+        lambda: run_two(x=(rows(2, 3), rows(2, 1, 1, 3)), at=asc.INPUT.at(0), by=asc.Drop(1)), FeatureError, "E-FEATURES-SHAPE"),
     "the only record": (lambda: asc.attribute(NET, X[:1], over=asc.LeaveOneOut(), by=asc.Permute()), FeatureError, "several records"),
     "too many for all coalitions": (
         lambda: asc.attribute(chain(30, 2), rows(1, 30), over=asc.Exact()), DistributionError, "30"),
@@ -204,12 +211,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
 NET, X = chain(4, 3), rows(3, 4)
 
 
-def run(**more: Any) -> asc.Attribution:
-    return asc.attribute(NET, X, over=asc.LeaveOneOut(), **more)
+def run(x: torch.Tensor = X, **more: Any) -> asc.Attribution:
+    return asc.attribute(NET, x, over=asc.LeaveOneOut(), **more)
 
 
-def run_two(**more: Any) -> asc.Attribution:
-    return asc.attribute(lambda a, b: torch.stack([a.sum(1), b.sum(1)], 1), X[:, :2], X[:, 2:], over=asc.LeaveOneOut(), **more)
+def run_two(x: tuple[torch.Tensor, torch.Tensor] = (X[:, :2], X[:, 2:]), **more: Any) -> asc.Attribution:
+    return asc.attribute(lambda a, b: torch.stack([a.flatten(1).sum(1), b.flatten(1).sum(1)], 1), *x, over=asc.LeaveOneOut(), **more)
 
 
 def picture(**more: Any) -> asc.Attribution:

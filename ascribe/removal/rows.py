@@ -56,6 +56,8 @@ class Nearest(Value):
         apart = np.zeros((len(scene.here.index), len(rows[0]), width + 1))
         for x, row, cell in zip(scene.values, rows, cells, strict=True):
             numbers, others = (numbers_of(a, repr(self)) for a in (x, row))
+            if not (np.isfinite(numbers).all() and np.isfinite(others).all()):
+                raise FeatureError(f"{self!r} with NaN or infinity", there="no distance between rows", try_="asc.Resample(rows)")
             scale = others.std(0)
             squares = ((numbers[:, None] - others[None]) / np.where(scale > 0, scale, 1.0)) ** 2
             where = np.broadcast_to(cell, numbers.shape)
