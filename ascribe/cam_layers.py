@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from .arrays import is_array, namespace
 from .cuts import OUTPUT, Cut
 from .errors import MethodError
+from .features import channels_last
 from .tree import walk
 
 Array = Any
@@ -191,8 +192,7 @@ def picture_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], grid: Grid | No
         counts = [int(leaf.shape[0]) for _, leaf in walk((args, dict(kwargs))) if is_array(leaf) and len(leaf.shape) > 0]
         return Picture(counts[0] if counts else 0, (), grid, prefix)
     records, *rest = map(int, array.shape)
-    last = len(rest) > 2 and rest[-1] <= 4 < rest[0]  # a picture has few channels, and more than four rows
-    return Picture(records, tuple(rest[:-1] if last else rest[1:]), grid, prefix)
+    return Picture(records, tuple(rest[:-1] if channels_last(tuple(rest)) else rest[1:]), grid, prefix)
 
 
 def clues_of(places: Sequence[Place], picture: Picture) -> Clues:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from . import cam_maps
 from .arrays import Array, as_numpy, namespace
-from .cam_layers import Place, before, looked_at, picture_of
-from .cams import Cam, Found, chosen, named
+from .cams import Cam, Explain, Found
 from .coalitions import LeaveOneOut
-from .cuts import OUTPUT, Cut, as_cut
-from .engine import activation, attribute, cuts_of
 from .errors import MethodError
-from .features import Channels, Groups, Scene
+from .features import Channels, Groups, Scene, channels_last
 from .pooling import resized
 from .removal import Removing, StandIn, standing
 from .result import Attribution
-
-Explain = Callable[..., Attribution]
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,47 +25,22 @@ class RemovalCam(Cam):
     formula = staticmethod(cam_maps.hires_cam)
     by_gradient: ClassVar[bool] = False
 
-    def worth(self, found: Found, cut: Cut, explain: Explain, x: Array) -> Attribution:
+    def worth(self, found: Found, explain: Explain, x: Array) -> Attribution:
         """What each channel is worth: features in the order of the channels."""
         raise NotImplementedError
 
-    def __call__(
-        self,
-        model: Any,
-        *args: Any,
-        of: Any = None,
-        at: Any = None,
-        seed: int = 0,
-        chunk: int | None = None,
-        progress: bool | None = None,
-        **kwargs: Any,
-    ) -> Attribution:
-        """The map of each record. Raises MethodError where no layer has places."""
-        picture = picture_of(args, kwargs, self.grid, self.prefix)
-        read = partial(activation, model, *args, **kwargs)
-        places = cuts_of(model, *args, **kwargs)
-        at = self.layer if at is None else at
-        if at is None:
-            found = chosen(read, before(places, as_cut(getattr(of, "on", OUTPUT)).layer), picture, True)
-        else:
-            found = named(read, places, picture, as_cut(at))
-        explain = partial(attribute, model, *args, **kwargs, of=of, seed=seed, chunk=chunk, progress=progress)
-        pictures = looked_at(args, kwargs)
-        worth = self.worth(found, meant(found, places), explain, pictures)
+    def weighted(self, found: Found, explain: Explain, pictures: Array | None) -> Found:
+        """The activations, with each channel's worth at all its places."""
+        worth = self.worth(found, explain, pictures)
         assert worth.features is not None
         weights = worth.features.values
         spread = weights.reshape(*weights.shape, *[1] * len(found.layout.grid))
         gradient = np.broadcast_to(spread, (*weights.shape, *found.activation.shape[2:]))
         kept = [check for check in worth.checks if check.name in ("model", "calls")]
-        raw = replace(worth, cut=found.raw.cut, values=found.raw.values, checks=tuple(kept), error=None, features=None)
+        cost = worth.cost + found.raw.cost if worth.cost and found.raw.cost else worth.cost
+        raw = replace(worth, cut=found.raw.cut, values=found.raw.values, checks=tuple(kept), cost=cost, error=None, features=None)
         xp = namespace(found.activation)
-        return self.mapped(replace(found, raw=raw, gradient=xp.asarray(np.array(gradient), found.activation)), pictures)
-
-
-def meant(found: Found, places: Sequence[Place]) -> Cut:
-    """The cut that was found, from how it is written."""
-    uses = [replace(p.cut, call=call) for p in places for call in (None, *range(p.calls))]
-    return next((cut for cut in uses if repr(cut) == found.raw.cut), Cut(found.raw.cut))
+        return replace(found, raw=raw, gradient=xp.asarray(np.array(gradient), found.activation))
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,12 +51,11 @@ class AblationCam(RemovalCam):
     division by the quantity, which only scales a map (and turns it round where the quantity is negative).
     """
 
-    def worth(self, found: Found, cut: Cut, explain: Explain, x: Array) -> Attribution:
+    def worth(self, found: Found, explain: Explain, x: Array) -> Attribution:
         held = found.raw.values if found.raw.record is None else found.raw.record
         if not hasattr(held, "ndim"):
             raise MethodError(f"{self!r} at a layer of several arrays", there=found.raw.cut, try_="one of them: Cut(layer, accessor=0)")
-        axis = 1 if held.shape[1] == found.activation.shape[1] else held.ndim - 1
-        return explain(at=cut, over=LeaveOneOut(), by=0.0, features=Channels(axis))
+        return explain(at=found.cut, over=LeaveOneOut(), by=0.0, features=Channels(held.ndim + found.layout.channels))
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,12 +68,14 @@ class ScoreCam(RemovalCam):
 
     dark: Any = 0.0
 
-    def worth(self, found: Found, cut: Cut, explain: Explain, x: Array) -> Attribution:
+    def worth(self, found: Found, explain: Explain, x: Array) -> Attribution:
         if x is None or x.ndim != 4 or found.activation.ndim != 4:
             raise MethodError(f"{self!r} without a picture", there="no array [records, channels, height, width] among the arguments")
-        masks = resized(as_numpy(found.activation).astype(np.float64), *x.shape[-2:])
+        last = channels_last(tuple(x.shape[1:]))
+        masks = resized(as_numpy(found.activation).astype(np.float64), *(x.shape[1:3] if last else x.shape[2:]))
         low, high = (edge(masks, (2, 3), keepdims=True) for edge in (np.min, np.max))
         masks = (masks - low) / np.where(high > low, high - low, 1.0)
+        masks = masks[..., None] if last else masks[:, :, None]
         return explain(over=LeaveOneOut(alone=True), by=Lit(masks, self.dark), features=Lamps(masks.shape[1]))
 
 
@@ -124,12 +93,15 @@ class Lamps:
 
 @dataclass(frozen=True, eq=False)
 class Lit:
-    """A picture lit by those of its masks ``[records, masks, height, width]`` that are there."""
+    """A picture lit by those of its masks ``[records, masks, ...]`` that are there; 1 is the size of its channels' axis."""
 
     masks: np.ndarray
     dark: Any
 
     def stand_in(self, scene: Removing) -> StandIn:
+        if len(scene.values) != 1:
+            there, try_ = ", ".join(scene.here.names), "asc.Call(...).only(the picture)"
+            raise MethodError("a map of masks for several inputs", there=there, try_=try_)
         (x,) = scene.values
         dark = standing(self.dark).stand_in(scene)
         return Light(x, namespace(x).asarray(self.masks[scene.here.index], x), dark)
@@ -149,6 +121,6 @@ class Light:
         (dark,) = self.dark(presence, draw)
         rows = []
         for there in presence[:, : self.masks.shape[1]]:
-            lit = self.masks[:, np.flatnonzero(there)].sum(1)[:, None]
+            lit = self.masks[:, np.flatnonzero(there)].sum(1)
             rows.append(lit * self.x + (1 - lit) * dark[0])
         return [namespace(self.x).stack(rows, 0)]

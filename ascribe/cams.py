@@ -19,7 +19,7 @@ from . import cam_maps
 from .arrays import as_numpy, is_array, namespace
 from .cam_layers import Layout, Picture, Place, Shape, before, clues_of, looked_at, picture_of, spatial_places
 from .cuts import OUTPUT, Cut, as_cut
-from .engine import activation, cuts_known, influence, model_call
+from .engine import activation, attribute, cuts_known, influence, model_call
 from .errors import AscribeWarning, CutError, MethodError
 from .pooling import outline
 from .result import Attribution, Check, Cost
@@ -27,6 +27,7 @@ from .tree import follow, walk
 from .values import Value
 
 Array = Any
+Explain = Callable[..., Attribution]
 ROUNDING = 1e-5  # a map of that share of its terms is what is left of them after they cancelled, in single precision
 OWN = ("zero", "finite")  # asked again of the maps, and of their places alone
 TRIES = 4  # layers to look at before it is taken for true that no gradient arrives
@@ -48,6 +49,7 @@ class Cam(Value):
 
     by_sums: ClassVar[bool] = False  # divides by the sum of a channel's activations
     by_gradient: ClassVar[bool] = True
+    telling: ClassVar[bool] = True  # whether what is read tells of a place that nothing reads after it
 
     @staticmethod
     def formula(activation: Array, gradient: Array) -> Array:
@@ -67,9 +69,8 @@ class Cam(Value):
     ) -> Attribution:
         """The map of each record. Raises MethodError where no layer has places, or where tokens could lie in several ways."""
         picture = picture_of(args, kwargs, self.grid, self.prefix)
-        read = partial(activation, model, *args, **kwargs)
-        if self.by_gradient:
-            read = partial(influence, model, *args, **kwargs, of=of, seed=seed, chunk=chunk, progress=progress)
+        asked = {"of": of, "seed": seed, "chunk": chunk, "progress": progress}
+        read = partial(influence, model, *args, **kwargs, **asked) if self.by_gradient else partial(activation, model, *args, **kwargs)
         at = self.layer if at is None else at
 
         def found(anew: bool) -> Found:
@@ -78,13 +79,18 @@ class Cam(Value):
                 if at is not None:
                     return named(read, places, picture, as_cut(at)).dearer(looked)
                 some = before(places, as_cut(getattr(of, "on", OUTPUT)).layer)
-                return chosen(read, some, picture, self.by_gradient).dearer(looked)
+                return chosen(read, some, picture, self.telling).dearer(looked)
             except (CutError, MethodError):  # a model that takes another way through its layers than the last time
                 if looked.forward:
                     raise
             return found(anew=True)
 
-        return self.mapped(found(anew=False), looked_at(args, kwargs))
+        pictures = looked_at(args, kwargs)
+        return self.mapped(self.weighted(found(anew=False), partial(attribute, model, *args, **kwargs, **asked), pictures), pictures)
+
+    def weighted(self, found: Found, explain: Explain, pictures: Array | None) -> Found:
+        """What was read, with what is to be put in the place of gradients; ``explain`` is the verb with the call filled in."""
+        return found
 
     def mapped(self, found: Found, pictures: Array | None) -> Attribution:
         """The maps, with what is to be said about them."""
@@ -161,12 +167,14 @@ class EigenCam(Cam):
     relu: bool = False
     formula = staticmethod(cam_maps.eigen_cam)
     by_gradient = False
+    telling = False
 
 
 @dataclass(frozen=True)
 class Found:
     """The activations and gradients at a layer, ``[records, channels, *grid]`` (several quantities before the records)."""
 
+    cut: Cut
     raw: Attribution
     layout: Layout
     activation: Array
@@ -200,22 +208,22 @@ class Found:
             yield noted("activations", told, largest(-self.activation, 0, sign=True) > 0)
 
 
-def chosen(read: Callable[..., Attribution], places: Sequence[Place], picture: Picture, by_gradient: bool) -> Found:
+def chosen(read: Callable[..., Attribution], places: Sequence[Place], picture: Picture, telling: bool) -> Found:
     """The best spatial place where a gradient arrives; the best one if there is none at any of them.
 
-    Without gradients there is no telling whether the last place is read at all, so the way into the last block is taken.
+    Where values are not ``telling`` whether the last place is read at all, the way into the last block is taken.
 
     Raises MethodError where nothing is spatial.
     """
     tried: list[Found] = []
     cost = Cost(0, 0, 0, 0.0)
     for spots in islice(spatial_places(places, picture), TRIES):
-        spots = spots if by_gradient else spots[-1:]
+        spots = spots if telling else spots[-1:]
         raw = read(at=[cut for cut, _ in spots])
         cost = cost + raw.cost if raw.cost else cost
         for i, (cut, layout) in enumerate(spots):
             held = one_of(raw, i, cut)  # a layer used several times may hold other shapes than when it was first passed
-            tried += islice(chain(parts(held, layout.of), parts(held, layout.alike)), 1)
+            tried += islice(chain(parts(cut, held, layout.of), parts(cut, held, layout.alike)), 1)
         best = next((found for found in tried if found.alive), None)
         if best is not None:
             return replace(best, raw=replace(best.raw, cost=cost))
@@ -240,7 +248,7 @@ def named(read: Callable[..., Attribution], places: Sequence[Place], picture: Pi
         cut = cut if cut.call is not None else replace(cut, call=place.calls - 1)
         layout_of = next((layout.alike for shape in place.shapes if (layout := layout_of(shape))), layout_of)
     raw = read(at=cut)
-    found = next(parts(raw, layout_of), None)
+    found = next(parts(cut, raw, layout_of), None)
     if found is None:
         held = outline(raw.values if raw.record is None else raw.record)
         there = f"{held} under a picture of {'x'.join(map(str, picture.size)) or 'no size'}"
@@ -248,13 +256,13 @@ def named(read: Callable[..., Attribution], places: Sequence[Place], picture: Pi
     return replace(found, raw=raw)
 
 
-def parts(raw: Attribution, layout_of: Callable[[Shape], Layout | None]) -> Iterator[Found]:
+def parts(cut: Cut, raw: Attribution, layout_of: Callable[[Shape], Layout | None]) -> Iterator[Found]:
     """The arrays at a cut that have places. Where only activations were read, they stand for the gradients too."""
     record = raw.values if raw.record is None else raw.record
     for path, leaf in walk(record):
         layout = layout_of(tuple(leaf.shape)) if is_array(leaf) else None
         if layout is not None:
-            yield Found(raw, layout, layout.maps(leaf), layout.maps(follow(raw.values, path)))
+            yield Found(cut, raw, layout, layout.maps(leaf), layout.maps(follow(raw.values, path)))
 
 
 def finite(maps: Array, found: Found) -> Check:

@@ -238,6 +238,51 @@ def test_score_cam_written_out():
         asc.ScoreCam("0")(chain(4, 5, 3), rows(2, 4))
 
 
+class LastChannels(nn.Module):
+    """Channels at the end of the picture and of the layer, which holds as many of them as it has rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixed, self.head = nn.Linear(3, 6), nn.Linear(6 * 6 * 6, 2)
+
+    def forward(self, x: torch.Tensor, shift: torch.Tensor | None = None) -> torch.Tensor:
+        y = self.head(self.mixed(x).relu().flatten(1))
+        return y if shift is None else y + shift
+
+
+@pytest.mark.parametrize("cam", [asc.AblationCam, asc.ScoreCam])
+def test_maps_by_removal_with_channels_at_the_end(cam):
+    """The same network with its channels in front gives the same maps."""
+    net = seeded(LastChannels)
+    mixed, head = nn.Conv2d(3, 6, 1).double(), nn.Linear(216, 2).double()
+    with torch.no_grad():
+        mixed.weight.copy_(net.mixed.weight[:, :, None, None])
+        mixed.bias.copy_(net.mixed.bias)
+        head.weight.copy_(net.head.weight.reshape(2, 6, 6, 6).permute(0, 3, 1, 2).flatten(1))
+        head.bias.copy_(net.head.bias)
+    first = nn.Sequential(mixed, nn.ReLU(), nn.Flatten(), head)
+    x = rows(2, 3, 6, 6)
+    expected = cam("0", relu=False)(first, x, of=1)
+    found = cam("mixed", relu=False)(net, x.permute(0, 2, 3, 1).contiguous(), of=1)
+    torch.testing.assert_close(found.values, expected.values, rtol=0, atol=1e-9)
+
+
+def test_score_cam_lights_one_picture():
+    net, x, shift = seeded(LastChannels), rows(2, 6, 6, 3), rows(2, 2)
+    with pytest.raises(MethodError, match="several inputs"):
+        asc.ScoreCam("mixed")(net, x, shift, of=1)
+    expected = asc.ScoreCam("mixed")(net, x, of=1)
+    torch.testing.assert_close(asc.ScoreCam("mixed")(net, asc.Call(x, shift).only(0), of=1).values, expected.values, rtol=0, atol=1e-9)
+
+
+def test_maps_by_removal_cost_what_their_parts_cost():
+    net = seeded(convolutions)
+    asc.AblationCam("1")(net, IMAGES, of=1)  # the layers are known from then on
+    found = asc.AblationCam("1")(net, IMAGES, of=1)
+    parts = asc.activation(net, IMAGES, at="1"), asc.attribute(net, IMAGES, of=1, at="1", over=asc.LeaveOneOut(), features=asc.channels())
+    assert found.cost.rows == sum(part.cost.rows for part in parts) == len(IMAGES) * (1 + 1 + 4)
+
+
 def test_rise_finds_the_place_that_matters():
     class Corner(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Features, Groups, Scene
+from .base import Features, Groups, Scene, channels_last
 from .choice import Automatic
 from .pictures import Grid, Pixels, Segments, Windows
 from .plain import Channels, Columns, Each, Hierarchy, Masks, Tokens, as_features
@@ -27,4 +27,5 @@ __all__ = [
     "Tokens",
     "Windows",
     "as_features",
+    "channels_last",
 ]

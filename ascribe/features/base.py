@@ -132,6 +132,11 @@ def pictures(scene: Scene, axes: int, what: str) -> list[tuple[int, ...]]:
 def check_layout(shapes: Sequence[tuple[int, ...]], what: str) -> None:
     """Raise FeatureError for pictures that can only be [height, width, channels]: their channels would be taken for places."""
     for shape in shapes:
-        if len(shape) == 3 and shape[-1] <= MOST_CHANNELS < min(shape[:-1]):
+        if channels_last(shape):
             try_ = "np.moveaxis(x, -1, 1), with a function that moves them back for the model; or ids of your own, by=asc.Replace(...)"
             raise FeatureError(f"{what} for pictures with their channels last", there=f"{shape}", try_=try_, code="E-FEATURES-LAYOUT")
+
+
+def channels_last(shape: tuple[int, ...]) -> bool:
+    """Whether a picture or a volume can only be [places..., channels]."""
+    return len(shape) > 2 and shape[-1] <= MOST_CHANNELS < min(shape[:-1])
