@@ -64,10 +64,7 @@ def asked(subject: Subject, model: torch.nn.Module, dtype: torch.dtype, by: Any)
 
 def totals(found: asc.Attribution) -> np.ndarray:
     """What each record's values add up to, over all arrays."""
-    values = found.values
-    parts = values.values() if isinstance(values, dict) else values if isinstance(values, tuple) else (values,)
-    flat = [p for part in parts for p in (part.values() if isinstance(part, dict) else (part,))]
-    total: np.ndarray = np.sum([p.double().flatten(1).sum(1).numpy() for p in flat], axis=0)
+    total: np.ndarray = np.sum([p.double().flatten(1).sum(1).numpy() for _, p in found.arrays()], axis=0)
     return total
 
 

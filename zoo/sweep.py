@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import ascribe as asc
+from zoo.measure import totals
 from zoo.tiny import Family, families, model_of, scaled_up, unbiased, words
 
 LIMIT = 1e-3
@@ -57,12 +58,6 @@ def explained(model: torch.nn.Module, family: Family, by: Any) -> asc.Attributio
     return asc.attribute(model, input_ids=ids, of=of, at=asc.EMBEDDINGS, by=by)
 
 
-def total(values: Any) -> float:
-    """All relevance there is at a cut."""
-    parts = values if isinstance(values, tuple) else tuple(values.values()) if isinstance(values, dict) else (values,)
-    return float(sum(p.double().sum() for p in parts))
-
-
 def tried(family: Family, by: Any = asc.CpLrp()) -> Finding:  # noqa: B008
     """One family, whatever happens."""
     start = time.perf_counter()
@@ -82,7 +77,7 @@ def tried(family: Family, by: Any = asc.CpLrp()) -> Finding:  # noqa: B008
     except Exception as wrong:
         return Finding(family, "raised", said=said(wrong), seconds=time.perf_counter() - start)
     quantity = float(found.explained[0])  # type: ignore[index]
-    lost = abs(total(found.values) - quantity) / max(abs(quantity), 1e-30)
+    lost = abs(float(totals(found)[0]) - quantity) / max(abs(quantity), 1e-30)
     told = "; ".join(named(c) for c in found.checks if c.status in ("warn", "fail") and c.name != "zero")
     state = "conserved" if lost <= LIMIT else "named" if told else "silent"
     return Finding(family, state, lost, told, time.perf_counter() - start)
