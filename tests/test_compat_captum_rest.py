@@ -376,7 +376,7 @@ def equal(ours: Any, theirs: Any) -> None:
 
 
 def test_summaries() -> None:
-    for values in ([X[0], X[1], X[2]], [(X[0], X[1, :2]), (X[2], X[3, :2])], [3.0, 5.0]):
+    for values in ([X[0], X[1], X[2]], [(X[0], X[1, :2]), (X[2], X[3, :2])], [3.0, 5.0], [torch.tensor([1, 4]), torch.tensor([2, 2])]):
         ours, theirs = oa.Summarizer(stats(oa)), ca.Summarizer(stats(ca))
         equal(ours.summary, theirs.summary)
         for value in values:
@@ -387,18 +387,27 @@ def test_summaries() -> None:
         ours.update((X[0],))
 
 
-def test_summaries_by_class() -> None:
+@pytest.mark.parametrize("parts", [(X,), (X, X[:, :2])], ids=["one tensor", "a pair"])
+def test_summaries_by_class(parts: tuple[torch.Tensor, ...]) -> None:
+    def rows_of(*index: int) -> Any:
+        found = tuple(part[list(index)] for part in parts)
+        return found if len(found) > 1 else found[0]
+
     ours, theirs = oa.ClassSummarizer(oa.CommonStats()), ca.ClassSummarizer(ca.CommonStats())
-    for labels in ([0, 1, 0, 2, 1], [2, 2, 0, 0, 1]):
-        ours.update(X, labels)
-        theirs.update(X, labels)
+    for batch, labels in ((range(5), [0, 1, 0, 2, 1]), (range(3), [2, 2, 0]), ([4], [1]), ([1, 2], [0]), ([3, 4], 2)):
+        for one in (ours, theirs):
+            one.update(rows_of(*batch), labels)
     equal(ours.class_summaries, theirs.class_summaries)
     equal(ours.summary, theirs.summary)
     tensors = oa.ClassSummarizer(oa.CommonStats())
-    tensors.update(X, torch.tensor([2, 2, 0, 0, 1]))
+    tensors.update(rows_of(*range(5)), torch.tensor([2, 2, 0, 0, 1]))
     assert set(tensors.class_summaries) == {0, 1, 2}
     with pytest.raises(AssertionError):
-        ours.update(X, [1, 2])
+        ours.update(rows_of(*range(5)), [1, 2])
+    whole = [where.ClassSummarizer(where.CommonStats()) for where in (oa, ca)]
+    for one in whole:
+        one.update(rows_of(*range(5)))
+    equal(*(one.summary for one in whole))
 
 
 def test_statistics_of_ones_own() -> None:

@@ -34,8 +34,13 @@ class Model(ABC):
 
 
 def samples(train_data: Iterable[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All rows of a loader: inputs ``[rows, features]``, outputs ``[rows, outputs]``, weights ``[rows]``."""
+    """All rows of a loader: inputs ``[rows, features]``, outputs ``[rows, outputs]``, weights ``[rows]``.
+
+    Raises MethodError for a loader that has none.
+    """
     batches = [[torch.as_tensor(part).detach().cpu().double() for part in batch] for batch in train_data]
+    if not batches:
+        raise MethodError("a fit to no samples", try_="a loader that has some")
     x, y, *rest = (torch.cat(parts) for parts in zip(*batches, strict=True))
     weights = rest[0].reshape(-1).numpy() if rest else np.ones(len(x))
     return x.flatten(1).numpy(), y.reshape(len(x), -1).numpy(), weights

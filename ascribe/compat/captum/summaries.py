@@ -79,7 +79,7 @@ class Moments(Stat):
 
     def update(self, x: Any) -> None:
         x = torch.as_tensor(x)
-        kind = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        kind = x.dtype if x.is_floating_point() else torch.float64
         x = x.to(torch.float64)
         if not self.n:
             self.kind, self.mean, self.squares = kind, torch.zeros_like(x), torch.zeros_like(x)
@@ -242,20 +242,20 @@ class ClassSummarizer(Summarizer):
         self.summaries: dict[Any, Summarizer] = {}
 
     def update(self, x: Any, labels: Any = None) -> None:
-        """Take rows in, each under its label; without labels, or with a single one, all of it at once.
+        """Take rows in, each under its label or all under a single one; without labels, all of it at once.
 
         Raises InputError where rows and labels differ in number.
         """
-        parts = x if isinstance(x, tuple) else (x,)  # a summary here is a list, of one dictionary for a single tensor
         if labels is None:
-            super().update(parts)
+            super().update(x)
             return
+        parts = x if isinstance(x, tuple) else (x,)  # with labels a summary is a list, of one dictionary for a single tensor
         labels = labels.tolist() if isinstance(labels, Tensor) else labels if isinstance(labels, list) else [labels]
         if len(labels) > 1 and any(len(part) != len(labels) for part in parts):
             with also_theirs():
                 raise InputError(f"{len(labels)} labels", there=f"{[len(part) for part in parts]} rows", try_="one label per row")
-        for i, label in enumerate(labels):
-            row = tuple(part if len(labels) == 1 else part[i] for part in parts)
+        for i in range(len(parts[0])):
+            row, label = tuple(part[i] for part in parts), labels[0 if len(labels) == 1 else i]
             super().update(row)
             self.summaries.setdefault(label, Summarizer(self._stats)).update(row)
 
