@@ -102,6 +102,7 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "times of other data": ("2 x_values", lambda: series(GREY, GREY, x_values=np.arange(2))),
     "labels of other data": ("1 channel_labels", lambda: series(GREY, GREY, channel_labels=["a"])),
     "words without numbers": ("2 words", lambda: SHOWN.format_word_importances(["a", "b"], [1.0])),
+    "a model not fitted": ("before fit", lambda: linear.SkLearnRidge().representation()),
     "a fit to nothing": ("no samples", lambda: linear.SkLearnRidge().fit([])),
     "no samples": ("n_samples=0", lambda: oa.Lime(MAPS).attribute(PICTURE, target=1, n_samples=0)),
 }

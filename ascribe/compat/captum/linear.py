@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ...coalitions.surrogate import lasso
 from ...errors import MethodError
+from .errors import also_theirs
 
 Fitted = tuple[np.ndarray, np.ndarray]
 
@@ -40,7 +41,8 @@ def samples(train_data: Iterable[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarr
     """
     batches = [[torch.as_tensor(part).detach().cpu().double() for part in batch] for batch in train_data]
     if not batches:
-        raise MethodError("a fit to no samples", try_="a loader that has some")
+        with also_theirs():
+            raise MethodError("a fit to no samples", try_="a loader that has some")
     x, y, *rest = (torch.cat(parts) for parts in zip(*batches, strict=True))
     weights = rest[0].reshape(-1).numpy() if rest else np.ones(len(x))
     return x.flatten(1).numpy(), y.reshape(len(x), -1).numpy(), weights
@@ -80,7 +82,8 @@ class LinearModel(nn.Module, Model):
 
     def _fitted(self) -> nn.Linear:
         if not hasattr(self, "linear"):
-            raise MethodError(f"{type(self).__name__} before fit()", try_="fit(loader) first")
+            with also_theirs():
+                raise MethodError(f"{type(self).__name__} before fit()", try_="fit(loader) first")
         return self.linear
 
 
