@@ -24,6 +24,7 @@ def test_columns_of_words_and_whole_numbers_keep_their_types():
 
     found = asc.attribute(model, table, over=asc.Exact(), by=asc.Resample(table))
     assert kinds == {tuple(map(str, table.dtypes))}
+    assert found.features.names == ("n", "w", "c", "f")
     change = model(table) - np.mean(model(table))
     np.testing.assert_allclose(found.values.sum(1), change, atol=1e-6)
     with pytest.raises(FeatureError, match="Resample"):
@@ -83,3 +84,21 @@ def test_names_of_columns_are_those_of_the_table_that_is_explained():
     for at, names in ((0, ("p", "q")), (1, ("r", "s", "t"))):
         found = asc.attribute(model, a, b, at=asc.INPUT.at(at), over=asc.Exact(), features=asc.Columns())
         assert found.features.names == names
+
+
+def test_the_columns_of_a_table_are_the_inputs_of_a_session():
+    onnxruntime, skl2onnx = pytest.importorskip("onnxruntime"), pytest.importorskip("skl2onnx")
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    table = pandas.DataFrame({"age": [20, 30, 40, 50] * 3, "town": ["Rome", "Oslo", "Bern"] * 4})
+    parts = make_column_transformer((OneHotEncoder(), ["town"]), (StandardScaler(), ["age"]))
+    model = make_pipeline(parts, LogisticRegression()).fit(table, (table.age > 30) ^ (table.town == "Oslo"))
+    kinds = {"age": skl2onnx.common.data_types.Int64TensorType([None, 1]), "town": skl2onnx.common.data_types.StringTensorType([None, 1])}
+    made = skl2onnx.to_onnx(model, initial_types=list(kinds.items()), options={"zipmap": False})
+    session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    found, expected = (asc.attribute(m, table[:3], of=1, over=asc.Exact(), by=asc.Resample(table)) for m in (session, model))
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-5)
+    assert found.features.names == ("age", "town")

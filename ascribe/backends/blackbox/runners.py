@@ -90,7 +90,10 @@ def names_of(model: Any) -> tuple[str, ...] | None:
 
 
 class Onnx:
-    """A session as a function: arguments by position or name, each in the type its input has; the scores of all classes come back."""
+    """A session as a function: arguments by position or name, each in the type its input has; the scores of all classes come back.
+
+    A table alone gives its columns to the inputs of their names, where there are several.
+    """
 
     def __init__(self, session: Any) -> None:
         self.session = session
@@ -101,8 +104,12 @@ class Onnx:
         self.output = next((o.name for o in outputs if "prob" in o.name), outputs[0].name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        given = dict(zip([name for name, _ in self.inputs], args, strict=False)) | kwargs
         known = dict(self.inputs)
+        alone = args[0] if len(args) == 1 and not kwargs else None
+        if len(known) > 1 and is_table(alone):
+            given = {name: alone[[name]] for name in known if name in alone.columns}
+        else:
+            given = dict(zip(known, args, strict=False)) | kwargs
         if len(args) > len(known) or given.keys() != known.keys():
             raise InputError(f"arguments {', '.join(given)}", there=f"inputs {', '.join(known)}", try_="one for each")
         feeds = {name: np.asarray(a, known[name]) for name, a in given.items()}
