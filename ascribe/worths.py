@@ -76,10 +76,11 @@ class Worths:
             presence = run.groups.presence(coalitions[low : int(place[-1]) + 1])
             typical = plan.chunker.limit is not None
             values, learnt = self._values(presence if draws == 1 else presence[place - low], draw)
-            for k, (p, d) in enumerate(zip(place, draw, strict=True)) if draws > 1 else ():
-                worth[:, d % self.apart, p] += values[:, k] * (self.apart / draws)
-            if draws == 1:
-                worth[:, 0, first:last] = values
+            if self.apart == draws:
+                worth[:, draw, place] = values
+            else:  # the mean of a coalition's stand-ins, some of which may have come with an earlier chunk
+                starts = np.flatnonzero(np.diff(place, prepend=-1))
+                worth[:, 0, place[starts]] += np.add.reduceat(values, starts, axis=1) / draws
             for k in range(len(self.latest), last // draws):
                 self.latest[keys[k]] = worth[:, :, k].reshape(-1, records)
             return typical and not learnt
