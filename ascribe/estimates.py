@@ -16,7 +16,7 @@ from .distributions import Background, Distribution, Gaussian, Line, Point, Unif
 from .engine import model_call, request, with_features
 from .errors import RuleError
 from .passes import Plan, Reader
-from .playing import rows_of
+from .playing import rows_needed
 from .stream import Progress
 
 
@@ -73,7 +73,7 @@ def estimate(
     """
     asked = with_features(request(of, at, over, by, chunk=chunk), features)
     if are_coalitions(asked.over):
-        rows, size, spare = rows_of(model, model_call(args, kwargs), asked)
+        rows, size, spare = rows_needed(model, model_call(args, kwargs), asked)
         return Estimate(rows, 0, min(size, rows), 0, spare)
     over = cast(Distribution, asked.over)
     if asked.by.compares:

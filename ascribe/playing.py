@@ -62,7 +62,7 @@ def games_of(session: Session, asked: Request) -> Games:
     return Games(session, asked, groups_of(session, at, asked), asked.removal or chosen(session, at), (at, on))
 
 
-def rows_of(model: Any, call: Call, asked: Request) -> tuple[int, int, int]:
+def rows_needed(model: Any, call: Call, asked: Request) -> tuple[int, int, int]:
     """How many rows a request over coalitions takes at most, how many at once, and the bytes to spare. Runs one record once."""
     with open_session(model, call) as session:
         game = games_of(session, asked)

@@ -19,7 +19,7 @@ from .result import Attribution
 from .values import Value
 
 
-class Removing(Value):
+class RemovalMethod(Value):
     """What the methods that remove features share."""
 
     by: Any
@@ -56,7 +56,7 @@ class Removing(Value):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class FeatureAblation(Removing):
+class FeatureAblation(RemovalMethod):
     """What the quantity loses when one feature is removed and all others stay.
 
     One row for each feature: a forward pass each, no gradients. Adds up only where features do not act together.
@@ -70,7 +70,7 @@ class FeatureAblation(Removing):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Occlusion(Removing):
+class Occlusion(RemovalMethod):
     """What the quantity loses when a window is covered; a place gets the mean of the windows over it.
 
     ``size`` is the window along the last axes, ``stride`` the step between two (the size itself if left out). A forward pass for each
@@ -89,7 +89,7 @@ class Occlusion(Removing):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class FeaturePermutation(Removing):
+class FeaturePermutation(RemovalMethod):
     """What the quantity loses when a feature's values are dealt anew among the records of the call (permutation importance).
 
     ``samples`` forward passes for each feature, whose differences give the standard errors. Values are each record's own; their mean
@@ -107,7 +107,7 @@ class FeaturePermutation(Removing):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ShapleyExact(Removing):
+class ShapleyExact(RemovalMethod):
     """Shapley values from all 2^n coalitions of up to 16 features, without any sampling.
 
     2^n forward passes. Adds up to the quantity's change from nothing to everything. Shapley 1953.
@@ -121,7 +121,7 @@ class ShapleyExact(Removing):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ShapleySampling(Removing):
+class ShapleySampling(RemovalMethod):
     """Shapley values as the mean of what features bring in random orders of arrival, each order with its reverse.
 
     ``budget`` forward passes (2048, or 16 for each feature), or fewer when ``tolerance`` is reached; all coalitions where they fit.
@@ -138,7 +138,7 @@ class ShapleySampling(Removing):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class KernelShap(Removing):
+class KernelShap(RemovalMethod):
     """Shapley values by regression on coalitions drawn in pairs, small and large ones all of them.
 
     ``budget`` forward passes (2048, and 4 for each feature), or fewer when ``tolerance`` is reached; all coalitions where they fit.
@@ -155,7 +155,7 @@ class KernelShap(Removing):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Lime(Removing):
+class Lime(RemovalMethod):
     """The coefficients of a linear model that is fitted to the quantity around the record, near coalitions counting most.
 
     ``budget`` forward passes (2048, or 8 for each feature). Says what its fit says; does not add up. Ribeiro et al. 2016.
@@ -172,7 +172,7 @@ class Lime(Removing):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Rise(Removing):
+class Rise(RemovalMethod):
     """The mean of the quantity under smooth random masks, at each place weighted by how much of it they let through.
 
     ``budget`` forward passes with masks drawn on ``cells`` x ``cells``. A map of every pixel; not a sum. Petsiuk et al. 2018.
@@ -191,7 +191,7 @@ class Rise(Removing):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class SobolIndices(Removing):
+class SobolIndices(RemovalMethod):
     """Each feature's share in the quantity's variance, alone and with others, while features fade in and out.
 
     ``budget`` forward passes (4096, or 32 draws of all features). Shares are at least 0, without direction. Fel et al. 2021.
@@ -207,7 +207,7 @@ class SobolIndices(Removing):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Hsic(Removing):
+class Hsic(RemovalMethod):
     """How far the quantity depends on a feature's being there, in any way at all (Hilbert-Schmidt independence criterion).
 
     ``budget`` forward passes. At least 0 up to chance, without direction. Novello et al. 2022.
@@ -222,7 +222,7 @@ class Hsic(Removing):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Partition(Removing):
+class Partition(RemovalMethod):
     """Owen values: Shapley values on a tree of groups, the tree opened where the quantity changes most.
 
     ``budget`` forward passes at most. The tree is that of ``features`` (:class:`Hierarchy`, a grid), or halves of halves. Adds up.
