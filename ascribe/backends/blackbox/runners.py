@@ -105,7 +105,7 @@ class Onnx:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         known = dict(self.inputs)
-        alone = args[0] if len(args) == 1 and not kwargs else None
+        alone: Any = args[0] if len(args) == 1 and not kwargs else None
         if len(known) > 1 and is_table(alone):
             given = {name: alone[[name]] for name in known if name in alone.columns}
         else:
