@@ -213,7 +213,12 @@ def test_what_comes_by_two_ways_adds_up(first):
             torch.manual_seed(0)
             layers = {name: nn.Linear(5, 3, bias=False, dtype=DOUBLE) for name in ("one", "two")}
         norm = nn.LayerNorm(5, dtype=DOUBLE)
-        model = Fn(lambda x, norm, one, two: sum({"one": one, "two": two}[name](norm(x)) for name in taken), norm=norm, **layers)
+
+        def forward(x: Tensor, norm: nn.Module, **layers: nn.Module) -> Tensor:
+            h = norm(x)
+            return sum(layers[name](h) for name in taken)
+
+        model = Fn(forward, norm=norm, **layers)
         book = asc.RuleBook((("layers.one", first), ("layers.two", asc.Epsilon(1e-12))))
         return asc.attribute(model, weights(3, 5, seed=5), of=1, by=book).values
 

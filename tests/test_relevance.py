@@ -132,6 +132,12 @@ def test_cp_lrp_is_conserved_in_transformers(name):
     torch.testing.assert_close(found.values.flatten(1).sum(1), torch.as_tensor(found.explained), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("rule", [asc.AttnLrp(), asc.CpLrp(), asc.Epsilon()], ids=repr)
+def test_what_is_quadratic_in_one_value_is_shared_once(rule):
+    found = asc.attribute(Fn(lambda x: torch.stack([x.flatten(1).var(1), 3 * x.flatten(1).var(1)], 1)), batch(), of=1, by=rule)
+    torch.testing.assert_close(found.values.flatten(1).sum(1), torch.as_tensor(found.explained))
+
+
 def test_parity_with_captum_lrp():
     with torch.random.fork_rng():
         torch.manual_seed(0)
