@@ -82,10 +82,10 @@ def test_records_that_look_at_each_other_are_the_reason():
 
 
 def test_one_bad_number_of_one_quantity_is_enough():
-    root = Fn(lambda x: torch.stack([x[:, 0].sqrt(), x[:, 0] * 0 + x[:, 1].sin()], 1))
-    x = torch.tensor([[1.0, 1.0], [0.0, 1.0], [4.0, 0.0]], dtype=DOUBLE)
+    large = Fn(lambda x: torch.stack([x[:, 0] * x[:, 1] * x[:, 1] + x[:, 0], x[:, 1].sin()], 1))
+    x = torch.tensor([[1.0, 1.0], [1.0, 1e200], [4.0, 0.0]], dtype=DOUBLE)
     both = [asc.Unit(0), asc.Unit(1)]
-    finite, zero = (asked(name, root, x, of=both, over=None) for name in ("finite", "zero"))
+    finite, zero = (asked(name, large, x, of=both, over=None) for name in ("finite", "zero"))
     assert (finite.status, finite.records) == ("fail", (1,))
     assert (zero.status, zero.records) == ("warn", (2,))
 
