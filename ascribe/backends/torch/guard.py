@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from operator import is_
-from typing import Any
+from types import FunctionType
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -17,6 +18,8 @@ from .hosts import Parts
 MODE_DEPENDENT = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU", "StochasticDepth", "DropPath")
 RECURRENT = (nn.RNNBase,)
 REGISTERS = ("_parameters", "_buffers", "_modules")
+TOLD = frozenset({bool, str, FunctionType})
+"""Kinds of attributes that decide what a module does."""
 
 
 class Lease:
@@ -29,29 +32,45 @@ class Lease:
     def __init__(self, attribute: str) -> None:
         self.attribute = attribute
         self.lock = threading.Lock()
-        self.held: dict[int, tuple[int, Any, bool]] = {}
+        self.holds: list[Hold] = []
 
-    @contextmanager
-    def off(self, objects: list[Any]) -> Iterator[None]:
+    def off(self, objects: list[Any]) -> Hold:
         """Hold the attribute at False; a model that sets it as it runs is undone too."""
-        taken = [obj for obj in objects if hasattr(obj, self.attribute)]  # parts of a frozen script have no mode
-        with self.lock:
-            for obj in taken:  # all are read before any is set: a compiled module's mode is that of the one inside
-                count, _, first = self.held.get(id(obj), (0, obj, getattr(obj, self.attribute)))
-                self.held[id(obj)] = (count + 1, obj, first)
-            for obj in taken:
-                if getattr(obj, self.attribute):
-                    setattr(obj, self.attribute, False)
-        try:
-            yield
-        finally:
-            with self.lock:
-                for obj in taken:
-                    count, _, first = self.held.pop(id(obj))
-                    if count > 1:
-                        self.held[id(obj)] = (count - 1, obj, first)
-                    elif getattr(obj, self.attribute) != first:
-                        setattr(obj, self.attribute, first)
+        return Hold(self, objects)
+
+
+class Hold:
+    """One session's share of a lease, as a context; ``first`` is what each object's attribute was before any session came."""
+
+    def __init__(self, lease: Lease, objects: list[Any]) -> None:
+        self.lease, self.objects = lease, objects
+        self.first: dict[int, Any] = {}
+
+    def __enter__(self) -> Hold:
+        name = self.lease.attribute
+        with self.lease.lock:  # all are read before any is set: a compiled module's mode is that of the one inside
+            self.first = {id(obj): getattr(obj, name, None) for obj in self.objects}  # None: parts of a frozen script have no mode
+            for other in self.lease.holds:
+                self.first.update({key: value for key, value in other.first.items() if key in self.first})
+            self.lease.holds.append(self)
+            for obj in self.objects:
+                if getattr(obj, name, None):
+                    setattr(obj, name, False)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        name = self.lease.attribute
+        with self.lease.lock:
+            self.lease.holds.remove(self)
+            for obj in self.objects:
+                first = self.first[id(obj)]
+                if first is not None and getattr(obj, name) != first and not any(id(obj) in other.first for other in self.lease.holds):
+                    setattr(obj, name, first)
+
+    @property
+    def held(self) -> list[Any]:
+        """The objects whose attribute was True."""
+        return [obj for obj in self.objects if self.first[id(obj)]]
 
 
 class Switch:
@@ -89,23 +108,21 @@ def untouched(parts: Parts) -> Iterator[tuple[list[str], State]]:
     Yields notes for the user (what was different from the state they left the model in), and that state.
     """
     notes: list[str] = []
-    modules = parts.modules
+    kinds = set(map(type, parts.modules))
     parameters = [p for p in parts.parameters if not p.is_inference()]  # those cannot be thawed again
     with ExitStack() as stack:
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(_default_dtype())
-        stack.enter_context(_random_state())
-        training = [m for m in modules if getattr(m, "training", False)]
-        if depend := sorted({kind(m) for m in training if _depends_on_mode(m)}):
+        stack.callback(_process().put_back)
+        modes = stack.enter_context(EVALUATE.off(parts.modules))
+        if depend := sorted({kind(m) for m in modes.held if _depends_on_mode(m)}):
             notes.append(f"the model was in training mode; explained in evaluation mode ({', '.join(depend)})")
-        stack.enter_context(EVALUATE.off(modules))
         stack.enter_context(FREEZE.off(parameters))
-        state = State(modules)
-        stack.enter_context(state.restored())
-        if any(isinstance(m, RECURRENT) for m in modules) and any(p.is_cuda for p in parameters):
+        state = State(parts.modules)
+        stack.callback(state.put_back)
+        if any(issubclass(k, RECURRENT) for k in kinds) and any(p.is_cuda for p in parameters):
             stack.enter_context(NO_CUDNN.on())  # its kernels have no backward in evaluation mode
-        if any(type(m).__name__ == "OptimizedModule" or getattr(m, "_compiled_call_impl", None) for m in modules):
+        if any(k.__name__ == "OptimizedModule" for k in kinds) or any(getattr(m, "_compiled_call_impl", None) for m in parts.modules):
             stack.enter_context(EAGER.on())  # compiled code does not see hooks added later
             notes.append("compiled parts were run uncompiled")
         yield notes, state
@@ -122,37 +139,50 @@ def _depends_on_mode(module: nn.Module) -> bool:
     return (named and getattr(module, "p", 1.0) != 0) or (isinstance(rate, float) and rate > 0)
 
 
-@contextmanager
-def _default_dtype() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    try:
-        yield
-    finally:
-        if torch.get_default_dtype() != before:
-            torch.set_default_dtype(before)
+class Process(NamedTuple):
+    """What belongs to the process: the default type, and the random states."""
+
+    dtype: torch.dtype
+    cpu: torch.Tensor
+    cuda: list[torch.Tensor] | None
+
+    def put_back(self) -> None:
+        """All of it as it was."""
+        if torch.get_default_dtype() != self.dtype:
+            torch.set_default_dtype(self.dtype)
+        if not torch.equal(torch.get_rng_state(), self.cpu):
+            torch.set_rng_state(self.cpu)
+        if self.cuda is not None:
+            torch.cuda.set_rng_state_all(self.cuda)
 
 
-@contextmanager
-def _random_state() -> Iterator[None]:
-    cpu = torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
-    try:
-        yield
-    finally:
-        if not torch.equal(torch.get_rng_state(), cpu):
-            torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
+def _process() -> Process:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() and torch.cuda.is_available() else None
+    return Process(torch.get_default_dtype(), torch.get_rng_state(), cuda)
 
 
 class State:
-    """What a model's forward pass may write to: its buffers (running statistics, counters), and what a first run registers."""
+    """What a model's forward pass may write to: its buffers (running statistics, counters), and what a first run registers.
+
+    Everything that hangs on the modules is held in one list, so that a model that did nothing of the kind, as most, is known by a
+    single comparison.
+    """
 
     def __init__(self, modules: list[nn.Module]) -> None:
-        found = [b for m in modules for b in m._buffers.values() if b is not None and not b.is_inference()]
+        self.modules = modules
+        self.live = [register for m in modules for register in (m.__dict__, *(getattr(m, name) for name in REGISTERS))]
+        self.before = [dict(register.items()) for register in self.live]
+        self.sizes, self.things = list(map(len, self.before)), _things(self.before)
+        found = [b for buffers in self.before[2::4] for b in buffers.values() if b is not None and not b.is_inference()]
         self.buffers = [(b, b.clone()) for b in found]
         self.versions = [b._version for b in found]
-        self.kept = [(m, m.__dict__.copy(), [dict(getattr(m, name).items()) for name in REGISTERS]) for m in modules]
+
+    @property
+    def structure(self) -> int:
+        """A number that changes when a module is replaced, or a flag, a name or a function of one: what was learnt about the model
+        may not hold any more.
+        """
+        return hash((*map(id, self.modules), *[thing for thing in self.things if type(thing) in TOLD]))
 
     def rewind(self) -> None:
         """Buffers as the user left them, so that every run starts from there."""
@@ -162,15 +192,21 @@ class State:
                     buffer.copy_(copy)
                 self.versions[i] = buffer._version
 
-    @contextmanager
-    def restored(self) -> Iterator[None]:
-        """Put everything back at the end: buffers, and parameters, buffers and children that were replaced or added."""
-        try:
-            yield
-        finally:
-            self.rewind()
-            for module, attributes, registers in self.kept:
-                _put_back(module, attributes, registers)
+    def put_back(self) -> None:
+        """Everything as it was: buffers, and parameters, buffers and children that were replaced or added."""
+        self.rewind()
+        if list(map(len, self.live)) == self.sizes and all(map(is_, _things(self.live), self.things)):
+            return
+        for i, module in enumerate(self.modules):
+            attributes, *registers = self.before[4 * i : 4 * i + 4]
+            _put_back(module, attributes, registers)
+
+
+def _things(registers: list[dict[str, Any]]) -> list[Any]:
+    found: list[Any] = []
+    for register in registers:
+        found += register.values()
+    return found
 
 
 def _put_back(module: nn.Module, attributes: dict[str, Any], registers: list[dict[str, Any]]) -> None:

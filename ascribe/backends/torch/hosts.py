@@ -11,7 +11,6 @@ from torch import nn
 
 DEPTH = 4  # a function around a function around an object with a list of modules
 LONG = 64  # a longer list holds data, not layers
-TOLD = frozenset({bool, str, FunctionType})  # kinds of attributes that decide what a module does
 PLAIN = (nn.Module, list, tuple, dict, FunctionType, MethodType, partial)
 
 
@@ -42,16 +41,10 @@ class Parts:
             module = waiting.pop()
             if id(module) not in found:
                 found[id(module)] = module
-                waiting += [child for child in reversed(list(module._modules.values())) if child is not None]
+                if children := module._modules:
+                    waiting += [child for child in [*children.values()][::-1] if child is not None]
         self.modules = list(found.values())
         self.parameters = list({id(p): p for m in self.modules for p in m._parameters.values() if p is not None}.values())
-
-
-def structure(modules: list[nn.Module]) -> int:
-    """A number that changes when a module is replaced, or a flag, a name or a function of one: what was learnt about the model may
-    not hold any more.
-    """
-    return hash(tuple((id(m), *[v for name, v in m.__dict__.items() if type(v) in TOLD and name != "training"]) for m in modules))
 
 
 def _parts(obj: Any) -> list[Any]:

@@ -20,7 +20,7 @@ from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
 from .failures import wrong_dtype
 from .guard import State, untouched
-from .hosts import Parts, modules_behind, structure
+from .hosts import Parts, modules_behind
 from .inputs import Inputs, named
 from .layout import could_be, laid_out
 from .memory import Facts, Memory, memory_of
@@ -54,7 +54,7 @@ class TorchSession:
             raise ModelError("a layer of the model has no weights yet", try_="model(x) once, to make its lazy layers", code="E-MODEL-LAZY")
         self.records = self.inputs.records
         self.class_names = placing.class_names(self.host)
-        self.structure = structure(self.parts.modules)
+        self.structure = 0
         self.notes: list[str] = []
         self.stack = ExitStack()
         self.state: State | None = None
@@ -65,11 +65,13 @@ class TorchSession:
         self.books: list[Balance] | None = None
 
     def __enter__(self) -> TorchSession:
-        self.facts = self.memory.of((self.structure, *self.inputs.signature()))
+        signature = self.inputs.signature()
         if bad := self.inputs.nonfinite():
             self.notes.append(f"NaN in {', '.join(bad)}")
-        notes, self.state = self.stack.enter_context(untouched(self.parts))  # last: nothing after it may fail
+        notes, self.state = self.stack.enter_context(untouched(self.parts))  # nothing after it may fail
         self.notes += notes
+        self.structure = self.state.structure
+        self.facts = self.memory.of((self.structure, *signature))
         return self
 
     def __exit__(self, *exc: object) -> None:
