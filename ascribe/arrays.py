@@ -6,6 +6,7 @@ an array that arrives proves that its framework is loaded.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -48,7 +49,7 @@ class Namespace(Protocol):
         """The sum over all axes behind the first ``kept``, in double precision."""
 
     def sizes(self, a: Array, kept: int) -> np.ndarray:
-        """The sum of absolute values over all axes behind the first ``kept``, in double precision."""
+        """The sum of absolute values over all axes behind the first ``kept``, finite where all of them are."""
 
     def is_floating(self, a: Array) -> bool: ...
     def accumulator(self, shape: tuple[int, ...], like: Array) -> Array:
@@ -65,16 +66,22 @@ BACKENDS = {"numpy": "numpy", "torch": "torch"}
 
 def namespace(a: Array) -> Namespace:
     """The functions for this kind of array: ``namespace(x).exp(x)``."""
-    root = framework_of(a)
+    return namespace_of(type(a))
+
+
+@lru_cache
+def namespace_of(kind: type) -> Namespace:
+    """The functions for arrays of a class. Remembered: a class does not change its ancestors."""
+    root = framework_of(kind)
     if root is None:
-        raise TypeError(f"no backend for arrays of type {type(a).__name__}")
+        raise TypeError(f"no backend for arrays of type {kind.__name__}")
     found: Namespace = import_module(f"ascribe.backends.{BACKENDS[root]}.namespace").xp
     return found
 
 
-def framework_of(a: Any) -> str | None:
-    """The framework among ours that an array is of; None for those of others."""
-    roots = (cls.__module__.partition(".")[0] for cls in type(a).__mro__)
+def framework_of(kind: type) -> str | None:
+    """The framework among ours that arrays of a class are of; None for those of others."""
+    roots = (cls.__module__.partition(".")[0] for cls in kind.__mro__)
     return next((root for root in roots if root in BACKENDS), None)
 
 
@@ -85,7 +92,7 @@ def is_array(value: Any) -> bool:
 
 def as_numpy(value: Any) -> np.ndarray:
     """Any array, list or number as NumPy; also a column of a table, and arrays of frameworks that have no backend here."""
-    ours = is_array(value) and not np.isscalar(value) and framework_of(value) is not None
+    ours = is_array(value) and not np.isscalar(value) and framework_of(type(value)) is not None
     return namespace(value).numpy(value) if ours else np.asarray(value)
 
 

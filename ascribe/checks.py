@@ -49,17 +49,18 @@ def completeness(gap: Gap | None, plan: Plan, promised: bool, sampled: bool) -> 
 
 def finite(sizes: np.ndarray, notes: Sequence[str]) -> Check:
     """Whether there is NaN or infinity in the values, or NaN in the inputs; ``sizes`` is the values' ``[quantities, records]`` norm."""
-    bad = np.flatnonzero(~np.isfinite(sizes).all(0))
+    fine = np.isfinite(sizes)
     told = [n for n in notes if n.startswith("NaN")]
-    if len(bad) or told:
+    if told or not fine.all():
+        bad = np.flatnonzero(~fine.all(0))
         return Check("finite", "fail", "; ".join([*told, *(["NaN or infinity in the values"] if len(bad) else [])]), tuple(map(int, bad)))
     return Check("finite", "ok")
 
 
 def something(sizes: np.ndarray) -> Check:
     """Whether any record got nothing but zeros; ``sizes`` is the values' ``[quantities, records]`` norm."""
-    records = tuple(map(int, np.flatnonzero((sizes == 0).any(0))))
-    if records:
+    if not sizes.all():
+        records = tuple(map(int, np.flatnonzero((sizes == 0).any(0))))
         return Check(
             "zero",
             "warn",
@@ -73,10 +74,11 @@ def saturation(classes: np.ndarray | None, output: np.ndarray | None) -> Check:
     """Whether a probability is explained that is so close to 0 or 1 that its gradient has vanished."""
     if output is None or classes is None or output.shape[1] < 2:
         return Check("saturation", "skipped", "not a table of class scores")
+    if output.min() < 0 or not np.allclose(output.sum(1), 1, atol=1e-3):
+        return Check("saturation", "ok")
     rows = np.arange(len(output))
-    probabilities = (output >= 0).all() and np.allclose(output.sum(1), 1, atol=1e-3)
     at = np.stack([output[rows, c] for c in np.atleast_2d(classes)])
-    records = tuple(int(i) for i in np.flatnonzero(((at > 0.999) | (at < 0.001)).any(0))) if probabilities else ()
+    records = tuple(int(i) for i in np.flatnonzero(((at > 0.999) | (at < 0.001)).any(0)))
     if records:
         return Check(
             "saturation",

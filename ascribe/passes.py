@@ -122,6 +122,8 @@ class Reader:
             session = self.plan.session
             part = Part(self.index, session.records)
             self.bound = [q.bind(y, session.class_names, part) for q, y in zip(self.plan.quantities, values, strict=True)]
+        if rows is self.index:  # one row for each record
+            return spread(b(y) for b, y in zip(self.bound, values, strict=True))
         local = rows - self.index[0]
         return spread(b(y) if b.same else b.take(local)(y) for b, y in zip(self.bound, values, strict=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -28,9 +29,15 @@ def open_session(model: Any, call: Call) -> Session:
             f"a {type(model).__name__} is not a model", try_="attribute(model, x, ...): the model first, then its arguments"
         )
     family = framework(model, call)
-    module, _, name = SESSIONS[family].partition(":")
-    session: Session = getattr(import_module(module), name)(model, call)
+    session: Session = session_class(family)(model, call)
     return session
+
+
+@lru_cache
+def session_class(family: str) -> Any:
+    """What opens sessions in a framework, which this imports."""
+    module, _, name = SESSIONS[family].partition(":")
+    return getattr(import_module(module), name)
 
 
 def framework(model: Any, call: Call) -> str:
@@ -38,8 +45,7 @@ def framework(model: Any, call: Call) -> str:
     if is_onnx(model):
         return "blackbox"
     for obj in (model, getattr(model, "__self__", None), getattr(model, "func", None)):
-        roots = {cls.__module__.partition(".")[0] for cls in type(obj).__mro__}
-        if "torch" in roots:
+        if of_torch(obj):
             return "torch"
         if (named := getattr(type(obj), "ascribe_backend", None)) is not None:
             return str(named)
@@ -48,6 +54,11 @@ def framework(model: Any, call: Call) -> str:
     names = getattr(getattr(model, "__code__", None), "co_names", ())
     used = [model.__globals__[name] for name in names if name in model.__globals__]
     for obj in (*leaves, *cells, *used):
-        if any(cls.__module__.partition(".")[0] == "torch" for cls in type(obj).__mro__):
+        if of_torch(obj):
             return "torch"
     return "blackbox"
+
+
+def of_torch(obj: Any) -> bool:
+    """Whether an object's class is one of PyTorch's, or made from one."""
+    return any(cls.__module__.partition(".")[0] == "torch" for cls in type(obj).__mro__)

@@ -95,7 +95,7 @@ class Job:
     @property
     def rows(self) -> np.ndarray:
         """The record of every row, point after point."""
-        return np.tile(self.index, self.points)
+        return np.tile(self.index, self.points) if self.points > 1 else self.index
 
 
 @dataclass

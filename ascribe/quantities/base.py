@@ -36,6 +36,8 @@ class Part:
                 try_="one per record, or a single one",
                 code="E-TARGET-COUNT",
             )
+        if len(self.index) == self.total:
+            return items
         return [items[i] for i in self.index] if isinstance(items, (tuple, list)) else items[self.index]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from operator import is_
+from itertools import compress
+from operator import attrgetter, is_
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ class Lease:
     """
 
     def __init__(self, attribute: str) -> None:
-        self.attribute = attribute
+        self.attribute, self.read = attribute, attrgetter(attribute)
         self.lock = threading.Lock()
         self.holds: list[Hold] = []
 
@@ -47,25 +48,27 @@ class Hold:
         self.first: dict[int, Any] = {}
 
     def __enter__(self) -> Hold:
-        name = self.lease.attribute
+        read, name = self.lease.read, self.lease.attribute
         with self.lease.lock:  # all are read before any is set: a compiled module's mode is that of the one inside
-            self.first = {id(obj): getattr(obj, name, None) for obj in self.objects}  # None: parts of a frozen script have no mode
+            try:
+                now = list(map(read, self.objects))
+            except AttributeError:  # parts of a frozen script have no mode
+                self.objects = [obj for obj in self.objects if hasattr(obj, name)]
+                now = list(map(read, self.objects))
+            self.first = dict(zip(map(id, self.objects), now, strict=True))
             for other in self.lease.holds:
                 self.first.update({key: value for key, value in other.first.items() if key in self.first})
             self.lease.holds.append(self)
-            for obj in self.objects:
-                if getattr(obj, name, None):
-                    setattr(obj, name, False)
+            for obj in compress(self.objects, now):
+                setattr(obj, name, False)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        name = self.lease.attribute
         with self.lease.lock:
             self.lease.holds.remove(self)
-            for obj in self.objects:
-                first = self.first[id(obj)]
-                if first is not None and getattr(obj, name) != first and not any(id(obj) in other.first for other in self.lease.holds):
-                    setattr(obj, name, first)
+            for obj, first, now in zip(self.objects, self.first.values(), map(self.lease.read, self.objects), strict=True):
+                if now != first and not any(id(obj) in other.first for other in self.lease.holds):
+                    setattr(obj, self.lease.attribute, first)
 
     @property
     def held(self) -> list[Any]:
@@ -157,7 +160,7 @@ class Process(NamedTuple):
 
 
 def _process() -> Process:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() and torch.cuda.is_available() else None
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     return Process(torch.get_default_dtype(), torch.get_rng_state(), cuda)
 
 
@@ -170,9 +173,12 @@ class State:
 
     def __init__(self, modules: list[nn.Module]) -> None:
         self.modules = modules
-        self.live = [register for m in modules for register in (m.__dict__, *(getattr(m, name) for name in REGISTERS))]
-        self.before = [dict(register.items()) for register in self.live]
-        self.sizes, self.things = list(map(len, self.before)), _things(self.before)
+        self.live: list[Any] = []
+        for m in modules:
+            self.live += (m.__dict__, m._parameters, m._buffers, m._modules)
+        self.before = [d.copy() if type(d) is dict else dict(d.items()) for d in self.live]
+        self.sizes = list(map(len, self.before))
+        self.things = _things(compress(self.before, self.sizes))
         found = [b for buffers in self.before[2::4] for b in buffers.values() if b is not None and not b.is_inference()]
         self.buffers = [(b, b.clone()) for b in found]
         self.versions = [b._version for b in found]
@@ -195,14 +201,14 @@ class State:
     def put_back(self) -> None:
         """Everything as it was: buffers, and parameters, buffers and children that were replaced or added."""
         self.rewind()
-        if list(map(len, self.live)) == self.sizes and all(map(is_, _things(self.live), self.things)):
+        if list(map(len, self.live)) == self.sizes and all(map(is_, _things(compress(self.live, self.sizes)), self.things)):
             return
         for i, module in enumerate(self.modules):
             attributes, *registers = self.before[4 * i : 4 * i + 4]
             _put_back(module, attributes, registers)
 
 
-def _things(registers: list[dict[str, Any]]) -> list[Any]:
+def _things(registers: Iterable[Any]) -> list[Any]:
     found: list[Any] = []
     for register in registers:
         found += register.values()

@@ -44,7 +44,7 @@ class Parts:
                 if children := module._modules:
                     waiting += [child for child in [*children.values()][::-1] if child is not None]
         self.modules = list(found.values())
-        self.parameters = list({id(p): p for m in self.modules for p in m._parameters.values() if p is not None}.values())
+        self.parameters = list({id(p): p for m in self.modules if m._parameters for p in m._parameters.values() if p is not None}.values())
 
 
 def _parts(obj: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +43,7 @@ class Inputs:
         if not self.records:
             raise InputError("there are no records", there=f"an input of shape {tuple(leading.shape)}", try_="at least one row")
         self.own = frozenset(path for path, leaf in shaped.items() if leaf.shape[0] == self.records)
+        self.explained = self._explained()
 
     def _tensor(self, leaf: Any, dtype: torch.dtype | None) -> Any:
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "fiub":
@@ -49,8 +51,7 @@ class Inputs:
             return as_tensor(leaf, dtype)
         return leaf
 
-    @property
-    def explained(self) -> list[Path]:
+    def _explained(self) -> list[Path]:
         """The floating tensors that belong to records, in the order of the call: those that the call names, or else all but masks."""
         floating = [p for p, leaf in self.leaves.items() if p in self.own and leaf.is_floating_point()]
         return [p for p in floating if ("mask" not in str(p[1]) if self.only is None else p[1] in self.only)]
@@ -78,8 +79,10 @@ class Inputs:
         """Where an explained input holds NaN: names with the index of the first."""
         found = []
         for path in self.explained:
-            bad = torch.isnan(self.leaves[path])
-            if not bad.is_meta and bad.any():
+            leaf = self.leaves[path].detach()
+            if leaf.is_meta or (leaf.element_size() > 1 and math.isfinite(leaf.sum())):
+                continue  # a sum, which is there for all but the smallest types, takes a tenth of a search
+            if (bad := torch.isnan(leaf)).any():
                 found.append(f"{named(path)}{[int(i) for i in bad.nonzero()[0]]}")
         return found
 

@@ -23,7 +23,7 @@ class TorchNamespace:
         a = a.detach()
         if a.is_floating_point() and a.element_size() < 4:
             a = a.float()
-        return np.array(a.cpu().numpy())
+        return a.cpu().numpy().copy()
 
     def concat(self, arrays: list[Tensor], axis: int) -> Tensor:
         return torch.cat(arrays, axis)
@@ -70,7 +70,7 @@ class TorchNamespace:
     def pick(self, a: Tensor, index: np.ndarray) -> Tensor:
         at = torch.as_tensor(index, device=a.device)
         if a.ndim == 2:
-            return a.gather(1, at[:, None])[:, 0]
+            return a.gather(1, at.unsqueeze(1)).squeeze(1)
         return a[torch.arange(len(a), device=a.device), at]
 
     def sums(self, a: Tensor, kept: int) -> np.ndarray:
@@ -78,7 +78,9 @@ class TorchNamespace:
         return (a.sum(axes, dtype=torch.float64) if axes else a.double()).cpu().numpy()
 
     def sizes(self, a: Tensor, kept: int) -> np.ndarray:
-        return self.sums(a.abs(), kept)
+        axes = tuple(range(kept, a.ndim))
+        found = self.numpy(a.abs().sum(axes) if axes else a.abs())
+        return found if np.isfinite(found).all() else self.sums(a.abs(), kept)  # what is finite may add up to more than its type holds
 
     def is_floating(self, a: Tensor) -> bool:
         return a.is_floating_point()

@@ -43,6 +43,7 @@ class TorchSession:
 
     def __init__(self, model: Any, call: Call, memory: Memory | None = None) -> None:
         self.model, self.call = model, call
+        self.runs = getattr(model, "_orig_mod", model)  # compiled code does not see hooks added later
         self.modules = modules_behind(model)
         self.host = self.modules[0] if len(self.modules) == 1 else None
         self.parts = Parts(self.modules)
@@ -145,7 +146,7 @@ class TorchSession:
             args, kwargs = self.inputs.rows(np.arange(self.records), 1, news)
             try:
                 with torch.no_grad():
-                    output = getattr(self.model, "_orig_mod", self.model)(*args, **kwargs)
+                    output = self.runs(*args, **kwargs)
             except Exception:
                 return False
             shapes.append(tuple(output.shape) if isinstance(output, Tensor) else ())
@@ -158,7 +159,7 @@ class TorchSession:
             args, kwargs = self.inputs.rows(index, repeat, {})
             try:
                 with torch.no_grad():
-                    output = Run(self.host, [read], stop=True)(getattr(self.model, "_orig_mod", self.model), args, kwargs)
+                    output = Run(self.host, [read], stop=True)(self.runs, args, kwargs)
             except Exception:  # whatever a model raises for a number of records that it cannot do
                 continue
             if not cut.layer:

@@ -227,15 +227,22 @@ def module_at(host: nn.Module | None, layer: str) -> nn.Module:
     """The module at a dotted path. Raises CutError that names the nearest there is."""
     if host is None:
         raise CutError(f"no layer {layer!r} in a function", try_="an nn.Module, or at=asc.INPUT", code="E-CUT-FUNCTION")
-    modules: dict[str, nn.Module] = dict(host.named_modules(remove_duplicate=False))
-    if layer in modules:
-        return modules[layer]
+    if found := module_named(host, layer):
+        return found[0]
     raise CutError(
         f"no layer {layer!r} in {type(host).__name__}",
-        there=", ".join(nearest(layer, list(modules))),
+        there=", ".join(nearest(layer, [name for name, _ in host.named_modules(remove_duplicate=False)])),
         try_="one of these, or asc.cuts_of(model, *args) for all",
         code="E-CUT-UNKNOWN",
     )
+
+
+def module_named(host: nn.Module, layer: str) -> list[nn.Module]:
+    """The module at a dotted path, alone in a list that is empty where there is none."""
+    module: nn.Module | None = host
+    for name in layer.split("."):
+        module = module._modules.get(name) if module is not None else None
+    return [] if module is None else [module]
 
 
 def nearest(name: str, names: list[str]) -> list[str]:

@@ -144,7 +144,7 @@ class Work:
             raise QuantityError(
                 f"the quantity is of type {value.dtype}", try_="scores: whole numbers have no gradient", code="E-QUANTITY-INTEGER"
             )
-        found = differentiated(self.session, value.sum(1), leaves)
+        found = differentiated(self.session, value, leaves)
         grads: dict[Cut, list[Tensor]] = {}
         for cut, seen in targets:
             mine, found = found[: len(seen)], found[len(seen) :]
@@ -177,7 +177,9 @@ def canonical(array: Tensor, axis: int | None, lead: int, points: int, records: 
     if axis is None:  # nothing here runs over the records: the same for all of them
         points = points if array.ndim > lead and array.shape[lead] == points else 1
         return array.reshape(*array.shape[:lead], points, 1, -1, *array.shape[lead + 1 :])
-    array = array.movedim(axis + lead, lead)
+    array = array.movedim(axis + lead, lead) if axis else array
+    if array.shape[lead] == records:
+        return array.unsqueeze(lead)
     records = records if array.shape[lead] % records == 0 else array.shape[lead]
     return array.reshape(*array.shape[:lead], -1, records, *array.shape[lead + 1 :])
 
@@ -224,7 +226,7 @@ def call_model(session: TorchSession, run: Callable[[Any, Any, Any], Any], args:
     if session.state is not None:
         session.state.rewind()
     try:
-        return run(getattr(session.model, "_orig_mod", session.model), args, kwargs)
+        return run(session.runs, args, kwargs)
     except AscribeError:
         raise
     except Exception as wrong:
@@ -250,7 +252,8 @@ def explained_rows(session: TorchSession, of: Explain, reads: Sequence[Read], ro
         raise QuantityError(
             f"the quantity raised {type(wrong).__name__}: {first}", there=f"a value of {outline(tree)}", code="E-QUANTITY-RAISED"
         ) from wrong
-    return torch.stack([one_per_row(v, len(rows)) for v in values])
+    each = [one_per_row(v, len(rows)) for v in values]
+    return torch.stack(each) if len(each) > 1 else each[0].unsqueeze(0)
 
 
 def value_read(session: TorchSession, read: Read, rows: int) -> Any:
@@ -296,10 +299,10 @@ def one_per_row(value: Any, rows: int) -> Tensor:
     return value
 
 
-def differentiated(session: TorchSession, totals: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+def differentiated(session: TorchSession, value: Tensor, leaves: list[Tensor]) -> list[Tensor]:
     """:func:`pull_back`, with the errors of the backward pass told as ours."""
     try:
-        return pull_back(totals, leaves)
+        return pull_back(value, leaves)
     except Exception as wrong:
         if session.out_of_memory(wrong):
             raise
@@ -307,13 +310,14 @@ def differentiated(session: TorchSession, totals: Tensor, leaves: list[Tensor]) 
         raise ModelError(f"the backward pass raised {type(wrong).__name__}: {first}", code="E-MODEL-GRADIENT") from wrong
 
 
-def pull_back(totals: Tensor, leaves: list[Tensor]) -> list[Tensor]:
-    """The gradient of each total at each leaf, ``[quantities, ...]``; zero where a leaf plays no part."""
-    if not totals.requires_grad:
-        return [torch.zeros((len(totals), *t.shape), dtype=t.dtype, device=t.device) for t in leaves]
-    if len(totals) == 1:
-        found = torch.autograd.grad(totals[0], leaves, allow_unused=True)
-        return [torch.zeros_like(t)[None] if g is None else g[None] for g, t in zip(found, leaves, strict=True)]
+def pull_back(value: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    """The gradient at each leaf of the sum of each quantity's numbers ``[quantities, ...]``; zero where a leaf plays no part."""
+    if not value.requires_grad:
+        return [torch.zeros((len(value), *t.shape), dtype=t.dtype, device=t.device) for t in leaves]
+    if len(value) == 1:
+        found = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
+        return [(torch.zeros_like(t) if g is None else g).unsqueeze(0) for g, t in zip(found, leaves, strict=True)]
+    totals = value.flatten(1).sum(1)
     eye = torch.eye(len(totals), dtype=totals.dtype, device=totals.device)
     try:
         found = torch.autograd.grad(totals, leaves, eye, is_grads_batched=True, allow_unused=True, retain_graph=True)

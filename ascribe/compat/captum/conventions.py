@@ -125,13 +125,17 @@ class Each:
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         sizes = tuple(y.shape[1:]) or (1,)
         mine = part_of(y, part).of(self.positions, "targets")
-        if any(len(p) != len(sizes) for p in mine):
+        if set(map(len, mine)) != {len(sizes)}:
             there = f"a value of shape {tuple(y.shape)}"
             raise QuantityError(f"targets with {len(mine[0])} position(s)", there=there, code="E-TARGET-SHAPE")
-        fixed = [[from_front(p, n) for p, n in zip(spot, sizes, strict=True)] for spot in mine]
-        if any(not 0 <= p < n for spot in fixed for p, n in zip(spot, sizes, strict=True)):
+        spots = np.array(mine, dtype=np.int64)
+        if spots.min() < 0:
+            spots = np.where(spots < 0, spots + sizes, spots)
+        if spots.min() < 0 or (spots.max(0) >= sizes).any():
             raise QuantityError("a target is out of range", there=f"a value of shape {tuple(y.shape)}", code="E-TARGET-RANGE")
-        return Picked(np.asarray(np.ravel_multi_index(tuple(np.array(fixed).T), sizes)), lambda y: y.reshape(len(y), -1))
+        if len(sizes) == 1:
+            return Picked(spots[:, 0])
+        return Picked(np.asarray(np.ravel_multi_index(tuple(spots.T), sizes)), lambda y: y.reshape(len(y), -1))
 
 
 def spread(of: Quantity, times: int) -> Quantity:
@@ -157,9 +161,11 @@ def quantity(target: Any) -> Quantity:
         return At(int(target))
     if isinstance(target, tuple) and all(isinstance(p, (slice, *WHOLE)) for p in target):
         return At(*(p if isinstance(p, slice) else int(p) for p in target))
-    if isinstance(target, (list, Tensor)) and len(target):
-        if isinstance(target, Tensor) and target.ndim > 1:
+    if isinstance(target, Tensor) and len(target):
+        if target.ndim > 1:
             raise QuantityError(f"targets of shape {tuple(target.shape)}", try_="one number per record", code="E-TARGET-SHAPE")
+        return Each(tuple((int(t),) for t in target.tolist()))
+    if isinstance(target, list) and target:
         if all(isinstance(t, str) for t in target):
             return Labels(tuple(target))
         if all(isinstance(t, tuple) for t in target):

@@ -118,9 +118,17 @@ def signature_of(words: str, more: Mapping[str, Argument]) -> inspect.Signature:
 def signed(run: Callable[[Any, dict[str, Any]], Any], name: str, words: str, said: str, more: Mapping[str, Argument]) -> Callable[..., Any]:
     """A method with these arguments that runs ``run(self, arguments)``."""
     signature = signature_of(words, more)
-    rest = [p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
+    own = [p for p in signature.parameters.values() if p.name != "self"]
+    rest = [p.name for p in own if p.kind is inspect.Parameter.VAR_KEYWORD]
+    by_place = [p.name for p in own if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    usual = {p.name: p.default for p in own if p.name not in rest}
+    needed = {name for name, default in usual.items() if default is REQUIRED}
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        placed = dict(zip(by_place, args, strict=False))
+        plain = len(args) <= len(by_place) and placed.keys().isdisjoint(kwargs) and kwargs.keys() <= usual.keys()
+        if plain and needed <= placed.keys() | kwargs.keys():  # as nearly always; a tenth of the time that a signature takes
+            return run(self, {**usual, **placed, **kwargs})
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
         given = dict(bound.arguments)
