@@ -71,7 +71,7 @@ def namespace(a: Array) -> Namespace:
 
 @lru_cache
 def namespace_of(kind: type) -> Namespace:
-    """The functions for arrays of a class. Remembered: a class does not change its ancestors."""
+    """The functions for arrays of a class."""
     root = framework_of(kind)
     if root is None:
         raise TypeError(f"no backend for arrays of type {kind.__name__}")
@@ -79,8 +79,9 @@ def namespace_of(kind: type) -> Namespace:
     return found
 
 
+@lru_cache
 def framework_of(kind: type) -> str | None:
-    """The framework among ours that arrays of a class are of; None for those of others."""
+    """The framework among ours that arrays of a class are of; None for those of others. Remembered: a class keeps its ancestors."""
     roots = (cls.__module__.partition(".")[0] for cls in kind.__mro__)
     return next((root for root in roots if root in BACKENDS), None)
 

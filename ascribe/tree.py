@@ -12,7 +12,12 @@ PLAIN = (bool, int, float, str, bytes, type(None))
 
 def children(value: Any) -> list[tuple[int | str, Any]] | None:
     """The named parts of a container, or None for anything that is not one."""
-    if hasattr(value, "dtype") or isinstance(value, PLAIN):  # the leaves there are most of, before any question that costs more
+    kind = type(value)  # what there is most of comes first, before any question that costs more
+    if kind is tuple or kind is list:
+        return list(enumerate(value))
+    if kind is dict:
+        return list(value.items())
+    if hasattr(value, "dtype") or isinstance(value, PLAIN):
         return None
     if isinstance(value, Mapping):
         return list(value.items())
@@ -65,6 +70,8 @@ def mapped(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> A
     if parts is None:
         return change(path, value)
     new = [(key, mapped(part, change, (*path, key))) for key, part in parts]
+    if type(value) is tuple:
+        return tuple([part for _, part in new])
     if isinstance(value, Mapping):
         return _mapping_like(value, dict(new))
     if isinstance(value, (tuple, list)):

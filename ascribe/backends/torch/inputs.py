@@ -96,7 +96,7 @@ class Inputs:
         leaf = self.leaves[path].detach()
         lo, hi = int(index[0]), int(index[-1]) + 1
         if hi - lo == len(index):
-            return leaf[lo:hi]
+            return leaf if len(index) == len(leaf) else leaf[lo:hi]
         return leaf[torch.as_tensor(index, device=leaf.device)]
 
     def rows(self, index: np.ndarray, repeat: int, news: Mapping[Path, Tensor]) -> tuple[Any, Any]:

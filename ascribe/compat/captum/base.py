@@ -15,7 +15,7 @@ from ...engine import cuts_of
 from ...errors import MethodError, RuleError
 from ...quantities import Quantity
 from .asked import HARMLESS, Asked, change, starts, totals
-from .conventions import Holder, given, more_args, neuron, placed, quantity
+from .conventions import Kept, given, more_args, neuron, placed, quantity
 from .derived import derived
 from .errors import also_theirs
 from .signatures import OURS, RULED, signed
@@ -226,7 +226,7 @@ class InternalAttribution(Attribution):
         With ``captum_exact`` only the last use of a layer counts.
         """
         several = isinstance(self.layer, (list, tuple, nn.ModuleList))
-        kept: dict[Any, Holder] = self.__dict__.setdefault("_holders", {})
+        kept: Kept = self.__dict__.setdefault("_kept", Kept())
         model, cuts = placed(self.forward_func, list(self.layer) if several else [self.layer], kept)
         cuts = [Cut(c.layer, "in", c.accessor, c.call) if arguments.get(side) else c for c in cuts]
         if arguments.get("captum_exact"):

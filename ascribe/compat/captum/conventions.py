@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...arrays import Array, as_numpy
 from ...backends.torch.hosts import modules_behind
+from ...backends.torch.taps import module_named
 from ...baselines import Call
 from ...cuts import OUTPUT, Cut
 from ...errors import CutError, InputError, MethodError, QuantityError
@@ -193,19 +194,33 @@ class Holder(nn.Module):
         return self.__dict__["run"](*args, **kwargs)
 
 
-def placed(model: Any, layers: Sequence[Any], kept: dict[Any, Holder]) -> tuple[Any, list[Cut]]:
+@dataclass
+class Kept:
+    """What a method remembers of its model from call to call: models that had to be made, and the names of layers."""
+
+    holders: dict[Any, Holder] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+
+    def named(self, host: nn.Module, modules: Sequence[nn.Module]) -> dict[int, str]:
+        """Names by the modules' numbers; those of an earlier call are followed, and hold where they lead to the same modules."""
+        if not all(id(m) in self.names and module_named(host, self.names[id(m)]) == [m] for m in modules):
+            self.names = {id(m): name for name, m in host.named_modules()}
+        return self.names
+
+
+def placed(model: Any, layers: Sequence[Any], kept: Kept) -> tuple[Any, list[Cut]]:
     """A model in which all of these layers have a name, and those names. Raises CutError for what is no layer.
 
     ``kept`` remembers a model that had to be made, so that what is learnt about it is not lost from call to call.
     """
     modules = [getattr(layer, "_orig_mod", layer) for layer in layers if isinstance(layer, nn.Module)]
     hosts = modules_behind(model)
-    names = {id(m): name for name, m in hosts[0].named_modules()} if len(hosts) == 1 else {}
+    names = kept.named(hosts[0], modules) if len(hosts) == 1 else {}
     if not all(names.get(id(m)) for m in modules):
         key = tuple(map(id, (model, *modules)))
-        if key not in kept:
-            kept[key] = Holder(model, list(dict.fromkeys((*hosts, *modules))))
-        model = kept[key]
+        if key not in kept.holders:
+            kept.holders[key] = Holder(model, list(dict.fromkeys((*hosts, *modules))))
+        model = kept.holders[key]
         names = {id(m): name for name, m in model.named_modules()}
     return model, [cut_of(layer, names) for layer in layers]
 

@@ -19,7 +19,7 @@ from ...quadrature import Quadrature
 from ...result import Attribution as Result
 from ...rules import Rule
 from ...rules.relevance import Deconv, Guided
-from ...tree import walk
+from ...tree import mapped, walk
 from .asked import Asked, change, starts, totals
 from .conventions import deviations, given
 from .opened import together
@@ -71,7 +71,7 @@ def with_delta(asked: Asked, values: Any, found: Result | None = None) -> Any:
 def saliency(asked: Asked) -> Any:
     """The gradient, or its size."""
     found = asked.explained(multiply=False)
-    return asked.result(found.abs().values if asked["abs"] else found.values)
+    return asked.result(mapped(found.values, lambda _, leaf: leaf.abs()) if asked["abs"] else found.values)
 
 
 def gradient(asked: Asked) -> Any:
