@@ -162,16 +162,14 @@ def quantity(target: Any) -> Quantity:
         return At(int(target))
     if isinstance(target, tuple) and all(isinstance(p, (slice, *WHOLE)) for p in target):
         return At(*(p if isinstance(p, slice) else int(p) for p in target))
-    if isinstance(target, Tensor) and len(target):
-        if target.ndim > 1:
+    if isinstance(target, (list, Tensor)) and len(target):
+        if isinstance(target, Tensor) and target.ndim > 1:
             raise QuantityError(f"targets of shape {tuple(target.shape)}", try_="one number per record", code="E-TARGET-SHAPE")
-        return Each(tuple((int(t),) for t in target.tolist()))
-    if isinstance(target, list) and target:
-        if all(isinstance(t, str) for t in target):
-            return Labels(tuple(target))
-        if all(isinstance(t, tuple) for t in target):
-            return Each(tuple(tuple(map(int, t)) for t in target))
         each = as_numpy(target) if isinstance(target, Tensor) else target
+        if all(isinstance(t, str) for t in each):
+            return Labels(tuple(each))
+        if all(isinstance(t, tuple) for t in each):
+            return Each(tuple(tuple(map(int, t)) for t in each))
         if all(isinstance(t, WHOLE) for t in each):
             return Each(tuple((int(t),) for t in each))
     if callable(target):
