@@ -66,7 +66,8 @@ BACKENDS = {"numpy": "numpy", "torch": "torch"}
 
 def namespace(a: Array) -> Namespace:
     """The functions for this kind of array: ``namespace(x).exp(x)``."""
-    return namespace_of(type(a))
+    kind: Any = type(a)
+    return namespace_of(kind)
 
 
 @lru_cache
@@ -93,7 +94,8 @@ def is_array(value: Any) -> bool:
 
 def as_numpy(value: Any) -> np.ndarray:
     """Any array, list or number as NumPy; also a column of a table, and arrays of frameworks that have no backend here."""
-    ours = is_array(value) and not np.isscalar(value) and framework_of(type(value)) is not None
+    kind: Any = type(value)
+    ours = is_array(value) and not np.isscalar(value) and framework_of(kind) is not None
     return namespace(value).numpy(value) if ours else np.asarray(value)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from ...baselines import Call
 from ...cuts import EMBEDDINGS, INPUT, OUTPUT, Cut, Together
@@ -51,7 +51,7 @@ class TorchSession:
         weights = self.parts.parameters if self.host is not None else []
         self.dtype = next((p.dtype for p in weights if p.is_floating_point()), None)
         self.inputs = Inputs(call, self.dtype)
-        if any(issubclass(kind, UninitializedTensorMixin) for kind in set(map(type, weights))):
+        if any(map(is_lazy, {type(p): p for p in weights}.values())):
             raise ModelError("a layer of the model has no weights yet", try_="model(x) once, to make its lazy layers", code="E-MODEL-LAZY")
         self.records = self.inputs.records
         self.class_names = placing.class_names(self.host)
