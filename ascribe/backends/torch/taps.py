@@ -241,7 +241,8 @@ def module_named(host: nn.Module, layer: str) -> list[nn.Module]:
     """The module at a dotted path, alone in a list that is empty where there is none."""
     module: nn.Module | None = host
     for name in layer.split("."):
-        module = module._modules.get(name) if module is not None else None
+        children: Any = {} if module is None else module._modules  # no plain dictionary in a script
+        module = children[name] if name in children else None
     return [] if module is None else [module]
 
 
