@@ -79,7 +79,7 @@ class TorchNamespace:
 
     def sizes(self, a: Tensor, kept: int) -> np.ndarray:
         axes = tuple(range(kept, a.ndim))
-        found = self.numpy(a.abs().sum(axes) if axes else a.abs())
+        found = self.numpy(a.abs().sum(axes) if axes else a.abs()).astype(np.float64)
         return found if np.isfinite(found).all() else self.sums(a.abs(), kept)  # what is finite may add up to more than its type holds
 
     def is_floating(self, a: Tensor) -> bool:
