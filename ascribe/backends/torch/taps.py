@@ -239,11 +239,13 @@ def module_at(host: nn.Module | None, layer: str) -> nn.Module:
 
 def module_named(host: nn.Module, layer: str) -> list[nn.Module]:
     """The module at a dotted path, alone in a list that is empty where there is none."""
-    module: nn.Module | None = host
+    module = host
     for name in layer.split("."):
-        children: Any = {} if module is None else module._modules  # no plain dictionary in a script
-        module = children[name] if name in children else None
-    return [] if module is None else [module]
+        children: Any = module._modules  # no plain dictionary in a script
+        if name not in children or children[name] is None:
+            return []
+        module = children[name]
+    return [module]
 
 
 def nearest(name: str, names: list[str]) -> list[str]:
