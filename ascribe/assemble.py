@@ -47,6 +47,8 @@ class Request:
     removal: Removal | None = None
     features: Features | None = None
     combine: Combine | None = None
+    bare: bool = False
+    """Whether values are all that is wanted: no prediction, no gap. A call like none before it is looked at in full all the same."""
     most: int | None = None
     """An upper bound for the rows at once, where ``chunk`` leaves their number to be measured."""
 

@@ -15,7 +15,7 @@ from .backends.protocol import Place, Session
 from .baselines import Call
 from .coalitions.base import are_coalitions
 from .compared import run_compared
-from .cuts import INPUT, Together, as_cut
+from .cuts import INPUT, Cut, Together, as_cut
 from .distributions import Distribution, Point, Points, Reference, as_distribution, expected_points
 from .errors import CutError, DistributionError, FeatureError, InputError, QuantityError, RuleError
 from .features import Automatic, as_features
@@ -212,7 +212,7 @@ def carried_out(session: Session, asked: Request) -> tuple[Plan, list[Block]]:
     cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
     at = cuts[0] if isinstance(over, Point) else session.resolve(as_cut(over.at), True)
     on = session.resolve(as_cut(asked.quantities[0].on), False)
-    chunker = chunk_for(session, asked, at)
+    chunker, like = chunk_for(session, asked, at), seen_as(asked, (at, *cuts, on))
     with showing(expected_points(over) * session.records, asked.progress) as progress:
         plan = Plan(
             session,
@@ -228,6 +228,7 @@ def carried_out(session: Session, asked: Request) -> tuple[Plan, list[Block]]:
             chunker,
             progress,
             asked.combine,
+            asked.bare and bool(session.remembered("seen", like)),
         )
         whole = session.records > chunker.size and not plan.apart()
         single = session.records > 1 and any(session.shared(cut) for cut in (at, *cuts))
@@ -239,7 +240,13 @@ def carried_out(session: Session, asked: Request) -> tuple[Plan, list[Block]]:
         ]
     if asked.chunk is None:
         session.remember("chunk", chunk_key(asked, at), chunker)
+    session.remember("seen", like, not any(getattr(q, "chooses", True) for q in asked.quantities))
     return plan, done
+
+
+def seen_as(asked: Request, cuts: tuple[Cut, ...]) -> tuple[Any, ...]:
+    """What calls have in common that a look at the records finds the same things wrong with."""
+    return cuts, type(asked.over), tuple(getattr(q, "kind", type(q)) for q in asked.quantities)
 
 
 def model_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .arrays import Array, as_numpy, namespace
+from .arrays import Array, as_numpy, is_array, namespace
 from .backends.protocol import Evidence, Job, Session, Spot
 from .baselines import Here, points_of
 from .cuts import OUTPUT, Cut, as_cut
@@ -31,7 +31,10 @@ Combine = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """A request with everything about it settled: the cuts found, the quantities made, the draws known how to make."""
+    """A request with everything about it settled: the cuts found, the quantities made, the draws known how to make.
+
+    ``bare``: values are all that is wanted, of quantities that need not see the records first.
+    """
 
     session: Session
     quantities: tuple[Quantity, ...]
@@ -46,6 +49,7 @@ class Plan:
     chunker: Chunker
     progress: Progress
     combine: Combine | None = None
+    bare: bool = False
 
     @property
     def kinds(self) -> tuple[Hashable, ...]:
@@ -119,9 +123,10 @@ class Reader:
         """One number per row for each quantity; the first call, at the records, binds them."""
         values = [scores(tree, q) for q in self.plan.quantities]
         if not self.bound:
-            session = self.plan.session
+            session, count = self.plan.session, len(self.index)
             part = Part(self.index, session.records)
-            self.bound = [q.bind(y, session.class_names, part) for q, y in zip(self.plan.quantities, values, strict=True)]
+            first = [y[:count] if len(rows) > count and is_array(y) else y for y in values]
+            self.bound = [q.bind(y, session.class_names, part) for q, y in zip(self.plan.quantities, first, strict=True)]
         if rows is self.index:  # one row for each record
             return spread(b(y) for b, y in zip(self.bound, values, strict=True))
         local = rows - self.index[0]

@@ -56,6 +56,8 @@ class Pass:
             sums.run(self.index)
             self.block.values = sums.values()
             self.block.change = self._change(draws, sums, ends)
+            if plan.bare:
+                self.block.explained = np.full(self.block.values[0][0].shape[:2], np.nan)
         self.block.record = [self.record[cut] for cut in plan.cuts]
         return self.block
 
@@ -67,7 +69,7 @@ class Pass:
         """At a layer, the start of a line rides along as a point without weight: the part before the layer is not run for it again."""
         if not (self.plan.at.layer and self.plan.multiply and self.begin is not None) or draws.position is None or draws.moves:
             return draws
-        if draws.stepwise or draws.position[0] == 0 or self.plan.inner:
+        if draws.stepwise or draws.position[0] == 0 or self.plan.inner or self.plan.bare:
             return draws
         return Draws(np.concatenate([[0.0], draws.weight]), np.concatenate([[0.0], draws.position]))
 
@@ -95,16 +97,17 @@ class Pass:
     def count(self, found: Evidence, job: Job) -> None:
         self.block.forward += found.forward
         self.block.backward += found.backward
-        self.block.rows += job.points * job.records
+        self.block.rows += job.points * job.records if found.forward else 0
 
     def _look(self) -> None:
-        """The records themselves, run once: values at every cut, the prediction, the quantities bound."""
+        """The records themselves, run once: values at every cut, the prediction, the quantities bound; bare, no further than the cuts."""
         plan = self.plan
-        reads = tuple(dict.fromkeys((plan.at, *plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
-        found = self.evaluate(read=reads, on=plan.on, of=self.reader)
-        assert found.value is not None
-        self.block.explained = as_numpy(found.value)[:, 0].astype(np.float64)
-        self.block.classes, self.block.output = self.reader.classes(), table(found)
+        wanted = () if plan.bare or plan.on != OUTPUT else (OUTPUT,)
+        reads = tuple(dict.fromkeys((plan.at, *plan.cuts, *wanted)))
+        found = self.evaluate(read=reads) if plan.bare else self.evaluate(read=reads, on=plan.on, of=self.reader)
+        if found.value is not None:
+            self.block.explained = as_numpy(found.value)[:, 0].astype(np.float64)
+            self.block.classes, self.block.output = self.reader.classes(), table(found)
         for cut in (plan.at, *plan.cuts):
             self.record[cut] = [a[0] for a in found.reads[cut].arrays]
         self.block.spots = [found.reads[cut].spots for cut in plan.cuts]
@@ -241,7 +244,7 @@ class Pass:
 
     def _change(self, draws: Draws, sums: Sums, ends: Callable[[np.ndarray], Leaves]) -> np.ndarray | None:
         """The change of the quantity along the paths, averaged over them, ``[quantities, records]``; None without a start."""
-        if not self.plan.multiply or (self.begin is None and self.rows is None):
+        if self.plan.bare or not self.plan.multiply or (self.begin is None and self.rows is None):
             return None
         last: np.ndarray = self.block.explained
         if draws.noise is not None:

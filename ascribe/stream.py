@@ -20,51 +20,66 @@ Result = TypeVar("Result")
 
 START_NUMBERS = 32768  # numbers per chunk to begin with: small enough for any cache, so that a worse size is never tried first
 SLOW = 0.5  # seconds per chunk at which growth stops: progress and interrupts must not wait longer
-GAIN = 0.93  # a larger chunk has to take at most this share of the time per row; a tie goes to the smaller one
+GAIN = 0.97  # a larger chunk has to take at most this share of the time per row; a tie goes to the smaller one
+WORSE = 1.25  # times the best time per row from which larger chunks are not tried: caches and allocator are outgrown
+OVER = 1.25  # times a size: so many rows are not worth a chunk more
+WINS, LOSSES = 2, 4  # chunks of a size after which it is believed to be the best, or not: other work on the machine only ever slows
 
 
 class Chunker:
     """Chooses how many rows to run at once by what it measures.
 
     The time per row falls with the number of rows as long as overhead counts, and rises again where activations outgrow
-    the caches and the allocator (a U, not a plateau); so growth needs a gain that was measured, and a step that lost is taken
-    back. Every row run to find out is a row of the result.
+    the caches and the allocator (a U, not a plateau). Sizes double until one is clearly worse or two doublings have gained nothing; the
+    smallest of the best is kept. A size's time is the least of several chunks: the first of them also touches its memory. Every row
+    run to find out is a row of the result, and finding out goes on from call to call.
     """
 
     def __init__(self, rows: int, *, fixed: bool = False) -> None:
         self.size = max(1, rows)
         self.settled = fixed
-        self.limit: int | None = None
+        self.limit: int | None = self.size if fixed else None
         self.rates: dict[int, float] = {}
+        self.tries: dict[int, int] = {}
 
     def again(self) -> Chunker:
         """A chunker for another call that goes on from what this one has found."""
         other = Chunker(self.size, fixed=self.settled)
-        other.limit, other.rates = self.limit, dict(self.rates)
+        other.limit, other.rates, other.tries = self.limit, dict(self.rates), dict(self.tries)
         return other
 
     def rows(self, left: int) -> int:
-        """How many rows to run next, of those that are left; the last few chunks are made equal."""
-        if left <= self.size:
+        """How many rows to run next, of those that are left: a few over go along, and the last few chunks are made equal."""
+        size = self.size
+        if not self.settled and left < size and left <= OVER * max(self.rates, default=0):
+            size = self.best()  # too few are left to try more than has been tried
+        if left <= OVER * size and left <= (self.limit or left):
             return left
-        if not self.settled:
-            return self.size
-        chunks = -(-left // self.size)
-        return -(-left // chunks) if chunks < 4 else self.size
+        if not self.settled and size == self.size:
+            return size
+        chunks = -(-left // size)
+        return -(-left // chunks) if chunks < 4 else size
+
+    def best(self) -> int:
+        """The smallest size among the fastest that were tried."""
+        fast = min(self.rates.values(), default=0.0) / GAIN
+        return min((size for size, rate in self.rates.items() if rate <= fast), default=self.size)
 
     def saw(self, rows: int, seconds: float) -> None:
-        """Learn from a chunk that has run."""
-        if self.settled or rows < self.size:
+        """Learn from a chunk that has run: of the size tried (whole records make it a little more or less), or larger than any yet."""
+        if self.settled or (rows * 3 < self.size * 2 and rows <= OVER * max(self.rates, default=0)):
             return
-        rate = seconds / rows
-        self.rates[rows] = min(rate, self.rates.get(rows, rate))
-        smaller = [r for size, r in self.rates.items() if size < rows]
-        if smaller and self.rates[rows] > GAIN * min(smaller):
-            self.settle(min(self.rates, key=lambda size: (self.rates[size] > min(self.rates.values()) / GAIN, size)))
-        elif seconds > SLOW or (self.limit is not None and rows * 2 > self.limit):
-            self.settle(rows)
+        self.rates[rows] = rate = min(seconds / rows, self.rates.get(rows, np.inf))
+        self.tries[rows] = tries = self.tries.get(rows, 0) + 1
+        least = min(self.rates.values())
+        if seconds > SLOW:
+            self.settle(self.best())
+        elif tries < (WINS if rate <= least or rate > 2 * WORSE * least else LOSSES):
+            return
+        elif rate > WORSE * least or rows >= 4 * self.best() or (self.limit is not None and rows * 2 > self.limit):
+            self.settle(self.best())
         else:
-            self.size = rows * (8 if seconds < 0.002 else 4 if seconds < 0.005 else 2)
+            self.size = max(self.size, rows * (8 if seconds < 0.002 else 4 if seconds < 0.005 else 2))
             if self.limit is not None:
                 self.size = min(self.size, self.limit)
 

@@ -102,6 +102,38 @@ def method_with_delta(name: str, home: Any, call: dict[str, Any]) -> Any:
     return method.attribute(fresh(home.inputs), **call, return_convergence_delta=True)
 
 
+def with_rows(model: nn.Module, call: Any) -> tuple[Any, int]:
+    """What a call gives, and how many rows went into the model's first layer for it."""
+    rows: list[int] = []
+    handle = next(m for m in model.modules() if not list(m.children())).register_forward_pre_hook(lambda m, a: rows.append(len(a[0])))
+    try:
+        return call(), sum(rows)
+    finally:
+        handle.remove()
+
+
+def test_rows_for_a_delta_are_run_where_it_is_asked_for() -> None:
+    """The first call like it is looked at in full; after that values take the points of the path alone, and are what they were."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 4)).double().eval()
+    x, rows = torch.randn(4, 3, dtype=torch.float64), torch.randn(6, 3, dtype=torch.float64)
+    ig, background = oa.IntegratedGradients(model), {"baselines": rows, "n_samples": 12}
+    first, looked = with_rows(model, lambda: ig.attribute(x, target=[0, 1, 2, 3], n_steps=10))
+    again, alone = with_rows(model, lambda: ig.attribute(x, target=[0, 1, 2, 3], n_steps=10))
+    (values, delta), asked = with_rows(model, lambda: ig.attribute(x, target=[0, 1, 2, 3], n_steps=10, return_convergence_delta=True))
+    torch.testing.assert_close(again, first)
+    torch.testing.assert_close(values, first)
+    change = model(x).gather(1, torch.arange(4)[:, None])[:, 0] - model(torch.zeros_like(x)).gather(1, torch.arange(4)[:, None])[:, 0]
+    torch.testing.assert_close(delta, values.sum(1) - change.detach())
+    assert looked > alone == 40
+    assert asked > 40
+    for _ in range(2):
+        _, drawn = with_rows(model, lambda: oa.GradientShap(model).attribute(x, target=1, **background))
+    assert drawn == 48
+    with pytest.raises(asc.errors.QuantityError, match="out of range"):
+        ig.attribute(x, target=[0, 1, 2, 4], n_steps=10)
+
+
 def test_deltas_of_samples_belong_to_them() -> None:
     """Values less their deltas are the change from each sample's baseline to its record; without noise that has a mean known exactly."""
     net, back = chain(4, 5, 3), rows(4, 4, seed=9)

@@ -6,6 +6,7 @@ import io
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +89,62 @@ def test_a_tie_goes_to_the_smaller_chunk() -> None:
         chunker.saw(rows, rows * 1e-2)
     assert chunker.settled
     assert chunker.size == 4
+
+
+def learnt(cost: Any, calls: int, rows: int, chunker: Chunker) -> list[int]:
+    """The chunks of the last of some calls of so many rows, where a chunk takes ``cost(rows, k)`` seconds, k counting chunks."""
+    seen = 0
+    for _ in range(calls):
+        chunker, left, chunks = chunker.again(), rows, []
+        while left:
+            chunks.append(count := chunker.rows(left))
+            chunker.saw(count, cost(count, seen))
+            seen, left = seen + 1, left - count
+    return chunks
+
+
+def test_small_gains_add_up() -> None:
+    """Four in a hundred less for every doubling: none by itself is much, six together are a quarter."""
+    assert learnt(lambda rows, k: rows * 1e-3 * 0.96 ** np.log2(rows), 8, 256, Chunker(4)) == [256]
+
+
+def test_one_slow_chunk_does_not_stop_growth() -> None:
+    """The first chunk of every size touches its memory, and takes twice as long."""
+    met: set[int] = set()
+
+    def cost(rows: int, k: int) -> float:
+        cold = rows not in met
+        met.add(rows)
+        return (0.01 + rows * 1e-4) * (2 if cold else 1)
+
+    assert learnt(cost, 8, 512, Chunker(8)) == [512]
+
+
+def test_calls_too_small_to_try_a_size_settle_on_what_is_best_for_them() -> None:
+    """A call's rows all together are tried too; where they are slower than fewer at once, fewer it is."""
+    assert learnt(lambda rows, k: rows * (0.01 if rows <= 16 else 0.012), 9, 64, Chunker(4)) == [4] * 16
+    assert learnt(lambda rows, k: 0.1 + rows * (0.01 if rows <= 16 else 0.05), 9, 64, Chunker(4)) == [16] * 4
+    assert learnt(lambda rows, k: 0.1 + rows * 0.01, 9, 64, Chunker(4)) == [64]
+
+
+def test_a_few_rows_over_go_along_but_never_past_a_bound() -> None:
+    chunker, bounded = Chunker(64), Chunker(64)
+    bounded.cap(64)
+    assert chunker.rows(68) == 68
+    assert bounded.rows(68) == 64
+    bounded.settle(64)
+    assert bounded.rows(68) == 34
+    assert Chunker(64, fixed=True).rows(68) == 34
+
+
+@pytest.mark.parametrize("records", [3, 5, 7, 11])
+def test_sizes_grow_for_any_number_of_records(records: int) -> None:
+    """Chunks are whole points: a size is tried by the nearest number of rows."""
+    chunker = Chunker(16)
+    for _ in range(12):
+        rows = max(1, round(chunker.rows(10**6) / records)) * records
+        chunker.saw(rows, 0.01 + rows * 1e-5)
+    assert chunker.best() > 64
 
 
 def test_growth_stops_at_half_a_second_and_at_the_cap() -> None:

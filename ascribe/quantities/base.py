@@ -47,7 +47,10 @@ def part_of(y: Array, part: Part | None) -> Part:
 
 
 class Quantity(Protocol):
-    """One number per record, from the value at the cut ``on``."""
+    """One number per record, from the value at the cut ``on``.
+
+    ``chooses = False`` says that ``bind`` looks at shapes alone: no value of the records decides what is explained.
+    """
 
     @property
     def on(self) -> Cut: ...

@@ -44,6 +44,7 @@ class Unit:
 
     position: tuple[Position, ...]
     on: Cut
+    chooses = False
 
     def __init__(self, *position: Position, on: Cut = OUTPUT) -> None:
         object.__setattr__(self, "position", position)
@@ -79,6 +80,7 @@ class Labels(Value):
 
     labels: tuple[Label, ...]
     on: Cut = OUTPUT
+    chooses = False
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         classes = one_table(y, "a class per record")

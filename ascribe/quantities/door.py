@@ -25,6 +25,7 @@ class Custom:
     fn: Callable[[Any], Array]
     on: Cut = OUTPUT
     whole = True
+    chooses = False
 
     @property
     def kind(self) -> Hashable:

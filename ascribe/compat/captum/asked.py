@@ -73,9 +73,8 @@ class Asked:
             progress=bool(self["show_progress"]),
             multiply=(self.multiply if multiply is None else multiply) and combine is None,
         )
-        if combine is not None or self["internal_batch_size"] is not None:
-            wanted = replace(wanted, combine=combine, most=self["internal_batch_size"])
-        return explain(self.model, self.call, wanted)
+        bare = not self["return_convergence_delta"]
+        return explain(self.model, self.call, replace(wanted, combine=combine, most=self["internal_batch_size"], bare=bare))
 
     def removed(self, over: Any, by: Any, features: Any, *, at: Any = None, of: Any = None, seed: int = 0) -> Result:
         """The verb over coalitions of features; ``perturbations_per_eval`` above 1 bounds the rows at once."""

@@ -114,6 +114,7 @@ class Each:
 
     positions: tuple[tuple[int, ...], ...]
     on: Cut = OUTPUT
+    chooses = False
 
     def spread(self, times: int) -> Each:
         """The same where every record stands that many times in a row."""

@@ -22,6 +22,7 @@ class Weighted:
 
     of: Quantity
     weights: Tensor
+    chooses = False
 
     @property
     def on(self) -> Cut:
