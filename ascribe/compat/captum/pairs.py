@@ -22,8 +22,8 @@ from ...rules.rescale import Rescale
 from .asked import Asked, change, starts, totals
 from .base import drawn_seed
 from .conventions import quantity, spread
-from .gradients import alone, expected, leaves, paired, path_start, quadrature, rows_of, with_delta
-from .weighted import Weighted
+from .gradients import alone, expected, leaves, line, paired, path_start, pinned, quadrature, rows_of, with_delta
+from .weighted import Through
 
 
 def averaged(values: Any, times: int) -> Any:
@@ -164,18 +164,21 @@ def neuron_conductance(asked: Asked) -> Any:
     Of several neurons it is the sum of what flows through each. Captum multiplies the sum of the gradients by the sum of the
     influences instead, which counts paths that do not exist: ``captum_exact=True`` has that number.
     """
+    if not asked["captum_exact"]:
+        found = asked.explained(line(asked), multiply=False, of=Through(asked.of, quantity(asked["target"])))
+        parts = leaves_of(asked, found.values)
+        if asked.multiply:
+            begin = starts(asked, asked["baselines"])
+            parts = [part * (x - b) for part, x, b in zip(parts, asked.inputs.tensors, begin, strict=True)]
+        return asked.inputs.like(parts)
     positions, weights = nodes(quadrature(asked), asked["n_steps"])
     path, distance = on_path(asked, positions)
     passed_on = path.explained(multiply=False, of=spread(quantity(asked["target"]), len(positions)), at=asked.of.on).values
-    if asked["captum_exact"]:
-        found = path.explained(multiply=False)
-        factor = asked.of.bind(passed_on)(passed_on)
-        parts = [g * factor.reshape(-1, *[1] * (g.ndim - 1)) for g in leaves_of(path, found.values)]
-        weights = weights * ((len(positions) - 1) / len(positions) if asked["method"] == "riemann_trapezoid" else 1.0)
-    else:
-        parts = leaves_of(path, path.explained(multiply=False, of=Weighted(asked.of, passed_on)).values)
+    factor = asked.of.bind(passed_on)(passed_on)
+    weights = weights * pinned(asked)
     sums = []
-    for part, d in zip(parts, distance, strict=True):
+    for grad, d in zip(leaves_of(path, path.explained(multiply=False).values), distance, strict=True):
+        part = grad * factor.reshape(-1, *[1] * (grad.ndim - 1))
         share = torch.as_tensor(weights, dtype=part.dtype, device=part.device).reshape(1, -1, *[1] * (part.ndim - 1))
         total = (part.reshape(len(d), len(weights), *part.shape[1:]) * share).sum(1)
         sums.append(total * d if asked.multiply else total)
