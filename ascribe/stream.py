@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 START_NUMBERS = 32768  # numbers per chunk to begin with: small enough for any cache, so that a worse size is never tried first
 SLOW = 0.5  # seconds per chunk at which growth stops: progress and interrupts must not wait longer
-GAIN = 0.97  # a larger chunk has to take at most this share of the time per row; a tie goes to the smaller one
+GAIN = 0.98  # a larger chunk has to take at most this share of the time per row; a tie goes to the smaller one
 WORSE = 1.25  # times the best time per row from which larger chunks are not tried: caches and allocator are outgrown
 OVER = 1.25  # times a size: so many rows are not worth a chunk more
 WINS, LOSSES = 2, 4  # chunks of a size after which it is believed to be the best, or not: other work on the machine only ever slows

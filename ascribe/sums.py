@@ -104,14 +104,16 @@ class Sums:
     def _piecewise(self, cut: Cut, grads: Leaves, values: Leaves) -> None:
         """The trapezoid rule along the path's image: mean of neighbouring influences times the step between them."""
         if cut in self.carry:
-            before_g, before_v = self.carry[cut]
-            cat = self.plan.session.xp.concat
-            grads = [cat([b, g], 1) for b, g in zip(before_g, grads, strict=True)]
-            values = [cat([b, v], 0) for b, v in zip(before_v, values, strict=True)]
+            last_g, last_v = self.carry[cut]
+            self._pieces(cut, last_g, [g[:, :1] for g in grads], last_v, [v[:1] for v in values])
         self.carry[cut] = [g[:, -1:] for g in grads], [v[-1:] for v in values]
         if grads[0].shape[1] > 1:
-            pieces = [(g[:, 1:] + g[:, :-1]) / 2 * (v[1:] - v[:-1])[None] for g, v in zip(grads, values, strict=True)]
-            self._add(cut, pieces, np.ones(pieces[0].shape[1]))
+            before, after = [g[:, :-1] for g in grads], [g[:, 1:] for g in grads]
+            self._pieces(cut, before, after, [v[:-1] for v in values], [v[1:] for v in values])
+
+    def _pieces(self, cut: Cut, g0: Leaves, g1: Leaves, v0: Leaves, v1: Leaves) -> None:
+        found = [namespace(a).mix(a, b, 0.5) * (w - v)[None] for a, b, v, w in zip(g0, g1, v0, v1, strict=True)]
+        self._add(cut, found, np.ones(found[0].shape[1]))
 
     def values(self) -> list[list[Array]]:
         """The sums, times the distance where that is the same at every point: per cut, ``[quantities, records, ...]`` each."""
@@ -162,5 +164,5 @@ def between(starts: Leaves, ends: Leaves, draws: Draws, points: np.ndarray) -> L
     found = []
     for s, e in zip(starts, ends, strict=True):
         a = namespace(e).asarray(draws.position[points].reshape(-1, *[1] * (e.ndim - 1)), e)
-        found.append(s + a * (e - s))
+        found.append(namespace(e).mix(s, e, a))
     return found
