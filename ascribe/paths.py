@@ -97,7 +97,7 @@ class Pass:
     def count(self, found: Evidence, job: Job) -> None:
         self.block.forward += found.forward
         self.block.backward += found.backward
-        self.block.rows += job.points * job.records if found.forward else 0
+        self.block.rows += job.points * job.records
 
     def _look(self) -> None:
         """The records themselves, run once: values at every cut, the prediction, the quantities bound; bare, no further than the cuts."""
