@@ -38,7 +38,7 @@ class Automatic:
     def choice(value: Array, few: bool, layer: bool, patches: bool = True) -> Features:
         """The features for one array ``[1, ...]``; ``few`` where all arrays together are no more than can be removed one by one."""
         shape = tuple(value.shape[1:])
-        words = getattr(value.dtype, "kind", "") in "OU"
+        words = getattr(value.dtype, "kind", "") in ("O", "U")
         if len(shape) == 1 and not words and not namespace(value).is_floating(value):
             return Tokens()
         if few or len(shape) < 2:
