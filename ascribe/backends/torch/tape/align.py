@@ -77,8 +77,8 @@ class References:
         return missing
 
     def _redo(self, entry: Entry) -> None:
-        found = again(entry, lambda v: self.known[v].expand(v.value.shape))
+        found = again(entry, lambda v: self.known[v].expand(v.shape))
         for out, value in zip(entry.outs, found, strict=True):
             if out is not None:
-                assert value.shape == out.value.shape
+                assert value.shape == out.shape
                 self.known[out] = value

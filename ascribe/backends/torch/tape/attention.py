@@ -18,13 +18,13 @@ def softmax(s: Step) -> Back:
     """Its derivative, which is its Taylor expansion at the record."""
     v, dim = s.entry.args[:2]
     p = s.entry.out().value
-    return [(v, aten._softmax_backward_data(s.g.to(p.dtype), p, dim, p.dtype).to(v.value.dtype))]
+    return [(v, aten._softmax_backward_data(s.g.to(p.dtype), p, dim, p.dtype).to(v.dtype))]
 
 
 def log_softmax(s: Step) -> Back:
     v, dim = s.entry.args[:2]
     y = s.entry.out().value
-    return [(v, aten._log_softmax_backward_data(s.g.to(y.dtype), y, dim, y.dtype).to(v.value.dtype))]
+    return [(v, aten._log_softmax_backward_data(s.g.to(y.dtype), y, dim, y.dtype).to(v.dtype))]
 
 
 def attended(s: Step) -> Back | None:

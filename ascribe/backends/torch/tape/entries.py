@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,17 +23,24 @@ class Var:
 
     ``root`` is the value that it is an element-wise function of (itself where none is), ``linear`` the same looking through
     linear steps; ``rank`` says how far influence can pass to a place that is asked for (:mod:`.liveness`), ``settled`` that
-    it has been looked into. ``kept`` says that it is such a place itself.
+    it has been looked into. ``kept`` says that it is such a place itself. ``held`` are its numbers, where the tape has them.
     """
 
-    __slots__ = ("entry", "kept", "linear", "rank", "root", "settled", "slot", "value")
+    __slots__ = ("dtype", "entry", "held", "kept", "linear", "rank", "root", "settled", "shape", "slot")
 
-    def __init__(self, value: Tensor, entry: Entry | None, slot: int = 0) -> None:
-        self.value, self.entry, self.slot = value, entry, slot
+    def __init__(self, like: Tensor, entry: Entry | None, slot: int = 0) -> None:
+        self.shape, self.dtype = like.shape, like.dtype
+        self.held: Tensor | None = None
+        self.entry, self.slot = entry, slot
         self.root: Var = self
         self.linear: Var = self
         self.rank = 0
         self.settled = self.kept = False
+
+    @property
+    def value(self) -> Tensor:
+        """Its numbers; those that the tape does not have are computed again."""
+        return self.held if self.held is not None else computed(self)
 
     @property
     def wanted(self) -> bool:
@@ -41,7 +48,7 @@ class Var:
 
     @property
     def continuous(self) -> bool:
-        return self.value.is_floating_point() or self.value.is_complex()
+        return self.dtype.is_floating_point or self.dtype.is_complex
 
 
 @dataclass(eq=False)
@@ -94,10 +101,34 @@ class Tape:
 
     def bytes(self) -> int:
         """What the recorded values hold, counting shared memory once."""
-        kept = {
-            o.value.untyped_storage().data_ptr(): o.value.untyped_storage().nbytes() for e in self.entries for o in e.outs if o
-        }
-        return sum(kept.values())
+        held = [v.held.untyped_storage() for v in self.values() if v.held is not None]
+        return sum({memory.data_ptr(): memory.nbytes() for memory in held}.values())
+
+    def values(self) -> Iterator[Var]:
+        """Every value, what the run started from first."""
+        yield from self.sources
+        for entry in self.entries:
+            yield from (v for v in entry.outs if v is not None)
+
+
+def computed(var: Var) -> Tensor:
+    """A value's numbers, from those that the tape holds."""
+    found: dict[Var, Tensor] = {}
+
+    def known(v: Var) -> Tensor | None:
+        return found.get(v) if v.held is None else v.held
+
+    waiting = [var]
+    while waiting:
+        last = waiting[-1]
+        assert last.entry is not None
+        missing = [v for v in last.entry.ins if known(v) is None]
+        if not missing:
+            waiting.pop()
+            with torch.no_grad():
+                found[last] = again(last.entry, lambda v: found[v] if v.held is None else v.held)[last.slot]
+        waiting += missing
+    return found[var]
 
 
 def substituted(argument: Any, change: Callable[[Var], Any]) -> Any:
@@ -115,7 +146,7 @@ def again(entry: Entry, values: Callable[[Var], Tensor]) -> list[Any]:
         position, default = PICKS[entry.name]
         dim = entry.arg(position, "dim", default)
         places = entry.out(1).value
-        if dim is not None and places.dim() == entry.ins[0].value.dim():
+        if dim is not None and places.dim() == len(entry.ins[0].shape):
             return [values(entry.ins[0]).gather(dim, places), places]
     call = entry.call
     if entry.name in ("view", "_unsafe_view") and not isinstance(entry.args[1], torch.dtype):

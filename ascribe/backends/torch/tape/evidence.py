@@ -19,6 +19,7 @@ from ..work import call_model, close, explained_rows, input_paths, nothing_seen
 from .assign import Assignment
 from .entries import Tape, Tensor, Var
 from .liveness import reached
+from .reads import reading
 from .recorder import Recorder
 from .regions import find
 from .unfold import unfused
@@ -81,7 +82,8 @@ class Recorded:
 
 def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | None, like: Recorded | None = None) -> Recorded:
     """Run the model on a job's records, or with other values where its points live; ``like`` stops where that run stopped."""
-    recorder = Recorder()
+    assert isinstance(job.by, OperationRule)
+    recorder = Recorder(reading(job.by))
     demands = demanded(session, job, values, recorder, like)
     found = Recorded(job, recorder.tape, recorder, demands)
     args, kwargs = started(session, job, values, found)
@@ -101,6 +103,8 @@ def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | Non
             found.value = explained_rows(session, job.of, [found.read], job.rows)
     if found.value is not None:
         found.out = recorder.read(found.value)
+        if found.out is not None:
+            recorder.hold(found.out, found.value)
     return found
 
 

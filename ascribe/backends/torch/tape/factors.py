@@ -46,7 +46,7 @@ def scaled(g: Tensor, share: float) -> Tensor:
 
 def some(*parts: tuple[Any, float, Callable[[float], Tensor]]) -> Back:
     """What goes to the factors that get a share."""
-    return [(a, fold(make(share), a.value.shape)) for a, share, make in parts if share and isinstance(a, Var) and a.wanted]
+    return [(a, fold(make(share), a.shape)) for a, share, make in parts if share and isinstance(a, Var) and a.wanted]
 
 
 def product(shares: Shares, s: Step) -> Back:

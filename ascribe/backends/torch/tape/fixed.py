@@ -29,7 +29,7 @@ def rms_norm(s: Step) -> Back | None:
     if not constant(weight):
         return None
     g = s.g if weight is None else s.g * weight
-    eps = torch.finfo(x.value.dtype).eps if eps is None else eps
+    eps = torch.finfo(x.dtype).eps if eps is None else eps
     return [(x, divided(x.value, g, tuple(range(-len(shape), 0)), eps, False))]
 
 
@@ -39,7 +39,7 @@ def group_norm(s: Step) -> Back | None:
         return None
     g = s.g if weight is None else s.g * per_channel(weight, x.value)
     back = divided(x.value.reshape(records, groups, -1), g.reshape(records, groups, -1), (-1,), eps, True)
-    return [(x, back.view(x.value.shape))]
+    return [(x, back.view(x.shape))]
 
 
 def batch_norm(s: Step) -> Back | None:
@@ -50,7 +50,7 @@ def batch_norm(s: Step) -> Back | None:
     if s.entry.name == "_native_batch_norm_legit_no_training" or not s.entry.args[5]:
         return NORM[s.entry.name](s)
     g = s.g if weight is None else s.g * per_channel(weight, x.value)
-    return [(x, divided(x.value, g, tuple(d for d in range(x.value.dim()) if d != 1), s.entry.args[-1], True))]
+    return [(x, divided(x.value, g, tuple(d for d in range(len(x.shape)) if d != 1), s.entry.args[-1], True))]
 
 
 def quotient(s: Step) -> Back | None:
@@ -58,7 +58,7 @@ def quotient(s: Step) -> Back | None:
     a, b = s.entry.args[:2]
     if len(s.entry.args) > 2 or s.entry.kwargs:
         return None
-    return s.to((a, lambda: fold(s.g / s.value(b), a.value.shape)))
+    return s.to((a, lambda: fold(s.g / s.value(b), a.shape)))
 
 
 DETACHED: dict[str, Formula] = {

@@ -85,10 +85,10 @@ class Product(Layer):
     def per_output(self, scale: Tensor) -> Tensor | None:
         if self.weight.dim() == 1:
             return scale.reshape(()) if scale.numel() == 1 else None
-        return along(scale, -1, self.out.value.dim())
+        return along(scale, -1, len(self.out.shape))
 
     def per_input(self, scale: Tensor) -> Tensor | None:
-        found = along(scale, -1, self.x.value.dim())
+        found = along(scale, -1, len(self.x.shape))
         return found if found is None or self.weight.dim() == 1 else found[:, None]
 
 
@@ -102,11 +102,11 @@ class Reversed(Layer):
         return weight.transpose(-1, -2) @ g
 
     def per_output(self, scale: Tensor) -> Tensor | None:
-        found = along(scale, -2, self.out.value.dim())
+        found = along(scale, -2, len(self.out.shape))
         return None if found is None else found[:, None]
 
     def per_input(self, scale: Tensor) -> Tensor | None:
-        return along(scale, -2, self.x.value.dim())
+        return along(scale, -2, len(self.x.shape))
 
 
 class Convolution(Layer):
@@ -121,10 +121,10 @@ class Convolution(Layer):
         return back
 
     def per_output(self, scale: Tensor) -> Tensor | None:
-        return self._spread(scale, self.out.value.dim(), second=bool(self.entry.args[6]))
+        return self._spread(scale, len(self.out.shape), second=bool(self.entry.args[6]))
 
     def per_input(self, scale: Tensor) -> Tensor | None:
-        return self._spread(scale, self.x.value.dim(), second=not self.entry.args[6])
+        return self._spread(scale, len(self.x.shape), second=not self.entry.args[6])
 
     def _spread(self, scale: Tensor, rank: int, second: bool) -> Tensor | None:
         """A number for each channel along the weight's first axis; on the second, each group of channels has its own part."""
@@ -169,7 +169,7 @@ def convolution_of(entry: Entry) -> Layer | None:
     x, weight, bias = entry.args[:3]
     if not isinstance(x, Var) or isinstance(weight, Var) or isinstance(bias, Var):
         return None
-    bias = None if bias is None else bias.reshape(1, -1, *[1] * (x.value.dim() - 2))
+    bias = None if bias is None else bias.reshape(1, -1, *[1] * (len(x.shape) - 2))
     return Convolution(entry=entry, x=x, into=x, out=entry.out(), weight=weight, bias=bias)
 
 
@@ -193,7 +193,7 @@ def matrix_of(entry: Entry) -> Layer | None:
         into=x,
         out=out,
         weight=weight * alpha if alpha != 1 else weight,
-        bias=None if bias is None else bias.reshape([1] * (out.value.dim() - bias.dim()) + list(bias.shape)),
+        bias=None if bias is None else bias.reshape([1] * (len(out.shape) - bias.dim()) + list(bias.shape)),
         rest=c if isinstance(c, Var) else None,
     )
 
@@ -209,5 +209,5 @@ def normalised(entry: Entry) -> tuple[Tensor, Tensor] | None:
     scale = scale if weight is None else scale * weight
     shift = -mean * scale
     shift = shift if bias is None else shift + bias
-    shape = [1, -1] + [1] * (x.value.dim() - 2)
-    return scale.to(x.value.dtype).reshape(shape), shift.to(x.value.dtype).reshape(shape)
+    shape = [1, -1] + [1] * (len(x.shape) - 2)
+    return scale.to(x.dtype).reshape(shape), shift.to(x.dtype).reshape(shape)

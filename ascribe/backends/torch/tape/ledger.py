@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from ....rules.told import Flow, Told
-from .entries import Entry, Tensor, Var
+from .entries import Entry, Tensor, Var, fold
 from .layers import WEIGHTED
 from .norms import NORM
 from .pools import POOL
@@ -23,6 +24,7 @@ EXACT = frozenset(
 """Operations that pass on all that comes where one value goes in and nothing else is on the tape."""
 
 PRODUCTS = frozenset({"mul", "mm", "bmm"})
+BIASED = frozenset({"addmm", "baddbmm"})
 JOINS = frozenset({"add", "cat", "stack"})
 """Operations that do so where all that goes in is on the tape."""
 
@@ -60,24 +62,28 @@ class Ledger:
         if absorbed is None and not direct and len(parts) == len(multipliers) and exact(entry, len(parts)):
             self._shared(sum(came[1:], came[0]), parts, entry.name in JOINS)
             return
-        total = torch.zeros(2, dtype=came[0].dtype, device=came[0].device)
+        out = sum(came[1:], came[0])
+        total = torch.zeros(2, dtype=out.dtype, device=out.device)
         for v, c, scaled in (*((v, c, True) for v, c in multipliers), *((v, c, False) for v, c in direct)):
             if v.wanted:
-                moved = sums(v, c, scaled)
+                moved = rest(out, absorbed) if absorbed and biased(entry) else sums(v, c, scaled)
                 self.held[v] = self.held[v] + moved[0] if v in self.held else moved[0]
                 total = total + moved
-        out = sum(came[1:], came[0])
         beside = any(v.continuous and not v.wanted for v in entry.ins)
-        taken = sum(absorbed or (), torch.zeros_like(out))
+        kept = sum(absorbed or (), torch.zeros_like(out))
         if not beside and absorbed is None and summands(entry):
-            taken = out - total[0]
-        row = torch.stack([out, total[0], taken.to(total.dtype), total[1]])
+            kept = out - total[0]
+        row = torch.stack([out, total[0], kept.to(total.dtype), total[1]])
         old = self.pages.get(number)
         self.pages[number] = Page(entry, row if old is None else old.row + row, beside)
 
     def _shared(self, came: Tensor, parts: dict[Var, Tensor], apart: bool) -> None:
-        """What came goes on whole: in equal shares, or, where parts are put together, to the last what the others have not."""
-        for i, (v, c) in enumerate(parts.items()):
+        """What came goes on whole: in equal shares, or, where parts are put together, to the last what the others have not.
+
+        The last is one whose numbers the tape does not hold, if there is one.
+        """
+        ordered = sorted(parts.items(), key=lambda pair: pair[0].held is None)
+        for i, (v, c) in enumerate(ordered):
             moved = came / len(parts) if not apart else came if i == len(parts) - 1 else total(v, c)
             came = came - moved if apart else came
             self.held[v] = self.held[v] + moved if v in self.held else moved
@@ -117,6 +123,26 @@ def exact(entry: Entry, parts: int) -> bool:
     return len(set(entry.ins)) == 1 and entry.name in EXACT and (entry.name != "div" or entry.args[0] is entry.ins[0])
 
 
+def biased(entry: Entry) -> bool:
+    """Whether an operation is one value's product with fixed weights, and a bias."""
+    return entry.name in BIASED and len(entry.ins) == 1 and not isinstance(entry.args[0], Var)
+
+
+def taken(entry: Entry, back: Sequence[Tensor | None]) -> list[Tensor] | None:
+    """What the bias of a linear operation that passes on its derivative takes; None for other operations."""
+    g = back[0]
+    if g is None or not biased(entry):
+        return None
+    bias = entry.args[0]
+    return [(fold(g, bias.shape) * bias).sum() * entry.kwargs.get("beta", 1)]
+
+
+def rest(out: Tensor, absorbed: list[Tensor]) -> Tensor:
+    """What is left of relevance, twice: as it is and its size."""
+    left = out - sum(absorbed[1:], absorbed[0])
+    return torch.stack([left, left.abs()])
+
+
 def summands(entry: Entry) -> bool:
     """Whether what an operation does not pass on went to something that it adds: a constant, a bias, an activation's value at 0, and
     what a derivative times the value misses of a softmax (the bias of its expansion).
@@ -127,7 +153,7 @@ def summands(entry: Entry) -> bool:
 
 def total(v: Var, c: Tensor) -> Tensor:
     """The sum of the relevance at a value, in one go where it can be."""
-    plain = c.dtype is v.value.dtype and c.dtype in (torch.float32, torch.float64) and c.shape == v.value.shape
+    plain = c.dtype is v.dtype and c.dtype in (torch.float32, torch.float64) and c.shape == v.shape
     return torch.dot(c.reshape(-1), v.value.reshape(-1)) if plain else sums(v, c, True)[0]
 
 

@@ -16,7 +16,7 @@ from .step import Back, Formula, Step
 
 def reshaped(s: Step) -> Back:
     v = s.entry.ins[0]
-    return [(v, s.g.reshape(v.value.shape))]
+    return [(v, s.g.reshape(v.shape))]
 
 
 def passed(s: Step) -> Back:
@@ -25,7 +25,7 @@ def passed(s: Step) -> Back:
 
 def cast(s: Step) -> Back:
     v = s.entry.ins[0]
-    return [(v, s.g.to(v.value.dtype) if v.continuous else s.g)]
+    return [(v, s.g.to(v.dtype) if v.continuous else s.g)]
 
 
 def transposed(s: Step) -> Back:
@@ -47,7 +47,7 @@ def permuted(s: Step) -> Back:
 
 def expanded(s: Step) -> Back:
     v = s.entry.ins[0]
-    return [(v, fold(s.g, v.value.shape))]
+    return [(v, fold(s.g, v.shape))]
 
 
 def copied(s: Step) -> Back:
@@ -76,17 +76,17 @@ def subtracted(s: Step) -> Back:
 
 def summed(s: Step) -> Back:
     v = s.entry.ins[0]
-    dims = s.entry.arg(1, "dim") or list(range(v.value.dim()))
+    dims = s.entry.arg(1, "dim") or list(range(len(v.shape)))
     g = s.g
-    if not s.entry.arg(2, "keepdim", False) and v.value.dim():
-        for d in sorted(d % v.value.dim() for d in dims):
+    if not s.entry.arg(2, "keepdim", False) and len(v.shape):
+        for d in sorted(d % len(v.shape) for d in dims):
             g = g.unsqueeze(d)
-    return [(v, g.expand(v.value.shape))]
+    return [(v, g.expand(v.shape))]
 
 
 def averaged(s: Step) -> Back:
     v = s.entry.ins[0]
-    count = v.value.numel() // max(1, s.entry.out().value.numel())
+    count = v.shape.numel() // max(1, s.entry.out().shape.numel())
     return [(v, summed(s)[0][1] / count)]
 
 
@@ -95,8 +95,7 @@ def joined(s: Step) -> Back:
     found: Back = []
     start = 0
     for part in parts:
-        value = s.value(part)
-        size = value.shape[dim] if value.numel() else 0  # an empty vector joins anything: caches start as one
+        size = part.shape[dim] if part.shape.numel() else 0  # an empty vector joins anything: caches start as one
         if s.wants(part):
             found.append((part, s.g.narrow(dim, start, size)))
         start += size
@@ -113,7 +112,7 @@ def part_of(view: Callable[[Any, Any], Any]) -> Formula:
 
     def formula(s: Step) -> Back:
         v = s.entry.ins[0]
-        z = s.g.new_zeros(v.value.shape)
+        z = s.g.new_zeros(v.shape)
         view(z, s.entry).copy_(s.g)
         return [(v, z)]
 
@@ -151,7 +150,7 @@ def convolved(s: Step) -> Back | None:
     x, w, _, stride, pad, dilation, transposed_, out_pad, groups = s.entry.args
     if isinstance(w, Var) or not isinstance(x, Var):
         return None
-    g = s.g.to(x.value.dtype)
+    g = s.g.to(x.dtype)
     needs = [True, False, False]
     back = aten.convolution_backward(g, x.value, w, None, stride, pad, dilation, transposed_, out_pad, groups, needs)
     return [(x, back[0])]

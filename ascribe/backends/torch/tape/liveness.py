@@ -89,7 +89,7 @@ def own(top: Var) -> int:
     entries = list(inside(top))
     if len(entries) == 1 and entries[0].name in FROM_ZERO:
         return SIGNAL
-    if not top.value.is_floating_point():
+    if not top.dtype.is_floating_point:
         return NOTHING
     zero = at_zero(top, entries)
     if not zero.isfinite().all():

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from math import gcd
 from typing import Any
+from weakref import ReferenceType, ref
 
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from .entries import Tensor, Var
 
@@ -17,19 +19,24 @@ Key = tuple[Any, ...]
 
 
 class Store:
-    """One storage: the values that lie in it by their layout, the storage as one flat value, and the copies recorded from it.
+    """One storage: the values that lie in it by their layout, the storage as one flat value, and the handles recorded from it.
 
-    ``held`` keeps it alive: the address of freed memory is given to the next tensor, and a constant would pass for a value.
+    It keeps no memory alive, but its address: that of something freed is given to the next tensor, and a constant would pass for
+    a value.
     """
 
-    __slots__ = ("flat", "held", "origin", "saved", "values")
+    __slots__ = ("address", "flat", "origin", "saved", "values")
 
-    def __init__(self, held: Tensor) -> None:
+    def __init__(self, t: Tensor) -> None:
+        self.address = StorageWeakRef(t.untyped_storage())
         self.values: dict[Key, Var] = {}
         self.flat: Var | None = None
-        self.saved: list[Tensor] = []
-        self.held: list[Tensor] = [held]
+        self.saved: list[ReferenceType[Tensor]] = []
         self.origin: str | None = None
+
+    def handles(self) -> list[Tensor]:
+        """The recorded handles that something still holds."""
+        return [t for r in self.saved if (t := r()) is not None]
 
 
 class Stores:
@@ -52,7 +59,7 @@ class Stores:
     def save(self, t: Tensor) -> Tensor:
         """The tensor for keeps: a second handle on its memory, moved to a copy should the memory be written to."""
         handle = t.detach()
-        self.of(t).saved.append(handle)
+        self.of(t).saved.append(ref(handle))
         return handle
 
     def put(self, t: Tensor, var: Var) -> None:
@@ -60,17 +67,16 @@ class Stores:
         self.of(t).values[layout(t)] = var
 
     def part(self, t: Tensor) -> Store:
-        """Make ready for a write into the tensor's memory: what was recorded from it moves to a copy, first of all.
+        """Part what was recorded of this memory from it, for it is about to be written to.
 
         Nothing is paid for this where a model does no in-place work.
         """
         store = self.of(t)
-        if store.saved:
+        if handles := store.handles():
             copy = t.untyped_storage().clone()
-            for handle in store.saved:
+            for handle in handles:
                 handle.set_(copy, handle.storage_offset(), handle.size(), handle.stride())
-            moved = self.known[copy._cdata] = Store(store.saved[0])
-            moved.saved, store.saved = store.saved, []
+            self.of(handles[0]).saved, store.saved = store.saved, []
         return store
 
 
@@ -106,6 +112,12 @@ def fills(t: Tensor) -> bool:
         return False
     reach = 1 + sum((n - 1) * s for n, s in zip(t.shape, t.stride(), strict=True))
     return t.numel() == length(t) == reach
+
+
+def lying(key: Key, t: Tensor) -> Tensor:
+    """What lies in a tensor's memory in this layout."""
+    offset, shape, strides, kind = key
+    return torch.empty(0, dtype=kind, device=t.device).set_(t.untyped_storage(), offset, shape, strides)  # type: ignore[call-overload,no-any-return]
 
 
 def laid_out(t: Tensor) -> Tensor:

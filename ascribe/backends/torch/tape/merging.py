@@ -37,14 +37,14 @@ def affine_of(entry: Entry) -> Affine | None:
         return None
     a, b = entry.args
     x, other = (a, b) if isinstance(a, Var) else (b, a)
-    if x.value.shape != entry.out().value.shape or not x.value.is_floating_point():
+    if x.shape != entry.out().shape or not x.dtype.is_floating_point:
         return None
     return written(entry, x, constant(other, x), x is a)
 
 
 def constant(c: Any, x: Var) -> Tensor:
-    c = torch.as_tensor(c, dtype=x.value.dtype, device=x.value.device)
-    return c.reshape([1] * (x.value.dim() - c.dim()) + list(c.shape))
+    c = torch.as_tensor(c, dtype=x.dtype, device=x.value.device)
+    return c.reshape([1] * (len(x.shape) - c.dim()) + list(c.shape))
 
 
 def written(entry: Entry, x: Var, c: Tensor, first: bool) -> Affine | None:
@@ -96,7 +96,7 @@ class Merger:
         v, way, turns = layer.out, list[Entry](), list[Entry]()
         while (entry := self.only(v)) is not None:
             out = entry.out()
-            if entry.name in TURNS and out.value.numel() == v.value.numel():
+            if entry.name in TURNS and out.shape.numel() == v.shape.numel():
                 turns.append(entry)
             elif entry.name not in SAME:
                 step = affine_of(entry)
@@ -139,9 +139,14 @@ def merged_after(layer: Layer, step: Affine, out: Var, turns: list[Entry]) -> bo
         layer.weight = layer.weight * factor
         layer.bias = None if layer.bias is None else layer.bias * scale
     if step.shift is not None:
-        shift = turned_back(step.shift.expand(out.value.shape), turns) if turns else step.shift
+        shift = turned_back(step.shift.expand(out.shape), turns) if turns else step.shift
         layer.bias = shift if layer.bias is None else layer.bias + shift
-    layer.out = out if not turns else Var(turned_back(out.value, turns), layer.entry)
+    if turns:
+        turned = turned_back(out.value, turns)
+        layer.out = Var(turned, layer.entry)
+        layer.out.held = turned
+    else:
+        layer.out = out
     return True
 
 
@@ -154,7 +159,7 @@ def turned_back(t: Tensor, turns: list[Entry]) -> Tensor:
 
 def last_axis(step: Affine, layer: Layer, turns: list[Entry]) -> Tensor | None:
     """Factors along the last axis, where the turns leave that as it is."""
-    scale, rank = step.scale, layer.out.value.dim()
+    scale, rank = step.scale, len(layer.out.shape)
     assert scale is not None
     kept = all(e.name in ("view", "_unsafe_view", "reshape") and same_last(e.ins[0], e.out()) for e in turns)
     return scale.reshape([1] * (rank - 1) + [-1]) if kept and scale.numel() in (1, scale.shape[-1]) else None
@@ -162,7 +167,7 @@ def last_axis(step: Affine, layer: Layer, turns: list[Entry]) -> Tensor | None:
 
 def same_last(a: Var, b: Var) -> bool:
     """Whether a view leaves the last axis as it is."""
-    return a.value.dim() > 0 and b.value.dim() > 0 and a.value.shape[-1] == b.value.shape[-1]
+    return len(a.shape) > 0 and len(b.shape) > 0 and a.shape[-1] == b.shape[-1]
 
 
 def merged_before(layer: Layer, step: Affine) -> bool:
@@ -171,7 +176,7 @@ def merged_before(layer: Layer, step: Affine) -> bool:
     if step.scale is not None and factor is None:
         return False
     if step.shift is not None:
-        shape = layer.x.value.shape
+        shape = layer.x.shape
         rows = step.shift.expand(1, *shape[1:]) if one_row(layer, step.shift) else step.shift.expand(shape)
         shift = layer.product(rows, layer.weight)
         layer.bias = shift if layer.bias is None else layer.bias + shift

@@ -53,7 +53,7 @@ def rms_norm(s: Step) -> Back | None:
     if not constant(weight):
         return None
     g = s.g if weight is None else s.g * weight
-    eps = torch.finfo(x.value.dtype).eps if eps is None else eps
+    eps = torch.finfo(x.dtype).eps if eps is None else eps
     return [(x, leibniz(x.value, s.reference(x), g, tuple(range(-len(shape), 0)), eps, False))]
 
 
@@ -64,7 +64,7 @@ def group_norm(s: Step) -> Back | None:
     g = s.g if weight is None else s.g * per_channel(weight, x.value)
     x0 = s.reference(x)
     parts = (x.value.reshape(records, groups, -1), x0.reshape(x0.shape[0], groups, -1), g.reshape(records, groups, -1))
-    return [(x, leibniz(*parts, (-1,), eps, True).view(x.value.shape))]
+    return [(x, leibniz(*parts, (-1,), eps, True).view(x.shape))]
 
 
 def batch_norm(s: Step) -> Back | None:
@@ -75,7 +75,7 @@ def batch_norm(s: Step) -> Back | None:
     eps = s.entry.args[-1]
     g = s.g if weight is None else s.g * per_channel(weight, x.value)
     if s.entry.name != "_native_batch_norm_legit_no_training" and s.entry.args[5]:
-        dims = tuple(d for d in range(x.value.dim()) if d != 1)
+        dims = tuple(d for d in range(len(x.shape)) if d != 1)
         return [(x, leibniz(x.value, s.reference(x), g, dims, eps, True))]
     return [(x, g * per_channel((variance + eps).rsqrt(), x.value))]
 

@@ -109,7 +109,7 @@ class Parted:
         else:
             for out, up in zip(var.entry.outs, self._forth(var.entry), strict=True):
                 if out is not None:
-                    self.up[out] = self.difference(out).clamp(min=0) if up is None and not out.value.is_complex() else up
+                    self.up[out] = self.difference(out).clamp(min=0) if up is None and not out.dtype.is_complex else up
 
     def _forth(self, entry: Entry) -> Sequence[Any]:
         """The upward parts of an operation's outputs; None where they are parted by sign."""
@@ -225,7 +225,7 @@ def needed(var: Var) -> Iterable[Var]:
 
 def one_number(var: Var) -> bool:
     """Whether a value is a function of one other, number by number."""
-    return var.root is not var and var.value.is_floating_point()
+    return var.root is not var and var.dtype.is_floating_point
 
 
 def moves(entry: Entry) -> bool:
@@ -257,7 +257,7 @@ def settled(t: Tensor) -> Tensor:
 def with_value(var: Var, value: Tensor) -> Var:
     """A value on the tape with other numbers."""
     found = copy.copy(var)
-    found.value = value
+    found.held, found.shape, found.dtype = value, value.shape, value.dtype
     return found
 
 

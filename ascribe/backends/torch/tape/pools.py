@@ -28,7 +28,7 @@ def windows(s: Step, axes: int, y: Tensor, places: Tensor, y0: Tensor, places0: 
     m = share(dy, other.lerp_(mine, won)).mul_(g)
     left = m * won
     back = torch.zeros_like(x).scatter_add_(-1, here, left).scatter_add_(-1, there, m.sub_(left))
-    return [(v, back.view(v.value.shape))]
+    return [(v, back.view(v.shape))]
 
 
 def pooled(axes: int) -> Formula:
@@ -49,20 +49,20 @@ def pooled_line(s: Step) -> Back:
 def reduced(s: Step, dims: list[int], sign: int) -> Back:
     """The largest (or smallest) along axes, all of them taken together."""
     v = s.entry.ins[0]
-    rank = v.value.dim()
+    rank = len(v.shape)
     dims = sorted(d % rank for d in dims)
     rest = [d for d in range(rank) if d not in dims]
 
     def lined(z: Tensor) -> Tensor:
         return (z * sign).permute(*rest, *dims).flatten(len(rest)) if dims else z[..., None]
 
-    x, x0 = lined(v.value), lined(s.reference(v).expand(v.value.shape))
+    x, x0 = lined(v.value), lined(s.reference(v).expand(v.shape))
     (y, i), (y0, i0) = x.max(-1, keepdim=True), x0.max(-1, keepdim=True)
     winner = torch.where(y >= y0, i, i0)
     m = share(y - y0, (x - x0).gather(-1, winner))
     back = torch.zeros_like(x).scatter_add_(-1, winner, m * s.g.reshape(y.shape))
     order = [*rest, *dims]
-    shape = [v.value.shape[d] for d in order]
+    shape = [v.shape[d] for d in order]
     return [(v, back.view(shape).permute([order.index(d) for d in range(rank)]))]
 
 
@@ -74,7 +74,7 @@ def along(sign: int) -> Formula:
         dims = s.entry.arg(1, "dim")
         if isinstance(dims, (Var, torch.Tensor)) or len(s.entry.ins) > 1:
             return None
-        dims = list(range(v.value.dim())) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
+        dims = list(range(len(v.shape))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
         return reduced(s, dims, sign)
 
     return formula

@@ -91,9 +91,9 @@ def convolution(s: Step) -> Back:
 def spread(s: Step) -> Back:
     """Standard deviation: the root of the variance, ``Ds = Dv / (s + s0)``."""
     v, out = s.entry.ins[0], s.entry.out()
-    twice = (out.value + s.reference(out)).clamp_min(torch.finfo(out.value.dtype).tiny)
+    twice = (out.value + s.reference(out)).clamp_min(torch.finfo(out.dtype).tiny)
     with torch.enable_grad():
-        x = s.middle(v).expand(v.value.shape).detach().clone().requires_grad_()
+        x = s.middle(v).expand(v.shape).detach().clone().requires_grad_()
         variance = torch.ops.aten.var.correction(x, *s.entry.args[1:], **s.entry.kwargs)
         return [(v, torch.autograd.grad(variance, x, s.g / twice)[0])]
 
@@ -113,7 +113,7 @@ def gated(s: Step) -> Back:
 def length_of(s: Step) -> Back | None:
     """The Euclidean norm: ``Dn = (x + x0) Dx / (n + n0)``."""
     v = s.entry.ins[0]
-    dims = s.entry.arg(2, "dim") or list(range(v.value.dim()))
+    dims = s.entry.arg(2, "dim") or list(range(len(v.shape)))
     if s.entry.arg(1, "ord", 2) != 2:
         return None
     x, x0 = v.value, s.reference(v)

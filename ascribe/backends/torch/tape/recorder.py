@@ -5,8 +5,9 @@ The recorder is a dispatch mode, so it belongs to the thread that runs the model
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .entries import PICKS, Entry, Tape, Tensor, Var, aten
 from .layers import WEIGHTED
-from .memory import Store, Stores, apart, fills, laid_out, layout
+from .memory import Store, Stores, apart, fills, laid_out, layout, lying
 from .places import Trail
 from .unfold import UNFOLDED
 
@@ -26,14 +27,25 @@ CHOOSERS = frozenset({*PICKS, "argmax", "argmin", "argsort", "nonzero", "searchs
 """Operations whose result is a choice."""
 
 
+@dataclass
+class Given:
+    """What an operation was given: values on the tape, each with the tensor that it was then, and what choices came from."""
+
+    values: list[Var] = field(default_factory=list)
+    tensors: list[Tensor] = field(default_factory=list)
+    origins: list[str] = field(default_factory=list)
+
+
 class Recorder(TorchDispatchMode):
     """Records while it is entered; :meth:`source` says where dependence starts.
 
-    Inside ``__torch_dispatch__`` the mode is off by itself; ``off`` is for what others do while it is entered.
+    ``reads`` says of an operation whether the way back needs the numbers that went in, and those that came out; others are let go
+    with the model's own. Inside ``__torch_dispatch__`` the mode is off by itself; ``off`` is for what others do while it is entered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reads: Callable[[Entry], tuple[bool, bool]] = lambda entry: (True, True)) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.reads = reads
         self.tape = Tape()
         self.stores = Stores()
         self.trail = Trail()
@@ -51,7 +63,8 @@ class Recorder(TorchDispatchMode):
     def source(self, t: Tensor) -> Var:
         """A tensor that dependence starts at."""
         with self.paused():
-            var = Var(self.stores.save(t), None, len(self.tape.sources))
+            var = Var(t, None, len(self.tape.sources))
+            self.hold(var, t)
             self.tape.sources.append(var)
             self.stores.put(t, var)
         return var
@@ -64,8 +77,14 @@ class Recorder(TorchDispatchMode):
             if old is None:
                 return copy, self.source(copy)
             var = self._add(Entry(None, "mark", (old,), {}, [old]), [copy]).out()
+            self.hold(var, copy)
             self.stores.put(copy, var)
         return copy, var
+
+    def hold(self, var: Var, t: Tensor) -> None:
+        """Have the tape keep a value's numbers; ``t`` is what it is now."""
+        if var.held is None:
+            var.held = self.stores.save(t)
 
     def read(self, t: Tensor) -> Var | None:
         """The value on the tape that a tensor is, if it is one."""
@@ -75,7 +94,7 @@ class Recorder(TorchDispatchMode):
         var = store.values.get(layout(t))
         if var is not None:
             return var
-        flat = self._flat(store)
+        flat = self._flat(store, t)
         if flat is None:
             return None
         call = (flat, list(t.shape), list(t.stride()), t.storage_offset())
@@ -102,10 +121,10 @@ class Recorder(TorchDispatchMode):
 
     def _returned(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """An operation that only returns."""
-        ins: list[Var] = []
-        origins: list[str] = []
-        recorded = [self._argument(a, ins, origins) for a in args]
-        named = {k: self._argument(a, ins, origins) for k, a in kwargs.items()}
+        given = Given()
+        recorded = [self._argument(a, given) for a in args]
+        named = {k: self._argument(a, given) for k, a in kwargs.items()}
+        ins, origins = given.values, given.origins
         out = func(*args, **kwargs)
         if not ins and not origins:
             self.tape.before += name in WEIGHTED and not self.tape.entries
@@ -124,7 +143,7 @@ class Recorder(TorchDispatchMode):
         if torch.Tag.inplace_view in func.tags:
             func = functional(func)
         entry = Entry(func, name.rstrip("_") if name.endswith("_") else name, tuple(map(self._kept, recorded)), named, ins)
-        self._add(entry, outs)
+        self._add(entry, outs, given)
         for t, var in zip(outs, entry.outs, strict=True):
             if var is not None and (var.continuous or t.dtype is torch.bool):
                 self.stores.put(t, var)
@@ -146,26 +165,29 @@ class Recorder(TorchDispatchMode):
     def _wrote(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """An operation that works in place on its first argument: recorded as its functional twin."""
         target = args[0]
-        ins: list[Var] = []
-        origins: list[str] = []
-        recorded = [self._argument(a, ins, origins) for a in args]
-        named = {k: self._argument(a, ins, origins) for k, a in kwargs.items()}
+        given = Given()
+        recorded = [self._argument(a, given) for a in args]
+        named = {k: self._argument(a, given) for k, a in kwargs.items()}
+        ins, origins = given.values, given.origins
         whole = fills(target)
         known = self.stores.find(target)
         flat: Var | Tensor | None = None
         if ins and not whole:
-            flat = self._flat(known) if known is not None else None
+            flat = self._flat(known, target) if known is not None else None
             flat = laid_out(target).clone() if flat is None else flat  # a constant that becomes a value
+        entry = Entry(functional(func), name.rstrip("_"), tuple(recorded), named, ins)
+        if ins:
+            self._hold_inputs(entry, given)
         store = self.stores.part(target)
         if ins:
             address = target.untyped_storage()._cdata
-            recorded = [self._kept(a, address) for a in recorded]
+            entry.args = tuple(self._kept(a, address) for a in recorded)
         out = func(*args, **kwargs)
         if not ins:
             return out
         for choice in origins:
             self.tape.choices[choice] = self.tape.choices.get(choice, 0) + 1
-        var = self._add(Entry(functional(func), name.rstrip("_"), tuple(recorded), named, ins), [target]).out()
+        var = self._add(entry, [target]).out()
         store.values = {} if whole else {k: v for k, v in store.values.items() if apart(k, layout(target))}
         store.flat = None
         if not whole:
@@ -183,26 +205,27 @@ class Recorder(TorchDispatchMode):
         """An operation that writes elsewhere (``out=``, statistics): run, and told of where it hides what it does."""
         if name in STATISTICS:
             return self._returned(func, name, args, kwargs)
-        ins: list[Var] = []
+        given = Given()
         for a in (*args, *kwargs.values()):
-            self._argument(a, ins, [])
-        if ins:
+            self._argument(a, given)
+        if given.values:
             self.tape.opaque[str(func)] = self.tape.opaque.get(str(func), 0) + 1
         return func(*args, **kwargs)
 
-    def _argument(self, a: Any, ins: list[Var], origins: list[str]) -> Any:
+    def _argument(self, a: Any, given: Given) -> Any:
         """An argument as recorded: values on the tape as such; collects them, and where choices come from."""
         if isinstance(a, torch.Tensor):
             var = self.read(a)
             if var is not None:
-                ins.append(var)
+                given.values.append(var)
+                given.tensors.append(a)
                 return var
             store = self.stores.find(a)
             if store is not None and store.origin is not None:
-                origins.append(store.origin)
+                given.origins.append(store.origin)
             return a
         if isinstance(a, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in a):
-            return [self._argument(part, ins, origins) for part in a]
+            return [self._argument(part, given) for part in a]
         return a
 
     def _kept(self, a: Any, address: int | None = None) -> Any:
@@ -211,20 +234,30 @@ class Recorder(TorchDispatchMode):
             return a
         return a.detach().clone() if a.untyped_storage()._cdata == address else self.stores.save(a)
 
-    def _add(self, entry: Entry, outs: list[Any]) -> Entry:
+    def _add(self, entry: Entry, outs: list[Any], given: Given | None = None) -> Entry:
         self.tape.entries.append(entry)
         entry.place = self.trail.here
-        entry.outs = [Var(self.stores.save(o), entry, k) if isinstance(o, torch.Tensor) else None for k, o in enumerate(outs)]
+        entry.outs = [Var(o, entry, k) if isinstance(o, torch.Tensor) else None for k, o in enumerate(outs)]
+        if given is not None:
+            self._hold_inputs(entry, given)
+        if self.reads(entry)[1]:
+            for var, t in zip(entry.outs, outs, strict=True):
+                if var is not None:
+                    self.hold(var, t)
         return entry
 
-    def _flat(self, store: Store) -> Var | None:
-        """A storage as one flat value, where a recorded value fills it."""
+    def _hold_inputs(self, entry: Entry, given: Given) -> None:
+        if self.reads(entry)[0]:
+            for var, t in zip(given.values, given.tensors, strict=True):
+                self.hold(var, t)
+
+    def _flat(self, store: Store, near: Tensor) -> Var | None:
+        """A storage as one flat value, where a recorded value fills it; ``near`` is any tensor in it."""
         if store.flat is not None:
             return store.flat
-        full = next((v for v in store.values.values() if fills(v.value)), None)
+        value, full = next(((t, v) for key, v in store.values.items() if fills(t := lying(key, near))), (near, None))
         if full is None:
             return None
-        value = full.value
         if value.dim() != 1:
             order = sorted(range(value.dim()), key=lambda d: (-value.stride()[d], -value.shape[d]))
             laid = value.permute(order)

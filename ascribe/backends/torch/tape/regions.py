@@ -41,7 +41,7 @@ def pointwise(entry: Entry) -> bool:
     """Whether an operation works number by number and gives one result."""
     tagged = entry.call is not None and torch.Tag.pointwise in entry.call.tags
     alone = len(entry.outs) == 1 or entry.name == "log_sigmoid_forward"
-    return alone and (tagged or entry.name in POINTWISE or entry.name in SUMS) and not any(v.value.is_complex() for v in entry.ins)
+    return alone and (tagged or entry.name in POINTWISE or entry.name in SUMS) and not any(v.dtype.is_complex for v in entry.ins)
 
 
 def linear(entry: Entry) -> bool:
@@ -66,7 +66,7 @@ def place(out: Var, ins: list[Var], straight: bool) -> None:
         roots = {getattr(v, attribute) for v in ins}
         if len(roots) == 1:
             (root,) = roots
-            if root.value.shape == out.value.shape:
+            if root.shape == out.shape:
                 if not (straight and first):
                     out.root = root
                 out.linear = root.linear if attribute == "root" else root

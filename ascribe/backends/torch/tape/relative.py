@@ -48,9 +48,9 @@ def shifted(layer: Layer, credit: Tensor, relevance: Tensor) -> Tensor:
 def by_record(layer: Layer, t: Tensor) -> Tensor:
     """``[records, numbers]``. Raises RuleError where a layer's first axis does not run over the records."""
     source = layer.x
-    while source.value.shape[0] != layer.records and source.entry is not None and source.entry.name in VIEWS:
+    while source.shape[0] != layer.records and source.entry is not None and source.entry.name in VIEWS:
         source = source.entry.ins[0]
-    if source.value.shape[0] != layer.records or len(t) % layer.records:
-        there = f"{layer.entry.name} on {tuple(layer.x.value.shape)} in {layer.entry.place or 'the model'}, {layer.records} records"
+    if source.shape[0] != layer.records or len(t) % layer.records:
+        there = f"{layer.entry.name} on {tuple(layer.x.shape)} in {layer.entry.place or 'the model'}, {layer.records} records"
         raise RuleError("relative propagation where a layer's rows are not the records", there=there, try_="asc.Absolute() there")
     return t.reshape(layer.records, -1)

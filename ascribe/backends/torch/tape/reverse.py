@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from .assign import Assignment
 from .entries import Entry, Tape, Tensor, Var
 from .kinds import MOVES
-from .ledger import Ledger
+from .ledger import Ledger, taken
 from .pools import POOL
 from .quadrature import average
 from .regions import slope
@@ -67,7 +67,8 @@ class Reverse:
                 if self.books is not None:
                     self._book(entry, back, found)
                 if self.ledger is not None:
-                    self.ledger.note(number, entry, found, more, absorbed if id(entry) in self.rules.layers else None)
+                    known = absorbed if id(entry) in self.rules.layers else taken(entry, back)
+                    self.ledger.note(number, entry, found, more, known)
                 put(multipliers, found)
                 put(direct, more)
         return [kept.get(v, (multipliers.get(v), direct.get(v))) for v in targets]
@@ -132,7 +133,7 @@ def put(held: dict[Var, Tensor], found: Back) -> None:
     """Add what goes on to the values that lead to a place asked for."""
     for v, c in found:
         if v.wanted:
-            if c.dtype is not v.value.dtype and v.value.is_floating_point():
-                c = c.to(v.value.dtype)
+            if c.dtype is not v.dtype and v.dtype.is_floating_point:
+                c = c.to(v.dtype)
             before = held.get(v)
             held[v] = c if before is None else before + c

@@ -243,7 +243,7 @@ class Ruled:
     def _begin(self, value: Tensor, var: Var, axis: int | None) -> Tensor:
         """A reference value as ``[1, 1 or records, ...]``."""
         if axis is None:
-            return value.expand(var.value.shape).reshape(1, 1, -1, *var.value.shape[1:])
+            return value.expand(var.shape).reshape(1, 1, -1, *var.shape[1:])
         return value.movedim(axis, 0)[None]
 
     def _pulled(self, main: Recorded, reverse: Reverse | Parted, q: int, every: list[Var]) -> list[tuple[Tensor | None, Tensor | None]]:

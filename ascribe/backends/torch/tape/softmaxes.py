@@ -142,7 +142,7 @@ def blockwise(s: Step, qkv: Sequence[Any], asked: Options) -> list[Tensor]:
 def log_sums(s: Step, records: int) -> list[Tensor | None]:
     """The logarithm of each query's sum in both runs, where the kernel has kept it."""
     out = s.entry.outs[1] if len(s.entry.outs) > 1 else None
-    if s.entry.name != KERNELS[0] or out is None or out.value.dtype != s.entry.out().value.dtype:
+    if s.entry.name != KERNELS[0] or out is None or out.dtype != s.entry.out().dtype:
         return [None, None]
     return [t.expand(records, *t.shape[1:])[..., None] for t in (out.value, s.reference(out))]
 

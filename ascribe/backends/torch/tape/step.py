@@ -88,13 +88,13 @@ class Step:
 
     def to(self, *parts: tuple[Any, Callable[[], Tensor]]) -> Back:
         """Cotangents for the arguments that want one, summed over the axes along which they were broadcast."""
-        return [(a, fold(make(), a.value.shape)) for a, make in parts if self.wants(a)]
+        return [(a, fold(make(), a.shape)) for a, make in parts if self.wants(a)]
 
     def vjp(self, at: Callable[[Var], Tensor]) -> Back:
         """The operation's own vector-Jacobian product at given values of its inputs."""
         need = [v for v in dict.fromkeys(self.entry.ins) if v.continuous and v.wanted]
         with torch.enable_grad():
-            here = {v: at(v).expand(v.value.shape).detach().requires_grad_() for v in need}
+            here = {v: at(v).expand(v.shape).detach().requires_grad_() for v in need}
             outs = again(self.entry, lambda v: here[v] if v in here else at(v))
             pairs = [
                 (o, g.reshape(o.shape))

@@ -33,7 +33,7 @@ class Term(NamedTuple):
 
 def terms(entry: Entry, answer: Callable[[Step], Back], refer: Callable[[Var], Tensor]) -> list[Term] | None:
     """The terms of a sum; None for what is no sum of several numbers with fixed weights."""
-    if any(not v.value.is_floating_point() for v in entry.ins):
+    if any(not v.dtype.is_floating_point for v in entry.ins):
         return None
     if entry.name in POOLED:
         pooled: Map = (lambda t: again(entry, lambda v: t)[0]), (lambda g: answer(Step(entry, [g], refer))[0][1])
@@ -48,7 +48,7 @@ def terms(entry: Entry, answer: Callable[[Step], Back], refer: Callable[[Var], T
 
 def scaled(var: Var, factor: float) -> Term:
     """A value times a number."""
-    found: Map = (lambda t: t * factor), (lambda g: fold(g * factor, var.value.shape))
+    found: Map = (lambda t: t * factor), (lambda g: fold(g * factor, var.shape))
     return Term(var, found if factor > 0 else None, found if factor < 0 else None)
 
 

@@ -117,8 +117,8 @@ def flat(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
 
 def passed(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
     """Raises RuleError where shapes differ."""
-    if relevance.shape != layer.x.value.shape:
-        shapes = f"{layer.entry.name} from {tuple(layer.x.value.shape)} to {tuple(y.shape)} in {layer.entry.place or 'the model'}"
+    if relevance.shape != layer.x.shape:
+        shapes = f"{layer.entry.name} from {tuple(layer.x.shape)} to {tuple(y.shape)} in {layer.entry.place or 'the model'}"
         raise RuleError(f"{rule!r} for a layer that changes the shape", there=shapes, try_="asc.Epsilon() there")
     return None, relevance
 
@@ -191,7 +191,7 @@ def averaged(rule: Any, otherwise: Formula) -> Formula:
 def whole(s: Step) -> Back | None:
     """What comes back goes on as it is, where shapes are the same."""
     v = s.entry.ins[0]
-    if v.value.shape != s.entry.out().value.shape or len(set(s.entry.ins)) > 1:
+    if v.shape != s.entry.out().shape or len(set(s.entry.ins)) > 1:
         return None
     s.direct.append((v, s.relevance))
     return []
