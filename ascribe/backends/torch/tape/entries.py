@@ -165,3 +165,8 @@ def fold(g: Tensor, shape: torch.Size) -> Tensor:
         g = g.sum(tuple(range(g.dim() - len(shape))))
     axes = tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] != 1)
     return g.sum(axes, keepdim=True) if axes else g
+
+
+def weighed(g: Tensor, constant: Tensor | float) -> Tensor:
+    """The sum of a cotangent times a constant that was broadcast."""
+    return (fold(g, constant.shape) * constant).sum() if isinstance(constant, torch.Tensor) else g.sum() * constant

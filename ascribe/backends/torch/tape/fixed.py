@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .entries import Tensor, fold
+from .entries import Tensor, fold, weighed
 from .norms import BATCHED, NORM, constant, per_channel, scaled
 from .products import LEIBNIZ
 from .step import Back, Formula, Step
@@ -21,6 +21,7 @@ def layer_norm(s: Step) -> Back | None:
     if not constant(weight, bias):
         return None
     g = s.g if weight is None else s.g * weight
+    s.absorbed.append(weighed(s.g, 0.0 if bias is None else bias))
     return [(x, divided(x.value, g, tuple(range(-len(shape), 0)), eps, True))]
 
 
@@ -30,6 +31,7 @@ def rms_norm(s: Step) -> Back | None:
         return None
     g = s.g if weight is None else s.g * weight
     eps = torch.finfo(x.dtype).eps if eps is None else eps
+    s.absorbed.append(s.g.new_zeros(()))
     return [(x, divided(x.value, g, tuple(range(-len(shape), 0)), eps, False))]
 
 

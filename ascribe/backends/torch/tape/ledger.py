@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import torch
 
 from ....rules.told import Flow, Told
-from .entries import Entry, Tensor, Var, fold
+from .entries import Entry, Tensor, Var, weighed
 from .layers import WEIGHTED
 from .norms import NORM
 from .pools import POOL
 from .regions import FROM_ZERO
 from .softmaxes import SOFTMAX
-from .step import Back
+from .step import Back, Step
 
 EXACT = frozenset(
     {"view", "_unsafe_view", "reshape", "_reshape_alias", "transpose", "t", "permute", "unsqueeze", "squeeze", "expand", "clone", "detach"}
@@ -25,6 +25,9 @@ EXACT = frozenset(
 
 PRODUCTS = frozenset({"mul", "mm", "bmm"})
 BIASED = frozenset({"addmm", "baddbmm"})
+TOLD = frozenset({"native_layer_norm", "_fused_rms_norm"})
+"""Operations whose formulas tell what their constants take."""
+
 JOINS = frozenset({"add", "cat", "stack"})
 """Operations that do so where all that goes in is on the tape."""
 
@@ -42,51 +45,24 @@ class Page:
 
 @dataclass
 class Ledger:
-    """Sums over all records. What came to a value is added up as it comes, so that each cotangent is looked at once."""
+    """Sums over all records, at the operations that may not pass on all that came."""
 
-    held: dict[Var, Tensor] = field(default_factory=dict)
     pages: dict[int, Page] = field(default_factory=dict)
     quantity: list[Tensor] = field(default_factory=list)
 
     def begin(self, out: Var, g: Tensor) -> None:
-        self.held = {}
         self.quantity.append(sums(out, g, True))
-        self.held[out] = self.quantity[-1][0]
 
-    def note(self, number: int, entry: Entry, multipliers: Back, direct: Back, absorbed: list[Tensor] | None) -> None:
-        """One operation, by its place on the tape; ``absorbed`` is None where its rule does not tell."""
-        came = [self.held.pop(v) for v in entry.outs if v is not None and v in self.held]
-        if not came:
+    def note(self, number: int, step: Step, passed: Back, layered: bool) -> None:
+        """One operation, by its place on the tape: the multipliers that it passed on, and what its step tells of the rest."""
+        entry, plain = step.entry, not layered and not step.direct
+        if plain and exact(entry, passed):
             return
-        parts = {v: c for v, c in multipliers if v.wanted}
-        if absorbed is None and not direct and len(parts) == len(multipliers) and exact(entry, len(parts)):
-            self._shared(sum(came[1:], came[0]), parts, entry.name in JOINS)
-            return
-        out = sum(came[1:], came[0])
-        total = torch.zeros(2, dtype=out.dtype, device=out.device)
-        for v, c, scaled in (*((v, c, True) for v, c in multipliers), *((v, c, False) for v, c in direct)):
-            if v.wanted:
-                moved = rest(out, absorbed) if absorbed and biased(entry) else sums(v, c, scaled)
-                self.held[v] = self.held[v] + moved[0] if v in self.held else moved[0]
-                total = total + moved
-        beside = any(v.continuous and not v.wanted for v in entry.ins)
-        kept = sum(absorbed or (), torch.zeros_like(out))
-        if not beside and absorbed is None and summands(entry):
-            kept = out - total[0]
-        row = torch.stack([out, total[0], kept.to(total.dtype), total[1]])
+        kept = constants(step) if plain else None
+        row = opened(step, passed, layered) if kept is None else torch.stack([kept, kept * 0, kept, kept * 0])
         old = self.pages.get(number)
+        beside = any(v.continuous and not v.wanted for v in entry.ins)
         self.pages[number] = Page(entry, row if old is None else old.row + row, beside)
-
-    def _shared(self, came: Tensor, parts: dict[Var, Tensor], apart: bool) -> None:
-        """What came goes on whole: in equal shares, or, where parts are put together, to the last what the others have not.
-
-        The last is one whose numbers the tape does not hold, if there is one.
-        """
-        ordered = sorted(parts.items(), key=lambda pair: pair[0].held is None)
-        for i, (v, c) in enumerate(ordered):
-            moved = came / len(parts) if not apart else came if i == len(parts) - 1 else total(v, c)
-            came = came - moved if apart else came
-            self.held[v] = self.held[v] + moved if v in self.held else moved
 
     def told(self) -> Told:
         """All pages as numbers: two transfers from the device."""
@@ -101,13 +77,33 @@ class Ledger:
         return Told(flows=flows, quantity=quantity, size=size)
 
 
-def exact(entry: Entry, parts: int) -> bool:
+def opened(step: Step, passed: Back, layered: bool) -> Tensor:
+    """The row of an operation whose sums have to be found out."""
+    entry = step.entry
+    came = [sums(v, g, True) for v, g in zip(entry.outs, step.back, strict=True) if v is not None and g is not None]
+    came += [sums(entry.out(), step.beside, False)] if step.beside is not None else []
+    went = [sums(v, c, scaled) for pairs, scaled in ((passed, True), (step.direct, False)) for v, c in pairs if v.wanted]
+    out, nothing = together(came)[0], torch.zeros_like(came[0])
+    moved, size = together([*went, nothing])
+    kept = together([*(t.to(out.dtype) for t in step.absorbed), nothing[0]])
+    if not layered and all(v.wanted or not v.continuous for v in entry.ins) and summands(entry):
+        kept = out - moved
+    return torch.stack([out, moved, kept, size])
+
+
+def together(found: Sequence[Tensor]) -> Tensor:
+    """The sum of several."""
+    return sum(found[1:], found[0])
+
+
+def exact(entry: Entry, passed: Back) -> bool:
     """Whether there is nothing to find out: the sums over long texts would cost a third of the way back.
 
     A product of two passes on what came, in equal shares or all to one (:mod:`.factors`).
     """
     out = entry.outs[0]
-    if out is None or not parts:
+    parts = {v for v, _ in passed if v.wanted}
+    if out is None or not parts or len(parts) < len(passed):
         return False
     if out.root is not out:
         return entry.name in FROM_ZERO and out.root in entry.ins and len(set(entry.ins)) == 1
@@ -119,28 +115,24 @@ def exact(entry: Entry, parts: int) -> bool:
         return True
     if entry.name in JOINS:
         given = entry.args[0] if isinstance(entry.args[0], (list, tuple)) else entry.args[:2]
-        return all(isinstance(part, Var) for part in given) and len(set(entry.ins)) == len(given) == parts and not entry.kwargs
+        return all(isinstance(part, Var) for part in given) and len(set(entry.ins)) == len(given) == len(parts) and not entry.kwargs
     return len(set(entry.ins)) == 1 and entry.name in EXACT and (entry.name != "div" or entry.args[0] is entry.ins[0])
 
 
-def biased(entry: Entry) -> bool:
-    """Whether an operation is one value's product with fixed weights, and a bias."""
-    return entry.name in BIASED and len(entry.ins) == 1 and not isinstance(entry.args[0], Var)
-
-
-def taken(entry: Entry, back: Sequence[Tensor | None]) -> list[Tensor] | None:
-    """What the bias of a linear operation that passes on its derivative takes; None for other operations."""
-    g = back[0]
-    if g is None or not biased(entry):
+def constants(step: Step) -> Tensor | None:
+    """What the constant in a sum takes, all else passed on; None where that is not known without looking at what was passed on."""
+    entry, g = step.entry, step.back[0]
+    if entry.name in TOLD and step.absorbed:
+        return together(step.absorbed)
+    if g is None or step.beside is not None or len(entry.ins) != 1 or entry.out().root is not entry.out():
         return None
-    bias = entry.args[0]
-    return [(fold(g, bias.shape) * bias).sum() * entry.kwargs.get("beta", 1)]
-
-
-def rest(out: Tensor, absorbed: list[Tensor]) -> Tensor:
-    """What is left of relevance, twice: as it is and its size."""
-    left = out - sum(absorbed[1:], absorbed[0])
-    return torch.stack([left, left.abs()])
+    if entry.name in BIASED and not isinstance(entry.args[0], Var):
+        return weighed(g, entry.args[0]) * entry.kwargs.get("beta", 1)
+    if entry.name in ("add", "sub"):
+        first, second = entry.args[:2]
+        sign = entry.kwargs.get("alpha", 1) * (1 if entry.name == "add" else -1)
+        return weighed(g, second) * sign if isinstance(first, Var) else weighed(g, first)
+    return None
 
 
 def summands(entry: Entry) -> bool:
@@ -149,12 +141,6 @@ def summands(entry: Entry) -> bool:
     """
     out = entry.outs[0]
     return entry.name in ADDS or (out is not None and out.root is not out)
-
-
-def total(v: Var, c: Tensor) -> Tensor:
-    """The sum of the relevance at a value, in one go where it can be."""
-    plain = c.dtype is v.dtype and c.dtype in (torch.float32, torch.float64) and c.shape == v.shape
-    return torch.dot(c.reshape(-1), v.value.reshape(-1)) if plain else sums(v, c, True)[0]
 
 
 def sums(v: Var, c: Tensor, scaled: bool) -> Tensor:

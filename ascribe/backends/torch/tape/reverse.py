@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from .assign import Assignment
 from .entries import Entry, Tape, Tensor, Var
 from .kinds import MOVES
-from .ledger import Ledger, taken
+from .ledger import Ledger
 from .pools import POOL
 from .quadrature import average
 from .regions import slope
@@ -63,32 +63,32 @@ class Reverse:
                 if v is not None and v.kept and (c is not None or r is not None):
                     kept[v] = (c, r)
             if any(c is not None for c in (*back, *beside)) and any(v.wanted for v in entry.ins):
-                found, more, absorbed = self._through(entry, back, beside)
+                step = Step(entry, back, self.refer, beside[0], self.rules.layers.get(id(entry)), records=self.records)
+                found, more = self._through(step, beside)
                 if self.books is not None:
                     self._book(entry, back, found)
                 if self.ledger is not None:
-                    known = absorbed if id(entry) in self.rules.layers else taken(entry, back)
-                    self.ledger.note(number, entry, found, more, known)
+                    self.ledger.note(number, step, found, step.layer is not None)
                 put(multipliers, found)
                 put(direct, more)
         return [kept.get(v, (multipliers.get(v), direct.get(v))) for v in targets]
 
-    def _through(self, entry: Entry, back: list[Tensor | None], beside: list[Tensor | None]) -> tuple[Back, Back, list[Tensor]]:
-        """One operation's answer: multipliers, relevance beside them, and what its biases took."""
-        step = Step(entry, back, self.refer, beside[0], self.rules.layers.get(id(entry)), records=self.records)
+    def _through(self, step: Step, beside: list[Tensor | None]) -> tuple[Back, Back]:
+        """One operation's answer: multipliers, and relevance beside them, which the step knows too."""
+        entry = step.entry
         if id(entry) in self.rules.passing:
-            if entry.name in MOVES:
-                return [], self._multipliers(Step(entry, [step.relevance], self.refer)), []
-            return [], [(entry.ins[0], step.relevance)], []
+            moves = entry.name in MOVES
+            step.direct += self._multipliers(Step(entry, [step.relevance], self.refer)) if moves else [(entry.ins[0], step.relevance)]
+            return [], step.direct
         first = entry.outs[0]
         if any(r is not None for r in beside) and step.layer is None:
             region = first is not None and first.root is not first
             if region or entry.name in MOVES or entry.name in POOL:
-                own = self._multipliers(step) if any(c is not None for c in back) else []
-                return own, self._moved_on(entry, first, beside), []
-            step = replace(step, back=[step.multiplier, *back[1:]], beside=None)
-        found = self._multipliers(step)
-        return found, step.direct, step.absorbed
+                step.direct += self._moved_on(entry, first, beside)
+                return (self._multipliers(step) if any(c is not None for c in step.back) else []), step.direct
+            whole = replace(step, back=[step.multiplier, *step.back[1:]], beside=None)
+            return self._multipliers(whole), step.direct
+        return self._multipliers(step), step.direct
 
     def _moved_on(self, entry: Entry, first: Var | None, beside: list[Tensor | None]) -> Back:
         """Relevance through an activation, which keeps it, or an operation that only moves numbers."""
