@@ -75,6 +75,6 @@ def counted(met: Iterable[Met]) -> list[Met]:
     """The same with operations that are alike counted, in the order in which they came first."""
     times: dict[Met, int] = {}
     for one in met:
-        key = replace(one, times=1)
+        key = one if one.times == 1 else replace(one, times=1)
         times[key] = times.get(key, 0) + one.times
     return [replace(one, times=n) for one, n in times.items()]

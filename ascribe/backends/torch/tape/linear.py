@@ -198,9 +198,7 @@ OWN = (
 
 LINEAR: dict[str, Formula] = {
     **dict.fromkeys(OWN, own),
-    **dict.fromkeys(
-        ("view", "_unsafe_view", "reshape", "_reshape_alias", "unsqueeze", "squeeze", "flatten", "view_copy"), reshaped
-    ),
+    **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias", "unsqueeze", "squeeze", "flatten", "view_copy"), reshaped),
     **dict.fromkeys(("clone", "detach", "alias", "lift_fresh", "contiguous", "positive", "mark"), passed),
     **dict.fromkeys(("fill", "zero", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "empty_like"), nothing),
     **dict.fromkeys(("new_empty", "new_full", "rand_like", "randn_like", "scalar_tensor", "new_empty_strided"), nothing),

@@ -117,7 +117,7 @@ def fills(t: Tensor) -> bool:
 def lying(key: Key, t: Tensor) -> Tensor:
     """What lies in a tensor's memory in this layout."""
     offset, shape, strides, kind = key
-    return torch.empty(0, dtype=kind, device=t.device).set_(t.untyped_storage(), offset, shape, strides)  # type: ignore[call-overload,no-any-return]
+    return torch.empty(0, dtype=kind, device=t.device).set_(t.untyped_storage(), offset, shape, strides)
 
 
 def laid_out(t: Tensor) -> Tensor:

@@ -40,8 +40,10 @@ def derivatives(entry: Entry) -> tuple[bool, bool]:
         return False, False
     if entry.name in ONE_FACTOR:
         return len(entry.ins) > 1, False
-    if entry.name in NORM or pointwise(entry):
-        return not (pointwise(entry) and linear(entry)), False
+    if entry.name in NORM:
+        return True, False
+    if pointwise(entry):
+        return not linear(entry), False
     if entry.name in TAYLOR and entry.name not in KERNELS:
         return False, True
     return EVERYTHING

@@ -135,9 +135,7 @@ class Recorder(TorchDispatchMode):
         if not ins:
             return out
         if name == "_local_scalar_dense":
-            if ins[
-                0
-            ].continuous:  # a number handed to Python; that something is true or false shows in the operations that follow
+            if ins[0].continuous:  # a number handed to Python; that something is true or false shows in the operations that follow
                 self.tape.opaque["item"] = self.tape.opaque.get("item", 0) + 1
             return out
         if torch.Tag.inplace_view in func.tags:
@@ -176,8 +174,8 @@ class Recorder(TorchDispatchMode):
             flat = self._flat(known, target) if known is not None else None
             flat = laid_out(target).clone() if flat is None else flat  # a constant that becomes a value
         entry = Entry(functional(func), name.rstrip("_"), tuple(recorded), named, ins)
-        if ins:
-            self._hold_inputs(entry, given)
+        if ins and self.reads(entry)[0]:
+            self._hold(given)
         store = self.stores.part(target)
         if ins:
             address = target.untyped_storage()._cdata
@@ -238,18 +236,18 @@ class Recorder(TorchDispatchMode):
         self.tape.entries.append(entry)
         entry.place = self.trail.here
         entry.outs = [Var(o, entry, k) if isinstance(o, torch.Tensor) else None for k, o in enumerate(outs)]
-        if given is not None:
-            self._hold_inputs(entry, given)
-        if self.reads(entry)[1]:
+        before, after = self.reads(entry)
+        if before and given is not None:
+            self._hold(given)
+        if after:
             for var, t in zip(entry.outs, outs, strict=True):
                 if var is not None:
                     self.hold(var, t)
         return entry
 
-    def _hold_inputs(self, entry: Entry, given: Given) -> None:
-        if self.reads(entry)[0]:
-            for var, t in zip(given.values, given.tensors, strict=True):
-                self.hold(var, t)
+    def _hold(self, given: Given) -> None:
+        for var, t in zip(given.values, given.tensors, strict=True):
+            self.hold(var, t)
 
     def _flat(self, store: Store, near: Tensor) -> Var | None:
         """A storage as one flat value, where a recorded value fills it; ``near`` is any tensor in it."""
