@@ -23,11 +23,11 @@ def matched(main: Tape, reference: Tape) -> dict[int, Entry] | None:
     return {id(a): b for a, b in zip(here, there, strict=True)}
 
 
-def broadcasts(small: Tensor, large: Tensor) -> bool:
+def broadcasts(small: Var, large: Var) -> bool:
     """Whether a value stands for all rows of another as it is."""
     if small.shape == large.shape:
         return True
-    return small.dim() == large.dim() and all(a in (1, b) for a, b in zip(small.shape, large.shape, strict=True))
+    return len(small.shape) == len(large.shape) and all(a in (1, b) for a, b in zip(small.shape, large.shape, strict=True))
 
 
 class References:
@@ -68,7 +68,7 @@ class References:
             return [] if found is not None else [entry.ins[0]]
         other = self.match.get(id(entry)) if self.match is not None else None
         twin = other.outs[var.slot] if other is not None and var.slot < len(other.outs) else None
-        if twin is not None and broadcasts(twin.value, var.value):
+        if twin is not None and broadcasts(twin, var):
             self.known[var] = twin.value
             return []
         missing = [v for v in entry.ins if v not in self.known]

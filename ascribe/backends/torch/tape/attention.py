@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from .blocks import at_once
 from .entries import Tensor, Var, aten
 from .factors import half, rank
 from .softmaxes import BLOCK, KERNELS, SOFTMAX, Options, attention, options, scores, together
@@ -79,7 +80,7 @@ def weighted(s: Step, asked: Options) -> Tensor:
     k = k.repeat_interleave(heads // k.shape[1], 1) if k.shape[1] != heads else k
     g = s.g.to(q.dtype)
     found = g.new_empty(n, heads, wide, g.shape[-1])
-    some_heads = max(1, BLOCK // (steps * wide))
+    some_heads = max(1, at_once(q, BLOCK) // (steps * wide))
     for i in range(n):
         for j in range(0, heads, some_heads):
             part = (i, slice(j, j + some_heads))

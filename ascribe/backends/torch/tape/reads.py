@@ -1,4 +1,4 @@
-"""What the way back reads of an operation's numbers, for rules that treat an operation at the record alone.
+"""What the way back reads of an operation's numbers.
 
 What is read nowhere is let go while the model runs on: a tape then holds about what autograd would. A mistake here costs time and
 not truth, for numbers that are missing are computed again.
@@ -12,7 +12,7 @@ import torch
 
 from ....rules import OperationRule
 from .attention import TAYLOR
-from .entries import Entry
+from .entries import Entry, Var
 from .linear import LINEAR, OWN
 from .norms import NORM
 from .regions import linear, pointwise
@@ -28,27 +28,43 @@ SHAPES = frozenset(LINEAR).difference(OWN, ("_convolution", "_grouped_mm", "grid
 
 
 def everything(entry: Entry) -> tuple[bool, bool]:
-    """For rules that compare, or that ask what share of an output an input makes."""
+    """For rules that ask what share of an output an input makes, or what pushes it up."""
     return EVERYTHING
 
 
 def derivatives(entry: Entry) -> tuple[bool, bool]:
-    """The numbers that went in, and those that came out."""
-    if entry.call is not None and torch.Tag.nondeterministic_seeded in entry.call.tags:
-        return EVERYTHING
-    if entry.name in SHAPES:
-        return False, False
-    if entry.name in ONE_FACTOR:
-        return len(entry.ins) > 1, False
-    if entry.name in NORM:
-        return True, False
+    """For rules at the record alone."""
+    if (known := common(entry)) is not None:
+        return known
     if pointwise(entry):
-        return not linear(entry), False
+        return True, False
     if entry.name in TAYLOR and entry.name not in KERNELS:
         return False, True
     return EVERYTHING
 
 
+def averages(entry: Entry) -> tuple[bool, bool]:
+    """For rules that compare: difference quotients look at both ends."""
+    if (known := common(entry)) is not None:
+        return known
+    if entry.name == "convolution" and isinstance(entry.args[0], Var) and len(entry.ins) == 1:
+        return False, False
+    return True, entry.name != "relu"
+
+
+def common(entry: Entry) -> tuple[bool, bool] | None:
+    """What any rule reads: the numbers that went in, and those that came out."""
+    if entry.call is not None and torch.Tag.nondeterministic_seeded in entry.call.tags:
+        return EVERYTHING
+    if entry.name in SHAPES or (pointwise(entry) and linear(entry)):
+        return False, False
+    if entry.name in ONE_FACTOR:
+        return len(entry.ins) > 1, False
+    return (True, False) if entry.name in NORM else None
+
+
 def reading(rule: OperationRule) -> Reads:
     """For a rule."""
-    return everything if rule.compares or "weights" in rule.treats or "parts" in rule.treats else derivatives
+    if "weights" in rule.treats or "parts" in rule.treats:
+        return everything
+    return averages if rule.compares else derivatives

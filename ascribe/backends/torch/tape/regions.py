@@ -12,6 +12,7 @@ from itertools import islice
 import numpy as np
 import torch
 
+from .blocks import at_once
 from .entries import Entry, Tape, Tensor, Var, again
 
 POINTWISE = frozenset({"_prelu_kernel", "log_sigmoid_forward", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "threshold"})
@@ -33,8 +34,8 @@ FROM_ZERO = frozenset(
 )
 """Element-wise operations that are zero at zero."""
 
-BLOCK = 1 << 18
-"""Numbers that are worked on at once: the passes over them stay in the processor's cache."""
+BLOCK = 1 << 16
+"""Numbers that a core works on at once."""
 
 
 def pointwise(entry: Entry) -> bool:
@@ -100,19 +101,48 @@ def derivative(top: Var, at: Tensor) -> Tensor:
 def secant(top: Var, refer: Callable[[Var], Tensor], g: Tensor) -> Tensor:
     """A cotangent times the region's average slope between the reference and the record.
 
-    Large regions are gone through in blocks: half a dozen passes over a block cost less than one over what fits no cache.
+    Large regions are gone through in blocks: half a dozen passes over a block cost less than one over what fits no cache. The values of
+    a rectifier are not asked for: to find them again takes less than to read them.
     """
-    x, x0, y, y0 = top.root.value, refer(top.root), top.value, refer(top)
-    entries = list(inside(top))
-    held = any(isinstance(a, torch.Tensor) and a.numel() > 1 for e in entries for a in (*e.args, *e.kwargs.values()))
-    lines = None if held or not y.is_floating_point() or x.numel() <= BLOCK else as_lines(x, x0, y, y0, g)
-    if lines is None:
-        return slope_between(top, entries, x, x0, y, y0).mul_(g)
-    back = torch.empty_like(g)
-    wide = max(1, BLOCK // len(x))
-    for *ends, c, out in zip(*(t.split(wide, 1) for t in (*lines, back.view(len(x), -1))), strict=True):
-        torch.mul(slope_between(top, entries, *ends), c, out=out)
+    x, x0, entries = top.root.value, refer(top.root), list(inside(top))
+    if len(entries) == 1 and entries[0].name == "relu":
+        return in_blocks(times_rectified, g, x, x0)
+
+    def times_slope(out: Tensor, g: Tensor, *ends: Tensor) -> None:
+        torch.mul(slope_between(top, entries, *ends), g, out=out)
+
+    y, y0 = top.value, refer(top)
+    whole = not y.is_floating_point() or with_tensors(entries)
+    return in_blocks(times_slope, g, x, x0, y, y0, whole=whole)
+
+
+def with_tensors(entries: list[Entry]) -> bool:
+    """Whether constants go with places."""
+    return any(isinstance(a, torch.Tensor) and a.numel() > 1 for e in entries for a in (*e.args, *e.kwargs.values()))
+
+
+def in_blocks(fill: Callable[..., None], g: Tensor, *ends: Tensor, whole: bool = False) -> Tensor:
+    """What ``fill`` makes of a cotangent and both ends."""
+    size = at_once(g, BLOCK)
+    lines = as_lines(g, *ends) if not whole and g.numel() > size else None
+    back = torch.empty_like(g, dtype=torch.result_type(g, ends[0]))
+    if lines is None or not back.is_contiguous():
+        fill(back, g, *ends)
+        return back
+    wide = max(1, size // len(g))
+    for part in zip(*(t.split(wide, 1) for t in (back.view(len(g), -1), *lines)), strict=True):
+        fill(*part)
     return back
+
+
+def times_rectified(out: Tensor, g: Tensor, x: Tensor, x0: Tensor) -> None:
+    """The cotangent times the slope of ``max(x, 0)``. It rounds well: a difference is that of the ends, 0, or one of them.
+
+    One check finds out whether the ends meet anywhere, where the derivative takes the slope's place.
+    """
+    torch.clamp(x, min=0, out=out).sub_(x0.clamp(min=0)).div_(x - x0).mul_(g)
+    if out.sum().isnan():
+        torch.where(out.isnan(), g * (x > 0), out, out=out)
 
 
 def as_lines(*parts: Tensor) -> list[Tensor] | None:
@@ -133,14 +163,12 @@ def slope_between(top: Var, entries: list[Entry], x: Tensor, x0: Tensor, y: Tens
         return step_secant(x - x0, y, y0)
     d = x - x0
     m = (y - y0).div_(d)
-    if len(entries) == 1 and entries[0].name == "relu":  # rounds well: (y - y0) is d, 0, or one of the two numbers in it
-        return torch.where(m.isnan(), (x > 0).to(m.dtype), m) if m.sum().isnan() else m
     eps = torch.finfo(d.dtype).eps
     smooth = all(e.name in SMOOTH for e in entries)
     near = places(d.abs() < eps ** (1 / 3) if smooth else d.abs() <= x.abs().mul_(64 * eps))
     if not len(near):
         return m
-    if any(isinstance(a, torch.Tensor) and a.numel() > 1 for e in entries for a in (*e.args, *e.kwargs.values())):
+    if with_tensors(entries):
         slopes = derivative(top, x - d / 2).reshape(-1)[near]
     else:
         slopes = derivative(top, x.expand(d.shape).reshape(-1)[near] - d.reshape(-1)[near] / 2)

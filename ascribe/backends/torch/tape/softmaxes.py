@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 
+from .blocks import at_once
 from .entries import Tensor, Var, fold
 from .step import Back, Formula, Step
 
-BLOCK = 1 << 18
-"""Numbers that are worked on at once: a dozen passes over them stay in the processor's cache."""
+BLOCK = 1 << 17
+"""Scores that a core works on at once: a dozen passes over them stay in its cache."""
 
 
 def logarithmic_mean(lp: Tensor, lq: Tensor, mean: Tensor | None = None) -> Tensor:
@@ -50,11 +51,11 @@ def softmax(s: Step) -> Back:
     v, dim = s.entry.args[:2]
     z, z0 = v.value, s.reference(v)
     g = s.g.to(z.dtype)
-    if dim % z.dim() != z.dim() - 1 or z.numel() <= BLOCK:
+    if dim % z.dim() != z.dim() - 1 or z.numel() <= at_once(z, BLOCK):
         return [(v, centred(means(s, v, dim), g, dim))]
     back = torch.empty_like(z, memory_format=torch.contiguous_format)
     wide = z.shape[-1]
-    lines = [t.reshape(-1, wide).split(max(1, BLOCK // wide)) for t in (z, z0.expand(z.shape), g, back)]
+    lines = [t.reshape(-1, wide).split(max(1, at_once(z, BLOCK) // wide)) for t in (z, z0.expand(z.shape), g, back)]
     for part, part0, c, out in zip(*lines, strict=True):
         out.copy_(centred(logarithmic_mean(part.log_softmax(-1), part0.log_softmax(-1)), c, -1))
     return [(v, back)]
@@ -128,7 +129,7 @@ def blockwise(s: Step, qkv: Sequence[Any], asked: Options) -> list[Tensor]:
         mask = torch.ones(steps, wide, dtype=torch.bool, device=value[0].device).tril()
     mask = mask.expand(n, heads, steps, wide) if mask is not None else None
     found = [torch.empty_like(t, memory_format=torch.contiguous_format) for t in ends]
-    some = max(1, BLOCK // (steps * wide))
+    some = max(1, at_once(value[0], BLOCK) // (steps * wide))
     for i in range(0, n, max(1, some // heads)):
         for j in range(0, heads, some):
             part = (slice(i, i + max(1, some // heads)), slice(j, j + some))
