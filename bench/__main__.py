@@ -14,7 +14,7 @@ import torch
 
 from bench import report
 from bench.cases import Settings, cases
-from bench.memory import peaks
+from bench.memory import peaks, tapes
 from bench.race import Row, race
 from bench.removals import removals
 from bench.same_call import same_calls
@@ -71,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         chunk = results.rows[0].chunk or settings.batch
         same = same_calls(replace(effort, seconds=effort.seconds / 15), watch, settings.image, settings.tokens, settings.batch // 2)
         results = replace(results, same=tuple(same))
-        results = replace(results, peaks=tuple(peaks(settings, chunk)), trades=tuple(trades(settings, effort, watch)))
+        results = replace(
+            results, peaks=tuple(peaks(settings, chunk)), tapes=tuple(tapes(settings)), trades=tuple(trades(settings, effort, watch))
+        )
         (asked.output / "bench.json").write_text(report.as_json(results))
     if apart := removals(settings.image, settings.batch, asked.quick, effort, watch, asked.only):
         results = replace(results, removals=tuple(apart))

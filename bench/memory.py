@@ -1,8 +1,8 @@
-"""The most memory that integrated gradients needs above the model, each contender in a process of its own.
+"""The most memory that a call needs above the model, each contender in a process of its own.
 
 On a CPU this is the peak of the resident set (``VmHWM``, set back through ``clear_refs``) over what was resident when the
 model and the library were warm; ``ru_maxrss`` would not do, it remembers the parent's peak across ``exec``. On a GPU it is
-``torch.cuda.max_memory_allocated`` over what was allocated before. The call measured is the first one ever on its model.
+``torch.cuda.max_memory_allocated`` over what was allocated before. The path's call is the first one ever on its model.
 """
 
 from __future__ import annotations
@@ -38,9 +38,22 @@ class Peak:
     error: str = ""
 
 
+TAPES: dict[str, Callable[[Subject], Callable[[], Any]]] = {
+    "gradient times input": lambda m: lambda: bare.input_x_gradient(m),
+    "AttnLRP": ascribe_side.attn_lrp,
+    "CPLRP": ascribe_side.cp_lrp,
+}
+"""One way forth and back on a Llama; the first with the parameters frozen, so that autograd saves as little as it can."""
+
+
 def peaks(settings: Settings, chunk: int) -> list[Peak]:
     """One figure per contender; ``chunk`` is the bare loop's best."""
     return [_apart(name, settings, chunk) for name in ("bare", "ascribe", "captum")]
+
+
+def tapes(settings: Settings) -> list[Peak]:
+    """What a run that goes back under a rule takes, beside autograd's."""
+    return [_apart(name, settings, 1) for name in TAPES]
 
 
 def _apart(name: str, settings: Settings, chunk: int) -> Peak:
@@ -61,12 +74,8 @@ def _caller(name: str, s: Settings, chunk: int) -> Callable[[Subject, int], Call
 
 def measure(name: str, settings: Settings, chunk: int) -> Peak:
     """The peak of this very process."""
-    subject = models.cnn(settings.device, settings.image, settings.batch)
-    subject.model.requires_grad_(name != "bare")
-    make = _caller(name, settings, chunk)
-    make(models.mlp(settings.device), 8)()  # the library's own imports and tables
+    subject, call = _taped(name, settings) if name in TAPES else _path(name, settings, chunk)
     bare.saliency(subject)  # the model's kernels and their workspaces
-    call = make(subject, settings.memory_steps)
     read, how = _gauge(settings.device)
     before = read()
     start = time.perf_counter()
@@ -74,6 +83,27 @@ def measure(name: str, settings: Settings, chunk: int) -> Peak:
     if settings.device.startswith("cuda"):
         torch.cuda.synchronize()
     return Peak(name, (read() - before) / MB, time.perf_counter() - start, how)
+
+
+def _path(name: str, settings: Settings, chunk: int) -> tuple[Subject, Callable[[], Any]]:
+    subject = models.cnn(settings.device, settings.image, settings.batch)
+    subject.model.requires_grad_(name != "bare")
+    make = _caller(name, settings, chunk)
+    make(models.mlp(settings.device), 8)()  # the library's own imports and tables
+    return subject, make(subject, settings.memory_steps)
+
+
+def _taped(name: str, settings: Settings) -> tuple[Subject, Callable[[], Any]]:
+    def llama(tokens: int, width: int, layers: int) -> Subject:
+        subject = models.llama(settings.device, tokens, 1, width, layers)
+        subject.model.requires_grad_(name != "gradient times input")
+        return subject
+
+    TAPES[name](llama(8, 16, 1))()  # the library's own imports and tables
+    subject = llama(settings.long, 8 * settings.image, 8)
+    call = TAPES[name](subject)
+    call()  # where the embeddings are is looked for once
+    return subject, call
 
 
 def _gauge(device: str) -> tuple[Callable[[], float], str]:

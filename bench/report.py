@@ -27,6 +27,7 @@ from bench.timing import Spread
 from bench.tolerance import Trade
 
 MEMORY_BOUND = 0.25
+TAPE_BOUND = 1.05
 """ascribe's peak over captum's should be at most this."""
 
 VERDICT = {True: "met", False: "MISSED", None: "no figure"}
@@ -51,6 +52,7 @@ class Results:
     settings: Settings
     rows: tuple[Row, ...] = ()
     peaks: tuple[Peak, ...] = ()
+    tapes: tuple[Peak, ...] = ()
     same: tuple[Same, ...] = ()
     trades: tuple[Trade, ...] = ()
     removals: tuple[Raced, ...] = ()
@@ -150,6 +152,16 @@ def memory_table(peaks: Sequence[Peak]) -> list[list[str]]:
     return table
 
 
+def tape_table(tapes: Sequence[Peak]) -> list[list[str]]:
+    """Megabytes above the warm model, against those of the gradient, which comes first."""
+    table = [["", "peak above the model", "times autograd's", "aim"]]
+    for p in tapes:
+        share = p.megabytes / tapes[0].megabytes
+        aim = "" if p is tapes[0] else f"≤ {TAPE_BOUND:g}: {VERDICT[None if math.isnan(share) else share <= TAPE_BOUND]}"
+        table.append([p.name, p.error or f"{p.megabytes:.0f} MB ({p.how})", f"{share:.2f}", aim])
+    return table
+
+
 def trade_table(trades: Iterable[Trade]) -> list[list[str]]:
     """Rows, seconds and the gap left, with a tolerance and with fixed steps."""
     table = [["", "", "rows", "time", "relative gap: median", "worst", "time/fixed"]]
@@ -191,7 +203,7 @@ def failures(results: Results) -> list[str]:
     raced = [f"{row.name}, {name}: {error}" for row in results.rows for name, error in row.errors.items()]
     raced += [f"{r.name}: {r.error}" for r in results.removals if r.error]
     return raced + [f"{t.name}, tolerance: {t.error}" for t in results.trades if t.error] + [
-        f"memory, {p.name}: {p.error}" for p in results.peaks if p.error
+        f"memory, {p.name}: {p.error}" for p in (*results.peaks, *results.tapes) if p.error
     ]  # fmt: skip
 
 
@@ -202,6 +214,11 @@ def sections(results: Results) -> list[tuple[str, str, list[list[str]]]]:
     if results.peaks:
         title = f"Memory: CNN IntegratedGradients {s.memory_steps}, batch {s.batch}"
         parts.append((title, "Peak of a process of its own, first call.", memory_table(results.peaks)))
+    if results.tapes:
+        title = f"Tapes: one way forth and back on a Llama of width {8 * s.image}, 8 layers, {s.long} tokens"
+        parts.append(
+            (title, "Peak of a process of its own, second call; autograd's with the parameters frozen.", tape_table(results.tapes))
+        )
     if results.trades:
         words = f"Integrated gradients to a tolerance of {s.tolerance:g} against {s.call_steps} fixed steps."
         parts.append(("Tolerance", words, trade_table(results.trades)))
