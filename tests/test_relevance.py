@@ -141,9 +141,7 @@ def test_what_is_quadratic_in_one_value_is_shared_once(rule):
 def test_parity_with_captum_lrp():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = nn.Sequential(
-            nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 4, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
-        )
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 4, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
         model = Fn(lambda x, a, b: b(a(x).view(len(x), 4)), a=model, b=nn.Linear(4, 3)).to(DOUBLE).eval()
     x = batch()
     found = asc.attribute(model, x, of=1, by=asc.Epsilon(1e-9)).values
@@ -155,9 +153,7 @@ def test_parity_with_captum_lrp():
 def test_parity_with_captum_on_rectifiers(rule, theirs):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = nn.Sequential(
-            nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4, 3)
-        )
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4, 3))
         model = model.to(DOUBLE).eval()
     x = batch()
     expected = getattr(captum, theirs)(model).attribute(x.clone(), target=1).detach()
@@ -184,6 +180,46 @@ def test_the_derivative_of_everything_else_is_the_derivative(name):
     torch.testing.assert_close(found.flatten(1)[:, 1:], expected[:, 1:] + skipped[:, 1:], rtol=1e-7, atol=1e-9)
 
 
+class Guiding(torch.autograd.Function):
+    """A rectifier that lets back what is positive where its value was."""
+
+    @staticmethod
+    def forward(ctx, h):
+        ctx.save_for_backward(h)
+        return h.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.clamp(min=0) * (ctx.saved_tensors[0] > 0)
+
+
+AFTERWARDS = {
+    "scaled": lambda r, h: 2 * r(h),
+    "masked": lambda r, h: r(h) * (torch.arange(8) % 3).to(h.dtype),
+    "shifted": lambda r, h: r(h) + 1,
+    "beside its input": lambda r, h: h + r(h),
+    "less its input": lambda r, h: r(h) - h / 2,
+    "a function of it": lambda r, h: torch.tanh(r(h)),
+    "a square": lambda r, h: r(h) ** 2,
+    "twice": lambda r, h: r(r(h) - 0.1),
+}
+
+
+@pytest.mark.parametrize("name", AFTERWARDS)
+@pytest.mark.parametrize("spelt", [torch.relu, lambda h: torch.where(h > 0, h, 0.0), lambda h: (h + h.abs()) / 2])
+def test_a_rectifier_is_one_whatever_is_made_of_it(name, spelt):
+    def forward(x: torch.Tensor, a: nn.Module, b: nn.Module, rectifier=spelt) -> torch.Tensor:
+        return b(AFTERWARDS[name](rectifier, a(x)))
+
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = Fn(forward, a=nn.Linear(6, 8), b=nn.Linear(8, 3)).double()
+        x = torch.randn(4, 6, dtype=torch.float64, requires_grad=True)
+    found = asc.influence(model, x.detach(), of=1, by=asc.Guided()).values
+    out = forward(x, **dict(model.layers.items()), rectifier=Guiding.apply)
+    torch.testing.assert_close(found, torch.autograd.grad(out[:, 1].sum(), x)[0])
+
+
 @pytest.mark.parametrize("over", [asc.Line(0.1, 4), asc.Gaussian(0.1, 3), asc.Background(batch(3, seed=5))])
 def test_rules_run_over_distributions(over):
     model, x = net("relu module"), batch()
@@ -198,9 +234,7 @@ def test_at_layers_and_neurons_and_record_by_record(rule):
     both = asc.attribute(model, x, of=1, at=["layers.a", asc.INPUT], by=rule).values
     torch.testing.assert_close(asc.attribute(model, x, of=1, at="layers.a", by=rule).values, both[0])
     neuron = asc.attribute(model, x, of=asc.Unit(2, on=asc.Cut("layers.head")), by=rule).values
-    torch.testing.assert_close(
-        asc.attribute(model, x[1:2], of=asc.Unit(2, on=asc.Cut("layers.head")), by=rule).values[0], neuron[1]
-    )
+    torch.testing.assert_close(asc.attribute(model, x[1:2], of=asc.Unit(2, on=asc.Cut("layers.head")), by=rule).values[0], neuron[1])
 
 
 @pytest.mark.parametrize("by", [None, asc.Gradient(), asc.Rescale(), asc.Epsilon], ids=repr)

@@ -21,7 +21,7 @@ from .entries import Tape, Tensor, Var
 from .liveness import reached
 from .reads import reading
 from .recorder import Recorder
-from .regions import find
+from .regions import RECTIFYING, find
 from .unfold import unfused
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def started(session: TorchSession, job: Job, values: Sequence[Tensor] | None, ru
 def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None, rules: Assignment) -> Recorded:
     """The records' run, ready to go back over: regions found, the way to the targets known."""
     found = run_recorded(session, job, values)
-    find(found.tape)
+    find(found.tape, any(t.regions in RECTIFYING for t in (rules.otherwise, *rules.pages)))
     assert isinstance(job.by, OperationRule)
     targets = [var for cut in job.wrt for var in found.targets(cut)]
     found.rules = settled = rules.settled(found.tape, found.out)

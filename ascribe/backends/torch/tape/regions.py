@@ -6,7 +6,7 @@ one gives the same numbers. Linear steps in front (a bias, a scale) stay outside
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 import numpy as np
@@ -34,6 +34,9 @@ FROM_ZERO = frozenset(
 )
 """Element-wise operations that are zero at zero."""
 
+RECTIFYING = frozenset({"guided", "deconvolution", "smooth"})
+"""Treatments of rectifiers alone."""
+
 BLOCK = 1 << 16
 """Numbers that a core works on at once."""
 
@@ -53,24 +56,31 @@ def linear(entry: Entry) -> bool:
     return one and (entry.name == "mul" or (entry.name == "div" and isinstance(entry.args[0], Var) and len(entry.args) == 2))
 
 
-def find(tape: Tape) -> None:
-    """Give every value its root."""
+def find(tape: Tape, apart: bool = False) -> None:
+    """Give every value its root; with ``apart`` a rectifier is a region by itself, and what comes after it begins anew."""
+    ends: set[Var] = set()
     for entry in tape.entries:
         if pointwise(entry):
-            place(entry.out(), entry.ins, linear(entry))
+            out = entry.out()
+            place(out, entry.ins, linear(entry), ends)
+            if apart and out.root is not out and rectifies(out):
+                ends.add(out)
 
 
-def place(out: Var, ins: list[Var], straight: bool) -> None:
-    """The root of a new value: the inputs' common root; that behind linear steps where the nearer ones differ."""
-    first = all(v.root is v for v in ins)
+def place(out: Var, ins: list[Var], straight: bool, ends: Collection[Var] = ()) -> None:
+    """The root of a new value: the inputs' common root; that behind linear steps where the nearer ones differ.
+
+    Those in ``ends`` are the root of what is made of them.
+    """
+    first = all(v.root is v or v in ends for v in ins)
     for attribute in ("root", "linear"):
-        roots = {getattr(v, attribute) for v in ins}
+        roots = {v if v in ends else getattr(v, attribute) for v in ins}
         if len(roots) == 1:
             (root,) = roots
             if root.shape == out.shape:
                 if not (straight and first):
                     out.root = root
-                out.linear = root.linear if attribute == "root" else root
+                out.linear = root if root in ends or attribute == "linear" else root.linear
             return
 
 

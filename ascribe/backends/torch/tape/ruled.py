@@ -22,6 +22,7 @@ from .entries import Tensor, Var
 from .evidence import Recorded, flat, prepared, rooted, run_recorded
 from .ledger import Ledger
 from .parts import Parted
+from .regions import RECTIFYING
 from .reverse import Reverse
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 
 SHORT = (torch.bfloat16, torch.float16)
-NEEDS_RECTIFIERS = ("guided", "deconvolution", "smooth")
 SPARE = 4  # references are kept for the records to come while they hold no more than this many times what the records' run holds
 
 
@@ -183,7 +183,7 @@ class Ruled:
         reverse = self._reverse(main, lambda v: v.value)
         reverse.ledger = Ledger() if self.rule.treats["elementwise"] == "zero" else None
         found = self._with(reverse, main, job, len(main.value))
-        if self.rule.treats["elementwise"] in NEEDS_RECTIFIERS and main.out is not None and not reverse.rectifiers:
+        if self.rule.treats["elementwise"] in RECTIFYING and main.out is not None and not reverse.rectifiers:
             raise RuleError(f"{self.rule!r} found no rectifier", there="nothing that computes max(x, 0)", try_="asc.Gradient()")
         return replace(found, start=main.value.detach(), begins={})
 
