@@ -98,9 +98,7 @@ SPELLINGS = ("relu module", "relu function", "relu in place", "relu module in pl
 
 @pytest.mark.parametrize("name", SPELLINGS[1:])
 def test_spellings_agree(name):
-    torch.testing.assert_close(
-        explained(net(name), batch()).values, explained(net(SPELLINGS[0]), batch()).values, rtol=1e-12, atol=1e-14
-    )
+    torch.testing.assert_close(explained(net(name), batch()).values, explained(net(SPELLINGS[0]), batch()).values, rtol=1e-12, atol=1e-14)
 
 
 def test_spellings_of_rms_norm_agree():
@@ -275,6 +273,45 @@ def test_influence_is_the_multiplier():
 
 
 # ---- what has no rule
+
+
+def indices_moved(x: torch.Tensor) -> torch.Tensor:
+    places = torch.arange(3)
+    first = x[:, places]
+    places += 3
+    return first * x[:, places] + first
+
+
+def mask_moved(x: torch.Tensor) -> torch.Tensor:
+    h, mask, found = x[:, None, None] * x.new_tensor([[1.0], [2.0]]), x.new_zeros(2, 2), 0.0
+    for i in range(2):
+        mask.zero_()
+        mask[:, i] = -3.0
+        found = found + F.scaled_dot_product_attention(h, h, h, attn_mask=mask)
+    return found.flatten(1)
+
+
+def spectrum(x: torch.Tensor) -> torch.Tensor:
+    h = torch.fft.rfft(x)
+    return torch.fft.irfft(h * h.conj() + h / (2 + 1j))
+
+
+@pytest.mark.parametrize("made", [indices_moved, mask_moved, spectrum])
+@pytest.mark.parametrize("by", [asc.Rescale(), asc.RevealCancel()], ids=repr)
+def test_constants_that_change_later_and_complex_numbers(made, by):
+    x = torch.randn(3, 6, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
+    found = asc.attribute(Fn(made), x, of=1, over=asc.Reference(0.5), by=by)
+    assert found.gap.relative.max() < 1e-9
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5])
+def test_random_numbers_are_constants(p):
+    """Dropout that is always on: the relevance of what it left."""
+    model = Fn(lambda x: F.dropout(x, p, training=True) * torch.rand_like(x))
+    x = torch.rand(3, 6, dtype=DOUBLE, generator=torch.Generator().manual_seed(0)) + 1
+    for by in (asc.CpLrp(), asc.Epsilon(0.0), asc.AttnLrp()):
+        found = asc.attribute(model, x, of=1, by=by)
+        np.testing.assert_allclose(found.values.sum(1).numpy(), found.explained, rtol=1e-12, atol=1e-15)
 
 
 def test_an_operation_without_a_rule_is_named():

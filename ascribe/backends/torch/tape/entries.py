@@ -21,8 +21,8 @@ PICKS = {"topk": (2, -1), "sort": (1, -1), "kthvalue": (2, -1), "median": (1, No
 class Var:
     """A value on the tape that depends on what is explained.
 
-    ``root`` is the value that it is an element-wise function of (itself where none is), ``linear`` the same looking through
-    linear steps; ``rank`` says how far influence can pass to a place that is asked for (:mod:`.liveness`), ``settled`` that
+    ``root`` is the value that it is an element-wise function of (itself where none is), ``linear`` the one of which it is a linear
+    step (itself where it is none); ``rank`` says how far influence can pass to a place that is asked for (:mod:`.liveness`), ``settled`` that
     it has been looked into. ``kept`` says that it is such a place itself. ``held`` are its numbers, where the tape has them.
     """
 
@@ -151,7 +151,7 @@ def again(entry: Entry, values: Callable[[Var], Tensor]) -> list[Any]:
     call = entry.call
     if entry.name in ("view", "_unsafe_view") and not isinstance(entry.args[1], torch.dtype):
         call = aten.reshape.default  # what was contiguous in the run need not be so in a replay
-    if entry.name == "mark":
+    if entry.name in SAME:  # a detached value depends on what is explained as much as any
         return [values(entry.ins[0])]
     out = call(*[substituted(a, values) for a in entry.args], **{k: substituted(a, values) for k, a in entry.kwargs.items()})
     return list(out) if isinstance(out, (list, tuple)) else [out]
@@ -170,3 +170,10 @@ def fold(g: Tensor, shape: torch.Size) -> Tensor:
 def weighed(g: Tensor, constant: Tensor | float) -> Tensor:
     """The sum of a cotangent times a constant that was broadcast."""
     return (fold(g, constant.shape) * constant).sum() if isinstance(constant, torch.Tensor) else g.sum() * constant
+
+
+def turned(factor: Any) -> Any:
+    """What the other factor's cotangent is multiplied with: of complex numbers the conjugate."""
+    if isinstance(factor, complex):
+        return factor.conjugate()
+    return factor.conj() if isinstance(factor, torch.Tensor) and factor.is_complex() else factor

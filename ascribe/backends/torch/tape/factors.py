@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from .entries import Tensor, Var, fold
+from .entries import Tensor, Var, fold, turned
 from .linear import convolved
 from .liveness import activated, resolved, shifted
 from .step import Back, Formula, Step
@@ -54,15 +54,15 @@ def product(shares: Shares, s: Step) -> Back:
     a, b = s.entry.args[:2]
     left, right = shares(a, b)
     g = scaled(s.g, left or right)
-    return some((a, left, lambda _: g * s.value(b)), (b, right, lambda _: g * s.value(a)))
+    return some((a, left, lambda _: g * turned(s.value(b))), (b, right, lambda _: g * turned(s.value(a))))
 
 
 def matrices(shares: Shares, s: Step, a: Any, b: Any, g: Tensor) -> Back:
     """``a @ b``."""
     left, right = shares(a, b)
     return some(
-        (a, left, lambda w: scaled(g @ s.value(b).transpose(-1, -2), w)),
-        (b, right, lambda w: scaled(s.value(a).transpose(-1, -2) @ g, w)),
+        (a, left, lambda w: scaled(g @ turned(s.value(b)).transpose(-1, -2), w)),
+        (b, right, lambda w: scaled(turned(s.value(a)).transpose(-1, -2) @ g, w)),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from ....rules.told import Flow, Told
-from .entries import Entry, Tensor, Var, weighed
+from .entries import Entry, Tensor, Var, turned, weighed
 from .layers import WEIGHTED
 from .norms import NORM
 from .pools import POOL
@@ -145,7 +145,7 @@ def summands(entry: Entry) -> bool:
 
 def sums(v: Var, c: Tensor, scaled: bool) -> Tensor:
     """The sum of the relevance at a value, and that of its sizes."""
-    relevance = c * v.value if scaled else c
+    relevance = turned(c) * v.value if scaled else c
     relevance = relevance.real if relevance.is_complex() else relevance
     kind = torch.float64 if relevance.dtype is torch.float64 else torch.float32
     return torch.stack([relevance.sum(dtype=kind), torch.linalg.vector_norm(relevance, 1, dtype=kind)])

@@ -80,9 +80,14 @@ class Stores:
         return store
 
 
+def plain(key: Key) -> bool:
+    """Whether the numbers are what lies there, and neither their conjugates nor their opposites."""
+    return not any(key[3][1:])
+
+
 def layout(t: Tensor) -> Key:
-    """Where in its storage a tensor lies."""
-    return t.storage_offset(), tuple(t.shape), t.stride(), t.dtype
+    """Where in its storage a tensor lies, and how it is read."""
+    return t.storage_offset(), tuple(t.shape), t.stride(), (t.dtype, t.is_conj(), t.is_neg())
 
 
 def apart(a: Key, b: Key) -> bool:
@@ -116,7 +121,7 @@ def fills(t: Tensor) -> bool:
 
 def lying(key: Key, t: Tensor) -> Tensor:
     """What lies in a tensor's memory in this layout."""
-    offset, shape, strides, kind = key
+    offset, shape, strides, (kind, *_) = key
     return torch.empty(0, dtype=kind, device=t.device).set_(t.untyped_storage(), offset, shape, strides)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from .entries import Tensor, Var, fold
+from .entries import Tensor, Var, fold, turned
 from .linear import convolved
 from .step import Back, Formula, Step
 
@@ -31,7 +31,7 @@ def product(s: Step) -> Back:
             a, b = b, a
         if reciprocal_root(b):
             return scaled(s, a, b)
-    return s.to((a, lambda: s.g * s.middle(b)), (b, lambda: s.g * s.middle(a)))
+    return s.to((a, lambda: s.g * turned(s.middle(b))), (b, lambda: s.g * turned(s.middle(a))))
 
 
 def scaled(s: Step, a: Var, r: Var) -> Back:
@@ -47,7 +47,9 @@ def quotient(s: Step) -> Back | None:
         return None
     a, b = s.entry.args[:2]
     if not isinstance(b, Var):
-        return s.to((a, lambda: s.g / b))
+        return s.to((a, lambda: s.g / turned(b)))
+    if s.entry.out().dtype.is_complex:
+        return None
     p, q = b.value, s.reference(b)
     x, x0 = s.value(a), s.reference(a)
     middle = (p + q) / 2
@@ -61,8 +63,8 @@ def quotient(s: Step) -> Back | None:
 def matrix(s: Step, a: Any, b: Any, g: Tensor) -> Back:
     """``a @ b``."""
     return s.to(
-        (a, lambda: g @ s.middle(b).transpose(-1, -2)),
-        (b, lambda: s.middle(a).transpose(-1, -2) @ g),
+        (a, lambda: g @ turned(s.middle(b)).transpose(-1, -2)),
+        (b, lambda: turned(s.middle(a)).transpose(-1, -2) @ g),
     )
 
 

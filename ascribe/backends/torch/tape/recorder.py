@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .entries import PICKS, Entry, Tape, Tensor, Var, aten
 from .layers import WEIGHTED
-from .memory import Store, Stores, apart, fills, laid_out, layout, lying
+from .memory import Store, Stores, apart, fills, laid_out, layout, lying, plain
 from .places import Trail
 from .unfold import UNFOLDED
 
@@ -25,6 +25,9 @@ STATISTICS = frozenset({"native_batch_norm", "_native_batch_norm_legit"})
 
 CHOOSERS = frozenset({*PICKS, "argmax", "argmin", "argsort", "nonzero", "searchsorted", "bucketize", "multinomial"})
 """Operations whose result is a choice."""
+
+OVERWRITES = frozenset({"copy_", "fill_", "zero_"})
+"""Operations in place after which nothing is left of what was there."""
 
 
 @dataclass
@@ -107,6 +110,8 @@ class Recorder(TorchDispatchMode):
         if self.off:
             return func(*args, **kwargs)
         name, written, pure = described(func)
+        if torch.Tag.nondeterministic_seeded in func.tags and name.endswith("_like"):
+            return func(*args, **kwargs)
         if (name in UNFOLDED or composite(func)) and self._any((*args, *kwargs.values())):
             with self:
                 return UNFOLDED[name](*args, **kwargs) if name in UNFOLDED else func.decompose(*args, **kwargs)
@@ -140,6 +145,7 @@ class Recorder(TorchDispatchMode):
             return out
         if torch.Tag.inplace_view in func.tags:
             func = functional(func)
+        named = {k: self._kept(a) for k, a in named.items()}
         entry = Entry(func, name.rstrip("_") if name.endswith("_") else name, tuple(map(self._kept, recorded)), named, ins)
         self._add(entry, outs, given)
         for t, var in zip(outs, entry.outs, strict=True):
@@ -163,11 +169,17 @@ class Recorder(TorchDispatchMode):
     def _wrote(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """An operation that works in place on its first argument: recorded as its functional twin."""
         target = args[0]
+        if torch.Tag.nondeterministic_seeded in func.tags:  # random numbers are constants
+            func, name, args, kwargs = aten.copy_.default, "copy_", (target, func(target.detach().clone(), *args[1:], **kwargs)), {}
         given = Given()
         recorded = [self._argument(a, given) for a in args]
         named = {k: self._argument(a, given) for k, a in kwargs.items()}
         ins, origins = given.values, given.origins
         whole = fills(target)
+        if whole and name in OVERWRITES and not any(isinstance(a, Var) for a in recorded[1:]):
+            store = self.stores.part(target)
+            store.values, store.flat = {}, None
+            return func(*args, **kwargs)
         known = self.stores.find(target)
         flat: Var | Tensor | None = None
         if ins and not whole:
@@ -180,6 +192,7 @@ class Recorder(TorchDispatchMode):
         if ins:
             address = target.untyped_storage()._cdata
             entry.args = tuple(self._kept(a, address) for a in recorded)
+            entry.kwargs = {k: self._kept(a, address) for k, a in named.items()}
         out = func(*args, **kwargs)
         if not ins:
             return out
@@ -228,6 +241,8 @@ class Recorder(TorchDispatchMode):
 
     def _kept(self, a: Any, address: int | None = None) -> Any:
         """A constant argument for keeps; a copy of one that is about to be written to."""
+        if isinstance(a, list):
+            return [self._kept(part, address) for part in a]
         if not isinstance(a, torch.Tensor) or isinstance(a, torch.nn.Parameter):
             return a
         return a.detach().clone() if a.untyped_storage()._cdata == address else self.stores.save(a)
@@ -253,7 +268,7 @@ class Recorder(TorchDispatchMode):
         """A storage as one flat value, where a recorded value fills it; ``near`` is any tensor in it."""
         if store.flat is not None:
             return store.flat
-        value, full = next(((t, v) for key, v in store.values.items() if fills(t := lying(key, near))), (near, None))
+        value, full = next(((t, v) for key, v in store.values.items() if plain(key) and fills(t := lying(key, near))), (near, None))
         if full is None:
             return None
         if value.dim() != 1:

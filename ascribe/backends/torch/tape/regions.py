@@ -68,20 +68,32 @@ def find(tape: Tape, apart: bool = False) -> None:
 
 
 def place(out: Var, ins: list[Var], straight: bool, ends: Collection[Var] = ()) -> None:
-    """The root of a new value: the inputs' common root; that behind linear steps where the nearer ones differ.
+    """The root of a new value: the nearest that all its inputs are element-wise functions of.
 
-    Those in ``ends`` are the root of what is made of them.
+    What a linear step leads from is looked at where the inputs' own roots differ: ``a`` and ``2 a`` have ``a`` in common. Linear steps
+    themselves stay outside, and those in ``ends`` are the root of what is made of them.
     """
-    first = all(v.root is v or v in ends for v in ins)
-    for attribute in ("root", "linear"):
-        roots = {v if v in ends else getattr(v, attribute) for v in ins}
-        if len(roots) == 1:
-            (root,) = roots
-            if root.shape == out.shape:
-                if not (straight and first):
-                    out.root = root
-                out.linear = root if root in ends or attribute == "linear" else root.linear
-            return
+    root = nearest([v if v in ends else v.root for v in ins])
+    if root is None or root.shape != out.shape:
+        return
+    if straight and all(v.root is v or v in ends for v in ins):
+        out.linear = root
+    else:
+        out.root = root
+
+
+def nearest(roots: list[Var]) -> Var | None:
+    """The first value that all lead to over linear steps, going back from the first of them."""
+    others = [set(behind(root)) for root in dict.fromkeys(roots) if root is not roots[0]]
+    return next((v for v in behind(roots[0]) if all(v in other for other in others)), None)
+
+
+def behind(var: Var) -> Iterator[Var]:
+    """A value, and those that it is a linear function of."""
+    yield var
+    while var.linear is not var:
+        var = var.linear
+        yield var
 
 
 def inside(top: Var) -> Iterator[Entry]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from .assign import Assignment
-from .entries import Entry, Tape, Tensor, Var
+from .entries import Entry, Tape, Tensor, Var, turned
 from .kinds import MOVES
 from .ledger import Ledger
 from .pools import POOL
@@ -126,7 +126,7 @@ class Reverse:
 
     def _moved(self, v: Var, c: Tensor) -> float:
         d = v.value.to(c.dtype) - self.refer(v).to(c.dtype)
-        return float((c * d).sum().real)
+        return float((turned(c) * d).sum().real)
 
 
 def put(held: dict[Var, Tensor], found: Back) -> None:
