@@ -126,6 +126,7 @@ def test_batch_norm_is_merged_with_the_convolution_before_it(rule):
     assert all(torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values(), strict=True))
 
 
+LINE = torch.linspace(-1.5, 2.0, 6, dtype=DOUBLE)
 AFTER = {
     "dense": (lambda: nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 4)), (6,)),
     "convolution": (lambda: nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3, padding=1)), (3, 5, 5)),
@@ -135,6 +136,10 @@ AFTER = {
     "transposed, then norm": (lambda: nn.Sequential(nn.ConvTranspose2d(4, 6, 3, groups=2), nn.BatchNorm2d(6)), (4, 3, 3)),
     "groups, then norm": (lambda: nn.Sequential(nn.Conv2d(4, 6, 3, groups=2), nn.BatchNorm2d(6)), (4, 5, 5)),
     "scalings": (lambda: Fn(lambda x, a: 3 * a((x - 0.3) / 2) + 1, a=nn.Linear(6, 5)), (6,)),
+    "scalings of tokens": (lambda: Fn(lambda x, a: 3 * a((x - 0.3) / 2) + 1, a=nn.Linear(6, 5)), (3, 6)),
+    "a scale for each feature of tokens": (lambda: Fn(lambda x, a: a(x * LINE - LINE), a=nn.Linear(6, 5)), (3, 6)),
+    "positions": (lambda: Fn(lambda x, a: a(x + LINE.cos() * LINE[:3, None]), a=nn.Linear(6, 5)), (3, 6)),
+    "tokens in rows and columns": (lambda: Fn(lambda x, a: a((x - 0.3) / 2), a=nn.Linear(4, 5, bias=False)), (2, 3, 4)),
 }
 
 

@@ -214,3 +214,29 @@ def test_relevance_is_large_beside_the_quantity_of_its_record_or_of_most():
         said = blow_up(told, np.array(sums), np.array(largest), numbers)
         assert said.records == records
         assert said.status == ("warn" if records else "ok")
+
+
+def test_an_operation_without_formula_and_derivative_is_named():
+    class Floored(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Linear(3, 4)
+
+        def forward(self, x):
+            return (self.first(x) * 3) // 0.5
+
+    for rule, over in ((asc.Rescale(), asc.Reference(0.0)), (asc.Epsilon(), asc.Point())):
+        with pytest.raises(asc.AscribeError, match="floor_divide"):
+            asc.attribute(Floored(), torch.ones(2, 3), of=1, by=rule, over=over)
+
+
+def test_shapes_that_depend_on_the_record_are_told():
+    class Masked(torch.nn.Module):
+        def forward(self, x):
+            h = x.clone()
+            h[h < 0] *= 0.1
+            return h.tanh()
+
+    x = torch.tensor([[1.0, -2.0, 3.0], [-1.0, -2.0, 0.5]])
+    with pytest.raises(RuleError, match="shape depends on the record"):
+        asc.attribute(Masked(), x, of=1, by=asc.RevealCancel(), over=asc.Reference(0.0))

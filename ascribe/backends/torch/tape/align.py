@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ....errors import RuleError
 from .entries import SAME, Entry, Tape, Tensor, Var, again
 
 VIEWS = {"_unsafe_view": "view", "reshape": "view", "_reshape_alias": "view"}
@@ -80,5 +81,9 @@ class References:
         found = again(entry, lambda v: self.known[v].expand(v.shape))
         for out, value in zip(entry.outs, found, strict=True):
             if out is not None:
-                assert value.shape == out.shape
+                if value.shape != out.shape:
+                    there = f"{entry.name}{f' in {entry.place}' if entry.place else ''} gives {tuple(out.shape)} for the record"
+                    raise RuleError(
+                        "a reference for values whose shape depends on the record", there=there, try_="asc.IntegratedGradients()"
+                    )
                 self.known[out] = value

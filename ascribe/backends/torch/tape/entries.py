@@ -22,8 +22,9 @@ class Var:
     """A value on the tape that depends on what is explained.
 
     ``root`` is the value that it is an element-wise function of (itself where none is), ``linear`` the one of which it is a linear
-    step (itself where it is none); ``rank`` says how far influence can pass to a place that is asked for (:mod:`.liveness`), ``settled`` that
-    it has been looked into. ``kept`` says that it is such a place itself. ``held`` are its numbers, where the tape has them.
+    step (itself where it is none); ``rank`` says how far influence can pass to a place that is asked for (:mod:`.liveness`),
+    ``settled`` that it has been looked into. ``kept`` says that it is such a place itself. ``held`` are its numbers, where the tape
+    has them.
     """
 
     __slots__ = ("dtype", "entry", "held", "kept", "linear", "rank", "root", "settled", "shape", "slot")

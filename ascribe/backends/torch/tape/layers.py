@@ -26,7 +26,8 @@ class Layer:
     merged; the bias has ones where it is broadcast. ``rest`` is what the result was added to, where that depends on the record.
 
     ``into`` is the operation's own input, another value than ``x`` where something before it was merged, and ``between`` the values
-    from there on. ``absorbed`` collects the relevance that went to biases, ``records`` is how many there are.
+    from there on. ``home`` is what ``x`` is a view of, where one lies between: of rows for each record and step. ``absorbed`` collects
+    the relevance that went to biases, ``records`` is how many there are.
     """
 
     entry: Entry
@@ -37,8 +38,13 @@ class Layer:
     rest: Var | None = None
     into: Var
     between: list[Var] = field(default_factory=list)
+    home: Var | None = None
     absorbed: list[Tensor] = field(default_factory=list)
     records: int = 1
+
+    def sent(self, t: Tensor) -> tuple[Var, Tensor]:
+        """Where what comes back to ``x`` goes."""
+        return (self.x, t) if self.home is None else (self.home, t.reshape(self.home.shape))
 
     def product(self, x: Tensor, weight: Tensor) -> Tensor:
         """The operation with other numbers, without bias."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from .entries import SAME, Entry, Tensor, Var
-from .kinds import TURNS
+from .entries import SAME, Entry, Tensor, Var, aten
+from .kinds import TURNS, VIEWS
 from .layers import Convolution, Diagonal, Layer, Product, layer_of, normalised
 from .linear import LINEAR
 from .step import Step
@@ -116,13 +116,16 @@ class Merger:
         """Put the affine steps before a layer into it."""
         v = layer.x
         way: list[Var] = []
+        turned = False  # a view lies between: rows for each record and step
         while v.entry is not None and id(v.entry) not in self.passing and self.only(v) is not None and v.root is v:
             way.append(v)
-            if v.entry.name not in SAME:
+            if isinstance(layer, Product) and v.entry.name in VIEWS and same_last(v.entry.ins[0], v):
+                turned = True
+            elif v.entry.name not in SAME:
                 step = affine_of(v.entry)
-                if step is None or not merged_before(layer, step):
+                if step is None or not merged_before(layer, as_rows(step, layer.x) if turned else step):
                     break
-                layer.x = step.x
+                layer.x, layer.home = (viewed(step.x, layer.x), step.x) if turned else (step.x, None)
                 layer.between += way
                 self.passing.update(id(w.entry) for w in way)
                 way = []
@@ -161,7 +164,7 @@ def last_axis(step: Affine, layer: Layer, turns: list[Entry]) -> Tensor | None:
     """Factors along the last axis, where the turns leave that as it is."""
     scale, rank = step.scale, len(layer.out.shape)
     assert scale is not None
-    kept = all(e.name in ("view", "_unsafe_view", "reshape") and same_last(e.ins[0], e.out()) for e in turns)
+    kept = all(e.name in VIEWS and same_last(e.ins[0], e.out()) for e in turns)
     return scale.reshape([1] * (rank - 1) + [-1]) if kept and scale.numel() in (1, scale.shape[-1]) else None
 
 
@@ -183,6 +186,26 @@ def merged_before(layer: Layer, step: Affine) -> bool:
     if factor is not None:
         layer.weight = layer.weight * factor
     return True
+
+
+def as_rows(step: Affine, rows: Var) -> Affine:
+    """A step on values of more axes, as it is on their rows."""
+
+    def laid(c: Tensor) -> Tensor:
+        if c.numel() in (1, c.shape[-1]):
+            return c.reshape([1] * (len(rows.shape) - 1) + [-1])
+        return c.expand(step.x.shape).reshape(rows.shape)
+
+    return Affine(step.x, *(None if c is None else laid(c) for c in (step.scale, step.shift)))
+
+
+def viewed(x: Var, rows: Var) -> Var:
+    """A value as another view lays it."""
+    numbers = x.value.reshape(rows.shape)
+    entry = Entry(aten.view.default, "view", (x, list(rows.shape)), {}, [x])
+    found = Var(numbers, entry)
+    found.held, entry.outs = numbers, [found]
+    return found
 
 
 def one_row(layer: Layer, shift: Tensor) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from ....errors import RuleError
 from .assign import Assignment
 from .entries import Entry, Tape, Tensor, Var, turned
 from .kinds import MOVES
@@ -106,7 +107,17 @@ class Reverse:
         return self.answer(step)
 
     def answer(self, step: Step) -> Back:
-        """By the operation's formula, or its own derivative where there is none."""
+        """By the operation's formula, or its own derivative where there is none. Raises RuleError where PyTorch has none either."""
+        try:
+            return self._answered(step)
+        except RuntimeError as wrong:
+            if "is not implemented" not in str(wrong):
+                raise
+            name, place = step.entry.name, step.entry.place
+            where = f"{name}{f' in {place}' if place else ''}: no formula, and no derivative in PyTorch"
+            raise RuleError(f"the share of what goes into {name}", there=where, try_="a layer behind it: at=...") from wrong
+
+    def _answered(self, step: Step) -> Back:
         entry, back = step.entry, step.back
         treated = self.rules.of(entry)
         formula = treated.formulas.get(entry.name)

@@ -171,8 +171,8 @@ def through(rule: Any, one: LayerFormula, s: Step, layer: Layer) -> Back:
     layer.absorbed, layer.records = s.absorbed, s.records
     m, direct = one(rule, layer, y, relevance)
     if not any(v.kept for v in layer.between):
-        s.direct += [] if direct is None else [(layer.x, direct)]
-        return back + ([] if m is None else [(layer.x, m)])
+        s.direct += [] if direct is None else [layer.sent(direct)]
+        return back + ([] if m is None else [layer.sent(m)])
     parts = [t for t in (None if m is None else m * layer.x.value, direct) if t is not None]
     s.direct.append((layer.into, sum(parts[1:], parts[0])))
     return back
