@@ -49,7 +49,7 @@ def averages(entry: Entry) -> tuple[bool, bool]:
         return known
     if entry.name == "convolution" and isinstance(entry.args[0], Var) and len(entry.ins) == 1:
         return False, False
-    return True, entry.name != "relu"
+    return EVERYTHING
 
 
 def common(entry: Entry) -> tuple[bool, bool] | None:

@@ -37,7 +37,7 @@ FROM_ZERO = frozenset(
 RECTIFYING = frozenset({"guided", "deconvolution", "smooth"})
 """Treatments of rectifiers alone."""
 
-BLOCK = 1 << 16
+BLOCK = 1 << 17
 """Numbers that a core works on at once."""
 
 
@@ -123,19 +123,17 @@ def derivative(top: Var, at: Tensor) -> Tensor:
 def secant(top: Var, refer: Callable[[Var], Tensor], g: Tensor) -> Tensor:
     """A cotangent times the region's average slope between the reference and the record.
 
-    Large regions are gone through in blocks: half a dozen passes over a block cost less than one over what fits no cache. The values of
-    a rectifier are not asked for: to find them again takes less than to read them.
+    Large regions are gone through in blocks: half a dozen passes over a block cost less than one over what fits no cache.
     """
-    x, x0, entries = top.root.value, refer(top.root), list(inside(top))
+    entries = list(inside(top))
+    ends = top.root.value, refer(top.root), top.value, refer(top)
     if len(entries) == 1 and entries[0].name == "relu":
-        return in_blocks(times_rectified, g, x, x0)
+        return in_blocks(times_rectified, g, *ends)
 
     def times_slope(out: Tensor, g: Tensor, *ends: Tensor) -> None:
         torch.mul(slope_between(top, entries, *ends), g, out=out)
 
-    y, y0 = top.value, refer(top)
-    whole = not y.is_floating_point() or with_tensors(entries)
-    return in_blocks(times_slope, g, x, x0, y, y0, whole=whole)
+    return in_blocks(times_slope, g, *ends, whole=not top.dtype.is_floating_point or with_tensors(entries))
 
 
 def with_tensors(entries: list[Entry]) -> bool:
@@ -157,12 +155,12 @@ def in_blocks(fill: Callable[..., None], g: Tensor, *ends: Tensor, whole: bool =
     return back
 
 
-def times_rectified(out: Tensor, g: Tensor, x: Tensor, x0: Tensor) -> None:
+def times_rectified(out: Tensor, g: Tensor, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor) -> None:
     """The cotangent times the slope of ``max(x, 0)``. It rounds well: a difference is that of the ends, 0, or one of them.
 
     One check finds out whether the ends meet anywhere, where the derivative takes the slope's place.
     """
-    torch.clamp(x, min=0, out=out).sub_(x0.clamp(min=0)).div_(x - x0).mul_(g)
+    torch.sub(y, y0, out=out).div_(x - x0).mul_(g)
     if out.sum().isnan():
         torch.where(out.isnan(), g * (x > 0), out, out=out)
 

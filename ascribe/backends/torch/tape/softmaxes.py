@@ -19,7 +19,7 @@ from .blocks import at_once
 from .entries import Tensor, Var, fold
 from .step import Back, Formula, Step
 
-BLOCK = 1 << 17
+BLOCK = 1 << 18
 """Scores that a core works on at once: a dozen passes over them stay in its cache."""
 
 
