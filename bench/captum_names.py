@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench import report
-from bench.same_call import Same, same_calls
+from bench.same_call import HOMES, Same, same_calls
 from bench.timing import Effort, Spread, Watch
 
 ROOT = Path(__file__).parents[1]
@@ -45,16 +45,15 @@ FIXED = {
 """What was wrong without a word, or broken: each has a test in tests/test_compat_captum_*.py."""
 
 INTRO = """Written by `python -m bench.captum_names --commit`. *Same*: captum's numbers in captum's form. *Fixed*: those, but for what the
-last column says. *Faster*: the same call takes at most 1 / 1.05 of the time on both models; *slower*: more time on both, or on one.
+last column says. *Faster*: the same call takes at most 1 / 1.05 of the time on all models; *slower*: more time on all, or on some.
 Ratios are captum's time over ascribe's, medians of rounds in which both ran, with quartiles: on the convolutional network of the
-[benchmarks](benchmarks.md) and on a small BERT from its embeddings on, 4 records, one thread; for captum's LRP the network's
-flattening is a function, for its LayerFeaturePermutation the models give a single number. Where one of them refuses the model there
-is the reason.
+[benchmarks](benchmarks.md), on a tiny BERT (4 layers of width 64) and on one of the size that is called small (4 layers of width 512),
+both from their embeddings on, 4 records, one thread; for captum's LRP the network's flattening is a function, for its
+LayerFeaturePermutation the models give a single number. Where one of them refuses the model there is the reason.
 
-Where ours is slower: a call of a single pass on a small model (its opening and its checks take one to three milliseconds); short
-paths on the BERT, which also run their ends and look for the size of a chunk; the rules on rectifiers, which record the run and go
-back operation by operation; and DeepLIFT on the BERT, where captum's falls back to a plain gradient without a word, and ours treats
-every operation."""
+Where ours is slower: calls of a few milliseconds on a tiny model, whose opening and checks have a fixed price; the rules on
+rectifiers, which record the run and go back operation by operation; and DeepLIFT on the BERTs, where captum's falls back to a plain
+gradient without a word, and ours treats every operation."""
 
 
 def named() -> list[str]:
@@ -69,7 +68,7 @@ def verdict(name: str, ratios: Sequence[Spread | None]) -> str:
     known = [r.median for r in ratios if r is not None]
     pace = ""
     if known:
-        pace = "faster" if min(known) >= FASTER else "slower" if max(known) < 1 else "slower on one" if min(known) < 1 else ""
+        pace = "faster" if min(known) >= FASTER else "slower" if max(known) < 1 else "slower on some" if min(known) < 1 else ""
     what = "fixed" if name in FIXED else "" if pace == "faster" else "same"
     return ", ".join(word for word in (what, pace) if word)
 
@@ -77,9 +76,9 @@ def verdict(name: str, ratios: Sequence[Spread | None]) -> str:
 def table(rows: Iterable[Same]) -> list[list[str]]:
     """A line for each name."""
     found = {(row.name, row.home): row for row in rows}
-    lines = [["name", "", "CNN: captum/ascribe", "BERT: captum/ascribe", "what was fixed"]]
+    lines = [["name", "", *(f"{home}: captum/ascribe" for home in HOMES), "what was fixed"]]
     for name in named():
-        here = [found.get((name, home)) for home in ("CNN", "BERT")]
+        here = [found.get((name, home)) for home in HOMES]
         ratios = [row.ratio if row else None for row in here]
         cells = [row.error if row and row.error else report.ratio(row.ratio if row else None) for row in here]
         lines.append([f"`{name}`", verdict(name, ratios), *cells, FIXED.get(name, "")])

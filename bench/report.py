@@ -37,8 +37,9 @@ ROWS = """Rows through the first layer / through the last layer + back from it, 
 at the records and the baseline that a completeness gap needs. Differences are relative to the largest value; random methods
 are not compared, nor DeepLIFT, whose bare figure is that of gradients. `load` is the machine's load average then."""
 
-SAME = """One row for each class, on the CNN and on a small BERT from its embeddings on; objects are made before the clock starts. For
-captum's LRP the CNN's flattening is a function, for its LayerFeaturePermutation the models give a single number."""
+SAME = """One row for each class, on the CNN, on a tiny BERT (4 layers of width 64) and on one of the size that is called small (4 layers of
+width 512), both from their embeddings on; objects are made before the clock starts. For captum's LRP the CNN's flattening is a
+function, for its LayerFeaturePermutation the models give a single number."""
 
 REMOVAL = """Everyone's defaults; captum runs one row at a time. `bare` is a loop by hand that sets the same regions to zero, eight rows at
 once, and runs the model on them. `smooth` is ascribe's default in Kernel SHAP, the other captum's fit."""

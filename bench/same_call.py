@@ -1,4 +1,4 @@
-"""The same call to captum and to ``ascribe.compat.captum``: one row for each class, on the network of the other tables and on a BERT.
+"""The same call to captum and to ``ascribe.compat.captum``: one row for each class, on the network of the other tables and on two BERTs.
 
 Objects are made before the clock starts; the model is the same for both, and each has been run once before. Where captum refuses a
 model for a reason that can be taken away, both get the model without it: LRP one whose flattening is a function,
@@ -24,6 +24,7 @@ from bench.timing import Contender, Effort, Spread, Watch, paired, rounds, sprea
 
 LIBRARIES = {"captum": "captum.attr", "ascribe": "ascribe.compat.captum.attr"}
 STEPS, SAMPLES = 16, 16
+HOMES = ("CNN", "BERT", "BERT-small")
 
 
 @dataclass(frozen=True)
@@ -102,15 +103,15 @@ def cnn(image: int, batch: int) -> Home:
     return Home("CNN", subject.model, subject.args[0], None, subject.target, "relu4", (3, 2, 2), mask, rows, window, window)
 
 
-def bert(tokens: int, batch: int) -> Home:
+def bert(tokens: int, batch: int, name: str = "BERT", width: int = 64) -> Home:
     """BERT from its embeddings on, four tokens to a feature."""
-    subject = models.bert("cpu", tokens, batch)
+    subject = models.bert("cpu", tokens, batch, width)
     x, mask = subject.start(subject).detach(), subject.kwargs["attention_mask"]
     width = x.shape[-1]
     groups = (torch.arange(tokens) // 4).reshape(1, tokens, 1).expand(1, tokens, width).contiguous()
     model = Embedded(subject.model).eval()
     layer = "model.bert.encoder.layer.2.intermediate"
-    return Home("BERT", model, x, (mask,), subject.target, layer, (3, 5), groups, torch.randn_like(x[:4]), (4, width), (4, width))
+    return Home(name, model, x, (mask,), subject.target, layer, (3, 5), groups, torch.randn_like(x[:4]), (4, width), (4, width))
 
 
 PLACES = ("Layer", "Neuron", "Internal", "Guided")
@@ -208,7 +209,7 @@ def contender(library: str, name: str, home: Home) -> Contender:
 
 def same_calls(effort: Effort, watch: Watch, image: int = 64, tokens: int = 32, batch: int = 4, only: str = "") -> Iterator[Same]:
     """Every row, with a line on stderr as each is done."""
-    for home in (cnn(image, batch), bert(tokens, batch)):
+    for home in (cnn(image, batch), bert(tokens, batch), bert(tokens, batch, "BERT-small", 8 * image)):
         for name in CLASSES:
             if only.lower() in f"{home.name} {name}".lower():
                 row = raced(name, home, effort, watch)
@@ -226,7 +227,7 @@ def raced(name: str, home: Home, effort: Effort, watch: Watch) -> Same:
             call()
             call()
         except Exception as error:
-            why = WHY.get((home.name, library, name)) if isinstance(error, TypeError) else None
+            why = WHY.get((home.name.partition("-")[0], library, name)) if isinstance(error, TypeError) else None
             return Same(name, home.name, error=why or f"{library}: {str(error).partition('. ')[0]}")
     figures = rounds(contenders, effort, watch)
     return Same(name, home.name, {n: spread(v) for n, v in figures.items()}, paired(figures, "captum", "ascribe"))
