@@ -8,6 +8,7 @@ model and the library were warm; ``ru_maxrss`` would not do, it remembers the pa
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import resource
 import subprocess
@@ -76,6 +77,7 @@ def measure(name: str, settings: Settings, chunk: int) -> Peak:
     """The peak of this very process."""
     subject, call = _taped(name, settings) if name in TAPES else _path(name, settings, chunk)
     bare.saliency(subject)  # the model's kernels and their workspaces
+    gc.collect()
     read, how = _gauge(settings.device)
     before = read()
     start = time.perf_counter()

@@ -125,9 +125,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "layer norm by hand": lambda: mlp(lambda h: (h - h.mean(-1, keepdim=True)) / (h.var(-1, keepdim=True) + 1e-5).sqrt()),
     "std": lambda: mlp(lambda h: (h - h.mean(-1, keepdim=True)) / h.std(-1, keepdim=True)),
     "normalize": lambda: mlp(lambda h: F.normalize(h, dim=1)),
-    "group norm": lambda: Fn(
-        lambda x, a, n, b: b(n(a(x)).flatten(1)), a=nn.Conv2d(3, 4, 3), n=nn.GroupNorm(2, 4), b=nn.Linear(144, 4)
-    ),
+    "group norm": lambda: Fn(lambda x, a, n, b: b(n(a(x)).flatten(1)), a=nn.Conv2d(3, 4, 3), n=nn.GroupNorm(2, 4), b=nn.Linear(144, 4)),
     "instance norm": lambda: Fn(
         lambda x, a, n, b: b(n(a(x)).relu().flatten(1)), a=nn.Conv2d(3, 4, 3), n=nn.InstanceNorm2d(4), b=nn.Linear(144, 4)
     ),
@@ -141,13 +139,13 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "quotient": lambda: mlp(quotient, out=6),
     "choosing": lambda: mlp(choosing, out=6),
     "centred": lambda: nn.Sequential(convs(nn.ReLU()), Fn(lambda y: y - y.mean(1, keepdim=True))),
+    "sums over axes counted from the end": lambda: Fn(
+        lambda x, a, b: b(a(x).sum((-1, -3)).tanh()), a=nn.Conv2d(3, 4, 3), b=nn.Linear(6, 4)
+    ),
+    "a column for all": lambda: mlp(lambda h: h[:, :1].tanh() * torch.linspace(0.5, 2.0, 12, dtype=h.dtype) + h),
     "amax": lambda: convs(lambda h: h - h.amax((2, 3), keepdim=True)),
-    "max pool 1d": lambda: Fn(
-        lambda x, a, b: b(F.max_pool1d(a(x.flatten(2)), 3, 2).flatten(1)), a=nn.Conv1d(3, 4, 3), b=nn.Linear(120, 4)
-    ),
-    "adaptive max pool": lambda: Fn(
-        lambda x, a, b: b(F.adaptive_max_pool2d(a(x), 3).flatten(1)), a=nn.Conv2d(3, 4, 3), b=nn.Linear(36, 4)
-    ),
+    "max pool 1d": lambda: Fn(lambda x, a, b: b(F.max_pool1d(a(x.flatten(2)), 3, 2).flatten(1)), a=nn.Conv1d(3, 4, 3), b=nn.Linear(120, 4)),
+    "adaptive max pool": lambda: Fn(lambda x, a, b: b(F.adaptive_max_pool2d(a(x), 3).flatten(1)), a=nn.Conv2d(3, 4, 3), b=nn.Linear(36, 4)),
     "writes into a part": lambda: mlp(written),
     "lstm": lambda: recurrent(nn.LSTM),
     "gru": lambda: recurrent(nn.GRU),

@@ -151,3 +151,23 @@ def test_what_is_held_survives_a_write_into_its_memory() -> None:
     stores.part(t)
     t.add_(1)
     assert again.tolist() == [0.0] * 4
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_nothing_of_a_tape_outlives_the_call(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Tape] = []
+    recorder = evidence.Recorder
+
+    class Watched(recorder):  # type: ignore[misc, valid-type]
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            written.append(self.tape)
+
+    monkeypatch.setattr(evidence, "Recorder", Watched)
+    over = asc.Background(batch(4, seed=3)) if rule.compares else asc.Point()
+    asc.attribute(net("relu module"), batch(), of=1, by=rule, over=over, chunk=2)
+    assert written
+    assert all(not tape.entries and not tape.bytes() for tape in written)
+    with pytest.raises(asc.AscribeError):
+        asc.attribute(nn.Linear(4, 2).double(), torch.ones(2, 4).double(), of=1, by=asc.Guided())
+    assert all(not tape.entries for tape in written)

@@ -28,12 +28,9 @@ def explained_failure(session: TorchSession, wrong: Exception) -> AscribeError:
     devices = sorted({str(leaf.device) for leaf in session.inputs.leaves.values()})
     home = sorted({str(p.device) for p in session.host.parameters()}) if session.host is not None else []
     if home and len(home) == 1 and devices != home and ("device" in first or "meta" in first):
-        return InputError(
-            f"the model is on {home[0]}", there=f"inputs on {', '.join(devices)}", try_=f'x.to("{home[0]}")', code="E-DEVICE"
-        )
+        return InputError(f"the model is on {home[0]}", there=f"inputs on {', '.join(devices)}", try_=f'x.to("{home[0]}")', code="E-DEVICE")
     given = ", ".join(
-        f"{named(path)} {tuple(leaf.shape)} {str(leaf.dtype).removeprefix('torch.')}"
-        for path, leaf in session.inputs.leaves.items()
+        f"{named(path)} {tuple(leaf.shape)} {str(leaf.dtype).removeprefix('torch.')}" for path, leaf in session.inputs.leaves.items()
     )
     return ModelError(
         f"the model raised {type(wrong).__name__}: {first}",

@@ -36,9 +36,7 @@ class Inputs:
         floating = [leaf for leaf in named_first or shaped.values() if leaf.is_floating_point()]
         leading = next(iter(sorted(floating, key=lambda t: t.ndim < 2) or named_first or shaped.values()), None)
         if leading is None:
-            raise InputError(
-                "the model is called without a tensor", try_="attribute(model, x, ...) with the model's own arguments"
-            )
+            raise InputError("the model is called without a tensor", try_="attribute(model, x, ...) with the model's own arguments")
         self.records = int(leading.shape[0])
         if not self.records:
             raise InputError("there are no records", there=f"an input of shape {tuple(leading.shape)}", try_="at least one row")

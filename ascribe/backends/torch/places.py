@@ -90,9 +90,7 @@ def logits(session: TorchSession) -> Cut:
     if isinstance(output, Mapping) and "logits" in output:
         return OUTPUT.at("logits")
     if not isinstance(output, Tensor):
-        raise CutError(
-            "LOGITS in an output that is no tensor", try_='OUTPUT.at("name") or a layer by its name', code="E-CUT-LOGITS"
-        )
+        raise CutError("LOGITS in an output that is no tensor", try_='OUTPUT.at("name") or a layer by its name', code="E-CUT-LOGITS")
     for cut, value in ends:
         if value.shape == output.shape and torch.equal(value, output):
             return cut

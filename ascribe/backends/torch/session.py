@@ -26,6 +26,7 @@ from .layout import could_be, laid_out
 from .memory import Facts, Memory, memory_of
 from .namespace import xp
 from .spread import SINGLE, TILE, VMAP, choose
+from .tape.entries import Tape
 from .tape.evidence import Recorded
 from .tape.reverse import Balance
 from .tape.ruled import ruled
@@ -62,6 +63,7 @@ class TorchSession:
         self.facts = Facts()
         self.kept: tuple[Any, Recorded] | None = None
         self.references: dict[Any, Recorded] = {}
+        self.tapes: list[Tape] = []
         self.tape_bytes = 0
         self.books: list[Balance] | None = None
 
@@ -78,7 +80,16 @@ class TorchSession:
     def __exit__(self, *exc: object) -> None:
         self.kept = None
         self.references.clear()
+        self.forget_tapes()
         self.stack.__exit__(*exc)  # type: ignore[arg-type]
+
+    def forget_tapes(self) -> None:
+        """Let go of all tapes but those that are kept for blocks to come."""
+        kept = [r.tape for r in (*self.references.values(), *([self.kept[1]] if self.kept is not None else []))]
+        for tape in self.tapes:
+            if not any(tape is other for other in kept):
+                tape.forget()
+        self.tapes = kept
 
     def another(self, call: Call) -> TorchSession:
         return TorchSession(self.model, call, self.memory)

@@ -105,6 +105,14 @@ class Tape:
         held = [v.held.untyped_storage() for v in self.values() if v.held is not None]
         return sum({memory.data_ptr(): memory.nbytes() for memory in held}.values())
 
+    def forget(self) -> None:
+        """Let go of everything: values and operations hold each other, and would stay until Python looks for such circles."""
+        for var in self.values():
+            var.held = None
+        for entry in self.entries:
+            entry.args, entry.kwargs, entry.ins, entry.outs = (), {}, [], []
+        self.entries, self.sources = [], []
+
     def values(self) -> Iterator[Var]:
         """Every value, what the run started from first."""
         yield from self.sources

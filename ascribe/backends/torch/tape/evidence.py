@@ -84,6 +84,7 @@ def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | Non
     """Run the model on a job's records, or with other values where its points live; ``like`` stops where that run stopped."""
     assert isinstance(job.by, OperationRule)
     recorder = Recorder(reading(job.by))
+    session.tapes.append(recorder.tape)
     demands = demanded(session, job, values, recorder, like)
     found = Recorded(job, recorder.tape, recorder, demands)
     args, kwargs = started(session, job, values, found)

@@ -48,8 +48,11 @@ class Reverse:
     unparted: dict[str, int] = field(default_factory=dict)
     records: int = 1
 
-    def __call__(self, out: Var, g: Tensor, targets: Sequence[Var]) -> list[tuple[Tensor | None, Tensor | None]]:
-        """What comes back to the targets when ``g`` goes in at ``out``: multipliers, and relevance beside them."""
+    def __call__(self, out: Var, g: Tensor, targets: Sequence[Var], last: bool = False) -> list[tuple[Tensor | None, Tensor | None]]:
+        """What comes back to the targets when ``g`` goes in at ``out``: multipliers, and relevance beside them.
+
+        The ``last`` pass lets go of what it has gone by.
+        """
         multipliers: dict[Var, Tensor] = {out: g}
         direct: dict[Var, Tensor] = {}
         kept: dict[Var, tuple[Tensor | None, Tensor | None]] = {}
@@ -72,6 +75,10 @@ class Reverse:
                     self.ledger.note(number, step, found, step.layer is not None)
                 put(multipliers, found)
                 put(direct, more)
+            if last:
+                for v in entry.outs:
+                    if v is not None and not v.kept:
+                        v.held = None
         return [kept.get(v, (multipliers.get(v), direct.get(v))) for v in targets]
 
     def _through(self, step: Step, beside: list[Tensor | None]) -> tuple[Back, Back]:

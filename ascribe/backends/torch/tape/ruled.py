@@ -68,24 +68,31 @@ class Ruled:
 
     def evidence(self) -> Evidence:
         """Everything that was asked, for all points."""
-        job = self.job
-        found = self._turned() if job.points > 1 and job.records == 1 and self.alone and not job.write else None
-        found = self._straight() if found is None else found
+        try:
+            found = self._found()
+        finally:
+            self.session.forget_tapes()
         if self.unruled and self.rule.strict:
             raise RuleError(f"{self.rule!r} has no exact rule for all", there=told(self.unruled), try_="strict=False: named in the checks")
         return replace(found, forward=self.forward, unruled=dict(self.unruled), told=self.told)
 
+    def _found(self) -> Evidence:
+        job = self.job
+        found = self._turned() if job.points > 1 and job.records == 1 and self.alone and not job.write else None
+        return self._straight() if found is None else found
+
     def _straight(self) -> Evidence:
         """The records on the tape, one reference after the other beside it."""
         job = self.job
-        pulls, mains = [], []
+        pulls, mains, held = [], [], 0
         for k in range(job.points):
             write = tuple(w[k : k + 1] for w in job.write)
             one = replace(job, points=1, write=write, reference=tuple(r[k : k + 1] for r in job.reference))
             main = self._main(one)
+            held += main.tape.bytes() if job.write or not k else 0
             pulls.append(self._against(main, one) if self.rule.compares else self._by_itself(main, one))
             mains += [main] if job.write or not k else []
-        self.session.tape_bytes = sum(m.tape.bytes() for m in mains) * (1 if job.write else job.points)  # as if for each point
+        self.session.tape_bytes = held * (1 if job.write else job.points)  # as if for each point
         value = torch.stack([(mains[k] if job.write else mains[0]).value for k in range(job.points)], 1)  # type: ignore[misc]
         reads = {cut: self._reading(mains, cut) for cut in job.read}
         starts = {c: [torch.cat(list(leaves)) for leaves in zip(*(p.begins[c] for p in pulls), strict=True)] for c in pulls[0].begins}
@@ -217,7 +224,8 @@ class Ruled:
         shares: list[list[Tensor]] = []
         direct: list[list[Tensor | None]] = []
         for q in range(quantities):
-            pairs = self._pulled(main, reverse if parted is None else parted, q, every)
+            last = not self.rule.compares and q == quantities - 1
+            pairs = self._pulled(main, reverse if parted is None else parted, q, every, last)
             found.append([torch.zeros_like(v.value) if m is None else m for v, (m, _) in zip(every, pairs, strict=True)])
             direct.append([r for _, r in pairs])
             shares.append(parted.shares if parted is not None and main.out is not None else found[-1])
@@ -246,7 +254,9 @@ class Ruled:
             return value.expand(var.shape).reshape(1, 1, -1, *var.shape[1:])
         return value.movedim(axis, 0)[None]
 
-    def _pulled(self, main: Recorded, reverse: Reverse | Parted, q: int, every: list[Var]) -> list[tuple[Tensor | None, Tensor | None]]:
+    def _pulled(
+        self, main: Recorded, reverse: Reverse | Parted, q: int, every: list[Var], last: bool
+    ) -> list[tuple[Tensor | None, Tensor | None]]:
         """One quantity's multipliers, and relevance beside them."""
         if main.out is None:
             return [(None, None)] * len(every)
@@ -254,7 +264,7 @@ class Ruled:
         g[q] = 1
         if isinstance(reverse, Parted):
             return [(m, None) for m in reverse(main.out, g, every)]
-        found = reverse(main.out, g, every)
+        found = reverse(main.out, g, every, last)
         return [folded(v, m, r) for v, (m, r) in zip(every, found, strict=True)] if self.job.folded else found
 
     def _reference(self, main: Recorded, job: Job) -> tuple[Recorded | None, References]:
