@@ -34,6 +34,10 @@ def windows(s: Step, axes: int, y: Tensor, places: Tensor, y0: Tensor, places0: 
 def pooled(axes: int) -> Formula:
     def formula(s: Step) -> Back:
         out, places = s.entry.out(0), s.entry.out(1)
+        if s.reference(out) is out.value:  # no reference: all to the winner
+            v = s.entry.ins[0]
+            lines = s.g.new_zeros(v.shape).flatten(-axes)
+            return [(v, lines.scatter_add_(-1, places.value.flatten(-axes), s.g.flatten(-axes)).view(v.shape))]
         return windows(s, axes, out.value, places.value, s.reference(out), s.reference(places))
 
     return formula

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from .blocks import at_once
-from .entries import Entry, Tape, Tensor, Var, again
+from .entries import Entry, Tape, Tensor, Var, again, aten
 
 POINTWISE = frozenset({"_prelu_kernel", "log_sigmoid_forward", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "threshold"})
 """Element-wise operations that are not tagged so."""
@@ -214,6 +214,9 @@ def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor, b
         return secant(top, refer, g), False
     x = top.root.value
     if treatment == "zero":
+        entries = list(islice(inside(top), 2))
+        if len(entries) == 1 and entries[0].name == "relu":
+            return positive(g, x), False
         direct = from_zero(top)
         if direct is not None:
             return direct.mul_(g), False
@@ -224,8 +227,14 @@ def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor, b
         if treatment == "smooth":
             return (x * beta).sigmoid_().mul_(g), True
         g = g.clamp(min=0)
-        return (g * (x > 0) if treatment == "guided" else g), True
+        return (positive(g, x) if treatment == "guided" else g), True
     return derivative(top, x) * g, False
+
+
+def positive(g: Tensor, x: Tensor) -> Tensor:
+    """A cotangent where a rectifier is active, in one pass."""
+    found: Tensor = aten.threshold_backward(g.to(x.dtype), x, 0)
+    return found
 
 
 def from_zero(top: Var) -> Tensor | None:
@@ -235,8 +244,6 @@ def from_zero(top: Var) -> Tensor | None:
         return None
     if entries[0].name == "silu":
         return x.sigmoid()
-    if entries[0].name == "relu":
-        return (x > 0).to(x.dtype)
     m = top.value / x
     return torch.where(x == 0, derivative(top, torch.zeros_like(x)), m) if m.sum().isnan() else m
 
