@@ -119,8 +119,11 @@ def test_what_a_tape_does_not_hold_is_computed_again(name: str, rule: Any, monke
         values(reads) for reads in (lambda e: (True, True), lambda e: (random(e), random(e)), averages if rule.compares else derivatives)
     )
     for found in (nothing, usual):
-        torch.testing.assert_close(found, whole, rtol=1e-9, atol=1e-12) if isinstance(whole, Tensor) else None
-        assert isinstance(found, Tensor) or found == whole
+        assert type(found) is type(whole)
+        if isinstance(found, Tensor):
+            torch.testing.assert_close(found, whole, rtol=1e-9, atol=1e-12)
+        else:
+            assert found == whole
 
 
 def random(entry: Entry) -> bool:

@@ -217,7 +217,7 @@ def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor, b
         entries = list(islice(inside(top), 2))
         if len(entries) == 1 and entries[0].name == "relu":
             return positive(g, x), False
-        direct = from_zero(top)
+        direct = from_zero(top, entries)
         if direct is not None:
             return direct.mul_(g), False
         zero = {top.root: torch.zeros_like(x[:1]) if x.dim() else torch.zeros_like(x)}
@@ -237,9 +237,9 @@ def positive(g: Tensor, x: Tensor) -> Tensor:
     return found
 
 
-def from_zero(top: Var) -> Tensor | None:
+def from_zero(top: Var, entries: list[Entry]) -> Tensor | None:
     """``f(x) / x`` of a single operation that is zero at zero and rounds well near it, its derivative at zero; None for others."""
-    x, entries = top.root.value, list(islice(inside(top), 2))
+    x = top.root.value
     if len(entries) > 1 or entries[0].name not in FROM_ZERO or entries[0].name == "mul":
         return None
     if entries[0].name == "silu":
