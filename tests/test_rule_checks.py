@@ -240,3 +240,21 @@ def test_shapes_that_depend_on_the_record_are_told():
     x = torch.tensor([[1.0, -2.0, 3.0], [-1.0, -2.0, 0.5]])
     with pytest.raises(RuleError, match="shape depends on the record"):
         asc.attribute(Masked(), x, of=1, by=asc.RevealCancel(), over=asc.Reference(0.0))
+
+
+def test_a_factor_that_is_added_too_is_told():
+    """``x + x y`` in one operation: one derivative for both places of ``x``, which cannot be shared out."""
+
+    class Both(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Linear(3, 4)
+
+        def forward(self, x):
+            h = self.first(x)
+            return torch.addcmul(h, h, h.flip(1))
+
+    found = asc.attribute(Both(), torch.ones(2, 3), of=1, by=asc.AttnLrp())
+    rule = next(check for check in found.checks if check.name == "rule")
+    assert rule.status == "warn"
+    assert "addcmul" in rule.detail

@@ -77,11 +77,13 @@ def multiplied_added(shares: Shares, s: Step) -> Back:
     return [*s.to((c, lambda: scaled(s.g, beta))), *matrices(shares, s, a, b, scaled(s.g, alpha))]
 
 
-def factors(first: int) -> Callable[[Shares, Step], Back]:
-    """Any operation with two factors, from this argument on; what is before them is added."""
+def factors(first: int) -> Callable[[Shares, Step], Back | None]:
+    """Any operation with two factors, from this argument on; what is before them is added, and no factor itself."""
 
-    def formula(shares: Shares, s: Step) -> Back:
+    def formula(shares: Shares, s: Step) -> Back | None:
         a, b = s.entry.args[first : first + 2]
+        if any(v is a or v is b for v in s.entry.args[:first] if isinstance(v, Var)):
+            return None
         left, right = shares(a, b)
         share = {**({b: right} if isinstance(b, Var) else {}), **({a: left} if isinstance(a, Var) else {})}
         return [(v, scaled(g, share.get(v, 1.0))) for v, g in s.vjp(lambda v: v.value) if share.get(v, 1.0)]
@@ -89,7 +91,7 @@ def factors(first: int) -> Callable[[Shares, Step], Back]:
     return formula
 
 
-def convolution(shares: Shares, s: Step) -> Back:
+def convolution(shares: Shares, s: Step) -> Back | None:
     return convolved(s) or factors(0)(shares, s)
 
 
