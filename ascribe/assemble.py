@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from .backends.protocol import Session, Spot
 from .coalitions.base import Coalitions
 from .cuts import INPUT, Cut
 from .distributions import Distribution, Point, has_background, parts
-from .errors import AscribeWarning
+from .errors import warn_user
 from .features import Automatic, Features
 from .passes import Block, Combine, Plan, Reduce, sum_all
 from .quantities import Quantity
@@ -219,7 +218,7 @@ def warn(found: Sequence[Check]) -> None:
     """Warn of what would mislead: failed checks, and a model that was not run as the user left it."""
     for check in found:
         if check.status == "fail" or (check.name == "model" and "training mode" in check.detail):
-            warnings.warn(f"{check.name}: {check.detail}", AscribeWarning, stacklevel=5)
+            warn_user(f"{check.name}: {check.detail}")
 
 
 def native(array: Array, axis: int | None, lead: int) -> Array:

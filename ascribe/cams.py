@@ -6,7 +6,6 @@ The maps are ``[records, 1, height, width]`` at the layer's own resolution; ``a.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +19,7 @@ from .arrays import as_numpy, is_array, namespace
 from .cam_layers import Layout, Picture, Place, Shape, before, clues_of, looked_at, picture_of, spatial_places
 from .cuts import OUTPUT, Cut, as_cut
 from .engine import activation, attribute, cuts_known, influence, model_call
-from .errors import AscribeWarning, CutError, MethodError
+from .errors import CutError, MethodError, warn_user
 from .pooling import outline
 from .result import Attribution, Check, Cost
 from .tree import follow, walk
@@ -271,7 +270,7 @@ def finite(maps: Array, found: Found) -> Check:
     records = tuple(int(i) for i in np.flatnonzero(~np.isfinite(largest(maps, found.ahead))))
     if known is not None or not records:
         return known or Check("finite", "ok")
-    warnings.warn("finite: NaN or infinity in the maps", AscribeWarning, stacklevel=4)
+    warn_user("finite: NaN or infinity in the maps")
     return Check("finite", "fail", "NaN or infinity in the maps", records)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 import ascribe
 
@@ -13,6 +14,12 @@ def methods() -> dict[str, type]:
     """Every public class whose values are called with a model, in the order of the alphabet."""
     found = {name: getattr(ascribe, name) for name in ascribe.__all__}
     return {name: it for name, it in sorted(found.items()) if isinstance(it, type) and explains(it)}
+
+
+def likely(name: str) -> list[str]:
+    """The methods that a name with other capitals, marks or a few other letters could mean; the likeliest first, at most three."""
+    plain = {re.sub(r"\W|_", "", known).lower(): known for known in methods()}
+    return [plain[found] for found in get_close_matches(re.sub(r"\W|_", "", name).lower(), plain, 3, 0.75)]
 
 
 def explains(cls: type) -> bool:

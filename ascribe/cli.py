@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .columns import aligned
 from .errors import AscribeError, ResultError
+from .escapes import visible
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -74,7 +75,9 @@ def methods(args: argparse.Namespace) -> int:
         say(aligned([("method", "computes", "costs"), *catalogue.rows()]))
         return OK
     if args.name not in catalogue.methods():
-        log(f"ascribe methods: there is no method {args.name}; there are {', '.join(catalogue.methods())}")
+        likely = catalogue.likely(args.name)
+        tell = f"did you mean {' or '.join(likely)}?" if likely else f"there are {', '.join(catalogue.methods())}"
+        log(f"ascribe methods: there is no method {visible(args.name)}; {tell}")
         return USAGE
     say(catalogue.page(args.name))
     return OK
@@ -85,8 +88,9 @@ def doctor(_: argparse.Namespace) -> int:
     from .doctor import findings
 
     found = list(findings())
-    say(aligned([("ok" if it.ok else "TROUBLE", it.subject, it.found) for it in found], head=False))
-    return OK if all(it.ok for it in found) else FAILED
+    marks = {True: "ok", False: "TROUBLE", None: "--"}
+    say(aligned([(marks[it.ok], it.subject, it.found) for it in found], head=False))
+    return FAILED if any(it.ok is False for it in found) else OK
 
 
 def show(args: argparse.Namespace) -> int:
@@ -102,6 +106,7 @@ def show(args: argparse.Namespace) -> int:
         log(f"ascribe show: {error}")
         return USAGE
     result.show()
+    sys.stdout.flush()
     return OK if result.ok else FAILED
 
 

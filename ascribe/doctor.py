@@ -19,14 +19,16 @@ USES = {
     "transformers": "Hugging Face models of your own; ascribe never imports it",
 }
 """Distribution -> what it is for."""
+EXTRAS = {"torch": "torch", "matplotlib": "plot", "pandas": "data", "rich": "terminal", "scikit-learn": "demo"}
+"""Distribution -> the extra of ours that brings it."""
 
 
 class Finding(NamedTuple):
-    """One line of the doctor's: what was looked at, what is there, and whether it is in order."""
+    """One line of the doctor's: what was looked at, what is there, and whether it is in order; None where there is nothing to be."""
 
     subject: str
     found: str
-    ok: bool = True
+    ok: bool | None = True
 
 
 def version(distribution: str) -> str | None:
@@ -42,7 +44,9 @@ def findings() -> Iterator[Finding]:
     yield Finding("python", f"{platform.python_version()} on {platform.machine()} {platform.system()}")
     yield Finding("ascribe", version("ascribe") or "not installed: run from its source")
     for name, use in USES.items():
-        yield Finding(name, f"{version(name) or 'not installed'} ({use})")
+        there, extra = version(name), EXTRAS.get(name)
+        fix = f": pip install 'ascribe[{extra}]'" if extra else ""
+        yield Finding(name, f"{there} ({use})") if there else Finding(name, f"not installed ({use}){fix}", None)
     if find_spec("torch"):
         yield from (Finding("device", text) for text in devices())
     mismatch = torchvision_mismatch(version("torch"), version("torchvision"), _required_torch())

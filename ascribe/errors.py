@@ -20,21 +20,28 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from pathlib import Path
 from typing import Any
+
+from .escapes import visible
+
+HERE = str(Path(__file__).parent / "_").removesuffix("_")
 
 
 class AscribeError(Exception):
     """Something ascribe refuses to do, in one sentence, with what was found and what to try.
 
     ``code`` is stable across releases, so that programs can tell errors apart. ``partial`` is the Attribution of what had been found
-    when the error came, where there was something.
+    when the error came, where there was something. Control characters in the text of others become escapes here.
     """
 
     code = "E-ASCRIBE"
     partial: Any = None
 
     def __init__(self, asked: str, *, there: str = "", try_: str = "", code: str = "") -> None:
-        self.asked, self.there, self.try_ = asked, there, try_
+        self.asked, self.there, self.try_ = asked, there, try_ = visible(asked), visible(there), visible(try_)
         self.code = code or type(self).code
         parts = [asked.rstrip(".") + "."]
         if there:
@@ -42,6 +49,14 @@ class AscribeError(Exception):
         if try_:
             parts.append(f"Try: {try_.rstrip('.')}.")
         super().__init__(f"{' '.join(parts)} [{self.code}]")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is, not made anew from its sentence: copies, and errors that come back from another process, are equal to it."""
+        return _as_it_was, (type(self), *self.args), vars(self)
+
+
+def _as_it_was(kind: type[AscribeError], *args: Any) -> AscribeError:
+    return BaseException.__new__(kind, *args)  # MemoryError's own makes none of another class
 
 
 class InputError(AscribeError, ValueError):
@@ -130,6 +145,23 @@ class CompatError(AscribeError, ModuleNotFoundError):
         super().__init__(asked, **said)
         self.name = name
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind, args, state = super().__reduce__()
+        return kind, args, state | {"name": self.name}
+
 
 class AscribeWarning(UserWarning):
     """A result that would mislead if taken at its word."""
+
+
+def warn_user(text: str) -> None:
+    """An :class:`AscribeWarning` at the line outside this package that led here. A process without a usable stderr goes on."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
+        level, frame = level + 1, frame.f_back
+    try:
+        warnings.warn(visible(text), AscribeWarning, stacklevel=level)
+    except AscribeWarning:
+        raise
+    except (OSError, ValueError, AttributeError, TypeError):  # stderr is closed, or is no file
+        return

@@ -6,7 +6,6 @@ quantity *is* the sum of input x gradient and of every bias x gradient: nothing 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -23,7 +22,7 @@ from .cam_layers import Clues, Picture, Place, clues_of, looked_at, picture_of
 from .cam_maps import rescaled
 from .cuts import INPUT, Cut
 from .engine import cuts_known, influence, model_call
-from .errors import AscribeWarning, MethodError
+from .errors import MethodError, warn_user
 from .pooling import resized
 from .result import Attribution, Check, Gap
 from .tree import mapped, walk
@@ -95,7 +94,7 @@ def decomposed(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], of: An
     gap = gap_of(parts, raw)
     sums = complete(gap, bends)
     if sums.status == "fail":
-        warnings.warn(f"{sums.name}: {sums.detail}", AscribeWarning, stacklevel=3)
+        warn_user(f"{sums.name}: {sums.detail}")
     checks = (sums, *(check for check in raw.checks if check.name != "completeness"))
     return replace(raw, values=parts, record=None, gap=gap, checks=checks, cost=looked + raw.cost if raw.cost else looked), places
 

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from .errors import ResultError
+from .escapes import visible
 
 Kind = Literal["bars", "tokens", "image", "image_last", "series", "series_last"]
 MEANING: dict[str, str] = {
@@ -96,11 +97,6 @@ def names_for(names: Sequence[object] | None, count: int, what: str) -> list[str
     if len(names) != count:
         raise ResultError(f"{len(names)} names do not fit", there=f"{count} places", try_=f"a name for each {what}")
     return [visible(str(name)) for name in names]
-
-
-def visible(text: str) -> str:
-    """``text`` with control characters and reversals of direction written as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shrunk(picture: np.ndarray, most: int) -> np.ndarray:

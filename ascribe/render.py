@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from html import escape
-from typing import IO, TYPE_CHECKING
+from io import StringIO
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from . import colours
 from .arrays import as_numpy
-from .pictures import layout_of, map_of, photograph, shrunk, strongest, visible
+from .escapes import visible
+from .pictures import layout_of, map_of, photograph, shrunk, strongest
 from .pooling import outline
 
 if TYPE_CHECKING:
@@ -37,7 +41,7 @@ def line(a: Attribution) -> str:
     about = [a.method or "values"]
     about += [f"of {a.quantity}"] if a.quantity and f"of={a.quantity}" not in a.method else []
     about += [f"at {a.cut}"] if f"at={a.cut}" not in a.method else []
-    return f"<Attribution {' '.join(about)}: {'; '.join(parts)}>"
+    return visible(f"<Attribution {' '.join(about)}: {'; '.join(parts)}>")
 
 
 def recipe(method: str) -> str:
@@ -126,7 +130,7 @@ def page(a: Attribution) -> str:
 
 
 def _isolated(text: str) -> str:
-    return f"<bdi>{escape(text, quote=True)}</bdi>"
+    return f"<bdi>{escape(visible(text), quote=True)}</bdi>"
 
 
 def _cell(text: str, style: str = "") -> str:
@@ -185,21 +189,35 @@ def _paint(shade: float) -> str:
 
 
 def show(a: Attribution, file: IO[str] | None = None) -> None:
-    """Write ``a`` to ``file`` (standard output): colours with ``rich`` on a terminal that wants them, else plain text."""
+    """Write ``a`` to ``file`` (standard output): colours with ``rich`` on a terminal that wants them, else plain text.
+
+    A reader that has seen enough (``| head``) is no error.
+    """
     out = sys.stdout if file is None else file
+    if out is None:  # a process without a console: print() writes nothing either
+        return
+    text = _coloured(a, out)
+    with suppress(BrokenPipeError):
+        out.write("".join(_plain(lines(a, blocks=False), out)) if text is None else text)
+
+
+def _coloured(a: Attribution, out: IO[str]) -> str | None:
+    """The summary with a terminal's colours, or None where there is no terminal, or no ``rich``."""
     try:
         from rich.console import Console
         from rich.text import Text
     except ImportError:
-        _write(lines(a, blocks=False), out)
-        return
-    console = Console(file=out, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        return None
+    plain = partial(Console, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console = plain(file=out)
     coloured = console.color_system is not None and not console.no_color and _encodes(out, "▀")
     if not coloured and not console.is_terminal:
-        _write(lines(a, blocks=False), out)
-        return
+        return None
+    page, system = StringIO(), cast(Any, console.color_system)  # a console that meets a broken pipe itself ends the process
+    pen = plain(file=page, force_terminal=True, color_system=system, no_color=console.no_color, width=console.width)
     for pieces in lines(a, blocks=coloured):
-        console.print(Text.assemble(*((_safe(text, out), style) for text, style in pieces)))
+        pen.print(Text.assemble(*((_safe(text, out), style) for text, style in pieces)))
+    return page.getvalue()
 
 
 def lines(a: Attribution, blocks: bool) -> Iterator[Line]:
@@ -241,9 +259,9 @@ def _blocks(values: np.ndarray) -> Iterator[Line]:
         yield [("  ", "")] + [("▀", f"{colours.css(float(u))} on {colours.css(float(v))}") for u, v in pairs]
 
 
-def _write(content: Iterator[Line], out: IO[str]) -> None:
+def _plain(content: Iterator[Line], out: IO[str]) -> Iterator[str]:
     for pieces in content:
-        out.write(_safe("".join(text for text, _ in pieces), out).rstrip() + "\n")
+        yield _safe("".join(text for text, _ in pieces), out).rstrip() + "\n"
 
 
 def _safe(text: str, out: IO[str]) -> str:

@@ -11,7 +11,7 @@ from .columns import aligned
 from .cuts import INPUT
 from .engine import carried_out, model_call, request
 from .errors import RuleError
-from .pictures import visible
+from .escapes import visible
 from .rules import OperationRule, as_rule
 from .rules.told import Met
 

@@ -186,7 +186,10 @@ def blocks(records: int, chunker: Chunker, whole: bool, single: bool) -> Iterato
 
 
 class Progress:
-    """A line on stderr for work that takes long: share done and time left. None shows it on a terminal after two seconds."""
+    """A line on stderr for work that takes long: share done and time left. None shows it on a terminal after two seconds.
+
+    Nothing that stderr is or does ends the work: where it cannot be written to, nothing more is shown.
+    """
 
     def __init__(self, total: int, wanted: bool | None) -> None:
         self.total, self.wanted = total, wanted
@@ -198,22 +201,36 @@ class Progress:
         """Count rows, and show a line if it is time."""
         self.done += rows
         now = time.monotonic()
-        terminal = sys.stderr.isatty()
-        wait = 0.2 if terminal else 10.0
-        if self.wanted is False or (self.wanted is None and not terminal):
+        if self.wanted is False or now - self.last < 0.2 or (self.wanted is None and now - self.start <= 2):
             return
-        if now - self.last >= wait and (self.wanted or now - self.start > 2):
-            self.last, self.shown = now, True
+        terminal = on_terminal()
+        if now - self.last >= (0.2 if terminal else 10.0) and (self.wanted or terminal):
             left = (now - self.start) * (self.total - self.done) / max(self.done, 1)
             line = f"ascribe: {min(1.0, self.done / max(self.total, 1)):4.0%} of {self.total} rows, {max(left, 0):.0f} s left"
-            sys.stderr.write(f"\r{line}\x1b[K" if terminal else line + "\n")
-            sys.stderr.flush()
+            self.last, self.shown = now, self._write(f"\r{line}\x1b[K" if terminal else line + "\n")
 
     def close(self) -> None:
         """Clear the line."""
-        if self.shown and sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[K")
+        if self.shown and on_terminal():
+            self._write("\r\x1b[K")
+
+    def _write(self, text: str) -> bool:
+        """Whether stderr took the text; if not, it is not asked again."""
+        try:
+            sys.stderr.write(text)
             sys.stderr.flush()
+        except Exception:  # None, closed, a broken pipe, no file at all
+            self.wanted = False
+            return False
+        return True
+
+
+def on_terminal() -> bool:
+    """Whether stderr is a terminal; what cannot say so is none."""
+    try:
+        return bool(sys.stderr.isatty())
+    except Exception:  # None, closed, a logger's object
+        return False
 
 
 @contextmanager

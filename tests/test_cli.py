@@ -83,6 +83,28 @@ def test_methods_lists_every_named_method(capsys: pytest.CaptureFixture[str]) ->
     assert all("pass" in line for line in lines)
 
 
+@pytest.mark.parametrize(("asked", "meant"), [
+    ("Smoothgrad", "SmoothGrad"), ("integrated_gradients", "IntegratedGradients"),
+    ("gradcam", "GradCam"), ("KernelSHAP", "KernelShap")])  # fmt: skip
+def test_methods_asks_back_where_a_name_is_nearly_right(asked: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["methods", asked]) == 2
+    said = capsys.readouterr().err
+    assert f"did you mean {meant}" in said
+    assert len(said) < 150
+    assert cli.main(["methods", "quite another thing"]) == 2
+    assert "there are AblationCam, " in capsys.readouterr().err
+
+
+def test_doctor_marks_what_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "version", lambda name: None if name in ("torch", "rich") else "1.0")
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    assert cli.main(["doctor"]) == 0
+    lines = {line.split()[1]: line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()}
+    assert lines["torch"] == ["--", "torch", "not installed (PyTorch models): pip install 'ascribe[torch]'"]
+    assert lines["rich"][0] == "--"
+    assert lines["numpy"][0] == "ok"
+
+
 def test_methods_tells_all_about_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["methods", "SmoothGrad"]) == 0
     told = capsys.readouterr().out

@@ -38,9 +38,9 @@ def test_import_loads_no_framework() -> None:
     assert not set(loaded) & set(HEAVY)
 
 
-def test_import_takes_less_than_three_tenths_of_a_second() -> None:
-    code = "import time; t = time.process_time(); import ascribe; print(time.process_time() - t)"  # whatever else the machine does
-    assert min(float(python(code)) for _ in range(5)) < 0.3
+def test_import_loads_little_beside_numpy_and_itself() -> None:
+    code = "import sys, numpy; had = set(sys.modules); import ascribe; print(*(n for n in set(sys.modules) - had if n[:7] != 'ascribe'))"
+    assert len(python(code).split()) <= 40  # about 20, each of under a millisecond: a clock would measure the machine
 
 
 def test_numpy_alone_is_enough(tmp_path: Path) -> None:

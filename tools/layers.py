@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LAYERS: tuple[tuple[str, ...], ...] = (
+    ("escapes",),
     ("errors", "version", "columns"),
     ("tree", "values"),
     ("cuts",),

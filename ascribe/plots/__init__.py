@@ -11,7 +11,8 @@ import numpy as np
 
 from ..arrays import as_numpy, is_array
 from ..errors import ResultError
-from ..pictures import Kind, kind_of, visible
+from ..escapes import visible
+from ..pictures import Kind, kind_of
 from ..render import recipe, record_text
 from ..tree import follow
 

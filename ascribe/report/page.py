@@ -18,7 +18,8 @@ import numpy as np
 
 from .. import colours
 from ..errors import ResultError
-from ..pictures import layout_of, map_of, names_for, photograph, strongest, visible
+from ..escapes import visible
+from ..pictures import layout_of, map_of, names_for, photograph, strongest
 from ..render import percent
 from .cards import Card, Map
 
