@@ -12,6 +12,7 @@ import torch
 
 from .entries import Tensor, Var, fold, turned
 from .linear import convolved
+from .pull import pulled
 from .step import Back, Formula, Step
 
 
@@ -97,7 +98,8 @@ def spread(s: Step) -> Back:
     with torch.enable_grad():
         x = s.middle(v).expand(v.shape).detach().clone().requires_grad_()
         variance = torch.ops.aten.var.correction(x, *s.entry.args[1:], **s.entry.kwargs)
-        return [(v, torch.autograd.grad(variance, x, s.g / twice)[0])]
+        (found,) = pulled([variance], [s.g / twice], [x])
+    return [] if found is None else [(v, found)]
 
 
 def gated(s: Step) -> Back:

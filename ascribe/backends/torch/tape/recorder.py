@@ -20,6 +20,9 @@ from .memory import Store, Stores, apart, fills, laid_out, layout, lying, plain
 from .places import Trail
 from .unfold import UNFOLDED
 
+COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
+"""Where PyTorch keeps its own way to do an operation by others. ``func.decompose`` would prefer one written in Python, for compilers."""
+
 STATISTICS = frozenset({"native_batch_norm", "_native_batch_norm_legit"})
 """Operations that write running statistics beside what they return."""
 
@@ -45,6 +48,15 @@ class Recorder(TorchDispatchMode):
     ``reads`` says of an operation whether the way back needs the numbers that went in, and those that came out; others are let go
     with the model's own. Inside ``__torch_dispatch__`` the mode is off by itself; ``off`` is for what others do while it is entered.
     """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Asked by PyTorch when the class is made: False leaves the handler unwrapped.
+
+        The wrapper imports PyTorch's compiler at the first operation, which takes a second and more. A session runs compiled models
+        eagerly, so that there is nothing for the compiler to skip.
+        """
+        return False
 
     def __init__(self, reads: Callable[[Entry], tuple[bool, bool]] = lambda entry: (True, True)) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -114,7 +126,7 @@ class Recorder(TorchDispatchMode):
             return func(*args, **kwargs)
         if (name in UNFOLDED or composite(func)) and self._any((*args, *kwargs.values())):
             with self:
-                return UNFOLDED[name](*args, **kwargs) if name in UNFOLDED else func.decompose(*args, **kwargs)
+                return UNFOLDED[name](*args, **kwargs) if name in UNFOLDED else func._op_dk(COMPOSITE, *args, **kwargs)
         if pure:
             return self._returned(func, name, args, kwargs)
         if written == [0] or (name.endswith("_") and 0 in written):
@@ -290,7 +302,7 @@ def described(func: Any) -> tuple[str, list[int], bool]:
 @lru_cache(None)
 def composite(func: Any) -> bool:
     """Whether an operation is made of others; they come here apart, but for calls from inside the recorder."""
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"))
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE))
 
 
 @lru_cache(None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .entries import Entry, Tensor, Var, again, fold
+from .pull import pulled
 
 if TYPE_CHECKING:
     from .layers import Layer
@@ -103,7 +104,7 @@ class Step:
             ]
             if not pairs or not need:
                 return []
-            found = torch.autograd.grad([o for o, _ in pairs], [here[v] for v in need], [g for _, g in pairs], allow_unused=True)
+            found = pulled([o for o, _ in pairs], [g for _, g in pairs], [here[v] for v in need])
         return [(v, g) for v, g in zip(need, found, strict=True) if g is not None]
 
 
