@@ -99,6 +99,11 @@ def as_numpy(value: Any) -> np.ndarray:
     return namespace(value).numpy(value) if ours else np.asarray(value)
 
 
+def copied(array: Array) -> Array:
+    """The array in memory of its own, and outside of any graph: what the user writes to theirs later does not reach it."""
+    return array.detach().clone() if hasattr(array, "detach") else np.array(array)
+
+
 def laid(numbers: np.ndarray, like: Array) -> Array:
     """Computed numbers as an array of the kind and type of ``like``: rounded, and kept in its range, where its own are whole."""
     xp = namespace(like)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import cam_maps
-from .arrays import as_numpy, is_array, namespace
+from .arrays import as_numpy, copied, is_array, namespace
 from .cam_layers import Layout, Picture, Place, Shape, before, clues_of, looked_at, picture_of, spatial_places
 from .cuts import OUTPUT, Cut, as_cut
 from .engine import activation, attribute, cuts_known, influence, model_call
@@ -103,7 +103,8 @@ class Cam(Value):
         checks += [check for check in found.raw.checks if check.name not in OWN]
         shown = [*([f"of={found.raw.quantity}"] if found.raw.quantity else []), f"at={found.raw.cut}"]
         method = f"{self!r}(model, *inputs, {', '.join(shown)})"
-        return replace(found.raw, values=values, record=pictures, method=method, gap=None, checks=tuple(checks))
+        record = None if pictures is None else copied(pictures)
+        return replace(found.raw, values=values, record=record, method=method, gap=None, checks=tuple(checks))
 
 
 class GradCam(Cam):

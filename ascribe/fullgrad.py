@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import checks as ask
-from .arrays import as_numpy, namespace
+from .arrays import as_numpy, copied, namespace
 from .backends import framework
 from .baselines import Call
 from .cam_layers import Clues, Picture, Place, clues_of, looked_at, picture_of
@@ -75,7 +75,7 @@ class FullGrad(Value):
         checks = (*full.checks, Check("parts", "ok", f"{', '.join(without)}: no places, not in the map" if without else ""))
         method = f"{self!r}(model, *inputs, of={full.quantity})"
         total = sum(drawn for drawn in maps.values() if drawn is not None)
-        return replace(full, values=total, record=looked_at(args, kwargs), method=method, checks=checks)
+        return replace(full, values=total, record=copied(looked_at(args, kwargs)), method=method, checks=checks)
 
 
 def decomposed(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], of: Any) -> tuple[Attribution, Sequence[Place]]:

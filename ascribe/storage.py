@@ -1,5 +1,7 @@
 """Results as files: one safetensors file with the arrays, and JSON in its header for everything else. No pickle.
 
+Words, which safetensors has no type for, are the bytes of a text (see ``words``).
+
 bfloat16, which NumPy does not have, is written with PyTorch, which it came from, and read anywhere: its bits are the upper half of
 a float32's.
 """
@@ -20,6 +22,7 @@ from .errors import ResultError
 from .grouped import FeatureTable
 from .result import Attribution, Check, Cost, Gap
 from .tree import children
+from .words import decoded, encoded, is_words
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -197,6 +200,10 @@ def _described(value: Any, name: str, tensors: dict[str, Stored]) -> Any:
     if is_array(value):
         while name in tensors:  # {"a.b": x, "a": {"b": y}}
             name += "'"
+        if is_words(value):
+            raw, about = encoded(value)
+            tensors[name] = Stored("U8", raw)
+            return {"words": about | {"array": name}}
         tensors[name] = stored(value)
         return {"array": name}
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -212,6 +219,8 @@ def _rebuilt(node: Any, tensors: Mapping[str, Stored], kind: Any) -> Any:
     ((what, inside),) = node.items()
     if what == "array":
         return kind(tensors[inside])
+    if what == "words":
+        return decoded(tensors[inside["array"]].array, inside["shape"], inside["type"])
     if what == "plain":
         return inside
     parts = [(key, _rebuilt(part, tensors, kind)) for key, part in inside]

@@ -234,7 +234,6 @@ def test_a_header_that_does_not_fit_the_file_is_refused(tmp_path: Path, entry: d
     ("a", "why"),
     [
         (Attribution(np.ones(2), settings={"hook": print}), "builtin_function"),
-        (Attribution(np.array(["text"])), "type str128"),
         (Attribution(np.ones(2, complex)), "complex128"),
         (Attribution({(1, 2): np.ones(2)}), "dict cannot be saved"),
         (Attribution({"x": object()}), "object cannot be saved"),

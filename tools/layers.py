@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("escapes",),
-    ("errors", "version", "columns"),
+    ("errors", "version", "columns", "words"),
     ("tree", "values"),
     ("cuts",),
     ("arrays",),

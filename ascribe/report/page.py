@@ -26,6 +26,8 @@ from .cards import Card, Map
 HERE = Path(__file__).parent
 ROWS = 12
 """Features shown of a table; the rest is added up."""
+WIDE = 40
+"""Letters shown of a word."""
 MINUS = "\N{MINUS SIGN}"
 NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?( ?%)?")
 PAGE = """<!doctype html>
@@ -143,7 +145,7 @@ def features(card: Card) -> list[dict[str, Any]]:
     rows = [
         {
             "name": names[k],
-            "value": "" if card.record is None else number(float(card.record.reshape(-1)[k])),
+            "value": "" if card.record is None else held(card.record.reshape(-1)[k]),
             "bars": [_bar(values[k], top, error_of(one, k)) for values, top, one in zip(wide, limits, card.maps, strict=True)],
         }
         for k in order
@@ -153,6 +155,14 @@ def features(card: Card) -> list[dict[str, Any]]:
         bars = [_bar(value, top) for value, top in zip(rest, limits, strict=True)]
         rows.append({"name": f"{count - len(order)} others together", "value": "", "bars": bars, "rest": True})
     return rows
+
+
+def held(value: Any) -> str:
+    """What a record holds at one place: a number with three digits, or the word, date or missing value there, as text."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        text = "missing" if value is None else visible(str(value))
+        return text if len(text) <= WIDE else text[: WIDE - 1] + "…"
+    return number(float(value)) if math.isfinite(value) else str(float(value))
 
 
 def number(value: float) -> str:
