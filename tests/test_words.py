@@ -51,14 +51,17 @@ def test_missing_values_infinities_and_pandas_own_moments_come_back():
     array[0, :] = items
     raw, about = encoded(array)
     again = decoded(raw, about["shape"], about["type"])
-    assert again.shape == array.shape and all(map(same, again[0], items))
+    assert again.shape == array.shape
+    assert all(map(same, again[0], items))
 
 
 @pytest.mark.parametrize("array", [np.array([["a", "bcd"]]), np.array([b"x", b""]), np.array([[], []], dtype=object)])
 def test_words_of_a_fixed_width_stay_so(array):
     raw, about = encoded(array)
     again = decoded(raw, about["shape"], about["type"])
-    assert again.dtype.kind == array.dtype.kind and again.shape == array.shape and (again == array).all()
+    assert again.dtype.kind == array.dtype.kind
+    assert again.shape == array.shape
+    assert (again == array).all()
 
 
 def explained() -> tuple[Any, Any]:
@@ -98,7 +101,7 @@ def test_damaged_words_are_told(tmp_path: Path):
         hurt = dict(tensors)
         hurt["record"] = type(hurt["record"])("U8", np.frombuffer(bad, np.uint8))
         write(path, hurt, metadata)
-        with pytest.raises(ResultError, match="damaged|whole"):
+        with pytest.raises(ResultError, match=r"damaged|whole"):
             Attribution.load(path)
 
 
@@ -108,4 +111,6 @@ def test_a_report_shows_words_as_text(tmp_path: Path):
     shown = {row["name"]: row["value"] for row in rows}
     assert "52" in shown.values()
     text = write_report(tmp_path / "r.html", cards({"Shapley": a})).read_text("utf-8")
-    assert "onerror=" in text and "<img src=x" not in text and "</script><img" not in text
+    assert "onerror=" in text
+    assert "<img src=x" not in text
+    assert "</script><img" not in text
