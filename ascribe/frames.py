@@ -9,6 +9,7 @@ import numpy as np
 
 from .arrays import as_numpy
 from .errors import ResultError
+from .grouped import FeatureTable, rows_of, table_of
 
 if TYPE_CHECKING:
     from .result import Attribution
@@ -22,9 +23,10 @@ def frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> Any:
         import pandas
     except ImportError as error:
         raise ResultError("a DataFrame needs pandas", there="no pandas", try_="pip install pandas, or a.to_numpy()") from error
-    arrays = [(path, as_numpy(array)) for path, array in a.arrays()]
-    for path, array in arrays:
-        if features is not None and len(features) != array.shape[-1]:
+    parts = [(path, as_numpy(array), _features(a, k)) for k, (path, array) in enumerate(a.arrays())]
+    arrays = [(path, *named(array, table, features)) for path, array, table in parts]
+    for path, array, names in arrays:
+        if features is not None and len(names or ()) != array.shape[-1]:
             where = f" of {path}" if path else ""
             raise ResultError(
                 f"{len(features)} names do not fit the last axis{where}",
@@ -32,9 +34,26 @@ def frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> Any:
                 try_=f"pool first, or a.part({', '.join(map(repr, path))})" if path else "a name for each place",
             )
     if wide:
-        return pandas.DataFrame(_wide(a, [array for _, array in arrays], features)).rename_axis("record")
-    tables = [pandas.DataFrame(_tidy(a, array, features, path)) for path, array in arrays]
+        return pandas.DataFrame(_wide(a, [(array, names) for _, array, names in arrays])).rename_axis("record")
+    tables = [pandas.DataFrame(_tidy(a, array, names, path)) for path, array, names in arrays]
     return pandas.concat(tables, ignore_index=True) if len(tables) != 1 else tables[0]
+
+
+def _features(a: Attribution, k: int) -> FeatureTable | None:
+    """The features of the k-th array."""
+    return None if a.features is None else a.features.part(k) if len(a.features.places) > 1 else a.features
+
+
+def named(array: np.ndarray, table: FeatureTable | None, given: Sequence[str] | None) -> tuple[np.ndarray, Sequence[str] | None]:
+    """An array with one column for each feature where it is a table, and names: those given for columns or features, or known."""
+    grouped, known = table_of(array, table)
+    if given is None or table is None or grouped is array:
+        return grouped, known if given is None else given
+    (places,) = table.places
+    if places is None or len(places) > 1 or len(given) == grouped.shape[-1]:
+        return grouped, given
+    one = table if array.ndim == 2 else table.quantity_at(0)
+    return grouped, rows_of(np.zeros(array.shape[-1]), None, one, 0).labels(given, "feature")
 
 
 def per_record(a: Attribution) -> Columns:
@@ -63,12 +82,13 @@ def _tidy(a: Attribution, array: np.ndarray, features: Sequence[str] | None, pat
     return columns | {name: known[tuple(places[: known.ndim])] for name, known in per_record(a).items()}
 
 
-def _wide(a: Attribution, arrays: list[np.ndarray], features: Sequence[str] | None) -> Columns:
-    if len(arrays) != 1 or arrays[0].ndim != 2 or a.records_axis:
-        shapes = ", ".join(str(array.shape) for array in arrays)
+def _wide(a: Attribution, arrays: list[tuple[np.ndarray, Sequence[str] | None]]) -> Columns:
+    table, features = arrays[0] if arrays else (np.zeros(0), None)
+    if len(arrays) != 1 or table.ndim != 2 or a.records_axis:
+        shapes = ", ".join(str(array.shape) for array, _ in arrays)
         raise ResultError("only a table [records, features] can be wide", there=shapes, try_="wide=False, or pool first")
     known = per_record(a)
-    names = list(features) if features is not None else [str(i) for i in range(arrays[0].shape[1])]
+    names = list(features) if features is not None else [str(i) for i in range(table.shape[1])]
     if len({*names, *known}) != len(names) + len(known):
         raise ResultError("column names meet twice", there=", ".join([*names, *known]), try_="other names in features=")
-    return dict(zip(names, arrays[0].T, strict=True)) | known
+    return dict(zip(names, table.T, strict=True)) | known

@@ -21,7 +21,7 @@ from .cuts import Cut, as_cut
 from .errors import AscribeError, CutError, FeatureError
 from .features import Groups, Scene
 from .grouped import FeatureTable
-from .passes import Plan
+from .passes import Block, Plan
 from .removal import Drop, Removal, Replace
 from .removed import Played, Removed
 from .result import Attribution, Check, Cost, Gap
@@ -180,7 +180,7 @@ class Games:
         def one(numbers: np.ndarray | None) -> np.ndarray | None:
             return numbers if asked.several or numbers is None else numbers[0]
 
-        table = FeatureTable(values if asked.several else values[0], one(error), self.groups.names, self.groups.told)
+        table = FeatureTable(values if asked.several else values[0], one(error), self.groups.names, self.groups.told, self.places(block))
         checks = self.checks(done, values, error, gap, partial)
         if not partial:  # an error says so
             warn(checks)
@@ -200,6 +200,16 @@ class Games:
             settings=settings(asked, block) | {"by": repr(self.removal), "features": repr(asked.features), "coalitions": done[0].asked},
             error=None if error is None else self._arrays(whole_errors(session, done), error),
             features=table,
+        )
+
+    def places(self, block: Block) -> tuple[np.ndarray | None, ...]:
+        """Which feature each column belongs to, for every array at the cut that is a table."""
+        if self.groups.cover is not None:
+            return ()
+        pairs = zip(block.spots[0], block.record[0], self.groups.cells, strict=True)
+        return tuple(
+            np.broadcast_to(cells, (len(cells), x.shape[1])).astype(np.int32) if x.ndim == 2 and spot.axis == 0 else None
+            for spot, x, cells in pairs
         )
 
     def _arrays(self, arrays: list[Array], values: np.ndarray) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from html import escape
@@ -15,6 +15,7 @@ import numpy as np
 from . import colours
 from .arrays import as_numpy
 from .escapes import visible
+from .grouped import rows_of, table_of
 from .pictures import layout_of, map_of, photograph, shrunk, strongest
 from .pooling import outline
 
@@ -25,6 +26,8 @@ SHOWN = 4
 """Records shown one by one."""
 TOP = 8
 """Features shown of each."""
+WIDE = 40
+"""Letters shown of a name."""
 Line = list[tuple[str, str]]
 """Pieces of text with a style of ``rich``, or ''."""
 FIGURE = 'style="margin:0;max-width:244px"'
@@ -142,7 +145,7 @@ def _picture(a: Attribution) -> str:
     if values is None or values.dtype.kind != "f" or values.size == 0:
         return ""
     if values.ndim == 2:
-        return _table(a, values[:SHOWN])
+        return _table(a, values)
     layout = layout_of(values.shape[1:])
     if layout is None:
         return ""
@@ -171,10 +174,12 @@ def _caption(a: Attribution, i: int) -> str:
 
 
 def _table(a: Attribution, values: np.ndarray) -> str:
-    order = strongest(np.abs(values).mean(0), TOP)
-    head = "".join(f"<th>{int(k)}</th>" for k in order)
+    table, known = table_of(values, a.features)
+    names, shown = known or list(map(str, range(table.shape[1]))), table[:SHOWN]
+    order = strongest(np.abs(shown).mean(0), TOP)
+    head = "".join(f"<th>{_isolated(cut(visible(names[k])))}</th>" for k in order)
     rows = ""
-    for i, row in enumerate(values):
+    for i, row in enumerate(shown):
         shades = colours.signed(row)
         cells = "".join(f'<td style="{_paint(float(shades[k]))}">{float(row[k]):.3g}</td>' for k in order)
         rows += f'<tr><th style="text-align:left;font-weight:normal">{_caption(a, i)}</th>{cells}</tr>'
@@ -231,20 +236,42 @@ def lines(a: Attribution, blocks: bool) -> Iterator[Line]:
     for i in range(min(len(a), SHOWN)):
         yield [(f"record {i}", "bold"), (f"  {record_text(a, i)}", "")]
         if values is not None and values.dtype.kind == "f" and values[i].size:
-            yield from _best(values[i])
+            yield from _ranked(a, values[i], i) if values.ndim == 2 else _best(values[i])
             yield from _blocks(values[i]) if blocks and values.ndim > 2 else ()
     if len(a) > SHOWN:
         yield [(f"and {len(a) - SHOWN} more", "dim")]
 
 
+def _ranked(a: Attribution, values: np.ndarray, i: int) -> Iterator[Line]:
+    """The strongest rows of a table."""
+    rows = rows_of(values, None, a.features, i)
+    named = rows.grouped or rows.names is not None
+    names = rows.labels(None, "feature") if named else [f"[{k}]" for k in range(len(values))]
+    yield from _bars(rows.values, names, TOP)
+
+
 def _best(values: np.ndarray) -> Iterator[Line]:
+    """The strongest places of anything else."""
     flat = values.reshape(-1)
-    top = float(np.nan_to_num(np.abs(flat)).max())
-    for k in strongest(flat, TOP if values.ndim == 1 else 3):
-        place = ", ".join(str(int(n)) for n in np.unravel_index(k, values.shape))
-        value = float(flat[k])
+    order = strongest(flat, 3)
+    names = {int(k): f"[{', '.join(str(int(n)) for n in np.unravel_index(k, values.shape))}]" for k in order}
+    yield from _bars(flat, names, 3)
+
+
+def _bars(values: np.ndarray, names: Mapping[int, str] | Sequence[str], count: int) -> Iterator[Line]:
+    order = strongest(values, count)
+    top = float(np.nan_to_num(np.abs(values)).max(initial=0.0))
+    shown = [cut(names[int(k)]) for k in order]
+    width = max(map(len, shown), default=0)
+    for k, name in zip(order, shown, strict=True):
+        value = float(values[k])
         bar = "#" * (round(20 * abs(value) / top) if top and np.isfinite(value) else 0)
-        yield [(f"  [{place}]".ljust(16), "dim"), (f"{value:>+11.4g}  ", ""), (bar, "red" if value > 0 else "blue")]
+        yield [(f"  {name}".ljust(max(16, width + 4)), "dim"), (f"{value:>+11.4g}  ", ""), (bar, "red" if value > 0 else "blue")]
+
+
+def cut(name: str) -> str:
+    """A name of at most ``WIDE`` letters."""
+    return name if len(name) <= WIDE else name[: WIDE - 1] + "…"
 
 
 def _blocks(values: np.ndarray) -> Iterator[Line]:

@@ -187,7 +187,10 @@ class Attribution:
         except (LookupError, AttributeError, TypeError):
             there = ", ".join(f"part({', '.join(map(repr, p))})" for p, _ in self.arrays())
             raise ResultError(f"there is no part({', '.join(map(repr, path))})", there=there) from None
-        return self._changed(values, f"part({', '.join(map(repr, path))})", record=_part(self.record, path), error=_part(self.error, path))
+        inside = [k for k, (p, _) in enumerate(self.arrays()) if p[: len(path)] == path]
+        features = self.features.part(inside[0]) if self.features is not None and len(inside) == 1 else None
+        more = {"record": _part(self.record, path), "error": _part(self.error, path), "features": features}
+        return self._changed(values, f"part({', '.join(map(repr, path))})", **more)
 
     # Arithmetic
 
@@ -222,7 +225,7 @@ class Attribution:
 
     def abs(self) -> Attribution:
         """The sizes, without the signs."""
-        return self._changed(self._each(operator.abs), "abs()")
+        return self._changed(self._each(operator.abs), "abs()", features=None if self.features is None else self.features.changed(np.abs))
 
     __abs__ = abs
 
@@ -253,9 +256,12 @@ class Attribution:
         Signs stay, a zero map stays zero; after ``quantile`` what is beyond is clipped to -1 and 1.
         """
         scale = pooling.record_scale([array for _, array in self.arrays()], how, self.records_axis)
-        return self._changed(
-            self._each(lambda array: pooling.scaled(array, scale, clip=how == "quantile")), f"normalize({how!r})"
-        )
+
+        def scaled(array: Any) -> Any:
+            return pooling.scaled(array, scale, clip=how == "quantile")
+
+        features = None if self.features is None else self.features.changed(scaled)
+        return self._changed(self._each(scaled), f"normalize({how!r})", features=features)
 
     def resize(self, height: int, width: int) -> Attribution:
         """Maps ``[..., h, w]`` at another height and width, bilinearly between pixel centres."""
@@ -365,7 +371,7 @@ class Attribution:
             checks=_bad((*self.checks, *other.checks), SUMS | {"zero"}),
             cost=self.cost + other.cost if self.cost and other.cost else self.cost or other.cost,
             error=None,
-            features=None,
+            features=None if self.features is None else self.features.joined(other.features, work),
             settings=self.settings if self.settings == other.settings else {"left": self.settings, "right": other.settings},
             **same,
         )

@@ -80,12 +80,14 @@ def save(a: Attribution, path: str | PathLike[str]) -> None:
     tensors: dict[str, Stored] = {}
     known: dict[str, Any] = {name: getattr(a, name) for name in ARRAYS}
     known |= {"gap.absolute": a.gap.absolute, "gap.relative": a.gap.relative} if a.gap else {}
-    known |= {} if a.features is None else {"features.values": a.features.values, "features.error": a.features.error}
+    if a.features is not None:
+        known |= {"features.values": a.features.values, "features.error": a.features.error}
+        known |= {f"features.places.{k}": place for k, place in enumerate(a.features.places)}
     described = {
         "values": _described(a.values, "values", tensors),
         "record": _described(a.record, "record", tensors),
         "error": _described(a.error, "error", tensors),
-        "features": None if a.features is None else {"names": a.features.names, "told": a.features.told},
+        "features": None if a.features is None else {"names": a.features.names, "told": a.features.told, "arrays": len(a.features.places)},
         "cut": a.cut,
         "quantity": a.quantity,
         "method": a.method,
@@ -148,7 +150,11 @@ def _features(said: Any, tensors: Mapping[str, Stored]) -> FeatureTable | None:
         return None
     values, error = (tensors.get(f"features.{name}") for name in ("values", "error"))
     names = None if said["names"] is None else tuple(said["names"])
-    return FeatureTable(values.numpy(), None if error is None else error.numpy(), names, said["told"]) if values is not None else None
+    if values is None:
+        return None
+    places = [tensors.get(f"features.places.{k}") for k in range(said.get("arrays", 0))]
+    found = tuple(None if place is None else place.numpy() for place in places)
+    return FeatureTable(values.numpy(), None if error is None else error.numpy(), names, said["told"], found)
 
 
 def write(path: Path, tensors: Mapping[str, Stored], metadata: Mapping[str, str]) -> None:

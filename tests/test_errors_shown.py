@@ -30,7 +30,9 @@ def test_errors_go_with_their_records_and_scale_with_their_values() -> None:
         np.testing.assert_allclose(scaled.features.values, scaled.values)
     for other in (made() + made(), made().abs(), made().normalize()):
         assert other.error is None
-        assert other.features is None
+        assert other.features.error is None
+        np.testing.assert_allclose(other.features.values, other.values)
+    assert made().pool(1).features is None
 
 
 def test_errors_of_several_quantities() -> None:

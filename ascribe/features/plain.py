@@ -13,6 +13,7 @@ from ..arrays import as_numpy, is_array
 from ..baselines import is_table
 from ..coalitions.base import Tree
 from ..errors import FeatureError
+from ..grouped import joined
 from ..tree import walk
 from ..values import Value, written
 from .base import Features, Groups, Scene, counted, pictures
@@ -63,7 +64,12 @@ class Masks(Value):
     def groups(self, scene: Scene) -> Groups:
         given = each_of(self.ids, scene)
         found = [ids_for(m, s, scene.total, n) for m, s, n in zip(given, scene.shapes, scene.names, strict=True)]
-        return counted_on(found, "given by masks")
+        groups, columns = counted_on(found, "given by masks"), columns_of(scene)
+        if columns is None or any(len(cells) > 1 for cells in groups.cells):
+            return groups
+        owners = np.concatenate([np.broadcast_to(c[0], s) for c, s in zip(groups.cells, scene.shapes, strict=True)])
+        names = [joined([columns[i] for i in np.flatnonzero(owners == k)]) for k in range(groups.count)]
+        return replace(groups, names=tuple(names))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

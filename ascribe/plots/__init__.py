@@ -12,6 +12,7 @@ import numpy as np
 from ..arrays import as_numpy, is_array
 from ..errors import ResultError
 from ..escapes import visible
+from ..grouped import rows_of
 from ..pictures import Kind, kind_of
 from ..render import recipe, record_text
 from ..tree import follow
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "plot"]
 
+FLAT = {"bars": "feature", "tokens": "token"}
 AXIS = {"series": ("time",), "series_last": ("time",)}
 
 
@@ -41,6 +43,10 @@ def plot(
     values, under, error = one_record(a, record)
     under = under if image is None else as_numpy(image)
     found = kind_of(values.shape, kind, () if under is None else under.shape)
+    if values.ndim == 1 and found in FLAT:
+        rows = rows_of(values, error, a.features, record % len(a))
+        values, error = rows.values, rows.error
+        names = rows.labels(names, FLAT[found]) if found == "bars" or rows.grouped else names
     with needing_matplotlib():
         from . import draw
     drawing = draw.Drawing(values, under, names, top, error)

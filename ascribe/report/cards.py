@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arrays import as_numpy
 from ..errors import ResultError
+from ..grouped import Rows, rows_of, side_by_side
 from ..pictures import photograph
 from ..plots import one_record
 from ..render import class_name, recipe
@@ -70,10 +71,42 @@ def cards(
         answers = {name: one_record(a, record) for name, a in results.items()}
         table = all(values.ndim == 1 for values, *_ in answers.values())
         picture = _picture([under for _, under, _ in answers.values()], table) if images is None else as_numpy(images[record])
+        names = feature_names
+        if table:
+            rows = rows_together(results, answers, record)
+            picture, names = _row(rows[0], picture), _names(rows, feature_names)
+            answers = {name: (one.values, None, one.error) for name, one in zip(answers, rows, strict=True)}
         maps = [_map(name, values, error, results[name], record) for name, (values, _, error) in answers.items()]
         title = f"Record {record}" if titles is None else titles[i]
-        made.append(Card(title, picture, "table" if table else "image", prediction(first, record), maps, feature_names, group))
+        made.append(Card(title, picture, "table" if table else "image", prediction(first, record), maps, names, group))
     return made
+
+
+Answer = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
+
+
+def rows_together(results: Mapping[str, Attribution], answers: Mapping[str, Answer], record: int) -> list[Rows]:
+    """What each result says of a record of a table, in the same rows. Raises ResultError for tables of different widths."""
+    if len({len(values) for values, *_ in answers.values()}) > 1:
+        there = ", ".join(f"{name}: {len(values)}" for name, (values, *_) in answers.items())
+        raise ResultError("the maps of a table need the same features", there=there)
+    return side_by_side([rows_of(v, error, results[name].features, record % len(results[name])) for name, (v, _, error) in answers.items()])
+
+
+def _names(rows: Sequence[Rows], given: Sequence[str] | None) -> list[str] | None:
+    """The names of the rows: those given, or those of the first result that has some; None where they are the columns' numbers."""
+    known = next((one for one in rows if one.names is not None), rows[0])
+    return known.labels(given, "feature") if given is not None or known.names is not None or known.grouped else None
+
+
+def _row(rows: Rows, record: np.ndarray | None) -> np.ndarray | None:
+    """What the record holds in each row, as one array of objects where a row is of several columns."""
+    held = rows.held(record) if rows.grouped else None
+    if held is None:
+        return record
+    shown = np.empty(len(held), object)
+    shown[:] = held
+    return shown
 
 
 def prediction(a: Attribution, i: int) -> str:

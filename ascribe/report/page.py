@@ -20,14 +20,12 @@ from .. import colours
 from ..errors import ResultError
 from ..escapes import visible
 from ..pictures import layout_of, map_of, names_for, photograph, strongest
-from ..render import percent
+from ..render import cut, percent
 from .cards import Card, Map
 
 HERE = Path(__file__).parent
 ROWS = 12
 """Features shown of a table; the rest is added up."""
-WIDE = 40
-"""Letters shown of a word."""
 MINUS = "\N{MINUS SIGN}"
 NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?( ?%)?")
 PAGE = """<!doctype html>
@@ -158,10 +156,14 @@ def features(card: Card) -> list[dict[str, Any]]:
 
 
 def held(value: Any) -> str:
-    """What a record holds at one place: a number with three digits, or the word, date or missing value there, as text."""
+    """What a record holds at one place: a number with three digits, or the word, date or missing value there, as text.
+
+    Several places of one feature are listed.
+    """
+    if isinstance(value, list):
+        return cut(", ".join(map(held, value)))
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        text = "missing" if value is None else visible(str(value))
-        return text if len(text) <= WIDE else text[: WIDE - 1] + "…"
+        return cut("missing" if value is None else visible(str(value)))
     return number(float(value)) if math.isfinite(value) else str(float(value))
 
 
