@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import subprocess
 import sys
 import threading
@@ -68,6 +69,41 @@ def test_what_the_facade_lacks_is_an_import_error_of_ours(name):
         importlib.import_module(f"{name}.no_such_part")
     assert isinstance(error.value, AscribeError)
     assert error.value.name == f"{name}.no_such_part"
+
+
+LACKING = [
+    "from captum.attr import LLMAttribution",
+    "import captum.attr as a; a.TextTokenInput",
+    "from captum import concept",
+    "from ascribe.compat.captum.attr import LLMGradientAttribution",
+    "import captum.influence",
+]
+
+
+@pytest.mark.parametrize("line", LACKING)
+def test_names_of_the_library_that_the_facade_lacks(line):
+    """They say so themselves, as modules do, and are no plain ImportError."""
+    with standing_in("captum"), pytest.raises(CompatError, match=r"captum\.(attr|concept|influence).*\[E-COMPAT-"):
+        exec(line, {})
+
+
+def test_names_that_the_library_never_had():
+    with standing_in("captum"):
+        import captum.attr
+
+        assert not hasattr(captum.attr, "NoSuchMethod")
+        with pytest.raises(ImportError):
+            exec("from captum.attr import NoSuchMethod", {})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_modules_have_a_file(name):
+    """Programs print it, and inspect finds the source by it."""
+    with standing_in(name):
+        for foreign, own in table(name).items():
+            assert importlib.import_module(foreign).__file__ == importlib.import_module(own).__file__
+        source = inspect.getsourcefile(importlib.import_module(name))
+        assert Path(str(source)).is_file()
 
 
 def test_a_library_without_a_facade():

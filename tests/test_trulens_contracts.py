@@ -381,6 +381,8 @@ PICTURE = rows(4, 3, 5, 6, seed=9)
         (MaxClassQoI(activation="sigmoid"), Y, torch.sigmoid(Y).amax(1)),
         (MaxClassQoI(activation=torch.exp), [Y], torch.exp(Y).amax(1)),
         (MaxClassQoI(axis=-1), PICTURE, PICTURE.amax(-1)),
+        (MaxClassQoI(axis=0), Y, Y.amax(0)),
+        (MaxClassQoI(axis=-2), Y, Y.amax(0)),
         (InternalChannelQoI(1), Y, Y[:, 1]),
         (InternalChannelQoI([0, 1]), Y, Y[:, 0] + Y[:, 1]),
         (InternalChannelQoI(1), PICTURE, PICTURE[:, 1].sum((1, 2))),
@@ -438,8 +440,6 @@ TABLE = torch.zeros(4, 3, 5)
     ("qoi", "y"),
     [
         (MaxClassQoI(), Y[:, 0]),
-        (MaxClassQoI(axis=0), Y),
-        (MaxClassQoI(axis=-2), Y),
         (MaxClassQoI(axis=5), Y),
         (MaxClassQoI(activation="softmax"), Y[:, 0]),
         (ThresholdQoI(0.5, activation="softmax"), Y[:, 0]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -347,6 +348,34 @@ def test_integrated_gradients_without_the_distance():
 def test_points_at_several_layers_are_refused_in_words():
     with pytest.raises(ValueError, match="is 2 layers"):
         InternalInfluence(get_model_wrapper(NET), Cut(0), 1, LinearDoi(cut=Cut([0, 1]))).attributions(X)
+
+
+def test_the_highest_score_of_all_records():
+    """Along the records' axis: for each class the record that has most of it."""
+    net, x = chain(4, 16, 3, seed=2), rows(6, 4)
+    expected = gradient(lambda z: net(z).amax(0), x)
+    assert (expected == 0).all(1).any(), "a record that has the most of no class"
+    for axis in (0, -2):
+        found = InputAttribution(get_model_wrapper(net), qoi=MaxClassQoI(axis=axis), multiply_activation=False).attributions(x)
+        close(found, expected)
+    best = net(x).argmax(0)
+    points = even(torch.zeros_like(x), x, 5)
+    fixed = mean([gradient(lambda z: net(z)[best, torch.arange(3)], p) for p in points]) * x
+    close(IntegratedGradients(get_model_wrapper(net), None, 5, qoi=MaxClassQoI(axis=0)).attributions(x), fixed)
+    with pytest.raises(ValueError, match="all records"):
+        MaxClassQoI(axis=0, moving=True).for_records(net(x))
+
+
+def test_names_for_annotations_take_parameters():
+    """Modules of users' own are loaded with their annotations evaluated."""
+    from ascribe.compat.trulens.utils import typing as names
+
+    tensor = names.TensorLike[torch.Tensor]
+    kinds = [names.OM[names.Inputs, tensor], names.OMNested[names.Inputs, names.Uniform[tensor]]]
+    more = ("ArgsLike", "Kwargs", "KwargsLike", "Indexable", "BaselineLike", "InterventionLike")
+    kinds += [getattr(names, name)[tensor] for name in more]
+    for kind in kinds:
+        assert Callable[[kind], kind]
 
 
 # 4.3 What it did to others

@@ -72,6 +72,7 @@ class Finder(MetaPathFinder, Loader):
         inner = {child.rpartition(".")[2]: child for child in self.table if child.rpartition(".")[0] == foreign}
         below = {key: child for key, child in inner.items() if isinstance(own.get(key), ModuleType)}
         vars(module).update({key: value for key, value in own.items() if key not in OWN and key not in below})
+        module.__file__ = own.get("__file__")
         for child in below.values():
             import_module(child)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import attr, metrics
+from .errors import absent
 
 __version__ = "0.9.0"
 
@@ -40,3 +43,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 STANDS_FOR = {"captum": "", **{f"captum.{place}": own for own, places in PLACES.items() for place in places}}
 
 __all__ = ["attr", "metrics"]
+
+
+def __getattr__(name: str) -> Any:
+    raise absent("captum", ("concept", "influence", "insights", "module", "robust"), name)

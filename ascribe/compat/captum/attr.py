@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import visualization
 from .base import Attribution, GradientAttribution, InternalAttribution, LayerAttribution, NeuronAttribution, PerturbationAttribution
 from .classes import (
@@ -47,6 +49,7 @@ from .embeddings import (
     configure_interpretable_embedding_layer,
     remove_interpretable_embedding_layer,
 )
+from .errors import absent
 from .layers import LayerActivation
 from .lime import Lime, LimeBase
 from .loaders import DataLoaderAttribution
@@ -136,3 +139,13 @@ __all__ = [
     "remove_interpretable_embedding_layer",
     "visualization",
 ]
+
+LANGUAGE = frozenset({
+    *("ImageMaskInput", "InterpretableInput", "TextTemplateInput", "TextTokenInput", "VLLMProvider"),
+    *("LLMAttribution", "LLMAttributionResult", "LLMGradientAttribution", "RemoteLLMAttribution", "RemoteLLMProvider"),
+})  # fmt: skip
+"""What captum has for language models, and this facade has not."""
+
+
+def __getattr__(name: str) -> Any:
+    raise absent("captum.attr", LANGUAGE, name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from ...errors import (
     AscribeError,
     BackendError,
+    CompatError,
     CutError,
     DistributionError,
     InputError,
@@ -63,3 +64,11 @@ def also_theirs() -> Iterator[None]:
         fresh = kind.__new__(kind)
         fresh.args, fresh.__dict__ = error.args, dict(error.__dict__)
         raise fresh.with_traceback(error.__traceback__) from error.__cause__
+
+
+def absent(module: str, names: Iterable[str], name: str) -> Exception:
+    """What is raised for a name that a module lacks: CompatError for one of captum's own ``names``, else AttributeError."""
+    if name not in names:
+        return AttributeError(f"module {module!r} has no attribute {name!r}")
+    there, asked = "the attribution methods of captum.attr, and captum.metrics", f"{module}.{name}"
+    return CompatError(f"ascribe.compat.captum has no {asked}", there=there, try_="captum itself", code="E-COMPAT-NAME", name=asked)

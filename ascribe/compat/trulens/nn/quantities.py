@@ -79,7 +79,8 @@ class MaxClassQoI(QoI):
     """The highest score along an axis, after an activation where one is given (``"softmax"``, ``"sigmoid"``, or a function).
 
     Which class that is, is decided once, at the record. With ``moving=True`` it is decided anew at every point, as trulens did: what
-    is explained may then change on the way from a baseline.
+    is explained may then change on the way from a baseline. Along ``axis=0`` it is the highest score of all records for each class,
+    which counts for the record that has it.
     """
 
     def __init__(self, axis: int = 1, activation: Any = None, *, moving: bool = False) -> None:
@@ -87,13 +88,29 @@ class MaxClassQoI(QoI):
 
     def __call__(self, y: Any) -> Any:
         y = activated(self.one_tensor(y), self.activation)
-        return namespace(y).amax(y, (inner_axis(self.axis, y),))
+        return namespace(y).amax(y, (0 if self.among_records(y) else inner_axis(self.axis, y),))
+
+    def among_records(self, y: Array) -> bool:
+        """Whether the highest score is looked for along the axis of the records."""
+        return self.axis in (0, -y.ndim)
 
     def for_records(self, y: Any, part: Part | None = None) -> Bound:
+        y = self.one_tensor(y)
+        if self.among_records(y):
+            return self.for_the_highest(y, part)
         if self.moving:
             return Same(self)
-        scores = as_numpy(activated(self.one_tensor(y), self.activation))
+        scores = as_numpy(activated(y, self.activation))
         return Chosen(self, scores.argmax(inner_axis(self.axis, scores)))
+
+    def for_the_highest(self, y: Array, part: Part | None) -> Bound:
+        """Along the records. Raises QoiCutSupportError where they are not all here, or the choice would move."""
+        if self.moving or (part is not None and len(part.index) != part.total):
+            there = "a choice that moves" if self.moving else f"{len(y)} records of {part.total if part else len(y)}"
+            raise QoiCutSupportError(f"{self!r} compares all records", there=there, try_="moving=False, a larger rebatch_size, axis=1")
+        scores = as_numpy(activated(y, self.activation))
+        highest = scores.argmax(0) == np.arange(len(scores)).reshape(-1, *[1] * (scores.ndim - 1))
+        return Highest(self, highest)
 
 
 class Chosen:
@@ -113,6 +130,23 @@ class Chosen:
 
     def take(self, rows: np.ndarray) -> Chosen:
         return Chosen(self.qoi, self.best[rows])
+
+
+class Highest:
+    """A :class:`MaxClassQoI` along the records that has chosen: each record counts where its score is the highest of all."""
+
+    same = False
+    classes = None
+
+    def __init__(self, qoi: MaxClassQoI, highest: np.ndarray) -> None:
+        self.qoi, self.highest = qoi, highest
+
+    def __call__(self, y: Any) -> Any:
+        y = activated(self.qoi.one_tensor(y), self.qoi.activation)
+        return y * namespace(y).asarray(self.highest.astype(np.float64), y)
+
+    def take(self, rows: np.ndarray) -> Highest:
+        return Highest(self.qoi, self.highest[rows])
 
 
 class InternalChannelQoI(QoI):

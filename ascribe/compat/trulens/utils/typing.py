@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from inspect import signature
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
 from ....arrays import as_numpy, is_array
 from ....values import written
 
+C = TypeVar("C")
 V = TypeVar("V")
+Tensor = TypeVar("Tensor")
 
-ArgsLike = KwargsLike = BaselineLike = InterventionLike = ModelLike = OM = Tensor = TensorLike = Any
-"""Names for annotations in users' code; nothing is checked against them."""
+# Names for annotations in users' code, with the parameters that trulens gave them; nothing is checked against them.
+OM: Any = V | C  # one value, or a container of several: OM[Inputs, TensorLike]
+OMNested: Any = OM
+TensorLike: Any = np.ndarray | Tensor
+ArgsLike: Any = list | tuple | V
+Kwargs: TypeAlias = dict[str, V]
+Indexable: TypeAlias = list[V] | tuple[V]
+KwargsLike: TypeAlias = dict[str, V] | dict[Any, V]
+ModelLike = Any
 
 
 class Inputs(list[V], Generic[V]):
@@ -38,6 +47,10 @@ class Tensors:
 
     def as_model_inputs(self) -> ModelInputs:
         raise NotImplementedError
+
+
+InterventionLike: Any = list | tuple | Tensors | V
+BaselineLike: Any = list | tuple | Callable[..., Any] | V
 
 
 class TensorAKs(Tensors):

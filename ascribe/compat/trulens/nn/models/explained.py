@@ -104,6 +104,6 @@ def one_each(value: Any, rows: int) -> Any:
 
 def explained(wrapper: ModelWrapper, qoi: QoI, cut: Cut, here: bool = False) -> Explained:
     """A quantity at a cut. ``here`` is for values put into the model: its highest class is that of what comes of them."""
-    if here and isinstance(qoi, MaxClassQoI):
+    if here and isinstance(qoi, MaxClassQoI) and qoi.axis != 0:
         qoi = MaxClassQoI(qoi.axis, qoi.activation, moving=True)
     return Explained(qoi, cut, Together.of(*wrapper.places(cut, whole=True)))
