@@ -18,7 +18,7 @@ from .distributions import Distribution, Point, has_background, parts
 from .errors import warn_user
 from .features import Automatic, Features
 from .passes import Block, Combine, Plan, Reduce, sum_all
-from .quantities import Quantity
+from .quantities import Max, Quantity
 from .removal import Removal
 from .result import Attribution, Check, Cost, Gap
 from .rules import Gradient, Rule, treats_operations
@@ -159,6 +159,7 @@ def asked_of(plan: Plan, block: Block, gap: Gap | None, sizes: np.ndarray) -> tu
         ask.something(sizes),
         ask.saturation(block.classes, block.output),
         *by_rule(plan, block),
+        *largest_target(plan.session, plan.quantities, block.output),
         *noted(plan.session),
         *several_uses(block.spots),
     )
@@ -187,6 +188,14 @@ def noted(session: Session) -> list[Check]:
     """What was done to the call that the user should know of; run in another mode than it was left in, the model may differ."""
     told = [note for note in dict.fromkeys(session.notes) if not note.startswith("NaN")]
     return [Check("model", "warn" if "training mode" in note else "ok", note) for note in told]
+
+
+def largest_target(session: Session, quantities: Sequence[Quantity], output: np.ndarray | None) -> list[Check]:
+    """A warning where the largest of a regressor's targets was taken as if it were a predicted class."""
+    if not session.regresses or output is None or output.shape[1] < 2 or not any(isinstance(q, Max) for q in quantities):
+        return []
+    told = f"Max() explains the largest of a regressor's {output.shape[1]} targets, which need not be the same one for each record"
+    return [Check("target", "warn", f"{told}; of=0 explains the first, of=[asc.Unit(k) for k in range({output.shape[1]})] each of them")]
 
 
 def several_uses(spots: Sequence[Sequence[Spot]]) -> list[Check]:

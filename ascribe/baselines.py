@@ -244,6 +244,8 @@ def _typed(given: Any, value: Array) -> Array:
     Raises DistributionError for what holds no numbers, and for what that type cannot hold: parts of whole numbers, numbers for words.
     """
     xp = namespace(value)
+    if getattr(value.dtype, "kind", "") == "O" and is_missing(given):  # cells of a table with words hold anything
+        return np.array(None if given is None else np.nan, dtype=object)
     try:
         if hasattr(given, "to_numpy"):  # of pandas; what is missing there is NaN
             given = given.to_numpy(np.float64 if xp.is_floating(value) else None)
@@ -260,6 +262,13 @@ def _typed(given: Any, value: Array) -> Array:
     return found
 
 
+def is_missing(value: Any) -> bool:
+    """Whether something is what tables have where a value is missing: None, NaN, or the NA of pandas."""
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
+
+
 def lost(array: np.ndarray, found: np.ndarray) -> bool:
     """Whether something was lost when an array took another type that is no floating one, or a number came among words."""
     if found.dtype.kind in "OUS" and array.dtype.kind in "fiub":
@@ -269,7 +278,7 @@ def lost(array: np.ndarray, found: np.ndarray) -> bool:
 
 def _fitted(given: Any, value: Array, here: Here, i: int) -> Array:
     """A number or an array as ``[1 or records, ...]`` beside the i-th array, cut to the records that are here."""
-    given = 0.0 if given is None else given
+    given = 0.0 if given is None and getattr(value.dtype, "kind", "") != "O" else given
     array = _typed(given, value)
     target = tuple(value.shape)
     if tuple(array.shape) == target[1:]:

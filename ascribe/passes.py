@@ -15,7 +15,7 @@ from .baselines import Here, points_of
 from .cuts import OUTPUT, Cut, as_cut
 from .distributions import Point
 from .errors import AscribeError, QuantityError
-from .quantities import Bound, Part, Quantity, scores
+from .quantities import Bound, Part, Quantity, check_scores, scores
 from .rules import Rule
 from .rules.told import Told
 from .stream import Chunker, Progress
@@ -126,6 +126,8 @@ class Reader:
             session, count = self.plan.session, len(self.index)
             part = Part(self.index, session.records)
             first = [y[:count] if len(rows) > count and is_array(y) else y for y in values]
+            for q, y in zip(self.plan.quantities, first, strict=True):
+                check_scores(y, session.integers, q)
             self.bound = [q.bind(y, session.class_names, part) for q, y in zip(self.plan.quantities, first, strict=True)]
         if rows is self.index:  # one row for each record
             return spread(b(y) for b, y in zip(self.bound, values, strict=True))

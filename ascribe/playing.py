@@ -12,7 +12,7 @@ import numpy as np
 
 from . import checks as ask
 from .arrays import Array, as_numpy, namespace
-from .assemble import Request, chunk_for, chunk_key, cut_text, noted, settings, several_uses, shaped, warn, whole
+from .assemble import Request, chunk_for, chunk_key, cut_text, largest_target, noted, settings, several_uses, shaped, warn, whole
 from .backends import open_session
 from .backends.protocol import Job, Session
 from .baselines import Call
@@ -31,6 +31,8 @@ FIRST = 8
 """Rows at once to begin with: nothing is kept for a backward pass, so that as many fit where fewer would be tried otherwise."""
 TABLE = 5
 """From so many records on, what a column holds tells whether 0 is one of its values."""
+SCALED = 10.0
+"""A column with larger values is not standardised."""
 LARGE = 0.5
 """A standard error of this share of a record's largest value leaves the order of its features open."""
 
@@ -101,14 +103,24 @@ def groups_of(session: Session, at: Cut, asked: Request) -> Groups:
 
 
 def chosen(session: Session, at: Cut) -> Removal:
-    """What stands in where nobody says: 0 for numbers, nothing for tokens that have a mask. Raises FeatureError for other tokens."""
+    """The default removal: 0 for numbers and for pictures of bytes, none of the tokens that have a mask.
+
+    Raises FeatureError for other tokens, and for tables of whole numbers or words.
+    """
     reading = session.evaluate(Job(np.arange(1 if session.splits() else session.records), read=(at,))).reads[at]
-    if all(namespace(a).is_floating(a) for a in reading.arrays):
+    if all(namespace(a).is_floating(a) or is_bytes(a) for a in reading.arrays):
         return Replace(0.0)
     if "attention_mask" in session.call.kwargs:
         return Drop()
     try_ = "by=asc.MaskToken(id) or an attention_mask= for tokens, by=asc.Resample(rows) for tables"
+    if any(a.ndim > 3 for a in reading.arrays):
+        try_ = "by=asc.Replace(0) or by=asc.Blur() for pictures, by=asc.Resample(rows) for others"
     raise FeatureError("nothing to put in the place of removed features", there="whole numbers or words", try_=try_)
+
+
+def is_bytes(array: Array) -> bool:
+    """Whether an array ``[1, records, ...]`` holds pictures of bytes."""
+    return array.ndim > 3 and str(array.dtype).removeprefix("torch.") == "uint8"
 
 
 class Games:
@@ -181,7 +193,7 @@ class Games:
             return numbers if asked.several or numbers is None else numbers[0]
 
         table = FeatureTable(values if asked.several else values[0], one(error), self.groups.names, self.groups.told, self.places(block))
-        checks = self.checks(done, values, error, gap, partial)
+        checks = (*self.checks(done, values, error, gap, partial), *largest_target(session, asked.quantities, block.output))
         if not partial:  # an error says so
             warn(checks)
         return Attribution(
@@ -243,15 +255,26 @@ class Games:
 
 
 def unasked(removal: Removal, records: Sequence[Array]) -> Check:
-    """What stands in where nobody said; a warning where it is 0, and 0 is nowhere among what the columns of a table hold."""
-    told = f"{removal!r}, because by= said nothing"
-    tables = [as_numpy(x) for x in records if x.ndim == 2 and len(x) >= TABLE]
-    if isinstance(removal, Replace) and tables:
-        beyond = [int(((t.min(0) > 0) | (t.max(0) < 0)).sum()) for t in tables]
-        if max(beyond):
-            there = f"0 is beyond all values of {max(beyond)} columns; by=asc.Resample(rows) takes values that occur"
-            return Check("removal", "warn", f"{told}: {there}")
+    """The default removal, with a warning where it is 0 and columns of a table have scales of their own."""
+    told = f"{removal!r}, because by= is not given"
+    tables = [as_numpy(x) for x in records if x.ndim == 2]
+    if isinstance(removal, Replace) and (found := [there for t in tables if (there := unscaled(t))]):
+        advice = "by=asc.Resample(x_train) takes values that occur: some dozen rows of the data, one row for each"
+        return Check("removal", "warn", f"{told}: {found[0]}; {advice}")
     return Check("removal", "ok", told)
+
+
+def unscaled(table: np.ndarray) -> str:
+    """What in a table says that 0 is no average value of its columns; nothing where they may be standardised, or mostly are 0."""
+    sizes = np.nan_to_num(np.abs(table), nan=0.0, posinf=0.0)
+    beyond = int(((table.min(0) > 0) | (table.max(0) < 0)).sum()) if len(table) >= TABLE else 0
+    if beyond:
+        return f"0 is beyond all values of {beyond} columns"
+    if (sizes == 0).mean() >= 0.5:
+        return ""
+    if sizes.max(initial=0.0) > SCALED:
+        return f"columns have scales of their own, with values up to {sizes.max():.3g}, and 0 may be far from all of a column's"
+    return "all values are above 0, which may be far from all of a column's" if table.min() > 0 and sizes.max() > 1 else ""
 
 
 def whole_errors(session: Session, done: Sequence[Played]) -> list[Array]:

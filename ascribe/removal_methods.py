@@ -175,11 +175,13 @@ class Lime(RemovalMethod):
 class Rise(RemovalMethod):
     """The mean of the quantity under smooth random masks, at each place weighted by how much of it they let through.
 
-    ``budget`` forward passes with masks drawn on ``cells`` x ``cells``. A map of every pixel; not a sum. Petsiuk et al. 2018.
+    ``budget`` forward passes with masks drawn on ``cells`` x ``cells``. A map of every pixel, or of every step of a series; not a sum.
+    A record ``[channels, steps]`` of fewer channels than ``cells`` is a series; of more, ``features=asc.segments(steps)`` says so.
+    Petsiuk et al. 2018.
     """
 
     budget: int = 4000
-    cells: int = 7
+    cells: int | tuple[int, ...] = 7
     by: Any = None
     features: Any = None
 
@@ -187,7 +189,8 @@ class Rise(RemovalMethod):
         return SmoothMasks(self.budget, self.cells)
 
     def grouped(self) -> Any:
-        return Pixels() if self.features is None else self.features
+        lines = self.cells[0] if isinstance(self.cells, tuple) else self.cells
+        return Pixels(lines) if self.features is None else self.features
 
 
 @dataclass(frozen=True, repr=False, eq=False)

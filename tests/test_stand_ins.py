@@ -195,7 +195,7 @@ STOCHASTIC = (
     {"over": asc.Permutations(30), "by": asc.Replace(0.2)},
     {"over": asc.ShapleyKernel(20), "by": asc.Resample(BACKGROUND, 3)},
     {"over": asc.Surrogate(40), "by": asc.Noise(0.3, 2)},
-    {"over": asc.TotalIndices(60), "by": asc.Replace("mean")},
+    {"over": asc.TotalIndices(60), "by": asc.Replace("zeros")},
     {"over": asc.LeaveOneOut(), "by": asc.Nearest(BACKGROUND, 2)},
 )
 
@@ -309,7 +309,7 @@ def test_what_is_grouped_unasked_is_told(name):
     assert check.status == status
     assert found.features.values.shape[1] == (count or found.features.values.shape[1])
     assert found.features.values.shape[1] <= 300
-    assert any(c.name == "removal" and "by= said nothing" in c.detail for c in found.checks)
+    assert any(c.name == "removal" and "by= is not given" in c.detail for c in found.checks)
 
 
 @pytest.mark.parametrize("how", ["slic", "felzenszwalb", "quickshift", "watershed"])
@@ -377,17 +377,61 @@ def test_half_precision_inputs_come_back_in_their_own_type():
 
 def test_a_zero_that_no_column_holds_is_told():
     net = chain(4, 2)
-    for x, status in ((rows(8, 4), "ok"), (rows(8, 4).abs() + 1, "warn"), (rows(2, 4).abs() + 1, "ok")):
+    for x, status in ((rows(8, 4), "ok"), (rows(8, 4).abs() + 1, "warn")):
         (check,) = (c for c in asc.attribute(net, x, of=0, over=asc.LeaveOneOut()).checks if c.name == "removal")
         assert check.status == status
         assert ("4 columns" in check.detail) == (status == "warn")
+
+
+IRIS, WINE = [5.1, 3.5, 1.4, 0.2], [14.23, 1.71, 2.43, 1065.0]
+ONE_ROW = {
+    "centimetres": (IRIS, "warn"),
+    "units of their own": (WINE, "warn"),
+    "degrees below 0": ([-20.0, 3.0, 0.5, 1.0], "warn"),
+    "standardised": ([0.3, -1.2, 2.5, 0.1], "ok"),
+    "from 0 to 1": ([0.3, 0.9, 0.0, 0.1], "ok"),
+    "counts of words": ([0.0, 0.0, 12.0, 0.0], "ok"),
+    "nothing known": ([np.nan, -0.5, 1.0, 2.0], "ok"),
+}
+
+
+@pytest.mark.parametrize("name", ONE_ROW)
+@pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
+def test_the_scales_of_a_tables_columns_are_looked_at_from_one_row_on(name):
+    row, status = ONE_ROW[name]
+    found = asc.ShapleyExact()(lambda x: np.nan_to_num(x).sum(1), np.array([row]))
+    (check,) = (c for c in found.checks if c.name == "removal")
+    assert check.status == status
+    assert ("asc.Resample(" in check.detail) == (status == "warn")
+
+
+@pytest.mark.parametrize("by", [asc.Replace("mean"), asc.Mean(), asc.Replace("uniform"), asc.Replace(("blur", "mean"))], ids=repr)
+def test_a_row_of_a_table_has_no_mean(by):
+    """It would add metres and grams. A hidden layer's units are of one kind, and a picture's places."""
+    picture, table = rows(2, 3, 6, 6).numpy(), rows(2, 4).numpy()
+    args = (picture, table) if isinstance(by, asc.Replace) and isinstance(by.value, tuple) else (table,)
+    with pytest.raises(FeatureError, match=r"x_train\.mean\(0\)") as caught:
+        asc.attribute(lambda *x: x[-1].sum(1), *args, over=asc.LeaveOneOut(), by=by, features=None)
+    assert "4 columns" in str(caught.value)
+    column = asc.attribute(lambda x: x @ np.arange(4.0), table, over=asc.Exact(), by=table.mean(0))
+    np.testing.assert_allclose(column.values, np.arange(4) * (table - table.mean(0)), atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 6, 6), (2, 6, 6, 3), (2, 6, 6)])
+def test_a_picture_of_bytes_without_a_removal_becomes_dark(shape):
+    x = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    found = asc.attribute(lambda x: x.reshape(len(x), -1).sum(1, dtype=float), x, over=asc.LeaveOneOut(), features=asc.Each())
+    np.testing.assert_array_equal(found.values, x)
+    assert any(c.name == "removal" and c.status == "ok" and "Replace()" in c.detail for c in found.checks)
+    with pytest.raises(FeatureError, match=r"asc\.Replace\(0\) or by=asc\.Blur\(\)"):
+        asc.attribute(lambda x: x.reshape(len(x), -1).sum(1), x.astype(np.int64), over=asc.LeaveOneOut())
 
 
 WHOLE = np.array([[0, 3, 250], [7, 40, 5]], dtype=np.uint8)
 
 
 @pytest.mark.parametrize(("by", "expected"), [
-    (asc.Mean(), np.rint(WHOLE.mean(1, keepdims=True)).repeat(3, 1)),
+    (asc.Mean(), np.rint(WHOLE.mean(1))[:, None, None].repeat(3, 2)),
     (asc.Noise(0.0, 1, around=True), WHOLE),
     (asc.Noise(400.0, 1), None),
     (asc.Replace(255), np.full((2, 3), 255)),
@@ -397,9 +441,10 @@ def test_computed_stand_ins_for_whole_numbers_are_rounded_and_stay_in_range(by, 
 
     def model(x: np.ndarray) -> np.ndarray:
         seen.append(x)
-        return x.sum(1, dtype=float)
+        return x.reshape(2, 3).sum(1, dtype=float)
 
-    asc.attribute(model, WHOLE, over=asc.LeaveOneOut(), by=by, features=np.zeros(3, int))
+    x = WHOLE if expected is None or np.ndim(expected) == 2 else WHOLE[:, None]
+    asc.attribute(model, x, over=asc.LeaveOneOut(), by=by, features=np.zeros(3, int))
     assert all(x.dtype == np.uint8 for x in seen)
     if expected is None:
         drawn = np.random.default_rng((0, 5, 0)).standard_normal((1, 1, 3))[0] * 400
@@ -436,7 +481,7 @@ def test_whole_numbers_and_words_are_never_there_in_part():
 
 def test_a_column_of_texts():
     x = np.array(["a good film", "a film"], dtype=object)
-    found = asc.attribute(lambda x: [len(s) for s in x], x, over=asc.Exact(), by=asc.Resample(np.array(["", "abcd"], dtype=object)))
+    found = asc.attribute(lambda x: [float(len(s)) for s in x], x, over=asc.Exact(), by=asc.Resample(np.array(["", "abcd"], dtype=object)))
     np.testing.assert_array_equal(found.values, [11 - 2, 6 - 2])
 
 

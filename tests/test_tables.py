@@ -65,7 +65,7 @@ def test_columns_take_only_what_their_types_hold():
         asc.attribute(model, table, over=asc.LeaveOneOut(), by=asc.Resample(pandas.DataFrame([row])), features=np.zeros(4, int))
         assert kinds == [own, expected or ["float64", "Int64", "float64", "float64"]]
     twice = pandas.DataFrame([[1, 2], [3, 4]], columns=["a", "a"])
-    found = asc.attribute(lambda t: t.to_numpy().sum(1), twice, over=asc.Exact(), by=asc.Replace(0))
+    found = asc.attribute(lambda t: t.to_numpy(float).sum(1), twice, over=asc.Exact(), by=asc.Replace(0))
     np.testing.assert_array_equal(found.values, twice)
     colours = pandas.DataFrame({"colour": pandas.Categorical(["red", "blue"])})
     other = pandas.DataFrame({"colour": pandas.Categorical(["red", "green"])})

@@ -131,6 +131,10 @@ class Session(Protocol):
     class_names: tuple[str, ...] | None
     call: Call
     notes: list[str]
+    integers: bool
+    """Whether the model last returned one array of whole numbers; a backend may have made other numbers of them since."""
+    regresses: bool
+    """Whether the model's numbers are known to be no scores of classes."""
 
     def __enter__(self) -> Session: ...
     def __exit__(self, *exc: object) -> None: ...

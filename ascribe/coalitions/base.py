@@ -7,6 +7,8 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
+from ..errors import CoalitionError
+
 Tree = Any
 """A hierarchy of features: an int is a feature, a tuple is a group of trees."""
 
@@ -76,3 +78,12 @@ def adapts(over: Coalitions, players: Players) -> bool:
     """Whether a game asks by what it is told: then each record needs one of its own, or its values depend on who else is there."""
     own = getattr(over, "adapts", None)
     return bool(own(players)) if own is not None else getattr(over, "tolerance", None) is not None
+
+
+def check_players(players: Players, least: int = 1) -> int:
+    """How many players there are. Raises CoalitionError for fewer than ``least``."""
+    if players.count < least:
+        raise CoalitionError(
+            f"a game of {players.count} features", there=f"an estimator for {least} or more", try_="features=", code="E-COALITION-FEW"
+        )
+    return players.count

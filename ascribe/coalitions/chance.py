@@ -9,8 +9,8 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players
-from .play import Block, Run, check_budget, check_count, check_players, check_share, check_tolerance
+from .base import Estimate, Players, check_players
+from .play import Block, Run, check_budget, check_count, check_share, check_tolerance
 
 BLOCK_CELLS = 1 << 20
 ROWS = 32

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players
-from .play import Block, Run, check_budget, check_count, check_players, check_size
+from .base import Estimate, Players, check_players
+from .play import Block, Run, check_budget, check_count, check_size
 
 ROWS = 64
 

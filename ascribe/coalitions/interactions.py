@@ -11,11 +11,11 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players
+from .base import Estimate, Players, check_players
 from .exact import arrivals, check_all, everything, fits, gains
 from .kernel import plan
 from .permutations import around, circle
-from .play import Average, Block, Run, check_budget, check_count, check_players, check_tolerance, ends
+from .play import Average, Block, Run, check_budget, check_count, check_tolerance, ends
 from .regression import Fit, Regression
 from .strata import size_weights
 

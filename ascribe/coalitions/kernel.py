@@ -9,9 +9,9 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Players
+from .base import Players, check_players
 from .exact import Enumeration, Index, fits
-from .play import Run, check_budget, check_count, check_players, check_tolerance
+from .play import Run, check_budget, check_count, check_tolerance
 from .regression import Fit, Regression
 from .smooth import Smooth
 from .strata import Plan, Sizes, size_weights

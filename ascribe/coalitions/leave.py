@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..values import Value
-from .base import Estimate, Players
-from .play import Block, Run, check_players
+from .base import Estimate, Players, check_players
+from .play import Block, Run
 
 BLOCK_CELLS = 1 << 20
 """Entries of one block: with a feature for every pixel all rows together would not fit."""

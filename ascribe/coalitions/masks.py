@@ -9,8 +9,8 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players
-from .play import Block, Run, check_budget, check_count, check_players, check_share, check_tolerance
+from .base import Estimate, Players, check_players
+from .play import Block, Run, check_budget, check_count, check_share, check_tolerance
 
 BLOCK_CELLS = 1 << 22
 
@@ -19,10 +19,11 @@ BLOCK_CELLS = 1 << 22
 class SmoothMasks(Value):
     """The mean worth of random masks, weighted by how much of a feature they keep (RISE; Petsiuk et al. 2018).
 
-    Coarse grids of ``cells`` along each axis, each cell kept with probability ``p``, are drawn out by linear interpolation to one
-    cell more than the features' grid and laid at a random offset, as in the paper. Divided by what the masks kept instead of what
-    they keep on average, so that a constant in the worth adds no noise. ``budget`` masks, or fewer when ``tolerance`` is reached
-    before. Needs features on a grid, such as every pixel of an image; does not add up.
+    Coarse grids of ``cells`` along each axis (one number for all axes: as many as an axis has room for), each cell kept with
+    probability ``p``, are drawn out by linear interpolation to one cell more than the features' grid and laid at a random offset, as in
+    the paper. Divided by what the masks kept instead of what they keep on average, so that a constant in the worth adds no noise.
+    ``budget`` masks, or fewer when ``tolerance`` is reached before. Needs features on a grid, such as every pixel of an image; does
+    not add up.
     """
 
     budget: int = 4000
@@ -42,12 +43,13 @@ class SmoothMasks(Value):
         return self.budget
 
     def game(self, players: Players, seed: int) -> Run:
-        shape = players.shape or (check_players(players),)
-        cells = self.cells if isinstance(self.cells, tuple) else (self.cells,) * len(shape)
+        check_players(players)
+        shape = players.shape or (players.count,)
+        cells = self.cells if isinstance(self.cells, tuple) else tuple(min(self.cells, size) for size in shape)
         if len(cells) != len(shape) or any(c > s for c, s in zip(cells, shape, strict=True)):
-            raise CoalitionError(
-                f"cells={self.cells!r}", there=f"features on a grid of {shape}", try_="fewer cells than features, one number an axis"
-            )
+            fitting = tuple(min(7, size) for size in shape)
+            there = f"features on a grid of {' x '.join(map(str, shape))}"
+            raise CoalitionError(f"cells={self.cells!r}", there=there, try_=f"cells={fitting!r}, no more than there are features")
         return Run(_Weighted(shape, cells, self.budget, self.p, np.random.default_rng((seed, 14))), self.tolerance)
 
 

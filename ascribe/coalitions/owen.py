@@ -11,10 +11,10 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players
+from .base import Estimate, Players, check_players
 from .exact import arrivals, numbered
 from .permutations import Arrivals
-from .play import Block, Run, check_budget, check_count, check_players, check_tolerance, ends
+from .play import Block, Run, check_budget, check_count, check_tolerance, ends
 from .trees import Group, exact_rows, grouped, shuffled
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players
+from .base import Estimate, Players, check_players
 from .exact import Enumeration, fits
-from .play import Average, Block, Run, check_budget, check_count, check_players, check_tolerance, ends
+from .play import Average, Block, Run, check_budget, check_count, check_tolerance, ends
 
 Orders = Literal["antithetic", "circles", "independent"]
 

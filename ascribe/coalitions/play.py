@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..errors import CoalitionError
-from .base import Estimate, Players
+from .base import Estimate
 
 LOOK_FROM = 8
 """Blocks before the first look at a standard error: one from fewer says little."""
@@ -186,15 +186,6 @@ def relative_error(found: Estimate) -> float:
 def ends(features: int) -> np.ndarray:
     """The coalitions of nobody and of all: ``[2, features]``."""
     return np.repeat([[False], [True]], features, axis=1)
-
-
-def check_players(players: Players, least: int = 1) -> int:
-    """How many players there are. Raises CoalitionError for fewer than ``least``."""
-    if players.count < least:
-        raise CoalitionError(
-            f"a game of {players.count} features", there=f"an estimator for {least} or more", try_="features=", code="E-COALITION-FEW"
-        )
-    return players.count
 
 
 def check_share(name: str, value: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CoalitionError
-from .base import Players, Tree
+from .base import Players, Tree, check_players
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +23,9 @@ class Group:
 def grouped(players: Players) -> Group:
     """The root of the players' tree; without one, of halves of their grid, or of their row.
 
-    Raises CoalitionError for a tree that does not have every feature just once.
+    Raises CoalitionError where there is no feature, and for a tree that does not have every feature just once.
     """
+    check_players(players)
     tree = halves(players.shape or (players.count,)) if players.tree is None else players.tree
     root = _built(tree)
     if not np.array_equal(np.sort(root.members), np.arange(players.count)):

@@ -37,15 +37,22 @@ class Grid(Value):
         return Groups(tuple(found), count, f"a grid of {down} x {across}", tree=tree, shape=(down, across) if one else None)
 
 
-@dataclass(frozen=True)
-class Pixels:
-    """Every place of a picture is a feature, all channels together: the last two axes. For smooth masks; one by one there are too many."""
+@dataclass(frozen=True, repr=False)
+class Pixels(Value):
+    """Every place of a picture is a feature, all channels together: the last two axes. For smooth masks; one by one there are too many.
+
+    A record ``[lines, steps]`` of fewer lines than ``least`` is a series of so many channels: there every step of it is a feature.
+    """
+
+    least: int = 1
 
     def groups(self, scene: Scene) -> Groups:
         (shape, *more) = pictures(scene, 2, repr(self))
         if more:
             raise FeatureError(f"{self!r} for several arrays", there=", ".join(scene.names), try_="at=asc.INPUT.at(0)")
         height, width = shape[-2:]
+        if len(shape) == 2 and height < self.least:
+            return Groups((np.arange(width).reshape(1, 1, width),), width, f"each of {width} steps", shape=(width,))
         ids = np.arange(height * width).reshape(1, *[1] * (len(shape) - 2), height, width)
         return Groups((ids,), height * width, f"each of {height} x {width} places", shape=(height, width))
 
@@ -86,9 +93,7 @@ class Windows(Value):
         if len(shapes) > 1:
             raise FeatureError(f"{self!r} for several arrays", there=", ".join(scene.names), try_="at=asc.INPUT.at(0), or grids")
         inner = shapes[0][-len(size) :]
-        if any(not s <= w <= n for s, w, n in zip(step, size, inner, strict=True)):
-            there = f"{' x '.join(map(str, inner))} coordinates"
-            raise FeatureError(f"{self!r}", there=there, try_="1 <= stride <= size <= coordinates, on each axis")
+        check_windows(size, step, inner)
         sides = [_covered(n, w, s) for n, w, s in zip(inner, size, step, strict=True)]
         cells, cover = np.zeros((1,) * len(inner), dtype=np.int64), np.ones((1, 1), dtype=bool)
         for axis, (ids, covered) in enumerate(sides):
@@ -100,6 +105,17 @@ class Windows(Value):
         cells = cover.argmax(1)[cells] if apart else cells
         cells = cells.reshape(1, *[1] * (len(shapes[0]) - len(inner)), *inner)
         return Groups((cells,), cover.shape[1], told, None if apart else cover, shape=shape)
+
+
+def check_windows(size: tuple[int, ...], step: tuple[int, ...], inner: tuple[int, ...]) -> None:
+    """Raise FeatureError that names the number that does not fit: a window beyond the record, or a stride that leaves gaps."""
+    for axis, (window, stride, places) in enumerate(zip(size, step, inner, strict=True), -len(size)):
+        if window > places:
+            there = f"{places} coordinates on axis {axis} of records {' x '.join(map(str, inner))}"
+            raise FeatureError(f"a window of size {window}", there=there, try_=f"size={tuple(map(min, size, inner))}")
+        if stride > window:
+            there = f"windows of size {window} on axis {axis}, so that places between two windows would be in none"
+            raise FeatureError(f"a stride of {stride}", there=there, try_=f"stride={tuple(map(min, step, size))}")
 
 
 def sizes(given: Any, axes: int, what: str) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ own label wherever its rows are.
 
 from __future__ import annotations
 
-from .base import Bound, Part, Quantity, scores
+from .base import Bound, Part, Quantity, check_scores, scores
 from .classes import Contrast, Labels, LogProb, Max, Prob, Unit
 from .door import Custom, as_quantities
 from .regions import Box, Channel, Mask, Threshold, Total
@@ -30,5 +30,6 @@ __all__ = [
     "Total",
     "Unit",
     "as_quantities",
+    "check_scores",
     "scores",
 ]

@@ -49,7 +49,8 @@ def part_of(y: Array, part: Part | None) -> Part:
 class Quantity(Protocol):
     """One number per record, from the value at the cut ``on``.
 
-    ``chooses = False`` says that ``bind`` looks at shapes alone: no value of the records decides what is explained.
+    ``chooses = False`` says that ``bind`` looks at shapes alone: no value of the records decides what is explained. ``scored = True``
+    says that it reads scores of classes.
     """
 
     @property
@@ -150,6 +151,20 @@ def one_table(y: Array, what: str) -> int:
             code="E-TARGET-SHAPE",
         )
     return 1 if y.ndim == 1 else int(y.shape[1])
+
+
+def check_scores(y: Any, integers: bool, quantity: Quantity) -> None:
+    """Raise QuantityError for a class of what holds no scores but one whole number for each record, such as the predicted class.
+
+    ``integers`` says that these were whole numbers, whatever they are now. A function of the user's may explain them.
+    """
+    if not getattr(quantity, "scored", False) or not is_array(y) or y.ndim > 2 or (y.ndim == 2 and y.shape[1] != 1):
+        return
+    if integers or not namespace(y).is_floating(y):
+        what = f"{quantity!r} of a model that returns one whole number for each record, such as a class id"
+        there = "no scores of classes"
+        try_ = "a model that returns scores (predict_proba, logits without argmax), or of=lambda y: y * 1.0 for the number itself"
+        raise QuantityError(what, there=there, try_=try_, code="E-QUANTITY-INTEGER")
 
 
 def scores(tree: Any, quantity: Quantity) -> Any:

@@ -19,6 +19,7 @@ class Max(Value):
     """The highest-scoring class, chosen once at each record and kept along every path from it."""
 
     on: Cut = OUTPUT
+    scored = True
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         classes = one_table(y, "Max()")
@@ -45,6 +46,7 @@ class Unit:
     position: tuple[Position, ...]
     on: Cut
     chooses = False
+    scored = True
 
     def __init__(self, *position: Position, on: Cut = OUTPUT) -> None:
         object.__setattr__(self, "position", position)
@@ -81,6 +83,7 @@ class Labels(Value):
     labels: tuple[Label, ...]
     on: Cut = OUTPUT
     chooses = False
+    scored = True
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         classes = one_table(y, "a class per record")
@@ -95,6 +98,7 @@ class Contrast(Value):
     a: Label
     b: Label
     on: Cut = OUTPUT
+    scored = True
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         classes = one_table(y, repr(self))
@@ -124,6 +128,7 @@ class LogProb(Value):
 
     label: Label | tuple[Label, ...] | None = None
     on: Cut = OUTPUT
+    scored = True
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         return Picked(_scored_classes(self, y, names, part), log_softmax)
@@ -135,6 +140,7 @@ class Prob(Value):
 
     label: Label | tuple[Label, ...] | None = None
     on: Cut = OUTPUT
+    scored = True
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         return Picked(_scored_classes(self, y, names, part), softmax)

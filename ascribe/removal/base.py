@@ -32,6 +32,14 @@ class Removing:
     def values(self) -> Sequence[Array]:
         return self.here.values
 
+    def check_one_scale(self, arrays: Sequence[int], what: str) -> None:
+        """Raise FeatureError where some of the arrays, by number, are tables: a row's columns have no mean or range in common."""
+        if not self.layer and (tables := [k for k in arrays if self.values[k].ndim == 2]):
+            there = f"{self.here.names[tables[0]]}, a table of {self.values[tables[0]].shape[1]} columns, each with a scale of its own"
+            try_ = "by=x_train.mean(0) for the mean of each column, by=asc.Resample(x_train) for rows that occur, "
+            try_ += "by=x.mean(1, keepdims=True) if columns are places of one signal"
+            raise FeatureError(f"{what} of a row", there=there, try_=try_)
+
     def places(self, axes: int, what: str) -> Sequence[Array]:
         """The values, each a record's channels and places. Raises FeatureError where axes lack, or where channels come last."""
         shapes = [tuple(x.shape[1:]) for x in self.values]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import laid, namespace
-from ..baselines import numbers_of, resolve, smoothed
+from ..baselines import each, numbers_of, resolve, smoothed
 from ..errors import FeatureError
 from ..values import Value, is_count, is_number
 from .base import Fixed, Removing, StandIn
@@ -18,7 +18,7 @@ from .base import Fixed, Removing, StandIn
 class Replace(Value):
     """A value for what is removed: a number, an array, one for each input, a name ("mean", "blur"), or a function of the model's arguments.
 
-    What a baseline can be (see ``baselines``), this can be. One model row for each coalition.
+    What a baseline can be (see ``baselines``), this can be; but tables have no ``"mean"`` of a row. One model row for each coalition.
     """
 
     value: Any = 0.0
@@ -28,6 +28,9 @@ class Replace(Value):
             whole = namespace(x).numpy(x).dtype.kind in "iub"
             if whole and isinstance(self.value, float) and not self.value.is_integer():
                 raise FeatureError(f"{self!r} for whole numbers", try_="a whole number, or x.astype(float)", code="E-FEATURES-TYPE")
+        if isinstance(self.value, (str, tuple, list, dict)):
+            own = enumerate(each(self.value, scene.here))
+            scene.check_one_scale([k for k, v in own if isinstance(v, str) and v in ("mean", "uniform")], repr(self))
         return Fixed([a[None] for a in resolve(self.value, scene.here)])
 
 
@@ -62,10 +65,13 @@ class Blur(Value):
 
 @dataclass(frozen=True, repr=False)
 class Mean(Value):
-    """Each record's own mean over its places, channel by channel; of a record without places, the mean of its numbers."""
+    """Each record's own mean over its places, channel by channel; of a layer's vector, the mean of its numbers.
+
+    Tables are refused: a row's columns have no mean in common. ``Replace(x_train.mean(0))`` has the mean of each column.
+    """
 
     def stand_in(self, scene: Removing) -> StandIn:
-        scene.places(0, repr(self))
+        scene.check_one_scale(range(len(scene.places(0, repr(self)))), repr(self))
         return Fixed([a[None] for a in resolve("mean", scene.here)])
 
 

@@ -83,8 +83,9 @@ class Inputs:
         frame = self.frames[path]
         made = type(frame)(rows)  # with numbers for names: those of the user's may come twice
         kinds = {i: dtype for i, (name, dtype) in enumerate(zip(frame.columns, frame.dtypes, strict=True)) if holds(dtype, made[i], name)}
+        gaps = {i: np.float64 for i, dtype in enumerate(frame.dtypes) if i not in kinds and with_gaps(dtype, made[i])}
         try:
-            made = made.astype(kinds)
+            made = made.astype(kinds | gaps)
         except (TypeError, ValueError) as wrong:
             what = f"values that columns cannot hold: {(str(wrong).splitlines() or [''])[0]}"
             raise DistributionError(what, try_="a baseline with columns of the same types", code="E-BASELINE-TYPE") from wrong
@@ -110,6 +111,11 @@ def holds(dtype: Any, column: Any, name: Any) -> bool:
     missing = len(known) < len(column) and isinstance(dtype, np.dtype)
     low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype.type).min, np.iinfo(dtype.type).max)
     return not missing and bool(((numbers % 1 == 0) & (numbers >= low) & (numbers <= high)).all())
+
+
+def with_gaps(dtype: Any, column: Any) -> bool:
+    """Whether a column of whole numbers has some missing now: then they are floating ones, as pandas reads such columns from files."""
+    return isinstance(dtype, np.dtype) and dtype.kind in "iu" and column.isna().any() and holds(np.dtype("int64"), column.dropna(), "")
 
 
 def named(path: Path) -> str:

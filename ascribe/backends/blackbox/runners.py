@@ -36,11 +36,16 @@ class BlackBox:
 
 @dataclass(frozen=True)
 class Runner:
-    """What to call, what was chosen about it, and the names of the classes it tells apart."""
+    """What to call, what was chosen about it, and the names of the classes it tells apart.
+
+    ``ids`` says that it returns the predicted class, not scores of classes; ``regresses`` that its numbers are no classes' at all.
+    """
 
     call: Callable[..., Any]
     note: str = ""
     class_names: tuple[str, ...] | None = None
+    ids: bool = False
+    regresses: bool = False
 
 
 def is_estimator(model: Any) -> bool:
@@ -58,14 +63,15 @@ def runner_for(model: Any) -> Runner:
     if isinstance(model, BlackBox) and model.method is None and (is_estimator(model.model) or is_onnx(model.model)):
         model = model.model
     if isinstance(model, BlackBox):
-        return Runner(model, class_names=names_of(model.model) if model.method in METHODS[:2] else None)
+        names = names_of(model.model) if model.method in METHODS[:2] else None
+        return Runner(model, "", names, *predicting(model.model, model.method))
     if is_onnx(model):
         onnx = Onnx(model)
         return Runner(onnx, f"output {onnx.output!r} of the ONNX session is explained")
     if is_estimator(model):
         return estimator(model)
     if callable(model):
-        return Runner(model)
+        return Runner(model, "", None, *predicting(getattr(model, "__self__", None), getattr(model, "__name__", None)))
     raise BackendError(f"a {type(model).__name__} is not a model", try_="a function of arrays, an estimator, or an ONNX session")
 
 
@@ -80,7 +86,15 @@ def estimator(model: Any) -> Runner:
     call = getattr(model, method)
     if method == "predict_proba" and names is None and isinstance(getattr(model, "classes_", None), list):
         return Runner(lambda *a, **k: tuple(call(*a, **k)), told)  # several things predicted at once: a list of tables
-    return Runner(call, told, names if method == "predict_proba" else None)
+    return Runner(call, told, names if method == "predict_proba" else None, regresses=method == "predict")
+
+
+def predicting(owner: Any, method: str | None) -> tuple[bool, bool]:
+    """Whether a method of an estimator gives ids of classes, and whether it gives a regressor's numbers."""
+    if method != "predict" or not is_estimator(owner):
+        return False, False
+    classifies = names_of(owner) is not None or any(callable(getattr(owner, name, None)) for name in METHODS[:2])
+    return classifies, not classifies
 
 
 def names_of(model: Any) -> tuple[str, ...] | None:
@@ -117,16 +131,18 @@ class Onnx:
         return found
 
 
-def as_arrays(output: Any) -> Any:
+def as_arrays(output: Any) -> tuple[Any, bool]:
     """What a model returned, as NumPy: lists of numbers, of dictionaries (a row's score for each class), and other frameworks' arrays.
 
-    Raises ModelError where there are no numbers in it.
+    And whether it was one array of whole numbers. Raises ModelError where there are no numbers in it.
     """
     found = converted(output)
     if is_array(found) and found.dtype.kind not in "fiub":
         what = f"the model returned an array of type {found.dtype}"
-        raise ModelError(what, try_="numbers, one row for each record", code="E-MODEL-OUTPUT")
-    return found.astype(np.float64) if is_array(found) and found.dtype.kind in "iub" else found
+        try_ = "numbers, one row for each record, such as model.predict_proba of a classifier"
+        raise ModelError(what, try_=try_, code="E-MODEL-OUTPUT")
+    whole = bool(is_array(found) and found.dtype.kind in "iub")
+    return (found.astype(np.float64) if whole else found), whole
 
 
 def converted(output: Any) -> Any:

@@ -32,6 +32,7 @@ class BlackBoxSession:
         self.records = self.inputs.records
         self.class_names = self.runner.class_names
         self.notes = [self.runner.note] if self.runner.note else []
+        self.integers, self.regresses = self.runner.ids, self.runner.regresses
 
     def __enter__(self) -> BlackBoxSession:
         return self
@@ -92,7 +93,9 @@ class BlackBoxSession:
     def _run(self, job: Job, news: dict[Path, np.ndarray]) -> Any:
         args, kwargs = self.inputs.rows(job.index, job.points, news)
         try:
-            return as_arrays(self.runner.call(*args, **kwargs))
+            found, whole = as_arrays(self.runner.call(*args, **kwargs))
+            self.integers = whole or self.runner.ids
+            return found
         except (AscribeError, MemoryError):
             raise
         except Exception as wrong:

@@ -23,6 +23,7 @@ class NumpySession:
 
     xp = xp
     class_names: tuple[str, ...] | None = None
+    integers = regresses = False
 
     def __init__(self, model: Mlp, call: Call) -> None:
         if len(call.args) != 1 or call.kwargs:

@@ -41,6 +41,7 @@ class TorchSession:
     """See :class:`ascribe.backends.protocol.Session`."""
 
     xp = xp
+    integers = False
 
     def __init__(self, model: Any, call: Call, memory: Memory | None = None) -> None:
         self.model, self.call = model, call
@@ -56,6 +57,7 @@ class TorchSession:
             raise ModelError("a layer of the model has no weights yet", try_="model(x) once, to make its lazy layers", code="E-MODEL-LAZY")
         self.records = self.inputs.records
         self.class_names = placing.class_names(self.host)
+        self.regresses = getattr(getattr(self.host, "config", None), "problem_type", None) == "regression"
         self.structure = 0
         self.notes: list[str] = []
         self.stack = ExitStack()

@@ -94,6 +94,8 @@ WHOLE = (int, np.integer, Tensor)
 class At(Unit):
     """A :class:`~ascribe.Unit` whose positions may count from the end, and that may be left out where there is but one number."""
 
+    scored = False  # captum explains whole numbers too
+
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         sizes = tuple(y.shape[1:])
         if not self.position:
