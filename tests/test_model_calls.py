@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict, namedtuple
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.errors import CutError, InputError, ModelError
+from ascribe.errors import CutError, InputError, ModelError, RuleError
+from ascribe.rules.layers import Epsilon
+from ascribe.rules.rescale import Rescale
 from tests.odd_models import Pair, Words, rows, seeded, table
 from tests.snapshots import unchanged
 
@@ -207,12 +210,43 @@ def test_modes_of_the_caller(mode: str) -> None:
     assert close(found, truth, 0.02 if mode == "autocast" else 1e-6)
 
 
-def test_a_model_that_takes_no_gradients_says_zero() -> None:
-    model = table()
-    for forward in (torch.no_grad()(model.forward), lambda x: model(x).detach()):
-        found = asc.attribute(forward, X, of=1)
-        assert not bool(found.values.any())
-        assert next(c for c in found.checks if c.name == "zero").status == "warn"
+GRAPHLESS: dict[str, Callable[[nn.Module, torch.Tensor], torch.Tensor]] = {
+    "a forward without gradients": lambda net, x: torch.no_grad()(net.forward)(x),
+    "detached outputs": lambda net, x: net(x).detach(),
+    "detached inputs": lambda net, x: net(x.detach()),
+    "numpy": lambda net, x: net(torch.from_numpy(x.detach().numpy() * 1)),
+    "whole numbers": lambda net, x: net((x * 10).long().float()),
+    "a constant": lambda net, x: x.new_ones(len(x), 2),
+}
+FOLLOWED = ("a forward without gradients", "detached outputs", "detached inputs")  # rules read operations, not the graph
+
+
+@pytest.mark.parametrize("by", [None, Rescale(), Epsilon(1e-9)], ids=["gradient", "rescale", "epsilon"])
+@pytest.mark.parametrize("way", GRAPHLESS)
+def test_no_graph_is_no_gradient_of_zero(way: str, by: Any) -> None:
+    model, over = table(), asc.Reference(0.0) if isinstance(by, Rescale) else None
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return GRAPHLESS[way](model, x)
+
+    if by is not None and way in FOLLOWED:
+        found, truth = (asc.attribute(f, X, of=1, over=over, by=by).values for f in (forward, model))
+        assert close(found, truth, 1e-6)
+        return
+    with pytest.raises(CutError, match="E-CUT-GRADIENT"):
+        asc.attribute(forward, X, of=1, over=over, by=by)
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch calls its quantised layers deprecated
+@pytest.mark.parametrize("by", [None, Rescale(), Epsilon(1e-9)], ids=["gradient", "rescale", "epsilon"])
+def test_quantised_layers_are_named_as_what_has_no_derivative(by: Any) -> None:
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)).eval()
+    model = torch.ao.quantization.quantize_dynamic(net, {nn.Linear}, dtype=torch.qint8)
+    over = asc.Reference(0.0) if isinstance(by, Rescale) else None
+    with pytest.raises(CutError if by is None else RuleError, match="quantised layers.*: 0, 2" if by is None else "linear_dynamic in 2"):
+        asc.attribute(model, torch.randn(3, 4), of=1, over=over, by=by)
+    removed = asc.attribute(model, torch.randn(3, 4), of=1, over=asc.LeaveOneOut(), by=asc.Replace(0.0))
+    assert removed.values.any()
 
 
 # What is a model

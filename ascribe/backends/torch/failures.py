@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
-from ...errors import AscribeError, InputError, ModelError
+from ...cuts import Cut
+from ...errors import AscribeError, CutError, InputError, ModelError
 from .inputs import named
 
 if TYPE_CHECKING:
@@ -20,6 +22,30 @@ def wrong_dtype(session: TorchSession, wrong: BaseException) -> bool:
     types = {session.inputs.leaves[p].dtype for p in session.inputs.explained}
     told = any(part in str(wrong) for part in DTYPES)
     return told and session.dtype is not None and bool(types) and types != {session.dtype}
+
+
+MOST = 3  # layers named
+
+
+def without_graph(session: TorchSession, cuts: Sequence[Cut]) -> CutError:
+    """Why no gradient leads from the quantity to any of these places: layers that have none, or a value that was taken out of the graph."""
+    names = [name or "the model" for name in quantised(session.host)]
+    there = "a place that it does not depend on, or detach(), no_grad(), .data, NumPy or whole numbers between the two"
+    if names:
+        more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+        there = f"quantised layers, which have no derivative: {', '.join(names[:MOST])}{more}"
+    where = ", ".join(map(repr, cuts))
+    removal = "over=asc.LeaveOneOut(), by=asc.Replace(0.0), which needs no gradient"
+    return CutError(f"the quantity has no gradient at {where}", there=there, try_=removal, code="E-CUT-GRADIENT")
+
+
+def quantised(host: torch.nn.Module | None) -> list[str]:
+    """The names of quantised layers, without what lies in one."""
+    found: list[str] = []
+    for name, module in host.named_modules() if host is not None else ():
+        if "quantized" in type(module).__module__ and not any(name.startswith(f"{one}.") for one in found):
+            found.append(name)
+    return found
 
 
 def explained_failure(session: TorchSession, wrong: Exception) -> AscribeError:

@@ -39,7 +39,7 @@ def run_vmapped(session: TorchSession, job: Job) -> Evidence:
         value = torch.vmap(lambda *points: _one(session, job, points), randomness="different")(*leaves).transpose(0, 1)
         grads = {}
         if job.wrt:
-            found = differentiated(session, value, leaves)
+            found = differentiated(session, value, leaves, job.wrt)
             back = [g.movedim(2 + s.axis, 2) if s.axis is not None else g.unsqueeze(2) for g, s in zip(found, job.spots, strict=True)]
             grads = {job.at: back}
     return Evidence(value.detach(), grads, {}, 1, int(bool(job.wrt)))

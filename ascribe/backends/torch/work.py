@@ -14,7 +14,7 @@ from ...cuts import Cut, each_of
 from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError
 from ...tree import Path, follow, settled
 from ..protocol import Evidence, Explain, Job, Reading, Spot
-from .failures import explained_failure
+from .failures import explained_failure, without_graph
 from .inputs import named
 from .taps import Demand, Read, Run, Watch, Write, accessor_path, outline
 
@@ -144,7 +144,7 @@ class Work:
             raise QuantityError(
                 f"the quantity is of type {value.dtype}", try_="scores: whole numbers have no gradient", code="E-QUANTITY-INTEGER"
             )
-        found = differentiated(self.session, value, leaves)
+        found = differentiated(self.session, value, leaves, self.job.wrt)
         grads: dict[Cut, list[Tensor]] = {}
         for cut, seen in targets:
             mine, found = found[: len(seen)], found[len(seen) :]
@@ -299,35 +299,44 @@ def one_per_row(value: Any, rows: int) -> Tensor:
     return value
 
 
-def differentiated(session: TorchSession, value: Tensor, leaves: list[Tensor]) -> list[Tensor]:
-    """:func:`pull_back`, with the errors of the backward pass told as ours."""
+def differentiated(session: TorchSession, value: Tensor, leaves: list[Tensor], cuts: Sequence[Cut]) -> list[Tensor]:
+    """:func:`pull_back`, with the errors of the backward pass told as ours. Raises CutError where nothing leads to any of the leaves."""
     try:
-        return pull_back(value, leaves)
+        found = pull_back(value, leaves) if value.requires_grad else None
     except Exception as wrong:
         if session.out_of_memory(wrong):
             raise
         first = (str(wrong).splitlines() or [""])[0]
         raise ModelError(f"the backward pass raised {type(wrong).__name__}: {first}", code="E-MODEL-GRADIENT") from wrong
+    if found is None:
+        raise without_graph(session, cuts)
+    return found
 
 
-def pull_back(value: Tensor, leaves: list[Tensor]) -> list[Tensor]:
-    """The gradient at each leaf of the sum of each quantity's numbers ``[quantities, ...]``; zero where a leaf plays no part."""
-    if not value.requires_grad:
-        return [torch.zeros((len(value), *t.shape), dtype=t.dtype, device=t.device) for t in leaves]
+def pull_back(value: Tensor, leaves: list[Tensor]) -> list[Tensor] | None:
+    """The gradient at each leaf of the sum of each quantity's numbers ``[quantities, ...]``: zero where a leaf plays no part, None where
+    none of them does.
+    """
     if len(value) == 1:
         found = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
-        return [(torch.zeros_like(t) if g is None else g).unsqueeze(0) for g, t in zip(found, leaves, strict=True)]
+        return filled([found], leaves)
     totals = value.flatten(1).sum(1)
     eye = torch.eye(len(totals), dtype=totals.dtype, device=totals.device)
     try:
         found = torch.autograd.grad(totals, leaves, eye, is_grads_batched=True, allow_unused=True, retain_graph=True)
     except RuntimeError:  # an operation without a batching rule: one backward for each
-        each = [torch.autograd.grad(totals, leaves, row, retain_graph=True, allow_unused=True) for row in eye]
-        return [
-            torch.stack([torch.zeros_like(t) if g is None else g for g in parts])
-            for parts, t in zip(zip(*each, strict=True), leaves, strict=True)
-        ]
+        return filled([torch.autograd.grad(total, leaves, retain_graph=True, allow_unused=True) for total in totals], leaves)
+    if leaves and all(g is None for g in found):
+        return None
     return [t.new_zeros((len(totals), *t.shape)) if g is None else g for g, t in zip(found, leaves, strict=True)]
+
+
+def filled(rows: Sequence[Sequence[Tensor | None]], leaves: list[Tensor]) -> list[Tensor] | None:
+    """One quantity's gradients after the other, ``[quantities, ...]`` for each leaf; None where there are none at all."""
+    if leaves and all(g is None for row in rows for g in row):
+        return None
+    columns = zip(*rows, strict=True)
+    return [torch.stack([torch.zeros_like(t) if g is None else g for g in column]) for column, t in zip(columns, leaves, strict=True)]
 
 
 TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}

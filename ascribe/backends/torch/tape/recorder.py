@@ -26,6 +26,12 @@ COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 STATISTICS = frozenset({"native_batch_norm", "_native_batch_norm_legit"})
 """Operations that write running statistics beside what they return."""
 
+FACTORIES = frozenset(
+    {f"{what}_like" for what in ("zeros", "ones", "full", "empty", "rand", "randn", "randint")}
+    | {f"new_{what}" for what in ("zeros", "ones", "full", "empty", "empty_strided")}
+)
+"""Operations that take a shape, and no number, from what they are given."""
+
 CHOOSERS = frozenset({*PICKS, "argmax", "argmin", "argsort", "nonzero", "searchsorted", "bucketize", "multinomial"})
 """Operations whose result is a choice."""
 
@@ -122,7 +128,7 @@ class Recorder(TorchDispatchMode):
         if self.off:
             return func(*args, **kwargs)
         name, written, pure = described(func)
-        if torch.Tag.nondeterministic_seeded in func.tags and name.endswith("_like"):
+        if name in FACTORIES:
             return func(*args, **kwargs)
         if (name in UNFOLDED or composite(func)) and self._any((*args, *kwargs.values())):
             with self:

@@ -117,12 +117,12 @@ class Reverse:
         """By the operation's formula, or its own derivative where there is none. Raises RuleError where PyTorch has none either."""
         try:
             return self._answered(step)
+        except NotImplementedError as wrong:
+            raise underived(step.entry) from wrong
         except RuntimeError as wrong:
             if "is not implemented" not in str(wrong):
                 raise
-            name, place = step.entry.name, step.entry.place
-            where = f"{name}{f' in {place}' if place else ''}: no formula, and no derivative in PyTorch"
-            raise RuleError(f"the share of what goes into {name}", there=where, try_="a layer behind it: at=...") from wrong
+            raise underived(step.entry) from wrong
 
     def _answered(self, step: Step) -> Back:
         entry, back = step.entry, step.back
@@ -134,7 +134,10 @@ class Reverse:
         if treated.named:
             key = (entry.name, entry.place)
             self.unruled[key] = self.unruled.get(key, 0) + 1
-        return average(treated.rule.points, step)
+        found = average(treated.rule.points, step)
+        if not found and any(v.continuous and v.wanted for v in entry.ins):
+            raise underived(entry)
+        return found
 
     def _book(self, entry: Entry, back: list[Tensor | None], found: Back) -> None:
         assert self.books is not None
@@ -145,6 +148,16 @@ class Reverse:
     def _moved(self, v: Var, c: Tensor) -> float:
         d = v.value.to(c.dtype) - self.refer(v).to(c.dtype)
         return float((turned(c) * d).sum().real)
+
+
+def underived(entry: Entry) -> RuleError:
+    """An operation that nothing can go back through."""
+    where = f"{entry.name}{f' in {entry.place}' if entry.place else ''}: no formula, and no derivative in PyTorch"
+    return RuleError(
+        f"the share of what goes into {entry.name}",
+        there=where,
+        try_="a layer behind it, with at=; or removal: over=asc.LeaveOneOut(), by=asc.Replace(0.0)",
+    )
 
 
 def put(held: dict[Var, Tensor], found: Back) -> None:

@@ -14,6 +14,7 @@ from ....rules import OperationRule
 from ....rules.books import RuleBook, short
 from ....rules.told import Told
 from ...protocol import Evidence, Job, Reading, Spot
+from ..failures import without_graph
 from ..work import canonical, close, explained_rows, spot_axis
 from .align import References
 from .assign import Assignment, assignment
@@ -190,7 +191,7 @@ class Ruled:
         reverse = self._reverse(main, lambda v: v.value)
         reverse.ledger = Ledger() if self.rule.treats["elementwise"] == "zero" else None
         found = self._with(reverse, main, job, len(main.value))
-        if self.rule.treats["elementwise"] in RECTIFYING and main.out is not None and not reverse.rectifiers:
+        if self.rule.treats["elementwise"] in RECTIFYING and not reverse.rectifiers:
             raise RuleError(f"{self.rule!r} found no rectifier", there="nothing that computes max(x, 0)", try_="asc.Gradient()")
         return replace(found, start=main.value.detach(), begins={})
 
@@ -218,6 +219,8 @@ class Ruled:
 
     def _with(self, reverse: Reverse, main: Recorded, job: Job, quantities: int) -> Pulled:
         """Multipliers at every cut, and what it held at the reference."""
+        if main.out is None:
+            raise without_graph(self.session, job.wrt)
         parted = Parted(reverse) if self.rule.treats.get("parts") == "orders" else None
         every = [v for cut in job.wrt for v in main.targets(cut)]
         found: list[list[Tensor]] = []
@@ -228,7 +231,7 @@ class Ruled:
             pairs = self._pulled(main, reverse if parted is None else parted, q, every, last)
             found.append([torch.zeros_like(v.value) if m is None else m for v, (m, _) in zip(every, pairs, strict=True)])
             direct.append([r for _, r in pairs])
-            shares.append(parted.shares if parted is not None and main.out is not None else found[-1])
+            shares.append(parted.shares if parted is not None else found[-1])
         self._tell(main, reverse)
         pulled = Pulled(found[0][0])
         beside = any(r is not None for row in direct for r in row)
@@ -258,8 +261,7 @@ class Ruled:
         self, main: Recorded, reverse: Reverse | Parted, q: int, every: list[Var], last: bool
     ) -> list[tuple[Tensor | None, Tensor | None]]:
         """One quantity's multipliers, and relevance beside them."""
-        if main.out is None:
-            return [(None, None)] * len(every)
+        assert main.out is not None
         g = torch.zeros_like(main.out.value)
         g[q] = 1
         if isinstance(reverse, Parted):
