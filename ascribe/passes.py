@@ -69,11 +69,13 @@ class Plan:
             return True
         known = self.session.remembered("apart", (self.kinds, self.on))
         if known is None:
-            known = self._quantities_apart()
-            self.session.remember("apart", (self.kinds, self.on), known)
+            known, sure = self._quantities_apart()
+            self.session.remember("apart", (self.kinds, self.on), known, sure)
         return bool(known)
 
-    def _quantities_apart(self) -> bool:
+    def _quantities_apart(self) -> tuple[bool, bool]:
+        """Whether they are the same of two records together, and whether that says something: of equal values it does not."""
+
         def values(first: int, last: int) -> np.ndarray:
             index = np.arange(first, last)
             found = self.session.evaluate(Job(index, on=self.on, of=Reader(self, index), kind=self.kinds))
@@ -82,9 +84,10 @@ class Plan:
         try:
             together, single = values(0, 2), np.concatenate([values(0, 1), values(1, 2)], 1)
         except AscribeError:
-            return False
-        scale = np.abs(together[np.isfinite(together)]).max(initial=0.0)
-        return bool(np.allclose(together, single, rtol=0, atol=1e-3 * scale + 1e-12, equal_nan=True))
+            return False, False
+        limit = 1e-3 * np.abs(together[np.isfinite(together)]).max(initial=0.0) + 1e-12
+        same = bool(np.allclose(together, single, rtol=0, atol=limit, equal_nan=True))
+        return same, not same or bool((np.abs(single[:, 0] - single[:, 1]) > 10 * limit).any())
 
     @property
     def inner(self) -> tuple[Cut, ...]:

@@ -153,7 +153,8 @@ class Session(Protocol):
     def remembered(self, what: str, key: Any) -> Any:
         """What an earlier session learnt about this model with arguments of these shapes, or None."""
 
-    def remember(self, what: str, key: Any, value: Any) -> None: ...
+    def remember(self, what: str, key: Any, value: Any, lasting: bool = True) -> None:
+        """Keep something for later sessions, or, where it is not sure to hold for other records, for this one."""
 
     def names(self, spots: Sequence[Spot]) -> list[str]:
         """What the user calls the arrays at these spots."""

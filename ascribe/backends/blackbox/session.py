@@ -115,7 +115,7 @@ class BlackBoxSession:
     def remembered(self, what: str, key: Any) -> Any:
         return None
 
-    def remember(self, what: str, key: Any, value: Any) -> None:
+    def remember(self, what: str, key: Any, value: Any, lasting: bool = True) -> None:
         return None
 
     def names(self, spots: Sequence[Spot]) -> list[str]:

@@ -117,7 +117,7 @@ class NumpySession:
     def remembered(self, what: str, key: Any) -> Any:
         return None
 
-    def remember(self, what: str, key: Any, value: Any) -> None:
+    def remember(self, what: str, key: Any, value: Any, lasting: bool = True) -> None:
         return None
 
     def given(self, array: np.ndarray) -> Any:

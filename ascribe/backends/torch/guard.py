@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import compress
 from operator import attrgetter, is_
-from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
@@ -19,8 +18,7 @@ from .hosts import Parts
 MODE_DEPENDENT = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU", "StochasticDepth", "DropPath")
 RECURRENT = (nn.RNNBase,)
 REGISTERS = ("_parameters", "_buffers", "_modules")
-TOLD = frozenset({bool, str, FunctionType})
-"""Kinds of attributes that decide what a module does."""
+"""What a module keeps its parameters, buffers and children in."""
 
 
 class Lease:
@@ -182,13 +180,6 @@ class State:
         found = [b for buffers in self.before[2::4] for b in buffers.values() if b is not None and not b.is_inference()]
         self.buffers = [(b, b.clone()) for b in found]
         self.versions = [b._version for b in found]
-
-    @property
-    def structure(self) -> int:
-        """A number that changes when a module is replaced, or a flag, a name or a function of one: what was learnt about the model
-        may not hold any more.
-        """
-        return hash((*map(id, self.modules), *[thing for thing in self.things if type(thing) in TOLD]))
 
     def rewind(self) -> None:
         """Buffers as the user left them, so that every run starts from there."""

@@ -117,15 +117,18 @@ class Inputs:
         args, kwargs = mapped(self.tree, change)
         return args, kwargs
 
-    def signature(self) -> tuple[Any, ...]:
-        """What must be equal for two calls to run the same way: shapes, types, and flags."""
+    def signature(self) -> tuple[tuple[Any, ...], list[Any]]:
+        """What must be equal for two calls to run the same way: shapes, types, and flags; and the arguments that are neither."""
         items: list[Any] = [self.only]
+        others = []
         for path, leaf in walk(self.tree):
             if isinstance(leaf, Tensor):
-                items.append((path, tuple(leaf.shape), leaf.dtype, leaf.device))
+                items.append((path, leaf.shape, leaf.dtype, leaf.device))
             elif isinstance(leaf, (bool, int, float, str, type(None))):
-                items.append((path, leaf))
-        return tuple(items)
+                items.append((path, type(leaf), leaf))
+            else:
+                others.append(leaf)
+        return tuple(items), others
 
 
 def fresh(leaf: Any) -> Any:

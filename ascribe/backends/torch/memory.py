@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import torch
+
 from ...cuts import Cut
+from .sight import Seen, Sight, written
 from .taps import Demand
 
 MOST = 256  # signatures kept for one model: texts come in many lengths, and a fact that is gone is only learnt again
+STATES = 16  # states of a model in which it is known again
+SHAPES = frozenset({"axes", "place", "places", "beginning", "chunk", "fits", "seen", "cloned"})
+"""Facts that do not depend on the numbers in the weights, or that only cost time where they are out of date."""
 
 
 class Facts:
-    """What is known of calls of one signature: chunk sizes, ways to run, axes, how often layers run."""
+    """What is known of calls of one signature: chunk sizes, ways to run, axes, how often layers run.
+
+    What a branch in the model could make wrong is forgotten when a weight was written to.
+    """
 
     def __init__(self) -> None:
-        self.known: dict[Hashable, Any] = {}
+        self.shapes: dict[Hashable, Any] = {}
+        self.ways: dict[Hashable, Any] = {}
+        self.numbers: tuple[Any, ...] | None = None
+        self.weights = Seen(())
+
+    def under(self, weights: Sequence[torch.Tensor]) -> Facts:
+        """These facts, without those learnt from other weights."""
+        numbers = written(weights)
+        if numbers != self.numbers or not self.weights.same(list(weights)):
+            self.numbers, self.weights, self.ways = numbers, Seen(weights), {}
+        return self
 
     def counts(self, demands: Sequence[Demand], stopped: bool) -> None:
         """Remember how often each layer ran, once a run has gone to its end; one that varies is never counted on again."""
@@ -24,19 +44,34 @@ class Facts:
             for demand in demands:
                 if demand.cut.layer:
                     place, last = ("last", demand.cut.layer, demand.cut.anchor), demand.fired - 1
-                    self.known[place] = last if self.known.get(place, last) == last else None  # it varies: never stop there
+                    self.ways[place] = last if self.ways.get(place, last) == last else None  # it varies: never stop there
 
     def last(self, cut: Cut) -> int | None:
         """The number of a layer's last use in such a call, if it has been seen."""
-        found: int | None = self.known.get(("last", cut.layer, cut.anchor))
+        found: int | None = self.ways.get(("last", cut.layer, cut.anchor))
         return found
 
 
 class Memory:
-    """Facts about one model, by the signature of the call."""
+    """Facts about one model, by the state of all it can see and the signature of the call."""
 
     def __init__(self) -> None:
         self.signatures: dict[Hashable, Facts] = {}
+        self.states: dict[Hashable, tuple[int, Seen]] = {}
+        self.numbers = count()
+
+    def state(self, sight: Sight) -> int:
+        """The number of a state; a new one unless everything is as it was then."""
+        key = tuple(sight.tokens)
+        try:
+            known = self.states.get(key)
+        except TypeError:  # something that cannot be hashed: never known again
+            return next(self.numbers)
+        if known is None or not known[1].same(sight.objects):
+            while len(self.states) >= STATES:
+                self.states.pop(next(iter(self.states)), None)
+            known = self.states[key] = next(self.numbers), Seen(sight.objects)
+        return known[0]
 
     def of(self, signature: Hashable) -> Facts:
         """The facts about calls of a signature; the oldest signature goes when there are too many."""

@@ -13,18 +13,20 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from ...baselines import Call
-from ...cuts import EMBEDDINGS, INPUT, OUTPUT, Cut, Together
+from ...cuts import EMBEDDINGS, INPUT, Cut, Together
 from ...errors import CutError, InputError, ModelError, RuleError
 from ...rules import Gradient, treats_operations
 from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
+from .apart import runs_apart
 from .failures import wrong_dtype
-from .guard import State, untouched
+from .guard import REGISTERS, State, untouched
 from .hosts import Parts, modules_behind
 from .inputs import Inputs, named
 from .layout import could_be, laid_out
-from .memory import Facts, Memory, memory_of
+from .memory import SHAPES, Facts, Memory, memory_of
 from .namespace import xp
+from .sight import Sight, around
 from .spread import SINGLE, TILE, VMAP, choose
 from .tape.entries import Tape
 from .tape.evidence import Recorded
@@ -58,11 +60,12 @@ class TorchSession:
         self.records = self.inputs.records
         self.class_names = placing.class_names(self.host)
         self.regresses = getattr(getattr(self.host, "config", None), "problem_type", None) == "regression"
-        self.structure = 0
+        self.sight = Sight()
         self.notes: list[str] = []
         self.stack = ExitStack()
         self.state: State | None = None
-        self.facts = Facts()
+        self.known, self.recalled = Facts(), False
+        self.passing: dict[Any, Any] = {}
         self.kept: tuple[Any, Recorded] | None = None
         self.references: dict[Any, Recorded] = {}
         self.tapes: list[Tape] = []
@@ -70,14 +73,32 @@ class TorchSession:
         self.books: list[Balance] | None = None
 
     def __enter__(self) -> TorchSession:
-        signature = self.inputs.signature()
         if bad := self.inputs.nonfinite():
             self.notes.append(f"NaN in {', '.join(bad)}")
         notes, self.state = self.stack.enter_context(untouched(self.parts))  # nothing after it may fail
         self.notes += notes
-        self.structure = self.state.structure
-        self.facts = self.memory.of((self.structure, *signature))
+        self._recall()
         return self
+
+    def _recall(self) -> None:
+        """What is known of calls like this one, of a model in this state: of all that the way it runs can depend on."""
+        assert self.state is not None
+        signature, others = self.inputs.signature()
+        self.sight = sight = Sight(self.modules)
+        sight.objects += self.state.modules
+        sight.classes({*map(type, self.state.modules)})
+        for attributes in self.state.before[::4]:
+            sight.add([value for name, value in attributes.items() if name not in REGISTERS])
+        sight.add((None if self.model is self.host else self.model, *around(), *others))
+        self.known, self.recalled = self.memory.of((self.memory.state(sight.finish()), *signature)), False
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of calls like this one, but for what was learnt from other weights."""
+        if not self.recalled and self.state is not None:
+            self.known.under([*self.parts.parameters, *(b for b, _ in self.state.buffers), *self.sight.tensors])
+            self.recalled = True
+        return self.known
 
     def __exit__(self, *exc: object) -> None:
         self.kept = None
@@ -97,10 +118,18 @@ class TorchSession:
         return TorchSession(self.model, call, self.memory)
 
     def remembered(self, what: str, key: Any) -> Any:
-        return self.facts.known.get((what, key))
+        found = self.passing.get((what, key))
+        return self._kept(what).get((what, key)) if found is None else found
 
-    def remember(self, what: str, key: Any, value: Any) -> None:
-        self.facts.known[what, key] = value
+    def remember(self, what: str, key: Any, value: Any, lasting: bool = True) -> None:
+        (self._kept(what) if lasting else self.passing)[what, key] = value
+
+    def last(self, cut: Cut) -> int | None:
+        """The number of a layer's last use in such a call, if it has been seen."""
+        return self.facts.last(cut) if cut.layer else None
+
+    def _kept(self, what: str) -> dict[Any, Any]:
+        return self.known.shapes if what in SHAPES else self.facts.ways
 
     def resolve(self, cut: Cut, wrt: bool) -> Cut:
         if isinstance(cut, Together):
@@ -168,7 +197,7 @@ class TorchSession:
     def _shapes(self, cut: Cut, repeat: int) -> list[tuple[int, ...]]:
         """The shapes at a cut for the first record, ``repeat`` times; for all records where one alone does not run."""
         for index in (np.arange(1), np.arange(self.records)):
-            read = Read(cut, self.facts.last(cut))
+            read = Read(cut, self.last(cut))
             args, kwargs = self.inputs.rows(index, repeat, {})
             try:
                 with torch.no_grad():
@@ -226,22 +255,9 @@ class TorchSession:
     def splits(self) -> bool:
         known = self.remembered("splits", None)
         if known is None:
-            known = self.records == 1 or self._splits()
-            self.remember("splits", None, known)
+            known, sure = (True, True) if self.records == 1 else runs_apart(self)
+            self.remember("splits", None, known, sure)
         return bool(known)
-
-    def _splits(self) -> bool:
-        if any(leaf.is_meta for leaf in self.inputs.leaves.values()):
-            return True  # no numbers to compare
-
-        def outputs(lo: int, hi: int) -> list[Tensor]:
-            return self.evaluate(Job(np.arange(lo, hi), read=(OUTPUT,))).reads[OUTPUT].arrays
-
-        try:
-            both, first, second = outputs(0, 2), outputs(0, 1), outputs(1, 2)
-        except Exception as wrong:  # where two do not fit, apart is the only way there is
-            return self.out_of_memory(wrong)
-        return all(b.shape[1] == 2 and close(b, torch.cat([f, s], 1)) for b, f, s in zip(both, first, second, strict=True))
 
     def evaluate(self, job: Job) -> Evidence:
         """Run the job in the fastest way that is known to give what one point after the other gives."""
@@ -251,7 +267,7 @@ class TorchSession:
             if job.write or self.dtype is None or not wrong_dtype(self, wrong):
                 raise
         self.inputs.cast(self.dtype)
-        self.facts = self.memory.of((self.structure, *self.inputs.signature()))
+        self._recall()
         self.notes.append(f"the inputs were cast to the model's {str(self.dtype).removeprefix('torch.')}")
         return self._evaluate(job)
 
@@ -267,8 +283,8 @@ class TorchSession:
         key = (job.at, job.wrt, job.read, job.on, job.kind, job.records == self.records)
         mode = self.remembered("mode", key)
         if mode is None:
-            mode = choose(self, job)
-            self.remember("mode", key, mode)
+            mode, sure = choose(self, job)
+            self.remember("mode", key, mode, sure)
             return replace(self.way(job, mode), learnt=True)
         return laid_out(self, job, mode) if mode == TILE and could_be(self, job) else self.way(job, mode)
 

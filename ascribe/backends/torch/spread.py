@@ -19,6 +19,7 @@ import torch
 
 from ...errors import AscribeError
 from ..protocol import Evidence, Job
+from .apart import unlike
 from .work import close
 
 if TYPE_CHECKING:
@@ -29,17 +30,19 @@ EXPAND, VMAP, TILE, SINGLE = "expand", "vmap", "tile", "single"
 WORTH = 0.25  # the share of a forward pass before the write from which vmap's own overhead is less than what it saves
 
 
-def choose(session: TorchSession, job: Job) -> str:
-    """The first way that gives, at the first and the last point of this job and at the records, what single runs give.
+def choose(session: TorchSession, job: Job) -> tuple[str, bool]:
+    """The first way that gives, at the first and the last point of this job and at the records, what single runs give; and whether
+    that says something about other points too: it does not where these are all the same, or the model gives the same for all.
 
     Where the job has but two points, the first is left out: finding out must not take more rows at once than the job itself.
     """
     assert job.at is not None
     here = session.run(Job(job.index, read=(job.at,)), SINGLE).reads[job.at].arrays
-    ends = (0, -1) if job.points > 2 else (-1,)
+    ends = (0, other_end(job)) if job.points > 2 else (-1,)
     write = tuple(torch.stack([*(w[k] for k in ends), a[0].expand_as(w[0])]) for w, a in zip(job.write, here, strict=True))
     probe = replace(job, points=len(ends) + 1, write=write, fresh=False)
     truth = session.one_by_one(probe)
+    sure = telling(truth)
     for mode in candidates(session, job):
         try:
             with FILTERS, warnings.catch_warnings():  # vmap falls back to a loop for operations it has no rule for, and only warns
@@ -50,8 +53,26 @@ def choose(session: TorchSession, job: Job) -> str:
                 raise
             continue
         if agree(found, truth):
-            return mode
-    return SINGLE
+            return mode, sure
+    return SINGLE, sure
+
+
+def other_end(job: Job) -> int:
+    """The last point, or where that is the first one again, one that differs from it."""
+    if any(not torch.equal(w[-1], w[0]) for w in job.write):
+        return job.points - 1
+    for w in job.write:
+        unequal = (w.flatten(1) != w[:1].flatten(1)).any(1).nonzero()
+        if len(unequal):
+            return int(unequal[0])
+    return job.points - 1
+
+
+def telling(truth: Evidence) -> bool:
+    """Whether what comes of the points differs between them."""
+    values = [] if truth.value is None else [truth.value.transpose(0, 1)]
+    found = [*values, *(a for reading in truth.reads.values() for a in reading.arrays)]
+    return any(unlike(a[k], a[0]) for a in found for k in range(1, len(a)))
 
 
 def candidates(session: TorchSession, job: Job) -> tuple[str, ...]:

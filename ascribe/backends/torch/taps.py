@@ -164,6 +164,11 @@ class Run:
         self.stop = stop and all(d.cut.layer or d.cut.anchor == "in" for d in demands)
         self.stopped = False
 
+    @property
+    def inside(self) -> bool:
+        """Whether anything is demanded at a layer."""
+        return any(d.cut.layer for d in self.demands)
+
     def check_done(self) -> None:
         if self.stop and all(d.done() for d in self.demands if d.cut.layer):
             self.stopped = True
@@ -189,7 +194,7 @@ class Run:
 
     def __call__(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """The model's output, or None when it was stopped early, or needed no run: the arguments are known without one."""
-        if self.stop and self.demands and not any(d.cut.layer for d in self.demands):
+        if self.stop and self.demands and not self.inside:
             self.stopped = True
             return None
         with self.hooked():

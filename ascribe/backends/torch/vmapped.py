@@ -48,12 +48,11 @@ def run_vmapped(session: TorchSession, job: Job) -> Evidence:
 def _one(session: TorchSession, job: Job, points: tuple[Tensor, ...]) -> Tensor:
     """One point: ``[quantities, records]``."""
     assert job.at is not None and job.of is not None and job.on is not None
-    facts = session.facts
-    read = Read(job.on, facts.last(job.on), live=True)
+    read = Read(job.on, session.last(job.on), live=True)
     demands: list[Demand] = [read]
     news = {}
     if job.at.layer:
-        demands = [Write(job.at, facts.last(job.at), values=points, cloned=True), read]
+        demands = [Write(job.at, session.last(job.at), values=points, cloned=True), read]
     else:
         news = {s.path: p.clone() for s, p in zip(job.spots, points, strict=True)}
     args, kwargs = session.inputs.rows(job.index, 1, news)

@@ -51,7 +51,8 @@ class Work:
             for demand in run.demands:
                 if demand.cut.layer and not demand.seen:
                     raise nothing_seen(demand)
-            session.facts.counts(run.demands, run.stopped)
+            if run.inside:
+                session.facts.counts(run.demands, run.stopped)
             self._seen_at_output(output)
             return self._evidence(output)
 
@@ -84,16 +85,16 @@ class Work:
 
     def _at_layers(self) -> None:
         """Demands for hooks, in the order write, wrt, read: later ones see what earlier ones put in the place."""
-        job, facts = self.job, self.session.facts
+        job, last = self.job, self.session.last
         if job.at is not None and job.at.layer:
-            self.demands["write", job.at] = Write(job.at, facts.last(job.at), values=self.written, cloned=self.cloned)
+            self.demands["write", job.at] = Write(job.at, last(job.at), values=self.written, cloned=self.cloned)
         for cut in job.wrt:
             if cut.layer and cut != job.at:
-                self.demands["wrt", cut] = Watch(cut, facts.last(cut), cloned=self.cloned)
+                self.demands["wrt", cut] = Watch(cut, last(cut), cloned=self.cloned)
         ons = each_of(job.on) if job.of is not None and job.on is not None else ()
         for cut in dict.fromkeys((*job.read, *ons)):
             live = cut not in job.read or (cut in ons and bool(job.wrt))
-            self.demands["read", cut] = Read(cut, facts.last(cut), live=live)
+            self.demands["read", cut] = Read(cut, last(cut), live=live)
 
     def _seen_at_input(self, tree: Any) -> None:
         for (_, cut), demand in self.demands.items():

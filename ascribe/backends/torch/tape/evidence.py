@@ -117,7 +117,7 @@ def demanded(
     demands: dict[tuple[str, Cut], Demand] = {}
 
     def last(key: tuple[str, Cut]) -> int | None:
-        return like.demands[key].last if like is not None else session.facts.last(key[1])
+        return like.demands[key].last if like is not None else session.last(key[1])
 
     for cut in dict.fromkeys((*([job.at] if job.at is not None else []), *job.wrt)):
         if cut.layer:

@@ -1,0 +1,79 @@
+"""Whether records can be run apart from each other with the same results, seen on two records that differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ...cuts import INPUT, OUTPUT
+from ..protocol import Job, Spot
+from .work import TOLERANCE, close
+
+if TYPE_CHECKING:
+    from .session import TorchSession
+
+Tensor = torch.Tensor
+TELLING = 10
+"""Times the tolerance by which two results must differ to say something about what is made of them together."""
+
+
+def runs_apart(session: TorchSession) -> tuple[bool, bool]:
+    """Whether two records give together what they give apart, and whether that says something about other records too.
+
+    Of two equal records, or two that the model gives the same for, it does not: a model that takes the mean over its batch does nothing
+    to them. So a record that differs from the first is looked for; where there is none, the second is disturbed.
+    """
+    if any(leaf.is_meta for leaf in session.inputs.leaves.values()):
+        return True, True  # no numbers to compare
+    other = differing(session)
+    index, job = np.array([0, 1 if other is None else other]), Job(np.arange(0), read=(OUTPUT,))
+    if other is None and session.inputs.explained:
+        job = disturbed(session)
+
+    def outputs(which: slice) -> list[Tensor]:
+        write = tuple(w[:, which] for w in job.write)
+        made = Job(index[which], at=job.at, spots=job.spots, write=write, read=job.read)
+        return session.evaluate(made).reads[OUTPUT].arrays
+
+    try:
+        both, first, second = outputs(slice(0, 2)), outputs(slice(0, 1)), outputs(slice(1, 2))
+    except Exception as wrong:  # where two do not fit, apart is the only way there is; where only the disturbed one fails, nobody knows
+        return session.out_of_memory(wrong), not job.write
+    pairs = list(zip(both, first, second, strict=True))
+    same = all(b.shape[1] == 2 and close(b, torch.cat([f, s], 1)) for b, f, s in pairs)
+    return same, not same or any(unlike(f, s) for _, f, s in pairs)
+
+
+def differing(session: TorchSession) -> int | None:
+    """The first record that is not as the first one is."""
+    found = []
+    for path in session.inputs.own_paths:
+        leaf = session.inputs.leaves[path].detach().flatten(1)
+        unequal = ((leaf != leaf[:1]) & ~((leaf != leaf) & (leaf != leaf)[:1])).any(1).nonzero()
+        found += [int(unequal[0])] if len(unequal) else []
+    return min(found, default=None)
+
+
+def disturbed(session: TorchSession) -> Job:
+    """A first record and a second that is not like it, written at the inputs."""
+    generator = torch.Generator().manual_seed(0)
+    spots, write = [], []
+    for path in session.inputs.explained:
+        rows = session.inputs.own_rows(path, np.arange(2)).clone()
+        noise = torch.randn(rows.shape[1:], generator=generator).to(rows)
+        rows[1] += noise * (rows[1].abs().mean() + 1)
+        spots.append(Spot(INPUT, 0, path, 0))
+        write.append(rows[None])
+    return Job(np.arange(2), at=INPUT, spots=tuple(spots), write=tuple(write), read=(OUTPUT,))
+
+
+def unlike(a: Tensor, b: Tensor) -> bool:
+    """Whether two results differ by far more than rounding."""
+    if a.shape != b.shape:
+        return True
+    if not a.numel():
+        return False
+    scale = float(torch.nan_to_num(b).abs().max())
+    return bool((a - b).abs().max() > TELLING * TOLERANCE.get(b.dtype, 1e-4) * scale)
