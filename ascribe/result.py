@@ -122,7 +122,8 @@ class Attribution:
 
     def __len__(self) -> int:
         arrays = self.arrays()
-        return int(arrays[0][1].shape[self.records_axis]) if arrays else 0
+        shape = arrays[0][1].shape[self.records_axis :] if arrays else ()
+        return int(shape[0]) if shape else 0
 
     @property
     def ok(self) -> bool:
@@ -142,10 +143,11 @@ class Attribution:
     def records(self, index: pooling.Records) -> Attribution:
         """These records only: a number, a slice, a list, or a mask. The axis stays."""
         place = pooling.positions(index, len(self))
-        first = self.records_axis
+        first, count = self.records_axis, len(self)
 
         def rows(array: Any, axis: int = first) -> Any:
-            return array[(slice(None),) * axis + (place,)] if is_array(array) else array
+            own = is_array(array) and tuple(array.shape[axis : axis + 1]) == (count,)  # what is the same for all records stays
+            return array[(slice(None),) * axis + (place,)] if own else array
 
         known = {name: getattr(self, name) for name in ("explained", "target")}
         return replace(

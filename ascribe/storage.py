@@ -8,21 +8,23 @@ a float32's.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import headers
 from .arrays import is_array
 from .errors import ResultError
+from .files import write_whole
 from .grouped import FeatureTable
-from .result import Attribution, Check, Cost, Gap
+from .result import Attribution
 from .tree import children
-from .words import decoded, encoded, is_words
+from .words import encoded, is_words
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -35,6 +37,9 @@ CODES = {
 }  # fmt: skip
 TYPES = {code: np.dtype(name).newbyteorder("<") for name, code in CODES.items() if code != "BF16"} | {"BF16": np.dtype("<u2")}
 ARRAYS = ("explained", "prediction", "target")
+GAPS = ("gap.absolute", "gap.relative")
+HEADER = 100_000_000
+"""Bytes of a header that safetensors reads, at most."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +103,12 @@ def save(a: Attribution, path: str | PathLike[str]) -> None:
     }
     tensors |= {name: stored(np.asarray(array)) for name, array in known.items() if array is not None}
     try:
-        text = json.dumps({"format": FORMAT} | described, default=_plain)
-    except (TypeError, ValueError) as error:
+        text = json.dumps({"format": FORMAT, "sealed": True} | described, default=_plain)
+    except (TypeError, ValueError, RecursionError) as error:
         raise ResultError(
             "settings cannot be written as JSON", there=str(error), try_="numbers, strings, lists and dicts"
         ) from error
-    write(Path(path), tensors, {"ascribe": text})
+    write(Path(path), tensors, {"ascribe": text, "sha256": seal(text, tensors)})
 
 
 def load(path: str | PathLike[str], framework: str) -> Attribution:
@@ -114,34 +119,42 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
     try:
         text = json.loads(metadata["ascribe"])
         version = text["format"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise ResultError(f"{path} holds no result of ascribe", there=f"metadata {sorted(metadata)}") from None
     if version != FORMAT:
-        raise ResultError(f"{path} has format {version!r}", there=f"this version reads format {FORMAT}", try_="another release")
-    kind = Stored.torch if framework == "torch" else Stored.numpy
+        raise ResultError(f"{path} has format {version!r:.20}", there=f"this version reads format {FORMAT}", try_="another release")
     try:
-        known: dict[str, Any] = {name: tensors[name].numpy() for name in (*ARRAYS, "gap.absolute", "gap.relative") if name in tensors}
-        more: dict[str, Any] = {"error": _rebuilt(text["error"], tensors, kind)} if text.get("error") else {}
-        more["features"] = _features(text.get("features"), tensors)
-        gap = Gap(known.pop("gap.absolute"), known.pop("gap.relative")) if "gap.absolute" in known else None
-        return Attribution(
-            _rebuilt(text["values"], tensors, kind),
-            _rebuilt(text["record"], tensors, kind),
-            text["cut"],
-            text["quantity"],
-            text["method"],
-            class_names=None if text["class_names"] is None else tuple(text["class_names"]),
-            gap=gap,
-            checks=tuple(Check(**check | {"records": tuple(check["records"])}) for check in text["checks"]),
-            cost=Cost(**text["cost"]) if text["cost"] else None,
-            settings=text["settings"],
-            **known,
-            **more,
-        )
+        if (text.get("sealed") or "sha256" in metadata) and metadata.get("sha256") != seal(metadata["ascribe"], tensors):
+            raise ValueError("its checksum is another than that of what it holds")
+        headers.typed(text)
+        return _result(text, tensors, Stored.torch if framework == "torch" else Stored.numpy)
     except ImportError as error:
         raise ResultError("framework='torch' needs torch", there=str(error), try_="framework='numpy'") from error
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ResultError(f"{path} is damaged", there=f"{type(error).__name__}: {error}", try_="make it anew") from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ResultError(f"{path} is damaged", there=str(error), try_="save the result again, or take a copy of the file") from error
+
+
+def _result(text: Mapping[str, Any], tensors: Mapping[str, Stored], make: Callable[[Stored], Any]) -> Attribution:
+    """What a header of the right types says, with its arrays."""
+    known = {name: tensors[name].numpy() if name in tensors else None for name in (*ARRAYS, *GAPS)}
+    error = headers.rebuilt(text["error"], tensors, make, plain=False) if text.get("error") else None
+    a = Attribution(
+        headers.rebuilt(text["values"], tensors, make, plain=False),
+        headers.rebuilt(text["record"], tensors, make, plain=True),
+        text["cut"],
+        text["quantity"],
+        text["method"],
+        class_names=None if text["class_names"] is None else tuple(text["class_names"]),
+        gap=headers.gap_of(*(known.pop(name) for name in GAPS)),
+        checks=headers.checks_of(text),
+        cost=headers.cost_of(text),
+        settings=text["settings"],
+        error=error,
+        features=_features(text.get("features"), tensors),
+        **known,
+    )
+    headers.consistent(a)
+    return a
 
 
 def _features(said: Any, tensors: Mapping[str, Stored]) -> FeatureTable | None:
@@ -157,38 +170,56 @@ def _features(said: Any, tensors: Mapping[str, Stored]) -> FeatureTable | None:
     return FeatureTable(values.numpy(), None if error is None else error.numpy(), names, said["told"], found)
 
 
+def seal(text: str, tensors: Mapping[str, Stored]) -> str:
+    """The checksum of everything in a file: the header's text, and every array with its name, type, shape and numbers."""
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(json.dumps([name, tensor.code, tensor.array.shape]).encode())
+        digest.update(np.ascontiguousarray(tensor.array, TYPES[tensor.code]).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
 def write(path: Path, tensors: Mapping[str, Stored], metadata: Mapping[str, str]) -> None:
     """A safetensors file, put in its place when it is whole."""
-    if any(t.code == "BF16" for t in tensors.values()):  # a type that NumPy has no name for
-        from safetensors.torch import save as packed_tensors
+    from safetensors import SafetensorError
 
-        raw = packed_tensors({name: t.torch().clone() for name, t in tensors.items()}, dict(metadata))
-    else:
-        from safetensors.numpy import save as packed_arrays
-
-        raw = packed_arrays({name: np.array(t.array, TYPES[t.code], order="C") for name, t in tensors.items()}, dict(metadata))
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        temporary.write_bytes(raw)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        if any(t.code == "BF16" for t in tensors.values()):  # a type that NumPy has no name for
+            from safetensors.torch import save as packed_tensors
+
+            raw = packed_tensors({name: t.torch().clone() for name, t in tensors.items()}, dict(metadata))
+        else:
+            from safetensors.numpy import save as packed_arrays
+
+            raw = packed_arrays({name: np.array(t.array, TYPES[t.code], order="C") for name, t in tensors.items()}, dict(metadata))
+    except SafetensorError as error:
+        size = sum(map(len, metadata.values()))
+        raise ResultError(
+            "this result cannot be written to a safetensors file",
+            there=f"{error}; settings, names and checks take {size:,} bytes, and there is room for {HEADER:,}",
+            try_="dataclasses.replace(a, settings={})",
+        ) from error
+    if len(raw) >= 8 and int.from_bytes(raw[:8], "little") > HEADER:  # which no reader would open
+        raise ResultError(
+            "settings, names and checks are too large for a file",
+            there=f"{int.from_bytes(raw[:8], 'little'):,} bytes, and there is room for {HEADER:,}",
+            try_="dataclasses.replace(a, settings={})",
+        )
+    write_whole(path, raw)
 
 
 def read(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
-    """The arrays and the metadata of a safetensors file."""
-    from safetensors import SafetensorError, deserialize, safe_open
+    """The arrays and the metadata of a safetensors file, both from one look at it."""
+    from safetensors import SafetensorError, deserialize
 
     raw = path.read_bytes()
     try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
         tensors = {name: _array(**entry) for name, entry in deserialize(raw)}  # type: ignore[no-untyped-call]
-    except (SafetensorError, ValueError, TypeError, KeyError, OSError) as error:
+        header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    except (SafetensorError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         there = f"{type(error).__name__}: {error}"
         raise ResultError(f"{path} is not a whole safetensors file", there=there, try_="a file written by save()") from error
-    return tensors, metadata
+    return tensors, header.get("__metadata__") or {}
 
 
 def _array(*, dtype: str, shape: list[int], data: bytes) -> Stored:
@@ -201,8 +232,10 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} {value!r:.60}")
 
 
-def _described(value: Any, name: str, tensors: dict[str, Stored]) -> Any:
+def _described(value: Any, name: str, tensors: dict[str, Stored], depth: int = 0) -> Any:
     """How ``value`` is nested, as JSON; its arrays go to ``tensors`` under names that begin with ``name``."""
+    if depth > headers.DEEP:
+        raise ResultError("this value cannot be saved", there=f"more than {headers.DEEP} containers within each other", try_="fewer")
     if is_array(value):
         while name in tensors:  # {"a.b": x, "a": {"b": y}}
             name += "'"
@@ -218,18 +251,9 @@ def _described(value: Any, name: str, tensors: dict[str, Stored]) -> Any:
     if parts is None or not all(isinstance(key, (int, str)) for key, _ in parts):
         raise ResultError(f"{type(value).__name__} cannot be saved", there=name, try_="arrays, tuples, lists and dicts of them")
     kind = "list" if isinstance(value, list) else "tuple" if isinstance(value, tuple) else "dict"
-    return {kind: [[key, _described(part, f"{name}.{key}", tensors)] for key, part in parts]}
+    return {kind: [[key, _described(part, _key(f"{name}.{key}"), tensors, depth + 1)] for key, part in parts]}
 
 
-def _rebuilt(node: Any, tensors: Mapping[str, Stored], kind: Any) -> Any:
-    ((what, inside),) = node.items()
-    if what == "array":
-        return kind(tensors[inside])
-    if what == "words":
-        return decoded(tensors[inside["array"]].array, inside["shape"], inside["type"])
-    if what == "plain":
-        return inside
-    parts = [(key, _rebuilt(part, tensors, kind)) for key, part in inside]
-    if what == "dict":
-        return dict(parts)
-    return {"tuple": tuple, "list": list}[what](part for _, part in parts)
+def _key(name: str) -> str:
+    """A name that can be written: without halves of letters."""
+    return name.encode("utf-8", "backslashreplace").decode()

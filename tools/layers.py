@@ -15,7 +15,7 @@ from typing import NamedTuple
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("escapes",),
     ("errors", "version", "columns", "words"),
-    ("tree", "values"),
+    ("tree", "values", "files"),
     ("cuts",),
     ("arrays",),
     ("pooling", "colours", "pictures", "quadrature", "cam_maps"),
@@ -26,7 +26,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("removal",),
     ("render",),
     ("result",),
-    ("frames", "storage"),
+    ("frames", "headers"),
+    ("storage",),
     ("stream", "backends"),
     ("passes",),
     ("sums", "checks", "relevance_checks", "rows"),

@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from html import escape
 from os import PathLike
@@ -19,6 +18,7 @@ import numpy as np
 from .. import colours
 from ..errors import ResultError
 from ..escapes import visible
+from ..files import write_whole
 from ..pictures import layout_of, map_of, names_for, photograph, strongest
 from ..render import cut, percent
 from .cards import Card, Map
@@ -66,13 +66,7 @@ def write_report(
     """
     text = page(cards, title=title, settings=settings or {}, summary=summary)
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(text.encode())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(target, text.encode())
     return target
 
 
