@@ -90,8 +90,8 @@ def deep(levels: int, kind: str = "list") -> Any:
 
 
 HOSTILE: list[Any] = [
-    {"words": {"array": "explained", "shape": [2], "type": "O"}}, {"words": {"array": "x", "shape": [2], "type": "O"}}, {"words": "explained"},
-    {"words": {"array": "target", "shape": [10**18], "type": "V"}}, {"names": ["a", "b", "c"], "told": "t", "arrays": 2**60},
+    {"words": {"array": "explained", "shape": [2], "type": "O"}}, {"words": {"array": "x", "shape": [2], "type": "O"}},
+    {"words": "explained"}, {"words": {"array": "target", "shape": [10**18], "type": "V"}}, {"names": ["a", "b", "c"], "told": "t", "arrays": 2**60},
     None, True, False, 0, -1, 3, 2**63, 10**400, 0.5, -1e308, float("nan"), float("inf"), "", "text", "\ud800", "\x1b[2J\u202e", [], {},
     [[]], [None], {"": None}, [1, "a"], ["a", None], [{"name": "a"}], {"array": "values.image"}, {"array": "nothing"}, {"array": 3},
     {"array": []}, {"plain": 1}, {"plain": []}, {"plain": "text"}, {"list": [[0, {"plain": None}]]}, {"dict": [[[], {"plain": None}]]},
@@ -203,8 +203,8 @@ def test_the_error_names_the_field(tmp_path: Path, field: str, value: Any, named
 
 
 @pytest.mark.parametrize("text", [
-    "3", "{}", '[{"bytes": "x"}]', '[{"decimal": "x"}]', '[{"numpy": "M8[s] 99999999999999999999"}]', '[{"missing": "x"}]', "[[1, 2]]", "\xff",
-    '[{"timedelta": "9999999999 1 1"}]', '[{"system": "x"}]', "[" * 100_000])  # fmt: skip
+    "3", "{}", '[{"bytes": "x"}]', '[{"decimal": "x"}]', '[{"numpy": "M8[s] 99999999999999999999"}]', '[{"missing": "x"}]', "[[1, 2]]",
+    "\xff", '[{"timedelta": "9999999999 1 1"}]', '[{"system": "x"}]', "[" * 100_000])  # fmt: skip
 def test_words_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
     tensors, metadata = storage.read(OLD)
     tensors["w"] = storage.stored(np.frombuffer(text.encode("latin1"), np.uint8))
