@@ -125,8 +125,6 @@ def consistent(a: Attribution) -> None:
     arrays = {path: leaf.shape for path, leaf in a.arrays()}
     if len(set(counts.values())) > 1 or (arrays and counts and max(counts.values()) != len(a)):
         raise ValueError(f"records: {len(a)} of values, {', '.join(f'{n} of {name}' for name, n in counts.items())}")
-    if odd := {shape for shape in arrays.values() if len(shape) > a.records_axis and shape[a.records_axis] not in (1, len(a))}:
-        raise ValueError(f"values of shapes {sorted(odd)} for {len(a)} records")
     if a.quantities is not None and any(shape[:1] != (a.quantities,) for shape in arrays.values()):
         raise ValueError(f"values of shapes {list(arrays.values())} for {a.quantities} quantities")
     if a.error is not None and {path: leaf.shape for path, leaf in walk(a.error) if leaf is not None} != arrays:

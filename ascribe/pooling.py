@@ -88,6 +88,9 @@ def pooled(array: Array, axis: int, how: str) -> Array:
 def record_scale(arrays: Sequence[Array], how: str, first: int) -> np.ndarray:
     """One positive number per record (and quantity), from all arrays of a result together; 1 where everything is zero."""
     rows = [np.abs(as_numpy(a).astype(np.float64)) for a in arrays]
+    if len({r.shape[: first + 1] for r in rows}) > 1 or any(r.ndim <= first for r in rows):
+        there = ", ".join(outline(a) for a in arrays)
+        raise ResultError("arrays of other records cannot be normalised together", there=there, try_="a.part(0).normalize()")
     flat = np.concatenate([r.reshape(*r.shape[: first + 1], -1) for r in rows], -1)
     scale: np.ndarray = chosen(SCALES, how, "normalisation")(flat)
     return np.where(scale > 0, scale, np.where(np.isnan(scale), np.nan, 1.0))

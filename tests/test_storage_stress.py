@@ -91,7 +91,8 @@ def deep(levels: int, kind: str = "list") -> Any:
 
 HOSTILE: list[Any] = [
     {"words": {"array": "explained", "shape": [2], "type": "O"}}, {"words": {"array": "x", "shape": [2], "type": "O"}},
-    {"words": "explained"}, {"words": {"array": "target", "shape": [10**18], "type": "V"}}, {"names": ["a", "b", "c"], "told": "t", "arrays": 2**60},
+    {"words": "explained"}, {"words": {"array": "target", "shape": [10**18], "type": "V"}},
+    {"names": ["a", "b", "c"], "told": "t", "arrays": 2**60},
     None, True, False, 0, -1, 3, 2**63, 10**400, 0.5, -1e308, float("nan"), float("inf"), "", "text", "\ud800", "\x1b[2J\u202e", [], {},
     [[]], [None], {"": None}, [1, "a"], ["a", None], [{"name": "a"}], {"array": "values.image"}, {"array": "nothing"}, {"array": 3},
     {"array": []}, {"plain": 1}, {"plain": []}, {"plain": "text"}, {"list": [[0, {"plain": None}]]}, {"dict": [[[], {"plain": None}]]},
