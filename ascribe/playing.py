@@ -242,9 +242,7 @@ class Games:
             complete(gap, error),
             ask.finite(sizes, self.session.notes) if not partial else Check("finite", "fail", "stopped in the middle: this is a part"),
             ask.something(sizes),
-            Check("features", "warn", f"{groups.told}, chosen because there are too many numbers; features= says otherwise")
-            if groups.chosen
-            else Check("features", "ok", groups.told),
+            Check("features", "warn" if groups.chosen or groups.doubt else "ok", told_of(groups)),
             Check("budget", "ok", f"{done[0].asked} of 2^{groups.count} coalitions were run"),
             *([] if self.asked.removal is not None else [unasked(self.removal, [x for p in done for x in p.block.record[0]])]),
             *([precise(values, error)] if error is not None else []),
@@ -252,6 +250,12 @@ class Games:
             *noted(self.session),
             *several_uses([p.block.spots[0] for p in done][:1]),
         )
+
+
+def told_of(groups: Groups) -> str:
+    """How the features came about, and what may be wrong about them."""
+    chosen = ", chosen because there are too many numbers; features= says otherwise" if groups.chosen else ""
+    return groups.told + chosen + (f"; {groups.doubt}" if groups.doubt else "")
 
 
 def unasked(removal: Removal, records: Sequence[Array]) -> Check:

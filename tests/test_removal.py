@@ -159,7 +159,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "a mask with nothing": (lambda: run(features=np.full(4, -1)), FeatureError, "without a feature"),
     "no features": (lambda: run(features="all"), FeatureError, "features='all'"),
     "a grid of half a cell": (lambda: picture(features=asc.grid(2.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
-    "a grid of three axes": (lambda: picture(features=asc.grid((1, 2, 3))), FeatureError, "2 axes"),  # type: ignore[arg-type]
+    "a grid of four axes": (lambda: picture(features=asc.grid((1, 1, 2, 3))), FeatureError, "4 axes"),
     "windows of words": (lambda: picture(features=asc.windows("ab")), FeatureError, "whole numbers"),  # type: ignore[arg-type]
     "half a step": (lambda: picture(features=asc.windows(2, 0.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
     "half a stretch": (lambda: picture(features=asc.segments(2.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]

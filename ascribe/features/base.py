@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -45,7 +45,8 @@ class Groups:
     ``cells`` are whole numbers for each array, ``[1 or all records, ...]``, to be broadcast against ``[records, ...]``; -1 is a
     coordinate that is never removed. A cell is a feature; or ``cover``, ``[cells, features]``, says which features a cell lies in
     (windows that overlap). ``names`` are the features', ``tree`` and ``shape`` how they lie (see
-    :class:`~ascribe.coalitions.base.Players`), ``told`` how they came about, ``chosen`` whether nobody asked for them.
+    :class:`~ascribe.coalitions.base.Players`), ``told`` how they came about, ``chosen`` whether nobody asked for them, ``doubt``
+    what may be wrong about them.
     """
 
     cells: tuple[np.ndarray, ...]
@@ -56,6 +57,7 @@ class Groups:
     tree: Tree = None
     shape: tuple[int, ...] | None = None
     chosen: bool = False
+    doubt: str = ""
 
     @property
     def players(self) -> Players:
@@ -124,6 +126,8 @@ def pictures(scene: Scene, axes: int, what: str) -> list[tuple[int, ...]]:
     if short:
         try_ = "features= for each input, by its name: {'image': asc.grid(8), 'table': asc.Each()}"
         raise FeatureError(f"{what} needs {axes} axes in a record", there=", ".join(short), try_=try_)
+    if empty := [f"{n} {s}" for n, s in zip(scene.names, scene.shapes, strict=True) if 0 in s]:
+        raise FeatureError(f"{what} of records without a number", there=", ".join(empty), try_="axes of at least one")
     if axes > 1 and not scene.layer:
         check_layout(scene.shapes, what)
     return scene.shapes
@@ -135,6 +139,15 @@ def check_layout(shapes: Sequence[tuple[int, ...]], what: str) -> None:
         if channels_last(shape):
             try_ = "np.moveaxis(x, -1, 1), with a function that moves them back for the model; or ids of your own, by=asc.Replace(...)"
             raise FeatureError(f"{what} for pictures with their channels last", there=f"{shape}", try_=try_, code="E-FEATURES-LAYOUT")
+
+
+def inner_axis(axis: Any, shape: tuple[int, ...], what: str) -> int:
+    """An axis counted with that of the records, as one of the record. Raises FeatureError for others, and for the records' own."""
+    inside = isinstance(axis, (int, np.integer)) and not isinstance(axis, bool) and -len(shape) <= axis <= len(shape)
+    found = int(axis) % (len(shape) + 1) if inside else 0
+    if not found:
+        raise FeatureError(what, there=f"records of shape {shape}", try_="an axis behind that of the records")
+    return found - 1
 
 
 def channels_last(shape: tuple[int, ...]) -> bool:

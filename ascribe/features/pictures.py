@@ -10,31 +10,35 @@ import numpy as np
 from ..coalitions.base import Tree
 from ..errors import FeatureError
 from ..values import Value, is_count
-from .base import Groups, Scene, pictures
+from .base import Groups, Scene, inner_axis, pictures
+from .layout import doubt_of, time_axis, time_is_open, written
 
 
 @dataclass(frozen=True, repr=False)
 class Grid(Value):
     """Rectangles of a picture, all channels of a place together: ``cells`` along both sides, or (down, across).
 
-    On the last two axes of every array, in nearly equal parts. Their tree is made by halving the longer side.
+    On the last two axes of every array, in nearly equal parts; on as many of the last axes as ``cells`` has numbers, of volumes and
+    films. Their tree is made by halving the longer side.
     """
 
-    cells: int | tuple[int, int] = 8
+    cells: int | tuple[int, ...] = 8
 
     def groups(self, scene: Scene) -> Groups:
-        down, across = sizes(self.cells, 2, repr(self))
-        found, count = [], 0
-        for shape in pictures(scene, 2, repr(self)):
-            height, width = shape[-2:]
-            if down > height or across > width:
-                raise FeatureError(f"{self!r}", there=f"pictures of {height} x {width}", try_="at most one cell for each pixel")
-            ids = parts(height, down)[:, None] * across + parts(width, across) + count
-            found.append(ids.reshape(1, *[1] * (len(shape) - 2), height, width))
-            count += down * across
+        cells = sizes(self.cells, len(self.cells) if isinstance(self.cells, (tuple, list)) else 2, repr(self))
+        found, count, shapes = [], 0, pictures(scene, len(cells), repr(self))
+        for shape in shapes:
+            inner = shape[-len(cells) :]
+            if any(c > n for c, n in zip(cells, inner, strict=True)):
+                there = f"pictures of {' x '.join(map(str, inner))}"
+                raise FeatureError(f"{self!r}", there=there, try_="at most one cell for each pixel")
+            ids = np.ravel_multi_index(np.ix_(*(parts(n, c) for n, c in zip(inner, cells, strict=True))), cells) + count
+            found.append(ids.reshape(1, *[1] * (len(shape) - len(inner)), *inner))
+            count += int(np.prod(cells))
         one = len(found) == 1
-        tree = halved(np.arange(count).reshape(down, across)) if one else None
-        return Groups(tuple(found), count, f"a grid of {down} x {across}", tree=tree, shape=(down, across) if one else None)
+        tree = halved(np.arange(count).reshape(cells)) if one else None
+        told = f"a grid of {' x '.join(map(str, cells))}"
+        return Groups(tuple(found), count, told, tree=tree, shape=cells if one else None, doubt=doubt_of(shapes, [c > 1 for c in cells]))
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,21 +63,38 @@ class Pixels(Value):
 
 @dataclass(frozen=True, repr=False)
 class Segments(Value):
-    """Stretches of a series: ``count`` nearly equal parts of the last axis, all channels of a stretch together."""
+    """Stretches of a series: ``count`` nearly equal parts of time, all channels of a stretch together.
+
+    ``axis`` is that of time, counted with the records' axis: 1 for ``[records, time, channels]``, 2 for ``[records, channels, time]``.
+    None takes the last axis, unless the lengths of the axes say that the channels are there; the check ``features`` says which it was.
+    """
 
     count: int = 16
+    axis: int | None = None
 
     def groups(self, scene: Scene) -> Groups:
-        found, count = [], 0
+        found, told, doubt, count = [], list[str](), list[str](), 0
         sizes(self.count, 1, repr(self))
         for shape in pictures(scene, 1, repr(self)):
-            if self.count > shape[-1]:
-                raise FeatureError(f"{self!r}", there=f"series of {shape[-1]} steps", try_="at most one part for each step")
-            found.append((parts(shape[-1], self.count) + count).reshape(1, *[1] * (len(shape) - 1), shape[-1]))
+            time = time_axis(shape) if self.axis is None else inner_axis(self.axis, shape, repr(self))
+            if self.count > shape[time]:
+                there = f"a series of {shape[time]} steps along axis {time + 1} of {written(shape)}"
+                try_ = f"at most one part for each step{self._other(shape, time)}"
+                raise FeatureError(f"{self!r}", there=there, try_=try_)
+            found.append((parts(shape[time], self.count) + count).reshape(1, *(-1 if i == time else 1 for i in range(len(shape)))))
             count += self.count
+            told.append(f" along axis {time + 1} of {written(shape)}" if len(shape) > 1 else "")
+            if self.axis is None and len(shape) > 1 and (scene.layer or time_is_open(shape)):
+                doubt.append(f"which axis is time is open{self._other(shape, time)}")
         one = len(found) == 1
+        said = f"{self.count} stretches of a series{' and '.join(dict.fromkeys(told))}"
         tree = halved(np.arange(count)) if one else None
-        return Groups(tuple(found), count, f"{self.count} stretches of a series", tree=tree, shape=(count,) if one else None)
+        return Groups(tuple(found), count, said, tree=tree, shape=(count,) if one else None, doubt="; ".join(dict.fromkeys(doubt)))
+
+    def _other(self, shape: tuple[int, ...], time: int) -> str:
+        """How to take another axis, where there is one."""
+        other = 1 if time else 2
+        return f"; features=asc.segments({min(self.count, shape[other - 1])}, axis={other}) cuts the other" if len(shape) > 1 else ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,7 +125,8 @@ class Windows(Value):
         apart = bool((cover.sum(1) == 1).all())
         cells = cover.argmax(1)[cells] if apart else cells
         cells = cells.reshape(1, *[1] * (len(shapes[0]) - len(inner)), *inner)
-        return Groups((cells,), cover.shape[1], told, None if apart else cover, shape=shape)
+        doubt = doubt_of(shapes, [w < n for w, n in zip(size, inner, strict=True)])
+        return Groups((cells,), cover.shape[1], told, None if apart else cover, shape=shape, doubt=doubt)
 
 
 def check_windows(size: tuple[int, ...], step: tuple[int, ...], inner: tuple[int, ...]) -> None:

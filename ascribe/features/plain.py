@@ -16,7 +16,7 @@ from ..errors import FeatureError
 from ..grouped import joined
 from ..tree import walk
 from ..values import Value, written
-from .base import Features, Groups, Scene, counted, pictures
+from .base import Features, Groups, Scene, counted, inner_axis, pictures
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Each:
         for shape in scene.shapes:
             cells.append(np.arange(count, count + counted(shape)).reshape(1, *shape))
             count += counted(shape)
+        check_numbers(scene)
         names = columns_of(scene)
         return Groups(tuple(cells), count, f"each of {count} numbers", names=names)
 
@@ -41,10 +42,7 @@ class Channels:
     def groups(self, scene: Scene) -> Groups:
         cells, count = [], 0
         for shape in pictures(scene, 1, repr(self)):
-            inside = isinstance(self.axis, (int, np.integer)) and -len(shape) <= self.axis <= len(shape)
-            axis = self.axis % (len(shape) + 1) if inside else 0
-            if axis == 0:
-                raise FeatureError(f"{self!r}", there=f"records of shape {shape}", try_="an axis behind that of the records")
+            axis = inner_axis(self.axis, shape, repr(self)) + 1
             size = shape[axis - 1]
             cells.append((np.arange(size) + count).reshape([1, *(size if i == axis else 1 for i in range(1, len(shape) + 1))]))
             count += size
@@ -62,6 +60,7 @@ class Masks(Value):
     ids: Any
 
     def groups(self, scene: Scene) -> Groups:
+        check_numbers(scene)
         given = each_of(self.ids, scene)
         found = [ids_for(m, s, scene.total, n) for m, s, n in zip(given, scene.shapes, scene.names, strict=True)]
         groups, columns = counted_on(found, "given by masks"), columns_of(scene)
@@ -171,7 +170,7 @@ class Several(Value):
 
     def groups(self, scene: Scene) -> Groups:
         given = each_of(self.by_array, scene)
-        cells, count, told, names, named = [], 0, list[str](), list[str](), False
+        cells, count, told, names, named, doubts = [], 0, list[str](), list[str](), False, list[str]()
         for i, one in enumerate(given):
             alone = replace(scene, values=[scene.values[i]], names=[scene.names[i]], everyone=partial(_only, scene, i))
             found = as_features(one).groups(alone)
@@ -180,9 +179,10 @@ class Several(Value):
             cells.append(np.where(found.cells[0] >= 0, found.cells[0] + count, -1))
             count += found.count
             told.append(f"{scene.names[i]}: {found.told}")
+            doubts += [f"{scene.names[i]}: {found.doubt}"] if found.doubt else []
             named = named or found.names is not None
             names += found.names or [f"{scene.names[i]}[{k}]" for k in range(found.count)]
-        return Groups(tuple(cells), count, "; ".join(told), names=tuple(names) if named else None)
+        return Groups(tuple(cells), count, "; ".join(told), names=tuple(names) if named else None, doubt="; ".join(doubts))
 
 
 def _only(scene: Scene, i: int) -> list[Any]:
@@ -252,6 +252,12 @@ def ids_for(given: Any, shape: tuple[int, ...], total: int, name: str) -> np.nda
         try_ = f"{shape}, or 1 or {total} records of it; any axis may be 1"
         raise FeatureError(f"ids of shape {ids.shape}", there=there, try_=try_, code="E-FEATURES-SHAPE")
     return full.astype(np.int64)
+
+
+def check_numbers(scene: Scene) -> None:
+    """Raise FeatureError where there is nothing to remove at all."""
+    if not any(map(counted, scene.shapes)):
+        raise FeatureError("records without a number", there=f"records of shapes {scene.shapes}", try_="axes of at least one")
 
 
 def columns_of(scene: Scene) -> tuple[str, ...] | None:

@@ -12,6 +12,7 @@ from ..arrays import as_numpy
 from ..errors import FeatureError
 from ..values import Value, is_count
 from .base import Groups, Scene, pictures
+from .layout import doubt_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,13 +32,20 @@ class Superpixels(Value):
             raise FeatureError(f"{self!r} at a layer", there="no picture", try_="asc.grid(...) or asc.Channels()")
         if not is_count(self.count) or self.how not in HOW:
             raise FeatureError(repr(self), there=", ".join(HOW), try_="a whole number from 1 up, and one of these")
-        found, count = [], 0
-        for shape, pixels in zip(pictures(scene, 2, repr(self)), scene.everyone(), strict=True):
+        shapes, found, count, fewest = pictures(scene, 2, repr(self)), [], 0, self.count
+        poor = np.zeros(scene.total, bool)
+        for shape, pixels in zip(shapes, scene.everyone(), strict=True):
             ids = np.stack([self._one(as_numpy(p).astype(np.float64)) for p in pixels])
-            most = int(ids.max()) + 1
+            each = ids.reshape(len(ids), -1).max(1) + 1
+            poor, fewest = poor | (each < min(FEWEST, self.count)), min(fewest, int(each.min()))
             found.append((ids + count).reshape(len(ids), *[1] * (len(shape) - 2), *shape[-2:]))
-            count += most
-        return Groups(tuple(found), count, f"superpixels ({self.how}, up to {count} in a record)")
+            count += int(each.max())
+        doubt = [doubt_of(shapes)]
+        if poor.any():
+            few, some = f"{fewest} patch{'' if fewest == 1 else 'es'}", ", ".join(map(str, np.flatnonzero(poor)[:8]))
+            doubt.append(f"only {few} in record {some}: {self.how!r} finds no regions there; features=asc.grid(8) cuts by place")
+        told = f"superpixels ({self.how}, up to {count} in a record)"
+        return Groups(tuple(found), count, told, doubt="; ".join(filter(None, doubt)))
 
     def _one(self, picture: np.ndarray) -> np.ndarray:
         """The patch of every pixel, from 0; channels are scaled to one range together."""
@@ -49,6 +57,8 @@ class Superpixels(Value):
         return np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
 
 
+FEWEST = 4
+"""Fewer patches than these explain nothing."""
 HOW = ("slic", "felzenszwalb", "quickshift", "watershed")
 
 

@@ -79,7 +79,7 @@ class BlackBoxSession:
         for path in self.inputs.explained(start_of(cut)):
             rows = news.get(path, self.inputs.leaves[path][job.index])
             reading.spots.append(Spot(cut, 0, path, 0))
-            reading.arrays.append(np.array(rows).reshape(-1, job.records, *rows.shape[1:]))
+            reading.arrays.append(np.array(rows).reshape(len(rows) // job.records, job.records, *rows.shape[1:]))
         return reading
 
     def _returned(self, cut: Cut, output: Any, job: Job) -> Reading:
@@ -158,7 +158,7 @@ class BlackBoxSession:
 
 def flat(write: np.ndarray) -> np.ndarray:
     """``[points, records, ...]`` as rows."""
-    return write.reshape(-1, *write.shape[2:])
+    return write.reshape(write.shape[0] * write.shape[1], *write.shape[2:])
 
 
 def start_of(cut: Cut) -> Path:

@@ -1,0 +1,164 @@
+"""How the axes of a record are read: series with their channels first and last, grey pictures, volumes, films, noise, empty records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ascribe as asc
+from ascribe.errors import FeatureError
+from ascribe.result import Check
+
+RNG = np.random.default_rng(0)
+
+
+def run(shape: tuple[int, ...], features: Any = None, x: np.ndarray | None = None, **names: Any) -> asc.Attribution:
+    """An additive model of records of this shape, explained feature by feature."""
+    given = RNG.normal(size=(2, *shape)) if x is None else x
+
+    def model(*args: np.ndarray, **kwargs: np.ndarray) -> np.ndarray:
+        rows = [*args, *kwargs.values()][0]
+        return rows.reshape(len(rows), -1).sum(1)
+
+    args, kwargs = ((), {names["name"]: given}) if names else ((given,), {})
+    return asc.attribute(model, *args, over=asc.LeaveOneOut(), by=0.0, features=features, **kwargs)
+
+
+def check(a: asc.Attribution) -> Check:
+    return next(c for c in a.checks if c.name == "features")
+
+
+def cut(a: asc.Attribution) -> list[bool]:
+    """Along which axes of a record the features' values differ."""
+    values = a.values[0]
+    return [bool((np.diff(values, axis=i) != 0).any()) for i in range(values.ndim)]
+
+
+@pytest.mark.parametrize("features", [None, asc.segments(12)])
+@pytest.mark.parametrize(("shape", "along"), [((1000, 12), [True, False]), ((12, 1000), [False, True]), ((64, 500), [False, True])])
+def test_stretches_are_of_time_wherever_the_channels_are(features: Any, shape: tuple[int, ...], along: list[bool]) -> None:
+    a = run(shape, features)
+    assert cut(a) == along
+    told = check(a)
+    assert f"along axis {along.index(True) + 1} of [records, {shape[0]}, {shape[1]}]" in told.detail
+    assert told.status == ("ok" if features else "warn")  # the user's own are plain; chosen ones always say so
+    values = a.features.values.sum(1)
+    np.testing.assert_allclose(values, a.explained, atol=1e-9)
+
+
+@pytest.mark.parametrize(("axis", "along"), [(1, [True, False]), (2, [False, True]), (-1, [False, True]), (-2, [True, False])])
+def test_the_axis_of_time_is_the_users_to_say(axis: int, along: list[bool]) -> None:
+    a = run((40, 30), asc.segments(5, axis=axis))
+    assert cut(a) == along
+    assert check(a).status == "ok"
+    assert repr(asc.segments(5, axis=axis)) == f"Segments(5, axis={axis})"
+
+
+def test_where_time_could_be_either_axis_the_check_says_so_with_the_code_for_the_other() -> None:
+    told = check(run((40, 30), asc.segments(5)))
+    assert told.status == "warn"
+    assert "asc.segments(5, axis=1)" in told.detail
+    assert cut(run((40, 30), asc.segments(5, axis=1))) == [True, False]
+    with pytest.raises(FeatureError, match=r"6 steps along axis 2 .*asc.segments\(8, axis=1\)"):
+        run((9, 6), asc.segments(8, axis=2))
+    for axis in (0, 3, 1.0, True):
+        with pytest.raises(FeatureError, match="behind that of the records"):
+            run((9, 6), asc.segments(2, axis=axis))
+
+
+def test_a_single_series_has_one_axis() -> None:
+    a = run((300,), asc.segments(10))
+    assert a.features.values.shape == (2, 10)
+    assert check(a).status == "ok"
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (1, 28, 28), (40, 60)])
+def test_a_grey_picture_is_no_series(shape: tuple[int, ...]) -> None:
+    x = np.zeros((2, *shape))
+    x[..., 4:14, 4:14], x[..., 15:25, 16:24] = 1.0, 0.5
+    a = run(shape, x=x + RNG.normal(size=x.shape) * 0.01)
+    assert cut(a)[-2:] == [True, True]
+    told = check(a)
+    assert told.status == "warn"
+    assert ("grey picture" in told.detail and "asc.segments(16, axis=2)" in told.detail) == (len(shape) == 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "along"),
+    [
+        ((1, 16, 16, 16), [False, True, True, True]),
+        ((2, 8, 24, 24), [False, True, True, True]),
+        ((8, 3, 16, 16), [True, False, True, True]),
+    ],
+)
+def test_volumes_and_films_are_cut_into_blocks(shape: tuple[int, ...], along: list[bool]) -> None:
+    a = run(shape)
+    assert cut(a) == along
+    assert a.features.values.shape == (2, 64)
+    np.testing.assert_allclose(a.features.values.sum(1), a.explained, atol=1e-9)
+
+
+def test_a_grid_has_as_many_axes_as_it_has_numbers() -> None:
+    a = run((2, 4, 6, 8), asc.grid((2, 3, 4)))
+    assert a.features.values.shape == (2, 24)
+    np.testing.assert_allclose(a.values[0, 0, :2, :2, :2], a.values[0, 0, 0, 0, 0])
+    assert a.values[0, 0, 0, 0, 0] != a.values[0, 0, 2, 0, 0]
+    assert run((6, 8), asc.grid((2, 4))).features.values.shape == (2, 8)
+    with pytest.raises(FeatureError, match="pictures of 4 x 6 x 8"):
+        run((2, 4, 6, 8), asc.grid((5, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "features", "words"),
+    [
+        ((12, 1000), asc.grid(4), "axis=2"),
+        ((1000, 12), asc.windows(4), "axis=1"),
+        ((1000, 12), asc.windows((4,)), "axis=1"),
+        ((64, 64, 12), asc.grid(4), "channels came last"),
+        ((12, 1000), asc.superpixels(), "axis=2"),
+    ],
+)
+def test_features_of_pictures_on_what_looks_like_something_else_warn(shape: Any, features: Any, words: str) -> None:
+    told = check(run(shape, features))
+    assert told.status == "warn"
+    assert words in told.detail
+
+
+@pytest.mark.parametrize(
+    ("shape", "features"),
+    [((12, 1000), asc.grid((1, 8))), ((1000, 12), asc.windows((50, 12))), ((12, 1000), asc.windows((50,))), ((28, 28), asc.grid(4)),
+     ((3, 32, 32), asc.grid(4)), ((64, 32, 32), asc.grid(4)), ((8, 8), asc.grid(4))],
+)  # fmt: skip
+def test_plain_layouts_are_ok(shape: Any, features: Any) -> None:
+    assert check(run(shape, features)).status == "ok"
+
+
+def test_superpixels_of_noise_say_that_they_are_none() -> None:
+    pytest.importorskip("skimage")
+    x = RNG.random((3, 3, 32, 32))
+    x[1], x[1, :, 8:20, 8:20] = 0.2, 0.9
+    a = run((3, 32, 32), asc.superpixels(), x=x)
+    told = check(a)
+    assert told.status == "warn"
+    assert "in record 0, 2" in told.detail
+    assert "asc.grid(8)" in told.detail
+    chosen = check(run((3, 32, 32), x=x))  # one record of noise is enough: the grid serves all of them
+    assert "a grid of 8 x 8" in chosen.detail
+    assert check(run((3, 32, 32), asc.superpixels(), x=x[1:2])).status == "ok"
+    several = asc.attribute(lambda a, b: (a.sum((1, 2, 3)) + b.sum(1)), x, np.ones((3, 2)), over=asc.LeaveOneOut(), by=0.0)
+    assert "a grid of 8 x 8" in check(several).detail
+
+
+@pytest.mark.parametrize("features", [None, asc.grid(1), asc.superpixels(), asc.segments(1), asc.windows(1), asc.channels()])
+@pytest.mark.parametrize("shape", [(3, 0, 5), (3, 20, 0), (0, 30, 30)])
+def test_records_without_a_number_have_no_features(shape: tuple[int, ...], features: Any) -> None:
+    with pytest.raises(FeatureError, match=r"without a number|layout|channels last"):
+        run(shape, features)
+
+
+def test_embedded_tokens_are_removed_token_by_token() -> None:
+    a = run((10, 64), name="inputs_embeds")
+    assert a.features.values.shape == (2, 10)
+    assert cut(a) == [True, False]
