@@ -50,7 +50,8 @@ def differing(session: TorchSession) -> int | None:
     """The first record that is not as the first one is."""
     found = []
     for path in session.inputs.own_paths:
-        leaf = session.inputs.leaves[path].detach().flatten(1)
+        leaf = session.inputs.leaves[path].detach()
+        leaf = leaf.flatten(1) if leaf.ndim > 1 else leaf[:, None]
         unequal = ((leaf != leaf[:1]) & ~((leaf != leaf) & (leaf != leaf)[:1])).any(1).nonzero()
         found += [int(unequal[0])] if len(unequal) else []
     return min(found, default=None)
