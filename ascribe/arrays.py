@@ -52,6 +52,9 @@ class Namespace(Protocol):
         """The sum of absolute values over all axes behind the first ``kept``, finite where all of them are."""
 
     def is_floating(self, a: Array) -> bool: ...
+    def eps(self, a: Array) -> float:
+        """The relative precision of the array's numbers; 0 where they are whole."""
+
     def accumulator(self, shape: tuple[int, ...], like: Array) -> Array:
         """Zeros to sum into, in at least single precision."""
 

@@ -83,8 +83,12 @@ def chunk_key(asked: Request, at: Cut) -> tuple[Any, ...]:
 def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) -> Attribution:
     """What a call returns, from the blocks that came of it."""
     session, block = plan.session, whole(plan.session, done)
-    sizes = np.sum([namespace(v).sizes(v, 2) for leaves in block.values for v in leaves], axis=0)
-    gap = None if block.change is None else ask.gap_of(sum_all(block.values[0]), sizes, block.change, block.explained)
+    each = [[namespace(v).sizes(v, 2) for v in leaves] for leaves in block.values]
+    sizes, first = np.sum([size for leaves in each for size in leaves], axis=0), block.values[0]
+    gap = None
+    if block.change is not None:
+        eps, size = namespace(first[0]).eps(first[0]), sizes if len(each) == 1 else np.sum(each[0], axis=0)
+        gap = ask.gap_of(sum_all(first), size, block.change, block.explained, eps)
     checks = asked_of(plan, block, gap, sizes)
     warn(checks)
     places, several = range(len(plan.cuts)), asked.several or len(block.explained) > 1
@@ -140,6 +144,7 @@ def whole(session: Session, done: Sequence[Block]) -> Block:
         output=beside("output", 0),
         classes=beside("classes", 1),
         steps=beside("steps", 0),
+        bend=None if first.bend is None else lambda: np.concatenate([b.bend() for b in done if b.bend is not None], -1),
         forward=sum(b.forward for b in done),
         backward=sum(b.backward for b in done),
         rows=sum(b.rows for b in done),
@@ -154,8 +159,8 @@ def asked_of(plan: Plan, block: Block, gap: Gap | None, sizes: np.ndarray) -> tu
     drawn = has_background(plan.over) and not plan.by.compares
     sampled = drawn or any(getattr(f, "quadrature", "") == "random" for f in parts(plan.over))
     return (
-        ask.completeness(gap, plan, promised, sampled),
-        ask.finite(sizes, plan.session.notes),
+        ask.completeness(gap, plan, promised, sampled, block.bend),
+        ask.finite(sizes, plan.session.notes, gap),
         ask.something(sizes),
         ask.saturation(block.classes, block.output),
         *by_rule(plan, block),

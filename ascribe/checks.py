@@ -2,58 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 
+from .bends import advice
+from .gaps import APPROXIMATE, EXACT, Limits, described, scale_of
 from .passes import Plan
 from .result import Check, Gap
 
-GOOD, POOR = 0.01, 0.05  # shares of the change that may be missing before a result is called incomplete
+Status = Literal["ok", "warn", "fail", "skipped"]
+REASONS = {
+    "jump": "; more steps need not help: the quantity jumps between neighbouring points, and a jump has no gradient",
+    "missing": "; more steps do not help: a part of the change has no gradient (detach, no_grad, rounding, a comparison)",
+}
 
 
-def gap_of(total: np.ndarray, size: np.ndarray, change: np.ndarray, explained: np.ndarray) -> Gap:
-    """What is missing between the values' sum and the change of the quantity, and that as a share of the change.
+def gap_of(total: np.ndarray, size: np.ndarray, change: np.ndarray, explained: np.ndarray, eps: float = 0.0) -> Gap:
+    """What is missing between the values' sum and the change of the quantity, and that as a share of :func:`~ascribe.gaps.scale_of`.
 
-    A change that is nothing but rounding of the quantity itself, or of large values (``size`` is the sum of theirs) that cancel, is
-    not divided by.
+    ``size`` is the sum of the values' sizes, ``eps`` the relative precision of the values.
     """
-    absolute = total - change
-    rounding = np.maximum(1e-6 * np.abs(explained), 1e-4 * size) + np.finfo(np.float64).tiny
-    scale = np.maximum(np.abs(change), rounding)
-    return Gap(absolute, np.abs(absolute) / scale)
+    with np.errstate(invalid="ignore"):
+        absolute = total - change
+        return Gap(absolute, np.abs(absolute) / scale_of(size, change, explained, eps))
 
 
-def completeness(gap: Gap | None, plan: Plan, promised: bool, sampled: bool) -> Check:
-    """Whether the values add up to the change of what they explain."""
+def judged(gap: Gap, limits: Limits) -> tuple[Status, tuple[int, ...]]:
+    """What gaps are by their limits, and the records whose gaps are not ok. Those that are not finite are another check's."""
+    each = np.atleast_2d(gap.relative)
+    if not np.isfinite(each).any():
+        return "skipped", ()
+    known = np.where(np.isfinite(each), each, 0.0).max(0)
+    records = tuple(map(int, np.flatnonzero(known > limits.good)))
+    return "ok" if not records else "warn" if known.max() <= limits.poor else "fail", records
+
+
+def completeness(
+    gap: Gap | None, plan: Plan, promised: bool, sampled: bool, bend: Callable[[], np.ndarray] | None = None
+) -> Check:
+    """Whether the values add up to the change of what they explain; ``bend`` is that of the block, for what to do where they do not."""
     if gap is None:
         return Check("completeness", "skipped", "this method does not promise a sum")
-    worst = float(np.max(gap.relative))
-    records = tuple(int(i) for i in np.flatnonzero((np.atleast_2d(gap.relative) > POOR).any(0)))
-    text = f"largest gap {worst:.2%} of the change"
-    if not promised and worst > GOOD:
+    limits = EXACT if plan.by.compares else APPROXIMATE
+    status, records = judged(gap, limits)
+    text = f"gap {described(gap.relative)}"
+    if status == "skipped":
+        return Check("completeness", status, text)
+    if not promised and judged(gap, EXACT)[0] != "ok":
         return Check("completeness", "skipped", f"{text}; away from where the points are, values add up only if everything passes the cut")
-    if sampled:
-        return Check("completeness", "ok" if worst <= POOR else "warn", text + " (sampling; more samples make it smaller)", records)
     tolerance = getattr(plan.over, "tolerance", None)
-    if tolerance is not None and tolerance < worst <= POOR:
-        above = tuple(int(i) for i in np.flatnonzero((np.atleast_2d(gap.relative) > tolerance).any(0)))
-        return Check("completeness", "warn", f"{text}, above the tolerance of {tolerance:g} with all the points there may be", above)
-    status: Literal["ok", "warn", "fail"] = "ok" if worst <= GOOD else "warn" if worst <= POOR else "fail"
-    hint = "" if status == "ok" or plan.by.compares else "; more steps, or tolerance= on the line"
-    if status != "ok" and not plan.apart():
-        hint = "; in this model what comes out for one record depends on the others: explain them one by one"
-    return Check("completeness", status, text + hint, records)
+    if tolerance is not None and status != "fail":
+        above, open_ = judged(gap, Limits(tolerance, limits.poor))
+        if above != "ok":
+            status, records, text = "warn", open_, f"{text}, {len(open_)} above the tolerance of {tolerance:g}"
+    if status == "ok":
+        return Check("completeness", status, text)
+    if sampled:
+        return Check("completeness", "warn", f"{text} (by chance: sums of samples are not exact)", records)
+    return Check("completeness", status, text + hint(gap, plan, records, bend), records)
 
 
-def finite(sizes: np.ndarray, notes: Sequence[str]) -> Check:
-    """Whether there is NaN or infinity in the values, or NaN in the inputs; ``sizes`` is the values' ``[quantities, records]`` norm."""
-    fine = np.isfinite(sizes)
+def hint(gap: Gap, plan: Plan, records: Sequence[int], bend: Callable[[], np.ndarray] | None) -> str:
+    """What makes the gaps of some records smaller, as far as that is known."""
+    if plan.by.compares:
+        return ""
+    if not plan.apart():
+        return "; in this model what comes out for one record depends on the others: explain them one by one"
+    if bend is None:
+        return ""
+    each, absolute = np.atleast_2d(gap.relative)[:, records], np.atleast_2d(gap.absolute)[:, records]
+    rows, columns = np.nonzero(np.isfinite(each) & (each == each.max(0)))
+    found = advice(absolute[rows, columns], bend()[:, :, records][:, rows, columns])
+    if found != "steps":
+        return REASONS[found]
+    if getattr(plan.over, "tolerance", None) is not None:
+        return "; a larger steps= makes it smaller"
+    return "; more steps, or tolerance= on the line"
+
+
+def finite(sizes: np.ndarray, notes: Sequence[str], gap: Gap | None = None) -> Check:
+    """Whether there is NaN or infinity in the values or the quantity, or NaN in the inputs; ``sizes`` is the values' norm.
+
+    Both are ``[quantities, records]``.
+    """
     told = [n for n in notes if n.startswith("NaN")]
-    if told or not fine.all():
+    fine = np.isfinite(sizes)
+    bad = () if fine.all() else np.flatnonzero(~fine.all(0))
+    if len(bad):
+        told.append("NaN or infinity in the values")
+    elif gap is not None and not (fine := np.isfinite(np.atleast_2d(gap.absolute))).all():
         bad = np.flatnonzero(~fine.all(0))
-        return Check("finite", "fail", "; ".join([*told, *(["NaN or infinity in the values"] if len(bad) else [])]), tuple(map(int, bad)))
+        told.append("the quantity is NaN or infinite at the record, or at what it is compared with")
+    if told:
+        return Check("finite", "fail", "; ".join(told), tuple(map(int, bad)))
     return Check("finite", "ok")
 
 

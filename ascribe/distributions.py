@@ -117,8 +117,8 @@ class Line(Multiplies):
 
     ``steps`` passes under a quadrature rule: Gauss-Legendre unless you say otherwise; ``"random"`` draws the positions, one
     in each of ``steps`` equal pieces. With ``tolerance`` instead, 4, 8, 16, ... Gauss-Legendre points are taken for each record
-    until the completeness gap is at most ``tolerance`` times the change of the quantity along the line (at most ``steps``
-    points; 512 when ``steps`` is left out). ``stepwise`` measures distance piece by piece along the path's image at the
+    until the completeness gap is at most ``tolerance`` times the change of the quantity along the line, or the sum of the values' sizes
+    where that is larger (at most ``steps`` points; 512 when ``steps`` is left out; fewer where more would not help). ``stepwise`` measures distance piece by piece along the path's image at the
     attribution cut instead of from end to end (conductance: Dhamdhere et al. 2018); its points include both ends.
 
     ``baseline`` is a number, an array (one row or one per record), a tuple or dict of those for several inputs, a name
@@ -137,7 +137,7 @@ class Line(Multiplies):
             raise DistributionError(f"quadrature {self.quadrature!r} is not known", there=", ".join(QUADRATURES))
         check_count("steps", self.steps)
         if self.tolerance is not None and not (is_number(self.tolerance) and 0 < self.tolerance < 1):
-            raise DistributionError(f"tolerance={self.tolerance!r}", try_="a share of the change, such as 1e-3")
+            raise DistributionError(f"tolerance={self.tolerance!r}", try_="a share of the change or of the values, such as 1e-3")
         if self.tolerance is not None and (self.stepwise or self.quadrature != "gauss-legendre"):
             raise DistributionError(
                 "tolerance= chooses the points itself", try_="leave quadrature and stepwise out, or give steps"

@@ -23,6 +23,7 @@ from .cam_maps import rescaled
 from .cuts import INPUT, Cut
 from .engine import cuts_known, influence, model_call
 from .errors import MethodError, warn_user
+from .gaps import Limits, described
 from .pooling import resized
 from .result import Attribution, Check, Gap
 from .tree import mapped, walk
@@ -30,7 +31,7 @@ from .values import Value
 
 Array = Any
 ENGINE = ("seed", "chunk", "progress")  # the other keyword arguments are the model's own
-GOOD, POOR = 0.001, 0.05  # shares of the quantity that may be missing before the parts are called incomplete
+LIMITS = Limits(0.001, 0.05)  # of what the parts may miss before they are called incomplete
 
 
 @dataclass(frozen=True, repr=False)
@@ -144,18 +145,18 @@ def gap_of(parts: dict[str, Any], raw: Attribution) -> Gap:
     lead = raw.records_axis + 1
     arrays = [as_numpy(leaf).astype(np.float64) for _, leaf in walk(parts) if leaf is not None]
     flat = np.concatenate([array.reshape(*array.shape[:lead], -1) for array in arrays], -1)
-    return ask.gap_of(flat.sum(-1), np.abs(flat).sum(-1), raw.explained, raw.explained)
+    eps = max(namespace(leaf).eps(leaf) for _, leaf in walk(parts) if leaf is not None)
+    return ask.gap_of(flat.sum(-1), np.abs(flat).sum(-1), raw.explained, raw.explained, eps)
 
 
 def complete(gap: Gap, bends: list[str]) -> Check:
     """Whether the parts add up to the quantity, and which layers may be the reason if they do not."""
-    worst = float(np.max(gap.relative))
-    records = tuple(int(i) for i in np.flatnonzero((np.atleast_2d(gap.relative) > GOOD).any(0)))
-    text = f"largest gap {worst:.2%} of the quantity"
-    if not records:
-        return Check("completeness", "ok", text)
+    status, records = ask.judged(gap, LIMITS)
+    text = f"gap {described(gap.relative)}"
+    if status in ("ok", "skipped"):
+        return Check("completeness", status, text)
     reasons = ", ".join(bends) or "functions, parameters or constants outside layers"
-    return Check("completeness", "warn" if worst <= POOR else "fail", f"{text}; neither linear nor a known bias: {reasons}", records)
+    return Check("completeness", status, f"{text}; neither linear nor a known bias: {reasons}", records)
 
 
 def kind_of(name: str, places: Sequence[Place]) -> str:

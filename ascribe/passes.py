@@ -97,7 +97,10 @@ class Plan:
 
 @dataclass
 class Block:
-    """What came of some records. Arrays are ``[quantities, records, ...]``; ``record`` holds those at the cuts, ``[records, ...]``."""
+    """What came of some records. Arrays are ``[quantities, records, ...]``; ``record`` holds those at the cuts, ``[records, ...]``.
+
+    ``bend`` finds how far the points of a line may miss the change, :meth:`ascribe.bends.Course.bend`; None without a line.
+    """
 
     index: np.ndarray
     values: list[list[Array]] = field(default_factory=list)
@@ -108,6 +111,7 @@ class Block:
     output: np.ndarray | None = None
     classes: np.ndarray | None = None
     steps: np.ndarray | None = None
+    bend: Callable[[], np.ndarray] | None = None
     forward: int = 0
     backward: int = 0
     rows: int = 0

@@ -14,6 +14,7 @@ from .baselines import Call, FromInput, Here, points_of, resolve, rows_of
 from .cuts import INPUT, OUTPUT, Cut
 from .distributions import Draws, Line, Point, baseline_of, has_background, samples_of
 from .errors import CutError, DistributionError
+from .gaps import scale_of
 from .passes import Block, Leaves, Plan, Reader, at_record, broadcast, sum_all, table
 from .quadrature import nodes
 from .rows import OwnRows, Rows, SharedRows
@@ -21,6 +22,10 @@ from .shuffles import own_rows
 from .sums import Sums
 
 LEVELS = (4, 8, 16, 32, 64, 128, 256, 512)
+FROM = 32
+"""Points from which a record is given up whose gap nothing between the points accounts for."""
+HOPELESS = 4.0
+"""Times the bend of the quantity between the points: a larger gap is not made by the number of points."""
 
 
 def run_block(plan: Plan, index: np.ndarray) -> Block:
@@ -55,6 +60,7 @@ class Pass:
             sums = Sums(self, draws, ends)
             sums.run(self.index)
             self.block.values = sums.values()
+            self.block.bend = None if sums.course is None else sums.course.bend
             self.block.change = self._change(draws, sums, ends)
             if plan.bare:
                 self.block.explained = np.full(self.block.values[0][0].shape[:2], np.nan)
@@ -302,7 +308,7 @@ class Pass:
         return total
 
     def _adapt(self, line: Line) -> None:
-        """More and more points for the records whose gap is still too large.
+        """More and more points for the records whose gap is still too large, as long as more points can make it smaller.
 
         Raises DistributionError for values elsewhere than where the line is: they need not add up, so no gap would stop it.
         """
@@ -317,6 +323,7 @@ class Pass:
         values: list[list[Array]] = []
         self.block.steps = np.zeros(n, dtype=int)
         active = np.arange(n)
+        bend = np.full((2, *change.shape), np.inf)
         most = line.steps or LEVELS[-1]
         for level in [k for k in LEVELS if k <= most] or [most]:
             position, weight = nodes("gauss-legendre", level)
@@ -328,12 +335,18 @@ class Pass:
             self.block.steps[active] += len(draws)
             added = found[0] if self.plan.multiply else [v * d[None] for v, d in zip(found[0], sums.fixed()[self.plan.at], strict=True)]
             gap = np.abs(sum_all(added) - change[:, active])
-            scale = np.maximum(np.abs(change[:, active]), 1e-6 * np.abs(self.block.explained[:, active]) + 1e-30)
-            open_ = (gap > line.tolerance * scale).any(0)
+            size = np.sum([namespace(a).sizes(a, 2) for a in added], axis=0)
+            scale = scale_of(size, change[:, active], self.block.explained[:, active], namespace(added[0]).eps(added[0]))
+            open_ = gap > line.tolerance * scale
+            if open_.any():
+                assert sums.course is not None
+                bend[:, :, active] = sums.course.bend()
+                open_ &= (gap <= HOPELESS * bend[0][:, active]) | (level < FROM)
             if not open_.any():
                 break
-            active = active[open_] if self.plan.apart() else active
+            active = active[open_.any(0)] if self.plan.apart() else active
         self.block.values, self.block.change = values, change if self.plan.multiply else None
+        self.block.bend = lambda: bend
 
 
 def spread_of(x: Array) -> Array:

@@ -20,6 +20,7 @@ from .coalitions.base import adapts
 from .cuts import Cut, as_cut
 from .errors import AscribeError, CutError, FeatureError
 from .features import Groups, Scene
+from .gaps import EXACT, described
 from .grouped import FeatureTable
 from .passes import Block, Plan
 from .removal import Drop, Removal, Replace
@@ -186,8 +187,8 @@ class Games:
         values, error = merged(done)
         gap = None
         if block.change is not None:
-            flat = values.reshape(*values.shape[:2], -1)
-            gap = ask.gap_of(flat.sum(-1), np.abs(flat).sum(-1), block.change, block.explained)
+            flat, held = values.reshape(*values.shape[:2], -1), block.values[0][0]
+            gap = ask.gap_of(flat.sum(-1), np.abs(flat).sum(-1), block.change, block.explained, namespace(held).eps(held))
 
         def one(numbers: np.ndarray | None) -> np.ndarray | None:
             return numbers if asked.several or numbers is None else numbers[0]
@@ -240,7 +241,7 @@ class Games:
         groups = self.groups
         return (
             complete(gap, error),
-            ask.finite(sizes, self.session.notes) if not partial else Check("finite", "fail", "stopped in the middle: this is a part"),
+            ask.finite(sizes, self.session.notes, gap) if not partial else Check("finite", "fail", "stopped in the middle: this is a part"),
             ask.something(sizes),
             Check("features", "warn" if groups.chosen or groups.doubt else "ok", told_of(groups)),
             Check("budget", "ok", f"{done[0].asked} of 2^{groups.count} coalitions were run"),
@@ -298,10 +299,9 @@ def complete(gap: Gap | None, error: np.ndarray | None) -> Check:
     if gap is None:
         return Check("completeness", "skipped", "this estimate does not promise a sum")
     allowed = 0.0 if error is None else 3 * np.sqrt(np.square(np.nan_to_num(error)).reshape(*error.shape[:2], -1).sum(-1))
-    worst = float(np.max(gap.relative, initial=0.0))
-    bad = (gap.relative > ask.GOOD) & (np.abs(gap.absolute) > allowed)
+    bad = (gap.relative > EXACT.good) & (np.abs(gap.absolute) > allowed)
     records = tuple(int(i) for i in np.flatnonzero(np.atleast_2d(bad).any(0)))
-    return Check("completeness", "fail" if records else "ok", f"largest gap {worst:.2%} of the change, feature by feature", records)
+    return Check("completeness", "fail" if records else "ok", f"gap {described(gap.relative)}, feature by feature", records)
 
 
 def precise(values: np.ndarray, error: np.ndarray) -> Check:

@@ -15,6 +15,7 @@ import numpy as np
 from . import colours
 from .arrays import as_numpy
 from .escapes import visible
+from .gaps import described
 from .grouped import rows_of, table_of
 from .pictures import layout_of, map_of, photograph, shrunk, strongest
 from .pooling import outline
@@ -38,7 +39,7 @@ STATUS = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
 def line(a: Attribution) -> str:
     """``a`` on one line, without its numbers."""
     parts = [outline(a.values)]
-    parts += [f"gap {gap_text(a)}"] if a.gap is not None else []
+    parts += [f"gap {described(a.gap.relative)}"] if a.gap is not None else []
     bad = [check for check in a.checks if check.bad]
     parts += [", ".join(f"{check.name}: {check.status}" for check in bad)] if bad else []
     about = [a.method or "values"]
@@ -51,23 +52,6 @@ def recipe(method: str) -> str:
     """A method's expression without its call on the model: ``SmoothGrad(8)``."""
     head, call, _ = method.partition(")(model")
     return f"{head})" if call else method
-
-
-def percent(share: float) -> str:
-    """A share as a percentage with two digits: ``0.31 %``, ``12 %``."""
-    if 0 < abs(share) < 1e-4:
-        return "under 0.01 %"
-    return f"{100 * share:.2g} %" if abs(share) < 1 else f"{100 * share:.0f} %"
-
-
-def gap_text(a: Attribution) -> str:
-    """The relative gaps of all records in a few words."""
-    if a.gap is None or a.gap.relative.size == 0:
-        return "none"
-    sizes = np.abs(a.gap.relative[np.isfinite(a.gap.relative)])
-    lost = a.gap.relative.size - sizes.size
-    said = [f"{percent(float(np.median(sizes)))} median, {percent(float(sizes.max()))} at most"] if sizes.size else []
-    return ", ".join(said + ([f"{lost} not finite"] if lost else []))
 
 
 def checks_text(checks: tuple[Check, ...]) -> str:
@@ -84,7 +68,7 @@ def facts(a: Attribution) -> list[tuple[str, str]]:
         "of": a.quantity,
         "at": a.cut,
         "values": outline(a.values),
-        "gap": gap_text(a) if a.gap is not None else "",
+        "gap": described(a.gap.relative) if a.gap is not None else "",
         "checks": checks_text(a.checks) if a.checks else "",
         "cost": f"{cost.forward} forward, {cost.backward} backward, {cost.rows} rows, {cost.seconds:.3g} s" if cost else "",
     }
@@ -102,7 +86,7 @@ def record_text(a: Attribution, i: int) -> str:
     if a.prediction is not None and a.prediction.ndim == 2:
         parts.append(f"predicted {class_name(a, int(np.argmax(a.prediction[i])))}")
     if a.gap is not None and not several:
-        parts.append(f"gap {percent(abs(float(a.gap.relative[i])))}")
+        parts.append(f"gap {described(a.gap.relative[[i]])}")
     return ", ".join(parts)
 
 

@@ -41,7 +41,10 @@ class Check:
 
 @dataclass(frozen=True, eq=False)
 class Gap:
-    """How far the values are from adding up to the change of the quantity: [records], or [quantities, records]."""
+    """How far the values are from adding up to the change of the quantity: [records], or [quantities, records].
+
+    ``relative`` is the size of ``absolute`` as a share of the change, or of the sum of the values' sizes where that is larger.
+    """
 
     absolute: np.ndarray
     relative: np.ndarray

@@ -10,6 +10,7 @@ import numpy as np
 
 from .arrays import Array, as_numpy, namespace
 from .backends.protocol import Job
+from .bends import Course
 from .cuts import Cut
 from .distributions import Draws
 from .passes import Leaves, broadcast
@@ -32,6 +33,9 @@ class Sums:
         self.carry: dict[Cut, tuple[Leaves, Leaves]] = {}
         self.middle: dict[Cut, Leaves] = {}
         self.index = run.index
+        self.course: Course | None = None
+        if draws.position is not None and draws.row is None and not self.plan.bare:
+            self.course = Course(draws.position, draws.noise.each if draws.noise else len(draws))
 
     def run(self, index: np.ndarray) -> None:
         """Go through all points in chunks."""
@@ -70,6 +74,8 @@ class Sums:
                     grads = [g * d[None] for g, d in zip(grads, distances[cut], strict=True)]
                 self._add(cut, grads, self.draws.weight[first:last])
                 summed(self.direct.setdefault(cut, []), found.direct.get(cut, []), self.draws.weight[first:last])
+        if self.course is not None:
+            self.course.chunks[first] = found.value
         return typical and not found.learnt
 
     def _local(self, leaves: Leaves | None) -> Leaves:

@@ -425,7 +425,7 @@ def test_nothing_but_zeros_is_noted() -> None:
 def test_an_incomplete_result_warns() -> None:
     model = seeded(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)), 5)
     with pytest.warns(asc.AscribeWarning, match="completeness"):
-        found = asc.attribute(model, 50 * X, of=1, over=asc.Line(torch.full((4,), -40.0), steps=1))
+        found = asc.attribute(model, 50 * X, of=1, over=asc.Line(torch.full((4,), -40.0), 1, "riemann-left"))
     assert said("completeness", found).status == "fail"
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.checks import gap_of
+from ascribe.gaps import percent
 
 DOUBLE = torch.float64
 SQUARE = Fn(lambda x: torch.stack([x[:, 0] ** 2 + 9 * x[:, 1], x[:, 1]], 1))
@@ -31,25 +32,27 @@ def left(steps: int) -> asc.Line:
     return asc.Line(0.0, steps, "riemann-left")
 
 
-def test_a_gap_is_a_share_of_the_change_however_large_the_quantity():
-    nothing = np.zeros((1, 3))
-    gap = gap_of(np.array([[1.5, 3.0, 0.0]]), nothing, np.array([[1.0, 4.0, 0.0]]), np.array([[1000.0, -4.0, 0.0]]))
-    np.testing.assert_allclose(gap.absolute, [[0.5, -1.0, 0.0]])
-    np.testing.assert_allclose(gap.relative, [[0.5, 0.25, 0.0]])
+def test_a_gap_is_a_share_of_the_change_or_of_the_values_however_large_the_quantity():
+    total, size = np.array([[1.5, 3.0, 0.0, 0.2]]), np.array([[1.5, 3.0, 0.0, 5.0]])
+    gap = gap_of(total, size, np.array([[1.0, 4.0, 0.0, 0.1]]), np.array([[1000.0, -4.0, 0.0, 1.0]]))
+    np.testing.assert_allclose(gap.absolute, [[0.5, -1.0, 0.0, 0.1]])
+    np.testing.assert_allclose(gap.relative, [[0.5 / 1.5, 0.25, 0.0, 0.02]])
 
 
-def test_a_change_that_is_rounding_is_not_divided_by():
-    """Of the quantity, or of values that cancel."""
+@pytest.mark.parametrize(("eps", "rounding"), [(0.0, 1e-6), (2**-23, 2**-17), (2**-7, 0.5)])
+def test_a_change_that_is_rounding_is_not_divided_by(eps, rounding):
+    """Of the quantity, in the precision it has, or of values that cancel."""
     total, change = np.array([[2e-9, 2e-9]]), np.array([[1e-9, 1e-9]])
-    gap = gap_of(total, np.array([[0.0, 10.0]]), change, np.array([[1.0, 0.0]]))
-    np.testing.assert_allclose(gap.relative, [[1e-3, 1e-6]])
+    gap = gap_of(total, np.array([[0.0, 10.0]]), change, np.array([[1.0, 0.0]]), eps)
+    np.testing.assert_allclose(gap.relative, [[1e-9 / rounding, 1e-10]])
 
 
-@pytest.mark.parametrize(("steps", "status", "records"), [(200, "ok", ()), (50, "warn", ()), (10, "fail", (0, 2))])
-def test_what_does_not_add_up_is_told_by_how_much(steps, status, records):
+@pytest.mark.parametrize(("steps", "status", "records"), [(200, "ok", ()), (50, "ok", ()), (10, "warn", (0, 2)), (4, "fail", (0, 2))])
+def test_what_does_not_add_up_is_told_by_how_much_and_for_how_many(steps, status, records):
     found = asked("completeness", SQUARE, X, over=left(steps))
     assert (found.status, found.records) == (status, records)
-    assert f"{1 / steps:.2%}" in found.detail
+    assert percent(1 / steps) in found.detail
+    assert ("2 of 3 records above 1 %" in found.detail) == (steps < 100)
     assert ("more steps" in found.detail) == (status != "ok")
 
 
@@ -57,7 +60,7 @@ def test_a_sample_is_not_said_to_fail():
     back = asc.Background(torch.zeros(1, 2, dtype=DOUBLE), 2) * asc.Line(steps=1, quadrature="random")
     for over in (asc.Line(0.0, 1, "random"), back):
         found = asked("completeness", Fn(lambda x: x**8), X, over=over)
-        assert (found.status, "sampling" in found.detail) == ("warn", True)
+        assert (found.status, "chance" in found.detail) == ("warn", True)
         assert found.records == (0, 2)
 
 
@@ -65,7 +68,7 @@ def test_a_tolerance_that_was_not_reached_is_told():
     kinked = Fn(lambda x: (x - 0.3).relu())
     found = asked("completeness", kinked, torch.tensor([[1.0], [-1.0], [0.2]], dtype=DOUBLE), over=asc.Line(0.0, 16, tolerance=1e-6))
     assert found.status == "warn"
-    assert "above the tolerance of 1e-06" in found.detail
+    assert "1 above the tolerance of 1e-06; a larger steps=" in found.detail
     assert found.records == (0,)
 
 

@@ -407,7 +407,7 @@ def test_repr_is_one_line_without_numbers() -> None:
     text = repr(result({"image": torch.zeros(3, 3, 64, 64), "meta": None}))
     assert text == (
         "<Attribution IntegratedGradients(steps=8) of Max() at INPUT: {'image': float32[3, 3, 64, 64], 'meta': None}; "
-        "gap 5 % median, 7 % at most; completeness: fail, ops: warn>"
+        "gap 2 of 3 records above 1 %, worst 7 %; completeness: fail, ops: warn>"
     )
     called = Attribution(table(), method="Saliency()(model, x, of=Unit(1), at=Cut('fc'))", quantity="Unit(1)", cut="Cut('fc')")
     assert repr(called) == "<Attribution Saliency()(model, x, of=Unit(1), at=Cut('fc')): float64[3, 4]>"
@@ -416,7 +416,7 @@ def test_repr_is_one_line_without_numbers() -> None:
 
 def test_gaps_that_are_not_finite_are_counted() -> None:
     a = result(table(), gap=Gap(np.zeros(3), np.array([np.nan, np.inf, 0.5])))
-    assert "gap 50 % median, 50 % at most, 2 not finite" in repr(a)
+    assert "gap 1 of 3 records above 1 %, worst 50 %, 2 not finite" in repr(a)
 
 
 class Tags(HTMLParser):

@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tree", "values", "files"),
     ("cuts",),
     ("arrays",),
-    ("pooling", "colours", "pictures", "quadrature", "cam_maps"),
+    ("pooling", "colours", "pictures", "quadrature", "cam_maps", "gaps", "bends"),
     ("baselines", "rules", "grouped"),
     ("shuffles",),
     ("quantities", "distributions", "coalitions"),

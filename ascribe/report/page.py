@@ -19,8 +19,9 @@ from .. import colours
 from ..errors import ResultError
 from ..escapes import visible
 from ..files import write_whole
+from ..gaps import percent
 from ..pictures import layout_of, map_of, names_for, photograph, strongest
-from ..render import cut, percent
+from ..render import cut
 from .cards import Card, Map
 
 HERE = Path(__file__).parent

@@ -73,6 +73,9 @@ class NumpyNamespace:
     def is_floating(self, a: np.ndarray) -> bool:
         return a.dtype.kind == "f"
 
+    def eps(self, a: np.ndarray) -> float:
+        return float(np.finfo(a.dtype).eps) if a.dtype.kind == "f" else 0.0
+
     def accumulator(self, shape: tuple[int, ...], like: np.ndarray) -> Array:
         return np.zeros(shape, np.promote_types(like.dtype, np.float32))
 
