@@ -118,8 +118,9 @@ class Line(Multiplies):
     ``steps`` passes under a quadrature rule: Gauss-Legendre unless you say otherwise; ``"random"`` draws the positions, one
     in each of ``steps`` equal pieces. With ``tolerance`` instead, 4, 8, 16, ... Gauss-Legendre points are taken for each record
     until the completeness gap is at most ``tolerance`` times the change of the quantity along the line, or the sum of the values' sizes
-    where that is larger (at most ``steps`` points; 512 when ``steps`` is left out; fewer where more would not help). ``stepwise`` measures distance piece by piece along the path's image at the
-    attribution cut instead of from end to end (conductance: Dhamdhere et al. 2018); its points include both ends.
+    where that is larger (at most ``steps`` points; 512 when ``steps`` is left out; fewer where more would not help). ``stepwise``
+    measures distance piece by piece along the path's image at the attribution cut instead of from end to end (conductance: Dhamdhere et
+    al. 2018); its points include both ends.
 
     ``baseline`` is a number, an array (one row or one per record), a tuple or dict of those for several inputs, a name
     ("zeros", "mean", "blur", "uniform"), a function of the model's arguments, or a :class:`~ascribe.baselines.Call`.

@@ -56,5 +56,6 @@ def described(relative: np.ndarray) -> str:
     above, worst = int((each > NOTED).sum()), percent(float(each.max()))
     if records == 1:
         return worst
-    said = f"{above} of {records} records above {percent(NOTED)}, worst {worst}" if above else f"at most {worst} in {records} records"
+    most = "" if worst.startswith("under") else "at most "
+    said = f"{above} of {records} records above {percent(NOTED)}, worst {worst}" if above else f"{most}{worst} in {records} records"
     return f"{said}, {text}" if lost else said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import warnings
 
 import numpy as np
@@ -36,7 +37,7 @@ def seeded(seed: int, make) -> nn.Module:
 
 def relus(*sizes: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in itertools.pairwise(sizes):
         layers += [nn.Linear(a, b), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -93,6 +94,7 @@ def test_values_that_are_exact_by_construction_are_held_to_less():
         ([np.nan], "not finite"),
         ([], "none"),
         ([0.0, 0.009], "at most 0.9 % in 2 records"),
+        ([0.0, 1e-6], "under 0.01 % in 2 records"),
         ([0.02, 0.0, 0.33], "2 of 3 records above 1 %, worst 33 %"),
         ([0.02, np.nan, np.inf], "1 of 3 records above 1 %, worst 2 %, 2 not finite"),
         ([np.nan, np.nan], "2 not finite"),
