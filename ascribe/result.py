@@ -15,6 +15,7 @@ from . import pooling, render
 from .arrays import as_numpy, is_array
 from .errors import ResultError
 from .grouped import FeatureTable
+from .joined import refuse_others
 from .tree import Path, follow, mapped, walk
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Attribution:
     None where the method promises no completeness. ``method`` and ``quantity`` are expressions that can be pasted. ``error`` has the
     standard errors of the values, where they were sampled, and ``features`` one value per feature, where features were removed.
 
-    Results of one shape can be added, subtracted, multiplied and divided by numbers; ``sum(results) / len(results)`` is
+    Results of the same records can be added, subtracted, multiplied and divided by numbers; ``sum(results) / len(results)`` is
     their mean. Such a result keeps what is still true of it and drops the gap.
     """
 
@@ -357,12 +358,7 @@ class Attribution:
     def _joined(self, other: Attribution, sign: str, work: Callable[[Any, Any], Any]) -> Attribution:
         if not isinstance(other, Attribution):
             return NotImplemented
-        if pooling.outline(self.values, types=False) != pooling.outline(other.values, types=False):
-            raise ResultError(
-                f"results of different shapes cannot be joined by {sign!r}",
-                there=f"{pooling.outline(self.values)} and {pooling.outline(other.values)}",
-                try_="pool or resize one of them first",
-            )
+        refuse_others(self, other, sign)
         theirs = dict(other.arrays())
         values = mapped(self.values, lambda path, leaf: None if leaf is None else work(leaf, theirs[path]))
         same: dict[str, Any] = {name: pooling.common(getattr(self, name), getattr(other, name)) for name in ("record", *FACTS)}

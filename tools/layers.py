@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cuts",),
     ("arrays",),
     ("pooling", "colours", "pictures", "quadrature", "cam_maps", "gaps", "bends"),
-    ("baselines", "rules", "grouped"),
+    ("baselines", "rules", "grouped", "joined"),
     ("shuffles",),
     ("quantities", "distributions", "coalitions"),
     ("features",),
