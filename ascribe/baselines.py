@@ -119,6 +119,8 @@ def resolve(baseline: Any, here: Here) -> list[Array]:
     baseline = _called(baseline, here)
     found = []
     for i, (b, value) in enumerate(zip(each(baseline, here), here.values, strict=True)):
+        if isinstance(b, str) and b not in NAMED and getattr(value.dtype, "kind", "") in ("O", "U", "T"):
+            b = np.array(b, object)  # a word among words
         found.append(_named(b, value, here.seed, i) if isinstance(b, str) else _fitted(b, value, here, i))
     return found
 

@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("arrays",),
     ("pooling", "colours", "pictures", "quadrature", "cam_maps", "gaps", "bends"),
     ("baselines", "rules", "grouped", "joined"),
+    ("given",),
     ("shuffles",),
     ("quantities", "distributions", "coalitions"),
     ("features",),

@@ -13,6 +13,7 @@ from ..arrays import as_numpy, is_array
 from ..baselines import is_table
 from ..coalitions.base import Tree
 from ..errors import FeatureError
+from ..given import WORDS, words_alone
 from ..grouped import joined
 from ..tree import walk
 from ..values import Value, written
@@ -30,7 +31,8 @@ class Each:
             count += counted(shape)
         check_numbers(scene)
         names = columns_of(scene)
-        return Groups(tuple(cells), count, f"each of {count} numbers", names=names)
+        doubt = f"a whole text is one feature; {WORDS}" if any(map(words_alone, scene.values)) else ""
+        return Groups(tuple(cells), count, f"each of {count} numbers", names=names, doubt=doubt)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...baselines import BESIDE_IDS, Call, is_table
 from ...errors import CutError, DistributionError, InputError
+from ...given import without_arrays
 from ...tree import Path, mapped, walk
 
 
@@ -21,7 +22,7 @@ class Inputs:
         self.tree = mapped((call.args, call.kwargs), self._array)
         self.leaves: dict[Path, np.ndarray] = {p: leaf for p, leaf in walk(self.tree) if isinstance(leaf, np.ndarray) and leaf.ndim}
         if not self.leaves:
-            raise InputError("the model is called without an array", try_="attribute(model, x, ...) with NumPy arrays or pandas tables")
+            raise without_arrays(call, tensors=False)
         self.records = len(self._leading())
         if not self.records:
             raise InputError("there are no records", try_="at least one row")
@@ -30,6 +31,9 @@ class Inputs:
     def _array(self, path: Path, leaf: Any) -> Any:
         if isinstance(leaf, np.ma.MaskedArray):
             raise InputError("a masked array", there="arrays without a mask", try_="x.filled(0)", code="E-INPUT-LAYOUT")
+        if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "V":
+            there = f"columns {', '.join(leaf.dtype.names or ())}"
+            raise InputError("a structured array", there=there, try_="pandas.DataFrame(x)", code="E-INPUT-LAYOUT")
         if is_table(leaf):
             if not hasattr(leaf, "iloc"):
                 raise InputError(f"a table of {type(leaf).__module__.partition('.')[0]}", there="tables of pandas", try_="x.to_pandas()")

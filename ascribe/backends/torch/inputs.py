@@ -12,6 +12,7 @@ import torch
 
 from ...baselines import BESIDE_IDS, Call
 from ...errors import InputError
+from ...given import without_arrays
 from ...tree import Path, mapped, walk
 
 Tensor = torch.Tensor
@@ -36,7 +37,7 @@ class Inputs:
         floating = [leaf for leaf in named_first or shaped.values() if leaf.is_floating_point()]
         leading = next(iter(sorted(floating, key=lambda t: t.ndim < 2) or named_first or shaped.values()), None)
         if leading is None:
-            raise InputError("the model is called without a tensor", try_="attribute(model, x, ...) with the model's own arguments")
+            raise without_arrays(call, tensors=True)
         self.records = int(leading.shape[0])
         if not self.records:
             raise InputError("there are no records", there=f"an input of shape {tuple(leading.shape)}", try_="at least one row")
