@@ -115,3 +115,9 @@ def test_a_structured_array_says_how_it_becomes_a_table() -> None:
 def test_categories_that_are_one_word_each_are_records_still() -> None:
     a = asc.attribute(lambda rows: (rows == "a").astype(float), np.array(["a", "b"]), over=asc.LeaveOneOut(), by=asc.Replace("z"))
     np.testing.assert_allclose(a.features.values[:, 0], [1.0, 0.0])
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], NUMBERS, "a good film", TEXTS, NUMBERS.iloc[0], ROWS])
+def test_a_network_says_the_same(value: Any) -> None:
+    with pytest.raises(InputError, match=r"without a tensor.*There: input 0 is a.*Try: .*(torch|tokenizer)"):
+        asc.Saliency()(torch.nn.Linear(2, 2), value)
