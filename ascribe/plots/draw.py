@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -20,7 +20,7 @@ from ..pictures import map_of, names_for, photograph, strongest
 from ..pooling import resized
 
 
-def palette_of(stops: tuple[str, ...]) -> LinearSegmentedColormap:
+def palette_of(stops: tuple[str, ...]) -> Colormap:
     """The colours between these, and grey for what is no number."""
     return LinearSegmentedColormap.from_list("ascribe", list(stops)).with_extremes(bad="0.57")
 
@@ -212,7 +212,7 @@ def _lane(curve: np.ndarray) -> np.ndarray:
     return lane
 
 
-def _legend(ax: Axes, scale: Normalize, palette: LinearSegmentedColormap | None = None) -> None:
+def _legend(ax: Axes, scale: Normalize, palette: Colormap | None = None) -> None:
     bar = ax.figure.colorbar(ScalarMappable(scale, palette or PALETTE), ax=ax, fraction=0.04, pad=0.02, aspect=24)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize="small")
