@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ...calls import named
 from ...cuts import Cut
 from ...errors import AscribeError, CutError, InputError, ModelError
-from .inputs import named
 
 if TYPE_CHECKING:
     from .session import TorchSession
