@@ -39,10 +39,7 @@ class Call:
     records: Any
 
     def __init__(self, *args: Any, records: Any = None, **kwargs: Any) -> None:
-        self._set(args, kwargs, None, records)
-
-    def _set(self, args: tuple[Any, ...], kwargs: dict[str, Any], explained: tuple[int | str, ...] | None, records: Any) -> None:
-        vars(self).update(args=args, kwargs=kwargs, explained=explained, records=records)
+        vars(self).update(args=args, kwargs=kwargs, explained=None, records=records)
 
     @classmethod
     def of(cls, args: tuple[Any, ...], kwargs: Mapping[str, Any], records: Any = None) -> Call:
@@ -52,16 +49,16 @@ class Call:
     @classmethod
     def _made(cls, args: tuple[Any, ...], kwargs: dict[str, Any], explained: tuple[int | str, ...] | None, records: Any) -> Call:
         call = object.__new__(cls)
-        call._set(args, kwargs, explained, records)
+        vars(call).update(args=args, kwargs=kwargs, explained=explained, records=records)
         return call
 
     def only(self, *arguments: int | str) -> Call:
         """The same call, explained at these arguments: positional ones by number, others by name."""
-        return self.like(self.args, self.kwargs, arguments)
+        return Call._made(self.args, self.kwargs, arguments, self.records)
 
-    def like(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], explained: tuple[int | str, ...] | None = None) -> Call:
+    def like(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
         """Other arguments, of which the same is said."""
-        return Call._made(args, dict(kwargs), self.explained if explained is None else explained, self.records)
+        return Call._made(args, dict(kwargs), self.explained, self.records)
 
     def after(self, other: Call) -> Call:
         """This call, with what only the other one says about its arguments."""
@@ -73,7 +70,7 @@ class Call:
         return f"Call(<{len(self.args)} positional>{''.join(f', {name}=...' for name in self.kwargs)}{said})"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Counted:
     """Where the records of a call are: how many, and the axis of each argument that belongs to them.
 

@@ -245,7 +245,7 @@ def in_blocks(plan: Plan, cuts: tuple[Cut, ...], run: Callable[[np.ndarray], Blo
     """
     session, chunker = plan.session, plan.chunker
     inner = [cut for cut in cuts if cut.layer] if session.records > 1 else []
-    answers = [session.shared(cut, sure=False) for cut in inner]
+    answers = [session.shared(cut, sure=False) for cut in inner] if inner else []
     single, unsure = True in answers, None in answers
     whole = (single or session.records > chunker.size) and not plan.apart()
     if single and whole:

@@ -47,7 +47,7 @@ class Inputs:
         shaped = {path: leaf for path, leaf in self.leaves.items() if leaf.ndim and leaf.layout == torch.strided}  # sparse ones ride along
         named_first = [path for path in shaped if path[1] in self.only] if self.only is not None else []
         floating = [path for path in named_first or shaped if shaped[path].is_floating_point()]
-        leading = next((p for p in floating if shaped[p].ndim > 1), None) or next(iter(floating or named_first or shaped), None)
+        leading = next(iter([p for p in floating if shaped[p].ndim > 1] or floating or named_first or shaped), None)
         if leading is None:
             if odd := [f"{named(path)} {leaf.layout}" for path, leaf in self.leaves.items() if not cuttable(leaf)]:
                 there = ", ".join(odd)
@@ -211,9 +211,9 @@ def usual(shapes: Mapping[Path, tuple[int, ...]], leading: Path, named_first: Se
     texts) begins with the length of another of its axes, by that one: a first state ``[layers, records, width]``.
     """
     count = shapes[leading][0]
-    others = [p for p in shapes if p != leading]
-    if named_first or any(shapes[p][0] == count for p in others):
+    if named_first or len(shapes) == 1 or sum([shape[0] == count for shape in shapes.values()]) > 1:
         return count, {}
+    others = [p for p in shapes if p != leading]
     for path in others[: list(shapes).index(leading)]:
         if len(shapes[path]) > 1 and shapes[path][0] in shapes[leading][1:]:
             found = shapes[path][0]
