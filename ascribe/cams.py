@@ -19,11 +19,12 @@ from .arrays import as_numpy, copied, is_array, namespace
 from .cam_layers import Layout, Picture, Place, Shape, before, clues_of, looked_at, picture_of, spatial_places
 from .cuts import OUTPUT, Cut, as_cut
 from .engine import activation, attribute, cuts_known, influence, model_call
+from .entry import entry
 from .errors import CutError, MethodError, warn_user
 from .pooling import outline
+from .recipes import Recipe
 from .result import Attribution, Check, Cost
 from .tree import follow, walk
-from .values import Value
 
 Array = Any
 Explain = Callable[..., Attribution]
@@ -33,7 +34,7 @@ TRIES = 4  # layers to look at before it is taken for true that no gradient arri
 
 
 @dataclass(frozen=True, repr=False)
-class Cam(Value):
+class Cam(Recipe):
     """A formula over the activations and gradients of one layer.
 
     ``layer`` is a cut or a name; None takes the last layer that still has places (see :mod:`ascribe.cam_layers`); ``at=`` in the
@@ -55,6 +56,7 @@ class Cam(Value):
         """What the method is (see :mod:`ascribe.cam_maps`)."""
         raise NotImplementedError
 
+    @entry
     def __call__(
         self,
         model: Any,

@@ -8,15 +8,16 @@ from typing import Any
 from .cams import GradCam
 from .cuts import Cut
 from .distributions import Background, Distribution, Reference
+from .entry import entry
 from .errors import MethodError, RuleError
 from .methods import Method
 from .passes import Combine
+from .recipes import Recipe
 from .result import Attribution
 from .rules import Rule, treats_operations
 from .rules.books import RELATIVE
 from .rules.relevance import Deconv, Epsilon, Guided
 from .rules.rescale import Rescale
-from .values import Value
 
 RESCALE = Rescale()
 
@@ -124,7 +125,7 @@ class RAP(Method):
 
 
 @dataclass(frozen=True, repr=False)
-class GuidedGradCam(Value):
+class GuidedGradCam(Recipe):
     """Guided backpropagation where :class:`~ascribe.GradCam` is positive, times its map (Selvaraju et al. 2017). No sum.
 
     One pass for each of the two forward and back, one more to find the layer. ``layer``, ``grid`` and ``prefix`` are those of GradCam.
@@ -135,6 +136,7 @@ class GuidedGradCam(Value):
     grid: tuple[int, ...] | None = None
     prefix: int | None = None
 
+    @entry
     def __call__(self, model: Any, *args: Any, of: Any = None, **kwargs: Any) -> Attribution:
         """The map of each record. ``of``, ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`."""
         fine = GuidedBackprop()(model, *args, of=of, **kwargs)

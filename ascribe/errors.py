@@ -11,6 +11,7 @@
     ├── FeatureError        features and removals that do not fit                     (ValueError)
     ├── RuleError           a rule the backend does not have                           (ValueError)
     ├── MethodError         a named method that does not apply here                    (ValueError)
+    ├── ArgumentError       an argument that a class or a call does not have           (TypeError)
     ├── MemoryLimitError    one row does not fit                                       (MemoryError)
     ├── ResultError         arithmetic, files and pictures of results                  (ValueError)
     └── CompatError         a library, or a part of one, that no facade stands in for  (ModuleNotFoundError)
@@ -122,6 +123,12 @@ class MethodError(AscribeError, ValueError):
     """A named method that does not apply to this model or layer."""
 
     code = "E-METHOD"
+
+
+class ArgumentError(AscribeError, TypeError):
+    """An argument that a class of ours, or a call, does not have."""
+
+    code = "E-ARGUMENT"
 
 
 class MemoryLimitError(AscribeError, MemoryError):

@@ -14,6 +14,7 @@ from .coalitions.base import are_coalitions
 from .cuts import INPUT, as_cut
 from .distributions import Background, Distribution, Gaussian, Line, Point, Uniform, baseline_of, expected_points, parts
 from .engine import model_call, request, with_features
+from .entry import entry
 from .errors import RuleError
 from .passes import Plan, Reader
 from .playing import rows_needed
@@ -53,6 +54,7 @@ def ends_of(over: Distribution) -> int:
     return starts + (expected_points(over) // (1 if line is None else line.size) if noisy else 0)
 
 
+@entry
 def estimate(
     model: Any,
     *args: Any,

@@ -22,12 +22,13 @@ from .cam_layers import Clues, Picture, Place, clues_of, looked_at, picture_of
 from .cam_maps import rescaled
 from .cuts import INPUT, Cut
 from .engine import cuts_known, influence, model_call
+from .entry import entry
 from .errors import MethodError, warn_user
 from .gaps import Limits, described
 from .pooling import resized
+from .recipes import Recipe
 from .result import Attribution, Check, Gap
 from .tree import mapped, walk
-from .values import Value
 
 Array = Any
 ENGINE = ("seed", "chunk", "progress")  # the other keyword arguments are the model's own
@@ -35,7 +36,7 @@ LIMITS = Limits(0.001, 0.05)  # of what the parts may miss before they are calle
 
 
 @dataclass(frozen=True, repr=False)
-class FullGradients(Value):
+class FullGradients(Recipe):
     """Input x gradient, and bias x gradient at every layer that has a bias: parts that add up to the quantity itself.
 
     ``values`` is a dict: ``"INPUT"``, then each layer by name in the order in which they run. Batch normalisation counts with its
@@ -43,6 +44,7 @@ class FullGradients(Value):
     one backward, with the gradients of all those layers in memory.
     """
 
+    @entry
     def __call__(self, model: Any, *args: Any, of: Any = None, **kwargs: Any) -> Attribution:
         """The parts of each record; ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`.
 
@@ -53,7 +55,7 @@ class FullGradients(Value):
 
 
 @dataclass(frozen=True, repr=False)
-class FullGrad(Value):
+class FullGrad(Recipe):
     """A map of :class:`FullGradients`: every part's size, scaled to [0, 1] in each record, brought to the picture's size, added up.
 
     ``values`` are ``[records, 1, height, width]``, without sign. Each layer's part is scaled as a whole, as the authors' program
@@ -61,6 +63,7 @@ class FullGrad(Value):
     the parts. One pass forward, one backward.
     """
 
+    @entry
     def __call__(self, model: Any, *args: Any, of: Any = None, **kwargs: Any) -> Attribution:
         """The map of each record; ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`.
 

@@ -17,15 +17,16 @@ from .baselines import FromInput
 from .cuts import INPUT, Cut, as_cut
 from .distributions import Background, Distribution, Gaussian, Line, Point
 from .engine import activation, explain, model_call, request
+from .entry import entry
 from .errors import MethodError
 from .passes import Combine, Reduce
 from .quadrature import Quadrature
+from .recipes import Recipe
 from .result import Attribution
 from .rules import Rule
-from .values import Value
 
 
-class Method(Value):
+class Method(Recipe):
     """What the named methods share: a distribution, a rule (None is the gradient), a reduction, and whether distance counts."""
 
     by: Rule | None = None
@@ -41,6 +42,7 @@ class Method(Value):
         """How influence comes back."""
         return self.by
 
+    @entry
     def __call__(
         self,
         model: Any,
@@ -191,9 +193,10 @@ class InternalInfluence(Method):
 
 
 @dataclass(frozen=True, repr=False)
-class Activation(Value):
+class Activation(Recipe):
     """What a layer holds for each record. One pass forward, no further than the layer."""
 
+    @entry
     def __call__(self, model: Any, *args: Any, at: Any = None, **kwargs: Any) -> Attribution:
         """Read the layer ``at``. Raises MethodError without one."""
         if at is None:

@@ -13,13 +13,14 @@ from .coalitions import Dependence, Exact, LeaveOneOut, Owen, Permutations, Shap
 from .coalitions.base import Coalitions
 from .cuts import INPUT
 from .engine import explain, model_call, request, with_features
+from .entry import entry
 from .features import Pixels, Windows
+from .recipes import Recipe
 from .removal import Permute
 from .result import Attribution
-from .values import Value
 
 
-class RemovalMethod(Value):
+class RemovalMethod(Recipe):
     """What the methods that remove features share."""
 
     by: Any
@@ -37,6 +38,7 @@ class RemovalMethod(Value):
         """Which coordinates are one feature."""
         return self.features
 
+    @entry
     def __call__(
         self,
         model: Any,

@@ -141,8 +141,7 @@ def _picture(a: Attribution) -> str:
 
 
 def _heat(values: np.ndarray) -> str:
-    shown = shrunk(values, 128)
-    small = colours.diverging(colours.scale_of(shown).shades(shown))
+    small = colours.diverging(colours.signed(shrunk(values, 128)))
     return f'<img {IMAGE} alt="map of the values, blue against, red for" src="{colours.data_uri(small)}">'
 
 
@@ -263,8 +262,7 @@ def _blocks(values: np.ndarray) -> Iterator[Line]:
     layout = layout_of(values.shape)
     if layout is None:
         return
-    shown = shrunk(map_of(values, layout), 48)
-    shades = colours.scale_of(shown).shades(shown)
+    shades = colours.signed(shrunk(map_of(values, layout), 48))
     if len(shades) % 2:
         shades = np.concatenate([shades, np.zeros((1, shades.shape[1]))])
     for upper, lower in zip(shades[::2], shades[1::2], strict=True):

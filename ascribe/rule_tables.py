@@ -10,6 +10,7 @@ from .backends import open_session
 from .columns import aligned
 from .cuts import INPUT
 from .engine import carried_out, model_call, request
+from .entry import entry
 from .errors import RuleError
 from .escapes import visible
 from .rules import OperationRule, as_rule
@@ -58,6 +59,7 @@ class RuleTable:
         return f"<div>{title}<table><tr>{cells(HEAD, 'th')}</tr>{body}</table>{f'<ul>{said}</ul>' if said else ''}</div>"
 
 
+@entry
 def explain_rules(model: Any, *args: Any, by: Any, of: Any = None, at: Any = INPUT, **kwargs: Any) -> RuleTable:
     """Which rule each operation of this call meets under ``by``, and which operations have none.
 

@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import Any
 
 from ..baselines import Call
-from ..errors import BackendError
 from ..tree import walk
 from .blackbox.runners import is_estimator, is_onnx
 from .protocol import Session
+from .refused import no_model
 
 SESSIONS = {
     "torch": "ascribe.backends.torch.session:TorchSession",
@@ -24,10 +24,8 @@ def open_session(model: Any, call: Call) -> Session:
 
     Raises BackendError for what cannot be called.
     """
-    if not (callable(model) or is_estimator(model) or is_onnx(model)):
-        raise BackendError(
-            f"a {type(model).__name__} is not a model", try_="attribute(model, x, ...): the model first, then its arguments"
-        )
+    if (wrong := no_model(model, call)) is not None and not (is_estimator(model) or is_onnx(model)):
+        raise wrong
     family = framework(model, call)
     session: Session = session_class(family)(model, call)
     return session

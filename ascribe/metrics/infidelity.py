@@ -10,10 +10,11 @@ import numpy as np
 
 from ..arrays import Array, namespace
 from ..engine import model_call
+from ..entry import entry
 from ..errors import InputError
+from ..recipes import Recipe
 from ..result import Attribution
 from ..tree import walk
-from ..values import Value
 from .perturbed import at_least, records_of
 
 Perturbed = tuple[Sequence[Array], Sequence[Array]]
@@ -32,7 +33,7 @@ class Jitter:
 
 
 @dataclass(frozen=True, repr=False)
-class Infidelity(Value):
+class Infidelity(Recipe):
     """The mean of ``(sum I a - (f(x) - f(x - I)))^2`` over perturbations I of the input: one number for each record, 0 is best.
 
     In squared units of the quantity. ``perturb`` is the size of normal noise, or a function of the explained arrays (each record's
@@ -48,6 +49,7 @@ class Infidelity(Value):
     def __post_init__(self) -> None:
         at_least(self, samples=1, **({} if callable(self.perturb) else {"perturb": 0}))
 
+    @entry
     def __call__(
         self, attribution: Attribution | Any, model: Any, *args: Any, of: Any = None, seed: int = 0, most: int | None = None, **kwargs: Any
     ) -> np.ndarray:

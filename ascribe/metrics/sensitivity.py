@@ -10,18 +10,19 @@ import numpy as np
 
 from ..arrays import Array, as_numpy, namespace
 from ..engine import model_call
+from ..entry import entry
 from ..errors import InputError
 from ..quantities import Labels
+from ..recipes import Recipe
 from ..result import Attribution
 from ..tree import walk
-from ..values import Value
 from .perturbed import at_least, records_of
 
 REDUCE: dict[str, Callable[..., Any]] = {"max": np.max, "mean": np.mean}
 
 
 @dataclass(frozen=True, repr=False)
-class Sensitivity(Value):
+class Sensitivity(Recipe):
     """The largest (or mean) relative change of an explanation over inputs within ``radius`` of each number: one number per record.
 
     0 is best; 1 says that it changes by as much as there is of it. ``norm`` is the order of the norm. The explanation is run
@@ -38,6 +39,7 @@ class Sensitivity(Value):
         if self.reduce not in REDUCE:
             raise InputError(f"reduce={self.reduce!r}", there=", ".join(REDUCE), try_="one of these")
 
+    @entry
     def __call__(
         self, method: Callable[..., Attribution], model: Any, *args: Any, of: Any = None, seed: int = 0, **kwargs: Any
     ) -> np.ndarray:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array
-from ...calls import Call, named
+from ...baselines import Call
 from ...cuts import INPUT, OUTPUT, Cut
 from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError, RuleError
+from ...hints import unexpected_hint
 from ...tree import Path, follow, walk
 from ..numpy.namespace import xp
 from ..protocol import Evidence, Job, Place, Reading, Spot
-from .inputs import Inputs
+from .inputs import Inputs, named
 from .runners import as_arrays, runner_for
 
 
@@ -103,10 +104,10 @@ class BlackBoxSession:
             error = ModelError(
                 f"the model raised {type(wrong).__name__}: {first}",
                 there=f"a call with {len(job.rows)} rows, of records {span(job.index)}",
-                try_="error.call for the arguments, error.partial for what was found before",
+                try_=unexpected_hint(first) or "error.call for the arguments, error.partial for what was found before",
                 code="E-MODEL-RAISED",
             )
-            error.call, error.rows = Call.of(args, kwargs), job.rows
+            error.call, error.rows = Call(*args, **kwargs), job.rows
             raise error from wrong
 
     def splits(self) -> bool:
@@ -133,7 +134,7 @@ class BlackBoxSession:
     def weights(self) -> int:
         return 0
 
-    def shared(self, cut: Cut, sure: bool = True) -> bool:
+    def shared(self, cut: Cut) -> bool:
         return False
 
     def replaces_all(self, cut: Cut) -> bool:

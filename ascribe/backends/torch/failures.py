@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
-from ...calls import named
 from ...cuts import Cut
 from ...errors import AscribeError, CutError, InputError, ModelError
+from ...hints import unexpected_hint
+from .inputs import named
 
 if TYPE_CHECKING:
     from .session import TorchSession
@@ -67,6 +68,11 @@ def explained_failure(session: TorchSession, wrong: Exception) -> AscribeError:
 
 
 def _advice(session: TorchSession, message: str) -> str:
+    if (hint := unexpected_hint(message)) is not None:
+        return hint
+    args, kwargs = session.call.args, session.call.kwargs
+    if len(args) == 1 and not kwargs and isinstance(args[0], Mapping):
+        return "the dictionary unpacked: method(model, **batch)"
     ranks = {leaf.ndim for leaf in session.inputs.leaves.values() if leaf.is_floating_point()}
     sizes = ("size" in message or "shape" in message) and ranks <= {1, 3}
     if sizes or any(told in message for told in ("channels", "dimensions", "to unpack")):

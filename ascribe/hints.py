@@ -1,0 +1,154 @@
+"""Names that other libraries use, answered with the name here: at constructors, at calls, and as attributes of methods.
+
+A name is answered only where nothing of that name is there: a model's own argument called ``target`` is passed on.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+CALL = ("of", "at", "seed", "chunk", "progress")
+"""Arguments of every call of a method."""
+VERB = (*CALL, "over", "by", "features")
+"""Arguments of ``attribute``."""
+RENAMED: dict[str, tuple[str, ...]] = {
+    "target": ("of",), "targets": ("of",), "target_class": ("of",), "class_idx": ("of",), "output_index": ("of",),
+    "baselines": ("baseline", "background", "by"), "baseline": ("baseline", "background", "by"), "background": ("background", "by"),
+    "background_data": ("background", "by"), "masker": ("by",), "hide_color": ("by",), "perm_func": ("by",),
+    "n_steps": ("steps", "samples", "budget"), "steps": ("steps", "samples", "budget"),
+    "n_samples": ("samples", "budget", "steps"), "nsamples": ("budget", "samples", "steps"), "num_samples": ("budget", "samples", "steps"),
+    "nt_samples": ("samples",), "max_evals": ("budget", "samples"), "n_perturb_samples": ("samples",), "samples": ("samples", "budget"),
+    "npermutations": ("budget", "samples"), "budget": ("budget", "samples", "steps"),
+    "stdevs": ("scale",), "noise_level": ("scale",), "internal_batch_size": ("chunk",), "perturbations_per_eval": ("chunk",),
+    "batch_size": ("chunk",), "show_progress": ("progress",), "silent": ("progress",), "random_state": ("seed",), "random_seed": ("seed",),
+    "feature_mask": ("features",), "sliding_window_shapes": ("size",), "strides": ("stride",), "window": ("size",), "patch_size": ("size",),
+    "layer": ("layer", "at"), "target_layer": ("layer", "at"), "target_layers": ("layer", "at"), "l1_reg": ("lasso",),
+    "kernel_width": ("width",), "abs": ("signed",), "relu_attributions": ("relu",), "n_masks": ("budget",), "method": ("quadrature",),
+}  # fmt: skip
+"""Another library's name -> names here, the likeliest first; the first that the class or its call has is meant."""
+SAID: dict[str, str] = {
+    "additional_forward_args": "the model's own arguments, behind the first: {name}(...)(model, x, mask), or by name",
+    "return_convergence_delta": "a.gap of the result",
+    "multiply_by_inputs": "asc.influence(model, x, over=asc.Line(0.0)), which has no distance in it",
+    "attribute_to_layer_input": 'at=asc.Cut("layer", "in") in the call',
+    "attribute_to_neuron_input": 'of=asc.Unit(3, on=asc.Cut("layer", "in")) in the call',
+    "neuron_selector": 'of=asc.Unit(3, on="layer") in the call',
+    "forward_func": "the model in the call: {name}(...)(model, x)",
+    "model": "the model in the call: {name}(...)(model, x)",
+    "nt_type": "asc.SmoothGrad, asc.SquareGrad or asc.VarGrad",
+    "input_tensor": "the inputs behind the model: {name}(...)(model, x)",
+    "inputs": "the inputs behind the model: {name}(...)(model, x)",
+    "aug_smooth": "the mean of results over pictures that are turned: sum(results) / len(results)",
+    "feature_names": "features= of a.plot() and a.to_pandas()",
+}
+"""Names that no single argument stands for -> what there is; ``{name}`` is the class."""
+ALONE: dict[str, str] = {
+    "n_steps": "over=asc.Line(0.0, steps=64)", "steps": "over=asc.Line(0.0, steps=64)",
+    "baseline": "over=asc.Line(0.0), from a baseline of 0",
+    "baselines": "over=asc.Line(0.0), from a baseline of 0", "background": "over=asc.Background(rows) * asc.Line()",
+    "n_samples": "over=asc.Gaussian(0.15, samples=32)", "nsamples": "over=asc.ShapleyKernel(2048)",
+    "samples": "over=asc.Gaussian(0.15, samples=32)",
+    "max_evals": "over=asc.ShapleyKernel(2048)", "budget": "over=asc.ShapleyKernel(2048)",
+}  # fmt: skip
+"""What a verb, which has no constructor, is told instead."""
+CALLED = (
+    "target", "targets", "baselines", "baseline", "background", "n_steps", "n_samples", "nsamples", "nt_samples", "max_evals",
+    "masker", "stdevs", "internal_batch_size", "perturbations_per_eval", "show_progress", "feature_mask", "sliding_window_shapes",
+    "strides", "target_layer", "target_layers", "additional_forward_args", "return_convergence_delta", "multiply_by_inputs",
+    "nt_type", "attribute_to_layer_input", "attribute_to_neuron_input", "neuron_selector", "hide_color", "num_samples", "aug_smooth",
+)  # fmt: skip
+"""Those that a call is refused for, where the model has no argument of that name: it might swallow it as one of many."""
+VERBS: dict[str, str] = {
+    "attribute": "{name}(...)(model, x, of=1)", "explain": "{name}(...)(model, x, of=1)", "shap_values": "{name}(...)(model, x).values",
+    "generate": "{name}(...)(model, x)", "explain_instance": "{name}(...)(model, x)", "attribute_image_features": "{name}(...)(model, x)",
+    "expected_value": "a.explained - a.values.sum(1) of a result", "compute_convergence_delta": "a.gap of a result",
+    "has_convergence_delta": "a.gap of a result, None where a method promises no sum", "multiplies_by_inputs": "{name}.multiply",
+    "forward": "{name}(...)(model, x)", "fit": "{name}(...)(model, x): there is nothing to fit",
+}  # fmt: skip
+"""What methods of other libraries are asked to do -> how it is said here."""
+
+
+def constructor_hint(title: str, name: str, own: Sequence[str]) -> str:
+    """What to write for an argument that a method's class does not have."""
+    for ours in RENAMED.get(name, ()):
+        if ours in own:
+            return f"{title}({ours}={_example(ours)})"
+        if ours in CALL:
+            return f"{title}(...)(model, x, {ours}={_example(ours)}), in the call"
+    if name in SAID:
+        return SAID[name].format(name=title)
+    if name in CALL:
+        return f"{title}(...)(model, x, {name}={_example(name)}), in the call"
+    if near := get_close_matches(name, own, 1):
+        return f"{title}({near[0]}={_example(near[0])})"
+    return f"{title}({', '.join(f'{known}=...' for known in own)})"
+
+
+def call_hint(owner: str, name: str, own: Iterable[str], called: Collection[str]) -> str:
+    """What to write for an argument of a call that is none; ``own`` are the arguments of the method's constructor."""
+    fields = tuple(own)
+    if not fields and name in ALONE:
+        return ALONE[name]
+    for ours in (name, *RENAMED.get(name, ())):
+        if ours in called:
+            return f"{ours}={_example(ours)}"
+        if ours in fields:
+            return f"{owner}({ours}={_example(ours)})(model, x)"
+    if name in SAID:
+        return SAID[name].format(name=owner)
+    if name in VERB:
+        return f"asc.attribute(model, x, {name}={_example(name)})"
+    return f"{owner}({', '.join(f'{known}=...' for known in fields)})(model, x)"
+
+
+def unexpected_hint(message: str) -> str | None:
+    """What a model's complaint about an unexpected argument may mean: a name of ours, misspelt or of another library."""
+    found = re.search(r"unexpected keyword argument '(\w+)'", message)
+    if found is None:
+        return None
+    name = found.group(1)
+    ours = next((n for n in RENAMED.get(name, ()) if n in VERB), None) or next(iter(get_close_matches(name, VERB, 1, 0.5)), None)
+    return f"{ours}={_example(ours)}, if that is what {name}= means" if ours else None
+
+
+def arguments(kind: type) -> tuple[str, ...] | None:
+    """The names that a class is made with; None where any name goes."""
+    given = list(inspect.signature(kind.__init__).parameters.values())[1:]  # type: ignore[misc]
+    return None if any(p.kind is p.VAR_KEYWORD for p in given) else tuple(p.name for p in given if p.kind is not p.VAR_POSITIONAL)
+
+
+def accepts(model: Any, name: str) -> bool:
+    """Whether a model takes an argument of that name; True where that cannot be known."""
+    if type(model).__module__.startswith("torch.jit"):
+        return True
+    parts = [model, *model.modules()] if hasattr(model, "modules") and hasattr(model, "state_dict") else [model]
+    open_ended = False
+    for part in parts:
+        try:
+            given = inspect.signature(getattr(part, "forward", part)).parameters.values()
+        except (TypeError, ValueError):
+            return True
+        if any(p.name == name for p in given):
+            return True
+        open_ended |= any(p.kind is p.VAR_KEYWORD for p in given)
+        if part is model and not open_ended:
+            return False
+    return open_ended and len(parts) == 1
+
+
+def is_model(value: Any) -> bool:
+    """Whether it is a network or an estimator, and not a part of a method."""
+    network = hasattr(value, "forward") and hasattr(value, "state_dict")
+    return not isinstance(value, type) and (network or (hasattr(value, "fit") and hasattr(value, "predict")))
+
+
+def _example(name: str | None) -> str:
+    return {
+        "of": "1", "at": '"layer3"', "chunk": "64", "seed": "0", "progress": "True", "steps": "64", "samples": "32", "budget": "2048",
+        "baseline": "0.0", "background": "rows", "by": "asc.Resample(rows)", "features": "asc.grid(8)", "scale": "0.15", "size": "8",
+        "stride": "4", "signed": "True", "over": "asc.Line(0.0)", "layer": '"layer4"',
+    }.get(name or "", "...")  # fmt: skip

@@ -1,0 +1,228 @@
+"""What newcomers type, and the hint that each gets: names of other libraries, models in the wrong place, calls in another shape."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+import ascribe as asc
+from ascribe import catalogue, hints
+from ascribe.errors import ArgumentError, AscribeError, BackendError, MemoryLimitError, MethodError, ModelError
+
+NET = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
+X = torch.tensor([[1.0, 2.0, 3.0], [0.5, -1.0, 2.0]])
+IG = asc.IntegratedGradients(steps=4)
+
+
+class Dictionary(nn.Module):
+    """A model of Hugging Face's kind: arguments by name, and any others swallowed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(10, 4)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **others: Any) -> torch.Tensor:
+        return self.head(self.table(input_ids).mean(1))
+
+
+def masked(x: np.ndarray) -> np.ndarray:
+    return x
+
+
+HINTS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "n_steps": (lambda: asc.IntegratedGradients(n_steps=50), ArgumentError, "IntegratedGradients(steps=64)"),
+    "baselines": (lambda: asc.IntegratedGradients(baselines=0), ArgumentError, "IntegratedGradients(baseline=0.0)"),
+    "DeepLift": (lambda: asc.DeepLift(baselines=0), ArgumentError, "DeepLift(baseline=0.0)"),
+    "multiply_by_inputs": (lambda: asc.IntegratedGradients(multiply_by_inputs=False), ArgumentError, "asc.influence(model, x"),
+    "stdevs": (lambda: asc.SmoothGrad(stdevs=0.1), ArgumentError, "SmoothGrad(scale=0.15)"),
+    "nt_samples": (lambda: asc.SmoothGrad(nt_samples=8), ArgumentError, "SmoothGrad(samples=32)"),
+    "nsamples": (lambda: asc.KernelShap(nsamples=100), ArgumentError, "KernelShap(budget=2048)"),
+    "n_samples": (lambda: asc.KernelShap(n_samples=100), ArgumentError, "KernelShap(budget=2048)"),
+    "max_evals": (lambda: asc.Partition(max_evals=100), ArgumentError, "Partition(budget=2048)"),
+    "background": (lambda: asc.KernelShap(background=X), ArgumentError, "KernelShap(by=asc.Resample(rows))"),
+    "masker": (lambda: asc.KernelShap(masker=masked), ArgumentError, "KernelShap(by=asc.Resample(rows))"),
+    "feature_mask": (lambda: asc.FeatureAblation(feature_mask=X), ArgumentError, "FeatureAblation(features=asc.grid(8))"),
+    "sliding_window_shapes": (lambda: asc.Occlusion(sliding_window_shapes=(3, 3)), ArgumentError, "Occlusion(size=8)"),
+    "strides": (lambda: asc.Occlusion(strides=2), ArgumentError, "Occlusion(stride=4)"),
+    "target_layers": (lambda: asc.GradCam(target_layers=[NET]), ArgumentError, 'GradCam(layer="layer4")'),
+    "internal_batch_size": (lambda: asc.KernelShap(internal_batch_size=8), ArgumentError, "(model, x, chunk=64), in the call"),
+    "forward_func": (lambda: asc.Lime(forward_func=NET), ArgumentError, "the model in the call: Lime(...)(model, x)"),
+    "of in the constructor": (lambda: asc.Saliency(of=1), ArgumentError, "Saliency(...)(model, x, of=1), in the call"),
+    "a typo": (lambda: asc.IntegratedGradients(step=5), ArgumentError, "IntegratedGradients(steps=64)"),
+    "another name": (lambda: asc.KernelShap(zork=5), ArgumentError, "KernelShap(budget, by, features, tolerance)"),
+    "target": (lambda: IG(NET, X, target=1), ArgumentError, "Try: of=1"),
+    "target, swallowed": (lambda: IG(Dictionary(), input_ids=torch.ones(1, 3, dtype=int), target=1), ArgumentError, "Try: of=1"),
+    "target of the verb": (lambda: asc.attribute(NET, X, target=1), ArgumentError, "Try: of=1"),
+    "baselines in the call": (lambda: IG(NET, X, baselines=0), ArgumentError, "IntegratedGradients(baseline=0.0)(model, x)"),
+    "baseline in the call": (lambda: IG(NET, X, baseline=0), ArgumentError, "IntegratedGradients(baseline=0.0)(model, x)"),
+    "n_steps in the verb": (lambda: asc.attribute(NET, X, n_steps=9), ArgumentError, "over=asc.Line(0.0, steps=64)"),
+    "by in the call": (lambda: asc.KernelShap()(NET, X, by=0.0), ArgumentError, "KernelShap(by=asc.Resample(rows))(model, x)"),
+    "additional_forward_args": (lambda: IG(NET, X, additional_forward_args=X), ArgumentError, "IntegratedGradients(...)(model, x, mask)"),
+    "return_convergence_delta": (lambda: IG(NET, X, return_convergence_delta=True), ArgumentError, "a.gap of the result"),
+    "off": (lambda: IG(NET, X, off=1), ModelError, "of=1, if that is what off= means"),
+    "a black box": (lambda: asc.KernelShap()(masked, X.numpy(), target=1), ArgumentError, "Try: of=1"),
+    "the model in the constructor": (lambda: asc.KernelShap(NET), MethodError, "KernelShap()(model, x)"),
+    "model and background": (lambda: asc.KernelShap(NET, X), MethodError, "KernelShap()(model, x)"),
+    "an estimator": (lambda: asc.KernelShap(LogisticRegression()), MethodError, "KernelShap()(model, x)"),
+    "a class": (lambda: IG(nn.Linear, X), BackendError, "Linear is a class, not a model"),
+    "x first": (lambda: IG(X, NET), BackendError, "the model first, then its arguments"),
+    "a dictionary": (lambda: IG(Dictionary(), {"input_ids": torch.ones(1, 3)}), ModelError, "unpacked: method(model, **batch)"),
+}
+ATTRIBUTES = {
+    "attribute": "IntegratedGradients(...)(model, x, of=1)", "shap_values": "IntegratedGradients(...)(model, x).values",
+    "explain": "IntegratedGradients(...)(model, x, of=1)", "expected_value": "a.explained", "compute_convergence_delta": "a.gap",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HINTS)
+def test_each_gets_its_hint(what: str) -> None:
+    call, kind, hint = HINTS[what]
+    with pytest.raises(kind) as told:
+        call()
+    assert isinstance(told.value, AscribeError)
+    assert hint in str(told.value)
+    assert len(str(told.value)) < 500
+    assert "Sequential(" not in str(told.value)  # a model is not printed
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_methods_answer_the_names_of_other_libraries(name: str) -> None:
+    assert not hasattr(IG, name)
+    with pytest.raises(AttributeError) as told:
+        getattr(IG, name)
+    assert ATTRIBUTES[name] in str(told.value)
+    with pytest.raises(AttributeError, match=r"object has no attribute 'zork'$"):
+        getattr(IG, "zork")  # noqa: B009
+
+
+def test_hints_name_what_there_is() -> None:
+    """Every name that a hint gives is an argument of some class or call of ours."""
+    own = {p for cls in catalogue.methods().values() for p in inspect.signature(cls).parameters} | set(hints.VERB)
+    assert {ours for names in hints.RENAMED.values() for ours in names} <= own
+    assert not set(hints.RENAMED) & set(hints.VERB)
+
+
+def test_methods_stay_values() -> None:
+    for cls in catalogue.methods().values():
+        first = next(iter(inspect.signature(cls).parameters.values()), None)
+        method = cls(X) if first is not None and first.default is first.empty else cls()
+        for other in (pickle.loads(pickle.dumps(method)), copy.copy(method), copy.deepcopy(method)):
+            assert other == method
+            assert hash(other) == hash(method)
+
+
+def test_a_models_own_argument_is_passed_on() -> None:
+    class Own(nn.Module):
+        def forward(self, x: torch.Tensor, target: float = 1.0, steps: int = 1) -> torch.Tensor:
+            return x[:, :2] * target * steps
+
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Own()
+
+        def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+            return self.inner(*args, **kwargs)
+
+    def open_ended(x: np.ndarray, **others: float) -> np.ndarray:
+        return x * others["target"]
+
+    for model in (Own(), Wrapped()):
+        assert torch.equal(asc.influence(model, X, of=1, target=3.0, steps=2).values[:, 1], torch.full((2,), 6.0))
+        assert torch.equal(asc.influence(model, asc.Call(X, target=3.0), of=1).values[:, 1], torch.full((2,), 3.0))
+    found = asc.FeatureAblation(by=0.0)(open_ended, X.numpy(), of=1, target=2.0)
+    np.testing.assert_allclose(found.values[:, 1], 2 * X[:, 1].numpy())
+
+
+# Where errors come from
+
+
+def frames(error: BaseException) -> list[str]:
+    return [f.filename for f in traceback.extract_tb(error.__traceback__)]
+
+
+CALLS: dict[str, Callable[[Any, Any], Any]] = dict(catalogue.methods())
+
+
+@pytest.mark.parametrize("name", [*CALLS, "attribute", "influence", "activation", "cuts_of", "explain_rules", "estimate"])
+def test_an_error_comes_from_the_line_of_the_call(name: str) -> None:
+    class Wrong(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(1, 2, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.helper(self.first(x).mean((2, 3)))
+
+        def helper(self, x: torch.Tensor) -> torch.Tensor:
+            raise ValueError("a fault of the model's")
+
+    x = torch.ones(1, 1, 8, 8)
+    more: dict[str, Any] = {"activation": {"at": asc.OUTPUT}, "Activation": {"at": asc.OUTPUT}, "explain_rules": {"by": asc.Epsilon()}}
+    call = getattr(asc, name)
+    if name in CALLS:
+        first = next(iter(inspect.signature(call).parameters.values()), None)
+        call = call(x) if first is not None and first.default is first.empty else call()
+    with pytest.raises(AscribeError) as told:
+        call(Wrong().eval(), x, **more.get(name, {}))
+    ours = [f for f in frames(told.value) if "/ascribe/" in f]
+    assert len(ours) <= 1, ours
+    if told.value.__cause__ is not None:
+        text = "".join(traceback.format_exception(told.value))
+        assert "in helper" in text
+        assert text.count("/ascribe/") <= 1
+
+
+def test_all_frames_are_shown_on_request() -> None:
+    code = "import ascribe as asc, numpy as np\nasc.FeatureAblation()(lambda x: x, np.ones((2, 3)), of=99)"
+    run = [sys.executable, "-c", code]
+    short = subprocess.run(run, capture_output=True, text=True, check=False).stderr
+    full = subprocess.run(run, capture_output=True, text=True, check=False, env={"ASCRIBE_FULL_TRACEBACK": "1", "PATH": ""}).stderr
+    assert "class 99 is out of range" in short
+    assert "class 99 is out of range" in full
+    assert short.count("File ") == 2
+    assert full.count("File ") > 6
+
+
+# Memory
+
+
+class Full(nn.Module):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error, self.conv = error, nn.Conv2d(1, 2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.conv(x)
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried"), torch.OutOfMemoryError("full")], ids=repr)
+@pytest.mark.parametrize("name", ["cuts_of", "FullGrad", "FullGradients", "AblationCam", "IntegratedGradients", "attribute", "GradCam"])
+def test_a_full_memory_is_a_memory_limit(name: str, error: Exception) -> None:
+    call = getattr(asc, name)
+    call = call() if isinstance(call, type) else call
+    with pytest.raises(MemoryLimitError):
+        call(Full(error).eval(), torch.ones(1, 1, 8, 8))
+
+
+def test_a_quantity_that_fills_the_memory_is_a_memory_limit() -> None:
+    def quantity(y: torch.Tensor) -> torch.Tensor:
+        raise MemoryError
+
+    for call in (IG, asc.KernelShap(), asc.attribute):
+        with pytest.raises(MemoryLimitError):
+            call(NET, X, of=quantity)
