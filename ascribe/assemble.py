@@ -23,7 +23,7 @@ from .removal import Removal
 from .result import Attribution, Check, Cost, Gap
 from .rules import Gradient, Rule, treats_operations
 from .rules.told import Told
-from .stream import Chunker, first_chunk
+from .stream import Chunker, Wanted, first_chunk
 from .tree import mapped
 from .version import VERSION
 
@@ -40,7 +40,7 @@ class Request:
     by: Rule
     seed: int
     chunk: int | None
-    progress: bool | None
+    progress: Wanted
     multiply: bool
     reduce: Reduce = "mean"
     removal: Removal | None = None

@@ -27,7 +27,7 @@ from .quantities import as_quantities
 from .removal import Removal, standing
 from .result import Attribution, Cost
 from .rules import Gradient, as_rule
-from .stream import Chunker, blocks, fitting, showing
+from .stream import Chunker, Wanted, blocks, fitting, showing
 
 
 @entry
@@ -157,7 +157,7 @@ def request(
     *,
     seed: int = 0,
     chunk: int | None = None,
-    progress: bool | None = None,
+    progress: Wanted = None,
     multiply: bool = True,
 ) -> Request:
     """The door: every argument as the noun it stands for, checked."""

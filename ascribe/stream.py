@@ -209,6 +209,9 @@ class Progress:
             line = f"ascribe: {min(1.0, self.done / max(self.total, 1)):4.0%} of {self.total} rows, {max(left, 0):.0f} s left"
             self.last, self.shown = now, self._write(f"\r{line}\x1b[K" if terminal else line + "\n")
 
+    def complete(self) -> None:
+        """All of the work is done."""
+
     def close(self) -> None:
         """Clear the line."""
         if self.shown and on_terminal():
@@ -233,11 +236,16 @@ def on_terminal() -> bool:
         return False
 
 
+Wanted = bool | Callable[[int], Progress] | None
+"""Whether progress is shown, or a function of the number of rows that makes another kind of line."""
+
+
 @contextmanager
-def showing(total: int, wanted: bool | None) -> Iterator[Progress]:
+def showing(total: int, wanted: Wanted) -> Iterator[Progress]:
     """A :class:`Progress` that is cleared however the work ends."""
-    progress = Progress(total, wanted)
+    progress = wanted(total) if callable(wanted) else Progress(total, wanted)
     try:
         yield progress
+        progress.complete()
     finally:
         progress.close()

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...baselines import Call
-from ...cuts import INPUT, OUTPUT
+from ...cuts import INPUT, OUTPUT, Cut
 from ...distributions import Distribution
 from ...engine import activation, explain, request, with_features
 from ...errors import InputError
 from ...passes import Combine
-from ...quantities import Quantity, scores
+from ...quantities import Bound, Part, Quantity, scores
 from ...result import Attribution as Result
 from ...rules import Rule
+from ...stream import Wanted
 from ...tree import walk
+from .bar import Bar
 from .conventions import Given, repeated, spread
 
 HARMLESS = ("allow_unused", "materialize_grads", "retain_graph")
@@ -27,16 +30,20 @@ HARMLESS = ("allow_unused", "materialize_grads", "retain_graph")
 
 @dataclass(frozen=True)
 class Asked:
-    """What is explained (``of``), where (``at``: a cut, or a list of them), in which call of which model, with which options."""
+    """What is explained (``of``), where (``at``: a cut, or a list of them), in which call of which model, with which options.
+
+    ``kind`` is the type of the model's output where it is not the one that a quantity sees.
+    """
 
     model: Any
     inputs: Given
     more: tuple[Any, ...]
     named: Mapping[str, Any]
-    of: Quantity
+    of: Any
     at: Any
     multiply: bool
     options: Mapping[str, Any]
+    kind: torch.dtype | None = None
 
     def __getitem__(self, option: str) -> Any:
         """An option as the caller gave it, None where the class has no such option."""
@@ -46,6 +53,11 @@ class Asked:
     def call(self) -> Call:
         """The model's call."""
         return self.inputs.call(self.more, self.named)
+
+    @property
+    def progress(self) -> Wanted:
+        """How far along the work is, shown where it is asked for."""
+        return partial(Bar, f"{self['name']} attribution") if self["show_progress"] else False
 
     @property
     def within(self) -> bool:
@@ -70,20 +82,21 @@ class Asked:
             over,
             by,
             seed=seed,
-            progress=bool(self["show_progress"]),
+            progress=self.progress,
             multiply=(self.multiply if multiply is None else multiply) and combine is None,
         )
         bare = not self["return_convergence_delta"]
         return explain(self.model, self.call, replace(wanted, combine=combine, most=self["internal_batch_size"], bare=bare))
 
-    def removed(self, over: Any, by: Any, features: Any, *, at: Any = None, of: Any = None, seed: int = 0) -> Result:
-        """The verb over coalitions of features; ``perturbations_per_eval`` above 1 bounds the rows at once."""
-        wanted = request(
-            self.of if of is None else of, self.at if at is None else at, over, by, seed=seed, progress=bool(self["show_progress"])
-        )
+    def removed(self, over: Any, by: Any, features: Any, *, at: Any = None, seed: int = 0) -> tuple[Result, torch.dtype]:
+        """The verb over coalitions of features, and the type of the output; ``perturbations_per_eval`` above 1 bounds the rows at once."""
+        many = isinstance(self.of, list)
+        seen = [Watched(of) for of in (self.of if many else [self.of])]
+        wanted = request(seen if many else seen[0], self.at if at is None else at, over, by, seed=seed, progress=self.progress)
         each = self["perturbations_per_eval"] or 1
         most = each * self.inputs.records if each > 1 else None
-        return explain(self.model, self.call, replace(with_features(wanted, features), most=most))
+        found = explain(self.model, self.call, replace(with_features(wanted, features), most=most))
+        return found, self.kind or seen[0].kinds[-1]
 
     def result(self, values: Any) -> Any:
         """Native values in captum's form: that of the inputs, of the layer's value, or a list of those for several layers.
@@ -116,6 +129,35 @@ class Asked:
     def on(self, tensors: Sequence[Tensor]) -> Asked:
         """The same for other inputs of that many rows."""
         return replace(self, inputs=replace(self.inputs, tensors=tuple(tensors)))
+
+
+class Watched:
+    """A quantity that remembers the type of what it was read from."""
+
+    def __init__(self, of: Quantity) -> None:
+        self.of, self.kinds = of, [torch.get_default_dtype()]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.of, name)
+
+    def __repr__(self) -> str:
+        return repr(self.of)
+
+    @property
+    def on(self) -> Cut:
+        """Where the quantity is read."""
+        return self.of.on
+
+    @property
+    def kind(self) -> Any:
+        """What quantities share that treat rows alike."""
+        return getattr(self.of, "kind", type(self.of))
+
+    def bind(self, y: Any, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
+        """That of the quantity."""
+        kind = getattr(y, "dtype", None)
+        self.kinds += [kind] if isinstance(kind, torch.dtype) else []
+        return self.of.bind(y, names, part)
 
 
 def tuples(value: Any) -> Any:

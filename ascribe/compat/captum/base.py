@@ -118,6 +118,7 @@ class Attribution:
         model, of, at = self.placed(arguments)
         options = {name: value for name, value in arguments.items() if name not in OWN}
         options.update({name: getattr(self, name, None) for name in self.settings})
+        options.update(name=self.get_name(), least_rows=getattr(self, "_min_examples_per_batch_grouped", None))
         called = more_args(arguments.get("additional_forward_args")), dict(arguments.get("forward_kwargs") or {})
         asked = Asked(model, given(arguments["inputs"]), *called, of, at, self.multiplies_by_inputs, options)
         return derived(asked, self.gradient_func) if own_gradients(self) else asked
@@ -159,17 +160,27 @@ def own_gradients(self: Any) -> bool:
 
 
 def promised(self: Any, arguments: dict[str, Any]) -> torch.futures.Future[Any]:
-    """The values of a model that answers later, as a future; what goes wrong is raised by its ``wait``."""
+    """The values of a model that answers later, as a future; what goes wrong is raised by its ``wait``.
+
+    Raises MethodError at once for a model that gives no future.
+    """
     model, found, other = self.forward_func, torch.futures.Future[Any](), copy.copy(self)
+    plain: list[str] = []
 
     def answered(*args: Any, **kwargs: Any) -> Any:
         later = model(*args, **kwargs)
-        return later.wait() if isinstance(later, torch.futures.Future) else later
+        if isinstance(later, torch.futures.Future):
+            return later.wait()
+        plain.append(type(later).__name__)
+        raise TypeError("no future")
 
     other.forward_func = answered  # of a copy: other threads may be using this one
     try:
         found.set_result(run(other, arguments))
     except Exception as error:
+        if plain:
+            with also_theirs():
+                raise MethodError("attribute_future()", there=f"a model that gives {plain[0]}", try_="attribute()") from None
         found.set_exception(error)
     return found
 

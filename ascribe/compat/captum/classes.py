@@ -267,7 +267,12 @@ class FeatureAblation(
 class FeaturePermutation(
     FeatureAblation, init="forward_func perm_func", call=f"inputs {MORE} feature_mask {GAME} **kwargs", by=permute, later=True
 ):
-    """What the quantity loses when a feature takes the value of another record."""
+    """What the quantity loses when a feature takes the value of another record.
+
+    Features of inputs with fewer rows than ``_min_examples_per_batch_grouped`` are left out: their values are 0.
+    """
+
+    _min_examples_per_batch_grouped: int | None = 2
 
 
 class Occlusion(FeatureAblation, init="forward_func", call=f"inputs sliding_window_shapes strides baselines {MORE} {GAME}", by=occlude):

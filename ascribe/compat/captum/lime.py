@@ -17,9 +17,10 @@ from ...errors import InputError, MethodError
 from ...stream import first_chunk
 from .asked import Asked, at_inputs, starts
 from .base import PerturbationAttribution
+from .cells import cells_of, features_of, known_of, smooth
 from .conventions import given
 from .linear import Model, SkLearnLasso
-from .removal import coefficients, everywhere, features_of, fitted, own_columns, stand_in
+from .removal import coefficients, everywhere, stand_in
 
 PENALTY = 0.01
 
@@ -161,24 +162,16 @@ def fit(model: Any, codes: Tensor, outcomes: Tensor, near: Tensor) -> Tensor:
 
 def explained(asked: Asked) -> Any:
     """Coefficients of a model fitted to random subsets of features, nearer ones counting more; records share the subsets."""
-    masks = features_of(asked)
-    ids = asked["feature_mask"] if asked["feature_mask"] is not None else own_columns(asked.inputs.tensors)
-    ids = [fitted(m, x) for m, x in zip(ids if isinstance(ids, (tuple, list)) else (ids,), asked.inputs.tensors, strict=True)]
-    known = torch.unique(torch.cat([m.reshape(-1) for m in ids]))
-    cells = [torch.searchsorted(known, m).expand_as(x) for m, x in zip(ids, asked.inputs.tensors, strict=True)]
+    ids = cells_of(asked)
+    known = known_of(ids)
+    cells = [torch.searchsorted(known.to(m.device), m).expand_as(x) for m, x in zip(ids, asked.inputs.tensors, strict=True)]
     if asked["perturb_func"] is not None:
         alone = [one_record(asked, i, [c[i : i + 1] for c in cells]) for i in range(asked.inputs.records)]
-        found = torch.stack([Near(one, mine, len(known)).coefficients(one, masks_of(one, mine)) for one, mine in alone])[:, 0]
+        each = [Near(one, mine, len(known)).coefficients(one, masks_of(one, mine)) for one, mine in alone]
+        found, kind = torch.cat([f for f, _ in each]), each[0][1]
     else:
-        found = Near(asked, cells, len(known)).coefficients(asked, masks)
-    placed = [torch.take_along_dim(found, c.reshape(len(c), -1).to(found.device), 1).reshape(c.shape) for c in cells]
-    values = asked.inputs.like([p.to(kind_of(x)) for p, x in zip(placed, asked.inputs.tensors, strict=True)])
-    return coefficients(asked, values, found.cpu().numpy())
-
-
-def kind_of(x: Tensor) -> torch.dtype:
-    """The type of coefficients beside an input."""
-    return x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        found, kind = Near(asked, cells, len(known)).coefficients(asked, features_of(asked))
+    return coefficients(asked, found.cpu().numpy(), smooth(asked, kind))
 
 
 def masks_of(asked: Asked, cells: Sequence[Tensor]) -> Any:
@@ -209,14 +202,15 @@ class Near:
         self.asked, self.cells, self.count = asked, cells, count
         self.begin = [b.expand_as(x) for b, x in zip(starts(asked, asked["baselines"]), asked.inputs.tensors, strict=True)]
 
-    def coefficients(self, asked: Asked, features: Any) -> Tensor:
-        """One for each feature of each record, ``[records, features]``."""
+    def coefficients(self, asked: Asked, features: Any) -> tuple[Tensor, torch.dtype]:
+        """One for each feature of each record, ``[records, features]``, and the type of the output."""
         codes = self.codes()
-        worth = asked.removed(Listed(codes.bool().numpy()), stand_in(asked), features).values[..., 0]
-        worth = torch.as_tensor(worth).double()
+        outcome, kind = asked.removed(Listed(codes.bool().numpy()), stand_in(asked), features)
+        assert outcome.features is not None
+        worth = torch.as_tensor(outcome.features.values).double()[..., 0]
         near = self.near(codes)
         model = asked["interpretable_model"]
-        return torch.stack([fit(model, codes, y, w).double().reshape(-1) for y, w in zip(worth, near, strict=True)])
+        return torch.stack([fit(model, codes, y, w).double().reshape(-1) for y, w in zip(worth, near, strict=True)]), kind
 
     def codes(self) -> Tensor:
         """Which features are there, ``[samples, features]``: each by the toss of a coin, or as the user's function says."""
@@ -273,7 +267,7 @@ class Lime(
     init="forward_func interpretable_model similarity_func perturb_func",
     call="inputs baselines target additional_forward_args feature_mask n_samples=25 perturbations_per_eval return_input_shape"
     " show_progress",
-    by=everywhere(explained),
+    by=everywhere(explained, one=True),
 ):
     """Coefficients of a linear model of which features are there, fitted near the record."""
 

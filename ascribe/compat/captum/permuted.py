@@ -14,14 +14,15 @@ from ...errors import FeatureError
 from ...removal import Removing, StandIn
 
 
-def permute_feature(x: Tensor, feature_mask: Tensor) -> Tensor:
+def permute_feature(x: Tensor, feature_mask: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """``x`` with the numbers under a mask taken from other records, by one permutation. Raises FeatureError for one record."""
     if len(x) < 2:
         raise FeatureError("a permutation of one record", try_="a batch of several")
-    order = torch.randperm(len(x), device=x.device)
-    while bool((order == torch.arange(len(x), device=x.device)).all()):
-        order = torch.randperm(len(x), device=x.device)
-    return torch.where(feature_mask.bool(), x[order], x)
+    same = torch.arange(len(x))
+    order = torch.randperm(len(x), generator=generator)
+    while torch.equal(order, same):
+        order = torch.randperm(len(x), generator=generator)
+    return torch.where(feature_mask.bool(), x[order.to(x.device)], x)
 
 
 @dataclass(frozen=True, eq=False)
