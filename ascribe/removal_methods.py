@@ -178,7 +178,7 @@ class Rise(RemovalMethod):
     """The mean of the quantity under smooth random masks, at each place weighted by how much of it they let through.
 
     ``budget`` forward passes with masks drawn on ``cells`` x ``cells``. A map of every pixel, or of every step of a series; not a sum.
-    A record ``[channels, steps]`` of fewer channels than ``cells`` is a series; of more, ``features=asc.segments(steps)`` says so.
+    A record of two axes, one of them shorter than ``cells`` or far shorter than the other, is a series; ``features=`` says otherwise.
     Petsiuk et al. 2018.
     """
 

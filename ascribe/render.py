@@ -81,13 +81,18 @@ def record_text(a: Attribution, i: int) -> str:
     parts = []
     if a.explained is not None and not several:
         parts.append(f"explained {float(a.explained[i]):.4g}")
-    if a.target is not None and np.ndim(a.target) == 1:
+    if a.target is not None and np.ndim(a.target) == 1 and not single_output(a):
         parts.append(f"class {class_name(a, int(a.target[i]))}")
-    if a.prediction is not None and a.prediction.ndim == 2:
+    if a.prediction is not None and a.prediction.ndim == 2 and not single_output(a):
         parts.append(f"predicted {class_name(a, int(np.argmax(a.prediction[i])))}")
     if a.gap is not None and not several:
         parts.append(f"gap {described(a.gap.relative[[i]])}")
     return ", ".join(parts)
+
+
+def single_output(a: Attribution) -> bool:
+    """Whether the model gives a single number for each record, which is no class."""
+    return a.prediction is not None and a.prediction.ndim == 2 and a.prediction.shape[1] == 1
 
 
 def class_name(a: Attribution, index: int) -> str:

@@ -162,3 +162,20 @@ def test_embedded_tokens_are_removed_token_by_token() -> None:
     a = run((10, 64), name="inputs_embeds")
     assert a.features.values.shape == (2, 10)
     assert cut(a) == [True, False]
+
+
+@pytest.mark.parametrize(("shape", "along"), [((12, 400), [False, True]), ((400, 12), [True, False]), ((3, 60), [False, True])])
+def test_smooth_masks_of_a_series_are_over_its_time(shape: tuple[int, ...], along: list[bool]) -> None:
+    def model(rows: np.ndarray) -> np.ndarray:
+        return rows.reshape(len(rows), -1).sum(1)
+
+    a = asc.Rise(40)(model, np.ones((1, *shape)), of=None)
+    assert cut(a) == along
+    assert f"axis {along.index(True) + 1}" in check(a).detail
+    assert a.features.values.shape == (1, max(shape))
+
+
+def test_smooth_masks_of_a_grey_picture_are_over_its_places() -> None:
+    a = asc.Rise(40)(lambda rows: rows.sum((1, 2)), np.ones((1, 20, 30)))
+    assert cut(a) == [True, True]
+    assert check(a).status == "ok"

@@ -173,3 +173,22 @@ def test_rows_of_two_groupings_are_what_both_are_parts_of() -> None:
     rows = side_by_side([rows_of(a.values[0], None, a.features, 0) for a in (one, two)])
     assert [r.members for r in rows] == [((0, 1, 2), (3,))] * 2
     assert all(np.array_equal(r.values, [3, 3]) for r in rows)
+
+
+def test_a_regressor_has_no_classes() -> None:
+    a = asc.attribute(lambda rows: rows.sum(1, keepdims=True), np.ones((2, 3)), over=asc.Exact(), by=0.0)
+    file = io.StringIO()
+    a.show(file)
+    assert "class" not in file.getvalue()
+    assert "class" not in a.plot().axes[0].get_xlabel()
+    assert cards({"a": a})[0].prediction == "predicted 3"
+
+
+def test_bars_of_long_names_small_values_and_nothing_can_be_read() -> None:
+    a = Attribution(np.array([[1e-5, -2e-5, 0.0]]))
+    ax = a.plot(features=["n" * 200, "b", "c"]).axes[0]
+    ax.figure.canvas.draw()
+    assert max(len(t.get_text()) for t in ax.get_yticklabels()) == 40
+    assert not ax.xaxis.get_offset_text().get_text()
+    assert "e-05" in "".join(t.get_text() for t in ax.get_xticklabels())
+    assert [t.get_text() for t in Attribution(np.zeros((1, 3))).plot().axes[0].texts] == ["all values are 0"]

@@ -45,7 +45,8 @@ class Grid(Value):
 class Pixels(Value):
     """Every place of a picture is a feature, all channels together: the last two axes. For smooth masks; one by one there are too many.
 
-    A record ``[lines, steps]`` of fewer lines than ``least`` is a series of so many channels: there every step of it is a feature.
+    With ``least`` above 1, a record of two axes, one of them shorter than ``least`` or far shorter than the other, is a series: there
+    every step is a feature, all channels together.
     """
 
     least: int = 1
@@ -55,10 +56,13 @@ class Pixels(Value):
         if more:
             raise FeatureError(f"{self!r} for several arrays", there=", ".join(scene.names), try_="at=asc.INPUT.at(0)")
         height, width = shape[-2:]
-        if len(shape) == 2 and height < self.least:
-            return Groups((np.arange(width).reshape(1, 1, width),), width, f"each of {width} steps", shape=(width,))
+        if len(shape) == 2 and self.least > 1 and (min(shape) < self.least or doubt_of([shape])):
+            time = time_axis(shape)
+            steps, told = shape[time], f"each of {shape[time]} steps along axis {time + 1} of {written(shape)}"
+            return Groups((np.arange(steps).reshape(1, *(-1 if i == time else 1 for i in range(2))),), steps, told, shape=(steps,))
         ids = np.arange(height * width).reshape(1, *[1] * (len(shape) - 2), height, width)
-        return Groups((ids,), height * width, f"each of {height} x {width} places", shape=(height, width))
+        told = f"each of {height} x {width} places"
+        return Groups((ids,), height * width, told, shape=(height, width), doubt=doubt_of(scene.shapes))
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from ..arrays import Array, namespace
 from ..engine import model_call
 from ..entry import entry
-from ..errors import InputError
+from ..errors import AscribeWarning, InputError
 from ..recipes import Recipe
 from ..result import Attribution
 from ..tree import walk
@@ -32,13 +33,25 @@ class Jitter:
         return noise, [x - e for x, e in zip(arrays, noise, strict=True)]
 
 
+DISTANCE = (
+    "infidelity: these values add up to a change, so they hold the distance to a baseline, and noise of one size for all inputs does not "
+    "fit them; compare such methods among themselves, or with normalize=True, or with a relative perturb= (docs/metrics.md)"
+)
+
+
+def holds_distance(a: Attribution) -> bool:
+    """Whether values are influences times a distance, as those are that add up to a change of the quantity."""
+    return a.gap is not None or a.method.startswith("attribute(")
+
+
 @dataclass(frozen=True, repr=False)
 class Infidelity(Recipe):
     """The mean of ``(sum I a - (f(x) - f(x - I)))^2`` over perturbations I of the input: one number for each record, 0 is best.
 
     In squared units of the quantity. ``perturb`` is the size of normal noise, or a function of the explained arrays (each record's
     ``samples`` copies in a row) and a NumPy generator, which gives the perturbations and the perturbed arrays: attributions that
-    hold a distance want relative ones. With ``normalize`` the values count up to a factor that is best for each record.
+    hold a distance want relative ones, and noise of one size warns. With ``normalize`` the values count up to a factor that is best for
+    each record.
     A pass forward for each sample. Raises InputError for fewer than one. Yeh et al. 2019, definition 2.1.
     """
 
@@ -57,6 +70,8 @@ class Infidelity(Recipe):
 
         Raises InputError where they, or what ``perturb`` gives, are not shaped as the inputs.
         """
+        if not (callable(self.perturb) or self.normalize) and isinstance(attribution, Attribution) and holds_distance(attribution):
+            warnings.warn(DISTANCE, AscribeWarning, stacklevel=2)
         values = [a for _, a in walk(attribution.values if isinstance(attribution, Attribution) else attribution)]
         perturb = self.perturb if callable(self.perturb) else Jitter(float(self.perturb))
         random = np.random.default_rng(seed)

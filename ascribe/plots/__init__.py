@@ -54,9 +54,8 @@ def plot(
     draw.DRAW[found](ax, drawing)
     title = textwrap.fill(visible(recipe(a.method)), 44 if found.startswith("image") else 64)
     ax.set_title(title, fontsize="medium", loc="left", parse_math=False)
-    ax.set_xlabel(
-        " · ".join([*AXIS.get(found, ()), about(a, record)]), loc="left", fontsize="small", color="0.4", parse_math=False
-    )
+    caption = textwrap.fill(" · ".join([*AXIS.get(found, ()), about(a, record)]), 52 if found.startswith("image") else 84)
+    ax.set_xlabel(caption, loc="left", fontsize="small", color="0.4", parse_math=False)
     figure: Figure = ax.figure.figure
     return figure
 

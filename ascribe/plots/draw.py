@@ -105,8 +105,11 @@ def bars(ax: Axes, drawing: Drawing) -> None:
         spread = drawing.error.astype(np.float64)[order]
         ax.errorbar(values[order], places[: len(order)], xerr=spread, fmt="none", ecolor="0.15", elinewidth=1.0, capsize=2.5)
     ax.axvline(0, color="0.3", linewidth=0.8)
-    ax.set_yticks(places, labels=labels, parse_math=False)
+    ax.set_yticks(places, labels=[_cut(label) for label in labels], parse_math=False)
     ax.set_ylim(len(sizes) - 0.4, -0.6)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")  # an offset would stand over the caption
+    if not np.any(values):
+        ax.text(0.5, 0.5, "all values are 0", transform=ax.transAxes, ha="center", va="center", color="0.4")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     ax.margins(x=0.05)

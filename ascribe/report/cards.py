@@ -13,7 +13,7 @@ from ..errors import ResultError
 from ..grouped import Rows, rows_of, side_by_side
 from ..pictures import photograph
 from ..plots import one_record
-from ..render import class_name, recipe
+from ..render import class_name, recipe, single_output
 from ..result import Attribution, Check
 
 
@@ -111,6 +111,8 @@ def _row(rows: Rows, record: np.ndarray | None) -> np.ndarray | None:
 
 def prediction(a: Attribution, i: int) -> str:
     """What the model said of a record and what is explained, in words."""
+    if single_output(a):
+        return f"predicted {float(np.asarray(a.prediction)[i, 0]):.3g}"
     said = []
     if a.prediction is not None and a.prediction.ndim == 2:
         best = int(np.argmax(a.prediction[i]))
