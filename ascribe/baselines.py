@@ -259,7 +259,8 @@ def _typed(given: Any, value: Array) -> Array:
         what = f"a baseline of type {type(given).__name__}"
         raise DistributionError(what, there="no table of numbers", try_="a number or an array", code="E-BASELINE-TYPE") from wrong
     if cut:
-        try_ = "values of that type, one for each column where columns differ; or x.astype(float)"
+        words = getattr(value.dtype, "kind", "") in ("U", "S")
+        try_ = f"values of that type, one for each column where columns differ; or x.astype({'object' if words else 'float'})"
         raise DistributionError("a baseline that has to be cut to fit", there=f"type {value.dtype}", try_=try_, code="E-BASELINE-TYPE")
     return found
 

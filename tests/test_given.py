@@ -9,7 +9,7 @@ import pytest
 
 import ascribe as asc
 from ascribe.baselines import Call
-from ascribe.errors import InputError
+from ascribe.errors import DistributionError, InputError
 from ascribe.given import answer, without_arrays
 
 pandas = pytest.importorskip("pandas")
@@ -121,3 +121,13 @@ def test_categories_that_are_one_word_each_are_records_still() -> None:
 def test_a_network_says_the_same(value: Any) -> None:
     with pytest.raises(InputError, match=r"without a tensor.*There: input 0 is (a|the) .*Try: .*(torch|tokenizer)"):
         asc.Saliency()(torch.nn.Linear(2, 2), value)
+
+
+def test_a_word_longer_than_the_arrays_says_how_it_fits() -> None:
+    def score(rows: np.ndarray) -> np.ndarray:
+        return (rows == "a").sum(1).astype(float)
+
+    x = np.array([["a", "b"]])
+    with pytest.raises(DistributionError, match=r"x.astype\(object\)"):
+        asc.ShapleyExact(by=asc.Replace("[MASK]"))(score, x)
+    np.testing.assert_allclose(asc.ShapleyExact(by=asc.Replace("[MASK]"))(score, x.astype(object)).values, [[1.0, 0.0]])

@@ -270,4 +270,4 @@ def columns_of(scene: Scene) -> tuple[str, ...] | None:
         tables = [names for names in tables if len(names) == widths[0]]
     if scene.layer or [len(names) for names in tables] != widths:
         return None
-    return tuple(str(name) for names in tables for name in names)
+    return tuple(" / ".join(map(str, name)) if isinstance(name, tuple) else str(name) for names in tables for name in names)

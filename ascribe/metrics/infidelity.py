@@ -71,7 +71,7 @@ class Infidelity(Recipe):
         Raises InputError where they, or what ``perturb`` gives, are not shaped as the inputs.
         """
         if not (callable(self.perturb) or self.normalize) and isinstance(attribution, Attribution) and holds_distance(attribution):
-            warnings.warn(DISTANCE, AscribeWarning, stacklevel=2)
+            warnings.warn(DISTANCE, AscribeWarning, stacklevel=3)
         values = [a for _, a in walk(attribution.values if isinstance(attribution, Attribution) else attribution)]
         perturb = self.perturb if callable(self.perturb) else Jitter(float(self.perturb))
         random = np.random.default_rng(seed)
