@@ -11,14 +11,15 @@ import numpy as np
 from . import checks as ask
 from . import relevance_checks as relevance
 from .arrays import Array, as_numpy, namespace
-from .backends.protocol import Session, Spot
+from .backends.protocol import RecordAxis, Session, Spot
 from .coalitions.base import Coalitions
 from .cuts import INPUT, Cut
-from .distributions import Distribution, Point, has_background, parts
+from .distributions import Distribution, Point, Reference, has_background, parts
 from .errors import warn_user
 from .features import Automatic, Features
 from .passes import Block, Combine, Plan, Reduce, sum_all
 from .quantities import Max, Quantity
+from .ragged import Ragged
 from .removal import Removal
 from .result import Attribution, Check, Cost, Gap
 from .rules import Gradient, Rule, treats_operations
@@ -68,6 +69,8 @@ def chunk_for(session: Session, asked: Request, at: Cut) -> Chunker:
     """How many rows at once: what the user said, what was found last time, or a first guess to measure from."""
     if asked.chunk is not None:
         return Chunker(int(asked.chunk), fixed=True)
+    if session.records == 1 and isinstance(asked.over, (Point, Reference)):
+        return Chunker(1, fixed=True)  # one row: there is nothing to choose
     found: Chunker | None = session.remembered("chunk", chunk_key(asked, at))
     chunker = found.again() if found is not None else Chunker(first_chunk(session.row_numbers(at), session.weights(), session.records))
     if asked.most is not None:
@@ -235,8 +238,10 @@ def warn(found: Sequence[Check]) -> None:
             warn_user(f"{check.name}: {check.detail}")
 
 
-def native(array: Array, axis: int | None, lead: int) -> Array:
-    """``[lead..., records, ...]`` with the records on the axis where the layer keeps them."""
+def native(array: Array, axis: RecordAxis, lead: int) -> Array:
+    """``[lead..., records, ...]`` with the records on the axis where the layer keeps them, or its rows where they have several."""
+    if isinstance(axis, Ragged):
+        return axis.rows(array, lead)
     if axis is None:  # the layer's value has no record axis; a leading 1 of its own makes room for one
         return array[(*[slice(None)] * lead, slice(None), 0)] if array.shape[lead + 1] == 1 else array
     return namespace(array).moveaxis(array, lead, lead + axis) if axis else array

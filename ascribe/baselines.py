@@ -12,39 +12,14 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array, as_numpy, is_array, laid, namespace
+from .calls import Call as Call
 from .errors import AscribeError, DistributionError, FeatureError
+from .ragged import Ragged
 from .tree import walk
 from .values import Value
 
 BESIDE_IDS = ("mask", "type", "position", "label")  # in the names of integer arguments that are not the tokens
 NAMED = ("zeros", "mean", "blur", "uniform")
-
-
-@dataclass(frozen=True, eq=False, init=False)
-class Call:
-    """The arguments of a model call, kept as they are: ``Call(ids, attention_mask=mask)``.
-
-    As a baseline it stands for whatever the cut holds when the model is called like this. As the call to be explained,
-    ``Call(x, weights).only(0)`` says that ``x`` alone is: what is not named rides along, floating or not.
-    """
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    explained: tuple[int | str, ...] | None
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        object.__setattr__(self, "args", args)
-        object.__setattr__(self, "kwargs", kwargs)
-        object.__setattr__(self, "explained", None)
-
-    def only(self, *arguments: int | str) -> Call:
-        """The same call, explained at these arguments: positional ones by number, others by name."""
-        call = Call(*self.args, **self.kwargs)
-        object.__setattr__(call, "explained", arguments)
-        return call
-
-    def __repr__(self) -> str:
-        return f"Call(<{len(self.args)} positional>{''.join(f', {name}=...' for name in self.kwargs)})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +38,7 @@ class MaskTokens:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Call:
         """The call with other ids."""
-        return with_ids(Call(*args, **kwargs), self._masked, "mask_tokens")
+        return with_ids(Call.of(args, kwargs), self._masked, "mask_tokens")
 
     def _masked(self, ids: Array) -> Array:
         xp = namespace(ids)
@@ -88,7 +63,7 @@ def with_ids(call: Call, change: Callable[[Array], Array], who: str) -> Call:
     if where is None and spot is None:
         raise DistributionError(f"{who} found no token ids among the arguments", try_="integer ids, by position or as input_ids=")
     swap = {where: change(kwargs[where])} if where else {}
-    return Call(*(change(a) if i == spot else a for i, a in enumerate(args)), **{**kwargs, **swap})
+    return call.like(tuple(change(a) if i == spot else a for i, a in enumerate(args)), {**kwargs, **swap})
 
 
 def _is_ids(value: Any) -> bool:
@@ -109,6 +84,18 @@ class Here:
     call: Call
     read: Callable[[Call], list[Array]] = lambda _: []
     seed: int = 0
+    axes: Sequence[int | Ragged | None] = ()
+
+    def records_first(self, array: Array, i: int) -> Array:
+        """An array laid out as the user's own i-th one, brought into the form of ``values``; any other as it is."""
+        axis, value = self.axes[i] if i < len(self.axes) else 0, self.values[i]
+        shape, target = tuple(array.shape), (self.total, *value.shape[1:])
+        if isinstance(axis, Ragged):
+            return axis.padded(array) if shape == (len(axis), *target[2:]) else array
+        if axis is None or axis == 0 or shape == target or len(shape) != len(target):
+            return array
+        moved = namespace(array).moveaxis(array, axis, 0)
+        return moved if tuple(moved.shape) == target else array
 
 
 def resolve(baseline: Any, here: Here) -> list[Array]:
@@ -282,7 +269,7 @@ def lost(array: np.ndarray, found: np.ndarray) -> bool:
 def _fitted(given: Any, value: Array, here: Here, i: int) -> Array:
     """A number or an array as ``[1 or records, ...]`` beside the i-th array, cut to the records that are here."""
     given = 0.0 if given is None and getattr(value.dtype, "kind", "") != "O" else given
-    array = _typed(given, value)
+    array = here.records_first(_typed(given, value), i)
     target = tuple(value.shape)
     if tuple(array.shape) == target[1:]:
         array = array.reshape((1, *array.shape))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,10 @@ LIGHT = ("#2166ac", "#92c5de", "#f7f7f7", "#f4a582", "#b2182b")
 DARK = ("#86c5ff", "#2f6da3", "#1c1e24", "#ad4a33", "#ffa384")
 """The same for dark pages: zero is dark and strong is bright."""
 MISSING = (145, 145, 145)
+FAR = 0.5
+"""Values of one sign, none of them below this share of the largest, are shown over their own range."""
+ROUNDING = 1e-6
+"""A range that is smaller, beside the values, is that of one value."""
 
 
 def rgb(stops: tuple[str, ...]) -> np.ndarray:
@@ -53,6 +58,42 @@ def signed(values: np.ndarray) -> np.ndarray:
     top = limit(values)
     wide = values.astype(np.float64)
     return np.clip(wide / top, -1.0, 1.0) if top else np.where(np.isnan(wide), np.nan, 0.0)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From which value to which the colours of a map run."""
+
+    low: float
+    high: float
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The part of the palette that is used."""
+        middle = len(LIGHT) // 2
+        return LIGHT if self.low < 0 < self.high else LIGHT[middle:] if self.low >= 0 else LIGHT[: middle + 1]
+
+    def shades(self, values: np.ndarray) -> np.ndarray:
+        """Values as -1 to 1, on the side of their sign; NaN stays NaN."""
+        wide = values.astype(np.float64)
+        if self.low < 0 < self.high:
+            return np.clip(wide / self.high, -1.0, 1.0)
+        share = (wide - self.low) / (self.high - self.low)
+        return np.clip(share if self.low >= 0 else share - 1, 0.0 if self.low >= 0 else -1.0, 1.0 if self.low >= 0 else 0.0)
+
+
+def scale_of(values: np.ndarray) -> Scale:
+    """The scale of a map: around 0 where there are both signs, from 0 on where there is one, and over the values' own range where all of
+    them are far from 0, as the means of RISE are; full colour is at :func:`limit`.
+    """
+    known = values[np.isfinite(values)].astype(np.float64)
+    top = limit(values)
+    if not top or (known.min() < 0 < known.max()):
+        return Scale(-(top or 1.0), top or 1.0)
+    least, most = float(np.abs(known).min()), float(np.abs(known).max())
+    near = least if least > FAR * most and most - least > ROUNDING * most else 0.0
+    far = top if top > near else most
+    return Scale(near, far) if known.max() > 0 else Scale(-far, -near)
 
 
 def grey_levels(picture: np.ndarray) -> np.ndarray:

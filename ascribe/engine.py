@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -18,7 +19,7 @@ from .compared import run_compared
 from .cuts import INPUT, Cut, Together, as_cut
 from .distributions import Distribution, Point, Points, Reference, as_distribution, expected_points
 from .entry import entry
-from .errors import CutError, DistributionError, FeatureError, InputError, QuantityError, RuleError
+from .errors import AscribeError, CutError, DistributionError, FeatureError, InputError, QuantityError, RuleError
 from .features import Automatic, as_features
 from .passes import Block, Plan, read_at
 from .paths import run_block
@@ -235,18 +236,42 @@ def carried_out(session: Session, asked: Request) -> tuple[Plan, list[Block]]:
             asked.combine,
             asked.bare and bool(session.remembered("seen", like)),
         )
-        whole = session.records > chunker.size and not plan.apart()
-        single = session.records > 1 and any(session.shared(cut) for cut in (at, *cuts))
-        run = partial(run_compared if asked.by.compares else run_block, plan)
-        done = [
-            block
-            for index in blocks(session.records, chunker, whole and not single, single)
-            for block in fitting(index, chunker, run, out_of_memory=session.out_of_memory, apart=plan.apart)
-        ]
-    if asked.chunk is None:
+        done = in_blocks(plan, (at, *cuts), partial(run_compared if asked.by.compares else run_block, plan))
+    if asked.chunk is None and not (session.records == 1 and isinstance(over, (Point, Reference))):
         session.remember("chunk", chunk_key(asked, at), chunker)
     session.remember("seen", like, not any(getattr(q, "chooses", True) for q in asked.quantities))
     return plan, done
+
+
+def in_blocks(plan: Plan, cuts: tuple[Cut, ...], run: Callable[[np.ndarray], Block]) -> list[Block]:
+    """Blocks of records one after the other; one by one where a cut holds something that all of them share.
+
+    In a first call that may only show in the run of the first block, which then was for nothing.
+    """
+    session, chunker = plan.session, plan.chunker
+    inner = [cut for cut in cuts if cut.layer] if session.records > 1 else []
+    answers = [session.shared(cut, sure=False) for cut in inner] if inner else []
+    single, unsure = True in answers, None in answers
+    whole = (single or session.records > chunker.size) and not plan.apart()
+    if single and whole:
+        raise CutError(
+            f"a value at {', '.join(map(repr, inner))} belongs to several records",
+            there="a model whose records depend on each other, so that they cannot be run one by one",
+            try_="a layer around it whose value has one row per record",
+            code="E-CUT-FOLDED",
+        )
+    done: list[Block] = []
+    for index in blocks(session.records, chunker, whole and not single, single):
+        try:
+            found = fitting(index, chunker, run, out_of_memory=session.out_of_memory, apart=plan.apart)
+        except AscribeError:
+            if single or not unsure or not any(map(session.shared, inner)):
+                raise
+            return in_blocks(plan, cuts, run)
+        if unsure and not single and any(map(session.shared, inner)):
+            return in_blocks(plan, cuts, run)
+        done += found
+    return done
 
 
 def seen_as(asked: Request, cuts: tuple[Cut, ...]) -> tuple[Any, ...]:
@@ -256,4 +281,4 @@ def seen_as(asked: Request, cuts: tuple[Cut, ...]) -> tuple[Any, ...]:
 
 def model_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """The call to explain: the arguments as they came, or the one Call among them."""
-    return args[0] if len(args) == 1 and isinstance(args[0], Call) and not kwargs else Call(*args, **kwargs)
+    return args[0] if len(args) == 1 and isinstance(args[0], Call) and not kwargs else Call.of(args, kwargs)

@@ -172,7 +172,16 @@ class Pass:
             reading = self.evaluate(read=(cut,)).reads[cut]
             spots, values = tuple(reading.spots), [a[0] for a in reading.arrays]
         session = self.session
-        return Here(values, session.names(spots), self.index, session.records, session.call, partial(self._other, cut), self.plan.seed)
+        return Here(
+            values,
+            session.names(spots),
+            self.index,
+            session.records,
+            session.call,
+            partial(self._other, cut),
+            self.plan.seed,
+            [spot.axis for spot in spots],
+        )
 
     def _carried(self, source: Cut, start: Leaves, rows: bool) -> Leaves:
         """Starts at the inputs, run forward to the cut where the path is.
@@ -208,7 +217,7 @@ class Pass:
 
     def _other(self, cut: Cut, call: Call) -> Leaves:
         """The value at a cut when the model is called with other arguments."""
-        with self.session.another(call) as other:
+        with self.session.another(call.after(self.session.call)) as other:
             job = Job(np.arange(other.records), read=(cut,))
             found = other.evaluate(job)
             self.count(found, job)

@@ -146,7 +146,8 @@ def _picture(a: Attribution) -> str:
 
 
 def _heat(values: np.ndarray) -> str:
-    small = colours.diverging(colours.signed(shrunk(values, 128)))
+    shown = shrunk(values, 128)
+    small = colours.diverging(colours.scale_of(shown).shades(shown))
     return f'<img {IMAGE} alt="map of the values, blue against, red for" src="{colours.data_uri(small)}">'
 
 
@@ -267,7 +268,8 @@ def _blocks(values: np.ndarray) -> Iterator[Line]:
     layout = layout_of(values.shape)
     if layout is None:
         return
-    shades = colours.signed(shrunk(map_of(values, layout), 48))
+    shown = shrunk(map_of(values, layout), 48)
+    shades = colours.scale_of(shown).shades(shown)
     if len(shades) % 2:
         shades = np.concatenate([shades, np.zeros((1, shades.shape[1]))])
     for upper, lower in zip(shades[::2], shades[1::2], strict=True):

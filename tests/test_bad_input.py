@@ -22,7 +22,7 @@ from ascribe.errors import (
     QuantityError,
     RuleError,
 )
-from tests.odd_models import ByHand, Named, OneHot, Pair, Pictures, TimeFirst, TokensAsRows, Words, answers, rows, seeded, table
+from tests.odd_models import ByHand, Named, OneHot, Pair, Picked, Pictures, TimeFirst, Words, answers, rows, seeded, table
 from tests.snapshots import unchanged
 
 X, IDS = rows(2, 4), torch.tensor([[3, 4, 5], [6, 7, 0]])
@@ -181,7 +181,7 @@ PLACES: dict[str, Refused] = {
         nn.Identity, lambda m: asc.attribute(torch.tanh, X, at="fc"), CutError, "E-CUT-FUNCTION"),
     "embeddings of a function": (
         nn.Identity, lambda m: asc.attribute(torch.tanh, IDS), CutError, "E-CUT-EMBEDDINGS"),
-    "tokens as rows": (lambda: seeded(TokensAsRows()), lambda m: asc.attribute(m, rows(2, 3, 4), at="fc"), CutError, "E-CUT-FOLDED"),
+    "rows picked from records": (lambda: seeded(Picked()), lambda m: asc.attribute(m, rows(4, 4), at="fc"), CutError, "E-CUT-FOLDED"),
 }  # fmt: skip
 
 

@@ -124,8 +124,8 @@ def test_maps_travel_as_bytes() -> None:
 
 @given(st.floats(-1, 1))
 def test_levels_are_within_half_a_step(value: float) -> None:
-    card = image_card(maps=[Map("m", np.array([[value, 1.0]]))])
-    (level, _) = base64.b64decode(content(html(card))["cards"][0]["maps"][0]["levels"])
+    card = image_card(maps=[Map("m", np.array([[value, 1.0, -1.0]]))])
+    (level, *_) = base64.b64decode(content(html(card))["cards"][0]["maps"][0]["levels"])
     assert abs((level - 128) / 127 - value) <= 0.5 / 127 + 1e-12
 
 

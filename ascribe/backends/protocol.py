@@ -18,9 +18,13 @@ import numpy as np
 from ..arrays import Array, Namespace
 from ..baselines import Call
 from ..cuts import Cut
+from ..ragged import Ragged
 from ..rules import Rule
 from ..rules.told import Told
 from ..tree import Path
+
+RecordAxis = int | Ragged | None
+"""The axis of an array that runs over the records, which record each row belongs to, or None where it is the same for all."""
 
 
 class Spot(NamedTuple):
@@ -29,7 +33,7 @@ class Spot(NamedTuple):
     cut: Cut
     call: int
     path: Path
-    axis: int | None
+    axis: RecordAxis
 
 
 class Place(NamedTuple):
@@ -168,8 +172,11 @@ class Session(Protocol):
     def weights(self) -> int:
         """How many numbers the model's parameters are."""
 
-    def shared(self, cut: Cut) -> bool:
-        """Whether an array at the cut has no record axis: its gradient is a record's own only when that record runs alone."""
+    def shared(self, cut: Cut, sure: bool = True) -> bool | None:
+        """Whether an array at the cut has no record axis: its gradient is a record's own only when that record runs alone.
+
+        Without ``sure`` the answer is None where finding out would take a run, and probably no: the next run shows it.
+        """
 
     def replaces_all(self, cut: Cut) -> bool:
         """Whether writing at the cut leaves nothing of the record in the call."""

@@ -47,7 +47,7 @@ class Records:
         """The model's call with other arrays in the place of the explained ones."""
         call = self.session.call
         args, kwargs = replaced((call.args, call.kwargs), {s.path: self.session.given(a) for s, a in zip(self.spots, arrays, strict=True)})
-        return Call(*args, **kwargs) if call.explained is None else Call(*args, **kwargs).only(*call.explained)
+        return call.like(args, kwargs)
 
     def points(self, most: int | None) -> int:
         """How many points to run at once: as many rows as a first chunk has, or as the user allows."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -19,7 +19,13 @@ from .. import colours
 from ..pictures import map_of, names_for, photograph, strongest
 from ..pooling import resized
 
-PALETTE = LinearSegmentedColormap.from_list("ascribe", list(colours.LIGHT)).with_extremes(bad="0.57")
+
+def palette_of(stops: tuple[str, ...]) -> Colormap:
+    """The colours between these, and grey for what is no number."""
+    return LinearSegmentedColormap.from_list("ascribe", list(stops)).with_extremes(bad="0.57")
+
+
+PALETTE = palette_of(colours.LIGHT)
 FOR, AGAINST = colours.LIGHT[-1], colours.LIGHT[0]
 LINE_WIDTH = 64
 """Characters of a line of tokens."""
@@ -67,19 +73,19 @@ def image(ax: Axes, drawing: Drawing, kind: str = "image") -> None:
     """A signed map over the record in grey; a map of another size is brought to that of the record."""
     values = map_of(drawing.values.astype(np.float64), kind)
     photo = photograph(drawing.under)
-    top = colours.limit(values) or 1.0
+    scale = colours.scale_of(values)
     solid: Any = None
     if photo is not None:
         grey = photo if photo.ndim == 2 else photo.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
         values = values if values.shape == grey.shape else resized(values, *grey.shape)
         ax.imshow(colours.grey_levels(grey), cmap="gray", vmin=-400, vmax=255)  # pale, so that colours stand out
-        solid = np.where(np.isnan(values), 1.0, np.clip(np.abs(values) / top, 0, 1) ** 0.5)
-    scale = Normalize(-top, top)
-    ax.imshow(np.ma.masked_invalid(values), cmap=PALETTE, norm=scale, alpha=solid, interpolation="nearest")
+        solid = np.where(np.isnan(values), 1.0, np.abs(scale.shades(values)) ** 0.5)
+    norm, palette = Normalize(scale.low, scale.high), palette_of(scale.stops)
+    ax.imshow(np.ma.masked_invalid(values), cmap=palette, norm=norm, alpha=solid, interpolation="nearest")
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
-    _legend(ax, scale)
+    _legend(ax, norm, palette)
 
 
 def image_last(ax: Axes, drawing: Drawing) -> None:
@@ -209,7 +215,7 @@ def _lane(curve: np.ndarray) -> np.ndarray:
     return lane
 
 
-def _legend(ax: Axes, scale: Normalize) -> None:
-    bar = ax.figure.colorbar(ScalarMappable(scale, PALETTE), ax=ax, fraction=0.04, pad=0.02, aspect=24)
+def _legend(ax: Axes, scale: Normalize, palette: Colormap | None = None) -> None:
+    bar = ax.figure.colorbar(ScalarMappable(scale, palette or PALETTE), ax=ax, fraction=0.04, pad=0.02, aspect=24)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize="small")

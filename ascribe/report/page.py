@@ -184,10 +184,13 @@ def _levels(values: np.ndarray) -> dict[str, Any]:
     layout = layout_of(values.shape)
     if layout is None or 0 in values.shape:
         raise ResultError("a map has to be [height, width]", there=str(list(values.shape)), try_="pool('channels') first")
-    shade = colours.signed(map_of(values, layout))
+    shown = map_of(values, layout)
+    scale = colours.scale_of(shown)
+    shade = scale.shades(shown)
+    range_ = f"±{number(scale.high)}" if scale.low < 0 < scale.high else f"{number(scale.low)} to {number(scale.high)}"
     level = np.where(np.isnan(shade), 0, np.nan_to_num(shade) * 127 + 128).round().astype(np.uint8)
     height, width = shade.shape
-    return {"width": width, "height": height, "levels": base64.b64encode(level.tobytes()).decode()}
+    return {"width": width, "height": height, "scale": range_, "levels": base64.b64encode(level.tobytes()).decode()}
 
 
 def _photo(photo: np.ndarray) -> dict[str, Any]:

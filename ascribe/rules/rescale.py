@@ -30,7 +30,8 @@ class Rescale(Comparing):
     For a function of one number that is the difference quotient, the paper's Rescale rule; for products, quotients,
     norms, softmax and max-pooling a closed form; for any other smooth operation ``points`` Gauss-Legendre points of its
     own derivative, and it is named in the checks. So multipliers times differences add up to the change of the quantity,
-    in any architecture. Choices (top-k, sorting, computed indices) are those of the record; they are named too.
+    in any architecture. Sorted values and extremes count as such; places that other values are picked by (routing by top-k, computed
+    indices) are those of the record, and named too.
     ``strict`` raises RuleError instead of naming. Raises RuleError for less than one of the ``points``.
 
     Costs one run for the records, one for each reference, one reverse pass for each pair; give ``over=Reference(...)`` or

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...baselines import BESIDE_IDS, Call, is_table
+from ...baselines import BESIDE_IDS, is_table
+from ...calls import Call, named
 from ...errors import CutError, DistributionError, InputError
 from ...given import without_arrays
 from ...tree import Path, mapped, walk
@@ -120,9 +121,3 @@ def holds(dtype: Any, column: Any, name: Any) -> bool:
 def with_gaps(dtype: Any, column: Any) -> bool:
     """Whether a column of whole numbers has some missing now: then they are floating ones, as pandas reads such columns from files."""
     return isinstance(dtype, np.dtype) and dtype.kind in "iu" and column.isna().any() and holds(np.dtype("int64"), column.dropna(), "")
-
-
-def named(path: Path) -> str:
-    """What the user calls an argument: its keyword, or its position."""
-    side, head, *tail = path
-    return (f"input {head}" if side == 0 else str(head)) + "".join(f"[{key!r}]" for key in tail)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array
-from ...baselines import Call
+from ...calls import Call, named
 from ...cuts import INPUT, OUTPUT, Cut
 from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError, RuleError
 from ...hints import unexpected_hint
 from ...tree import Path, follow, walk
 from ..numpy.namespace import xp
 from ..protocol import Evidence, Job, Place, Reading, Spot
-from .inputs import Inputs, named
+from .inputs import Inputs
 from .runners import as_arrays, runner_for
 
 
@@ -107,7 +107,7 @@ class BlackBoxSession:
                 try_=unexpected_hint(first) or "error.call for the arguments, error.partial for what was found before",
                 code="E-MODEL-RAISED",
             )
-            error.call, error.rows = Call(*args, **kwargs), job.rows
+            error.call, error.rows = Call.of(args, kwargs), job.rows
             raise error from wrong
 
     def splits(self) -> bool:
@@ -134,7 +134,7 @@ class BlackBoxSession:
     def weights(self) -> int:
         return 0
 
-    def shared(self, cut: Cut) -> bool:
+    def shared(self, cut: Cut, sure: bool = True) -> bool:
         return False
 
     def replaces_all(self, cut: Cut) -> bool:

@@ -135,7 +135,7 @@ class NumpySession:
     def replaces_all(self, cut: Cut) -> bool:
         return True
 
-    def shared(self, cut: Cut) -> bool:
+    def shared(self, cut: Cut, sure: bool = True) -> bool:
         return False
 
     def wait(self) -> None:

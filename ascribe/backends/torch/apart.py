@@ -9,6 +9,7 @@ import torch
 
 from ...cuts import INPUT, OUTPUT
 from ..protocol import Job, Spot
+from .record_axes import differing
 from .work import TOLERANCE, close
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def runs_apart(session: TorchSession) -> tuple[bool, bool]:
     Of two equal records, or two that the model gives the same for, it does not: a model that takes the mean over its batch does nothing
     to them. So a record that differs from the first is looked for; where there is none, the second is disturbed.
     """
+    if session.inputs.counted.together:
+        return False, True
     if any(leaf.is_meta for leaf in session.inputs.leaves.values()):
         return True, True  # no numbers to compare
     other = differing(session)
@@ -42,19 +45,9 @@ def runs_apart(session: TorchSession) -> tuple[bool, bool]:
     except Exception as wrong:  # where two do not fit, apart is the only way there is; where only the disturbed one fails, nobody knows
         return session.out_of_memory(wrong), not job.write
     pairs = list(zip(both, first, second, strict=True))
-    same = all(b.shape[1] == 2 and close(b, torch.cat([f, s], 1)) for b, f, s in pairs)
+    pairs = [pair for pair in pairs if pair[0].shape[1] == 2]  # other parts of an output are no record's
+    same = bool(pairs) and all(close(b, torch.cat([f, s], 1)) for b, f, s in pairs)
     return same, not same or any(unlike(f, s) for _, f, s in pairs)
-
-
-def differing(session: TorchSession) -> int | None:
-    """The first record that is not as the first one is."""
-    found = []
-    for path in session.inputs.own_paths:
-        leaf = session.inputs.leaves[path].detach()
-        leaf = leaf.flatten(1) if leaf.ndim > 1 else leaf[:, None]
-        unequal = ((leaf != leaf[:1]) & ~((leaf != leaf) & (leaf != leaf)[:1])).any(1).nonzero()
-        found += [int(unequal[0])] if len(unequal) else []
-    return min(found, default=None)
 
 
 def disturbed(session: TorchSession) -> Job:
@@ -62,10 +55,11 @@ def disturbed(session: TorchSession) -> Job:
     generator = torch.Generator().manual_seed(0)
     spots, write = [], []
     for path in session.inputs.explained:
-        rows = session.inputs.own_rows(path, np.arange(2)).clone()
+        axis = session.inputs.axis(path)
+        rows = axis.canonical(session.inputs.own_rows(path, np.arange(2)).clone(), 0, 1, 2)[0]
         noise = torch.randn(rows.shape[1:], generator=generator).to(rows)
         rows[1] += noise * (rows[1].abs().mean() + 1)
-        spots.append(Spot(INPUT, 0, path, 0))
+        spots.append(Spot(INPUT, 0, path, axis.told))
         write.append(rows[None])
     return Job(np.arange(2), at=INPUT, spots=tuple(spots), write=tuple(write), read=(OUTPUT,))
 

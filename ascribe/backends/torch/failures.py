@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ...calls import named
 from ...cuts import Cut
 from ...errors import AscribeError, CutError, InputError, ModelError
 from ...hints import unexpected_hint
-from .inputs import named
 
 if TYPE_CHECKING:
     from .session import TorchSession

@@ -60,7 +60,7 @@ def places(session: TorchSession) -> list[Place]:
 
     output = looked(session, (nn.Module,), tell)
     name = type(session.host).__name__ if session.host is not None else "function"
-    explained = tuple((1, *session.inputs.leaves[p].shape[1:]) for p in session.inputs.explained)
+    explained = tuple(session.inputs.one_row(p) for p in session.inputs.explained)
     first = Place(Cut("", "in"), name, explained, 1)
     last = Place(OUTPUT, name, tuple(tuple(t.shape) for _, t in floating(output, ())), 1)
     return [first, *found.values(), last]
@@ -129,7 +129,7 @@ def embeddings(session: TorchSession) -> Cut:
         for name, module in modules.items():
             if module is named and name and tied <= {name}:  # of several with one weight, an encoder's and a decoder's, not all run
                 return Cut(name)
-    ids = {tuple(t.reshape(-1)[:64].tolist()) for t in (leaf[:1] if leaf.ndim else leaf for leaf in session.inputs.ids)}
+    ids = {tuple(t.reshape(-1)[:64].tolist()) for leaf in session.inputs.ids for t in ((leaf[:1], leaf) if leaf.ndim else (leaf,))}
     used: dict[str, None] = {}
 
     def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:

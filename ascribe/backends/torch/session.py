@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.parameter import is_lazy
 
-from ...baselines import Call
+from ...calls import Call, named
 from ...cuts import EMBEDDINGS, INPUT, Cut, Together
-from ...errors import CutError, InputError, ModelError, RuleError
+from ...errors import CutError, ModelError, RuleError
 from ...rules import Gradient, treats_operations
 from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
 from .apart import runs_apart
+from .axes import Axis, ones
 from .failures import wrong_dtype
 from .guard import REGISTERS, State, untouched
 from .hosts import Parts, modules_behind
-from .inputs import Inputs, named
+from .inputs import Inputs
 from .layout import could_be, laid_out
 from .memory import SHAPES, Facts, Memory, memory_of
 from .namespace import xp
+from .record_axes import axes_at, shapes_of
 from .sight import Sight, around
 from .spread import SINGLE, TILE, VMAP, choose
 from .tape.entries import Tape
 from .tape.evidence import Recorded
 from .tape.reverse import Balance
 from .tape.ruled import ruled
-from .taps import Read, Run
 from .vmapped import run_vmapped
 from .work import Work, close, input_paths, joined
 
@@ -62,6 +63,8 @@ class TorchSession:
         self.regresses = getattr(getattr(self.host, "config", None), "problem_type", None) == "regression"
         self.sight = Sight()
         self.notes: list[str] = []
+        self.wanted: list[Cut] = []
+        self.settled: dict[Cut, tuple[Axis, ...]] = {}
         self.stack = ExitStack()
         self.state: State | None = None
         self.known, self.recalled = Facts(), False
@@ -132,6 +135,12 @@ class TorchSession:
         return self.known.shapes if what in SHAPES else self.facts.ways
 
     def resolve(self, cut: Cut, wrt: bool) -> Cut:
+        found = self._resolved(cut, wrt)
+        if found.layer or found.anchor == "out":
+            self.wanted.append(found)
+        return found
+
+    def _resolved(self, cut: Cut, wrt: bool) -> Cut:
         if isinstance(cut, Together):
             if wrt:
                 raise CutError(f"points at {cut!r}", there="places together are for a quantity's on=", try_="one of them")
@@ -163,63 +172,34 @@ class TorchSession:
     def weights(self) -> int:
         return 0 if self.host is None else sum(p.numel() for p in self.parts.parameters)
 
-    def axes(self, cut: Cut) -> tuple[int | None, ...]:
-        """The record axis of each array at a cut: the one that grows when the first record is given twice."""
-        known = self.remembered("axes", cut)
+    def axes(self, cut: Cut) -> tuple[Axis, ...]:
+        """Where each array at a cut keeps its records."""
+        known = self.settled.get(cut)
         if known is None:
-            once, twice = (self._shapes(cut, repeat) for repeat in (1, 2))
-            if not twice and self._lacks_axis():
-                given = ", ".join(f"{named(p)} {tuple(leaf.shape)}" for p, leaf in self.inputs.leaves.items())
-                raise InputError("the inputs have no record axis", there=given, try_="x[None] for a single record", code="E-RECORDS")
-            known = tuple(grown(a, b) for a, b in zip(once, twice, strict=True)) if len(once) == len(twice) else (0,) * len(once)
-            self.remember("axes", cut, known)
-        found: tuple[int | None, ...] = known
-        return found
-
-    def _lacks_axis(self) -> bool:
-        """Whether a single vector or picture, which cannot be cut or doubled, runs with an axis put in front of it.
-
-        A table of the nodes of a fixed graph does so too, and is left alone.
-        """
-        if len(self.inputs.own) != 1 or self.inputs.leaves[path := next(iter(self.inputs.own))].ndim not in (1, 3):
-            return False
-        shapes = []
-        for news in ({}, {path: self.inputs.leaves[path].detach()[None].clone()}):
-            args, kwargs = self.inputs.rows(np.arange(self.records), 1, news)
-            try:
-                with torch.no_grad():
-                    output = self.runs(*args, **kwargs)
-            except Exception:
-                return False
-            shapes.append(tuple(output.shape) if isinstance(output, Tensor) else ())
-        return shapes[1] == (1, *shapes[0])
-
-    def _shapes(self, cut: Cut, repeat: int) -> list[tuple[int, ...]]:
-        """The shapes at a cut for the first record, ``repeat`` times; for all records where one alone does not run."""
-        for index in (np.arange(1), np.arange(self.records)):
-            read = Read(cut, self.last(cut))
-            args, kwargs = self.inputs.rows(index, repeat, {})
-            try:
-                with torch.no_grad():
-                    output = Run(self.host, [read], stop=True)(self.runs, args, kwargs)
-            except Exception:  # whatever a model raises for a number of records that it cannot do
-                continue
-            if not cut.layer:
-                read.visit(0, output)
-            return [tuple(t.shape) for _, _, t in read.seen]
-        return []
+            known = self.remembered("axes", cut)
+            if known is None:
+                known, lasting = axes_at(self, cut)
+                self.remember("axes", cut, known, lasting)
+            self.settled[cut] = known
+        return known
 
     def replaces_all(self, cut: Cut) -> bool:
+        if self.inputs.counted.together:
+            return False
         return not cut.layer and cut.anchor == "in" and set(input_paths(self, cut)) == set(self.inputs.own)
 
-    def shared(self, cut: Cut) -> bool:
-        return bool(cut.layer) and None in self.axes(cut)
+    def shared(self, cut: Cut, sure: bool = True) -> bool | None:
+        if not cut.layer:
+            return False
+        known = sure or cut in self.settled or self.remembered("axes", cut) is not None
+        if not known and all(map(ones, shapes_of(self, cut, 1) or [()])):
+            return None
+        return None in [axis.told for axis in self.axes(cut)]
 
     def row_numbers(self, cut: Cut) -> int:
         if not cut.layer:
-            return sum(self.inputs.leaves[p][0].numel() for p in input_paths(self, cut, whole=True))
-        axes, shapes = self.axes(cut), self._shapes(cut, 1)
-        return sum(int(np.prod(s)) // (s[a] if a is not None else 1) for a, s in zip(axes, shapes, strict=False))
+            return sum(self.inputs.leaves[p].numel() for p in input_paths(self, cut, whole=True)) // self.records
+        return sum(map(math.prod, shapes_of(self, cut, self.records if self.inputs.counted.together else 1) or []))
 
     def wait(self) -> None:
         if any(leaf.is_cuda for leaf in self.inputs.leaves.values()):
@@ -267,6 +247,7 @@ class TorchSession:
             if job.write or self.dtype is None or not wrong_dtype(self, wrong):
                 raise
         self.inputs.cast(self.dtype)
+        self.settled.clear()
         self._recall()
         self.notes.append(f"the inputs were cast to the model's {str(self.dtype).removeprefix('torch.')}")
         return self._evaluate(job)
@@ -321,8 +302,3 @@ class TorchSession:
             )
         self.remember("cloned", (job.at, job.wrt), True)
         return evidence
-
-
-def grown(once: tuple[int, ...], twice: tuple[int, ...]) -> int | None:
-    """The axis that is longer the second time, or None."""
-    return next((i for i, (a, b) in enumerate(zip(once, twice, strict=False)) if a != b), None)

@@ -78,6 +78,8 @@ def telling(truth: Evidence) -> bool:
 def candidates(session: TorchSession, job: Job) -> tuple[str, ...]:
     """Ways in the order of what they should cost here."""
     assert job.at is not None
+    if session.inputs.counted.together:
+        return (VMAP,)
     if not job.at.layer:
         return TILE, VMAP
     return (EXPAND, VMAP, TILE) if before_write(session, job) > WORTH else (EXPAND, TILE, VMAP)

@@ -14,6 +14,7 @@ import torch
 from ...cuts import each_of
 from ...errors import ModelError
 from ..protocol import Evidence, Job
+from .record_axes import axis_of
 from .taps import Demand, Read, Run, Write
 from .work import call_model, differentiated, explained_rows
 
@@ -32,15 +33,16 @@ def run_vmapped(session: TorchSession, job: Job) -> Evidence:
     if job.read or set(job.wrt) - {job.at} or job.at is None or job.of is None or not alone:
         raise ModelError("only the quantity and its gradient at the points can be mapped")
     leaves = []
-    for value, spot in zip(job.write, job.spots, strict=True):
-        native = value.movedim(1, 1 + spot.axis) if spot.axis is not None else value[:, 0]
+    axes = [axis_of(session, spot.cut, i, spot.path) for i, spot in enumerate(job.spots)]
+    for value, axis in zip(job.write, axes, strict=True):
+        native = axis.native(value, 1)
         leaves.append(native.detach().clone().requires_grad_(bool(job.wrt)))
     with torch.set_grad_enabled(bool(job.wrt)):
         value = torch.vmap(lambda *points: _one(session, job, points), randomness="different")(*leaves).transpose(0, 1)
         grads = {}
         if job.wrt:
             found = differentiated(session, value, leaves, job.wrt)
-            back = [g.movedim(2 + s.axis, 2) if s.axis is not None else g.unsqueeze(2) for g, s in zip(found, job.spots, strict=True)]
+            back = [axis.canonical(g, 2, 1, job.records, True)[:, :, 0] for g, axis in zip(found, axes, strict=True)]
             grads = {job.at: back}
     return Evidence(value.detach(), grads, {}, 1, int(bool(job.wrt)))
 

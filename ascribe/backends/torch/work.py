@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ...cuts import Cut, each_of
+from ...calls import named
+from ...cuts import OUTPUT, Cut, each_of
 from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError
-from ...tree import Path, follow, settled
+from ...tree import Path, follow, replaced, settled
 from ..protocol import Evidence, Explain, Job, Reading, Spot
+from .axes import Axis
 from .failures import explained_failure, without_graph
-from .inputs import named
+from .record_axes import axis_of, note
 from .taps import Demand, Read, Run, Watch, Write, accessor_path, outline
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class Work:
     def go(self) -> Evidence:
         job, session = self.job, self.session
         points = 1 if self.mode == "expand" else job.points
-        self.written = [self._flat(w, spot) for w, spot in zip(job.write, job.spots, strict=True)]
+        self.written = [self._owned(w) for w in natives(session, job, job.write)]
         with torch.set_grad_enabled(bool(job.wrt)):
             news = self._at_input(points)
             self._at_layers()
@@ -59,11 +61,8 @@ class Work:
     def moved(self) -> bool:
         return any(d.moved() for d in self.demands.values() if isinstance(d, Watch))
 
-    def _flat(self, value: Tensor, spot: Spot) -> Tensor:
-        rows = value.reshape(-1, *value.shape[2:])
-        if spot.axis is None:  # no record axis of its own: a leading 1 takes the points, or there is but one
-            rows = rows.reshape(-1, *rows.shape[2:])
-        leaf = (rows.movedim(0, spot.axis) if spot.axis else rows).detach()
+    def _owned(self, value: Tensor) -> Tensor:
+        leaf = value.detach()
         if self.job.wrt or self.job.fresh:
             return leaf.requires_grad_(bool(self.job.wrt))
         return leaf.clone()  # a model that works in place must not reach the caller's
@@ -79,7 +78,7 @@ class Work:
                 for path in input_paths(session, cut):
                     if path not in leaves:
                         rows = session.inputs.own_rows(path, job.index)
-                        leaves[path] = (rows.repeat(points, *[1] * (rows.ndim - 1)) if points > 1 else rows.clone()).requires_grad_()
+                        leaves[path] = session.inputs.repeated(path, rows, points).requires_grad_()
                     demand.seen.append((0, path, leaves[path]))
         return {path: leaf.clone() if self.cloned else leaf for path, leaf in leaves.items()}
 
@@ -110,6 +109,8 @@ class Work:
     def _evidence(self, output: Any) -> Evidence:
         job = self.job
         value, grads = None, {}
+        if job.points == 1:
+            noted(self.session, self.demands, job.records)
         if job.of is not None:
             assert job.on is not None
             value = self._explained()
@@ -149,48 +150,71 @@ class Work:
         grads: dict[Cut, list[Tensor]] = {}
         for cut, seen in targets:
             mine, found = found[: len(seen)], found[len(seen) :]
-            grads[cut] = [self._canonical(g, cut, i, 1) for i, g in enumerate(mine)]
+            grads[cut] = [
+                self._canonical(g, axis_of(self.session, cut, i, path), cut, path, 1)
+                for i, (g, (_, path, _)) in enumerate(zip(mine, seen, strict=True))
+            ]
         return grads
 
     def _reading(self, cut: Cut, seen: list[tuple[int, Path, Tensor]]) -> Reading:
-        reading = Reading()
+        """What a cut held. Of an output that a quantity is read from only what has a row per record: other parts are nobody's."""
+        reading, beside, records = Reading(), cut == OUTPUT and self.job.of is not None, self.job.records
         for i, (call, path, leaf) in enumerate(seen):
-            reading.spots.append(Spot(cut, call, path, spot_axis(self.session, cut, i)))
-            reading.arrays.append(self._canonical(leaf.detach(), cut, i, 0))
+            axis = axis_of(self.session, cut, i, path)
+            plain = axis.plain and leaf.ndim > 0 and leaf.shape[0] == records
+            if beside and not plain and not self._fits(axis, leaf, 0):
+                continue
+            reading.spots.append(Spot(cut, call, path, axis.told))
+            reading.arrays.append(leaf.detach().unsqueeze(0) if plain else self._canonical(leaf.detach(), axis, cut, path, 0))
         return reading
 
-    def _canonical(self, array: Tensor, cut: Cut, i: int, lead: int) -> Tensor:
-        """``[lead..., the layer's own layout]`` to ``[lead..., points, records, ...]``."""
-        axis = spot_axis(self.session, cut, i)
-        rows = 0 if axis is None or array.ndim <= axis + lead else array.shape[axis + lead]
-        if axis is not None and rows not in (self.job.records, self.job.records * self.job.points):
-            raise CutError(
-                f"{cut!r} has {rows} rows",
-                there=f"{self.job.records} records, folded into one axis with another or picked from",
-                try_="a layer around it whose value has one row per record",
-                code="E-CUT-FOLDED",
-            )
-        return canonical(array, axis, lead, self.job.points, self.job.records)
+    def _fits(self, axis: Axis, array: Tensor, lead: int) -> bool:
+        """Whether an array has a row for each record, at one point or at all of them."""
+        if axis.at is None:
+            return False
+        rows = array.shape[lead] if axis.plain and array.ndim > lead else axis.count(array, lead)
+        return rows is None or rows == self.job.records or rows == self.job.records * self.job.points
+
+    def _canonical(self, array: Tensor, axis: Axis, cut: Cut, path: Path, lead: int) -> Tensor:
+        """``[lead..., the layer's own layout]`` to ``[lead..., points, records, ...]``. Raises CutError for other rows than records."""
+        job = self.job
+        if axis.plain and array.ndim > lead and array.shape[lead] == job.records:
+            return array.unsqueeze(lead)
+        lost = axis.at is None and self.session.inputs.counted.rows is not None
+        if lost or (axis.at is not None and not self._fits(axis, array, lead)):
+            raise other_rows(self.session, cut, path, tuple(array.shape[lead:]), job.records)
+        return axis.canonical(array, lead, job.points, job.records, bool(lead))
 
 
-def canonical(array: Tensor, axis: int | None, lead: int, points: int, records: int) -> Tensor:
-    """``[lead..., the layer's own layout]`` to ``[lead..., points, records, ...]``."""
-    if axis is None:  # nothing here runs over the records: the same for all of them
-        points = points if array.ndim > lead and array.shape[lead] == points else 1
-        return array.reshape(*array.shape[:lead], points, 1, -1, *array.shape[lead + 1 :])
-    array = array.movedim(axis + lead, lead) if axis else array
-    if array.shape[lead] == records:
-        return array.unsqueeze(lead)
-    records = records if array.shape[lead] % records == 0 else array.shape[lead]
-    return array.reshape(*array.shape[:lead], -1, records, *array.shape[lead + 1 :])
+def other_rows(session: TorchSession, cut: Cut, path: Path, shape: tuple[int, ...], records: int) -> CutError:
+    """Why an array at a cut cannot be given to records."""
+    part = "" if cut.accessor is not None or not path else f", part {'.'.join(map(str, path))!r}"
+    place = "a layer around it whose value has one row per record"
+    if not cut.layer and path:
+        place = "a part that has: OUTPUT.at(...), as on= of the quantity or as at="
+    if (rows := session.inputs.counted.rows) is not None:
+        there = f"records= for {len(rows)} rows of {records} records"
+        return CutError(f"{cut!r}{part} has shape {shape}", there=there, try_=place, code="E-CUT-FOLDED")
+    there = f"{records} records, picked from or mixed with others on one axis"
+    return CutError(f"{cut!r}{part} has shape {shape}", there=there, try_=place, code="E-CUT-FOLDED")
 
 
-def spot_axis(session: TorchSession, cut: Cut, i: int) -> int | None:
-    """Which axis of the i-th array at a cut runs over the records; None where none does, the first where it could not be seen."""
-    if not cut.layer and cut.anchor == "in":
-        return 0
-    axes = session.axes(cut)
-    return axes[i] if i < len(axes) else 0
+def noted(session: TorchSession, demands: Mapping[tuple[str, Cut], Demand], records: int) -> None:
+    """Remember the shapes that a run showed at cuts whose record axes are not known yet."""
+    for (_, cut), demand in demands.items():
+        if demand.seen and (cut.layer or cut.anchor == "out") and cut not in session.settled and session.remembered("axes", cut) is None:
+            note(session, cut, records, [tuple(t.shape) for _, _, t in demand.seen])
+
+
+def natives(session: TorchSession, job: Job, values: Sequence[Tensor]) -> list[Tensor]:
+    """Values for a job's points, ``[points, records, ...]``, as the model has them there."""
+    assert job.at is not None or not values
+    found = []
+    for i, (value, spot) in enumerate(zip(values, job.spots, strict=True)):
+        axis: Axis = axis_of(session, spot.cut, i, spot.path)
+        rows = value.reshape(-1, *value.shape[2:])
+        found.append(rows if axis.plain else axis.native(rows))
+    return found
 
 
 def input_paths(session: TorchSession, cut: Cut, whole: bool = False) -> list[Path]:
@@ -253,7 +277,7 @@ def explained_rows(session: TorchSession, of: Explain, reads: Sequence[Read], ro
         raise QuantityError(
             f"the quantity raised {type(wrong).__name__}: {first}", there=f"a value of {outline(tree)}", code="E-QUANTITY-RAISED"
         ) from wrong
-    each = [one_per_row(v, len(rows)) for v in values]
+    each = [one_per_row(session, v, len(rows)) for v in values]
     return torch.stack(each) if len(each) > 1 else each[0].unsqueeze(0)
 
 
@@ -265,36 +289,56 @@ def value_read(session: TorchSession, read: Read, rows: int) -> Any:
             try_=f"Cut({read.cut.layer!r}, call=0) for the first use",
             code="E-CUT-CALLS",
         )
-    tree = follow(read.tree, accessor_path(read.cut)) if read.cut.layer or read.cut.anchor == "out" else read.tree
-    return rows_first(session, read.cut, tree, rows) if isinstance(tree, Tensor) and tree.is_floating_point() else tree
+    accessor = accessor_path(read.cut) if read.cut.layer or read.cut.anchor == "out" else ()
+    tree = follow(read.tree, accessor)
+    if isinstance(tree, Tensor):
+        return rows_first(session, read.cut, tree, rows) if tree.is_floating_point() else tree
+    news = {}
+    for i, (_, path, leaf) in enumerate(read.seen):
+        axis = axis_of(session, read.cut, i, path)
+        if not axis.plain and (axis.whole or axis.rows is not None or axis.count(leaf) == rows):
+            news[path[len(settled(read.tree, accessor)) :]] = axis.canonical(leaf, 0, 1, rows)[0]
+    return replaced(tree, news)
 
 
 def rows_first(session: TorchSession, cut: Cut, value: Tensor, rows: int) -> Tensor:
     """A value with its records on the first axis. Raises InputError where no axis, or one of another length, runs over them."""
-    axis = spot_axis(session, cut, 0)
     if value.is_meta:
         raise InputError("the model is on the meta device", try_="cuts_of needs no numbers", code="E-DEVICE")
-    if axis is None or axis >= value.ndim or value.shape[axis] != rows:
-        raise InputError(
-            f"a value of shape {tuple(value.shape)} at {cut!r}",
-            there=f"{rows} records, counted by the first axis of the first input",
-            try_="inputs and outputs with one row per record; x[None] for a single record without that axis",
-            code="E-RECORDS",
-        )
-    return value.movedim(axis, 0)
+    path: Path = session.inputs.explained[0] if not cut.layer and cut.anchor == "in" and session.inputs.explained else ()
+    axis = axis_of(session, cut, 0, path)
+    if axis.plain and value.ndim and value.shape[0] == rows:
+        return value
+    if axis.whole or axis.rows is not None or axis.count(value) == rows:
+        return axis.canonical(value, 0, 1, rows)[0]
+    same = axis.at is None or not value.ndim
+    raise InputError(
+        f"a value of shape {tuple(value.shape)} at {cut!r}{', whatever the number of records' if same else ''}",
+        there=f"{rows} records, {counting(session)}",
+        try_="asc.Call(..., records=1) if the whole call is one record; records=batch, the record of each row, if rows are parts of "
+        "records; x[None] for a single record without an axis of its own",
+        code="E-RECORDS",
+    )
 
 
-def one_per_row(value: Any, rows: int) -> Tensor:
+def counting(session: TorchSession) -> str:
+    """How records were counted."""
+    return "as records= says" if session.call.records is not None else "counted by the first axis of the first input"
+
+
+def one_per_row(session: TorchSession, value: Any, rows: int) -> Tensor:
     """A quantity's numbers as ``[rows]``. Raises InputError or ModelError when there is not one for each."""
     if not isinstance(value, Tensor):
         raise ModelError(f"the quantity gave a {type(value).__name__}", try_="a tensor with one number per record", code="E-QUANTITY-TYPE")
     if value.ndim == 2 and value.shape[1] == 1:
         value = value[:, 0]
+    if value.ndim == 0 and rows == session.records == 1:
+        value = value.reshape(1)
     if tuple(value.shape) != (rows,):
         raise InputError(
             f"the quantity has shape {tuple(value.shape)}",
-            there=f"{rows} records, counted by the first axis of the first input",
-            try_="x[None] if the input has no record axis; one number per record otherwise",
+            there=f"{rows} records, {counting(session)}",
+            try_="one number per record; asc.Call(..., records=1) for one number of the whole call; x[None] for one record",
             code="E-RECORDS",
         )
     return value

@@ -38,7 +38,7 @@ class Given:
         keys = [name for name in self.names if isinstance(name, str)]
         args = () if keys else self.tensors
         kwargs = dict(zip(keys, self.tensors, strict=True)) if keys else {}
-        return Call(*args, *more, **{**kwargs, **named}).only(*self.names)
+        return Call.of((*args, *more), {**kwargs, **named}).only(*self.names)
 
     def like(self, values: Sequence[Any]) -> Any:
         """One value for each input, in the form of the inputs."""

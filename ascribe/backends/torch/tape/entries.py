@@ -14,7 +14,7 @@ aten = torch.ops.aten
 SAME = frozenset({"clone", "detach", "alias", "lift_fresh", "contiguous", "mark"})
 """Operations whose output is their input."""
 
-PICKS = {"topk": (2, -1), "sort": (1, -1), "kthvalue": (2, -1), "median": (1, None), "mode": (1, -1)}
+PICKS = {"topk": (2, -1), "sort": (1, -1), "kthvalue": (2, -1), "median": (1, None), "nanmedian": (1, None), "mode": (1, -1)}
 """Operations that move values to places they choose (values first, then places), with the position and the default of ``dim``."""
 
 
@@ -56,7 +56,8 @@ class Var:
 class Entry:
     """One operation: what was called with which arguments (values on the tape as ``Var``), and what came out.
 
-    ``place`` is the path of the module in which it ran.
+    ``place`` is the path of the module in which it ran; ``fixed`` says that others rely on what it chose, which stays as it is for the
+    record.
     """
 
     call: Any
@@ -66,6 +67,7 @@ class Entry:
     ins: list[Var]
     outs: list[Var | None] = field(default_factory=list)
     place: str = ""
+    fixed: bool = False
 
     def out(self, slot: int = 0) -> Var:
         """An output that is a tensor."""
@@ -150,8 +152,8 @@ def substituted(argument: Any, change: Callable[[Var], Any]) -> Any:
 
 
 def again(entry: Entry, values: Callable[[Var], Tensor]) -> list[Any]:
-    """The operation done with other values, its choices (sorting, top-k) and its numbers as they were."""
-    if entry.name in PICKS and len(entry.outs) == 2:
+    """The operation done with other values, choices that others rely on (sorting, top-k) and its numbers as they were."""
+    if entry.fixed and entry.name in PICKS and len(entry.outs) == 2:
         position, default = PICKS[entry.name]
         dim = entry.arg(position, "dim", default)
         places = entry.out(1).value

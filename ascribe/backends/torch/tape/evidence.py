@@ -15,7 +15,7 @@ from ....tree import Path
 from ...protocol import Job, Spot
 from ..places import embeddings
 from ..taps import Demand, Read, Run
-from ..work import call_model, close, explained_rows, input_paths, nothing_seen
+from ..work import call_model, close, explained_rows, input_paths, noted, nothing_seen
 from .assign import Assignment
 from .entries import Tape, Tensor, Var
 from .liveness import reached
@@ -100,6 +100,7 @@ def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | Non
                 demand.visit(0, output)
         if like is None:
             session.facts.counts(run.demands, run.stopped)
+            noted(session, demands, job.records)
             assert job.of is not None and job.on is not None
             found.value = explained_rows(session, job.of, [found.read], job.rows)
     if found.value is not None:
@@ -170,14 +171,6 @@ def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None, r
     return found
 
 
-def flat(value: Tensor, spot: Spot) -> Tensor:
-    """``[1, rows, ...]`` as the layer has it."""
-    rows = value.reshape(-1, *value.shape[2:])
-    if spot.axis is None:
-        return rows.reshape(-1, *rows.shape[2:]).detach()
-    return (rows.movedim(0, spot.axis) if spot.axis else rows).detach()
-
-
 def rooted(session: TorchSession, job: Job, rules: Assignment) -> Job:
     """A job without points, as one whose dependence starts at the inputs that are asked for; at layers it starts by itself.
 
@@ -191,7 +184,7 @@ def rooted(session: TorchSession, job: Job, rules: Assignment) -> Job:
         cut = beginning(session)
     if cut is None:
         return job
-    spots = () if cut.layer else tuple(Spot(cut, 0, path, 0) for path in input_paths(session, cut))
+    spots = () if cut.layer else tuple(Spot(cut, 0, path, session.inputs.axis(path).told) for path in input_paths(session, cut))
     return replace(job, at=cut, spots=spots)
 
 

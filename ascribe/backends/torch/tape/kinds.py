@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import choices, linear, norms, pools, products, regions, softmaxes
+from . import choices, linear, norms, orders, pools, products, regions, softmaxes
 from .entries import Entry
 from .layers import WEIGHTED, layer_of, normalised
 
@@ -15,6 +15,7 @@ TABLES = (
     (pools.POOL, "pool"),
     (softmaxes.SOFTMAX, "softmax"),
     (choices.CHOICE, "choice"),
+    (orders.ORDER, "choice"),
     (products.LEIBNIZ, "quotient"),
     (products.MIDPOINT, "product"),
 )

@@ -157,11 +157,18 @@ def convolved(s: Step) -> Back | None:
     return [(x, back[0])]
 
 
-def masked(s: Step) -> Back | None:
+def masked(s: Step) -> Back:
+    """Numbers and one that replaces them where a mask says: a product with the mask, where that depends on the record too."""
     v, mask, fill = s.entry.args[:3]
-    if isinstance(mask, Var) or isinstance(fill, Var):
-        return None
-    return s.to((v, lambda: s.g.masked_fill(mask, 0)))
+    if not isinstance(mask, Var):
+        return s.to((v, lambda: s.g.masked_fill(mask, 0)), (fill, lambda: s.g * mask))
+    c, c0 = s.value(mask), s.reference(mask)
+    share = (c.to(s.g.dtype) + c0.to(s.g.dtype)) / 2
+    return s.to(
+        (v, lambda: s.g * (1 - share)),
+        (fill, lambda: s.g * share),
+        (mask, lambda: torch.where(c == c0, 0.0, s.g * (s.middle(fill) - s.middle(v)))),
+    )
 
 
 def own(s: Step) -> Back:
@@ -190,8 +197,8 @@ OWN = (
     "native_channel_shuffle", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
     "replication_pad2d", "replication_pad3d", "_fft_r2c", "_fft_c2r", "_fft_c2c", "view_as_complex", "view_as_real",
     "real", "imag", "_conj", "_conj_physical", "conj_physical", "rot90", "index_add", "index_put", "_index_put_impl",
-    "masked_scatter", "scatter", "scatter_add", "trace", "nansum", "as_strided_copy", "lift", "topk", "sort", "kthvalue",
-    "median", "mode", "constant_pad_nd", "index_select", "index", "embedding", "take", "take_along_dim", "mean_dim",
+    "masked_scatter", "scatter", "scatter_add", "trace", "nansum", "as_strided_copy", "lift", "mode",
+    "constant_pad_nd", "index_select", "index", "embedding", "take", "take_along_dim", "mean_dim",
     "movedim", "unfold_copy", "resolve_conj", "segment_reduce", "_unsafe_index", "_unsafe_index_put", "slice_copy",
     "bernoulli", "_pack_padded_sequence",
 )

@@ -13,7 +13,7 @@ from weakref import ReferenceType, ref
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from .entries import Tensor, Var
+from .entries import Entry, Tensor, Var
 
 Key = tuple[Any, ...]
 
@@ -21,18 +21,20 @@ Key = tuple[Any, ...]
 class Store:
     """One storage: the values that lie in it by their layout, the storage as one flat value, and the handles recorded from it.
 
+    ``origins`` are the operations whose choices its whole numbers come from.
+
     It keeps no memory alive, but its address: that of something freed is given to the next tensor, and a constant would pass for
     a value.
     """
 
-    __slots__ = ("address", "flat", "origin", "saved", "values")
+    __slots__ = ("address", "flat", "origins", "saved", "values")
 
     def __init__(self, t: Tensor) -> None:
         self.address = StorageWeakRef(t.untyped_storage())
         self.values: dict[Key, Var] = {}
         self.flat: Var | None = None
         self.saved: list[ReferenceType[Tensor]] = []
-        self.origin: str | None = None
+        self.origins: tuple[Entry, ...] = ()
 
     def handles(self) -> list[Tensor]:
         """The recorded handles that something still holds."""

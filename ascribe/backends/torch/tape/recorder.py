@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .entries import PICKS, Entry, Tape, Tensor, Var, aten
+from .entries import PICKS, SAME, Entry, Tape, Tensor, Var, aten
 from .layers import WEIGHTED
 from .memory import Store, Stores, apart, fills, laid_out, layout, lying, plain
 from .places import Trail
@@ -32,8 +32,11 @@ FACTORIES = frozenset(
 )
 """Operations that take a shape, and no number, from what they are given."""
 
-CHOOSERS = frozenset({*PICKS, "argmax", "argmin", "argsort", "nonzero", "searchsorted", "bucketize", "multinomial"})
-"""Operations whose result is a choice."""
+CHECKED = frozenset({"isnan", "isinf", "isposinf", "isneginf", "isfinite"})
+"""Looks for numbers that are none. Where there are none of these, or nothing else, the answer depends on nothing."""
+
+MASKED = frozenset({"index", "_unsafe_index", "index_put", "_index_put_impl", "_unsafe_index_put", "masked_select", "masked_scatter"})
+"""Operations that pick places by a mask: how many there are is a choice."""
 
 OVERWRITES = frozenset({"copy_", "fill_", "zero_"})
 """Operations in place after which nothing is left of what was there."""
@@ -45,7 +48,7 @@ class Given:
 
     values: list[Var] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)
-    origins: list[str] = field(default_factory=list)
+    origins: list[Entry] = field(default_factory=list)
 
 
 class Recorder(TorchDispatchMode):
@@ -133,6 +136,11 @@ class Recorder(TorchDispatchMode):
         if (name in UNFOLDED or composite(func)) and self._any((*args, *kwargs.values())):
             with self:
                 return UNFOLDED[name](*args, **kwargs) if name in UNFOLDED else func._op_dk(COMPOSITE, *args, **kwargs)
+        if name.rstrip("_") in ("index_put", "_index_put_impl") and self._filled(args):
+            target, (mask,), value = args[:3]
+            with self:
+                mask = mask.reshape(*mask.shape, *[1] * (target.dim() - mask.dim()))
+                return (target.masked_fill_ if written else target.masked_fill)(mask, value.reshape(()))
         if pure:
             return self._returned(func, name, args, kwargs)
         if written == [0] or (name.endswith("_") and 0 in written):
@@ -142,20 +150,37 @@ class Recorder(TorchDispatchMode):
     def _any(self, args: Any) -> bool:
         return any(isinstance(a, torch.Tensor) and self.read(a) is not None for a in args)
 
+    def _filled(self, args: Any) -> bool:
+        """Whether one number is written where a mask says that depends on what is explained: as ``masked_fill`` does."""
+        (target, masks, value), adds = args[:3], len(args) > 3 and args[3]
+        one = len(masks) == 1 and masks[0] is not None and masks[0].dtype is torch.bool and value.numel() == 1 and not adds
+        return one and value.dtype is target.dtype and self.read(masks[0]) is not None
+
     def _returned(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """An operation that only returns."""
         given = Given()
         recorded = [self._argument(a, given) for a in args]
         named = {k: self._argument(a, given) for k, a in kwargs.items()}
+        if name.rstrip("_") in MASKED:
+            recorded[1:] = [self._as_chosen(a, t, given) for a, t in zip(recorded[1:], args[1:], strict=True)]
         ins, origins = given.values, given.origins
+        again = self._sorted(name, args, recorded, origins)
         out = func(*args, **kwargs)
+        if name in CHECKED and out.all() == out.any():
+            return out
+        if again is not None:
+            self.stores.put(out, self._add(Entry(aten.alias.default, "alias", (again,), {}, [again]), [out]).out())
+            return out
         if not ins and not origins:
             self.tape.before += name in WEIGHTED and not self.tape.entries
             return out
         outs = list(out) if isinstance(out, (list, tuple)) else [out]
-        if origins or name in CHOOSERS:
-            self._chosen(name, origins, outs, bool(ins))
+        if origins and (ins or name == "_local_scalar_dense"):
+            self.rely(origins)
         if not ins:
+            for t in outs:
+                if isinstance(t, torch.Tensor):
+                    self.stores.of(t).origins = tuple(origins)
             return out
         if name == "_local_scalar_dense":
             if ins[0].continuous:  # a number handed to Python; that something is true or false shows in the operations that follow
@@ -169,20 +194,29 @@ class Recorder(TorchDispatchMode):
         for t, var in zip(outs, entry.outs, strict=True):
             if var is not None and (var.continuous or t.dtype is torch.bool):
                 self.stores.put(t, var)
-            elif var is not None:
-                self.stores.of(t).origin = name
+            elif var is not None and name != "_pack_padded_sequence":  # which counts by lengths that are no choice
+                self.stores.of(t).origins = (entry,)
+        if name == "mode" or (name == "topk" and not entry.arg(4, "sorted", True)):  # in no order that is known
+            self.rely([entry])
         return out
 
-    def _chosen(self, name: str, origins: list[str], outs: list[Any], active: bool) -> None:
-        """Note a choice that the run relies on; what is computed from choices alone is one too."""
-        for choice in origins if active else ():
-            self.tape.choices[choice] = self.tape.choices.get(choice, 0) + 1
-        if active and name in PICKS:
-            self.tape.choices[name] = self.tape.choices.get(name, 0) + 1
-        if not active:
-            for t in outs:
-                if isinstance(t, torch.Tensor):
-                    self.stores.of(t).origin = origins[0]
+    def rely(self, origins: list[Entry]) -> None:
+        """Note choices that the run goes on with: they are those of the record for good."""
+        for entry in origins:
+            entry.fixed = True
+            self.tape.choices[entry.name] = self.tape.choices.get(entry.name, 0) + 1
+
+    def _sorted(self, name: str, args: Any, recorded: list[Any], origins: list[Entry]) -> Var | None:
+        """The sorted values, where an operation gathers them by the places that sorting them gave; None for any other."""
+        if name != "gather" or len(origins) != 1 or not isinstance(recorded[0], Var):
+            return None
+        entry = origins[0]
+        if entry.name not in PICKS or entry.fixed or whole_of(entry.ins[0]) is not whole_of(recorded[0]):
+            return None
+        position, default = PICKS[entry.name]
+        dim, places = entry.arg(position, "dim", default), entry.out(1).value
+        same = dim is not None and dim % args[0].dim() == args[1] % args[0].dim() and torch.equal(places, args[2])
+        return entry.out() if same else None
 
     def _wrote(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """An operation that works in place on its first argument: recorded as its functional twin."""
@@ -192,6 +226,8 @@ class Recorder(TorchDispatchMode):
         given = Given()
         recorded = [self._argument(a, given) for a in args]
         named = {k: self._argument(a, given) for k, a in kwargs.items()}
+        if name.rstrip("_") in MASKED:
+            recorded[1:] = [self._as_chosen(a, t, given) for a, t in zip(recorded[1:], args[1:], strict=True)]
         ins, origins = given.values, given.origins
         whole = fills(target)
         if whole and name in OVERWRITES and not any(isinstance(a, Var) for a in recorded[1:]):
@@ -214,8 +250,7 @@ class Recorder(TorchDispatchMode):
         out = func(*args, **kwargs)
         if not ins:
             return out
-        for choice in origins:
-            self.tape.choices[choice] = self.tape.choices.get(choice, 0) + 1
+        self.rely(origins)
         var = self._add(entry, [target]).out()
         store.values = {} if whole else {k: v for k, v in store.values.items() if apart(k, layout(target))}
         store.flat = None
@@ -250,11 +285,22 @@ class Recorder(TorchDispatchMode):
                 given.tensors.append(a)
                 return var
             store = self.stores.find(a)
-            if store is not None and store.origin is not None:
-                given.origins.append(store.origin)
+            if store is not None:
+                given.origins.extend(store.origins)
             return a
         if isinstance(a, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in a):
             return [self._argument(part, given) for part in a]
+        return a
+
+    def _as_chosen(self, recorded: Any, a: Any, given: Given) -> Any:
+        """An argument of what picks places, its masks as they are: what they were made from is a choice."""
+        if isinstance(recorded, list):
+            return [self._as_chosen(part, t, given) for part, t in zip(recorded, a, strict=True)]
+        if not isinstance(recorded, Var) or recorded.dtype is not torch.bool or recorded.entry is None:
+            return recorded
+        for number in [i for i, v in enumerate(given.values) if v is recorded][::-1]:
+            del given.values[number], given.tensors[number]
+        given.origins.append(recorded.entry)
         return a
 
     def _kept(self, a: Any, address: int | None = None) -> Any:
@@ -296,6 +342,15 @@ class Recorder(TorchDispatchMode):
             full = self._add(Entry(aten.reshape.default, "reshape", (full, [-1]), {}, [full]), [laid.reshape(-1)]).out()
         store.flat = full
         return full
+
+
+def whole_of(var: Var) -> Var:
+    """The value that another is, under another name."""
+    while (
+        var.entry is not None and (var.entry.name in SAME or var.entry.name in ("expand", "view")) and var.entry.ins[0].shape == var.shape
+    ):
+        var = var.entry.ins[0]
+    return var
 
 
 @lru_cache(None)

@@ -14,13 +14,15 @@ from ....rules import OperationRule
 from ....rules.books import RuleBook, short
 from ....rules.told import Told
 from ...protocol import Evidence, Job, Reading, Spot
+from ..axes import Axis
 from ..failures import without_graph
-from ..work import canonical, close, explained_rows, spot_axis
+from ..record_axes import axis_of
+from ..work import close, explained_rows, natives
 from .align import References
 from .assign import Assignment, assignment
 from .coverage import gathered, met
 from .entries import Tensor, Var
-from .evidence import Recorded, flat, prepared, rooted, run_recorded
+from .evidence import Recorded, prepared, rooted, run_recorded
 from .ledger import Ledger
 from .parts import Parted
 from .regions import RECTIFYING
@@ -117,7 +119,7 @@ class Ruled:
         job = self.job
         key = (job.at, job.wrt, job.read, job.on, job.kind, type(self.rule))
         known = self.session.remembered("turns", key)
-        if known is False or job.across is None or any(spot_axis(self.session, c, 0) is None for c in job.wrt):
+        if known is False or job.across is None or any(a.at is None or a.whole for c in job.wrt for a in self._axes(c, 1)):
             return None
         try:
             found = self._all_at_once()
@@ -146,7 +148,7 @@ class Ruled:
         record = self._main(replace(job, points=1, reference=()))
         assert record.value is not None and job.across is not None
         many = replace(job, index=job.index.repeat(points), points=1, of=job.across, read=(), reference=())
-        values = [flat(r.transpose(0, 1), s) for r, s in zip(job.reference, job.spots, strict=True)]
+        values = [v.detach() for v in natives(self.session, job, [r.transpose(0, 1) for r in job.reference])]
         main = prepared(self.session, many, values, self.rules)
         self.forward += 1
         self.session.tape_bytes = main.tape.bytes()
@@ -157,7 +159,10 @@ class Ruled:
         one = replace(job, points=1)
         reads = {cut: self._reading([record], cut) for cut in job.read}
         starts = {
-            c: [canonical(v.value, spot_axis(self.session, c, i), 0, 1, points).transpose(0, 1) for i, v in enumerate(main.targets(c))]
+            c: [
+                a.canonical(v.value, 0, 1, points).transpose(0, 1)
+                for v, a in zip(main.targets(c), self._axes(c, len(main.targets(c))), strict=True)
+            ]
             for c in one.wrt
         }
         return Evidence(
@@ -178,7 +183,7 @@ class Ruled:
         if not job.write and kept is not None and kept[0] == key and kept[1].job.of is job.of:
             return kept[1]
         self.session.kept = None
-        values = [flat(w, s) for w, s in zip(job.write, job.spots, strict=True)] if job.write else None
+        values = [v.detach() for v in natives(self.session, job, job.write)] if job.write else None
         found = prepared(self.session, job, values, self.rules)
         self.forward += 1
         if not job.write and self.rule.compares:
@@ -239,8 +244,7 @@ class Ruled:
         first = 0
         for cut in job.wrt:
             mine = main.targets(cut)
-            axes = [spot_axis(self.session, cut, i) for i in range(len(mine))]
-
+            axes = self._axes(cut, len(mine))
             part = slice(first, first + len(mine))
             pulled.grads[cut] = laid(found, part, axes, job.records)
             pulled.begins[cut] = [self._begin(reverse.refer(v), v, axis) for v, axis in zip(mine, axes, strict=True)]
@@ -251,11 +255,15 @@ class Ruled:
             first += len(mine)
         return pulled
 
-    def _begin(self, value: Tensor, var: Var, axis: int | None) -> Tensor:
+    def _axes(self, cut: Cut, count: int) -> list[Axis]:
+        """Where the arrays at a cut keep their records."""
+        paths = [s.path for s in self.job.spots] if cut == self.job.at and not cut.layer else [()] * count
+        return [axis_of(self.session, cut, i, path) for i, path in enumerate(paths[:count])]
+
+    def _begin(self, value: Tensor, var: Var, axis: Axis) -> Tensor:
         """A reference value as ``[1, 1 or records, ...]``."""
-        if axis is None:
-            return value.expand(var.shape).reshape(1, 1, -1, *var.shape[1:])
-        return value.movedim(axis, 0)[None]
+        value = value.expand(var.shape) if axis.at is None else value
+        return axis.canonical(value, 0, 1, axis.count(value) or 1)
 
     def _pulled(
         self, main: Recorded, reverse: Reverse | Parted, q: int, every: list[Var], last: bool
@@ -271,19 +279,24 @@ class Ruled:
 
     def _reference(self, main: Recorded, job: Job) -> tuple[Recorded | None, References]:
         """The reference run: of one row where that can stand for all, of as many as records, or none."""
-        given = list(zip(job.reference, job.spots, strict=True))
-        starts = [flat(r.expand(1, 1 if r.shape[1] == 1 else job.records, *r.shape[2:]), s) for r, s in given]
+        starts = self._starts(job, [1 if r.shape[1] == 1 else job.records for r in job.reference])
         if main.tape.routed:
             return None, References(main.tape, starts, None)
         one = all(r.shape[1] == 1 for r in job.reference)
         for rows in ([1] if one and self.alone else []) + ([job.records] if job.records > 1 or not self.alone else []):
-            values = [flat(r.expand(1, rows, *r.shape[2:]), s) for r, s in given]
+            values = self._starts(job, [rows] * len(job.reference))
             found = self._reference_run(main, replace(job, index=job.index[:rows]), values, one and self.alone and rows == 1)
             refer = References(main.tape, [v.value for v in found.tape.sources], found.tape)
             if refer.match is not None:
                 return found, refer
         self.unruled["the order of operations"] = "differs between record and reference: as in the record"
         return None, References(main.tape, starts, None)
+
+    def _starts(self, job: Job, rows: Sequence[int]) -> list[Tensor]:
+        """The references as the model has them, so many rows of each."""
+        together = self.session.inputs.counted.rows is not None
+        full = [r.expand(1, job.records if together else n, *r.shape[2:]) for r, n in zip(job.reference, rows, strict=True)]
+        return [v.detach() for v in natives(self.session, job, full)]
 
     def _reference_run(self, main: Recorded, job: Job, values: list[Tensor], lasting: bool) -> Recorded:
         """A run of the reference; where one row is the reference of all, that of an earlier block of records will do."""
@@ -338,17 +351,17 @@ class Ruled:
         """What a cut held in the records' runs, ``[runs, records, ...]``."""
         reading = Reading()
         for i, (call, path, _) in enumerate(mains[0].demands["read", cut].seen):
-            axis = spot_axis(self.session, cut, i)
-            reading.spots.append(Spot(cut, call, path, axis))
+            axis = axis_of(self.session, cut, i, path)
+            reading.spots.append(Spot(cut, call, path, axis.told))
             held = [main.demands["read", cut].seen[i][2].detach() for main in mains]
-            reading.arrays.append(torch.cat([canonical(t, axis, 0, 1, self.job.records) for t in held]))
+            reading.arrays.append(torch.cat([axis.canonical(t, 0, 1, self.job.records) for t in held]))
         return reading
 
 
-def laid(rows: list[list[Tensor]], part: slice, axes: list[int | None], records: int) -> list[Tensor]:
+def laid(rows: list[list[Tensor]], part: slice, axes: list[Axis], records: int) -> list[Tensor]:
     """The arrays of one cut, of all quantities together: ``[quantities, records, ...]``."""
     stacked = [torch.stack(list(leaves)) for leaves in zip(*(row[part] for row in rows), strict=True)]
-    return [canonical(t, axis, 1, 1, records)[:, 0] for t, axis in zip(stacked, axes, strict=True)]
+    return [axis.canonical(t, 1, 1, records, True)[:, 0] for t, axis in zip(stacked, axes, strict=True)]
 
 
 def as_bytes(value: Tensor) -> bytes:

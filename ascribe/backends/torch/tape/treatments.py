@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ....errors import RuleError
 from ....rules import OperationRule
-from . import attention, choices, factors, fixed, kinds, linear, norms, pools, products, softmaxes, weights
+from . import attention, choices, factors, fixed, kinds, linear, norms, orders, pools, products, softmaxes, weights
 from .step import Formula
 
 TREATMENTS: Mapping[tuple[str, str], Mapping[str, Formula]] = {
@@ -22,7 +22,7 @@ TREATMENTS: Mapping[tuple[str, str], Mapping[str, Formula]] = {
     ("softmax", "vjp"): attention.TAYLOR,
     ("softmax", "fixed"): attention.FIXED,
     ("pool", "winner"): pools.POOL,
-    ("choice", "secant"): choices.CHOICE,
+    ("choice", "secant"): {**choices.CHOICE, **orders.ORDER},
 }
 """Formulas by operation, for each kind and treatment; without a reference the record stands for it, and averages are derivatives.
 

@@ -43,7 +43,7 @@ class ModelWrapper:
 
     def call(self, inputs: ModelInputs) -> Call:
         """The model's call with these arguments."""
-        return Call(*inputs.args, **inputs.kwargs)
+        return Call.of(tuple(inputs.args), inputs.kwargs)
 
     def output(self, inputs: ModelInputs) -> Any:
         """What the model itself returns, in the container that it has."""

@@ -54,7 +54,7 @@ class PytorchModelWrapper(ModelWrapper):
     def call(self, inputs: ModelInputs) -> Call:
         """The arguments as tensors on the module's device."""
         args, kwargs = mapped((inputs.args, inputs.kwargs), lambda _, leaf: self._tensor(leaf))
-        return Call(*args, **kwargs)
+        return Call.of(args, kwargs)
 
     def output(self, inputs: ModelInputs) -> Any:
         """What the module itself returns for a copy of the arguments, in evaluation mode; nothing of it is left behind."""
