@@ -6,20 +6,22 @@ import importlib.util
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 pytest.importorskip("transformers")
 
 import ascribe as asc
 from tests.lxt_peer import built
 from zoo.__main__ import main
-from zoo.measure import Row, asked, explained, gap, lost, measured, totals, unruled
-from zoo.models import Zoo, unbiased
+from zoo.measure import ALIVE, Row, asked, explained, gap, lost, measured, moved, totals, unruled
+from zoo.models import Subject, Zoo, unbiased
 from zoo.sweep import sweep, tried
 from zoo.tables import swept
 from zoo.tiny import Family
@@ -48,6 +50,37 @@ ROUTED = {"Mixtral"}
 @cache
 def row(name: str, kind: str) -> Row:
     return measured(SUBJECTS[name], kind)
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_every_network_is_alive(name):
+    """Of one whose output hardly depends on the record, a sum that is right says nothing, and rounding decides whether it is."""
+    subject = SUBJECTS[name]
+    over = asc.Line(subject.reference, 1, "riemann-right", at=subject.at)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = asc.attribute(subject.model("eager", torch.float32), of=subject.of, at=subject.at, over=over, **subject.call(torch.float32))
+    assert moved(found) >= ALIVE
+
+
+def test_a_dead_network_is_not_measured():
+    def call(dtype):
+        return {"input": torch.ones(2, 12, dtype=dtype)}
+
+    flat = Subject("flat", lambda kind: nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), call)
+    dead = replace(flat, make=lambda kind: nn.Sequential(Scaled(1e-5), *flat.make(kind)))
+    assert measured(flat, "eager").moves >= ALIVE
+    with pytest.raises(ValueError, match="flat is dead"):
+        measured(dead, "eager")
+
+
+class Scaled(nn.Module):
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = by
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return input * self.by
 
 
 @pytest.mark.parametrize(("name", "kind"), MARKED)

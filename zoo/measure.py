@@ -16,6 +16,9 @@ import ascribe as asc
 from zoo.models import Subject, unbiased
 
 SINGLE, DOUBLE = torch.float32, torch.float64
+ALIVE = 1e-3
+"""The least share of its score by which every record has to differ from the reference: of a network that answers the same to all, sums say
+nothing."""
 
 
 class Doubled(TorchFunctionMode):
@@ -33,13 +36,14 @@ class Doubled(TorchFunctionMode):
 class Row:
     """One network with one kind of attention.
 
-    ``single`` and ``double`` are DeepLIFT's largest relative gaps, ``through`` that in double precision with the model's own casts made
-    double too; ``conserved`` is CP-LRP's largest relative loss without biases, ``sum`` AttnLRP's sum as a share of the quantity,
-    ``times`` what DeepLIFT, AttnLRP and CP-LRP take in gradients.
+    ``moves`` is the least change of the quantity as a share of it; ``single`` and ``double`` are DeepLIFT's largest relative gaps,
+    ``through`` that in double precision with the model's own casts made double too; ``conserved`` is CP-LRP's largest relative loss
+    without biases, ``sum`` AttnLRP's sum as a share of the quantity, ``times`` what DeepLIFT, AttnLRP and CP-LRP take in gradients.
     """
 
     name: str
     kind: str
+    moves: float
     single: float
     double: float
     through: float
@@ -73,6 +77,13 @@ def gap(found: asc.Attribution) -> float:
     return float(found.gap.relative.max())
 
 
+def moved(found: asc.Attribution) -> float:
+    """The least change of the quantity from the reference to a record, as a share of the quantity."""
+    assert found.gap is not None
+    assert found.explained is not None
+    return float((np.abs(totals(found) - found.gap.absolute) / np.abs(found.explained)).min())
+
+
 def lost(found: asc.Attribution) -> float:
     """The largest share of the quantity that is missing or too much; of the largest quantity where a record's own is near nothing."""
     assert found.explained is not None
@@ -87,9 +98,11 @@ def unruled(*found: asc.Attribution) -> str:
 
 
 def measured(subject: Subject, kind: str, repeats: int = 0) -> Row:
-    """Everything about one network."""
+    """Everything about one network. Raises ValueError for one that is dead."""
     single = explained(subject, kind, SINGLE, asc.Rescale())
     double = explained(subject, kind, DOUBLE, asc.Rescale())
+    if moved(double) < ALIVE:
+        raise ValueError(f"{subject.name} is dead: a record changes its score by {moved(double):.1e} of it")
     with Doubled():
         through = explained(subject, kind, DOUBLE, asc.Rescale())
     fixed = explained(subject, kind, SINGLE, asc.CpLrp(), bare=True)
@@ -97,20 +110,21 @@ def measured(subject: Subject, kind: str, repeats: int = 0) -> Row:
     assert half.explained is not None
     share = float(np.median(totals(half) / half.explained))
     times = timed(subject, kind, repeats) if repeats else (0.0, 0.0, 0.0)
-    return Row(subject.name, kind, gap(single), gap(double), gap(through), lost(fixed), share, unruled(single, fixed), times)
+    gaps = gap(single), gap(double), gap(through)
+    return Row(subject.name, kind, moved(double), *gaps, lost(fixed), share, unruled(single, fixed), times)
 
 
 def timed(subject: Subject, kind: str, repeats: int) -> tuple[float, float, float]:
-    """How many times as long as gradient times input DeepLIFT, AttnLRP and CP-LRP take; the middle of some runs, turn by turn."""
+    """How many times the processor's time of gradient times input DeepLIFT, AttnLRP and CP-LRP take; the middle of some runs, by turns."""
     model = subject.model(kind, SINGLE)
     rules = (asc.Gradient(), asc.Rescale(), asc.AttnLrp(), asc.CpLrp())
     taken: list[list[float]] = [[] for _ in rules]
     for i in range(repeats + 1):
         for rule, seconds in zip(rules, taken, strict=True):
-            start = time.perf_counter()
+            start = time.process_time()  # what else runs on the machine does not count
             asked(subject, model, SINGLE, rule)
             if i:
-                seconds.append(time.perf_counter() - start)
+                seconds.append(time.process_time() - start)
     base, *others = (statistics.median(seconds) for seconds in taken)
     first, second, third = (t / base for t in others)
     return first, second, third

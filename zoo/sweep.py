@@ -17,12 +17,14 @@ from zoo.measure import totals
 from zoo.tiny import Family, families, model_of, scaled_up, unbiased, words
 
 LIMIT = 1e-3
+ALIVE = 1e-3
+"""The least share of its score by which other words have to change it."""
 SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of a family. ``state`` is conserved, named, silent, raised, slow or unbuilt."""
+    """What came of a family. ``state`` is conserved, named, silent, raised, slow, dead or unbuilt."""
 
     family: Family
     state: str
@@ -49,13 +51,18 @@ def limited(seconds: int) -> Iterator[None]:
 
 def explained(model: torch.nn.Module, family: Family, by: Any) -> asc.Attribution:
     """The largest logit of the last word, or class, at the embeddings."""
-    ids = words()
+    unit, _ = largest(model, family)
+    of = asc.Unit(words().shape[1] - 1, unit) if family.role == "lm" else asc.Unit(unit)
+    return asc.attribute(model, input_ids=words(), of=of, at=asc.EMBEDDINGS, by=by)
+
+
+def largest(model: torch.nn.Module, family: Family) -> tuple[int, float]:
+    """The largest logit, and the share of it by which it is another for other words."""
     with torch.no_grad():
-        logits = model(input_ids=ids).logits[0]
-    last = logits[-1] if family.role == "lm" else logits
-    unit = int(last.abs().argmax())
-    of = asc.Unit(logits.shape[0] - 1, unit) if family.role == "lm" else asc.Unit(unit)
-    return asc.attribute(model, input_ids=ids, of=of, at=asc.EMBEDDINGS, by=by)
+        here, there = (model(input_ids=ids).logits[0] for ids in (words(), words().flip(1)))
+    here, there = (y[-1] if family.role == "lm" else y for y in (here, there))
+    unit = int(here.abs().argmax())
+    return unit, float((there[unit] - here[unit]).abs() / here[unit].abs())
 
 
 def tried(family: Family, by: Any = asc.CpLrp()) -> Finding:  # noqa: B008
@@ -71,6 +78,8 @@ def tried(family: Family, by: Any = asc.CpLrp()) -> Finding:  # noqa: B008
     try:
         with limited(SECONDS), warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if largest(model, family)[1] < ALIVE:
+                return Finding(family, "dead", said="other words hardly change the score", seconds=time.perf_counter() - start)
             found = explained(model, family, by)
     except TimeoutError:
         return Finding(family, "slow")

@@ -13,8 +13,10 @@ GAPS = """Written by `make zoo ARGS=--commit` (`python -m zoo --commit`), with t
 on random weights that are scaled up so that what is not linear shows; nothing is downloaded. `make zoo` prints the same without
 writing it, `make zoo ARGS="Llama"` a part of it.
 
-- **DeepLIFT**: the largest gap between what the values add up to and the quantity's change, as a share of that change, over three
-  records against a reference of zeros; aims: 1e-4 in single precision, 1e-8 in double.
+- **change**: the least share of its score by which a record differs from the reference of zeros; a network below 1e-3 is refused, because
+  nothing shows in one that answers the same to all.
+- **DeepLIFT**: the largest gap between what the values add up to and the quantity's change, over three records against that reference, as a
+  share of the change or of the sum of the values' sizes, whichever is larger; aims: 1e-4 in single precision, 1e-8 in double.
 - **inside double**: many models of transformers go through single precision inside, whatever the type of their weights: norms
   (`hidden.to(torch.float32)`), eager softmax (`dtype=torch.float32`), scans. What is then missing in double precision is the rounding in
   the model's own output, not in the rule: `y - y0` holds it, and no average of derivatives does. In this column those casts ask for double
@@ -22,8 +24,8 @@ writing it, `make zoo ARGS="Llama"` a part of it.
 - **CP-LRP**: the largest share of the quantity that is lost, with biases, positions and means of batch norm set to nothing; aim: 1e-3.
 - **AttnLRP**: the sum as a share of the quantity, the same way: what flows into the constant part of a softmax is lost by design.
 - **named**: operations without a rule of their own, as the checks of a result name them.
-- **times a gradient**: how long DeepLIFT, AttnLRP and CP-LRP take, in gradient times input through the same door. These networks are so
-  small that it is the price of recording that is seen; [benchmarks.md](benchmarks.md) has one of ordinary size.
+- **times a gradient**: how much processor time DeepLIFT, AttnLRP and CP-LRP take, in gradient times input through the same door. These
+  networks are so small that it is the price of recording that is seen; [benchmarks.md](benchmarks.md) has one of ordinary size.
 """
 
 
@@ -31,13 +33,14 @@ def gaps(rows: Sequence[Row]) -> str:
     """The zoo's page."""
     lines = [
         "# The zoo: do rules hold on architectures as they are built?", "", GAPS.format(**versions()).rstrip(), "",
-        "| network | attention | DeepLIFT, single | double | inside double | CP-LRP lost | AttnLRP sum | named | times a gradient |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| network | attention | change | DeepLIFT, single | double | inside double | CP-LRP lost | AttnLRP sum | named "
+        "| times a gradient |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for r in rows:
         times = ", ".join(f"{t:.1f}" for t in r.times)
         lines.append(
-            f"| {r.name} | {r.kind} | {r.single:.0e} | {r.double:.0e} | {r.through:.0e} | {r.conserved:.0e} | {r.sum:.2f} "
+            f"| {r.name} | {r.kind} | {r.moves:.2g} | {r.single:.0e} | {r.double:.0e} | {r.through:.0e} | {r.conserved:.0e} | {r.sum:.2f} "
             f"| {r.named or '-'} | {times} |"
         )
     return "\n".join(lines) + "\n"
