@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from .assemble import Request, chunk_for, chunk_key, cut_text, noted, result, several_uses, shaped
-from .backends import open_session
+from .backends import opened
 from .backends.protocol import Place, Session
 from .baselines import Call
 from .coalitions.base import are_coalitions
@@ -101,7 +101,7 @@ def activation(model: Any, *args: Any, at: Any, over: Any = None, **kwargs: Any)
     asked = request(None, at, over, None, multiply=False)
     if not isinstance(asked.over, (Point, Points)):
         raise DistributionError(f"activation over {over!r}", try_="Points(values, at=cut), or nothing for the records themselves")
-    with open_session(model, model_call(args, kwargs)) as session:
+    with opened(model, model_call(args, kwargs)) as door, door as session:
         cuts = tuple(session.resolve(cut, False) for cut in asked.cuts)
         chunker = Chunker(session.remembered("fits", cuts) or session.records, fixed=True)
         read = partial(read_at, session, asked.over, cuts)
@@ -134,14 +134,14 @@ def cuts_of(model: Any, *args: Any, **kwargs: Any) -> list[Place]:
 
     Shapes are those of a single record. One forward pass.
     """
-    with open_session(model, model_call(args, kwargs)) as session:
+    with opened(model, model_call(args, kwargs)) as door, door as session:
         return session.places()
 
 
 def cuts_known(model: Any, call: Call, anew: bool) -> tuple[list[Place], Cost]:
     """:func:`cuts_of`, unless ``anew`` as it was at the last call with arguments of these shapes; and what it took to find out."""
     start = time.perf_counter()
-    with open_session(model, call) as session:
+    with opened(model, call) as door, door as session:
         found: list[Place] | None = None if anew else session.remembered("places", None)
         if found is not None:
             return found, Cost(0, 0, 0, time.perf_counter() - start)
@@ -207,7 +207,7 @@ def explain(model: Any, call: Call, asked: Request) -> Attribution:
     if are_coalitions(asked.over):
         return explain_removed(model, call, asked)
     start = time.perf_counter()
-    with open_session(model, call) as session:
+    with opened(model, call) as door, door as session:
         plan, done = carried_out(session, asked)
         return result(plan, asked, done, time.perf_counter() - start)
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from .assemble import chunk_for
-from .backends import open_session
+from .backends import opened
 from .backends.protocol import Job
 from .coalitions.base import are_coalitions
 from .cuts import INPUT, as_cut
@@ -82,7 +82,7 @@ def estimate(
         raise RuleError(
             f"an estimate for by={by!r}", there="rules that need no reference", try_="attribute() on a few records, and its .cost"
         )
-    with open_session(model, model_call(args, kwargs)) as session:
+    with opened(model, model_call(args, kwargs)) as door, door as session:
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
         where = cuts[0] if isinstance(over, Point) else session.resolve(as_cut(over.at), True)
         on = session.resolve(as_cut(asked.quantities[0].on), False)

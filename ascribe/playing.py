@@ -13,7 +13,7 @@ import numpy as np
 from . import checks as ask
 from .arrays import Array, as_numpy, namespace
 from .assemble import Request, chunk_for, chunk_key, cut_text, largest_target, noted, settings, several_uses, shaped, warn, whole
-from .backends import open_session
+from .backends import opened
 from .backends.protocol import Job, Session
 from .baselines import Call
 from .coalitions.base import adapts
@@ -44,7 +44,7 @@ def explain_removed(model: Any, call: Call, asked: Request) -> Attribution:
     Whatever stops it in the middle has what was found so far in ``partial``.
     """
     start = time.perf_counter()
-    with open_session(model, call) as session:
+    with opened(model, call) as door, door as session:
         game = games_of(session, asked)
         try:
             game.run()
@@ -67,7 +67,7 @@ def games_of(session: Session, asked: Request) -> Games:
 
 def rows_needed(model: Any, call: Call, asked: Request) -> tuple[int, int, int]:
     """How many rows a request over coalitions takes at most, how many at once, and the bytes to spare. Runs one record once."""
-    with open_session(model, call) as session:
+    with opened(model, call) as door, door as session:
         game = games_of(session, asked)
         with showing(1, False) as progress:
             draws = Removed(game.planned(progress), np.arange(1), game.groups, game.removal).ready().stand_in.draws

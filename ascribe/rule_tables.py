@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
-from .backends import open_session
+from .backends import opened
 from .columns import aligned
 from .cuts import INPUT
 from .engine import carried_out, model_call, request
@@ -78,7 +78,7 @@ def explain_rules(model: Any, *args: Any, by: Any, of: Any = None, at: Any = INP
     if not isinstance(rule, OperationRule):
         raise RuleError(f"by={by!r}", there="no rule for operations: each passes on its own derivative", try_="by=asc.Epsilon()")
     lenient = replace(rule, strict=False)  # type: ignore[type-var]
-    with open_session(model, model_call(args, kwargs)) as session:
+    with opened(model, model_call(args, kwargs)) as door, door as session:
         _, done = carried_out(session, request(of, at, None, lenient, progress=False))
     told = done[0].told
     notes = {f"{name}: {what}" for block in done for name, what in block.unruled.items()}

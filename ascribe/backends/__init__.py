@@ -31,6 +31,27 @@ def open_session(model: Any, call: Call) -> Session:
     return session
 
 
+class Door:
+    """Where a session is left a second time, because an interrupt can keep it from being left the first time.
+
+    ``with opened(model, call) as door, door as session``: an interrupt at the first line of the one exit is met by the other.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def __enter__(self) -> Session:
+        return self.session
+
+    def __exit__(self, *exc: object) -> None:
+        self.session.close()
+
+
+def opened(model: Any, call: Call) -> Door:
+    """A session behind a :class:`Door`. Raises BackendError for what cannot be called."""
+    return Door(open_session(model, call))
+
+
 @lru_cache
 def session_class(family: str) -> Any:
     """What opens sessions in a framework, which this imports."""

@@ -143,6 +143,9 @@ class Session(Protocol):
     def __enter__(self) -> Session: ...
     def __exit__(self, *exc: object) -> None: ...
 
+    def close(self) -> None:
+        """Leave the model as it was; may be asked again."""
+
     def resolve(self, cut: Cut, wrt: bool) -> Cut:
         """The place a symbolic cut stands for; ``wrt`` when a gradient is wanted there. Raises CutError."""
 

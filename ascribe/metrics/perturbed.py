@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, as_numpy
-from ..backends import open_session
+from ..backends import opened
 from ..backends.protocol import Job, Session, Spot
 from ..baselines import Call
 from ..cuts import INPUT, Cut, as_cut
@@ -69,7 +69,7 @@ def records_of(model: Any, call: Call, of: Any) -> Iterator[Records]:
     quantities, several = as_quantities(of)
     if several:
         raise QuantityError(f"{len(quantities)} quantities", there="a metric of one", try_="a call for each")
-    with open_session(model, call) as session:
+    with opened(model, call) as door, door as session:
         on, at = session.resolve(as_cut(quantities[0].on), False), session.resolve(INPUT, True)
         index = np.arange(session.records)
         reader = Reader(plan_for(session, quantities, at, on), index)

@@ -41,6 +41,9 @@ class BlackBoxSession:
     def __exit__(self, *exc: object) -> None:
         return None
 
+    def close(self) -> None:
+        """There is nothing to put back."""
+
     def another(self, call: Call) -> BlackBoxSession:
         return BlackBoxSession(self.model, call)
 

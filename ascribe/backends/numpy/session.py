@@ -39,6 +39,9 @@ class NumpySession:
     def __exit__(self, *exc: object) -> None:
         return None
 
+    def close(self) -> None:
+        """There is nothing to put back."""
+
     def another(self, call: Call) -> NumpySession:
         return NumpySession(self.model, call)
 

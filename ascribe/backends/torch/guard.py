@@ -1,24 +1,88 @@
-"""A model is touched only inside ``with`` and left as found, also after an exception and beside other threads."""
+"""A model is touched only inside ``with`` and left as found: after an exception, an interrupt anywhere, beside other threads, in a fork.
+
+Every change has its way back noted in a :class:`Guard` before it is made. A way back may be gone twice: an interrupt can come in the
+middle of it, and then it is gone again.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import compress
-from operator import attrgetter, is_
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
+from torch.overrides import _pop_mode as _pop_function_mode
+from torch.utils._python_dispatch import _pop_mode
 
-from ...tree import walk
+from .chance import Chance
 from .hosts import Parts
+from .state import State
 
 MODE_DEPENDENT = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU", "StochasticDepth", "DropPath")
 RECURRENT = (nn.RNNBase,)
-REGISTERS = ("_parameters", "_buffers", "_modules")
-"""What a module keeps its parameters, buffers and children in."""
+FUSING = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
+"""Layers that take another path, with other numbers at the padding and without hooks, in runs without gradients."""
+
+
+class Guard:
+    """The ways back from all that was changed, the last change first."""
+
+    def __init__(self) -> None:
+        self.back: list[tuple[Callable[[], object], bool]] = []
+        HELD[self] = threading.get_ident()
+
+    def note(self, way: Callable[[], object], local: bool = False) -> None:
+        """Note the way back from a change that is about to be made: it may be gone twice, and before the change is there.
+
+        ``local`` changes are those of the thread: there is no way back from them in a fork.
+        """
+        self.back.append((way, local))
+
+    def release(self, fork: bool = False) -> None:
+        """Go back. Where an interrupt comes in between, the rest is done first. Raises what a way back raised, when all are gone."""
+        try:
+            self._back(fork)
+        except BaseException:
+            self._back(fork)
+            raise
+
+    def _back(self, fork: bool) -> None:
+        wrong: Exception | None = None
+        while self.back:
+            way, local = self.back[-1]
+            try:
+                None if local and fork else way()
+            except Exception as error:
+                wrong = error
+            self.back.pop()
+        if wrong is not None:
+            raise wrong
+
+
+HELD: WeakKeyDictionary[Guard, int] = WeakKeyDictionary()
+"""All guards, and the threads that they belong to: of a fork, only the thread that forked goes on."""
+
+
+class Turn:
+    """One thread after the other, as a context that is never inside itself: leaving it frees all that an interrupt has kept."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def __exit__(self, *exc: object) -> None:
+        with suppress(RuntimeError):  # where there is nothing left to free
+            while True:
+                self.lock.release()
 
 
 class Lease:
@@ -30,8 +94,9 @@ class Lease:
 
     def __init__(self, attribute: str) -> None:
         self.attribute, self.read = attribute, attrgetter(attribute)
-        self.lock = threading.Lock()
+        self.lock = Turn()
         self.holds: list[Hold] = []
+        SHARED.append(self)
 
     def off(self, objects: list[Any]) -> Hold:
         """Hold the attribute at False; a model that sets it as it runs is undone too."""
@@ -46,6 +111,21 @@ class Hold:
         self.first: dict[int, Any] = {}
 
     def __enter__(self) -> Hold:
+        try:
+            self.take()
+        except BaseException:
+            self.leave()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            self.leave()
+        finally:
+            self.leave()
+
+    def take(self) -> None:
+        """Set the attribute of all objects to False."""
         read, name = self.lease.read, self.lease.attribute
         with self.lease.lock:  # all are read before any is set: a compiled module's mode is that of the one inside
             try:
@@ -59,14 +139,17 @@ class Hold:
             self.lease.holds.append(self)
             for obj in compress(self.objects, now):
                 setattr(obj, name, False)
-        return self
 
-    def __exit__(self, *exc: object) -> None:
+    def leave(self) -> None:
+        """Put back what no other session holds, and then be no holder any more."""
         with self.lease.lock:
-            self.lease.holds.remove(self)
+            if self not in self.lease.holds:
+                return
+            others = [other.first for other in self.lease.holds if other is not self]
             for obj, first, now in zip(self.objects, self.first.values(), map(self.lease.read, self.objects), strict=True):
-                if now != first and not any(id(obj) in other.first for other in self.lease.holds):
+                if now != first and not any(id(obj) in other for other in others):
                     setattr(obj, self.lease.attribute, first)
+            self.lease.holds.remove(self)
 
     @property
     def held(self) -> list[Any]:
@@ -77,29 +160,57 @@ class Hold:
 class Switch:
     """A setting of the whole process that is on while at least one session wants it; the last to leave puts it back."""
 
-    def __init__(self, make: Callable[[], AbstractContextManager[Any]]) -> None:
-        self.make, self.count, self.lock, self.stack = make, 0, threading.Lock(), ExitStack()
+    def __init__(self, read: Callable[[], Any], on: Callable[[], object], off: Callable[[Any], object]) -> None:
+        self.read, self.turn_on, self.turn_off = read, on, off
+        self.lock = Turn()
+        self.users: list[object] = []
+        self.before: list[Any] = []
+        SHARED.append(self)
 
-    @contextmanager
-    def on(self) -> Iterator[None]:
-        """Hold the setting."""
+    def hold(self, guard: Guard) -> None:
+        """Hold the setting until the guard is released."""
+        user = object()
+        guard.note(partial(self.leave, user))
         with self.lock:
-            if not self.count:
-                self.stack.enter_context(self.make())
-            self.count += 1
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.count -= 1
-                if not self.count:
-                    self.stack.close()
+            self.users.append(user)
+            if not self.before:
+                self.before.append(self.read())
+                self.turn_on()
+
+    def leave(self, user: object) -> None:
+        """Let go of the setting."""
+        with self.lock:
+            if user in self.users:
+                if len(self.users) == 1 and self.before:
+                    self.turn_off(self.before[0])
+                    self.before.clear()
+                self.users.remove(user)
 
 
+SHARED: list[Lease | Switch] = []
+"""What sessions of several threads share."""
+
+
+MHA = torch.backends.mha
 FREEZE = Lease("requires_grad")
 EVALUATE = Lease("training")
-NO_CUDNN = Switch(lambda: torch.backends.cudnn.flags(enabled=False))
-EAGER = Switch(lambda: torch.compiler.set_stance("force_eager"))
+UNFUSED = Switch(MHA.get_fastpath_enabled, partial(MHA.set_fastpath_enabled, False), MHA.set_fastpath_enabled)
+NO_CUDNN = Switch(torch._C._get_cudnn_enabled, partial(torch._C._set_cudnn_enabled, False), torch._C._set_cudnn_enabled)
+EAGER = Switch(lambda: torch.compiler.set_stance("force_eager"), lambda: None, lambda stance: stance.__exit__(None, None, None))
+
+
+def in_a_fork() -> None:
+    """In the child of a fork only the thread that forked lives: what the others hold is theirs to let go of no more."""
+    for shared in SHARED:
+        shared.lock = Turn()
+    here = threading.get_ident()
+    for guard, thread in list(HELD.items()):
+        if thread != here:
+            guard.release(fork=True)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=in_a_fork)
 
 
 @contextmanager
@@ -108,25 +219,68 @@ def untouched(parts: Parts) -> Iterator[tuple[list[str], State]]:
 
     Yields notes for the user (what was different from the state they left the model in), and that state.
     """
+    guard = Guard()
+    try:
+        try:
+            yield secured(guard, parts, Chance())
+        finally:
+            guard.release()
+    finally:
+        guard.release()
+
+
+def secured(guard: Guard, parts: Parts, chance: Chance) -> tuple[list[str], State]:
+    """Make a model ready to be run; the guard knows the way back.
+
+    Gives notes for the user (what was different from the state they left the model in), and that state.
+    """
     notes: list[str] = []
     kinds = set(map(type, parts.modules))
     parameters = [p for p in parts.parameters if not p.is_inference()]  # those cannot be thawed again
-    with ExitStack() as stack:
-        if torch.is_inference_mode_enabled():
-            stack.enter_context(torch.inference_mode(False))
-        stack.callback(_process().put_back)
-        modes = stack.enter_context(EVALUATE.off(parts.modules))
-        if depend := sorted({kind(m) for m in modes.held if _depends_on_mode(m)}):
-            notes.append(f"the model was in training mode; explained in evaluation mode ({', '.join(depend)})")
-        stack.enter_context(FREEZE.off(parameters))
-        state = State(parts.modules)
-        stack.callback(state.put_back)
-        if any(issubclass(k, RECURRENT) for k in kinds) and any(p.is_cuda for p in parameters):
-            stack.enter_context(NO_CUDNN.on())  # its kernels have no backward in evaluation mode
-        if any(k.__name__ == "OptimizedModule" for k in kinds) or any(getattr(m, "_compiled_call_impl", None) for m in parts.modules):
-            stack.enter_context(EAGER.on())  # compiled code does not see hooks added later
-            notes.append("compiled parts were run uncompiled")
-        yield notes, state
+    guard.note(partial(torch.set_grad_enabled, torch.is_grad_enabled()), local=True)
+    guard.note(partial(leave_modes, depths()), local=True)
+    if torch.is_inference_mode_enabled():
+        plain = torch.inference_mode(False)
+        guard.note(partial(_left, plain), local=True)
+        plain.__enter__()
+    guard.note(chance.put_back)
+    modes = EVALUATE.off(parts.modules)
+    guard.note(modes.leave)
+    modes.take()
+    if depend := sorted({kind(m) for m in modes.held if _depends_on_mode(m)}):
+        notes.append(f"the model was in training mode; explained in evaluation mode ({', '.join(depend)})")
+    frozen = FREEZE.off(parameters)
+    guard.note(frozen.leave)
+    frozen.take()
+    state = State(parts.modules)
+    guard.note(state.put_back)
+    if True in [issubclass(k, FUSING) for k in kinds]:
+        UNFUSED.hold(guard)
+    if True in [issubclass(k, RECURRENT) for k in kinds] and any(p.is_cuda for p in parameters):
+        NO_CUDNN.hold(guard)  # its kernels have no backward in evaluation mode
+    if "OptimizedModule" in [k.__name__ for k in kinds] or True in ["_compiled_call_impl" in m.__dict__ for m in parts.modules]:
+        EAGER.hold(guard)  # compiled code does not see hooks added later
+        notes.append("compiled parts were run uncompiled")
+    return notes, state
+
+
+def depths() -> tuple[int, int]:
+    """How many modes of operations and of functions this thread is in."""
+    return torch._C._len_torch_dispatch_stack(), torch._C._len_torch_function_stack()
+
+
+def leave_modes(before: tuple[int, int]) -> None:
+    """Leave the modes that an interrupt kept from being left."""
+    while torch._C._len_torch_dispatch_stack() > before[0]:
+        _pop_mode()
+    while torch._C._len_torch_function_stack() > before[1]:
+        _pop_function_mode()
+
+
+def _left(context: torch.inference_mode) -> None:
+    if hasattr(context, "_inference_mode_context"):
+        context.__exit__(None, None, None)
+        del context._inference_mode_context
 
 
 def kind(module: nn.Module) -> str:
@@ -138,97 +292,3 @@ def _depends_on_mode(module: nn.Module) -> bool:
     rate = getattr(module, "dropout", 0.0)  # nn.LSTM and nn.MultiheadAttention keep theirs as a number
     named = any(part in kind(module) for part in MODE_DEPENDENT)
     return (named and getattr(module, "p", 1.0) != 0) or (isinstance(rate, float) and rate > 0)
-
-
-class Process(NamedTuple):
-    """What belongs to the process: the default type, and the random states."""
-
-    dtype: torch.dtype
-    cpu: torch.Tensor
-    cuda: list[torch.Tensor] | None
-
-    def put_back(self) -> None:
-        """All of it as it was."""
-        if torch.get_default_dtype() != self.dtype:
-            torch.set_default_dtype(self.dtype)
-        if not torch.equal(torch.get_rng_state(), self.cpu):
-            torch.set_rng_state(self.cpu)
-        if self.cuda is not None:
-            torch.cuda.set_rng_state_all(self.cuda)
-
-
-def _process() -> Process:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    return Process(torch.get_default_dtype(), torch.get_rng_state(), cuda)
-
-
-class State:
-    """What a model's forward pass may write to: its buffers (running statistics, counters), and what a first run registers.
-
-    Everything that hangs on the modules is held in one list, so that a model that did nothing of the kind, as most, is known by a
-    single comparison.
-    """
-
-    def __init__(self, modules: list[nn.Module]) -> None:
-        self.modules = modules
-        self.live: list[Any] = []
-        for m in modules:
-            self.live += (m.__dict__, m._parameters, m._buffers, m._modules)
-        self.before = [d.copy() if type(d) is dict else dict(d.items()) for d in self.live]
-        self.sizes = list(map(len, self.before))
-        self.things = _things(compress(self.before, self.sizes))
-        found = [b for buffers in self.before[2::4] for b in buffers.values() if b is not None and not b.is_inference()]
-        self.buffers = [(b, b.clone()) for b in found]
-        self.versions = [b._version for b in found]
-
-    def rewind(self) -> None:
-        """Buffers as the user left them, so that every run starts from there."""
-        for i, (buffer, copy) in enumerate(self.buffers):
-            if buffer._version != self.versions[i]:
-                with torch.no_grad():
-                    buffer.copy_(copy)
-                self.versions[i] = buffer._version
-
-    def put_back(self) -> None:
-        """Everything as it was: buffers, and parameters, buffers and children that were replaced or added."""
-        self.rewind()
-        if list(map(len, self.live)) == self.sizes and all(map(is_, _things(compress(self.live, self.sizes)), self.things)):
-            return
-        for i, module in enumerate(self.modules):
-            attributes, *registers = self.before[4 * i : 4 * i + 4]
-            _put_back(module, attributes, registers)
-
-
-def _things(registers: Iterable[Any]) -> list[Any]:
-    found: list[Any] = []
-    for register in registers:
-        found += register.values()
-    return found
-
-
-def _put_back(module: nn.Module, attributes: dict[str, Any], registers: list[dict[str, Any]]) -> None:
-    """A module's parameters, buffers and children as they were.
-
-    Its plain attributes too, where it registered others than those or keeps a tensor of a run: a whole chunk would live on with it.
-    """
-    live = [getattr(module, name) for name in REGISTERS]
-    if _same(module.__dict__, attributes) and all(map(_same, live, registers)):
-        return
-    news = [value for name, value in module.__dict__.items() if value is not attributes.get(name)]
-    grown = any(dict(a.items()).keys() != b.keys() for a, b in zip(live, registers, strict=True))
-    if grown or any(isinstance(leaf, torch.Tensor) for _, leaf in walk(news)):
-        for name in set(module.__dict__) - set(attributes):
-            del module.__dict__[name]
-        module.__dict__.update(attributes)
-    for register, before in zip(live, registers, strict=True):
-        found = dict(register.items())
-        for key in found.keys() - before.keys():
-            del register[key]
-        for key, value in before.items():
-            if key not in found or found[key] is not value:
-                register[key] = value
-
-
-def _same(now: Any, before: dict[str, Any]) -> bool:
-    """Whether a dictionary holds the very things it held."""
-    return len(now) == len(before) and (not before or all(map(is_, now.values(), before.values())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from functools import partial
 from itertools import islice
 from types import FunctionType, MethodType, ModuleType
@@ -10,8 +11,8 @@ from typing import Any
 from torch import nn
 
 DEPTH = 4  # a function around a function around an object with a list of modules
-LONG = 64  # a longer list holds data, not layers
-PLAIN = (nn.Module, list, tuple, dict, FunctionType, MethodType, partial)
+LONG = 64  # of a longer list only modules are looked at further: it holds layers or data
+PLAIN = (nn.Module, list, tuple, dict, set, deque, FunctionType, MethodType, partial)
 
 
 def modules_behind(model: Any, depth: int = DEPTH) -> list[nn.Module]:
@@ -35,7 +36,13 @@ class Parts:
     """Every module and every parameter behind a model, each once, in the model's own order, found in one walk."""
 
     def __init__(self, hosts: list[nn.Module]) -> None:
-        found: dict[int, nn.Module] = {}
+        self.modules: list[nn.Module] = []
+        self.parameters: list[nn.Parameter] = []
+        self.extend(hosts)
+
+    def extend(self, hosts: list[nn.Module]) -> None:
+        """Add modules, and all that are registered in them."""
+        found = {id(module): module for module in self.modules}
         waiting = hosts[::-1]
         while waiting:
             module = waiting.pop()
@@ -49,7 +56,7 @@ class Parts:
 
 def _parts(obj: Any) -> list[Any]:
     """What something holds that may be a module or hold one; of an object inside an object, nothing."""
-    if isinstance(obj, (list, tuple, dict)):
+    if isinstance(obj, (list, tuple, dict, set, deque)):
         return _plain(obj.values() if isinstance(obj, dict) else obj)
     if isinstance(obj, partial):
         return [obj.func, *obj.args, *obj.keywords.values()]
@@ -60,11 +67,22 @@ def _parts(obj: Any) -> list[Any]:
         return [*_cells(obj), *(obj.__globals__[name] for name in names if name in obj.__globals__)]
     if isinstance(obj, (type, ModuleType)):
         return []
-    return _plain(getattr(obj, "__dict__", {}).values())
+    return _plain([*getattr(obj, "__dict__", {}).values(), *in_slots(obj)])
 
 
 def _plain(values: Any) -> list[Any]:
-    return [v for v in islice(values, LONG) if isinstance(v, PLAIN)]
+    """What may hold modules among some values; of many, all modules where the first are such, or else only the first."""
+    first = [v for v in islice(values, LONG) if isinstance(v, PLAIN)]
+    return first if len(values) <= LONG else [*first, *(v for v in islice(values, LONG, None) if isinstance(v, nn.Module))]
+
+
+def in_slots(obj: Any) -> list[Any]:
+    """What an object keeps in slots."""
+    names: list[str] = []
+    for part in type(obj).__mro__:
+        slots = vars(part).get("__slots__", ())
+        names += (slots,) if isinstance(slots, str) else slots
+    return [getattr(obj, name) for name in names if name not in ("__dict__", "__weakref__") and hasattr(obj, name)]
 
 
 def _cells(function: FunctionType) -> list[Any]:

@@ -77,7 +77,7 @@ class Memory:
         """The facts about calls of a signature; the oldest signature goes when there are too many."""
         while len(self.signatures) > MOST:
             self.signatures.pop(next(iter(self.signatures)), None)
-        return self.signatures.setdefault(signature, Facts())
+        return self.signatures.get(signature) or self.signatures.setdefault(signature, Facts())
 
 
 KNOWN: WeakKeyDictionary[Any, Memory] = WeakKeyDictionary()
@@ -86,6 +86,6 @@ KNOWN: WeakKeyDictionary[Any, Memory] = WeakKeyDictionary()
 def memory_of(model: Any) -> Memory:
     """The memory of a model; a fresh one for what cannot be kept track of."""
     try:
-        return KNOWN.setdefault(model, Memory())
+        return KNOWN.get(model) or KNOWN.setdefault(model, Memory())
     except TypeError:
         return Memory()

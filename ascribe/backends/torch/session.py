@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.parameter import is_lazy
 
@@ -20,8 +22,9 @@ from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
 from .apart import runs_apart
 from .axes import Axis, ones
+from .chance import Chance, Draws
 from .failures import wrong_dtype
-from .guard import REGISTERS, State, untouched
+from .guard import Guard, secured
 from .hosts import Parts, modules_behind
 from .inputs import Inputs
 from .layout import could_be, laid_out
@@ -30,12 +33,14 @@ from .namespace import xp
 from .record_axes import axes_at, shapes_of
 from .sight import Sight, around
 from .spread import SINGLE, TILE, VMAP, choose
+from .state import State
 from .tape.entries import Tape
 from .tape.evidence import Recorded
 from .tape.reverse import Balance
 from .tape.ruled import ruled
+from .taps import PLACED, RUNNING, Run
 from .vmapped import run_vmapped
-from .work import Work, close, input_paths, joined
+from .work import Work, call_model, close, input_paths, joined
 
 Tensor = torch.Tensor
 
@@ -45,6 +50,8 @@ class TorchSession:
 
     xp = xp
     integers = False
+    sight: Sight
+    known: Facts
 
     def __init__(self, model: Any, call: Call, memory: Memory | None = None) -> None:
         self.model, self.call = model, call
@@ -61,13 +68,16 @@ class TorchSession:
         self.records = self.inputs.records
         self.class_names = placing.class_names(self.host)
         self.regresses = getattr(getattr(self.host, "config", None), "problem_type", None) == "regression"
-        self.sight = Sight()
         self.notes: list[str] = []
         self.wanted: list[Cut] = []
         self.settled: dict[Cut, tuple[Axis, ...]] = {}
-        self.stack = ExitStack()
+        self.guard = Guard()
+        self.chance: Chance | None = None
+        self.placed: list[Run] = []
+        self.others: list[TorchSession] = []
+        self.outer: TorchSession | None = None
         self.state: State | None = None
-        self.known, self.recalled = Facts(), False
+        self.recalled = False
         self.passing: dict[Any, Any] = {}
         self.kept: tuple[Any, Recorded] | None = None
         self.references: dict[Any, Recorded] = {}
@@ -76,38 +86,89 @@ class TorchSession:
         self.books: list[Balance] | None = None
 
     def __enter__(self) -> TorchSession:
-        if bad := self.inputs.nonfinite():
-            self.notes.append(f"NaN in {', '.join(bad)}")
-        notes, self.state = self.stack.enter_context(untouched(self.parts))  # nothing after it may fail
-        self.notes += notes
-        self._recall()
+        try:
+            if bad := self.inputs.nonfinite():
+                self.notes.append(f"NaN in {', '.join(bad)}")
+            signature = self._look()
+            self.chance = Chance(self.sight.generators, self.sight.draws)
+            notes, self.state = secured(self.guard, self.parts, self.chance)
+            self.notes += notes
+            self.guard.note(partial(RUNNING.set, RUNNING.get()), local=True)
+            self.guard.note(partial(PLACED.set, PLACED.get()), local=True)
+            self.guard.note(self._unhook)
+            self.guard.note(self._close_others)
+            PLACED.set(self.placed)
+            self._recall(signature)
+        except BaseException:
+            self.guard.release()
+            raise
         return self
 
-    def _recall(self) -> None:
-        """What is known of calls like this one, of a model in this state: of all that the way it runs can depend on."""
-        assert self.state is not None
+    def _close_others(self) -> None:
+        for other in [*self.others]:  # an interrupt has kept them from being left
+            other.close()
+
+    def _unhook(self) -> None:
+        for run in self.placed:
+            run.unhook()
+
+    def _look(self) -> tuple[Any, ...]:
+        """See all that the way the model runs can depend on; the call's signature."""
         signature, others = self.inputs.signature()
         self.sight = sight = Sight(self.modules)
-        sight.objects += self.state.modules
-        sight.classes({*map(type, self.state.modules)})
-        for attributes in self.state.before[::4]:
-            sight.add([value for name, value in attributes.items() if name not in REGISTERS])
+        sight.of_modules(self.parts.modules)
         sight.add((None if self.model is self.host else self.model, *around(), *others))
-        self.known, self.recalled = self.memory.of((self.memory.state(sight.finish()), *signature)), False
+        while sight.finish().modules:  # they are not registered in others: in plain lists, in objects, in what the function can see
+            known = len(self.parts.modules)
+            self.parts.extend(sight.modules)
+            sight.modules = []
+            sight.of_modules(self.parts.modules[known:])
+        return signature
+
+    def _recall(self, signature: tuple[Any, ...]) -> None:
+        """What is known of calls like this one, of a model in this state."""
+        self.known, self.recalled = self.memory.of((self.memory.state(self.sight), *signature)), False
 
     @property
     def facts(self) -> Facts:
         """What is known of calls like this one, but for what was learnt from other weights."""
         if not self.recalled and self.state is not None:
-            self.known.under([*self.parts.parameters, *(b for b, _ in self.state.buffers), *self.sight.tensors])
+            self.known.under([*self.parts.parameters, *(b for b, _ in self.state.kept), *self.sight.tensors])
             self.recalled = True
         return self.known
 
     def __exit__(self, *exc: object) -> None:
-        self.kept = None
-        self.references.clear()
-        self.forget_tapes()
-        self.stack.__exit__(*exc)  # type: ignore[arg-type]
+        try:
+            if exc[0] is None and self.guard.back and self.chance is not None and self.chance.unsure():
+                self.chance.ours = self._draws()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of everything, and leave the model as it was; once more where an interrupt came in between."""
+        try:
+            if self.guard.back:
+                self.guard.release()
+        except BaseException:
+            self.guard.release()
+            raise
+        finally:
+            self.kept = None
+            self.references.clear()
+            self.forget_tapes()
+            if self.outer is not None and self in self.outer.others:
+                self.outer.others.remove(self)
+
+    def _draws(self) -> bool:
+        """Whether the model draws from a generator of the process: found out in a run of one record, where other threads draw too."""
+        known = self.remembered("draws", None)
+        if known is None:
+            args, kwargs = self.inputs.rows(np.arange(1 if self.remembered("splits", None) else self.records), 1, {})
+            with suppress(Exception), torch.no_grad(), Draws() as draws:
+                call_model(self, Run(None, [], stop=False), args, kwargs)
+            known = draws.found
+            self.remember("draws", None, known)
+        return bool(known)
 
     def forget_tapes(self) -> None:
         """Let go of all tapes but those that are kept for blocks to come."""
@@ -118,7 +179,10 @@ class TorchSession:
         self.tapes = kept
 
     def another(self, call: Call) -> TorchSession:
-        return TorchSession(self.model, call, self.memory)
+        other = TorchSession(self.model, call, self.memory)
+        other.outer = self
+        self.others.append(other)
+        return other
 
     def remembered(self, what: str, key: Any) -> Any:
         found = self.passing.get((what, key))
@@ -248,7 +312,7 @@ class TorchSession:
                 raise
         self.inputs.cast(self.dtype)
         self.settled.clear()
-        self._recall()
+        self._recall(self._look())
         self.notes.append(f"the inputs were cast to the model's {str(self.dtype).removeprefix('torch.')}")
         return self._evaluate(job)
 

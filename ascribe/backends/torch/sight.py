@@ -23,9 +23,13 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torch_hooks
 
+from .hosts import in_slots
+
 SCALARS = frozenset({bool, int, float, complex, str, bytes, type(None)})
 EMPTY = frozenset({dict, OrderedDict, list, tuple, set, frozenset})
 """Containers that say nothing when there is nothing in them: a module has a dozen."""
+BESIDE = frozenset({"training", "_parameters", "_buffers", "_modules"})
+"""Attributes of a module that are kept track of in other ways."""
 OWN_STATE = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 """Random generators: what they hold changes with every draw."""
 MOST = 1000
@@ -43,17 +47,27 @@ CLASSES: WeakKeyDictionary[type, tuple[type, ...]] = WeakKeyDictionary()
 class Sight:
     """What was seen: ``tokens`` are compared by value, ``objects`` by identity, ``tensors`` by identity and by how often written to.
 
-    ``generators`` are the random generators among it; ``draws`` says whether code of the user's names a module that has one.
+    ``modules`` are those found in other ways than as children of known ones, ``generators`` the random generators; ``draws`` says
+    whether code of the user's names a module that has one.
     """
 
     def __init__(self, known: Iterable[Any] = ()) -> None:
         self.tokens: list[Any] = []
         self.objects: list[Any] = []
         self.tensors: list[torch.Tensor] = []
+        self.modules: list[nn.Module] = []
         self.generators: list[Any] = []
         self.draws = False
         self.seen: dict[int, int] = dict.fromkeys(map(id, known), -1)
         self.waiting: deque[Any] = deque()
+
+    def of_modules(self, modules: Sequence[nn.Module]) -> None:
+        """Look at what hangs on modules, but for their registers and modes."""
+        self.seen.update(dict.fromkeys(map(id, modules), -1))
+        self.objects += modules
+        self.classes({*map(type, modules)})
+        for module in modules:
+            self.add([value for name, value in module.__dict__.items() if name not in BESIDE])
 
     def finish(self) -> Sight:
         """Look at all that waits, and at what it holds, the nearest first."""
@@ -83,6 +97,8 @@ class Sight:
         if isinstance(thing, torch.Tensor):
             self.tensors.append(thing)
             self.tokens += (thing.shape, thing.dtype)
+        elif isinstance(thing, nn.Module):
+            self.modules.append(thing)
         elif isinstance(thing, (Mapping, list, tuple, Set, deque)):
             self._container(thing)
         elif isinstance(thing, FunctionType):
@@ -103,6 +119,7 @@ class Sight:
         self.tokens += (type(thing), len(thing))
         if len(thing) > LONG:
             self.tokens.append(id(thing))
+            self.modules += [part for part in (thing.values() if isinstance(thing, Mapping) else thing) if isinstance(part, nn.Module)]
         elif isinstance(thing, Mapping):
             self.add([*thing.keys()])
             self.add([*thing.values()])
@@ -146,7 +163,7 @@ class Sight:
         if held is None and not slots and type(thing).__weakrefoffset__ == 0:
             self.tokens.append(thing)  # a type, a device, a range: by value
         else:
-            self.objects.append(thing if isinstance(thing, nn.Module) or (held is None and not slots) else kind)
+            self.objects.append(thing if held is None and not slots else kind)
         self.add(slots)
         self.add([*(held or {}).values()])
 
@@ -201,15 +218,6 @@ def file_of(kind: type) -> str:
 def installed(file: str) -> bool:
     """Whether a file is of the standard library, of an installed package, or of this one."""
     return file.startswith(("<frozen", "<string", OURS, *INSTALLED))
-
-
-def in_slots(thing: Any) -> list[Any]:
-    """What an object keeps in slots."""
-    names: list[str] = []
-    for part in type(thing).__mro__:
-        slots = vars(part).get("__slots__", ())
-        names += (slots,) if isinstance(slots, str) else slots
-    return [getattr(thing, name) for name in names if name not in ("__dict__", "__weakref__") and hasattr(thing, name)]
 
 
 def around() -> tuple[Any, ...]:

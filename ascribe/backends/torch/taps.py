@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from ...cuts import Cut
 from ...errors import CutError
@@ -23,6 +22,9 @@ from ...tree import Path, follow, replaced, settled, walk
 
 Tensor = torch.Tensor
 RUNNING: ContextVar[object | None] = ContextVar("ascribe_torch_run", default=None)
+PLACED: ContextVar[list[Run] | None] = ContextVar("ascribe_torch_placed", default=None)
+"""Runs of the session in this context whose hooks are in place; it takes away what an interrupt has left."""
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs")
 
 
 class Stop(BaseException):
@@ -163,6 +165,7 @@ class Run:
         self.host, self.demands = host, demands
         self.stop = stop and all(d.cut.layer or d.cut.anchor == "in" for d in demands)
         self.stopped = False
+        self.placed: list[tuple[nn.Module, Tap]] = []
 
     @property
     def inside(self) -> bool:
@@ -181,22 +184,44 @@ class Run:
         for demand in self.demands:
             if demand.cut.layer:
                 sides.setdefault((demand.cut.layer, demand.cut.anchor), []).append(demand)
-        handles: list[RemovableHandle] = []
-        token = RUNNING.set(self)
+        before, session = RUNNING.get(), PLACED.get()
+        if session is not None:
+            session.append(self)
         try:
+            RUNNING.set(self)
             for (layer, anchor), demands in sides.items():
-                handles.append(hook(module_at(self.host, layer), anchor, Tap(self, demands)))
+                module, tap = module_at(self.host, layer), Tap(self, demands)
+                self.placed.append((module, tap))
+                hook(module, anchor, tap)
             yield
         finally:
-            RUNNING.reset(token)
-            for handle in handles:
-                handle.remove()
+            RUNNING.set(before)
+            self.unhook()
+            if session is not None and self in session:
+                session.remove(self)
+
+    def unhook(self) -> None:
+        """Take away the hooks; once more where an interrupt came in between."""
+        while self.placed:
+            module, tap = self.placed[-1]
+            for hooks in (getattr(module, name, {}) for name in HOOKS[:2]):
+                for key in [key for key, function in hooks.items() if getattr(function, "__self__", None) is tap]:
+                    for name in HOOKS[::-1]:
+                        getattr(module, name, {}).pop(key, None)
+            self.placed.pop()
 
     def __call__(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """The model's output, or None when it was stopped early, or needed no run: the arguments are known without one."""
         if self.stop and self.demands and not self.inside:
             self.stopped = True
             return None
+        if not self.inside:
+            before = RUNNING.get()
+            try:
+                RUNNING.set(self)  # hooks of a run around this one are not for it
+                return fn(*args, **kwargs)
+            finally:
+                RUNNING.set(before)
         with self.hooked():
             try:
                 output = fn(*args, **kwargs)
@@ -213,12 +238,13 @@ class Run:
         return output
 
 
-def hook(module: nn.Module, anchor: str, tap: Tap) -> RemovableHandle:
+def hook(module: nn.Module, anchor: str, tap: Tap) -> None:
     """Register a tap on a module. Raises CutError for modules that take no hooks."""
     try:
         if anchor == "in":
-            return module.register_forward_pre_hook(tap.before, with_kwargs=True)
-        return module.register_forward_hook(tap.after)
+            module.register_forward_pre_hook(tap.before, with_kwargs=True)
+        else:
+            module.register_forward_hook(tap.after)
     except RuntimeError as wrong:
         raise CutError(
             f"no cuts inside a {type(module).__name__}",
