@@ -79,13 +79,13 @@ class Draws(TorchDispatchMode):
         return False  # to skip it means to import it, which takes a second
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found = False
         self.numbers = _numbers()
 
     def __exit__(self, *exc: Any) -> None:
         self.found = self.found or numbers_moved(self.numbers)
-        super().__exit__(*exc)
+        super().__exit__(*exc)  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self.found or torch.Tag.nondeterministic_seeded not in func.tags:
