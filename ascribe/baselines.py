@@ -14,6 +14,7 @@ import numpy as np
 from .arrays import Array, as_numpy, is_array, laid, namespace
 from .calls import Call as Call
 from .errors import AscribeError, DistributionError, FeatureError
+from .layouts import place_axes
 from .ragged import Ragged
 from .tree import walk
 from .values import Value
@@ -85,6 +86,7 @@ class Here:
     read: Callable[[Call], list[Array]] = lambda _: []
     seed: int = 0
     axes: Sequence[int | Ragged | None] = ()
+    layer: bool = False
 
     def records_first(self, array: Array, i: int) -> Array:
         """An array laid out as the user's own i-th one, brought into the form of ``values``; any other as it is."""
@@ -97,6 +99,11 @@ class Here:
         moved = namespace(array).moveaxis(array, axis, 0)
         return moved if tuple(moved.shape) == target else array
 
+    def places(self, value: Array) -> tuple[int, ...]:
+        """The axes of an array here that are places: behind the channels in a layer, as the lengths say at the input."""
+        shape = tuple(value.shape[1:])
+        return tuple(range(2, len(shape) + 1)) if self.layer or len(shape) < 2 else tuple(axis + 1 for axis in place_axes(shape))
+
 
 def resolve(baseline: Any, here: Here) -> list[Array]:
     """One start array for each array at the cut, shaped ``[1 or records, ...]``.
@@ -108,7 +115,7 @@ def resolve(baseline: Any, here: Here) -> list[Array]:
     for i, (b, value) in enumerate(zip(each(baseline, here), here.values, strict=True)):
         if isinstance(b, str) and b not in NAMED and getattr(value.dtype, "kind", "") in ("O", "U", "T"):
             b = np.array(b, object)  # a word among words
-        found.append(_named(b, value, here.seed, i) if isinstance(b, str) else _fitted(b, value, here, i))
+        found.append(_named(b, value, here, i) if isinstance(b, str) else _fitted(b, value, here, i))
     return found
 
 
@@ -289,7 +296,7 @@ def _fitted(given: Any, value: Array, here: Here, i: int) -> Array:
     return namespace(value).broadcast_to(array, (array.shape[0], *target[1:]))
 
 
-def _named(name: str, value: Array, seed: int, leaf: int) -> Array:
+def _named(name: str, value: Array, here: Here, leaf: int) -> Array:
     """The named baselines: zeros, each record's mean per channel, the record blurred, uniform noise in the record's range."""
     xp = namespace(value)
     if name not in NAMED:
@@ -298,11 +305,11 @@ def _named(name: str, value: Array, seed: int, leaf: int) -> Array:
         return xp.zeros_like(value[:1])
     numbers = numbers_of(value, repr(name))
     if name == "blur":
-        return laid(blurred(numbers), value)
-    axes = tuple(range(2, numbers.ndim)) or tuple(range(1, numbers.ndim))
+        return laid(blurred(numbers, axes=here.places(value)), value)
+    axes = here.places(value) or tuple(range(1, numbers.ndim))
     if name == "mean":
         return laid(np.broadcast_to(numbers.mean(axes, keepdims=True), numbers.shape), value)
-    rng = np.random.default_rng((seed, 3, leaf))
+    rng = np.random.default_rng((here.seed, 3, leaf))
     axes = tuple(range(1, numbers.ndim))
     low, high = numbers.min(axes, keepdims=True), numbers.max(axes, keepdims=True)
     return laid(low + (high - low) * rng.random(numbers.shape[1:])[None], value)
@@ -317,13 +324,13 @@ def numbers_of(x: Array, who: str) -> np.ndarray:
     return found
 
 
-def blurred(a: np.ndarray, share: float = 0.1) -> np.ndarray:
+def blurred(a: np.ndarray, share: float = 0.1, axes: Sequence[int] | None = None) -> np.ndarray:
     """``a`` smoothed, over a ``share`` of each axis."""
-    return smoothed(a, lambda size: max(share * size, 1e-6))
+    return smoothed(a, lambda size: max(share * size, 1e-6), axes)
 
 
-def smoothed(a: np.ndarray, width: Callable[[int], float]) -> np.ndarray:
-    """``a`` smoothed along every axis behind the channels by a normal curve, its ``width`` told by the size of the axis.
+def smoothed(a: np.ndarray, width: Callable[[int], float], axes: Sequence[int] | None = None) -> np.ndarray:
+    """``a`` smoothed along ``axes`` (all behind the channels) by a normal curve, its ``width`` told by the size of the axis.
 
     The curve is cut off at the border and scaled to sum to 1 there, so that a constant stays what it is.
 
@@ -331,7 +338,7 @@ def smoothed(a: np.ndarray, width: Callable[[int], float]) -> np.ndarray:
     """
     if a.ndim < 3:
         raise DistributionError(f"a blurred baseline for a value of shape {a.shape}", try_='"mean", "zeros" or rows of your own')
-    for axis in range(2, a.ndim):
+    for axis in range(2, a.ndim) if axes is None else axes:
         grid = np.arange(a.shape[axis])
         kernel = np.exp(-0.5 * ((grid[:, None] - grid) / width(len(grid))) ** 2)
         kernel /= kernel.sum(1, keepdims=True)

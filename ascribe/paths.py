@@ -181,6 +181,7 @@ class Pass:
             partial(self._other, cut),
             self.plan.seed,
             [spot.axis for spot in spots],
+            bool(cut.layer),
         )
 
     def _carried(self, source: Cut, start: Leaves, rows: bool) -> Leaves:

@@ -179,3 +179,53 @@ def test_smooth_masks_of_a_grey_picture_are_over_its_places() -> None:
     a = asc.Rise(40)(lambda rows: rows.sum((1, 2)), np.ones((1, 20, 30)))
     assert cut(a) == [True, True]
     assert check(a).status == "ok"
+
+
+def curved(rows: np.ndarray) -> np.ndarray:
+    """A score of ``[records, channels, time]`` that is not the same along time."""
+    weights = np.sin(np.arange(rows.shape[-1])) * np.arange(1, rows.shape[1] + 1)[:, None]
+    return (np.tanh(rows) * weights).sum((1, 2))
+
+
+@pytest.mark.parametrize("by", [asc.Blur(3.0), asc.Mean(), asc.Replace("mean"), asc.Replace("blur")], ids=repr)
+def test_stand_ins_of_a_series_are_made_along_its_time(by: Any) -> None:
+    x = RNG.normal(size=(2, 3, 40))
+    first = asc.attribute(curved, x, over=asc.Exact(), by=by, features=asc.segments(4))
+    last = asc.attribute(lambda rows: curved(rows.swapaxes(1, 2)), x.swapaxes(1, 2), over=asc.Exact(), by=by, features=asc.segments(4))
+    np.testing.assert_allclose(last.features.values, first.features.values, atol=1e-9)
+
+
+@pytest.mark.parametrize("by", [asc.Blur(3.0), asc.Mean(), asc.Replace("mean"), asc.Replace("blur")], ids=repr)
+@pytest.mark.parametrize("size", [(20, 24), (8, 8)])
+def test_stand_ins_of_a_grey_picture_are_those_with_an_axis_for_its_channel(by: Any, size: tuple[int, int]) -> None:
+    x = RNG.normal(size=(2, *size))
+    plain = asc.attribute(curved, x, over=asc.Exact(), by=by, features=asc.grid(2))
+    one = asc.attribute(lambda rows: curved(rows[:, 0]), x[:, None], over=asc.Exact(), by=by, features=asc.grid(2))
+    np.testing.assert_allclose(plain.features.values, one.features.values, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["mean", "blur"])
+def test_named_baselines_read_the_axes_too(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    weights = torch.linspace(-1, 1, 3 * 40).reshape(3, 40).double()
+    x = torch.tensor(RNG.normal(size=(2, 3, 40)))
+
+    class Score(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self, last: bool) -> None:
+            super().__init__()
+            self.last = last
+
+        def forward(self, rows: Any) -> Any:
+            return (torch.tanh(rows.transpose(1, 2) if self.last else rows) * weights).sum((1, 2))[:, None]
+
+    first = asc.IntegratedGradients(name, steps=8)(Score(False), x)
+    last = asc.IntegratedGradients(name, steps=8)(Score(True), x.transpose(1, 2))
+    np.testing.assert_allclose(last.values.transpose(1, 2), first.values, atol=1e-9)
+    pictures = torch.tensor(RNG.normal(size=(2, 12, 12, 3)))  # channels last, by their lengths
+
+    def score(rows: Any) -> Any:
+        return torch.tanh(rows).flatten(1).cumsum(1).sum(1, keepdim=True)
+
+    moved = asc.IntegratedGradients(name, steps=8)(lambda rows: score(rows.movedim(1, -1)), pictures.movedim(-1, 1))
+    there = asc.IntegratedGradients(name, steps=8)(score, pictures)
+    np.testing.assert_allclose(there.values.movedim(-1, 1), moved.values, atol=1e-9)

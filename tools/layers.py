@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("recipes",),
     ("cuts",),
     ("arrays",),
-    ("pooling", "colours", "pictures", "quadrature", "cam_maps", "gaps", "bends", "ragged"),
+    ("pooling", "colours", "pictures", "quadrature", "cam_maps", "layouts", "gaps", "bends", "ragged"),
     ("calls",),
     ("baselines", "rules", "grouped", "joined"),
     ("given",),

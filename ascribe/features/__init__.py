@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .base import Features, Groups, Scene, channels_last
+from ..layouts import channels_last
+from .base import Features, Groups, Scene
 from .choice import Automatic
 from .pictures import Grid, Pixels, Segments, Windows
 from .plain import Channels, Columns, Each, Hierarchy, Masks, Tokens, as_features

@@ -13,9 +13,7 @@ from ..arrays import Array
 from ..baselines import Call
 from ..coalitions.base import Players, Tree
 from ..errors import FeatureError
-
-MOST_CHANNELS = 4
-"""A picture may have red, green, blue and how far one sees through it; and more rows and columns than that."""
+from ..layouts import channels_last
 
 
 @dataclass(frozen=True)
@@ -148,8 +146,3 @@ def inner_axis(axis: Any, shape: tuple[int, ...], what: str) -> int:
     if not found:
         raise FeatureError(what, there=f"records of shape {shape}", try_="an axis behind that of the records")
     return found - 1
-
-
-def channels_last(shape: tuple[int, ...]) -> bool:
-    """Whether a picture or a volume can only be [places..., channels]."""
-    return len(shape) > 2 and shape[-1] <= MOST_CHANNELS < min(shape[:-1])

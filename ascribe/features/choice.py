@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..arrays import Array, namespace
-from .base import MOST_CHANNELS, Features, Groups, Scene, counted
-from .layout import is_series, time_axis, written
+from ..layouts import MOST_CHANNELS, is_series, time_axis, written
+from .base import Features, Groups, Scene, counted
 from .pictures import Grid, Segments
 from .plain import Channels, Each, Several, Tokens
 from .superpixels import Superpixels, available

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..coalitions.base import Tree
 from ..errors import FeatureError
+from ..layouts import doubt_of, time_axis, time_is_open, written
 from ..values import Value, is_count
 from .base import Groups, Scene, inner_axis, pictures
-from .layout import doubt_of, time_axis, time_is_open, written
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..arrays import as_numpy
 from ..errors import FeatureError
+from ..layouts import doubt_of
 from ..values import Value, is_count
 from .base import Groups, Scene, pictures
-from .layout import doubt_of
 
 
 @dataclass(frozen=True, repr=False)

@@ -49,7 +49,8 @@ class Patch(Value):
 
 @dataclass(frozen=True, repr=False)
 class Blur(Value):
-    """The record itself smoothed by a normal curve of ``sigma`` coordinates, along every axis behind the channels.
+    """The record itself smoothed by a normal curve of ``sigma`` coordinates, along every axis but that of the channels: time of a series,
+    wherever the lengths of its axes say that its channels are, and both sides of a grey picture.
 
     One model row for each coalition. Fong and Vedaldi 2017.
     """
@@ -59,7 +60,8 @@ class Blur(Value):
     def stand_in(self, scene: Removing) -> StandIn:
         if not (is_number(self.sigma) and self.sigma > 0):
             raise FeatureError(f"{self!r}", try_="sigma above 0")
-        smooth = [smoothed(numbers_of(x, repr(self)), lambda size: self.sigma) for x in scene.places(2, repr(self))]
+        values = scene.places(2, repr(self))
+        smooth = [smoothed(numbers_of(x, repr(self)), lambda size: self.sigma, scene.here.places(x)) for x in values]
         return Fixed([laid(a, x)[None] for a, x in zip(smooth, scene.values, strict=True)])
 
 

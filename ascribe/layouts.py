@@ -5,16 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 Shape = tuple[int, ...]
+MOST_CHANNELS = 4
+"""A picture may have red, green, blue and how far one sees through it; and more rows and columns than that."""
 FEW_CHANNELS = 16
 """A series with fewer steps than channels is rare; one with more channels than this is not."""
 LONG = 4
 """A side that is so many times the other is time, and no side of a picture."""
 
 
+def channels_last(shape: Shape) -> bool:
+    """Whether a picture or a volume can only be [places..., channels]."""
+    return len(shape) > 2 and shape[-1] <= MOST_CHANNELS < min(shape[:-1])
+
+
 def is_series(shape: Shape) -> bool:
     """Whether a record of two axes is a series of several channels, and no grey picture: one side short, or far shorter than the other."""
     short, long = sorted(shape)
-    return short <= FEW_CHANNELS or long >= LONG * short
+    return short < long and (short <= FEW_CHANNELS or long >= LONG * short)
+
+
+def place_axes(shape: Shape) -> tuple[int, ...]:
+    """The axes of a record that are no channels: time of a series, both sides of a grey picture, all but the channels of others."""
+    if len(shape) == 2:
+        return (time_axis(shape),) if is_series(shape) else (0, 1)
+    return tuple(range(len(shape) - 1)) if channels_last(shape) else tuple(range(1, len(shape)))
 
 
 def time_axis(shape: Shape) -> int:
