@@ -13,6 +13,7 @@ import numpy as np
 
 from .arrays import Array, as_numpy, is_array, laid, namespace
 from .calls import Call as Call
+from .calls import named
 from .errors import AscribeError, DistributionError, FeatureError
 from .layouts import place_axes
 from .ragged import Ragged
@@ -159,19 +160,39 @@ def is_table(value: Any) -> bool:
     return hasattr(value, "columns") and hasattr(value, "to_numpy")
 
 
-def _called(given: Any, here: Here) -> Any:
-    """What a function of the model's arguments gives, and what the cut holds in another call.
+def called(given: Any, call: Call) -> Any:
+    """What a function of the model's arguments gives; anything else as it is. Raises DistributionError with what the function raised."""
+    if not callable(given):
+        return given
+    try:
+        return given(*call.args, **call.kwargs)
+    except AscribeError:
+        raise
+    except Exception as wrong:
+        said = f"the baseline raised {type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
+        raise DistributionError(said, try_="a function of the model's own arguments", code="E-BASELINE-RAISED") from wrong
 
-    Raises DistributionError with what the function raised.
-    """
-    if callable(given):
-        try:
-            given = given(*here.call.args, **here.call.kwargs)
-        except AscribeError:
-            raise
-        except Exception as wrong:
-            said = f"the baseline raised {type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
-            raise DistributionError(said, try_="a function of the model's own arguments", code="E-BASELINE-RAISED") from wrong
+
+def refuse_other_ids(baseline: Call, call: Call) -> None:
+    """Raise DistributionError for a baseline of other token ids where only floating inputs move."""
+    theirs = dict(walk((baseline.args, baseline.kwargs)))
+    for path, own in walk((call.args, call.kwargs)):
+        other = theirs.get(path)
+        if not is_array(own) or not is_array(other) or any(part in str(path[1]) for part in BESIDE_IDS):
+            continue
+        a, b = as_numpy(own), as_numpy(other)
+        if a.dtype.kind in "iu" and a.shape == b.shape and (a != b).any():
+            raise DistributionError(
+                f"the baseline has other whole numbers in {named(path)}, and the path is one of the floating inputs alone",
+                there="ids have no path of their own, only their embedding has",
+                try_="at= the embedding, with the same baseline; and at=asc.INPUT with the ids of the record, for the floating inputs",
+                code="E-BASELINE-IDS",
+            )
+
+
+def _called(given: Any, here: Here) -> Any:
+    """What a function of the model's arguments gives, and what the cut holds in another call."""
+    given = called(given, here.call)
     return tuple(here.read(given)) if isinstance(given, Call) else given
 
 

@@ -216,7 +216,7 @@ def carried_out(session: Session, asked: Request) -> tuple[Plan, list[Block]]:
     """A request with everything about it settled, and what came of each block of records."""
     over = cast(Distribution, asked.over)
     cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
-    at = cuts[0] if isinstance(over, Point) else session.resolve(as_cut(over.at), True)
+    at = cuts[0] if isinstance(over, Point) else where_points_live(session, over, cuts)
     on = session.resolve(as_cut(asked.quantities[0].on), False)
     chunker, like = chunk_for(session, asked, at), seen_as(asked, (at, *cuts, on))
     with showing(expected_points(over) * session.records, asked.progress) as progress:
@@ -241,6 +241,17 @@ def carried_out(session: Session, asked: Request) -> tuple[Plan, list[Block]]:
         session.remember("chunk", chunk_key(asked, at), chunker)
     session.remember("seen", like, not any(getattr(q, "chooses", True) for q in asked.quantities))
     return plan, done
+
+
+def where_points_live(session: Session, over: Distribution, cuts: tuple[Cut, ...]) -> Cut:
+    """The cut of a distribution; of token ids with several embeddings the one that is explained."""
+    at = as_cut(over.at)
+    try:
+        return session.resolve(at, True)
+    except CutError:
+        if at == INPUT and len(cuts) == 1 and (source := session.source(cuts[0])) == cuts[0]:
+            return source
+        raise
 
 
 def in_blocks(plan: Plan, cuts: tuple[Cut, ...], run: Callable[[np.ndarray], Block]) -> list[Block]:

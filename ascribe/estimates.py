@@ -13,7 +13,7 @@ from .backends.protocol import Job
 from .coalitions.base import are_coalitions
 from .cuts import INPUT, as_cut
 from .distributions import Background, Distribution, Gaussian, Line, Point, Uniform, baseline_of, expected_points, parts
-from .engine import model_call, request, with_features
+from .engine import model_call, request, where_points_live, with_features
 from .entry import entry
 from .errors import RuleError
 from .passes import Plan, Reader
@@ -84,7 +84,7 @@ def estimate(
         )
     with opened(model, model_call(args, kwargs)) as door, door as session:
         cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
-        where = cuts[0] if isinstance(over, Point) else session.resolve(as_cut(over.at), True)
+        where = cuts[0] if isinstance(over, Point) else where_points_live(session, over, cuts)
         on = session.resolve(as_cut(asked.quantities[0].on), False)
         chunker = chunk_for(session, asked, where)
         plan = Plan(session, asked.quantities, cuts, over, where, on, asked.by, 0, True, "mean", chunker, Progress(1, False))

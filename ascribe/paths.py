@@ -10,8 +10,8 @@ import numpy as np
 
 from .arrays import Array, as_numpy, namespace
 from .backends.protocol import Evidence, Job, Spot
-from .baselines import Call, FromInput, Here, points_of, resolve, rows_of
-from .cuts import INPUT, OUTPUT, Cut
+from .baselines import Call, FromInput, Here, called, points_of, refuse_other_ids, resolve, rows_of
+from .cuts import OUTPUT, Cut
 from .distributions import Draws, Line, Point, baseline_of, has_background, samples_of
 from .errors import CutError, DistributionError
 from .gaps import scale_of
@@ -145,21 +145,31 @@ class Pass:
             self.rows = OwnRows(partial(self._own, inner), samples_of(self.plan.over) or inner.samples)
             return
         if isinstance(baseline, FromInput):
-            source = self.session.resolve(INPUT, True)
-            start = fit(baseline.baseline, self._here(source))
-            found = start if source == self.plan.at else self._carried(source, start, fit is rows_of)
+            found = self._from_input(called(inner, self.session.call), fit)
         elif baseline is not None:
-            found = fit(baseline, self._here(self.plan.at))
+            given = called(baseline, self.session.call)
+            if isinstance(given, Call) and not self.plan.at.layer:
+                refuse_other_ids(given, self.session.call)
+            found = fit(given, self._here(self.plan.at))
         else:
             return
         self.rows, self.begin = (SharedRows(found), None) if fit is rows_of else (None, found)
+
+    def _from_input(self, inner: Any, fit: Callable[[Any, Here], Leaves]) -> Leaves:
+        """What the cut holds where the inputs are a baseline: in another call of the model, or run forward from the inputs."""
+        at = self.plan.at
+        if isinstance(inner, Call):
+            return fit(inner, self._here(at))
+        source = self.session.source(at)
+        start = fit(inner, self._here(source))
+        return start if source == at else self._carried(source, start, fit is rows_of)
 
     def _own(self, maker: Any, sample: int) -> Leaves:
         """A row for each record, made out of it; at a layer, what that holds then."""
         plan, session = self.plan, self.session
         if not plan.at.layer:
             return [maker.rows(x, i, plan.seed, sample) for i, x in enumerate(self.x)]
-        source = session.resolve(INPUT, True)
+        source = session.source(plan.at)
         if source.layer:  # token ids
             return [a[self.index] for a in self._other(plan.at, maker.call(session.call, plan.seed, sample))]
         rows = [maker.rows(x, i, plan.seed, sample) for i, x in enumerate(self._here(source).values)]

@@ -149,6 +149,12 @@ class Session(Protocol):
     def resolve(self, cut: Cut, wrt: bool) -> Cut:
         """The place a symbolic cut stands for; ``wrt`` when a gradient is wanted there. Raises CutError."""
 
+    def source(self, at: Cut) -> Cut:
+        """The inputs that the value at a cut comes from: ``INPUT``, embeddings of token ids, or the cut itself where it is such.
+
+        Raises CutError where several embeddings are given ids.
+        """
+
     def evaluate(self, job: Job) -> Evidence: ...
 
     def splits(self) -> bool:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_numpy, namespace
+from ..arrays import Array, as_numpy, is_array, namespace
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
 from ..values import Value
-from .base import Bound, Label, Part, Picked, Position, Same, class_index, one_table, part_of
+from .base import Bound, Label, Part, Picked, Position, Same, class_index, one_table, part_of, whole_number
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,8 +27,14 @@ class Max(Value):
         return Picked(as_numpy(y).reshape(len(y), classes).argmax(1))
 
 
-def within(position: Position, size: int) -> Position:
-    """A position on an axis of this size. Raises QuantityError where it is not on it, or a slice takes nothing of it."""
+Positions = Position | tuple[int, ...]
+"""A position for all records, a range, or a position for each record."""
+
+
+def within(position: Positions, size: int) -> Positions:
+    """Positions on an axis of this size. Raises QuantityError where one is not on it, or a slice takes nothing of it."""
+    if isinstance(position, tuple):
+        return tuple(class_index(one, size, None) for one in position)
     if isinstance(position, slice):
         if not range(size)[position]:
             raise QuantityError(f"{position!r} takes nothing", there=f"{size} positions", try_="a slice within them", code="E-TARGET-RANGE")
@@ -35,21 +42,34 @@ def within(position: Position, size: int) -> Position:
     return class_index(position, size, None)
 
 
+def as_position(given: Any) -> Positions:
+    """A position as it is, one for each record as a tuple. Raises QuantityError for arrays of more axes, and for no whole numbers."""
+    if isinstance(given, (list, tuple)) or (is_array(given) and len(given.shape)):
+        items = as_numpy(given)
+        if items.ndim != 1 or not len(items):
+            there = f"positions of shape {items.shape}"
+            raise QuantityError("positions for each record", there=there, try_="one number per record on each axis", code="E-TARGET-SHAPE")
+        return tuple(whole_number(one) for one in items)
+    position: Position = given
+    return position
+
+
 @dataclass(frozen=True, init=False)
 class Unit:
     """One number of the value, by its position behind the record axis: ``Unit(3)``, ``Unit(channel, row, column)``.
 
-    A slice among the positions takes a range, and the range is summed. Raises QuantityError when positions are missing,
-    too many, negative or out of range.
+    A slice among the positions takes a range, and the range is summed. A list, a tuple or an array gives each record a position of
+    its own: ``Unit([4, 2, 7], 0)`` is step 4 of the first record, step 2 of the second, step 7 of the third, each in series 0.
+
+    Raises QuantityError when positions are missing, too many, negative or out of range.
     """
 
-    position: tuple[Position, ...]
+    position: tuple[Positions, ...]
     on: Cut
     chooses = False
-    scored = True
 
-    def __init__(self, *position: Position, on: Cut = OUTPUT) -> None:
-        object.__setattr__(self, "position", position)
+    def __init__(self, *position: Any, on: Cut = OUTPUT) -> None:
+        object.__setattr__(self, "position", tuple([p if type(p) is int else as_position(p) for p in position]))
         object.__setattr__(self, "on", on)
 
     def __repr__(self) -> str:
@@ -67,6 +87,9 @@ class Unit:
             )
         spot = tuple(within(p, n) for p, n in zip(self.position, sizes, strict=True))
         single = len(sizes) == 1 and not isinstance(spot[0], slice)
+        if any(isinstance(p, tuple) for p in spot):
+            mine = part_of(y, part)
+            return Placed(tuple(mine.of(np.array(p), "positions") if isinstance(p, tuple) else p for p in spot), single)
         classes = np.full(len(y), spot[0]) if single else None
 
         def read(y: Array) -> Array:
@@ -74,6 +97,32 @@ class Unit:
             return part if part.ndim == 1 else part.reshape(len(part), -1).sum(-1)
 
         return Same(read, classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A bound quantity that reads a position of its own for each record; ``single`` where that is a class."""
+
+    spot: tuple[Any, ...]
+    single: bool
+    same = False
+
+    @property
+    def classes(self) -> np.ndarray | None:
+        return self.spot[0] if self.single else None
+
+    def __call__(self, y: Array) -> Array:
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        if not any(isinstance(p, slice) for p in self.spot):
+            return y[(np.arange(len(y)), *(np.broadcast_to(p, len(y)) for p in self.spot))]
+        xp, parts = namespace(y), []
+        for i in range(len(y)):
+            part = y[i][tuple(int(p[i]) if isinstance(p, np.ndarray) else p for p in self.spot)]
+            parts.append(part.sum() if part.ndim else part)
+        return xp.stack(parts, 0)
+
+    def take(self, rows: np.ndarray) -> Placed:
+        return Placed(tuple(p[rows] if isinstance(p, np.ndarray) else p for p in self.spot), self.single)
 
 
 @dataclass(frozen=True, repr=False)

@@ -43,8 +43,9 @@ class Custom:
 def as_quantities(of: Any) -> tuple[tuple[Quantity, ...], bool]:
     """``of=`` as quantities, and whether several were asked for.
 
-    None is ``Max()``, an int one class for all, a tuple of ints one position, a list or an array of ints or names one class
-    per record, a list of quantities several explanations in one call, anything callable a quantity of your own.
+    None is ``Max()``, an int one class for all, a tuple of ints one position, a list or an array of ints or names one class per
+    record, a list of tuples or a tuple of arrays one position per record, a list of quantities several explanations in one call,
+    anything callable a quantity of your own.
 
     Raises QuantityError for anything else.
     """
@@ -65,6 +66,8 @@ def _as_quantity(of: Any) -> Quantity:
         return Labels((of,))
     if isinstance(of, tuple) and of and all(isinstance(p, (int, slice)) for p in of):
         return Unit(*of)
+    if isinstance(of, tuple) and any(is_array(p) and len(p.shape) for p in of):  # a position for each record
+        return Unit(*of)
     if isinstance(of, (int, float, np.number)) or (is_array(of) and not of.shape):
         return Unit(whole_number(of))
     if isinstance(of, (list, tuple)) or is_array(of):
@@ -74,15 +77,17 @@ def _as_quantity(of: Any) -> Quantity:
     raise QuantityError(f"of={of!r} is not something to explain", try_="a class, a list of classes, a quantity, or a function")
 
 
-def _per_record(of: Any) -> Labels:
+def _per_record(of: Any) -> Labels | Unit:
     items = as_numpy(of) if is_array(of) else of
     if is_array(of) and items.ndim != 1:
         raise QuantityError(
             f"labels of shape {items.shape}",
             there="one label per record expected",
-            try_="a 1-d array or list",
+            try_="a 1-d array or list; Unit(of[:, 0], of[:, 1]) for a position of two numbers per record",
             code="E-TARGET-SHAPE",
         )
+    if not is_array(of) and len(items) and all(isinstance(i, tuple) and len(i) == len(items[0]) for i in items):
+        return Unit(*map(list, zip(*items, strict=True)))
     if not len(items):
         raise QuantityError("an empty list of labels", try_="one label per record", code="E-TARGET-COUNT")
     return Labels(tuple(str(i) if isinstance(i, str) else whole_number(i) for i in items))

@@ -61,6 +61,9 @@ class BlackBoxSession:
             self.inputs.explained(start_of(cut))
         return cut
 
+    def source(self, at: Cut) -> Cut:
+        return self.resolve(INPUT, True)
+
     def evaluate(self, job: Job) -> Evidence:
         if job.wrt:
             self.resolve(INPUT, True)

@@ -62,6 +62,9 @@ class NumpySession:
             raise CutError(f"{cut!r}", there="one place at a time for NumPy models")
         return len(self.model.weights) if cut == OUTPUT else int(cut.layer) + (cut.anchor == "out")
 
+    def source(self, at: Cut) -> Cut:
+        return self.resolve(INPUT, True)
+
     def evaluate(self, job: Job) -> Evidence:
         if job.by is not None and not isinstance(job.by, Gradient):
             raise RuleError(f"by={job.by!r} is not available for NumPy models", there="Gradient()")

@@ -25,6 +25,13 @@ def wrong_dtype(session: TorchSession, wrong: BaseException) -> bool:
     return told and session.dtype is not None and bool(types) and types != {session.dtype}
 
 
+def complex_inputs(session: TorchSession) -> InputError:
+    """What to do about inputs of complex numbers, which have no gradient of their own."""
+    there = ", ".join(f"{named(p)} {tuple(session.inputs.leaves[p].shape)}" for p in session.inputs.complex)
+    try_ = "asc.attribute(lambda z: model(torch.view_as_complex(z)), torch.view_as_real(x)), with real and imaginary parts as numbers"
+    return InputError("inputs of complex numbers", there=there, try_=try_, code="E-INPUT-COMPLEX")
+
+
 MOST = 3  # layers named
 
 

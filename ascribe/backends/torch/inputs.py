@@ -87,6 +87,11 @@ class Inputs:
         return [p for p in floating if ("mask" not in str(p[1]) if self.only is None else p[1] in self.only)]
 
     @property
+    def complex(self) -> list[Path]:
+        """The complex tensors that belong to records."""
+        return [p for p in self.own_paths if self.leaves[p].is_complex() and (self.only is None or p[1] in self.only)]
+
+    @property
     def own_paths(self) -> list[Path]:
         """Everything that belongs to records, in the order of the call."""
         return [p for p in self.leaves if p in self.own]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +12,8 @@ import torch
 from torch import nn
 
 from ...cuts import EMBEDDINGS, OUTPUT, Cut
-from ...errors import CutError
-from ...tree import walk
+from ...errors import AscribeError, CutError
+from ...tree import Path, walk
 from ..protocol import Place
 from .taps import Demand, Run, floating
 from .work import call_model
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 Tensor = torch.Tensor
 Visit = Callable[[Cut, nn.Module, int, Any], None]
+NOTHING: Mapping[Path, Tensor] = MappingProxyType({})
+TABLES = (nn.Embedding, nn.EmbeddingBag)
 SQUASHING = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.Softmax2d)
 
 
@@ -37,12 +41,15 @@ class Look(Demand):
         return {}
 
 
-def looked(session: TorchSession, kinds: tuple[type[nn.Module], ...], tell: Visit) -> Any:
-    """Run the first record once and tell every input and output of the modules of some kinds; the model's output."""
+def looked(session: TorchSession, kinds: tuple[type[nn.Module], ...], tell: Visit, news: Mapping[Path, Tensor] = NOTHING) -> Any:
+    """Run the first record once and tell every input and output of the modules of some kinds; the model's output.
+
+    ``news`` are other rows for some arguments.
+    """
     modules = [(n, m) for n, m in session.host.named_modules() if n and isinstance(m, kinds)] if session.host is not None else []
     looks = [Look(Cut(name, side), module, tell) for name, module in modules for side in ("in", "out")]
     index = np.arange(1) if session.splits() else np.arange(session.records)
-    args, kwargs = session.inputs.rows(index, 1, {})
+    args, kwargs = session.inputs.rows(index, 1, news)
     run = Run(session.host, looks, stop=False)
     with torch.no_grad(), run.hooked():
         return call_model(session, lambda model, args, kwargs: model(*args, **kwargs), args, kwargs)
@@ -137,15 +144,51 @@ def embeddings(session: TorchSession) -> Cut:
         if cut.anchor == "in" and (cut.layer in tied if tied else any(tuple(t.reshape(-1)[:64].tolist()) in ids for t in given)):
             used[cut.layer] = None
 
-    looked(session, (nn.Embedding, nn.EmbeddingBag), tell)
+    looked(session, TABLES, tell)
+    used = used or moved_by_ids(session)
     if len(used) == 1:
         return Cut(next(iter(used)))
+    each = f"at=[{', '.join(repr(Cut(name)) for name in used)}] for gradients, one at a time for paths"
     raise CutError(
         "EMBEDDINGS: " + ("several layers are given ids" if used else "no nn.Embedding is given the ids"),
-        there=", ".join(map(repr, used or [n for n, m in modules.items() if isinstance(m, nn.Embedding)])) or "no nn.Embedding",
-        try_=f"at=[{', '.join(repr(Cut(name)) for name in used)}]" if used else "the layer by its name: at=Cut(...)",
+        there=", ".join(map(repr, used or [n for n, m in modules.items() if isinstance(m, TABLES)])) or "no nn.Embedding",
+        try_=each if used else "the layer by its name: at=Cut(...)",
         code="E-CUT-EMBEDDINGS",
     )
+
+
+def moved_by_ids(session: TorchSession) -> dict[str, None]:
+    """The embeddings that are given other numbers when the ids are others: columns of them, parts, ids shifted or offset.
+
+    No id is put in but smaller ones, which every table has, and the ids of other records.
+    """
+    inputs = session.inputs
+    index = np.arange(1) if session.splits() else np.arange(inputs.records)
+    paths = [p for p in inputs.tokens if p in inputs.counted.axes or inputs.counted.together]
+
+    def given(change: Callable[[Path, Tensor], Tensor] | None) -> dict[tuple[str, int], Tensor]:
+        found: dict[tuple[str, int], Tensor] = {}
+
+        def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+            if cut.anchor == "in":
+                found[cut.layer, call] = torch.cat([leaf.reshape(-1).double() for _, leaf in walk(tree) if isinstance(leaf, Tensor)])
+
+        looked(session, TABLES, tell, {p: change(p, inputs.own_rows(p, index)) for p in paths} if change is not None else NOTHING)
+        return found
+
+    def other_rows(path: Path, leaf: Tensor) -> Tensor:
+        return inputs.own_rows(path, (index + 1) % inputs.records)
+
+    plain, used = given(None), dict[str, None]()
+    for change in (
+        lambda _, leaf: torch.full_like(leaf, int(leaf.min())),
+        lambda _, leaf: torch.where(leaf == leaf.min(), leaf + 1, leaf),
+        *([] if inputs.counted.together else [other_rows]),
+    ):
+        with suppress(AscribeError):  # ids that this model does not take tell nothing
+            found = given(change)
+            used |= {layer: None for (layer, call), value in found.items() if not torch.equal(value, plain.get((layer, call), value[:0]))}
+    return {layer: None for layer, _ in plain if layer in used}
 
 
 def class_names(host: nn.Module | None) -> tuple[str, ...] | None:

@@ -23,7 +23,7 @@ from . import places as placing
 from .apart import runs_apart
 from .axes import Axis, ones
 from .chance import Chance, Draws
-from .failures import wrong_dtype
+from .failures import complex_inputs, wrong_dtype
 from .guard import Guard, secured
 from .hosts import Parts, modules_behind
 from .inputs import Inputs
@@ -38,7 +38,7 @@ from .tape.entries import Tape
 from .tape.evidence import Recorded
 from .tape.reverse import Balance
 from .tape.ruled import ruled
-from .taps import PLACED, RUNNING, Run
+from .taps import PLACED, RUNNING, Run, module_named
 from .vmapped import run_vmapped
 from .work import Work, call_model, close, input_paths, joined
 
@@ -209,6 +209,8 @@ class TorchSession:
             if wrt:
                 raise CutError(f"points at {cut!r}", there="places together are for a quantity's on=", try_="one of them")
             return Together.of(*(self.resolve(one, False) for one in cut.each))
+        if not cut.layer and cut.anchor == "in" and not self.inputs.explained and self.inputs.complex:
+            raise complex_inputs(self)
         if cut == INPUT and wrt and not self.inputs.explained:
             cut = self.remembered("place", EMBEDDINGS) or placing.embeddings(self)
             self.remember("place", EMBEDDINGS, cut)
@@ -223,6 +225,15 @@ class TorchSession:
         if wrt and not cut.layer and cut.anchor == "out":
             raise CutError(f"at={cut!r}", there="the output itself", try_="at=asc.INPUT, or a layer before the output", code="E-CUT-OUTPUT")
         return cut
+
+    def source(self, at: Cut) -> Cut:
+        if at.anchor == "out" and self.host is not None and isinstance(next(iter(module_named(self.host, at.layer)), None), placing.TABLES):
+            if self.inputs.explained:
+                return at  # what is given to it are whole numbers: nothing that moves at the inputs reaches it
+            with suppress(CutError):
+                return self.resolve(INPUT, True)
+            return at
+        return self.resolve(INPUT, True)
 
     def given(self, array: Tensor) -> Any:
         return xp.numpy(array) if self.inputs.numpy else array
