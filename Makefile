@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test slow bench accuracy zoo sweep parity check docs lock clean
+.PHONY: help demo test slow bench accuracy peers zoo sweep parity check docs lock clean
 
 ifeq ($(origin PYTHON),undefined)
 VENV ?= .venv
@@ -26,6 +26,7 @@ help:
 	@echo "make test    the whole test suite (make slow: the long ones)"
 	@echo "make bench   speed, memory and accuracy against captum, shap and bare loops"
 	@echo "make accuracy the accuracy of Shapley values alone, and error against budget"
+	@echo "make peers   the accuracy of Shapley values against the newest captum, shap and shapiq (PYTHON=python3.12 or newer)"
 	@echo "make zoo     do rules hold on every architecture?   make sweep   on every family of transformers?"
 	@echo "make check   lint, types, import layering, suppressions, the examples in the documents"
 	@echo "make parity  LRP's rules against zennit's (installed without its requirements), written to docs/parity.md"
@@ -59,6 +60,10 @@ bench: $(VENV)/.has-test
 accuracy: $(VENV)/.has-test
 	@$(BIN)/python -m bench.accuracy $(ARGS)
 	@$(BIN)/python -m bench.budgets
+
+peers: $(VENV)/.has-test requirements/peers.txt
+	@$(BIN)/python -m pip install -qq --requirement requirements/peers.txt
+	@$(BIN)/python -m bench.accuracy --commit $(ARGS)
 
 zoo: $(VENV)/.has-test
 	@$(BIN)/python -m zoo $(ARGS)

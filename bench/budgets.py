@@ -9,7 +9,6 @@ import argparse
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,20 @@ import numpy as np
 
 from ascribe.coalitions import Leverage, Permutations, Players, ShapleyKernel
 from ascribe.errors import CoalitionError
-from bench.shapley_games import FEATURES, tables
+from bench.shapley_games import FEATURES, Table, products, table, tables
 
 DOCS = Path(__file__).parents[1] / "docs"
 ESTIMATORS: dict[str, Callable[[int], Any]] = {
     "ShapleyKernel": ShapleyKernel,
     "Leverage": Leverage,
+    "ShapleyKernel, smooth=True": lambda budget: ShapleyKernel(budget, smooth=True),
     "ShapleyKernel, smooth=False": lambda budget: ShapleyKernel(budget, smooth=False),
     "ShapleyKernel, paired=False": lambda budget: ShapleyKernel(budget, paired=False),
     "Permutations": Permutations,
     "Permutations, circles": lambda budget: Permutations(budget, "circles"),
     "Permutations, independent": lambda budget: Permutations(budget, "independent"),
 }
-COLOURS = ("#0072b2", "#56b4e9", "#009e73", "#999999", "#d55e00", "#e69f00", "#cc79a7")
+COLOURS = ("#0072b2", "#56b4e9", "#000000", "#009e73", "#999999", "#d55e00", "#e69f00", "#cc79a7")
 BUDGETS = (48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
 WORDS = """Mean squared error to the exact Shapley values, as a share of their mean square, over {seeds} seeds, against the number of
 coalitions evaluated. A net and a forest at a record with 12 features, where all 4,096 coalitions make every estimator exact; a
@@ -38,50 +38,29 @@ begins later, the budgets before have no room for the estimator; where a smooth 
 Written by `python -m bench.budgets --commit`."""
 
 
-@dataclass(frozen=True, eq=False)
-class Known:
-    """A game with its exact values."""
-
-    name: str
-    worth: Callable[[np.ndarray], np.ndarray]
-    exact: np.ndarray
-
-    def error(self, over: Any, seed: int) -> float:
-        game = over.game(Players(len(self.exact)), seed)
-        while (there := game.ask(4096)) is not None:
-            game.tell(there, self.worth(there)[None, :, None])
-        off = game.estimate().values.reshape(-1) - self.exact
-        return float((off**2).mean() / (self.exact**2).mean())
+def error(game: Table, over: Any, seed: int) -> float:
+    run = over.game(Players(game.features), seed)
+    while (there := run.ask(4096)) is not None:
+        run.tell(there, game.look(there)[None, :, None])
+    return game.error(run.estimate().values)
 
 
-def products(features: int, number: int) -> Known:
-    """A sum of products of features that are drawn at random; each product is shared alike by its features."""
-    rng = np.random.default_rng(5)
-    terms = [(rng.choice(features, rng.integers(1, 7), replace=False), rng.normal()) for _ in range(number)]
-    exact = np.zeros(features)
-    for members, worth in terms:
-        exact[members] += worth / len(members)
-    return Known(f"{number} products of {features} features", lambda z: sum(c * z[:, m].all(axis=1) for m, c in terms), exact)
-
-
-def games() -> list[Known]:
-    from bench.shapley_games import table
-
+def games() -> list[Table]:
     models = {t.name: t for t in tables(1)}
-    chosen = [models["wine net"], models["cancer forest"], table("random numbers", np.random.default_rng(3).normal(size=2**FEATURES))]
-    return [Known(t.name, t.look, t.exact) for t in chosen] + [products(30, 150)]
+    noise = table("random numbers", np.random.default_rng(3).normal(size=2**FEATURES))
+    return [models["wine net"], models["cancer forest"], noise, products(30, 150)]
 
 
-def curve(game: Known, make: Callable[[int], Any], seeds: int) -> dict[int, float]:
+def curve(game: Table, make: Callable[[int], Any], seeds: int) -> dict[int, float]:
     """The mean error at each budget that has room."""
     found = {}
     for budget in BUDGETS:
         try:
             over = make(budget)
-            over.rows(Players(len(game.exact)))
+            over.rows(Players(game.features))
         except CoalitionError:
             continue
-        found[budget] = float(np.mean([game.error(over, seed) for seed in range(seeds)]))
+        found[budget] = float(np.mean([error(game, over, seed) for seed in range(seeds)]))
     return found
 
 

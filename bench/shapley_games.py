@@ -1,11 +1,12 @@
-"""Games with known Shapley values: trained models of tables with 12 features, at some of their records, as tables of all 2^12 coalitions.
+"""Games with known Shapley values: trained models of tables with 12 features, at some of their records, as tables of all 2^12 coalitions;
+and sums of products of features.
 
 A removed feature takes its mean over the training set. Looking a coalition up stands for one evaluation of the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -20,15 +21,19 @@ PLAYERS = Players(FEATURES)
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The worth of every coalition by its binary number, and the exact values."""
+    """A game and its exact values."""
 
     name: str
-    worth: np.ndarray
+    worth: Callable[[np.ndarray], np.ndarray]
     exact: np.ndarray
+
+    @property
+    def features(self) -> int:
+        return len(self.exact)
 
     def look(self, there: Any) -> np.ndarray:
         """The worth of coalitions ``[rows, features]``."""
-        return self.worth[(np.asarray(there) > 0.5) @ (1 << np.arange(FEATURES))]
+        return self.worth(np.asarray(there) > 0.5)
 
     def error(self, values: np.ndarray) -> float:
         """The mean squared error, as a share of the mean square of the exact values."""
@@ -36,11 +41,25 @@ class Table:
 
 
 def table(name: str, worth: np.ndarray) -> Table:
+    """A game by the worth of every coalition, in the order of their binary numbers."""
+
+    def look(there: np.ndarray) -> np.ndarray:
+        return worth[there @ (1 << np.arange(FEATURES))]
+
     run = Exact().game(PLAYERS, 0)
-    draft = Table(name, worth, np.empty(0))
     while (there := run.ask(4096)) is not None:
-        run.tell(there, draft.look(there)[None, :, None])
-    return Table(name, worth, run.estimate().values.reshape(-1))
+        run.tell(there, look(there)[None, :, None])
+    return Table(name, look, run.estimate().values.reshape(-1))
+
+
+def products(features: int, number: int) -> Table:
+    """A sum of products of features that are drawn at random; each product is shared alike by its features."""
+    rng = np.random.default_rng(5)
+    terms = [(rng.choice(features, rng.integers(1, 7), replace=False), rng.normal()) for _ in range(number)]
+    exact = np.zeros(features)
+    for members, worth in terms:
+        exact[members] += worth / len(members)
+    return Table(f"{number} products of {features} features", lambda z: sum(c * z[:, m].all(axis=1) for m, c in terms), exact)
 
 
 def data() -> Iterator[tuple[str, np.ndarray, np.ndarray, bool]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from ascribe.coalitions import Banzhaf, Coalitions, Exact, LeaveOneOut, Leverage, Permutations, Players, Random, ShapleyKernel
 from ascribe.coalitions.base import Estimate
 from ascribe.coalitions.kernel import plan
+from ascribe.coalitions.likeness import NOISE, REACH
 from ascribe.coalitions.play import relative_error
-from ascribe.coalitions.smooth import NOISE, REACH, Smooth
+from ascribe.coalitions.smooth import Smooth
 from ascribe.coalitions.strata import size_weights
 from ascribe.errors import CoalitionError, DistributionError
 
@@ -30,6 +32,8 @@ SAMPLED = (
 """Shapley estimators with less than the 2^7 coalitions of seven features to spend."""
 SHAPLEY = (Exact(), *SAMPLED, ShapleyKernel(128), Permutations(128))
 ALL = (*SHAPLEY, LeaveOneOut(), LeaveOneOut(alone=True), Exact("banzhaf"), Banzhaf(100), Random(100))
+LINEAR = tuple(replace(over, smooth=True) if getattr(over, "smooth", False) is None and over.paired else over for over in ALL)
+"""Where each game is fitted in its own way the values are not linear in the game; a fit that is the same for all is."""
 few = settings(max_examples=20)
 GAMES = st.builds(table, st.just(7), st.integers(0, 10**6), st.just(2), st.just(2))
 
@@ -143,7 +147,7 @@ def test_efficiency(over, values):
     np.testing.assert_allclose(found.values.sum(axis=-1), change(game, 7), atol=1e-9)
 
 
-@pytest.mark.parametrize("over", ALL, ids=repr)
+@pytest.mark.parametrize("over", dict.fromkeys(LINEAR), ids=repr)
 @few
 @given(a=GAMES, b=GAMES, c=st.floats(-3, 3))
 def test_linearity(over, a, b, c):

@@ -11,14 +11,14 @@ pytest.importorskip("shap")
 
 from ascribe.coalitions import Permutations, ShapleyKernel
 from bench import accuracy, budgets
-from bench.shapley_games import FEATURES, table
+from bench.shapley_games import FEATURES, products, table
 
-GAME = table("random", np.random.default_rng(0).normal(size=2**FEATURES))
+WORTH = np.random.default_rng(0).normal(size=2**FEATURES)
+GAME = table("random", WORTH)
 
 
 def test_tables_have_their_exact_values():
-    game = looked_up(GAME.worth[None, :, None])
-    np.testing.assert_allclose(GAME.exact, shapley(game, FEATURES)[0, 0], atol=1e-12)
+    np.testing.assert_allclose(GAME.exact, shapley(looked_up(WORTH[None, :, None]), FEATURES)[0, 0], atol=1e-12)
     assert GAME.error(GAME.exact) == 0
     assert GAME.error(2 * GAME.exact) == pytest.approx(1.0)
 
@@ -37,7 +37,7 @@ def test_contenders_keep_to_their_budget_and_depend_on_the_seed(name):
     assert sum(seen) <= 2 * 256
     assert sum(seen) >= 2 * 220
     assert not np.array_equal(*values)
-    assert all(np.sum(v) == pytest.approx(GAME.worth[-1] - GAME.worth[0], abs=1e-2) for v in values)
+    assert all(np.sum(v) == pytest.approx(WORTH[-1] - WORTH[0], abs=1e-2) for v in values)
 
 
 def test_a_race_compares_the_same_seeds():
@@ -51,13 +51,12 @@ def test_a_race_compares_the_same_seeds():
 
 
 def test_curves_begin_where_there_is_room():
-    known = budgets.Known("random", GAME.look, GAME.exact)
-    found = budgets.curve(known, lambda budget: Permutations(budget, "circles"), 1)
+    found = budgets.curve(GAME, lambda budget: Permutations(budget, "circles"), 1)
     assert min(found) == 192  # 134 for a circle of 12
     assert found[4096] == pytest.approx(0, abs=1e-20)  # all coalitions
-    products = budgets.products(6, 20)
-    np.testing.assert_allclose(products.exact, shapley(lambda z: products.worth(z)[None, :, None], 6)[0, 0], atol=1e-12)
-    assert products.error(ShapleyKernel(64), 0) < 1e-20
+    game = products(6, 20)
+    np.testing.assert_allclose(game.exact, shapley(lambda z: game.look(z)[None, :, None], 6)[0, 0], atol=1e-12)
+    assert budgets.error(game, ShapleyKernel(64), 0) < 1e-20
 
 
 def test_the_picture_is_drawn(tmp_path):

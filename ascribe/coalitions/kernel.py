@@ -21,6 +21,10 @@ GROUPS = 20
 MOST_SMOOTH = 1000
 """Up to this many features fits are smooth unasked; with more, five pairs for each feature take the better part of a minute."""
 
+ALIKE_FROM = 8
+"""Above this many coalitions for each feature a smooth fit does better with sizes drawn alike, below it with the kernel's
+(docs/shapley-accuracy.md, and 96 to 512 coalitions on the same games)."""
+
 
 @dataclass(frozen=True, repr=False)
 class _Regressed(Value):
@@ -49,11 +53,13 @@ class _Regressed(Value):
         budget = self._budget(n)
         if fits(n, budget):
             return Run(Enumeration(n, self.index))
+        smooth = self.paired and (n <= MOST_SMOOTH if self.smooth is None else self.smooth)
+        drawn = "leverage" if smooth and self.drawn == "kernel" and budget > ALIKE_FROM * n else self.drawn
         weights = size_weights(n, "kernel" if self.index == "shapley" else "uniform")
-        units = plan(n, weights, size_weights(n, self.drawn), budget, self.paired, self.tolerance is not None)
+        units = plan(n, weights, size_weights(n, drawn), budget, self.paired, self.tolerance is not None)
         sample = units.draw(np.random.default_rng((seed, 11)))
-        if self.paired and (n <= MOST_SMOOTH if self.smooth is None else self.smooth):
-            return Run(Smooth(sample, self.index), self.tolerance)
+        if smooth:
+            return Run(Smooth(sample, self.index, self.smooth is None), self.tolerance)
         return Run(Regression(sample, linear(n, self.paired, self.index)), self.tolerance)
 
     def _budget(self, n: int) -> int:
@@ -68,10 +74,13 @@ class ShapleyKernel(_Regressed):
     """Shapley values by regression on coalitions drawn by the Shapley kernel (Kernel SHAP; Lundberg and Lee 2017).
 
     Coalitions are drawn without repetition by size, so that the smallest and the largest sizes are looked at completely first;
-    with ``paired`` always with their complement, so that what acts in pairs of features cancels (Covert and Lee 2021). With
-    ``smooth``, as it is for pairs of up to 1,000 features unless you say otherwise, the fit takes in what acts in three and more
-    features as well, as far as near coalitions tell of each other, and shares it out as Shapley values do: errors are several times
-    smaller on networks and forests. ``smooth=False`` is the additive fit as published. Values add up exactly either way.
+    with ``paired`` always with their complement, so that what acts in pairs of features cancels (Covert and Lee 2021). With pairs of
+    up to 1,000 features the fit takes in what acts in three and more features as well, as far as near coalitions tell of each other,
+    and shares it out as Shapley values do: errors are several times smaller on networks and forests.
+
+    ``smooth`` says how. None, the default: which features act together is found for each game from its own coalitions (the smallest
+    leave-one-out error). True: the same expectation for all games, so that values are linear in the game. False: the additive fit as
+    published. Values add up exactly in all three. A smooth fit above 8 n coalitions draws all sizes alike, as :class:`Leverage`.
 
     ``budget`` coalitions at most (2048 + 4 n if left out), all 2^n where they fit; fewer when ``tolerance``, the largest standard
     error as a share of the range of values, is reached before. Raises CoalitionError below 3 n + 2.

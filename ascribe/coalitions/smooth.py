@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -11,17 +12,17 @@ import numpy as np
 from ..errors import CoalitionError
 from .base import Estimate
 from .exact import Index
+from .likeness import Likeness, candidates, even
 from .play import Block
 from .regression import pseudo_inverse
 from .strata import Sample
 
-REACH = 2.0
-"""How much is expected of products of features: one of k has a variance of (REACH / n)^k. The best of 1, 2 and 4 on nets, forests
-and sums of unanimity games of 12 to 60 features; all were near each other."""
-NOISE = 0.1
-"""What no such expectation covers, as a share of what it does. With a tenth of it, games that are nothing but noise come out worse."""
 ROOM = 2000
 """Pairs fitted at once, or five for each feature: the time grows with the third power. More are fitted apart and averaged."""
+MOST_CHOSEN = 100
+"""Up to this many features every game has a likeness of its own. It takes one inversion more for each game, where others share one."""
+TRIED = 160
+"""Pairs, or two for each feature, on which likenesses are compared: enough to tell them apart, and a twentieth of the time of 500."""
 
 
 class Fitted(NamedTuple):
@@ -36,12 +37,15 @@ class Smooth:
     """A Gaussian process on pairs of a coalition and its complement, with the additive part left free (universal kriging).
 
     Half the difference of a pair's worth has products of 1, 3, 5, ... features in it. Those of one are fitted as they are; the others
-    are taken to be small at random, the smaller the more features they have, so that near coalitions are worth nearly the
-    same. The game found goes through the change from nobody to all, and its values are read off it exactly. Linear in the worth.
+    are taken to be small at random (see :class:`~ascribe.coalitions.likeness.Likeness`), so that near coalitions are worth nearly the
+    same. The game found goes through the change from nobody to all, and its values are read off it exactly.
+
+    With ``chosen`` each game gets the likeness under which its pairs are foretold best by all the others (the smallest leave-one-out
+    error); without, all games have the same, and the values are linear in the worth.
     """
 
-    def __init__(self, units: Sample, index: Index) -> None:
-        self.units, self.index = units, index
+    def __init__(self, units: Sample, index: Index, chosen: bool = False) -> None:
+        self.units, self.index, self.chosen = units, index, chosen and units.coalitions.shape[1] <= MOST_CHOSEN
         self.features = units.coalitions.shape[1]
         self.told = np.zeros(len(units.group), dtype=bool)
         self.groups: list[int] = []
@@ -82,53 +86,99 @@ class Smooth:
         group = self.units.group
         used = np.flatnonzero(self.told & ((group < 0) | np.isin(group, groups)))
         weight = self.units.weight[used] * np.where(group[used] >= 0, self.units.groups / max(1, len(groups)), 1)
-        signs = np.concatenate([2.0 * self.units.coalitions[used] - 1, np.ones((1, self.features))])
-        worth = np.concatenate([self.worth[used], self.total[None]])
-        n, rows = self.features, len(signs)
-        like, carry = likeness(n), carried(n)
-        alike = like[((n + signs @ signs.T) / 2).round().astype(int)] / like[n]
-        noise = np.concatenate([NOISE * weight.mean() / weight, [0.0]])
-        seen = signs.T @ signs
-        unseen = n - pseudo_inverse(seen)[1]
-        invert = partial(np.linalg.pinv, hermitian=True) if unseen else np.linalg.inv
-        inverse = invert(np.block([[alike + np.diag(noise), signs], [signs.T, np.zeros((n, n))]]))
-        precision, readout = inverse[:rows, :rows], 2 * inverse[rows:, :rows]
-        if self.index == "shapley":
-            there = (signs > 0).astype(int)
-            readout = readout + 2 * carry[there.sum(axis=1)[:, None], there].T @ precision / like[n]
-        left = precision @ worth
+        pairs = Pairs(2.0 * self.units.coalitions[used] - 1, self.worth[used], self.total, weight)
         # of a size drawn to a share, what is still unknown is the rest
         unknown = np.sqrt(np.maximum(1 - self.units.chance[used] * len(self.groups) / max(1, self.units.groups), 0))
-        pulls = []
-        for one in groups:
-            at = np.flatnonzero(group[used] == one)
-            if pseudo_inverse(seen - signs[at].T @ signs[at])[1] < n:  # the others fit whatever it says: that they agree says nothing
-                pulls.append(np.full((n, worth.shape[1]), np.nan))
-                continue  # else worth less what the others say of it, carried over to the values
-            pulls.append((readout[:, at] * unknown[at]) @ np.linalg.solve(precision[np.ix_(at, at)], left[at]))
-        return Fitted(readout @ worth, np.array(pulls), unseen)
+        parts = [np.flatnonzero(group[used] == one) for one in groups]
+        alone = [pairs.determined(without=at) for at in parts]
+        if self.chosen and pairs.determined():
+            games = [pairs.of(game) for game in range(pairs.worth.shape[1])]
+            systems = [System(game, chosen_for(game, self.index), self.index) for game in games]
+        else:
+            systems = [System(pairs, even(self.features), self.index)]
+        values = np.concatenate([system.values() for system in systems], axis=1)
+        pulls = np.concatenate([system.pulls(parts, alone, unknown) for system in systems], axis=2)
+        return Fitted(values, pulls, systems[0].unseen)
 
 
-def likeness(features: int) -> np.ndarray:
-    """How alike two coalitions are by the number of features on which they agree: products of 3, 5, ... features, ``[n + 1]``."""
-    rho = min(REACH / features, 0.9)
-    agree = np.arange(features + 1)
-    apart = features - agree
-    odd = ((1 + rho) ** agree * (1 - rho) ** apart - (1 - rho) ** agree * (1 + rho) ** apart) / 2
-    return odd - rho * (agree - apart)
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Units seen: signs ``[units, features]``, half the differences of worth ``[units, games]``, that of the ends, and weights."""
+
+    signs: np.ndarray
+    worth: np.ndarray
+    total: np.ndarray
+    weight: np.ndarray
+
+    def of(self, game: int) -> Pairs:
+        """One of the games."""
+        return Pairs(self.signs, self.worth[:, game : game + 1], self.total[game : game + 1], self.weight)
+
+    def some(self, index: np.ndarray) -> Pairs:
+        """Some of the units."""
+        return Pairs(self.signs[index], self.worth[index], self.total, self.weight[index])
+
+    def determined(self, without: Sequence[int] | np.ndarray = ()) -> bool:
+        """Whether the units, without some, and the ends say something of every additive term."""
+        signs, left = np.concatenate([self.signs, np.ones((1, self.signs.shape[1]))]), self.signs[np.asarray(without, dtype=int)]
+        return pseudo_inverse(signs.T @ signs - left.T @ left)[1] == signs.shape[1]
 
 
-def carried(features: int) -> np.ndarray:
-    """What a unit's share in products of 3, 5, ... features is worth to a feature, by the unit's size and whether it is there.
+class System:
+    """The linear system of one fit, inverted: the precision of what is seen, and how values are read off it."""
 
-    A product of k features is worth a k-th of itself to each. The k-ths are the integral of t^(k - 1) over t in products in
-    which every feature but the one is damped by t: a polynomial, integrated exactly.
-    """
-    rho = min(REACH / features, 0.9)
-    nodes, weights = np.polynomial.legendre.leggauss(features // 2 + 1)
-    t, weights = (nodes + 1) / 2 * rho, weights / 2
-    size = np.arange(features + 1)[:, None]
-    with_ = rho * ((1 + t) ** np.maximum(size - 1, 0) * (1 - t) ** (features - size)) @ weights
-    without = -rho * ((1 + t) ** size * (1 - t) ** np.maximum(features - size - 1, 0)) @ weights
-    odd = np.stack([without - with_[::-1], with_ - without[::-1]], axis=1) / 2  # those of even order cancel with the complement's
-    return odd - rho * np.array([-1.0, 1.0])
+    def __init__(self, pairs: Pairs, like: Likeness, index: Index) -> None:
+        self.pairs, self.like, self.index = pairs, like, index
+        self.signs = np.concatenate([pairs.signs, np.ones((1, pairs.signs.shape[1]))])
+        rows, n = self.signs.shape
+        noise = np.concatenate([like.noise * pairs.weight.mean() / pairs.weight, [0.0]])
+        self.unseen = n - pseudo_inverse(self.signs.T @ self.signs)[1]
+        invert = partial(np.linalg.pinv, hermitian=True) if self.unseen else np.linalg.inv
+        alike = like.between(self.signs, self.signs) + np.diag(noise)
+        self.inverse = invert(np.block([[alike, self.signs], [self.signs.T, np.zeros((n, n))]]))
+        self.precision = self.inverse[:rows, :rows]
+        self.left = self.precision @ np.concatenate([pairs.worth, pairs.total[None]])
+
+    def surprise(self) -> float:
+        """The weighted mean square of what each pair's worth is off from what all the others say of it."""
+        off = self.left[:-1] / np.diagonal(self.precision)[:-1, None]
+        return float((self.pairs.weight @ off**2).sum() / self.pairs.weight.sum())
+
+    def readout(self) -> np.ndarray:
+        """``[features, units]``: the values are linear in the worth."""
+        rows = len(self.signs)
+        found = 2 * self.inverse[rows:, :rows]
+        return found + 2 * self.like.carried(self.signs).T @ self.precision if self.index == "shapley" else found
+
+    def values(self) -> np.ndarray:
+        """``[features, games]``."""
+        return self.readout() @ np.concatenate([self.pairs.worth, self.pairs.total[None]])
+
+    def pulls(self, parts: Sequence[np.ndarray], alone: Sequence[bool], unknown: np.ndarray) -> np.ndarray:
+        """How far each part's units move the values: their worth less what the others say of it, carried over to the values.
+
+        NaN for a part without which the fit would not be determined: that the others agree says nothing there.
+        """
+        readout, found = self.readout(), []
+        for at, known in zip(parts, alone, strict=True):
+            if not known:
+                found.append(np.full((len(readout), self.left.shape[1]), np.nan))
+                continue
+            found.append((readout[:, at] * unknown[at]) @ np.linalg.solve(self.precision[np.ix_(at, at)], self.left[at]))
+        return np.array(found).reshape(len(parts), len(readout), self.left.shape[1])
+
+
+def chosen_for(game: Pairs, index: Index) -> Likeness:
+    """The likeness under which a game's pairs surprise least, compared on some of them, spread over all sizes: rates, then noise."""
+    units, features = game.signs.shape
+    most = max(TRIED, 2 * features)
+    some = game if units <= most else game.some(np.linspace(0, units - 1, most).round().astype(int))
+    first = System(some, even(features), index).values()[:, 0]
+    surprises = {like: System(some, like, index).surprise() for like in candidates(first)}
+    best = least(surprises)
+    return least({best: surprises[best], **{like: System(some, like, index).surprise() for like in best.noises()}})
+
+
+def least(surprises: dict[Likeness, float]) -> Likeness:
+    """The first of those with the smallest number, which NaN is not."""
+    return min(surprises, key=lambda like: (np.isnan(surprises[like]), surprises[like]))
