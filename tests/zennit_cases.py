@@ -1,6 +1,6 @@
 """The same rules and networks by zennit and by ascribe; ``python -m tests.zennit_cases FILE`` writes the table of what differs.
 
-zennit imports torchvision for the names of four of its classes, and does nothing with them here: empty stand-ins do.
+zennit imports torchvision for the names of five of its classes, and does nothing with them here: empty stand-ins do.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,7 @@ STUBS = {
     "torchvision.models": (),
     "torchvision.models.resnet": ("ResNet", "BasicBlock", "Bottleneck"),
     "torchvision.models.vgg": ("VGG",),
+    "torchvision.ops": ("FrozenBatchNorm2d",),
 }
 LOW, HIGH, EPS = -3.0, 3.5, 1e-6
 HOLD = 1e-15  # their stabiliser of additions and averages, which ours do without
@@ -220,7 +222,7 @@ def difference(found: Tensor, expected: Tensor) -> float:
 
 HEAD = """# The same relevance by zennit and by ascribe
 
-Written by `make parity`: zennit 0.5.1, double precision, networks with random weights and statistics (`tests/zennit_cases.py`).
+Written by `make parity`: zennit {version}, double precision, networks with random weights and statistics (`tests/zennit_cases.py`).
 The figure is the largest difference as a share of the largest number. Where it is 1e-5, zennit's composites stabilise additions
 and averages, which ours do not ([decisions/0025](decisions/0025-parity-with-zennit.md)).
 """
@@ -228,7 +230,7 @@ and averages, which ours do not ([decisions/0025](decisions/0025-parity-with-zen
 
 def table() -> str:
     """Every rule and network, as Markdown."""
-    rows = [HEAD, "| rule | " + " | ".join(NETS) + " |", "|---" * (len(NETS) + 1) + "|"]
+    rows = [HEAD.format(version=version("zennit")), "| rule | " + " | ".join(NETS) + " |", "|---" * (len(NETS) + 1) + "|"]
     with zennit() as theirs:
         for rule in RULES:
             cells = [f"{difference(*both(rule, name, theirs)):.1e}" for name in NETS]
