@@ -339,6 +339,8 @@ def test_wrong_precision_is_cast_and_said() -> None:
         found = asc.attribute(model, other, of=1)
         assert torch.allclose(found.values.float(), truth, atol=0.05)
         assert "cast" in said("model", found).detail
+    for method in (asc.DeepLift(), asc.DeepLift(X[:1].double()), asc.DeepLiftShap(X.double()), asc.LRP(), asc.SmoothGrad(3)):
+        torch.testing.assert_close(method(model, X.double(), of=1).values, method(model, X, of=1).values)
     half = table().half()
     found = asc.attribute(half, X, of=1, over=asc.Line(0.0, steps=8))
     assert "float16" in said("model", found).detail

@@ -148,8 +148,7 @@ def test_the_model_is_as_it_was_after_a_call(name: str, method: str) -> None:
     with unchanged(model, arguments=x):
         try:
             found = METHODS[method](x)(model, x, of=1)
-        except AscribeError as refused:
-            assert len(str(refused)) < 1500
+        except AscribeError:
             return
         values = flat(found)
         assert bool(torch.isfinite(values).all()) or any(c.name == "finite" and c.status == "fail" for c in found.checks)
@@ -317,7 +316,7 @@ def test_whatever_comes_in_there_is_a_result_or_an_error_of_our_own(seed: int) -
                 found = make(model, x, of=of, at=at)
             except AscribeError as refused:
                 said = str(refused)
-                assert len(said) < 1500, label  # noqa: PT017
+                assert len(said) < 1500, label
                 continue
             except Exception as foreign:
                 pytest.fail(f"{label}: {foreign!r}")

@@ -30,6 +30,7 @@ class Inputs:
 
     def __init__(self, call: Call, dtype: torch.dtype | None) -> None:
         self.numpy, self.only = False, call.explained
+        self.kind: torch.dtype | None = None
         self.tree = mapped((call.args, call.kwargs), lambda path, leaf: self._tensor(leaf, dtype))
         self.leaves: dict[Path, Tensor] = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
         if nested := [named(path) for path, leaf in self.leaves.items() if leaf.is_nested]:
@@ -131,6 +132,7 @@ class Inputs:
 
     def cast(self, dtype: torch.dtype) -> None:
         """Turn the explained inputs into the model's own floating type."""
+        self.kind = dtype
         self.tree = mapped(self.tree, lambda p, t: t.to(dtype) if isinstance(t, Tensor) and t.is_floating_point() else t)
         self.leaves = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
 

@@ -316,16 +316,26 @@ class TorchSession:
 
     def evaluate(self, job: Job) -> Evidence:
         """Run the job in the fastest way that is known to give what one point after the other gives."""
+        kind = self.inputs.kind
         try:
-            return self._evaluate(job)
+            return self._evaluate(self._as_cast(job))
         except ModelError as wrong:
-            if job.write or self.dtype is None or not wrong_dtype(self, wrong):
+            if self.inputs.kind is kind and (job.write or self.dtype is None or not wrong_dtype(self, wrong)):
                 raise
-        self.inputs.cast(self.dtype)
-        self.settled.clear()
-        self._recall(self._look())
-        self.notes.append(f"the inputs were cast to the model's {str(self.dtype).removeprefix('torch.')}")
-        return self._evaluate(job)
+        if self.inputs.kind is kind:  # else a look at the model inside this job has cast them
+            assert self.dtype is not None
+            self.inputs.cast(self.dtype)
+            self.settled.clear()
+            self._recall(self._look())
+            self.notes.append(f"the inputs were cast to the model's {str(self.dtype).removeprefix('torch.')}")
+        return self._evaluate(self._as_cast(job))
+
+    def _as_cast(self, job: Job) -> Job:
+        """A job whose arrays, made from the inputs before they were cast, are cast too."""
+        if (kind := self.inputs.kind) is None or not (job.write or job.reference):
+            return job
+        write, reference = (tuple(a.to(kind) if a.is_floating_point() else a for a in each) for each in (job.write, job.reference))
+        return replace(job, write=write, reference=reference)
 
     def _evaluate(self, job: Job) -> Evidence:
         if job.wrt and treats_operations(job.by):
