@@ -421,8 +421,8 @@ def test_saturated_probabilities_are_noted() -> None:
 def test_nothing_but_zeros_is_noted() -> None:
     found = asc.attribute(table(), X, of=lambda y: y[:, 0] * 0)
     assert said("zero", found).records == (0, 1)
-    later = asc.attribute(table(), X, at="2", of=asc.Unit(0, on=asc.Cut("0")))
-    assert said("zero", later).status == "warn"
+    with pytest.raises(asc.errors.CutError, match="a place that it does not depend on"):
+        asc.attribute(table(), X, at="2", of=asc.Unit(0, on=asc.Cut("0")))
 
 
 def test_an_incomplete_result_warns() -> None:
