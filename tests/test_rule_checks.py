@@ -230,7 +230,10 @@ def test_an_operation_without_formula_and_derivative_is_named():
             asc.attribute(Floored(), torch.ones(2, 3), of=1, by=rule, over=over)
 
 
-def test_shapes_that_depend_on_the_record_are_told():
+@pytest.mark.parametrize("by", [asc.Rescale(), asc.RevealCancel()], ids=repr)
+def test_shapes_that_depend_on_the_record_are_those_of_the_record(by):
+    """A leaky rectifier by a mask: what is not packed at the reference is zero there, so the record's mask will do, and is named."""
+
     class Masked(torch.nn.Module):
         def forward(self, x):
             h = x.clone()
@@ -238,8 +241,9 @@ def test_shapes_that_depend_on_the_record_are_told():
             return h.tanh()
 
     x = torch.tensor([[1.0, -2.0, 3.0], [-1.0, -2.0, 0.5]])
-    with pytest.raises(RuleError, match="shape depends on the record"):
-        asc.attribute(Masked(), x, of=1, by=asc.RevealCancel(), over=asc.Reference(0.0))
+    found = asc.attribute(Masked(), x, of=1, by=by, over=asc.Reference(0.0))
+    assert torch.allclose(found.values.sum(1), Masked()(x)[:, 1], rtol=0, atol=1e-6)
+    assert "lt: its choice kept as it is" in next(c for c in found.checks if c.name == "rule").detail
 
 
 def test_a_factor_that_is_added_too_is_told():
