@@ -236,7 +236,7 @@ GATES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "sigmoid": lambda a, b: torch.sigmoid(a) * b,
     "sigmoid, turned round": lambda a, b: (1 - torch.sigmoid(a)) * b,
     "exp": lambda a, b: b * torch.exp(-F.softplus(a)),
-    "softmax by hand": lambda a, b: (a.exp() / a.exp().sum(1, keepdim=True)) * b,
+    "exp over more than its sum": lambda a, b: (a.exp() / (1 + a.exp().sum(1, keepdim=True))) * b,
     "glu": lambda a, b: F.glu(torch.cat([b, a], 1), 1),
     "one over something": lambda a, b: b / (1.5 + a.abs()),
     "a comparison": lambda a, b: (a > 0.1).to(b.dtype) * b,

@@ -29,8 +29,9 @@ class Var:
 
     __slots__ = ("dtype", "entry", "held", "kept", "linear", "rank", "root", "settled", "shape", "slot")
 
-    def __init__(self, like: Tensor, entry: Entry | None, slot: int = 0) -> None:
-        self.shape, self.dtype = like.shape, like.dtype
+    def __init__(self, like: Tensor | Var, entry: Entry | None, slot: int = 0) -> None:
+        self.shape: torch.Size = like.shape
+        self.dtype: torch.dtype = like.dtype
         self.held: Tensor | None = None
         self.entry, self.slot = entry, slot
         self.root: Var = self

@@ -22,6 +22,7 @@ from .liveness import reached
 from .reads import reading
 from .recorder import Recorder
 from .regions import RECTIFYING, find
+from .spelled import spell
 from .unfold import unfused
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | Non
     trail = recorder.trail.kept(session.host if like is None else None, run)
     with torch.no_grad(), unfused(session.host), trail, recorder:
         output = call_model(session, run, args, kwargs)
+        spell(recorder.tape)
         recorder.tape.close()
         for (_, cut), demand in demands.items():
             if cut.layer and not demand.seen:

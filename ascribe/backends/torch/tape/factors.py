@@ -15,6 +15,7 @@ import torch
 from .entries import Tensor, Var, fold, turned
 from .linear import convolved
 from .liveness import activated, resolved, shifted
+from .products import with_mean
 from .step import Back, Formula, Step
 
 Shares = Callable[[Any, Any], tuple[float, float]]
@@ -136,6 +137,7 @@ def table(shares: Shares) -> dict[str, Formula]:
         **dict.fromkeys(("dot", "vdot", "mv", "ger"), factors(0)),
         **dict.fromkeys(("addmv", "addcmul", "addr", "addbmm"), factors(1)),
         **dict.fromkeys(("var", "square"), squared),
+        "var_mean": lambda shares, s: with_mean(partial(squared, shares))(s),
     }
     return {name: partial(formula, shares) for name, formula in kinds.items()}
 

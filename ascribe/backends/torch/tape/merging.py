@@ -39,7 +39,8 @@ def affine_of(entry: Entry) -> Affine | None:
     x, other = (a, b) if isinstance(a, Var) else (b, a)
     if x.shape != entry.out().shape or not x.dtype.is_floating_point:
         return None
-    return written(entry, x, constant(other, x), x is a)
+    c = constant(other, x)
+    return written(entry, x, c, x is a) if c.isfinite().all() else None  # a mask is no bias
 
 
 def constant(c: Any, x: Var) -> Tensor:

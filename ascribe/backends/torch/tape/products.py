@@ -6,40 +6,70 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from .entries import Tensor, Var, fold, turned
+from .entries import SAME, Tensor, Var, fold, turned
 from .linear import convolved
 from .pull import pulled
 from .step import Back, Formula, Step
 
+CARRIES = frozenset({"expand", "unsqueeze", "view", "_unsafe_view", "reshape", "_to_copy", "neg", "mul", "div", *SAME})
+"""Operations that leave an inverse one, where nothing but a constant is in them."""
 
-def reciprocal_root(a: Any) -> bool:
-    """Whether a value is one over the root of something: a product with it is a quotient."""
-    if not isinstance(a, Var) or a.entry is None:
-        return False
-    power = a.entry.name == "pow" and isinstance(a.entry.args[1], float) and a.entry.args[1] == -0.5
-    return a.entry.name == "rsqrt" or power
+
+def inverse(a: Any) -> bool:
+    """Whether a value is a constant over a power of something: a product with it is a quotient, however it is written."""
+    while isinstance(a, Var) and a.entry is not None and not a.dtype.is_complex:
+        entry = a.entry
+        if entry.name in ("rsqrt", "reciprocal") or (entry.name == "div" and not isinstance(entry.args[0], Var)):
+            return True
+        if entry.name == "pow" and isinstance(entry.args[0], Var) and isinstance(entry.args[1], (int, float)):
+            return bool(entry.args[1] < 0)
+        if entry.name == "exp":
+            return falling_power(entry.ins[0])
+        if entry.name not in CARRIES or len(entry.ins) != 1:
+            return False
+        a = entry.ins[0]
+    return False
+
+
+def falling_power(a: Var) -> bool:
+    """Whether a value is a negative number times a logarithm."""
+    sign = 1.0
+    while a.entry is not None and a.entry.name in CARRIES and len(a.entry.ins) == 1:
+        numbers = [c for c in a.entry.args[:2] if isinstance(c, (int, float))] if a.entry.name in ("mul", "div") else []
+        if a.entry.name in ("mul", "div") and len(numbers) != 1:
+            return False
+        sign *= -1.0 if a.entry.name == "neg" else math.copysign(1.0, numbers[0]) if numbers else 1.0
+        a = a.entry.ins[0]
+    return a.entry is not None and a.entry.name == "log" and sign < 0
 
 
 def product(s: Step) -> Back:
     """``a b``: each times the other's mean."""
     a, b = s.entry.args[:2]
     if isinstance(a, Var) and isinstance(b, Var):
-        if reciprocal_root(a):
+        if inverse(a):
             a, b = b, a
-        if reciprocal_root(b):
+        if inverse(b) and not a.dtype.is_complex:
             return scaled(s, a, b)
     return s.to((a, lambda: s.g * turned(s.middle(b))), (b, lambda: s.g * turned(s.middle(a))))
 
 
 def scaled(s: Step, a: Var, r: Var) -> Back:
-    """``a r`` with ``r = 1 / root``: as the quotient ``a / (1 / r)``, the same numbers as the fused norms."""
+    """``a r`` with ``r = 1 / b``: as the quotient ``a / b``, the same numbers as the fused norms; a product where ``r`` changes sign."""
     p, q = r.value, s.reference(r)
-    y = (a.value * p + s.reference(a) * q) / 2
-    return s.to((a, lambda: s.g * (2 * p * q / (p + q))), (r, lambda: s.g * y * 2 / (p + q)))
+    x, x0 = a.value, s.reference(a)
+    crossed = p * q <= 0
+    twice = torch.where(crossed, 1.0, p + q)
+    over = torch.where(crossed, (p + q) / 2, 2 * p * q / twice)
+    under = torch.where(crossed, (x + x0) / 2, (x * p + x0 * q) / twice)
+    return s.to((a, lambda: s.g * over), (r, lambda: s.g * under))
 
 
 def quotient(s: Step) -> Back | None:
@@ -126,6 +156,17 @@ def length_of(s: Step) -> Back | None:
     return [(v, fold(g * (x + x0) / (n + n0).clamp_min(torch.finfo(x.dtype).tiny), x.shape))]
 
 
+def with_mean(formula: Callable[[Step], Back]) -> Formula:
+    """``var_mean`` and ``std_mean``: the mean beside what there is a formula for."""
+
+    def both(s: Step) -> Back:
+        first, second = s.back[:2]
+        found = formula(replace(s, back=[first, None])) if first is not None else []
+        return found + (replace(s, back=[None, second]).vjp(lambda v: v.value) if second is not None else [])
+
+    return both
+
+
 MIDPOINT: dict[str, Formula] = {
     "mul": product,
     "mm": multiplied,
@@ -135,8 +176,9 @@ MIDPOINT: dict[str, Formula] = {
     **dict.fromkeys(("dot", "vdot", "mv", "addmv", "addcmul", "addr", "addbmm", "var", "square", "ger"), halfway),
     "convolution": convolution,
     "glu": gated,
+    "var_mean": with_mean(halfway),
 }
 """Products under the mean of reference and record."""
 
-LEIBNIZ: dict[str, Formula] = {"div": quotient, "std": spread, "linalg_vector_norm": length_of}
+LEIBNIZ: dict[str, Formula] = {"div": quotient, "std": spread, "std_mean": with_mean(spread), "linalg_vector_norm": length_of}
 """Quotients and roots of sums of squares."""

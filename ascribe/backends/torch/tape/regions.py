@@ -50,7 +50,7 @@ def pointwise(entry: Entry) -> bool:
 
 def linear(entry: Entry) -> bool:
     """Whether an element-wise operation is linear in what is on the tape."""
-    if entry.name in SUMS:
+    if entry.name in SUMS or (entry.name == "where" and not isinstance(entry.args[0], Var)):
         return True
     one = len(entry.ins) == 1
     return one and (entry.name == "mul" or (entry.name == "div" and isinstance(entry.args[0], Var) and len(entry.args) == 2))
@@ -187,14 +187,19 @@ def slope_between(top: Var, entries: list[Entry], x: Tensor, x0: Tensor, y: Tens
     smooth = all(e.name in SMOOTH for e in entries)
     near = places(d.abs() < eps ** (1 / 3) if smooth else d.abs() <= x.abs().mul_(64 * eps))
     if not len(near):
-        return m
+        return settled(m, y, y0)
     if with_tensors(entries):
         slopes = derivative(top, x - d / 2).reshape(-1)[near]
     else:
         slopes = derivative(top, x.expand(d.shape).reshape(-1)[near] - d.reshape(-1)[near] / 2)
     m = m.contiguous()
     m.view(-1)[near] = slopes
-    return m
+    return settled(m, y, y0)
+
+
+def settled(m: Tensor, y: Tensor, y0: Tensor) -> Tensor:
+    """Slopes, and none where a region is at the same infinity at both ends: masked scores."""
+    return torch.where(m.isnan() & (y == y0), 0.0, m) if m.sum().isnan() else m
 
 
 def places(mask: Tensor) -> Tensor:
