@@ -16,7 +16,6 @@ from ...errors import MethodError, RuleError
 from ...quantities import Quantity
 from .asked import HARMLESS, Asked, change, starts, totals
 from .conventions import Kept, given, more_args, neuron, placed, quantity
-from .derived import derived
 from .errors import also_theirs
 from .signatures import OURS, RULED, signed
 
@@ -40,7 +39,7 @@ class Attribution:
 
     A class names its arguments where it is declared: ``init`` those of its constructor, ``call`` those of ``attribute``, in the
     words of :mod:`.signatures`; ``by`` is the recipe that ``attribute`` carries out, ``multiplies`` whether values are times a
-    distance, ``derives`` whether derivatives are all that it takes of the model, so that those of a function of the user's will do.
+    distance, ``derives``, where derivatives are all that it takes of the model, what it does with those of a function of the user's.
     """
 
     forward_func: Any
@@ -49,7 +48,7 @@ class Attribution:
     settings: ClassVar[tuple[str, ...]] = ()
     recipe: ClassVar[Recipe | None] = None
     converges: ClassVar[bool] = False
-    derives: ClassVar[bool] = False
+    derives: ClassVar[Callable[[Asked, Any], Any] | None] = None
 
     def __init__(self, forward_func: Any) -> None:
         self.forward_func = forward_func
@@ -61,7 +60,7 @@ class Attribution:
         by: Recipe | None = None,
         multiplies: bool | None = None,
         later: bool = False,
-        derives: bool | None = None,
+        derives: Callable[[Asked, Any], Any] | None = None,
     ) -> None:
         super().__init_subclass__()
         if init:
@@ -79,7 +78,10 @@ class Attribution:
         if multiplies is not None:
             cls.multiplies = multiplies
         if derives is not None:
-            cls.derives = derives
+            cls.derives = staticmethod(derives)
+
+    def made(self) -> None:
+        """What a class adds to the arguments of its constructor."""
 
     def attribute(self, *args: Any, **kwargs: Any) -> Any:
         """What a method gives; classes of your own define it."""
@@ -87,8 +89,10 @@ class Attribution:
 
     def explain(self, arguments: dict[str, Any]) -> Any:
         """What ``attribute`` does, its arguments bound: the recipe, with what is asked."""
-        recipe = type(self).recipe
+        recipe, instead = type(self).recipe, type(self).derives
         assert recipe is not None
+        if own_gradients(self) and instead is not None:
+            return instead(self.asked(arguments), self.gradient_func)
         return recipe(self.asked(arguments))
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
@@ -120,8 +124,7 @@ class Attribution:
         options.update({name: getattr(self, name, None) for name in self.settings})
         options.update(name=self.get_name(), least_rows=getattr(self, "_min_examples_per_batch_grouped", None))
         called = more_args(arguments.get("additional_forward_args")), dict(arguments.get("forward_kwargs") or {})
-        asked = Asked(model, given(arguments["inputs"]), *called, of, at, self.multiplies_by_inputs, options)
-        return derived(asked, self.gradient_func) if own_gradients(self) else asked
+        return Asked(model, given(arguments["inputs"]), *called, of, at, self.multiplies_by_inputs, options)
 
 
 def begin(self: Any, arguments: dict[str, Any]) -> None:
@@ -137,6 +140,7 @@ def begin(self: Any, arguments: dict[str, Any]) -> None:
         self.device_ids = arguments.get("device_ids")
     if isinstance(self, GradientAttribution):
         self.gradient_func = compute_gradients
+    self.made()
 
 
 def run(self: Any, arguments: dict[str, Any]) -> Any:

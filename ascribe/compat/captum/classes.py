@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from . import derived
 from .base import GradientAttribution, LayerAttribution, NeuronAttribution, PerturbationAttribution
 from .gradients import deconvolved, grad_cam, gradient, guided, guided_grad_cam, integrated, path_influence, saliency
 from .lime import Lime
+from .linear import SkLearnLinearRegression
 from .pairs import conductance, deep_lift, deep_lift_shap, gradient_shap, neuron_conductance
 from .removal import ablate, all_shapley, occlude, permute, regress_shapley, sample_shapley
 
@@ -17,11 +19,24 @@ LAYER = "forward_func layer device_ids"
 # Gradients
 
 
-class Saliency(GradientAttribution, init="forward_func", call="inputs target abs additional_forward_args", by=saliency, derives=True):
+class Saliency(
+    GradientAttribution,
+    init="forward_func",
+    call="inputs target abs additional_forward_args",
+    by=saliency,
+    derives=derived.saliency,
+):
     """The gradient's size; the gradient itself with ``abs=False``."""
 
 
-class InputXGradient(GradientAttribution, init="forward_func", call=f"inputs {MORE}", by=gradient, multiplies=True, derives=True):
+class InputXGradient(
+    GradientAttribution,
+    init="forward_func",
+    call=f"inputs {MORE}",
+    by=gradient,
+    multiplies=True,
+    derives=derived.times_input,
+):
     """The gradient times the input."""
 
 
@@ -104,7 +119,7 @@ class IntegratedGradients(
     init="forward_func multiply_by_inputs",
     call=f"inputs baselines {MORE} {PATH} return_convergence_delta",
     by=integrated,
-    derives=True,
+    derives=derived.integrated,
 ):
     """Gradients averaged on the line from a baseline, times the distance from it."""
 
@@ -169,7 +184,7 @@ class GradientShap(
     init="forward_func multiply_by_inputs",
     call=f"inputs baselines! n_samples stdevs {MORE} return_convergence_delta",
     by=gradient_shap,
-    derives=True,
+    derives=derived.gradient_shap,
 ):
     """Gradients at random points between random baselines and the record, times the distance."""
 
@@ -302,6 +317,11 @@ class KernelShap(
     by=regress_shapley,
 ):
     """Shapley values by regression on coalitions, weighted by the Shapley kernel."""
+
+    def made(self) -> None:
+        """Captum's part of that name."""
+        super().made()
+        self.interpretable_model = SkLearnLinearRegression()
 
 
 class LayerFeatureAblation(

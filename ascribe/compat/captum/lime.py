@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,14 +13,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from ...coalitions import Estimate, Players
-from ...errors import InputError, MethodError
-from ...stream import first_chunk
-from .asked import Asked, at_inputs, starts
+from ...errors import InputError, MethodError, QuantityError
+from ...quantities import scores
+from ...stream import first_chunk, showing
+from .asked import Asked, starts
 from .base import PerturbationAttribution
 from .cells import cells_of, features_of, known_of, smooth
 from .conventions import given
 from .linear import Model, SkLearnLasso
+from .pared import answer, output
 from .removal import coefficients, everywhere, stand_in
+from .whole import as_tensor
 
 PENALTY = 0.01
 
@@ -103,17 +106,16 @@ class LimeBase(
     to_interp_rep_transform: Callable[..., Any] | None
 
     def explain(self, arguments: dict[str, Any]) -> Any:
-        """What the fitted model stands for. Raises InputError for several records, whose samples would have to differ."""
+        """What the fitted model stands for. The inputs may have any rows, if the model has one answer for them all."""
         own = inspect.signature(type(self).attribute).parameters
         extra = {name: value for name, value in arguments.items() if name not in own}
         asked = self.asked(arguments)
-        if asked.inputs.records != 1:
-            raise InputError(f"{asked.inputs.records} records", there="samples near one", try_="a call for each, or Lime")
         original = asked.inputs.of(asked.inputs.tensors)
         parts = [self.sample(z, original, extra) for z in drawn(self.perturb_func, original, asked["n_samples"], extra)]
         codes, inputs, near = zip(*parts, strict=True)
         outcomes = outcomes_at(asked, [given(p).tensors for p in inputs])
-        return fit(self.interpretable_model, torch.cat([c.reshape(1, -1) for c in codes]), outcomes, torch.stack(near))
+        found = fit(self.interpretable_model, torch.cat([c.reshape(1, -1) for c in codes]), outcomes, torch.stack(near))
+        return found.to(outcomes.dtype) if found.is_floating_point() and outcomes.dtype in (torch.float32, torch.float64) else found
 
     def sample(self, drawn: Any, original: Any, extra: dict[str, Any]) -> tuple[Tensor, Any, Tensor]:
         """A perturbation as its code, the input it means, and how near that is. Raises MethodError where a way between is missing."""
@@ -127,19 +129,66 @@ class LimeBase(
 
 
 def outcomes_at(asked: Asked, samples: Sequence[tuple[Tensor, ...]]) -> Tensor:
-    """The quantity at each sample. Those of one shape are run together, at most ``perturbations_per_eval`` where that is above 1."""
+    """The quantity at each sample, as captum runs them: one at a time, or ``perturbations_per_eval`` together.
+
+    Where that is 1, samples of one shape are run together all the same, as long as the model gives for some what it gives for them alone.
+    """
     alike: dict[Any, list[int]] = {}
     for i, tensors in enumerate(samples):
         alike.setdefault(tuple(t.shape for t in tensors), []).append(i)
-    order, found = [], []
-    for one in alike.values():
-        size = asked["perturbations_per_eval"]
-        size = size if size > 1 else first_chunk(sum(t.numel() for t in samples[one[0]]), 0, 1)
-        for first in range(0, len(one), size):
-            here = one[first : first + size]
-            order += here
-            found.append(at_inputs(asked.spread(len(here)).on([torch.cat(t) for t in zip(*(samples[i] for i in here), strict=True)])))
-    return torch.cat(found)[torch.argsort(torch.tensor(order)).to(found[0].device)]
+    found: dict[int, Tensor] = {}
+    with showing(len(samples), asked.progress) as progress:
+        for one in alike.values():
+            size = asked["perturbations_per_eval"]
+            bound = size > 1
+            size = size if bound else first_chunk(sum(t.numel() for t in samples[one[0]]), 0, 1)
+            while one:
+                here = one[:size]
+                together = (at_samples if bound else checked)(asked, [samples[i] for i in here])
+                if together is None:
+                    size, here = 1, here[:1]
+                    together = alone_at(asked, samples[here[0]])[None]
+                found.update(zip(here, together, strict=True))
+                one = one[size:]
+                progress.advance(len(here))
+    return torch.stack([found[i] for i in range(len(samples))])
+
+
+def at_samples(asked: Asked, samples: Sequence[tuple[Tensor, ...]]) -> Tensor:
+    """The quantity at samples of one shape, run together. Raises QuantityError where there is not one number for each."""
+    many = asked.spread(len(samples)).on([torch.cat(t) for t in zip(*samples, strict=True)])
+    y = scores(output(many), many.of)
+    found: Tensor = many.of.bind(y)(y)
+    if found.shape != (len(samples),):
+        raise QuantityError(f"{found.numel()} numbers for {len(samples)} samples", there="perturbations_per_eval=", try_="1")
+    return found
+
+
+def checked(asked: Asked, samples: Sequence[tuple[Tensor, ...]]) -> Tensor | None:
+    """The quantity at samples run together; None where the model takes one at a time: the first and the last are run alone, too."""
+    if len(samples) == 1:
+        return None
+    try:
+        found = at_samples(asked, samples)
+    except Exception:  # whatever a model says of rows that it was not made for; one at a time it may say it again
+        return None
+    alone = torch.stack([alone_at(asked, samples[k]) for k in (0, -1)]).to(found)
+    near = torch.allclose(found[[0, -1]], alone, rtol=1e-3, atol=1e-5 * float(found.abs().max()))
+    return found if near else None
+
+
+def alone_at(asked: Asked, sample: tuple[Tensor, ...]) -> Tensor:
+    """The quantity at one sample, a number whatever form it has. Raises QuantityError for several numbers."""
+    one = asked.on(sample)
+    y = answer(one)
+    if isinstance(y, Tensor) and y.ndim > 1:
+        y = one.of.bind(y)(y)
+    elif asked["target"] is not None and isinstance(y, Tensor) and y.ndim:
+        y = one.of.bind(y[None])(y[None])
+    y = as_tensor(y)
+    if y.numel() != 1:
+        raise QuantityError(f"{y.numel()} numbers for a sample", there=f"an output of shape {tuple(y.shape)}", try_="target=: one of them")
+    return y.reshape(()).to(y.dtype if y.is_floating_point() else torch.get_default_dtype())
 
 
 def drawn(perturb: Callable[..., Any], original: Any, count: int, extra: dict[str, Any]) -> Iterator[Any]:
@@ -262,6 +311,30 @@ class Near:
         return torch.stack(found)
 
 
+def default_from_interp_rep_transform(curr_sample: Tensor, original_inputs: Any, **kwargs: Any) -> Any:
+    """The input that a code stands for: features that are there as they are, others at their baseline.
+
+    Raises InputError without ``feature_mask`` and ``baselines``.
+    """
+    if not {"feature_mask", "baselines"} <= kwargs.keys():
+        raise InputError("an input from a code", there=", ".join(kwargs) or "no keywords", try_="feature_mask=..., baselines=...")
+
+    def moved(x: Tensor, mask: Tensor, start: Any) -> Tensor:
+        return torch.where(curr_sample.reshape(-1)[mask].bool(), x, torch.as_tensor(start, dtype=x.dtype, device=x.device))
+
+    parts, starts_ = kwargs["feature_mask"], kwargs["baselines"]
+    if isinstance(original_inputs, Tensor):
+        return moved(original_inputs, parts, starts_)
+    return tuple(moved(x, m, b) for x, m, b in zip(original_inputs, parts, starts_, strict=True))
+
+
+def default_perturb_func(original_inp: Any, **kwargs: Any) -> Tensor:
+    """A code with each feature there by the toss of a coin. Raises InputError without ``num_interp_features``."""
+    if "num_interp_features" not in kwargs:
+        raise InputError("a code of unknown length", try_="num_interp_features=...")
+    return torch.randint(0, 2, (1, int(kwargs["num_interp_features"])), device=given(original_inp).tensors[0].device)
+
+
 class Lime(
     LimeBase,
     init="forward_func interpretable_model similarity_func perturb_func",
@@ -269,13 +342,39 @@ class Lime(
     " show_progress",
     by=everywhere(explained, one=True),
 ):
-    """Coefficients of a linear model of which features are there, fitted near the record."""
+    """Coefficients of a linear model of which features are there, fitted near the record.
+
+    Its parts are those of :class:`LimeBase`, which can be called by themselves: ``from_interp_rep_transform`` gives the input of a code.
+    """
+
+    perturb_interpretable_space = True
+    from_interp_rep_transform = staticmethod(default_from_interp_rep_transform)
+    to_interp_rep_transform = None
+
+    def made(self) -> None:
+        """Parts that are not given are captum's."""
+        for name, part in (("similarity_func", ExpKernel()), ("perturb_func", default_perturb_func)):
+            if getattr(self, name, None) is None:
+                setattr(self, name, part)
+        if getattr(self, "interpretable_model", None) is None:
+            self.interpretable_model = SkLearnLasso(alpha=PENALTY)
+
+    def asked(self, arguments: Mapping[str, Any]) -> Asked:
+        """A call as what it asks for; codes that are drawn as always need no function."""
+        asked = super().asked(arguments)
+        return asked.with_options(perturb_func=None) if asked["perturb_func"] is default_perturb_func else asked
 
     def explain(self, arguments: dict[str, Any]) -> Any:
         """The recipe; each record has a fit of its own."""
-        if getattr(self, "interpretable_model", self) is None:
-            self.interpretable_model = SkLearnLasso(alpha=PENALTY)
         return PerturbationAttribution.explain(self, arguments)
 
 
-__all__ = ["ExpKernel", "Lime", "LimeBase", "Model", "get_exp_kernel_similarity_function"]
+__all__ = [
+    "ExpKernel",
+    "Lime",
+    "LimeBase",
+    "Model",
+    "default_from_interp_rep_transform",
+    "default_perturb_func",
+    "get_exp_kernel_similarity_function",
+]

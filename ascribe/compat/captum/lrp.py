@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...backends.torch.hosts import modules_behind
+from ...engine import cuts_known
 from ...errors import RuleError
 from ...rules import OperationRule
 from ...rules.books import RuleBook, Where
@@ -177,13 +178,33 @@ def manipulated(rule: PropagationRule, module: Any) -> OperationRule:
 
 def relevance(asked: Asked) -> Any:
     """Relevance at the inputs, or at layers, under the rules that the modules carry."""
-    found = asked.explained(by=book(asked.model), multiply=True)
+    rules = book(asked.model)
+    each_used_once(asked)
+    found = asked.explained(by=rules, multiply=True)
     values = asked.result(found.values)
     if not asked["return_convergence_delta"]:
         return values
     first = values[0] if isinstance(values, list) else values
     output = torch.as_tensor(found.explained, dtype=totals(first).dtype, device=totals(first).device)
     return values, [output - totals(v) for v in values] if isinstance(values, list) else output - totals(values)
+
+
+class RepeatedError(RuleError, RuntimeError):
+    """A module with weights is used several times in a run, which captum's LRP refuses (a RuntimeError)."""
+
+    code = "E-CAPTUM-REPEATED"
+
+
+def each_used_once(asked: Asked) -> None:
+    """Raises RepeatedError where a module with weights is used several times, as captum does. A run for each shape of the inputs."""
+    modules = {name: module for host in modules_behind(asked.model) for name, module in host.named_modules() if name}
+    places, _ = cuts_known(asked.model, asked.call, anew=False)
+    for place in places:
+        module = modules.get(place.cut.layer)
+        if place.calls > 1 and module is not None and (module._parameters or getattr(module, "rule", None) is not None):
+            asked_, there = f"{place.cut!r} is used {place.calls} times", "captum's LRP, which takes one use"
+            try_ = "asc.LRP()(model, x, of=...), or a rule in asc.attribute(..., by=): they add up all uses"
+            raise RepeatedError(asked_, there=there, try_=try_)
 
 
 class LRP(

@@ -34,15 +34,16 @@ class Sorted:
         return self.run(*first, *args[len(self.places) :], **named)
 
 
-def answer(asked: Asked) -> Any:
-    """What the model gives for the call as it is: a run without a gradient, in evaluation mode.
-
-    Raises QuantityError for anything but a tensor or a number.
-    """
+def output(asked: Asked) -> Any:
+    """What the model gives for the call as it is: a run without a gradient, in evaluation mode."""
     call = asked.call
     with EVALUATE.off(Parts(modules_behind(asked.model)).modules), torch.no_grad():
-        found = asked.model(*call.args, **call.kwargs)
-    return numeric(found)
+        return asked.model(*call.args, **call.kwargs)
+
+
+def answer(asked: Asked) -> Any:
+    """What the model gives. Raises QuantityError for anything but a tensor or a number."""
+    return numeric(output(asked))
 
 
 def numeric(found: Any) -> Any:

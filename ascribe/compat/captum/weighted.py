@@ -14,6 +14,7 @@ from torch.autograd.graph import GradientEdge
 from ...arrays import Array
 from ...cuts import Cut, Together
 from ...quantities import Bound, Part, Quantity, scores
+from ...tree import mapped, walk
 from .conventions import entering
 
 
@@ -68,29 +69,47 @@ class Held:
     def __call__(self, y: Any) -> Array:
         held, output = self.quantity.parts(y)
         value = self.target(output)
-        if not (value.requires_grad and held.requires_grad):  # a run that only looks
-            return self.of(held) + value
-        return self.of(held * passed_on(value, held))
+        leaves = [leaf for _, leaf in walk(held) if isinstance(leaf, Tensor) and leaf.requires_grad]
+        if not (value.requires_grad and leaves):  # a run that only looks
+            return one_each(self.of(held)) + value
+        through = {id(leaf): leaf * found for leaf, found in zip(leaves, passed_on(value, leaves), strict=True)}
+        return one_each(self.of(mapped(held, lambda _, leaf: through.get(id(leaf), leaf))))
 
     def take(self, rows: np.ndarray) -> Held:
         return Held(self.quantity, self.of.take(rows), self.target.take(rows))
 
 
-def passed_on(value: Tensor, held: Tensor) -> Tensor:
-    """The derivative of a value at the place that ``held`` was copied from, its axes moved as those of ``held`` are.
+def one_each(value: Tensor) -> Tensor:
+    """A number for each record, without an axis that holds but one."""
+    return value.reshape(len(value)) if value.ndim > 1 and value.numel() == len(value) else value
 
-    A copy is beside the way from that place to the value, not on it; so the derivative is taken where the copy was made.
+
+def passed_on(value: Tensor, held: Sequence[Tensor]) -> list[Tensor]:
+    """The derivative of a value at the places that tensors were copied from, their axes moved as those of the copies are.
+
+    A copy is beside the way from its place to the value, not on it; so the derivative is taken where the copy was made.
     """
+    places = [source(one) for one in held]
+    edges = [edge for edge, _ in places]
+    grads = torch.autograd.grad(value.sum(), edges, allow_unused=True)
+    found = []
+    for one, grad, (_, moves) in zip(held, grads, places, strict=True):
+        if grad is None:
+            found.append(torch.zeros_like(one))
+            continue
+        for dims in reversed(moves):
+            grad = grad.permute([int(d) % grad.ndim for d in dims])
+        found.append(grad)
+    return found
+
+
+def source(held: Tensor) -> tuple[GradientEdge, list[Any]]:
+    """Where a tensor was copied from, and how its axes were moved since."""
     node, moves = held.grad_fn, []
     while node is not None and node.name() == "PermuteBackward0":
         moves.append(node._saved_dims)  # type: ignore[attr-defined]
         node = node.next_functions[0][0]
     assert node is not None and node.name() == "CloneBackward0", "what is read at a layer is a copy"
-    source, number = node.next_functions[0]
-    assert source is not None
-    found = torch.autograd.grad(value.sum(), GradientEdge(source, number), allow_unused=True)[0]
-    if found is None:
-        return torch.zeros_like(held)
-    for dims in reversed(moves):
-        found = found.permute([int(d) % found.ndim for d in dims])
-    return found
+    made, number = node.next_functions[0]
+    assert made is not None
+    return GradientEdge(made, number), moves

@@ -162,7 +162,8 @@ def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None, r
         var.kept = True
     placed = [d for d in found.demands.values() if isinstance(d, Placed)]
     if any(d.written() for d in placed):
-        plain = session.run(replace(job, wrt=(), by=None, reference=(), points=1), "single")
+        at, spots = (job.at, job.spots) if job.write else (None, ())  # those of the references
+        plain = session.run(replace(job, at=at, spots=spots, wrt=(), by=None, reference=(), points=1), "single")
         assert plain.value is not None and found.value is not None
         if not close(plain.value[:, 0], found.value.detach()):
             raise CutError(
