@@ -21,6 +21,8 @@ from .tree import walk
 from .values import Value
 
 BESIDE_IDS = ("mask", "type", "position", "label")  # in the names of integer arguments that are not the tokens
+RIDES_ALONG = ("mask", "token_type", "position_id", "labels", "length", "offset", "batch")
+"""In the names of integer arguments that say how others are laid out, and are no part of what is explained beside floating ones."""
 NAMED = ("zeros", "mean", "blur", "uniform")
 
 
@@ -88,6 +90,8 @@ class Here:
     seed: int = 0
     axes: Sequence[int | Ragged | None] = ()
     layer: bool = False
+    first: int = 0
+    """How many arrays come before these: draws for them are others."""
 
     def records_first(self, array: Array, i: int) -> Array:
         """An array laid out as the user's own i-th one, brought into the form of ``values``; any other as it is."""
@@ -330,7 +334,7 @@ def _named(name: str, value: Array, here: Here, leaf: int) -> Array:
     axes = here.places(value) or tuple(range(1, numbers.ndim))
     if name == "mean":
         return laid(np.broadcast_to(numbers.mean(axes, keepdims=True), numbers.shape), value)
-    rng = np.random.default_rng((here.seed, 3, leaf))
+    rng = np.random.default_rng((here.seed, 3, here.first + leaf))
     axes = tuple(range(1, numbers.ndim))
     low, high = numbers.min(axes, keepdims=True), numbers.max(axes, keepdims=True)
     return laid(low + (high - low) * rng.random(numbers.shape[1:])[None], value)

@@ -89,6 +89,11 @@ def each_of(cut: Cut) -> tuple[Cut, ...]:
     return cut.each if isinstance(cut, Together) else (cut,)
 
 
+def input_at(path: tuple[int | str, ...]) -> Cut:
+    """One of the model's arguments as a cut, from its path: (positional or keyword, which one, ...)."""
+    return INPUT.at(path[1] if len(path) == 2 else path[1:])
+
+
 def as_cut(at: Any) -> Cut:
     """``at=`` as a cut: a string is a layer's output. Raises CutError for anything else that is not one."""
     if isinstance(at, Cut):

@@ -25,7 +25,7 @@ from .passes import Block, Plan, read_at
 from .paths import run_block
 from .playing import explain_removed
 from .quantities import as_quantities
-from .removal import Removal, standing
+from .removal import PerInput, Removal, standing
 from .result import Attribution, Cost
 from .rules import Gradient, as_rule
 from .stream import Chunker, Wanted, blocks, fitting, showing
@@ -180,16 +180,19 @@ def request(
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InputError(f"seed={seed!r}", try_="a whole number from 0 up", code="E-SEED")
     if are_coalitions(over):
-        return Request(quantities, several, cuts, many, over, Gradient(), int(seed), chunk, progress, multiply, removal=removal_of(by))
+        removal = removal_of(by, many)
+        return Request(quantities, several, cuts, many, over, Gradient(), int(seed), chunk, progress, multiply, removal=removal)
     rule = as_rule(by)
     points = Reference() if over is None and rule.compares else as_distribution(over)
     return Request(quantities, several, cuts, many, points, rule, int(seed), chunk, progress, multiply)
 
 
-def removal_of(by: Any) -> Removal | None:
-    """``by=`` beside coalitions. Raises RuleError for rules of gradients."""
+def removal_of(by: Any, many: bool) -> Removal | None:
+    """``by=`` beside coalitions; a list or a dict of them for several cuts. Raises RuleError for rules of gradients."""
     if isinstance(getattr(by, "compares", None), bool):
         raise RuleError(f"by={by!r} beside coalitions of features", there="a rule for gradients", try_="by=asc.Replace(0.0)")
+    if many and isinstance(by, (list, tuple, dict)):
+        return PerInput(by if isinstance(by, dict) else tuple(by))
     return None if by is None else standing(by)
 
 

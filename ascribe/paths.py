@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -118,23 +118,26 @@ class Pass:
             self.record[cut] = [a[0] for a in found.reads[cut].arrays]
         self.block.spots = [found.reads[cut].spots for cut in plan.cuts]
         self.spots, self.x = tuple(found.reads[plan.at].spots), self.record[plan.at]
-        if plan.at.layer and not plan.session.remembered("writable", (plan.at, plan.on)):
-            self._written_back()
-            plan.session.remember("writable", (plan.at, plan.on), True)
+        if plan.at.layer:
+            self.check_writable(plan.at, self.spots, self.x)
 
-    def _written_back(self) -> None:
-        """Write at the cut what is there anyway: the quantity must not move.
+    def check_writable(self, at: Cut, spots: Sequence[Spot], x: Leaves) -> None:
+        """Write at a layer what is there anyway: the quantity must not move.
 
         Raises CutError where it does: the layer works in place on something that others rely on.
         """
-        back = as_numpy(self.values_at([x[None] for x in self.x], 1, self.reader).value)[:, 0]
+        if self.session.remembered("writable", (at, self.plan.on)):
+            return
+        write = tuple(broadcast(a[None], 1, len(self.index)) for a in x)
+        back = as_numpy(self.evaluate(at=at, spots=tuple(spots), write=write, on=self.plan.on, of=self.reader).value)[:, 0]
         scale = np.abs(self.block.explained).max() + 1e-30
         if not np.allclose(back, self.block.explained, rtol=0, atol=1e-3 * scale, equal_nan=True):
             raise CutError(
-                f"writing at {self.plan.at!r} changes more than what flows through it: another branch relies on it being changed in place",
+                f"writing at {at!r} changes more than what flows through it: another branch relies on it being changed in place",
                 try_="the cut where that value is made, or the layer without inplace=True",
                 code="E-CUT-ALIAS",
             )
+        self.session.remember("writable", (at, self.plan.on), True)
 
     def _start(self) -> None:
         """Where paths start: one array per array at the cut, or the rows of a background."""

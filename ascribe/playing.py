@@ -14,18 +14,19 @@ from . import checks as ask
 from .arrays import Array, as_numpy, namespace
 from .assemble import Request, chunk_for, chunk_key, cut_text, largest_target, noted, settings, several_uses, shaped, warn, whole
 from .backends import opened
-from .backends.protocol import Job, Session
+from .backends.protocol import Session, Spot
 from .baselines import Call
 from .coalitions.base import adapts
 from .cuts import Cut, as_cut
-from .errors import AscribeError, CutError, FeatureError
-from .features import Groups, Scene
+from .errors import FeatureError
+from .features import Groups
 from .gaps import EXACT, described
 from .grouped import FeatureTable
 from .passes import Block, Plan
-from .removal import Drop, Removal, Replace
+from .removal import PerInput, Removal, Replace
 from .removed import Played, Removed
 from .result import Attribution, Check, Cost, Gap
+from .sites import Site, groups_of, sites_of
 from .stream import Progress, blocks, fitting, showing
 
 FIRST = 8
@@ -56,13 +57,12 @@ def explain_removed(model: Any, call: Call, asked: Request) -> Attribution:
 
 def games_of(session: Session, asked: Request) -> Games:
     """The games of a call, ready to be played. Raises CutError, FeatureError or CoalitionError where they cannot be."""
-    if asked.many or not asked.multiply:
-        raise refused(asked)
-    at = session.resolve(asked.cuts[0], False)
-    if not at.layer and at.anchor == "out":
-        raise CutError(f"at={at!r}", there="the output itself", try_="at=asc.INPUT, or a layer", code="E-CUT-OUTPUT")
+    if not asked.multiply:
+        there = "an influence is a gradient; coalitions give what features add"
+        raise FeatureError(f"influence over={asked.over!r}", there=there, try_="asc.attribute(...)")
+    sites = sites_of(session, asked)
     on = session.resolve(as_cut(asked.quantities[0].on), False)
-    return Games(session, asked, groups_of(session, at, asked), asked.removal or chosen(session, at), (at, on))
+    return Games(session, asked, groups_of(session, sites, asked), sites, on)
 
 
 def rows_needed(model: Any, call: Call, asked: Request) -> tuple[int, int, int]:
@@ -70,66 +70,17 @@ def rows_needed(model: Any, call: Call, asked: Request) -> tuple[int, int, int]:
     with opened(model, call) as door, door as session:
         game = games_of(session, asked)
         with showing(1, False) as progress:
-            draws = Removed(game.planned(progress), np.arange(1), game.groups, game.removal).ready().stand_in.draws
+            draws = Removed(game.planned(progress), np.arange(1), game.groups, game.sites).ready().draws
         return (game.coalitions * draws + 1) * session.records, game.chunker.size, session.spare_memory()
-
-
-def refused(asked: Request) -> AscribeError:
-    """Why a request over coalitions makes no sense."""
-    if asked.many:
-        return CutError("removal at several cuts", there=f"at={list(asked.cuts)!r}", try_="one call for each")
-    there = "an influence is a gradient; coalitions give what features add"
-    return FeatureError(f"influence over={asked.over!r}", there=there, try_="asc.attribute(...)")
-
-
-def groups_of(session: Session, at: Cut, asked: Request) -> Groups:
-    """The features of a call. Raises FeatureError where they do not fit it."""
-
-    def read(index: np.ndarray) -> tuple[list[Any], list[Array]]:
-        reading = session.evaluate(Job(index, read=(at,))).reads[at]
-        return list(reading.spots), [a[0] for a in reading.arrays]
-
-    alone = np.arange(1 if session.splits() else session.records)
-    spots, values = read(alone)
-    scene = Scene(
-        [v[:1] for v in values],
-        session.names(spots),
-        session.records,
-        session.call,
-        bool(at.layer),
-        lambda: read(np.arange(session.records))[1],
-    )
-    assert asked.features is not None
-    return asked.features.groups(scene)
-
-
-def chosen(session: Session, at: Cut) -> Removal:
-    """The default removal: 0 for numbers and for pictures of bytes, none of the tokens that have a mask.
-
-    Raises FeatureError for other tokens, and for tables of whole numbers or words.
-    """
-    reading = session.evaluate(Job(np.arange(1 if session.splits() else session.records), read=(at,))).reads[at]
-    if all(namespace(a).is_floating(a) or is_bytes(a) for a in reading.arrays):
-        return Replace(0.0)
-    if "attention_mask" in session.call.kwargs:
-        return Drop()
-    try_ = "by=asc.MaskToken(id) or an attention_mask= for tokens, by=asc.Resample(rows) for tables"
-    if any(a.ndim > 3 for a in reading.arrays):
-        try_ = "by=asc.Replace(0) or by=asc.Blur() for pictures, by=asc.Resample(rows) for others"
-    raise FeatureError("nothing to put in the place of removed features", there="whole numbers or words", try_=try_)
-
-
-def is_bytes(array: Array) -> bool:
-    """Whether an array ``[1, records, ...]`` holds pictures of bytes."""
-    return array.ndim > 3 and str(array.dtype).removeprefix("torch.") == "uint8"
 
 
 class Games:
     """The games of all blocks of a call, and the result that they make."""
 
-    def __init__(self, session: Session, asked: Request, groups: Groups, removal: Removal, cuts: tuple[Cut, Cut]) -> None:
-        self.session, self.asked, self.groups, self.removal = session, asked, groups, removal
-        self.at, self.on = cuts
+    def __init__(self, session: Session, asked: Request, groups: Groups, sites: Sequence[Site], on: Cut) -> None:
+        self.session, self.asked, self.groups, self.sites, self.on = session, asked, groups, sites, on
+        self.cuts = tuple(cut for site in sites for cut in site.cuts)
+        self.at = self.cuts[0]
         self.chunker = chunk_for(session, asked, self.at)
         if not self.chunker.settled:
             self.chunker.size = max(self.chunker.size, FIRST)
@@ -147,7 +98,7 @@ class Games:
         """Everything settled that records are run with."""
         asked, at = self.asked, self.at
         return Plan(
-            self.session, asked.quantities, (at,), asked.over, at, self.on, asked.by, asked.seed, True, "mean", self.chunker, progress
+            self.session, asked.quantities, self.cuts, asked.over, at, self.on, asked.by, asked.seed, True, "mean", self.chunker, progress
         )
 
     def run(self) -> None:
@@ -158,7 +109,7 @@ class Games:
             self.plan = plan = self.planned(progress)
             together = session.records > self.chunker.size and not plan.apart()
             own = adapts(over, self.groups.players) and plan.apart()
-            single = session.records > 1 and (session.shared(self.at) or own)
+            single = session.records > 1 and (any(map(session.shared, self.cuts)) or own)
             for index in blocks(session.records, self.chunker, together and not single, single):
                 self.done += fitting(index, self.chunker, self._play, out_of_memory=session.out_of_memory, apart=plan.apart)
         if asked.chunk is None:
@@ -166,7 +117,7 @@ class Games:
 
     def _play(self, index: np.ndarray) -> Played:
         assert self.plan is not None
-        self.current = Removed(self.plan, index, self.groups, self.removal)
+        self.current = Removed(self.plan, index, self.groups, self.sites)
         found = self.current.play()
         self.current = None
         return found
@@ -198,9 +149,11 @@ class Games:
         if not partial:  # an error says so
             warn(checks)
         return Attribution(
-            values=self._arrays(block.values[0], values),
-            record=shaped(session, block.spots[0], block.record[0], 0, False) if values.ndim == 3 else None,
-            cut=cut_text((self.at,), False),
+            values=self._arrays(block.spots, block.values, values),
+            record=self._each([shaped(session, s, r, 0, False) for s, r in zip(block.spots, block.record, strict=True)])
+            if values.ndim == 3
+            else None,
+            cut=cut_text([site.cut for site in self.sites], asked.many),
             quantity=repr(list(asked.quantities) if asked.several else asked.quantities[0]),
             method=str(replace(asked, removal=self.removal)),
             explained=one(block.explained),
@@ -211,26 +164,37 @@ class Games:
             checks=checks,
             cost=Cost(block.forward, 0, block.rows, seconds, plan.chunker.size),
             settings=settings(asked, block) | {"by": repr(self.removal), "features": repr(asked.features), "coalitions": done[0].asked},
-            error=None if error is None else self._arrays(whole_errors(session, done), error),
+            error=None if error is None else self._arrays(block.spots, whole_errors(session, done), error),
             features=table,
         )
 
+    @property
+    def removal(self) -> Removal:
+        """What stands in, as one value."""
+        by = [site.removal for site in self.sites]
+        if self.asked.removal is not None:
+            return self.asked.removal
+        return by[0] if all(one == by[0] for one in by) else PerInput(tuple(by))
+
     def places(self, block: Block) -> tuple[np.ndarray | None, ...]:
-        """Which feature each column belongs to, for every array at the cut that is a table."""
+        """Which feature each column belongs to, for every array at the cuts that is a table."""
         if self.groups.cover is not None:
             return ()
-        pairs = zip(block.spots[0], block.record[0], self.groups.cells, strict=True)
+        held = [pair for spots, record in zip(block.spots, block.record, strict=True) for pair in zip(spots, record, strict=True)]
         return tuple(
             np.broadcast_to(cells, (len(cells), x.shape[1])).astype(np.int32) if x.ndim == 2 and spot.axis == 0 else None
-            for spot, x, cells in pairs
+            for (spot, x), cells in zip(held, self.groups.cells, strict=True)
         )
 
-    def _arrays(self, arrays: list[Array], values: np.ndarray) -> Any:
-        """Values at the cut in the user's own form; a matrix of interactions as one array."""
+    def _arrays(self, spots: Sequence[Sequence[Spot]], arrays: Sequence[Sequence[Array]], values: np.ndarray) -> Any:
+        """Values at the cuts in the user's own form; a matrix of interactions as one array."""
         if values.ndim > 3:
-            return self.session.given(arrays[0] if self.asked.several else arrays[0][0])
-        spots = self.done[0].block.spots[0] if self.done else self.current.block.spots[0]  # type: ignore[union-attr]
-        return shaped(self.session, spots, arrays, 1, not self.asked.several)
+            return self.session.given(arrays[0][0] if self.asked.several else arrays[0][0][0])
+        return self._each([shaped(self.session, s, a, 1, not self.asked.several) for s, a in zip(spots, arrays, strict=True)])
+
+    def _each(self, parts: list[Any]) -> Any:
+        """What there is at each cut, as it was asked for: at one, or at a list of them."""
+        return tuple(parts) if self.asked.many else parts[0]
 
     def checks(
         self, done: Sequence[Played], values: np.ndarray, error: np.ndarray | None, gap: Gap | None, partial: bool
@@ -243,27 +207,37 @@ class Games:
             complete(gap, error),
             ask.finite(sizes, self.session.notes, gap) if not partial else Check("finite", "fail", "stopped in the middle: this is a part"),
             ask.something(sizes),
-            Check("features", "warn" if groups.chosen or groups.doubt else "ok", told_of(groups)),
+            grouped(groups, self.sites),
             Check("budget", "ok", f"{done[0].asked} of 2^{groups.count} coalitions were run"),
-            *([] if self.asked.removal is not None else [unasked(self.removal, [x for p in done for x in p.block.record[0]])]),
+            *([] if self.asked.removal is not None else [unasked(self.removal, self.sites, [p.block.record for p in done])]),
             *([precise(values, error)] if error is not None else []),
             *(Check("estimate", "ok", note) for note in told),
             *noted(self.session),
-            *several_uses([p.block.spots[0] for p in done][:1]),
+            *several_uses(done[0].block.spots),
         )
 
 
-def told_of(groups: Groups) -> str:
-    """How the features came about, and what may be wrong about them."""
-    chosen = ", chosen because there are too many numbers; features= says otherwise" if groups.chosen else ""
-    return groups.told + chosen + (f"; {groups.doubt}" if groups.doubt else "")
+def grouped(groups: Groups, sites: Sequence[Site]) -> Check:
+    """What the features are, with a warning where they were chosen among others, or where inputs are left out."""
+    told, warns = groups.told, groups.chosen or bool(groups.doubt)
+    if groups.chosen:
+        told += ", chosen because there are too many numbers; features= says otherwise"
+    if groups.doubt:
+        told += f"; {groups.doubt}"
+    for site in sites:
+        if site.left:
+            by = ", ".join(f"{name!r}: {'asc.MaskToken(id)' if name in site.left else site.removal}" for name in (*site.names, *site.left))
+            told += f"; {', '.join(site.left)} of whole numbers or words left out, because nothing is known to replace them"
+            told, warns = f"{told}; by={{{by}}} or a background of all inputs, by=asc.Resample((rows, ...)), takes them in", True
+    return Check("features", "warn" if warns else "ok", told)
 
 
-def unasked(removal: Removal, records: Sequence[Array]) -> Check:
+def unasked(removal: Removal, sites: Sequence[Site], records: Sequence[list[list[Array]]]) -> Check:
     """The default removal, with a warning where it is 0 and columns of a table have scales of their own."""
     told = f"{removal!r}, because by= is not given"
-    tables = [as_numpy(x) for x in records if x.ndim == 2]
-    if isinstance(removal, Replace) and (found := [there for t in tables if (there := unscaled(t))]):
+    zero = [k for k, site in enumerate(sites) if isinstance(site.removal, Replace) and not site.cut.layer]
+    tables = [as_numpy(x) for record in records for k in zero for x in record[k] if x.ndim == 2]
+    if found := [there for t in tables if (there := unscaled(t))]:
         advice = "by=asc.Resample(x_train) takes values that occur: some dozen rows of the data, one row for each"
         return Check("removal", "warn", f"{told}: {found[0]}; {advice}")
     return Check("removal", "ok", told)
@@ -282,9 +256,11 @@ def unscaled(table: np.ndarray) -> str:
     return "all values are above 0, which may be far from all of a column's" if table.min() > 0 and sizes.max() > 1 else ""
 
 
-def whole_errors(session: Session, done: Sequence[Played]) -> list[Array]:
-    """The errors' arrays of all blocks as one."""
-    return [session.xp.concat([p.errors[0][i] for p in done], 1) for i in range(len(done[0].errors[0]))]
+def whole_errors(session: Session, done: Sequence[Played]) -> list[list[Array]]:
+    """The errors' arrays of all blocks as one, for each site."""
+    return [
+        [session.xp.concat([p.errors[c][i] for p in done], 1) for i in range(len(arrays))] for c, arrays in enumerate(done[0].errors)
+    ]
 
 
 def merged(done: Sequence[Played]) -> tuple[np.ndarray, np.ndarray | None]:

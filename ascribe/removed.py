@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from .arrays import Array, namespace
-from .backends.protocol import Spot
+from .backends.protocol import Job, Reading, Spot
+from .baselines import Here
+from .calls import Call
 from .coalitions.base import Coalitions, Estimate, Game
-from .cuts import INPUT, Cut
+from .cuts import INPUT
 from .errors import CutError, FeatureError
 from .features.base import Groups
 from .passes import Block, Leaves, Plan
 from .paths import Pass
 from .removal import Drop, Removal, Removing
-from .worths import Worths
+from .sites import Site
+from .worths import Part, Worths
 
 ASK = 1 << 22
 """Numbers of a coalition matrix that is made at once."""
@@ -36,21 +40,67 @@ class Played:
 
 
 class Removed(Pass):
-    """Some records with features removed, over the coalitions of a game."""
+    """Some records with features removed at some sites, over the coalitions of a game."""
 
-    def __init__(self, plan: Plan, index: np.ndarray, groups: Groups, removal: Removal) -> None:
+    def __init__(self, plan: Plan, index: np.ndarray, groups: Groups, sites: Sequence[Site]) -> None:
         super().__init__(plan, index)
-        self.all_groups, self.groups, self.removal = groups, groups.of(index), removal
+        self.all_groups, self.groups, self.sites = groups, groups.of(index), sites
+        self.held: list[tuple[list[Spot], list[Array]]] = []
         self.game: Game | None = None
         self.worths: Worths | None = None
 
     def ready(self) -> Worths:
         """Run the records themselves, and make what stands in for their features."""
         self._look()
-        here = self._here(self.plan.at)
-        where = self._target()
-        scene = Removing(replace(here, values=where[2]), self.all_groups, self._everyone, bool(self.plan.at.layer))
-        return Worths(self, self.removal.stand_in(scene), where)
+        reads = {
+            cut: Reading(list(spots), [a[None] for a in self.record[cut]])
+            for cut, spots in zip(self.plan.cuts, self.block.spots, strict=True)
+        }
+        self.held = [site.held(reads, self.session.call) for site in self.sites]
+        parts, first = [], 0
+        for site, (spots, values) in zip(self.sites, self.held, strict=True):
+            if site.cut.layer and site.cut != self.plan.at:
+                self.check_writable(site.cut, spots, values)
+            parts += [self._part(site, removal, where, first) for removal, where in site.removals()]
+            first += len(values)
+        return Worths(self, parts)
+
+    def _part(self, site: Site, removal: Removal, where: list[int], first: int) -> Part:
+        """Some arrays of a site, by number, with what stands in for their features; ``first`` is how many come before the site's."""
+        spots, values = self.held[self.sites.index(site)]
+        here = Here(
+            [values[k] for k in where],
+            [site.names[k] for k in where],
+            self.index,
+            self.session.records,
+            self.session.call,
+            lambda call: self._elsewhere(site, call, where),
+            self.plan.seed,
+            [spots[k].axis for k in where],
+            bool(site.cut.layer),
+            first + where[0],
+        )
+        groups = replace(self.all_groups, cells=tuple(self.all_groups.cells[first + k] for k in where))
+
+        def everyone(index: np.ndarray) -> Leaves:
+            found = self.evaluate(index=index, read=site.cuts).reads
+            return [site.held(found, self.session.call)[1][k] for k in where]
+
+        at_spots, x = [spots[k] for k in where], list(here.values)
+        if isinstance(removal, Drop):
+            at_spots, x = self._mask(site, removal, x)
+        scene = Removing(replace(here, values=x), groups, everyone, bool(site.cut.layer))
+        live = bool(site.cut.layer) and len(self.sites) > 1
+        return Part(at_spots, x, groups.of(self.index).cells, removal.stand_in(scene), live)
+
+    def _elsewhere(self, site: Site, call: Call, where: list[int]) -> Leaves:
+        """The values at a site when the model is called with other arguments."""
+        with self.session.another(call.after(self.session.call)) as other:
+            job = Job(np.arange(other.records), read=site.cuts)
+            found = other.evaluate(job)
+            self.count(found, job)
+            values = site.held(found.reads, call)[1]
+            return [values[k] for k in where]
 
     def play(self) -> Played:
         """Run the game to its end."""
@@ -78,45 +128,43 @@ class Removed(Pass):
         if found.complete and empty:
             nobody = worth_of(self.worths, self.groups.count)
         estimate, block = together(found, self.worths.apart), self.block
-        block.record = [self.record[self.plan.at]]
-        block.values = [self._placed(estimate.values)]
-        errors = [] if estimate.error is None else [self._placed(estimate.error)]
+        block.spots, block.record = [spots for spots, _ in self.held], [values for _, values in self.held]
+        block.values = self._placed(estimate.values)
+        errors = [] if estimate.error is None else self._placed(estimate.error)
         if nobody is not None:
             block.change = block.explained - nobody
         return Played(block, estimate, nobody, self.worths.asked, errors)
 
-    def _placed(self, values: np.ndarray) -> list[Array]:
-        """Features' values at their coordinates, as arrays of the kind at the cut; a matrix of interactions as it is."""
-        found = []
+    def _placed(self, values: np.ndarray) -> list[list[Array]]:
+        """Features' values at their coordinates, for each site arrays of the kind there; a matrix of interactions as it is."""
+        x = self.held[0][1][0]
         if values.ndim > 3:
-            return [namespace(self.x[0]).asarray(values, self.x[0])]
-        for x, part in zip(self.x, self.groups.spread(values), strict=True):
-            xp = namespace(x)
-            full = np.broadcast_to(part, (*part.shape[:2], *x.shape[1:]))
-            found.append(xp.asarray(np.array(full, None if xp.is_floating(x) else np.float32), x))
+            return [[namespace(x).asarray(values, x)]]
+        parts, found = iter(self.groups.spread(values)), []
+        for _, arrays in self.held:
+            own = []
+            for x, part in zip(arrays, parts, strict=False):
+                xp = namespace(x)
+                full = np.broadcast_to(part, (*part.shape[:2], *x.shape[1:]))
+                own.append(xp.asarray(np.array(full, None if xp.is_floating(x) else np.float32), x))
+            found.append(own)
         return found
 
-    def _everyone(self, index: np.ndarray) -> Leaves:
-        """The values at the cut of other records of the call."""
-        return [a[0] for a in self.evaluate(index=index, read=(self.plan.at,)).reads[self.plan.at].arrays]
-
-    def _target(self) -> tuple[Cut, tuple[Spot, ...], Leaves]:
-        """Where stand-ins are written: at the cut, or in the mask of a sequence. Raises FeatureError where there is none."""
-        if not isinstance(self.removal, Drop):
-            return self.plan.at, self.spots, self.x
-        if self.plan.at.layer or len(self.x) != 1:
-            raise FeatureError(f"by={self.removal!r} at {self.plan.at!r}", try_="at=asc.INPUT, with token ids")
-        at = INPUT.at(self.removal.mask)
+    def _mask(self, site: Site, removal: Drop, x: Leaves) -> tuple[list[Spot], Leaves]:
+        """The mask of a sequence, where removed tokens are dropped. Raises FeatureError where there is none."""
+        if site.cut.layer or len(x) != 1:
+            raise FeatureError(f"by={removal!r} at {site.cut!r}", try_="at=asc.INPUT, with token ids")
+        at = INPUT.at(removal.mask)
         try:
             reading = self.evaluate(read=(at,)).reads[at]
         except CutError as error:
             there = "no such argument that belongs to the records"
-            raise FeatureError(f"by={self.removal!r}", there=there, try_="attention_mask=..., or by=asc.MaskToken(id)") from error
+            raise FeatureError(f"by={removal!r}", there=there, try_="attention_mask=..., or by=asc.MaskToken(id)") from error
         masks = [a[0] for a in reading.arrays]
-        if (found := [tuple(m.shape) for m in masks]) != (wanted := [tuple(self.x[0].shape)]):
+        if (found := [tuple(m.shape) for m in masks]) != (wanted := [tuple(x[0].shape)]):
             there, try_ = f"a mask of shape {found[0]} for values of shape {wanted[0]}", "a number for each token, with at= the token ids"
-            raise FeatureError(f"by={self.removal!r}", there=there, try_=try_, code="E-FEATURES-SHAPE")
-        return at, tuple(reading.spots), masks
+            raise FeatureError(f"by={removal!r}", there=there, try_=try_, code="E-FEATURES-SHAPE")
+        return list(reading.spots), masks
 
 
 def worth_of(worths: Worths, count: int) -> np.ndarray:

@@ -39,11 +39,16 @@ class Value:
 
 
 def written(value: Any) -> str:
-    """A value in an expression: arrays by their shape only, never their numbers; functions by their names."""
+    """A value in an expression: arrays, in containers too, by their shape only, never their numbers; functions by their names."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, FunctionType):
         return value.__name__ if value.__name__.isidentifier() else "<function>"
+    if type(value) is dict:
+        return f"{{{', '.join(f'{key!r}: {written(part)}' for key, part in value.items())}}}"
+    if type(value) in (tuple, list):
+        inside = ", ".join(map(written, value)) + ("," if type(value) is tuple and len(value) == 1 else "")
+        return f"({inside})" if type(value) is tuple else f"[{inside}]"
     shape = getattr(value, "shape", None)
     return f"<{'x'.join(map(str, shape)) or 'number'} array>" if isinstance(shape, tuple) else repr(value)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .arrays import as_numpy, namespace
+from .arrays import Array, as_numpy, namespace
 from .backends.protocol import Spot
-from .cuts import Cut
+from .cuts import Together
+from .errors import FeatureError
 from .passes import Leaves
 from .removal.base import Blend, StandIn
 from .stream import stream
@@ -23,16 +26,33 @@ DRAWN = 64
 """Up to so many random stand-ins are told apart, so that they have a standard error."""
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Arrays of a site, where they are, and what stands in for their features; ``cells`` are their columns of the presence.
+
+    ``live`` says that what is there of a feature is what comes by in the run, after what was removed before it.
+    """
+
+    spots: Sequence[Spot]
+    x: Leaves
+    cells: Sequence[np.ndarray]
+    stand_in: StandIn
+    live: bool = False
+
+
 class Worths:
     """The worth of coalitions for the records of one pass; ``run.reader`` has been bound to them."""
 
-    def __init__(self, run: Removed, stand_in: StandIn, where: tuple[Cut, tuple[Spot, ...], Leaves]) -> None:
-        self.run, self.stand_in = run, stand_in
-        self.at, self.spots, self.x = where
+    def __init__(self, run: Removed, parts: Sequence[Part]) -> None:
+        self.run, self.parts = run, parts
+        self.spots = tuple(s for part in parts for s in part.spots)
+        cuts = dict.fromkeys(s.cut for s in self.spots)
+        self.at = Together.of(*cuts)
+        self.draws = joint([part.stand_in.draws for part in parts])
         last = run.groups.width  # the number of what is never removed
-        cells = [np.where(c < 0, last, c) for c in run.groups.cells]
-        self.blends = [Blend(x, c, stand_in) for x, c in zip(self.x, cells, strict=True)]
-        self.apart = stand_in.draws if stand_in.random and 1 < stand_in.draws <= DRAWN else 1
+        self.blends = [[Blend(x, np.where(c < 0, last, c), p.stand_in) for x, c in zip(p.x, p.cells, strict=True)] for p in parts]
+        random = any(part.stand_in.random for part in parts)
+        self.apart = self.draws if random and 1 < self.draws <= DRAWN else 1
         self.known: dict[bytes, np.ndarray] = {}
         full = np.ones(run.groups.count, bool)
         for key in (full, full.astype(float)):
@@ -65,7 +85,7 @@ class Worths:
 
     def _run(self, coalitions: np.ndarray, keys: list[bytes]) -> None:
         """All of some coalitions, each with all its stand-ins; they are noted as they come."""
-        run, draws = self.run, self.stand_in.draws
+        run, draws = self.run, self.draws
         quantities, records = run.block.explained.shape
         worth = np.zeros((quantities, self.apart, len(coalitions), records))
         session, plan = run.session, run.plan
@@ -98,12 +118,38 @@ class Worths:
     def _values(self, presence: np.ndarray, draw: np.ndarray) -> tuple[np.ndarray, bool]:
         """The quantities at one chunk of points, ``[quantities, points, records]``, and whether the model was also tried out."""
         run = self.run
-        instead = self.stand_in(presence, draw)
-        rows = (blend(presence, other) for blend, other in zip(self.blends, instead, strict=True))
-        write = tuple(namespace(x).cast(row, x) for x, row in zip(self.x, rows, strict=True))
+        write, keep = self._written(presence, draw)
         chunker = run.plan.chunker
         if chunker.limit is None:  # masked rows, and what the model makes of them, must fit beside each other
             numbers = sum(int(np.prod(w.shape)) for w in write)
             chunker.cap(max(1, run.session.spare_memory() * len(draw) * len(run.index) // (64 * max(1, numbers))))
-        found = run.evaluate(points=len(draw), at=self.at, spots=self.spots, write=write, on=run.plan.on, of=run.reader, fresh=True)
+        job = {"points": len(draw), "at": self.at, "spots": self.spots, "write": write, "keep": keep, "fresh": True}
+        found = run.evaluate(**job, on=run.plan.on, of=run.reader)
         return as_numpy(found.value).astype(np.float64), found.learnt
+
+    def _written(self, presence: np.ndarray, draw: np.ndarray) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
+        """The arrays to write, ``[points, records, ...]``, and how much of what comes by stays; nothing of it where all are whole."""
+        write: Leaves = []
+        keep: list[Array | None] = []
+        for part, blends in zip(self.parts, self.blends, strict=True):
+            instead = part.stand_in(presence, draw if part.stand_in.draws > 1 else np.zeros_like(draw))
+            for x, blend, other in zip(part.x, blends, instead, strict=True):
+                xp = namespace(x)
+                share = blend.keep(presence) if part.live else None
+                row = blend(presence, other) if share is None else xp.broadcast_to(other, tuple(share.shape))
+                write.append(xp.cast(row, x))
+                keep.append(share)
+        return tuple(write), tuple(keep) if any(k is not None for k in keep) else ()
+
+
+def joint(draws: Sequence[int]) -> int:
+    """How many stand-ins there are where several removals have some each: one goes with all, and equally many go together, in order.
+
+    Raises FeatureError for others.
+    """
+    several = sorted({n for n in draws if n > 1})
+    if len(several) > 1:
+        there = "value i of one goes with value i of the others"
+        try_ = "as many of each, such as rows of one table"
+        raise FeatureError(f"removals with {several} values each in one game", there=there, try_=try_)
+    return several[0] if several else 1

@@ -189,7 +189,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "a removal without coalitions": (lambda: asc.attribute(NET, X, by=asc.Replace(0.0)), RuleError, "LeaveOneOut"),
     "features without coalitions": (lambda: asc.attribute(NET, X, features=asc.Each()), FeatureError, "LeaveOneOut"),
     "influence over coalitions": (lambda: asc.influence(NET, X, over=asc.LeaveOneOut()), FeatureError, "attribute"),
-    "several cuts": (lambda: run(at=["0", "1"]), CutError, "one call for each"),
     "the output": (lambda: run(at=asc.OUTPUT), CutError, "E-CUT-OUTPUT"),
     "a baseline that does not fit": (lambda: run(by=asc.Replace(np.zeros(3))), DistributionError, "E-BASELINE-SHAPE"),
     "a background that does not fit": (lambda: run(by=asc.Resample(np.zeros((5, 3)))), DistributionError, "E-BASELINE-SHAPE"),

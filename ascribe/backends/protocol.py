@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..arrays import Array, Namespace
 from ..baselines import Call
-from ..cuts import Cut
+from ..cuts import Cut, each_of
 from ..ragged import Ragged
 from ..rules import Rule
 from ..rules.told import Told
@@ -67,7 +67,9 @@ class Job:
     """One evaluation: ``points`` points for the records numbered ``index``.
 
     ``write`` holds, for each array at the cut ``at``, its values ``[points, records, ...]``; without it the model runs on the
-    records as they are. ``wrt`` are the cuts to pull the quantity back to, ``read`` those whose values are wanted.
+    records as they are. ``at`` may be several places together: each of ``spots`` says which of them its array belongs to. ``keep``, of
+    the same shapes and None where nothing is kept, says how much of what comes by in this run stays, from 0 to 1 or False and True.
+    ``wrt`` are the cuts to pull the quantity back to, ``read`` those whose values are wanted.
     ``kind`` tells quantities of the user's own apart: what was learnt about running rows with one says nothing about another.
 
     A rule that compares needs ``reference``: for each array at ``at`` its reference values ``[points, 1 or records, ...]``. Without
@@ -91,6 +93,7 @@ class Job:
     across: Explain | None = None
     fresh: bool = False
     folded: bool = False
+    keep: tuple[Array | None, ...] = ()
 
     @property
     def records(self) -> int:
@@ -100,6 +103,29 @@ class Job:
     def rows(self) -> np.ndarray:
         """The record of every row, point after point."""
         return np.tile(self.index, self.points) if self.points > 1 else self.index
+
+    @property
+    def places(self) -> tuple[Cut, ...]:
+        """The places that are written at."""
+        return () if self.at is None else each_of(self.at)
+
+    @property
+    def kept(self) -> tuple[Array | None, ...]:
+        """``keep``, one for each array."""
+        return self.keep or (None,) * len(self.write)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The number of each array of ``write`` among those of its own place."""
+        if len(self.places) == 1:
+            return list(range(len(self.spots)))
+        return [sum(s.cut == spot.cut for s in self.spots[:k]) for k, spot in enumerate(self.spots)]
+
+    def at_points(self, some: Any) -> Job:
+        """The job at some of its points: a slice or their numbers."""
+        write = tuple(w[some] for w in self.write)
+        keep = tuple(None if k is None else k[some] for k in self.keep)
+        return replace(self, points=len(write[0]), write=write, keep=keep)
 
 
 @dataclass
@@ -159,6 +185,9 @@ class Session(Protocol):
 
     def splits(self) -> bool:
         """Whether records can be run apart from each other with the same results."""
+
+    def left_out(self, cut: Cut) -> tuple[Cut, ...]:
+        """The inputs of whole numbers or words that a cut at the input leaves out because it has floating ones."""
 
     def another(self, call: Call) -> AbstractContextManager[Session]:
         """The same model with other arguments."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .base import Removal, Removing, StandIn, standing
 from .inpaint import Inpaint
+from .per_input import PerInput
 from .rows import Nearest, Permute, Resample
 from .sequences import Drop, MaskToken
 from .stand_ins import Blur, Mean, Noise, Patch, Replace
@@ -17,6 +18,7 @@ __all__ = [
     "Nearest",
     "Noise",
     "Patch",
+    "PerInput",
     "Permute",
     "Removal",
     "Removing",

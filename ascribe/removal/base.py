@@ -112,8 +112,7 @@ class Blend:
         if not whole and not self.xp.is_floating(self.x):
             try_ = "coalitions of whole features, such as asc.Permutations(), or x.astype(float) for a model that takes it"
             raise FeatureError(f"type {self.x.dtype} for features that are there in part", try_=try_, code="E-FEATURES-TYPE")
-        table = self.xp.asarray(presence if whole and not self.smooth else presence.astype(np.float32), self.x)
-        keep = self.xp.take(table, self.index, 1).reshape((len(presence), *self.shape))
+        keep = self._spread(presence if whole and not self.smooth else presence.astype(np.float32))
         if self.nothing:
             return keep * self.x[None]
         if self.smooth:
@@ -121,8 +120,23 @@ class Blend:
         return self.xp.where(keep, self.x[None], instead) if whole else instead + keep * (self.x[None] - instead)
 
 
+    def _spread(self, presence: np.ndarray) -> Array:
+        """How much of each coordinate is there, ``[points, 1 or records, ...]``."""
+        return self.xp.take(self.xp.asarray(presence, self.x), self.index, 1).reshape((len(presence), *self.shape))
+
+    def keep(self, presence: np.ndarray) -> Array:
+        """How much of each coordinate is there, ``[points, records, ...]``: False and True, or in part from 0 to 1."""
+        share = self._spread(presence if presence.dtype == bool else presence.astype(np.float32))
+        return self.xp.broadcast_to(share, (len(presence), *self.x.shape))
+
+
 def standing(given: Any) -> Removal:
-    """``by=`` as a removal: a number, an array or a name is what :class:`Replace` puts there."""
+    """``by=`` as a removal: a number, an array or a name is what :class:`Replace` puts there, removals in a tuple or a dict are for each
+    input.
+    """
+    from .per_input import PerInput, has_removals
     from .stand_ins import Replace
 
-    return given if isinstance(given, Removal) and not isinstance(given, type) else Replace(given)
+    if isinstance(given, Removal) and not isinstance(given, type):
+        return given
+    return PerInput(given) if has_removals(given) else Replace(given)

@@ -35,7 +35,7 @@ class Inpaint(Value):
     def stand_in(self, scene: Removing) -> StandIn:
         if not is_number(self.noise) or not 0 <= self.noise < np.inf:
             raise FeatureError(f"{self!r}", try_="noise from 0 up")
-        return Painted(scene.places(2, repr(self)), scene.groups.of(scene.here.index).cells, self.noise, scene.here.seed)
+        return Painted(scene.places(2, repr(self)), scene.groups.of(scene.here.index).cells, self.noise, scene.here.seed, scene.here.first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,7 @@ class Painted:
     cells: Sequence[np.ndarray]
     noise: float
     seed: int
+    first: int = 0
     draws: int = 1
     random: bool = False
 
@@ -58,7 +59,8 @@ class Painted:
         pixels = numbers_of(x, "inpainting")
         height, width = pixels.shape[-2:]
         flat = pixels.reshape(len(pixels), -1, height * width)
-        grain = np.random.default_rng((self.seed, 8, i)).standard_normal(flat.shape[1:]) * self.noise * np.ptp(flat, (1, 2), keepdims=True)
+        rng = np.random.default_rng((self.seed, 8, self.first + i))
+        grain = rng.standard_normal(flat.shape[1:]) * self.noise * np.ptp(flat, (1, 2), keepdims=True)
         out = np.repeat(flat[None], len(presence), 0)
         places = np.broadcast_to(cell, (*cell.shape[:-2], height, width)).reshape(len(cell), -1, height * width)
         for p, there in enumerate(presence):

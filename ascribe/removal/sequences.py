@@ -27,7 +27,9 @@ class MaskToken(Value):
         for x in scene.values:
             xp = namespace(x)
             if xp.is_floating(x):
-                raise FeatureError(f"{self!r} for floating numbers", try_="asc.Replace(...), or at= the token ids", code="E-FEATURES-TYPE")
+                each = "by={'numbers': asc.Replace(0.0), 'ids': asc.MaskToken(id)}"
+                try_ = f"asc.Replace(...), at= the token ids, or a removal for each input: {each}"
+                raise FeatureError(f"{self!r} for floating numbers", try_=try_, code="E-FEATURES-TYPE")
             ids = xp.numpy(x)
             found.append(xp.asarray(np.where(np.isin(ids, self.keep), ids, self.token).astype(ids.dtype), x)[None])
         return Fixed(found)

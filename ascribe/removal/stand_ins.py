@@ -93,7 +93,7 @@ class Noise(Value):
             raise FeatureError(f"{self!r}", try_="samples from 1 and scale from 0 up")
         found = []
         for i, x in enumerate(scene.values):
-            rng = np.random.default_rng((scene.here.seed, 5, i))
+            rng = np.random.default_rng((scene.here.seed, 5, scene.here.first + i))
             noise = rng.standard_normal((self.samples, 1, *x.shape[1:])) * self.scale
             own = numbers_of(x, repr(self))
             found.append(laid(noise + own if self.around else noise, x))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...baselines import BESIDE_IDS, is_table
+from ...baselines import BESIDE_IDS, RIDES_ALONG, is_table
 from ...calls import Call, named
 from ...errors import CutError, DistributionError, InputError
 from ...given import without_arrays
@@ -67,6 +67,12 @@ class Inputs:
         if not found:
             raise CutError("no array with a row per record there", there=", ".join(map(named, self.leaves)), code="E-CUT-INTEGER")
         return found
+
+    @property
+    def beside(self) -> list[Path]:
+        """Whole numbers and words that belong to records, but for those that say how other arguments are laid out."""
+        found = [p for p in self.own if not any(part in str(p[1]) for part in RIDES_ALONG)]
+        return [p for p in found if p not in self.frames and self.leaves[p].dtype.kind in "iuOUS"]
 
     def rows(self, index: np.ndarray, repeat: int, news: Mapping[Path, np.ndarray]) -> tuple[Any, Any]:
         """Arguments for some records, all of them ``repeat`` times, but for those in ``news``; the model may work in place on them."""

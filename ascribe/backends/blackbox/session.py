@@ -11,7 +11,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...calls import Call, named
-from ...cuts import INPUT, OUTPUT, Cut
+from ...cuts import INPUT, OUTPUT, Cut, input_at
 from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError, RuleError
 from ...hints import unexpected_hint
 from ...tree import Path, follow, walk
@@ -142,6 +142,13 @@ class BlackBoxSession:
 
     def shared(self, cut: Cut, sure: bool = True) -> bool:
         return False
+
+    def left_out(self, cut: Cut) -> tuple[Cut, ...]:
+        if cut.layer or cut.anchor == "out" or self.inputs.only is not None:
+            return ()
+        start = start_of(cut)
+        there = set(self.inputs.explained(start))
+        return tuple(input_at(p) for p in self.inputs.beside if p[: len(start)] == start and p not in there)
 
     def replaces_all(self, cut: Cut) -> bool:
         return set(self.inputs.explained(start_of(cut))) == set(self.inputs.own)

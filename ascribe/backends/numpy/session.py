@@ -138,6 +138,9 @@ class NumpySession:
     def splits(self) -> bool:
         return True
 
+    def left_out(self, cut: Cut) -> tuple[Cut, ...]:
+        return ()
+
     def replaces_all(self, cut: Cut) -> bool:
         return True
 

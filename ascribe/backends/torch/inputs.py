@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...baselines import BESIDE_IDS
+from ...baselines import BESIDE_IDS, RIDES_ALONG
 from ...calls import Call, Counted, counted, named
 from ...errors import InputError, ModelError
 from ...given import without_arrays
@@ -112,6 +112,12 @@ class Inputs:
             return False
         told = rows.record if len(leaf) == len(rows) else np.cumsum(rows.counts) - rows.counts
         return len(told) == len(leaf) and np.array_equal(told, leaf.detach().cpu().numpy())
+
+    @property
+    def beside(self) -> list[Path]:
+        """Whole numbers that belong to records, but for those that say how other arguments are laid out."""
+        found = [p for p in self.own_paths if not any(part in str(p[1]) for part in RIDES_ALONG)]
+        return [p for p in found if whole_numbers(self.leaves[p]) and not self._tells_rows(self.leaves[p])]
 
     @property
     def ids(self) -> list[Tensor]:

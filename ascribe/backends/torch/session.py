@@ -15,7 +15,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from ...calls import Call, named
-from ...cuts import EMBEDDINGS, INPUT, Cut, Together
+from ...cuts import EMBEDDINGS, INPUT, Cut, Together, input_at
 from ...errors import CutError, ModelError, RuleError
 from ...rules import Gradient, treats_operations
 from ..protocol import Evidence, Job, Place, Spot
@@ -38,7 +38,7 @@ from .tape.entries import Tape
 from .tape.evidence import Recorded
 from .tape.reverse import Balance
 from .tape.ruled import ruled
-from .taps import PLACED, RUNNING, Run, module_named
+from .taps import PLACED, RUNNING, Run, accessor_path, module_named
 from .vmapped import run_vmapped
 from .work import Work, call_model, close, input_paths, joined
 
@@ -258,6 +258,15 @@ class TorchSession:
             self.settled[cut] = known
         return known
 
+    def left_out(self, cut: Cut) -> tuple[Cut, ...]:
+        inputs = self.inputs
+        if cut.layer or cut.anchor == "out" or inputs.only is not None:
+            return ()
+        start = accessor_path(cut)
+        if not any(p[: len(start)] == start for p in inputs.explained):
+            return ()
+        return tuple(input_at(p) for p in inputs.beside if p[: len(start)] == start)
+
     def replaces_all(self, cut: Cut) -> bool:
         if self.inputs.counted.together:
             return False
@@ -362,7 +371,7 @@ class TorchSession:
 
     def one_by_one(self, job: Job) -> Evidence:
         """Every point in a run of its own: always right, and slow."""
-        runs = [self.run(replace(job, points=1, write=tuple(w[k : k + 1] for w in job.write)), SINGLE) for k in range(job.points)]
+        runs = [self.run(job.at_points(slice(k, k + 1)), SINGLE) for k in range(job.points)]
         return joined(runs)
 
     def run(self, job: Job, mode: str) -> Evidence:

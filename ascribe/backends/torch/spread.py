@@ -36,11 +36,12 @@ def choose(session: TorchSession, job: Job) -> tuple[str, bool]:
 
     Where the job has but two points, the first is left out: finding out must not take more rows at once than the job itself.
     """
-    assert job.at is not None
-    here = session.run(Job(job.index, read=(job.at,)), SINGLE).reads[job.at].arrays
+    reads = session.run(Job(job.index, read=job.places), SINGLE).reads
+    here = {spot: a for cut in job.places for spot, a in zip(reads[cut].spots, reads[cut].arrays, strict=True)}
     ends = (0, other_end(job)) if job.points > 2 else (-1,)
-    write = tuple(torch.stack([*(w[k] for k in ends), a[0].expand_as(w[0])]) for w, a in zip(job.write, here, strict=True))
-    probe = replace(job, points=len(ends) + 1, write=write, fresh=False)
+    write = tuple(torch.stack([*(w[k] for k in ends), here[s][0].expand_as(w[0])]) for w, s in zip(job.write, job.spots, strict=True))
+    keep = tuple(None if k is None else torch.cat([k[list(ends)], k[:1]]) for k in job.keep)
+    probe = replace(job, points=len(ends) + 1, write=write, keep=keep, fresh=False)
     truth = session.one_by_one(probe)
     sure = telling(truth)
     for mode in candidates(session, job):
@@ -59,9 +60,10 @@ def choose(session: TorchSession, job: Job) -> tuple[str, bool]:
 
 def other_end(job: Job) -> int:
     """The last point, or where that is the first one again, one that differs from it."""
-    if any(not torch.equal(w[-1], w[0]) for w in job.write):
+    given = [*job.write, *(k for k in job.keep if k is not None)]
+    if any(not torch.equal(w[-1], w[0]) for w in given):
         return job.points - 1
-    for w in job.write:
+    for w in given:
         unequal = (w.flatten(1) != w[:1].flatten(1)).any(1).nonzero()
         if len(unequal):
             return int(unequal[0])
@@ -77,20 +79,18 @@ def telling(truth: Evidence) -> bool:
 
 def candidates(session: TorchSession, job: Job) -> tuple[str, ...]:
     """Ways in the order of what they should cost here."""
-    assert job.at is not None
     if session.inputs.counted.together:
         return (VMAP,)
-    if not job.at.layer:
+    if not all(cut.layer for cut in job.places):
         return TILE, VMAP
     return (EXPAND, VMAP, TILE) if before_write(session, job) > WORTH else (EXPAND, TILE, VMAP)
 
 
 def before_write(session: TorchSession, job: Job) -> float:
     """The share of a forward pass on these records that comes before the place written."""
-    assert job.at is not None
-    plain = replace(job, points=1, at=None, spots=(), write=(), wrt=(), of=None, on=None)
+    plain = replace(job, points=1, at=None, spots=(), write=(), keep=(), wrt=(), of=None, on=None)
     times = []
-    for reads in ((job.at,), (job.on or job.at,)):
+    for reads in (job.places, job.places if job.on is None else (job.on,)):
         start = time.perf_counter()
         session.run(replace(plain, read=reads), SINGLE)
         session.wait()

@@ -125,17 +125,26 @@ class Watch(Demand):
 
 @dataclass
 class Write(Demand):
-    """Put other values in the place, one after the other."""
+    """Put other values in the place, one after the other; of what is ``kept``, as much as that says stays as it came by."""
 
     values: Sequence[Tensor] = ()
+    kept: Sequence[Tensor | None] = ()
     cloned: bool = False
 
     def handle(self, call: int, path: Path, leaf: Tensor) -> Tensor:
         if len(self.seen) == len(self.values):
             raise CutError(f"{self.cut!r} came by more often than when it was recorded", try_="choose one use: Cut(..., call=0)")
         value = self.values[len(self.seen)]
+        if self.kept and (keep := self.kept[len(self.seen)]) is not None:
+            value = mixed(value, leaf.detach(), keep)
         self.seen.append((call, path, value))
         return value.clone() if self.cloned else value.view_as(value)
+
+
+def mixed(value: Tensor, leaf: Tensor, keep: Tensor) -> Tensor:
+    """``leaf`` where it is kept, ``value`` elsewhere; the model may have run on the records once for all points."""
+    leaf = leaf if leaf.shape == value.shape else leaf.repeat([n // m for n, m in zip(value.shape, leaf.shape, strict=True)])
+    return torch.where(keep, leaf, value) if keep.dtype == torch.bool else torch.lerp(value, leaf, keep)
 
 
 class Tap:

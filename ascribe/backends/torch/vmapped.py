@@ -32,13 +32,12 @@ def run_vmapped(session: TorchSession, job: Job) -> Evidence:
     alone = job.on is not None and len(each_of(job.on)) == 1
     if job.read or set(job.wrt) - {job.at} or job.at is None or job.of is None or not alone:
         raise ModelError("only the quantity and its gradient at the points can be mapped")
-    leaves = []
-    axes = [axis_of(session, spot.cut, i, spot.path) for i, spot in enumerate(job.spots)]
-    for value, axis in zip(job.write, axes, strict=True):
-        native = axis.native(value, 1)
-        leaves.append(native.detach().clone().requires_grad_(bool(job.wrt)))
+    axes = [axis_of(session, spot.cut, i, spot.path) for i, spot in zip(job.numbers, job.spots, strict=True)]
+    native = [axis.native(value, 1).detach().clone() for value, axis in zip(job.write, axes, strict=True)]
+    leaves = [leaf.requires_grad_(bool(job.wrt)) for leaf in native]
+    kept = [axis.native(k, 1) for k, axis in zip(job.kept, axes, strict=True) if k is not None]
     with torch.set_grad_enabled(bool(job.wrt)):
-        value = torch.vmap(lambda *points: _one(session, job, points), randomness="different")(*leaves).transpose(0, 1)
+        value = torch.vmap(lambda *points: _one(session, job, points), randomness="different")(*leaves, *kept).transpose(0, 1)
         grads = {}
         if job.wrt:
             found = differentiated(session, value, leaves, job.wrt)
@@ -49,14 +48,17 @@ def run_vmapped(session: TorchSession, job: Job) -> Evidence:
 
 def _one(session: TorchSession, job: Job, points: tuple[Tensor, ...]) -> Tensor:
     """One point: ``[quantities, records]``."""
-    assert job.at is not None and job.of is not None and job.on is not None
+    assert job.of is not None and job.on is not None
     read = Read(job.on, session.last(job.on), live=True)
-    demands: list[Demand] = [read]
-    news = {}
-    if job.at.layer:
-        demands = [Write(job.at, session.last(job.at), values=points, cloned=True), read]
-    else:
-        news = {s.path: p.clone() for s, p in zip(job.spots, points, strict=True)}
+    values, rest = points[: len(job.spots)], iter(points[len(job.spots) :])
+    kept = [None if k is None else next(rest) for k in job.kept]
+    demands: list[Demand] = []
+    for cut in job.places:
+        mine = [k for k, spot in enumerate(job.spots) if spot.cut == cut]
+        if cut.layer:
+            demands.append(Write(cut, session.last(cut), values=[values[k] for k in mine], kept=[kept[k] for k in mine], cloned=True))
+    demands.append(read)
+    news = {s.path: p.clone() for s, p in zip(job.spots, values, strict=True) if not s.cut.layer}
     args, kwargs = session.inputs.rows(job.index, 1, news)
     output = call_model(session, Run(session.host, demands, stop=True), args, kwargs)
     if not job.on.layer:

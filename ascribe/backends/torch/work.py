@@ -36,11 +36,13 @@ class Work:
     cloned: bool
     demands: dict[tuple[str, Cut], Demand] = field(default_factory=dict)
     written: list[Tensor] = field(default_factory=list)
+    kept: list[Tensor | None] = field(default_factory=list)
 
     def go(self) -> Evidence:
         job, session = self.job, self.session
         points = 1 if self.mode == "expand" else job.points
         self.written = [self._owned(w) for w in natives(session, job, job.write)]
+        self.kept = natives(session, job, job.kept)
         with torch.set_grad_enabled(bool(job.wrt)):
             news = self._at_input(points)
             self._at_layers()
@@ -70,8 +72,7 @@ class Work:
     def _at_input(self, points: int) -> dict[Path, Tensor]:
         """Values for the model's arguments: written ones, and records to be differentiated."""
         job, session = self.job, self.session
-        at_input = job.at is not None and not job.at.layer
-        leaves = {s.path: t for s, t in zip(job.spots, self.written, strict=True)} if at_input else {}
+        leaves = {s.path: t for s, t in zip(job.spots, self.written, strict=True) if not s.cut.layer}
         for cut in job.wrt:
             if not cut.layer and cut.anchor == "in" and cut != job.at:
                 demand = self.demands.setdefault(("wrt", cut), Demand(cut))
@@ -85,8 +86,11 @@ class Work:
     def _at_layers(self) -> None:
         """Demands for hooks, in the order write, wrt, read: later ones see what earlier ones put in the place."""
         job, last = self.job, self.session.last
-        if job.at is not None and job.at.layer:
-            self.demands["write", job.at] = Write(job.at, last(job.at), values=self.written, cloned=self.cloned)
+        for cut in job.places:
+            if cut.layer:
+                mine = [k for k, spot in enumerate(job.spots) if spot.cut == cut]
+                values, kept = [self.written[k] for k in mine], [self.kept[k] for k in mine]
+                self.demands["write", cut] = Write(cut, last(cut), values=values, kept=kept, cloned=self.cloned)
         for cut in job.wrt:
             if cut.layer and cut != job.at:
                 self.demands["wrt", cut] = Watch(cut, last(cut), cloned=self.cloned)
@@ -206,11 +210,14 @@ def noted(session: TorchSession, demands: Mapping[tuple[str, Cut], Demand], reco
             note(session, cut, records, [tuple(t.shape) for _, _, t in demand.seen])
 
 
-def natives(session: TorchSession, job: Job, values: Sequence[Tensor]) -> list[Tensor]:
-    """Values for a job's points, ``[points, records, ...]``, as the model has them there."""
+def natives(session: TorchSession, job: Job, values: Sequence[Tensor | None]) -> list[Any]:
+    """Values for a job's points, ``[points, records, ...]``, as the model has them there; None where there are none."""
     assert job.at is not None or not values
-    found = []
-    for i, (value, spot) in enumerate(zip(values, job.spots, strict=True)):
+    found: list[Tensor | None] = []
+    for i, value, spot in zip(job.numbers, values, job.spots, strict=True):
+        if value is None:
+            found.append(None)
+            continue
         axis: Axis = axis_of(session, spot.cut, i, spot.path)
         rows = value.reshape(-1, *value.shape[2:])
         found.append(rows if axis.plain else axis.native(rows))
