@@ -262,3 +262,42 @@ def test_a_factor_that_is_added_too_is_told():
     rule = next(check for check in found.checks if check.name == "rule")
     assert rule.status == "warn"
     assert "addcmul" in rule.detail
+
+
+class Pictured(torch.nn.Module):
+    """A picture and words, which meet in a rectifier."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.picture, self.last = torch.nn.Embedding(9, 4), torch.nn.Linear(6, 4, bias=False), torch.nn.Linear(4, 3)
+
+    def forward(self, picture, ids):
+        return self.last((self.words(ids).mean(1) + self.picture(picture)).relu())
+
+
+@pytest.mark.parametrize("by", [asc.CpLrp(), asc.AttnLrp(), asc.Epsilon(1e-12), asc.Guided(), asc.Rescale(), asc.RevealCancel()], ids=repr)
+def test_inputs_and_embeddings_together_are_what_each_is_alone(by):
+    model, picture, ids = Pictured().double().eval(), torch.randn(2, 6, dtype=torch.float64), torch.randint(0, 9, (2, 5))
+    over = asc.Reference(0.0) if by.compares else None
+    both = asc.attribute(model, picture, ids, of=1, at=[asc.INPUT, asc.EMBEDDINGS], by=by, over=over).values
+    assert [tuple(v.shape) for v in both] == [(2, 6), (2, 5, 4)]
+    alone = asc.attribute(model, picture, ids, of=1, by=by, over=over).values
+    if isinstance(by, asc.RevealCancel):  # words are a term of their sum now, so that its terms are parted anew
+        both, alone = [v.flatten(1).sum(1) for v in both], alone.sum(1)
+    assert torch.allclose(both[0], alone, rtol=0, atol=1e-6)
+    if not by.compares:  # words do not move where the reference is the picture's
+        assert torch.allclose(both[1], asc.attribute(model, picture, ids, of=1, at=asc.EMBEDDINGS, by=by).values, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (2, 3, 0)])
+@pytest.mark.parametrize("by", [None, asc.CpLrp(), asc.Epsilon(), asc.Guided(), asc.Rescale(), asc.RevealCancel()], ids=repr)
+@pytest.mark.parametrize("line", [False, True])
+def test_inputs_without_numbers_have_no_values(shape, by, line):
+    over = asc.Reference(0.0) if by is not None and by.compares else asc.Line(0.0, steps=3) if line and by is None else None
+    found = asc.attribute(lambda x: x.flatten(1).sum(1, keepdim=True).relu(), torch.zeros(shape), of=0, by=by, over=over)
+    assert found.values.shape == shape
+    empty_inside = asc.attribute(
+        lambda x: x[:, :0].sort(1).values.sum(1, keepdim=True).relu() + x, torch.ones(2, 3), of=1, by=by, over=over
+    )
+    assert empty_inside.values.tolist() == [[0.0, 1.0, 0.0]] * 2

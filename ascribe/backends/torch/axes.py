@@ -47,13 +47,14 @@ class Axis:
             return padded.unsqueeze(lead)
         if self.at is None:  # nothing here runs over the records: the same for all of them
             points = points if array.ndim > lead and array.shape[lead] == points else 1
-            return array.reshape(*array.shape[:lead], points, 1, -1, *array.shape[lead + 1 :])
+            own = array.shape[lead] // points if array.ndim > lead else 1
+            return array.reshape(*array.shape[:lead], points, 1, own, *array.shape[lead + 1 :])
         array = self._opened(array, lead)
         array = array.movedim(self.at + lead, lead) if self.at else array
         if array.shape[lead] == records:
             return array.unsqueeze(lead)
         records = records if array.shape[lead] % records == 0 else array.shape[lead]
-        return array.reshape(*array.shape[:lead], -1, records, *array.shape[lead + 1 :])
+        return array.reshape(*array.shape[:lead], array.shape[lead] // max(1, records), records, *array.shape[lead + 1 :])
 
     def count(self, array: Tensor, lead: int = 0) -> int | None:
         """How many rows of records an array has; None where it has no such axis."""

@@ -56,6 +56,8 @@ class TorchNamespace:
         return torch.clamp(a, min=b)
 
     def amax(self, a: Tensor, axes: tuple[int, ...]) -> Tensor:
+        if not a.numel():  # the largest of nothing
+            return a.sum(axes) if axes else a
         return torch.amax(a, axes) if axes else a
 
     def take(self, a: Tensor, index: Tensor, axis: int) -> Tensor:

@@ -219,7 +219,7 @@ def natives(session: TorchSession, job: Job, values: Sequence[Tensor | None]) ->
             found.append(None)
             continue
         axis: Axis = axis_of(session, spot.cut, i, spot.path)
-        rows = value.reshape(-1, *value.shape[2:])
+        rows = value.flatten(0, 1)
         found.append(rows if axis.plain else axis.native(rows))
     return found
 

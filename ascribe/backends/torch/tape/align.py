@@ -60,7 +60,7 @@ class References:
         """Find one value, or say which are needed first."""
         entry = var.entry
         if entry is None:
-            self.known[var] = self.starts[var.slot]
+            self.known[var] = self.starts[var.slot] if var.slot < len(self.starts) else var.value
             return []
         if entry.name in SAME:
             found = self.known.get(entry.ins[0])

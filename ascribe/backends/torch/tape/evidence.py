@@ -75,7 +75,7 @@ class Recorded:
     def targets(self, cut: Cut) -> list[Var]:
         """The values on the tape that a cut's arrays are."""
         if cut == self.job.at and not cut.layer:
-            return self.tape.sources
+            return self.tape.sources[: len(self.job.spots)]  # a place that does not depend on these is a source too
         found = self.demands["place", cut]
         assert isinstance(found, Placed)
         return found.vars

@@ -70,8 +70,8 @@ def through(s: Step, dim: int, ranks: Callable[[int], Tensor | slice]) -> Back |
         return [(v, back.movedim(-1, dim))]
     x = v.value.movedim(dim, -1)
     wide = x.shape[-1]
-    if wide > MOST:
-        return None
+    if wide > MOST or not x.numel():
+        return None if wide > MOST else [(v, torch.zeros_like(v.value))]
     x0 = x0.expand(v.shape).movedim(dim, -1)
     spread = g.new_zeros(x.shape)
     spread[..., ranks(wide)] = g
