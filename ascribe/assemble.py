@@ -115,6 +115,7 @@ def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) ->
         checks=checks,
         cost=Cost(block.forward, block.backward, block.rows, seconds, plan.chunker.size),
         settings=settings(asked, block),
+        rows=rows_of(block.spots),
     )
 
 
@@ -190,6 +191,11 @@ def shaped(session: Session, spots: Sequence[Spot], arrays: Sequence[Array], lea
     """Arrays ``[lead..., records, ...]`` in the layers' own layout, structure and kind; ``first`` drops the axis of one quantity."""
     laid = [native(a, s.axis, lead) for a, s in zip(arrays, spots, strict=True)]
     return mapped(structured(spots, [a[0] for a in laid] if first else laid), lambda path, leaf: session.given(leaf))
+
+
+def rows_of(spots: Sequence[Sequence[Spot]]) -> np.ndarray | None:
+    """The record of each row, where rows were given to records by an array."""
+    return next((s.axis.record for leaves in spots for s in leaves if isinstance(s.axis, Ragged)), None)
 
 
 def noted(session: Session) -> list[Check]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from .assemble import Request, chunk_for, chunk_key, cut_text, noted, result, several_uses, shaped
+from .assemble import Request, chunk_for, chunk_key, cut_text, noted, result, rows_of, several_uses, shaped
 from .backends import opened
 from .backends.protocol import Place, Session
 from .baselines import Call
@@ -125,6 +125,7 @@ def activation(model: Any, *args: Any, at: Any, over: Any = None, **kwargs: Any)
             method=f"activation(at={cut_text(asked.cuts, asked.many)}{'' if over is None else f', over={over!r}'})",
             cost=cost,
             checks=(*noted(session), *several_uses(spots)),
+            rows=rows_of(spots),
         )
 
 

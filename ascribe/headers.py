@@ -122,6 +122,8 @@ def consistent(a: Attribution) -> None:
         counts[name] = array.shape[0 if name == "prediction" else -1]
         if name != "prediction" and array.ndim == 2 and len(array) != a.quantities:
             raise ValueError(f"{name} for {len(array)} quantities, where there are {a.quantities}")
+    if a.rows is not None and (a.rows.dtype.kind not in "iu" or a.rows.ndim != 1 or (a.rows < 0).any()):
+        raise ValueError(f"rows of type {a.rows.dtype} and shape {a.rows.shape}")
     arrays = {path: leaf.shape for path, leaf in a.arrays()}
     if len(set(counts.values())) > 1 or (arrays and counts and max(counts.values()) != len(a)):
         raise ValueError(f"records: {len(a)} of values, {', '.join(f'{n} of {name}' for name, n in counts.items())}")

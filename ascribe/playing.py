@@ -12,7 +12,7 @@ import numpy as np
 
 from . import checks as ask
 from .arrays import Array, as_numpy, namespace
-from .assemble import Request, chunk_for, chunk_key, cut_text, largest_target, noted, settings, several_uses, shaped, warn, whole
+from .assemble import Request, chunk_for, chunk_key, cut_text, largest_target, noted, rows_of, settings, several_uses, shaped, warn, whole
 from .backends import opened
 from .backends.protocol import Session, Spot
 from .baselines import Call
@@ -166,6 +166,7 @@ class Games:
             settings=settings(asked, block) | {"by": repr(self.removal), "features": repr(asked.features), "coalitions": done[0].asked},
             error=None if error is None else self._arrays(block.spots, whole_errors(session, done), error),
             features=table,
+            rows=rows_of([p.block.spots[0] for p in done][:1]) if values.ndim == 3 else None,
         )
 
     @property

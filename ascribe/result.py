@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from . import pooling, render
+from . import pooling, render, row_results
 from .arrays import as_numpy, is_array
 from .errors import ResultError
 from .grouped import FeatureTable
@@ -84,6 +84,7 @@ class Attribution:
     that is a table ``[records, classes]``, ``target`` the class of each record where the quantity is a class. ``gap`` is
     None where the method promises no completeness. ``method`` and ``quantity`` are expressions that can be pasted. ``error`` has the
     standard errors of the values, where they were sampled, and ``features`` one value per feature, where features were removed.
+    ``rows`` is the record of each row of the values, where the call gave its rows to records by an array; None elsewhere.
 
     Results of the same records can be added, subtracted, multiplied and divided by numbers; ``sum(results) / len(results)`` is
     their mean. Such a result keeps what is still true of it and drops the gap.
@@ -104,6 +105,7 @@ class Attribution:
     settings: Mapping[str, Any] = field(default_factory=dict)
     error: Any = None
     features: FeatureTable | None = None
+    rows: np.ndarray | None = None
 
     __array_ufunc__: ClassVar[None] = None  # np.float64(2) * a comes here instead of going through a's elements
 
@@ -125,6 +127,8 @@ class Attribution:
         return 0 if self.quantities is None else 1
 
     def __len__(self) -> int:
+        if self.rows is not None:
+            return int(self.rows.max(initial=-1)) + 1 if self.explained is None else int(self.explained.shape[-1])
         arrays = self.arrays()
         shape = arrays[0][1].shape[self.records_axis :] if arrays else ()
         return int(shape[0]) if shape else 0
@@ -153,18 +157,35 @@ class Attribution:
             own = is_array(array) and tuple(array.shape[axis : axis + 1]) == (count,)  # what is the same for all records stays
             return array[(slice(None),) * axis + (place,)] if own else array
 
+        def part(value: Any, axis: int = first) -> Any:
+            if self.rows is None:
+                return mapped(value, lambda _, leaf: rows(leaf, axis))
+            return row_results.taken(self.rows, kept, value, axis, lambda leaf: rows(leaf, axis))
+
+        kept, numbers = (place, None) if self.rows is None else row_results.of_records(self.rows, place)
         known = {name: getattr(self, name) for name in ("explained", "target")}
         return replace(
             self,
-            values=mapped(self.values, lambda _, leaf: rows(leaf)),
-            record=mapped(self.record, lambda _, leaf: rows(leaf, 0)),
-            error=mapped(self.error, lambda _, leaf: rows(leaf)),
+            values=part(self.values),
+            record=part(self.record, 0),
+            error=part(self.error),
+            rows=numbers,
             features=None if self.features is None else self.features.records(place, first),
             prediction=rows(self.prediction, 0),
             gap=None if self.gap is None else Gap(rows(self.gap.absolute), rows(self.gap.relative)),
             checks=tuple(_renumbered(check, place) for check in self.checks),
             **{name: rows(array, np.ndim(array) - 1) for name, array in known.items()},
         )
+
+    def padded(self) -> Attribution:
+        """Records that have several rows each with their rows on an axis of their own, ``[records, longest, ...]``, zero behind the last.
+
+        A result without ``rows`` is itself.
+        """
+        if self.rows is None:
+            return self
+        values, error = (row_results.padded(self.rows, value, self.records_axis) for value in (self.values, self.error))
+        return replace(self, values=values, error=error, record=row_results.padded(self.rows, self.record, 0), rows=None)
 
     def quantity_at(self, k: int) -> Attribution:
         """One of several quantities, by its position in the call."""
@@ -261,10 +282,11 @@ class Attribution:
 
         Signs stay, a zero map stays zero; after ``quantile`` what is beyond is clipped to -1 and 1.
         """
-        scale = pooling.record_scale([array for _, array in self.arrays()], how, self.records_axis)
+        scale, rows = pooling.record_scale([array for _, array in self.padded().arrays()], how, self.records_axis), self.rows
 
         def scaled(array: Any) -> Any:
-            return pooling.scaled(array, scale, clip=how == "quantile")
+            own = rows is not None and array.shape[self.records_axis] == len(rows)
+            return pooling.scaled(array, scale[..., rows] if own else scale, clip=how == "quantile")
 
         features = None if self.features is None else self.features.changed(scaled)
         return self._changed(self._each(scaled), f"normalize({how!r})", features=features)
@@ -293,7 +315,7 @@ class Attribution:
         """
         from .frames import frame
 
-        return frame(self, features, wide)
+        return frame(self.padded(), features, wide)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write one safetensors file (arrays, and JSON for the rest); it appears whole or not at all."""
@@ -328,17 +350,17 @@ class Attribution:
 
         if tokens is not None:
             kind, features = kind or "tokens", tokens
-        return plot(self, ax, record=record, kind=kind, names=features, image=image, top=top)
+        return plot(self.padded(), ax, record=record, kind=kind, names=features, image=image, top=top)
 
     def show(self, file: IO[str] | None = None) -> None:
         """Write a summary for the terminal: by default to standard output, in colour where ``rich`` is there."""
-        render.show(self, file)
+        render.show(self.padded(), file)
 
     def __repr__(self) -> str:
         return render.line(self)
 
     def _repr_html_(self) -> str:
-        return render.page(self)
+        return render.page(self.padded())
 
     # How a result becomes another one
 

@@ -36,7 +36,7 @@ CODES = {
     "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
 }  # fmt: skip
 TYPES = {code: np.dtype(name).newbyteorder("<") for name, code in CODES.items() if code != "BF16"} | {"BF16": np.dtype("<u2")}
-ARRAYS = ("explained", "prediction", "target")
+ARRAYS = ("explained", "prediction", "target", "rows")
 GAPS = ("gap.absolute", "gap.relative")
 HEADER = 100_000_000
 """Bytes of a header that safetensors reads, at most."""

@@ -340,3 +340,78 @@ def test_what_a_first_call_runs_beside_its_own_work(records: int, at: Any, by: A
         runs.append(list(model.rows))
     assert runs[1] == [records]
     assert sorted(runs[0]) == sorted([records, *[1] * (records > 1)])
+
+
+def test_black_boxes() -> None:
+    x, batch = rows(9, 4).numpy(), BATCH.numpy()
+    weights = rows(4, 3, seed=7).numpy()
+
+    def graphs(x: np.ndarray, batch: np.ndarray) -> np.ndarray:
+        sums = np.zeros((batch.max() + 1, 4))
+        np.add.at(sums, batch, x)
+        return np.tanh(sums) @ weights
+
+    for way in ({"over": asc.LeaveOneOut(), "by": asc.Replace(0.0)}, {"over": asc.Permutations(400), "by": asc.Replace(0.0)}):
+        found = asc.attribute(graphs, asc.Call(x, batch, records=batch), of=[0, 1, 2], **way)
+        assert found.values.shape == x.shape
+        for i in range(3):
+            mine = batch == i
+            whole = asc.attribute(graphs, asc.Call(x[mine], batch[mine] * 0, records=1), of=i, **way)
+            assert found.explained is not None
+            assert whole.explained == pytest.approx(found.explained[[i]])
+            if isinstance(way["over"], asc.LeaveOneOut):
+                np.testing.assert_allclose(whole.values[0], found.values[mine], atol=1e-6)
+            else:
+                sums = graphs(x[mine], batch[mine] * 0)[0, i] - graphs(0 * x[mine], batch[mine] * 0)[0, i]
+                assert found.values[mine].sum() == pytest.approx(sums, abs=1e-6)
+    mean = asc.attribute(lambda x: float(np.tanh(x @ weights).mean()), asc.Call(x, records=1), over=asc.LeaveOneOut(), by=asc.Replace(0.0))
+    assert mean.values.shape == (1, 9, 4)
+    cube, way = x.reshape(3, 3, 4), {"of": 1, "over": asc.LeaveOneOut(), "by": asc.Replace(0.0)}
+    time_first = asc.attribute(lambda x: np.tanh(x.sum(0) @ weights), asc.Call(cube, records={0: 1}), **way)
+    plain = asc.attribute(lambda x: np.tanh(x.sum(1) @ weights), cube.transpose(1, 0, 2).copy(), **way)
+    np.testing.assert_allclose(time_first.values, plain.values.transpose(1, 0, 2), atol=1e-6)
+
+
+def test_a_result_of_rows_knows_its_records(tmp_path: Any) -> None:
+    order = torch.tensor([3, 0, 5, 1, 6, 4, 2, 8, 7])
+    call = asc.Call(NODES[order], torch.argsort(order)[EDGES], BATCH[order], records=BATCH[order])
+    for over in (None, asc.LeaveOneOut()):
+        found = asc.attribute(seeded(Graphs()), call, of=[0, 1, 2], over=over, by=None if over is None else asc.Replace(0.0))
+        assert found.rows is not None
+        assert len(found) == 3
+        assert found.rows.tolist() == BATCH[order].tolist()
+        some = found.records([2, 0])
+        assert some.rows is not None
+        assert some.explained is not None
+        np.testing.assert_allclose(some.explained, found.explained[[2, 0]])
+        for new, old in enumerate((2, 0)):
+            assert torch.equal(some.values[some.rows == new], found.values[found.rows == old])
+            assert torch.equal(some.record[some.rows == new], found.record[found.rows == old])
+        padded = found.padded()
+        assert padded.values.shape == (3, 4, 4)
+        assert padded.rows is None
+        assert padded.values.sum().item() == pytest.approx(found.values.sum().item(), abs=1e-5)
+        scaled = found.normalize()
+        assert [float(scaled.values[found.rows == i].abs().max()) for i in range(3)] == pytest.approx([1.0] * 3)
+        found.save(tmp_path / "a.safetensors")
+        back = asc.Attribution.load(tmp_path / "a.safetensors", framework="torch")
+        assert back.rows is not None
+        assert back.rows.tolist() == found.rows.tolist()
+        assert torch.equal(back.values, found.values)
+        assert set(found.to_pandas()["record"]) == {0, 1, 2}
+        assert found._repr_html_()
+        assert found.plot(record=2, kind="image")
+    inner = asc.activation(seeded(Graphs()), call, at="first")
+    assert len(inner) == 3
+    assert inner.values.shape == (9, 6)
+
+
+def test_as_many_rows_as_records() -> None:
+    model, x, edges = seeded(Graphs()), rows(3, 4), torch.zeros(2, 0, dtype=torch.long)
+    for batch in (torch.arange(3), torch.tensor([2, 0, 1])):
+        found = asc.attribute(model, asc.Call(x, edges, batch, records=batch), of=1)
+        for i in range(3):
+            alone = asc.attribute(model, asc.Call(x[i : i + 1], edges, batch[:1] * 0, records=1), of=1)
+            assert close(found.values[i : i + 1], alone.values)
+            assert found.explained is not None
+            assert alone.explained == pytest.approx(found.explained[[int(batch[i])]])

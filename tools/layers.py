@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cuts",),
     ("arrays",),
     ("pooling", "colours", "pictures", "quadrature", "cam_maps", "layouts", "gaps", "bends", "ragged"),
-    ("calls",),
+    ("calls", "row_results"),
     ("baselines", "rules", "grouped", "joined"),
     ("given",),
     ("shuffles",),

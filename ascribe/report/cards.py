@@ -59,6 +59,7 @@ def cards(
     The results are of the same records, in the same order. ``images`` are the pictures to show, by default the records at
     the cut of the first result that has images there. ``titles`` belong to ``records`` one by one.
     """
+    results = {name: a.padded() for name, a in results.items()}
     if len({len(a) for a in results.values()}) != 1:
         there = ", ".join(f"{name}: {len(a)}" for name, a in results.items())
         raise ResultError("a report needs results of the same records", there=there or "no results")

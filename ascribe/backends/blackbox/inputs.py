@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from ...baselines import BESIDE_IDS, RIDES_ALONG, is_table
-from ...calls import Call, named
+from ...calls import Call, counted, named
 from ...errors import CutError, DistributionError, InputError
 from ...given import without_arrays
+from ...ragged import Ragged
 from ...tree import Path, mapped, walk
+from ..protocol import RecordAxis
 
 
 class Inputs:
@@ -24,10 +26,11 @@ class Inputs:
         self.leaves: dict[Path, np.ndarray] = {p: leaf for p, leaf in walk(self.tree) if isinstance(leaf, np.ndarray) and leaf.ndim}
         if not self.leaves:
             raise without_arrays(call, tensors=False)
-        self.records = len(self._leading())
+        self.counted = counted(call.records, {p: leaf.shape for p, leaf in self.leaves.items()}, (len(self._leading()), {}))
+        self.records = self.counted.count
         if not self.records:
             raise InputError("there are no records", try_="at least one row")
-        self.own = [p for p, leaf in self.leaves.items() if len(leaf) == self.records]
+        self.own = [p for p in self.leaves if p in self.counted.axes or self.counted.whole]
 
     def _array(self, path: Path, leaf: Any) -> Any:
         if isinstance(leaf, np.ma.MaskedArray):
@@ -74,13 +77,36 @@ class Inputs:
         found = [p for p in self.own if not any(part in str(p[1]) for part in RIDES_ALONG)]
         return [p for p in found if p not in self.frames and self.leaves[p].dtype.kind in "iuOUS"]
 
+    def axis(self, path: Path) -> RecordAxis:
+        """Where an argument keeps its records: the axis, or the record of each row; what is one record as a whole comes first."""
+        rows = self.counted.rows
+        return rows if rows is not None and len(self.leaves[path]) == len(rows) else self.counted.axes.get(path, 0)
+
+    def canonical(self, path: Path) -> np.ndarray:
+        """An argument with its records first."""
+        leaf, axis = self.leaves[path], self.axis(path)
+        if isinstance(axis, Ragged):
+            return np.asarray(axis.padded(leaf))
+        if self.counted.whole and len(leaf) != 1:
+            return leaf[None]
+        return np.moveaxis(leaf, axis or 0, 0)
+
+    def native(self, path: Path, rows: np.ndarray) -> np.ndarray:
+        """The same back in the argument's own layout."""
+        axis = self.axis(path)
+        if isinstance(axis, Ragged):
+            return np.asarray(axis.rows(rows))
+        if self.counted.whole and len(self.leaves[path]) != 1:
+            return rows[0]
+        return np.moveaxis(rows, 0, axis or 0)
+
     def rows(self, index: np.ndarray, repeat: int, news: Mapping[Path, np.ndarray]) -> tuple[Any, Any]:
         """Arguments for some records, all of them ``repeat`` times, but for those in ``news``; the model may work in place on them."""
 
         def change(path: Path, leaf: Any) -> Any:
             if path not in self.own:
                 return self.frames.get(path, leaf.copy() if isinstance(leaf, np.ndarray) else leaf)
-            rows = news[path] if path in news else np.concatenate([leaf[index]] * repeat)
+            rows = self.native(path, news[path] if path in news else np.concatenate([self.canonical(path)[index]] * repeat))
             return self._framed(path, rows) if path in self.frames else rows
 
         args, kwargs = mapped(self.tree, change)

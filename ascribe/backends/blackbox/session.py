@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,9 @@ class BlackBoxSession:
     def evaluate(self, job: Job) -> Evidence:
         if job.wrt:
             self.resolve(INPUT, True)
+        if self.inputs.counted.together and job.points > 1:
+            each = (replace(job, points=1, write=tuple(w[k : k + 1] for w in job.write)) for k in range(job.points))
+            return joined([self.evaluate(one) for one in each])
         news = {s.path: flat(w) for s, w in zip(job.spots, job.write, strict=True)}
         reads = {cut: self._given(cut, job, news) for cut in job.read if cut.anchor == "in"}
         outputs = [cut for cut in job.read if cut.anchor == "out"]
@@ -78,20 +82,21 @@ class BlackBoxSession:
         reads |= {cut: self._returned(cut, output, job) for cut in outputs}
         value = None
         if job.of is not None and job.on is not None:
-            value = explained(job, part_of(output, job.on))
+            value = explained(job, only_row(part_of(output, job.on), len(job.rows)))
         return Evidence(value, {}, reads, forward=1)
 
     def _given(self, cut: Cut, job: Job, news: dict[Path, np.ndarray]) -> Reading:
         reading = Reading()
         for path in self.inputs.explained(start_of(cut)):
-            rows = news.get(path, self.inputs.leaves[path][job.index])
-            reading.spots.append(Spot(cut, 0, path, 0))
+            rows = news[path] if path in news else self.inputs.canonical(path)[job.index]
+            reading.spots.append(Spot(cut, 0, path, self.inputs.axis(path)))
             reading.arrays.append(np.array(rows).reshape(len(rows) // job.records, job.records, *rows.shape[1:]))
         return reading
 
     def _returned(self, cut: Cut, output: Any, job: Job) -> Reading:
         reading = Reading()
         for path, leaf in walk(part_of(output, cut)):
+            leaf = only_row(leaf, job.points * job.records)
             if isinstance(leaf, np.ndarray) and leaf.ndim and len(leaf) == job.points * job.records:
                 reading.spots.append(Spot(cut, 0, path, 0))
                 reading.arrays.append(leaf.reshape(job.points, job.records, *leaf.shape[1:]))
@@ -117,7 +122,7 @@ class BlackBoxSession:
             raise error from wrong
 
     def splits(self) -> bool:
-        return True
+        return not self.inputs.counted.together or self.records == 1
 
     def remembered(self, what: str, key: Any) -> Any:
         return None
@@ -132,8 +137,9 @@ class BlackBoxSession:
         return array
 
     def places(self) -> list[Place]:
-        shapes = tuple((1, *self.inputs.leaves[p].shape[1:]) for p in self.inputs.explained(()))
-        output = self.evaluate(Job(np.arange(1), read=(OUTPUT,))).reads[OUTPUT].arrays
+        shapes = tuple((1, *self.inputs.canonical(p).shape[1:]) for p in self.inputs.explained(()))
+        index = np.arange(1 if self.splits() else self.records)
+        output = self.evaluate(Job(index, read=(OUTPUT,))).reads[OUTPUT].arrays
         kind = type(self.model).__name__
         return [Place(INPUT, kind, shapes, 1), Place(OUTPUT, kind, tuple(tuple(a.shape[1:]) for a in output), 1)]
 
@@ -151,10 +157,10 @@ class BlackBoxSession:
         return tuple(input_at(p) for p in self.inputs.beside if p[: len(start)] == start and p not in there)
 
     def replaces_all(self, cut: Cut) -> bool:
-        return set(self.inputs.explained(start_of(cut))) == set(self.inputs.own)
+        return not self.inputs.counted.together and set(self.inputs.explained(start_of(cut))) == set(self.inputs.own)
 
     def row_numbers(self, cut: Cut) -> int:
-        return sum(math.prod(self.inputs.leaves[p].shape[1:]) for p in self.inputs.explained(start_of(cut)))
+        return sum(math.prod(self.inputs.canonical(p).shape[1:]) for p in self.inputs.explained(start_of(cut)))
 
     def wait(self) -> None:
         return None
@@ -182,6 +188,22 @@ def start_of(cut: Cut) -> Path:
     return (int(isinstance(path[0], str)), *path) if path else ()
 
 
+def only_row(value: Any, rows: int) -> Any:
+    """What a model returned for a single row, with an axis for it where it has none."""
+    value = np.asarray(value) if rows == 1 and isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    return value[None] if rows == 1 and isinstance(value, np.ndarray) and (not value.ndim or len(value) != 1) else value
+
+
+def joined(runs: list[Evidence]) -> Evidence:
+    """Evidence of several points, from one run for each."""
+    reads = {
+        cut: Reading(reading.spots, [np.concatenate([run.reads[cut].arrays[i] for run in runs]) for i in range(len(reading.arrays))])
+        for cut, reading in runs[0].reads.items()
+    }
+    value = None if runs[0].value is None else np.concatenate([run.value for run in runs], 1)
+    return Evidence(value, {}, reads, forward=sum(run.forward for run in runs))
+
+
 def part_of(output: Any, cut: Cut) -> Any:
     """What an accessor of the output picks. Raises CutError where there is nothing."""
     accessor = cut.accessor
@@ -197,7 +219,8 @@ def explained(job: Job, tree: Any) -> np.ndarray:
     assert job.of is not None
     rows = len(job.rows)
     if isinstance(tree, np.ndarray) and (not tree.ndim or len(tree) != rows):
-        raise InputError(f"the model returned shape {tree.shape}", there=f"{rows} rows", try_="one row for each", code="E-RECORDS")
+        try_ = "one row for each, or asc.Call(..., records=1) if the whole call is one record"
+        raise InputError(f"the model returned shape {tree.shape}", there=f"{rows} rows", try_=try_, code="E-RECORDS")
     try:
         values = [np.asarray(v, dtype=np.float64) for v in job.of(tree, job.rows)]
     except (AscribeError, MemoryError):

@@ -28,6 +28,8 @@ class NumpySession:
     def __init__(self, model: Mlp, call: Call) -> None:
         if len(call.args) != 1 or call.kwargs:
             raise InputError("an Mlp is called with one array", there=repr(call), try_="attribute(mlp, x)")
+        if call.records is not None:
+            raise InputError("records= for an Mlp", there="a row for each record", try_="asc.Call(x)", code="E-RECORDS")
         self.model, self.call = model, call
         self.x = np.asarray(call.args[0], dtype=np.float64)
         self.records = len(self.x)

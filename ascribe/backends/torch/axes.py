@@ -136,8 +136,13 @@ def unclear(many: tuple[int, ...], few: tuple[int, ...], n: int) -> bool:
     return len(many) == len(few) + 1 and sum(many[i] == n and many[:i] + many[i + 1 :] == few for i in range(len(many))) > 1
 
 
-def by_length(shape: tuple[int, ...], rows: Ragged) -> Axis:
-    """The axis of a value in a call whose rows are given to records by an array, from its length. Raises CutError for any other."""
+def by_length(shape: tuple[int, ...], rows: Ragged, output: bool = False) -> Axis:
+    """The axis of a value in a call whose rows are given to records by an array, from its length; none for any other.
+
+    Where there are as many rows as records, an ``output`` has a row for each record.
+    """
+    if output and shape and shape[0] == rows.records:
+        return FIRST
     if rows.records == 1 and (not shape or shape[0] != len(rows)):
         return Axis(0) if shape and shape[0] == 1 else WHOLE
     if shape and shape[0] == len(rows):

@@ -76,7 +76,8 @@ def axes_at(session: TorchSession, cut: Cut) -> tuple[tuple[Axis, ...], bool]:
     if counted.together:
         shapes = shapes_of(session, cut, n) or []
         rows = counted.rows
-        return tuple(by_length(s, rows) if rows is not None else FIRST if s[:1] == (1,) else WHOLE for s in shapes), True
+        last = not cut.layer
+        return tuple(by_length(s, rows, last) if rows is not None else FIRST if s[:1] == (1,) else WHOLE for s in shapes), True
     if n == 1:
         return tuple(_of_one(session, cut)), True
     return _of_several(session, cut)
