@@ -74,7 +74,7 @@ class Cam(Recipe):
         read = partial(influence, model, *args, **kwargs, **asked) if self.by_gradient else partial(activation, model, *args, **kwargs)
         at = self.layer if at is None else at
 
-        def found(anew: bool) -> Found:
+        def found(anew: bool) -> Found | None:
             places, looked = cuts_known(model, model_call(args, kwargs), anew)
             try:
                 if at is not None:
@@ -84,10 +84,12 @@ class Cam(Recipe):
             except (CutError, MethodError):  # a model that takes another way through its layers than the last time
                 if looked.forward:
                     raise
-            return found(anew=True)
+            return None
 
         pictures = looked_at(args, kwargs)
-        return self.mapped(self.weighted(found(anew=False), partial(attribute, model, *args, **kwargs, **asked), pictures), pictures)
+        place = found(anew=False) or found(anew=True)
+        assert place is not None
+        return self.mapped(self.weighted(place, partial(attribute, model, *args, **kwargs, **asked), pictures), pictures)
 
     def weighted(self, found: Found, explain: Explain, pictures: Array | None) -> Found:
         """What was read, with what is to be put in the place of gradients; ``explain`` is the verb with the call filled in."""

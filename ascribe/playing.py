@@ -119,6 +119,7 @@ class Games:
         assert self.plan is not None
         self.current = Removed(self.plan, index, self.groups, self.sites)
         found = self.current.play()
+        self.current.worths = None  # they hold each other
         self.current = None
         return found
 

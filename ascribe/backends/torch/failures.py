@@ -32,6 +32,20 @@ def complex_inputs(session: TorchSession) -> InputError:
     return InputError("inputs of complex numbers", there=there, try_=try_, code="E-INPUT-COMPLEX")
 
 
+INNER = ("does not require grad", "appears to not have been used in the graph")
+"""What autograd says where a model differentiates inside and finds nothing to differentiate."""
+
+
+def differentiates_inside(wrong: BaseException | None) -> bool:
+    """Whether a run failed because the model takes a gradient of its own, as for forces, of what has no graph here."""
+    return wrong is not None and any(part in str(wrong) for part in INNER)
+
+
+def refuses_counting(wrong: BaseException | None) -> bool:
+    """Whether a run failed because a transform of ``torch.func`` in the model does not let its memory be counted."""
+    return wrong is not None and "saved tensor hooks" in str(wrong)
+
+
 MOST = 3  # layers named
 
 

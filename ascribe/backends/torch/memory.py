@@ -15,7 +15,7 @@ from .taps import Demand
 
 MOST = 256  # signatures kept for one model: texts come in many lengths, and a fact that is gone is only learnt again
 STATES = 16  # states of a model in which it is known again
-SHAPES = frozenset({"axes", "shapes", "place", "places", "beginning", "chunk", "fits", "seen", "cloned"})
+SHAPES = frozenset({"axes", "shapes", "place", "places", "beginning", "chunk", "fits", "seen", "cloned", "graph", "draws"})
 """Facts that do not depend on the numbers in the weights, or that only cost time where they are out of date."""
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ...cuts import EMBEDDINGS, OUTPUT, Cut
-from ...errors import AscribeError, CutError
+from ...errors import AscribeError, CutError, ModelError
 from ...tree import Path, walk
 from ..protocol import Place
 from .taps import Demand, Run, floating
@@ -31,6 +31,8 @@ SQUASHING = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.Softmax2d)
 class Look(Demand):
     """A demand that only tells what it sees."""
 
+    looks = True
+
     def __init__(self, cut: Cut, module: nn.Module, tell: Visit) -> None:
         super().__init__(cut)
         self.module, self.tell = module, tell
@@ -47,12 +49,16 @@ def looked(session: TorchSession, kinds: tuple[type[nn.Module], ...], tell: Visi
     ``news`` are other rows for some arguments.
     """
     modules = [(n, m) for n, m in session.host.named_modules() if n and isinstance(m, kinds)] if session.host is not None else []
-    looks = [Look(Cut(name, side), module, tell) for name, module in modules for side in ("in", "out")]
     index = np.arange(1) if session.splits() else np.arange(session.records)
-    args, kwargs = session.inputs.rows(index, 1, news)
-    run = Run(session.host, looks, stop=False)
-    with torch.no_grad(), run.hooked():
-        return call_model(session, lambda model, args, kwargs: model(*args, **kwargs), args, kwargs)
+    while True:
+        run = Run(session.host, [Look(Cut(name, side), module, tell) for name, module in modules for side in ("in", "out")], stop=False)
+        args, kwargs = session.inputs.rows(index, 1, news)
+        try:
+            with session.graphs(), run.hooked():
+                return call_model(session, lambda model, args, kwargs: model(*args, **kwargs), args, kwargs)
+        except ModelError as wrong:
+            if not session.needs_graph(wrong):
+                raise
 
 
 def places(session: TorchSession) -> list[Place]:

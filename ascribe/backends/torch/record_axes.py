@@ -56,12 +56,14 @@ def look(
         reads = [Read(c, session.last(c)) for c in cuts]
         try:
             args, kwargs = session.inputs.rows(index, repeat, news)
-            with torch.no_grad():
+            with session.graphs():
                 output = Run(session.host, reads, stop=True)(session.runs, args, kwargs)
             for read in reads:
                 if not read.cut.layer:
                     read.visit(0, output)
-        except Exception:  # whatever a model raises for a number of records that it cannot do
+        except Exception as wrong:  # whatever a model raises for a number of records that it cannot do
+            if session.needs_graph(wrong):
+                return look(session, cut, index, repeat, news)
             continue
         for read in reads:
             note(session, read.cut, len(index) * repeat, [tuple(t.shape) for _, _, t in read.seen])

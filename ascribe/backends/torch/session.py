@@ -23,7 +23,7 @@ from . import places as placing
 from .apart import runs_apart
 from .axes import Axis, ones
 from .chance import Chance, Draws
-from .failures import complex_inputs, wrong_dtype
+from .failures import complex_inputs, differentiates_inside, refuses_counting, wrong_dtype
 from .guard import Guard, secured
 from .hosts import Parts, modules_behind
 from .inputs import Inputs
@@ -43,6 +43,10 @@ from .vmapped import run_vmapped
 from .work import Work, call_model, close, input_paths, joined
 
 Tensor = torch.Tensor
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 class TorchSession:
@@ -310,11 +314,15 @@ class TorchSession:
 
         def count(t: Tensor) -> Tensor:
             seen[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
-            return t
+            return t.detach()  # not itself: what an operation keeps of its own output would keep the operation
 
-        with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
-            evidence = self.evaluate(job)
-        return evidence, sum(seen.values())
+        try:
+            with torch.autograd.graph.saved_tensors_hooks(count, _itself):
+                return self.evaluate(job), sum(seen.values())
+        except ModelError as wrong:
+            if not refuses_counting(wrong.__cause__):
+                raise
+        return self.evaluate(job), 0
 
     def splits(self) -> bool:
         known = self.remembered("splits", None)
@@ -374,7 +382,32 @@ class TorchSession:
         runs = [self.run(job.at_points(slice(k, k + 1)), SINGLE) for k in range(job.points)]
         return joined(runs)
 
+    @property
+    def inner(self) -> bool:
+        """Whether the model is known to take gradients of its own, as for forces: it cannot do without a graph."""
+        return bool(self.known.shapes.get(("graph", None)))
+
+    def graphs(self, wanted: object = False) -> torch.set_grad_enabled:
+        """With gradients where they are wanted, or where the model takes some itself."""
+        return torch.set_grad_enabled(bool(wanted) or self.inner)
+
+    def needs_graph(self, wrong: BaseException) -> bool:
+        """Whether a run failed for want of gradients and may now be made again with them."""
+        if self.inner or not differentiates_inside(wrong.__cause__ or wrong):
+            return False
+        self.remember("graph", None, True)
+        return True
+
     def run(self, job: Job, mode: str) -> Evidence:
+        """One run of the model, with gradients inside where it takes some itself."""
+        try:
+            return self._run(job, mode)
+        except ModelError as wrong:
+            if not self.needs_graph(wrong):
+                raise
+        return self._run(job, mode)
+
+    def _run(self, job: Job, mode: str) -> Evidence:
         """One run of the model, places kept apart from later in-place work where the model does some."""
         cloned = bool(self.remembered("cloned", (job.at, job.wrt)))
         try:

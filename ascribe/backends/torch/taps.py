@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -29,6 +29,12 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_forward_hooks_with_kwargs", "
 
 class Stop(BaseException):
     """Everything asked for has been seen: what comes after need not run. Not an Exception, so that models do not catch it."""
+
+
+def level() -> int:
+    """How many transforms of torch.func are being applied."""
+    inside = torch._C._functorch.peek_interpreter_stack()
+    return 0 if inside is None else int(inside.level())
 
 
 def floating(tree: Any, accessor: Path) -> list[tuple[Path, Tensor]]:
@@ -56,6 +62,8 @@ class Demand:
     last: int | None = None
     seen: list[tuple[int, Path, Tensor]] = field(default_factory=list)
     fired: int = 0
+    looks: ClassVar[bool] = False
+    """Whether it only looks at what comes by, and keeps nothing."""
 
     def wants(self, call: int) -> bool:
         return self.cut.call is None or self.cut.call == call
@@ -125,11 +133,15 @@ class Watch(Demand):
 
 @dataclass
 class Write(Demand):
-    """Put other values in the place, one after the other; of what is ``kept``, as much as that says stays as it came by."""
+    """Put other values in the place, one after the other; of what is ``kept``, as much as that says stays as it came by.
+
+    ``through``: the model differentiates inside. Its own gradient goes on through the place, at the value that is put there.
+    """
 
     values: Sequence[Tensor] = ()
     kept: Sequence[Tensor | None] = ()
     cloned: bool = False
+    through: bool = False
 
     def handle(self, call: int, path: Path, leaf: Tensor) -> Tensor:
         if len(self.seen) == len(self.values):
@@ -138,6 +150,8 @@ class Write(Demand):
         if self.kept and (keep := self.kept[len(self.seen)]) is not None:
             value = mixed(value, leaf.detach(), keep)
         self.seen.append((call, path, value))
+        if self.through and leaf.requires_grad and leaf.shape == value.shape:
+            return value + (leaf - leaf.detach())
         return value.clone() if self.cloned else value.view_as(value)
 
 
@@ -155,6 +169,13 @@ class Tap:
 
     def visit(self, tree: Any) -> Any:
         call, self.calls = self.calls, self.calls + 1
+        if level() != self.run.level and not all(demand.looks for demand in self.demands):
+            raise CutError(
+                f"{self.demands[0].cut!r} is inside a transform of torch.func (grad, vmap, jacrev)",
+                there="values there belong to the transform, not to the call",
+                try_="at=asc.INPUT, or a layer outside of it",
+                code="E-CUT-TRANSFORM",
+            )
         for demand in self.demands:
             tree = replaced(tree, demand.visit(call, tree))
         self.run.check_done()
@@ -174,6 +195,7 @@ class Run:
         self.host, self.demands = host, demands
         self.stop = stop and all(d.cut.layer or d.cut.anchor == "in" for d in demands)
         self.stopped = False
+        self.level = 0
         self.placed: list[tuple[nn.Module, Tap]] = []
 
     @property
@@ -196,6 +218,7 @@ class Run:
         before, session = RUNNING.get(), PLACED.get()
         if session is not None:
             session.append(self)
+        self.level = level()
         try:
             RUNNING.set(self)
             for (layer, anchor), demands in sides.items():

@@ -36,7 +36,7 @@ def run_vmapped(session: TorchSession, job: Job) -> Evidence:
     native = [axis.native(value, 1).detach().clone() for value, axis in zip(job.write, axes, strict=True)]
     leaves = [leaf.requires_grad_(bool(job.wrt)) for leaf in native]
     kept = [axis.native(k, 1) for k, axis in zip(job.kept, axes, strict=True) if k is not None]
-    with torch.set_grad_enabled(bool(job.wrt)):
+    with session.graphs(job.wrt):
         value = torch.vmap(lambda *points: _one(session, job, points), randomness="different")(*leaves, *kept).transpose(0, 1)
         grads = {}
         if job.wrt:
@@ -56,7 +56,8 @@ def _one(session: TorchSession, job: Job, points: tuple[Tensor, ...]) -> Tensor:
     for cut in job.places:
         mine = [k for k, spot in enumerate(job.spots) if spot.cut == cut]
         if cut.layer:
-            demands.append(Write(cut, session.last(cut), values=[values[k] for k in mine], kept=[kept[k] for k in mine], cloned=True))
+            put, left = [values[k] for k in mine], [kept[k] for k in mine]
+            demands.append(Write(cut, session.last(cut), values=put, kept=left, cloned=True, through=session.inner))
     demands.append(read)
     news = {s.path: p.clone() for s, p in zip(job.spots, values, strict=True) if not s.cut.layer}
     args, kwargs = session.inputs.rows(job.index, 1, news)

@@ -43,7 +43,7 @@ class Work:
         points = 1 if self.mode == "expand" else job.points
         self.written = [self._owned(w) for w in natives(session, job, job.write)]
         self.kept = natives(session, job, job.kept)
-        with torch.set_grad_enabled(bool(job.wrt)):
+        with session.graphs(job.wrt):
             news = self._at_input(points)
             self._at_layers()
             args, kwargs = session.inputs.rows(job.index, points, news)
@@ -85,12 +85,12 @@ class Work:
 
     def _at_layers(self) -> None:
         """Demands for hooks, in the order write, wrt, read: later ones see what earlier ones put in the place."""
-        job, last = self.job, self.session.last
+        job, last, inner = self.job, self.session.last, self.session.inner
         for cut in job.places:
             if cut.layer:
                 mine = [k for k, spot in enumerate(job.spots) if spot.cut == cut]
                 values, kept = [self.written[k] for k in mine], [self.kept[k] for k in mine]
-                self.demands["write", cut] = Write(cut, last(cut), values=values, kept=kept, cloned=self.cloned)
+                self.demands["write", cut] = Write(cut, last(cut), values=values, kept=kept, cloned=self.cloned, through=inner)
         for cut in job.wrt:
             if cut.layer and cut != job.at:
                 self.demands["wrt", cut] = Watch(cut, last(cut), cloned=self.cloned)
