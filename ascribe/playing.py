@@ -145,7 +145,8 @@ class Games:
         def one(numbers: np.ndarray | None) -> np.ndarray | None:
             return numbers if asked.several or numbers is None else numbers[0]
 
-        table = FeatureTable(values if asked.several else values[0], one(error), self.groups.names, self.groups.told, self.places(block))
+        places = self.places(block) if values.ndim == 3 else ()  # interactions have pairs of features, and no columns
+        table = FeatureTable(values if asked.several else values[0], one(error), self.groups.names, self.groups.told, places)
         checks = (*self.checks(done, values, error, gap, partial), *largest_target(session, asked.quantities, block.output))
         if not partial:  # an error says so
             warn(checks)

@@ -194,9 +194,11 @@ def test_bars_of_long_names_small_values_and_nothing_can_be_read() -> None:
     assert [t.get_text() for t in Attribution(np.zeros((1, 3))).plot().axes[0].texts] == ["all values are 0"]
 
 
-def test_interactions_are_tabled_by_the_names_of_both() -> None:
+def test_interactions_are_tabled_by_the_names_of_both(tmp_path: Any) -> None:
     for features, names in ((None, list(TABLE.columns)), (asc.features.Columns(COLOUR), ["colour", "weight", "height"])):
-        tidy = asc.attribute(model, TABLE, over=asc.Interactions(), by=0.0, features=features).to_pandas()
+        a = asc.attribute(model, TABLE, over=asc.Interactions(), by=0.0, features=features)
+        a.save(tmp_path / "a.safetensors")
+        tidy = Attribution.load(tmp_path / "a.safetensors").to_pandas()
         assert list(dict.fromkeys(tidy["axis1"])) == list(dict.fromkeys(tidy["feature"])) == names
         one = tidy[(tidy["record"] == 0) & (tidy["axis1"] == names[0]) & (tidy["feature"] == "weight")]["value"]
         assert one.item() == pytest.approx(1.0)  # red * weight = 2, shared by the two orders of the pair
