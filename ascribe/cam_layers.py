@@ -178,9 +178,14 @@ class Picture:
         yield list(dict.fromkeys(tuple(max(n // p, 1) for n in self.size) for p in patches)), most
 
 
+def arrays_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Array]:
+    """The arrays among a model's arguments, without nested tensors, which have no shape."""
+    return [leaf for _, leaf in walk((args, dict(kwargs))) if not getattr(leaf, "is_nested", False) and is_array(leaf)]
+
+
 def looked_at(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Array | None:
     """The first floating array among the model's arguments that has places: a picture, a volume or a series."""
-    arrays = [leaf for _, leaf in walk((args, dict(kwargs))) if is_array(leaf)]
+    arrays = arrays_of(args, kwargs)
     with_places = [leaf for rank in (4, 5, 3) for leaf in arrays if len(leaf.shape) == rank and namespace(leaf).is_floating(leaf)]
     return with_places[0] if with_places else None
 
@@ -189,7 +194,7 @@ def picture_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], grid: Grid | No
     """What the model is given to look at. The size is empty where nothing has places: a table, token ids."""
     array = looked_at(args, kwargs)
     if array is None:
-        counts = [int(leaf.shape[0]) for _, leaf in walk((args, dict(kwargs))) if is_array(leaf) and len(leaf.shape) > 0]
+        counts = [int(leaf.shape[0]) for leaf in arrays_of(args, kwargs) if len(leaf.shape) > 0]
         return Picture(counts[0] if counts else 0, (), grid, prefix)
     records, *rest = map(int, array.shape)
     return Picture(records, tuple(rest[:-1] if channels_last(tuple(rest)) else rest[1:]), grid, prefix)

@@ -210,6 +210,8 @@ class Background(Multiplies):
     at: Cut = INPUT
 
     def __post_init__(self) -> None:
+        if self.rows is None:
+            raise DistributionError("a background of None", try_="an array of rows, such as x_train[:100]", code="E-BASELINE-SHAPE")
         check_count("samples", self.samples)
 
     def draw(self, seed: int, rows: int = 0) -> Draws:

@@ -50,6 +50,8 @@ class NumpyNamespace:
         return np.maximum(a, b)
 
     def amax(self, a: np.ndarray, axes: tuple[int, ...]) -> Array:
+        if not a.size:
+            return a.sum(axis=axes) if axes else a
         return a.max(axis=axes) if axes else a
 
     def take(self, a: np.ndarray, index: np.ndarray, axis: int) -> Array:

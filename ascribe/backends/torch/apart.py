@@ -57,7 +57,7 @@ def disturbed(session: TorchSession) -> Job:
     for path in session.inputs.explained:
         axis = session.inputs.axis(path)
         rows = axis.canonical(session.inputs.own_rows(path, np.arange(2)).clone(), 0, 1, 2)[0]
-        noise = torch.randn(rows.shape[1:], generator=generator).to(rows)
+        noise = torch.randn(rows.shape[1:], generator=generator, device=generator.device).to(rows)
         rows[1] += noise * (rows[1].abs().mean() + 1)
         spots.append(Spot(INPUT, 0, path, axis.told))
         write.append(rows[None])

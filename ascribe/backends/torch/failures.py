@@ -98,6 +98,8 @@ def _advice(session: TorchSession, message: str) -> str:
     sizes = ("size" in message or "shape" in message) and ranks <= {1, 3}
     if sizes or any(told in message for told in ("channels", "dimensions", "to unpack")):
         return "x[None] if the input has no record axis"
+    if any(part in message for part in DTYPES) and not any(leaf.is_floating_point() for leaf in session.inputs.leaves.values()):
+        return "numbers of the type of the model's weights: x.float()"
     if isinstance(session.model, torch.jit.ScriptModule):
         return "the model before scripting"
     return "the same call without ascribe, to see the model's own trace above"

@@ -16,6 +16,7 @@ from ...errors import InputError, ModelError
 from ...given import without_arrays
 from ...tree import Path, mapped, walk
 from .axes import FIRST, WHOLE, Axis, by_length
+from .namespace import from_numpy
 
 Tensor = torch.Tensor
 
@@ -35,6 +36,8 @@ class Inputs:
         self.leaves: dict[Path, Tensor] = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
         if nested := [named(path) for path, leaf in self.leaves.items() if leaf.is_nested]:
             raise InputError("nested tensors", there=", ".join(nested), try_="padded rows and a mask", code="E-INPUT-LAYOUT")
+        if short := [named(path) for path, leaf in self.leaves.items() if leaf.is_quantized]:
+            raise InputError("quantised tensors", there=", ".join(short), try_="x.dequantize()", code="E-INPUT-LAYOUT")
         self.counted = self._counted(call)
         self.records = self.counted.count
         self.own = frozenset(self.counted.axes)
@@ -257,5 +260,5 @@ def as_tensor(array: np.ndarray, dtype: torch.dtype | None) -> Tensor:
     if isinstance(array, np.ma.MaskedArray):
         raise InputError("a masked array", there="tensors without a mask", try_="x.filled(0)", code="E-INPUT-LAYOUT")
     wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
-    tensor = torch.from_numpy(np.require(array, np.float64 if wide else array.dtype.newbyteorder("="), ["C", "W"]))
+    tensor = from_numpy(np.require(array, np.float64 if wide else array.dtype.newbyteorder("="), ["C", "W"]))
     return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor

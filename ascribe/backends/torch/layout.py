@@ -52,7 +52,7 @@ def could_be(session: TorchSession, job: Job) -> bool:
 
 def channels_last(job: Job) -> Job:
     """The job with its written rows laid out so."""
-    rows = (w.reshape(-1, *w.shape[2:]).contiguous(memory_format=torch.channels_last).unflatten(0, w.shape[:2]) for w in job.write)
+    rows = (w.flatten(0, 1).contiguous(memory_format=torch.channels_last).unflatten(0, w.shape[:2]) for w in job.write)
     return replace(job, write=tuple(rows))
 
 

@@ -10,11 +10,16 @@ import torch
 Tensor = torch.Tensor
 
 
+def from_numpy(array: np.ndarray) -> Tensor:
+    """NumPy's numbers as a tensor on the CPU, whatever the default device is; those of an array that runs backwards in a copy."""
+    return torch.from_numpy(array if all(step >= 0 for step in array.strides) and array.flags.writeable else array.copy())
+
+
 class TorchNamespace:
     """See :class:`ascribe.arrays.Namespace`."""
 
     def asarray(self, a: Any, like: Tensor) -> Tensor:
-        given: Tensor = a.detach() if isinstance(a, Tensor) else torch.as_tensor(np.ascontiguousarray(a))
+        given: Tensor = a.detach() if isinstance(a, Tensor) else from_numpy(np.ascontiguousarray(a))
         if given.is_floating_point() and like.is_floating_point():
             return given.to(like.device, like.dtype)
         return given.to(like.device)

@@ -142,12 +142,12 @@ def embeddings(session: TorchSession) -> Cut:
         for name, module in modules.items():
             if module is named and name and tied <= {name}:  # of several with one weight, an encoder's and a decoder's, not all run
                 return Cut(name)
-    ids = {tuple(t.reshape(-1)[:64].tolist()) for leaf in session.inputs.ids for t in ((leaf[:1], leaf) if leaf.ndim else (leaf,))}
+    ids = {_first(t) for leaf in session.inputs.ids for t in ((leaf[:1], leaf) if leaf.ndim else (leaf,))}
     used: dict[str, None] = {}
 
     def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
         given = [leaf for _, leaf in walk(tree) if isinstance(leaf, Tensor)]
-        if cut.anchor == "in" and (cut.layer in tied if tied else any(tuple(t.reshape(-1)[:64].tolist()) in ids for t in given)):
+        if cut.anchor == "in" and (cut.layer in tied if tied else any(_first(t) in ids for t in given)):
             used[cut.layer] = None
 
     looked(session, TABLES, tell)
@@ -203,3 +203,8 @@ def class_names(host: nn.Module | None) -> tuple[str, ...] | None:
     if not isinstance(table, Mapping) or not table:
         return None
     return tuple(str(table[key]) for key in sorted(table, key=int))
+
+
+def _first(t: Tensor) -> tuple[float, ...]:
+    """The first numbers of a tensor; none of one without any."""
+    return () if t.is_meta else tuple(t.reshape(-1)[:64].tolist())

@@ -162,7 +162,7 @@ def unlike_itself(session: TorchSession, cut: Cut) -> list[Tensor]:
     news = {}
     for path in inputs.explained:
         axis, row = inputs.axis(path), inputs.own_rows(path, np.arange(1))
-        noise = torch.randn(row.shape, generator=generator).to(row)
+        noise = torch.randn(row.shape, generator=generator, device=generator.device).to(row)
         news[path] = torch.cat([row, row + noise * (row.abs().mean() + 1)], axis.at or 0)
     return look(session, cut, np.arange(1), 2, news) if news else []
 

@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 
 from ...calls import Call, named
 from ...cuts import EMBEDDINGS, INPUT, Cut, Together, input_at
-from ...errors import CutError, ModelError, RuleError
+from ...errors import CutError, InputError, ModelError, RuleError
 from ...rules import Gradient, treats_operations
 from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
@@ -67,6 +67,9 @@ class TorchSession:
         weights = self.parts.parameters if self.host is not None else []
         self.dtype = next((p.dtype for p in weights if p.is_floating_point()), None)
         self.inputs = Inputs(call, self.dtype)
+        if weights and not weights[0].is_meta and any(leaf.is_meta for leaf in self.inputs.leaves.values()):
+            home = str(weights[0].device)  # an embedding would read numbers that are not there
+            raise InputError(f"the model is on {home}", there="inputs on meta", try_=f'x.to("{home}")', code="E-DEVICE")
         if any(map(is_lazy, {type(p): p for p in weights}.values())):
             raise ModelError("a layer of the model has no weights yet", try_="model(x) once, to make its lazy layers", code="E-MODEL-LAZY")
         self.records = self.inputs.records

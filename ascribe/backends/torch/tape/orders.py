@@ -81,7 +81,7 @@ def through(s: Step, dim: int, ranks: Callable[[int], Tensor | slice]) -> Back |
 
 def sorting(s: Step) -> Back | None:
     down = s.entry.arg(2, "descending", False)
-    return through(s, s.entry.arg(1, "dim", -1), lambda wide: torch.arange(wide).flip(0) if down else slice(None))
+    return through(s, s.entry.arg(1, "dim", -1), lambda wide: torch.arange(wide, device="cpu").flip(0) if down else slice(None))
 
 
 def topmost(s: Step) -> Back | None:
@@ -89,7 +89,7 @@ def topmost(s: Step) -> Back | None:
     few, dim, largest = s.entry.args[1], s.entry.arg(2, "dim", -1), s.entry.arg(3, "largest", True)
     if few == 1 and not s.entry.fixed:
         return reduced(s, [dim], 1 if largest else -1)
-    return through(s, dim, lambda wide: torch.arange(wide - 1, wide - 1 - few, -1) if largest else slice(few))
+    return through(s, dim, lambda wide: torch.arange(wide - 1, wide - 1 - few, -1, device="cpu") if largest else slice(few))
 
 
 def numbered(s: Step) -> Back | None:
