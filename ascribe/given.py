@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from numbers import Number
+from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
@@ -102,7 +102,8 @@ def lists(value: Any) -> Answer | None:
     if all(isinstance(v, Number) for v in value):
         return f"a list of {len(value)} numbers", "torch.tensor([x], dtype=torch.float32) for one record", "np.array([x]) for one record"
     if all(isinstance(v, (list, tuple)) for v in value):
-        return f"a list of {len(value)} lists", "torch.tensor(x, dtype=torch.float32)", "np.stack(x)"
+        whole = all(isinstance(v, Integral) for row in value for v in row)  # ids stay ids
+        return f"a list of {len(value)} lists", "torch.tensor(x)" if whole else "torch.tensor(x, dtype=torch.float32)", "np.stack(x)"
     if all(isinstance(v, Mapping) for v in value):
         return f"a list of {len(value)} dictionaries", 'torch.tensor(pandas.DataFrame(x).to_numpy("float32"))', "pandas.DataFrame(x)"
     inside = next((found for v in value if (found := answer(v)) is not None), None)

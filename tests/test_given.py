@@ -40,6 +40,7 @@ CAME = {
     "a number": (3.5, "a number", "np.array([[x]])", "torch.tensor([[x]])"),
     "a list": ([1.0, 2.0], "a list of 2 numbers", "np.array([x])", "torch.tensor([x]"),
     "a list of lists": ([[1.0, 2.0]], "a list of 1 lists", "np.stack(x)", "torch.tensor(x"),
+    "lists of ids": ([[1, 2], [3, 4]], "a list of 2 lists", "np.stack(x)", "torch.tensor(x)"),
     "a record": ({"age": 31.0, "town": "Bern"}, "a record as a dictionary", "pandas.DataFrame([x])", "x.values()"),
     "records": ([{"age": 31.0}, {"age": 3.0}], "a list of 2 dictionaries", "pandas.DataFrame(x)", "pandas.DataFrame(x)"),
     "a scalar": (np.float64(2.0), "a single number", "np.array([[x]])", "torch.tensor([[x]])"),
