@@ -96,6 +96,7 @@ class Clues:
 
 
 CONVOLUTION = re.compile(r"Conv\w*?[123]d")
+AXES = re.compile(r"(?:Conv|Pool|Norm)([123])d$")
 FIRST, LAST = re.compile(r"(Conv|Norm|Pool)\w*?[123]d"), re.compile(r"(Linear|LayerNorm)$")
 
 
@@ -131,6 +132,9 @@ class Picture:
 
         Without such a layer, what keeps the picture's aspect ratio better; of a series, what has a length of its convolutions.
         """
+        wide = AXES.search(kind)
+        if wide is not None and int(wide.group(1)) != len(shape) - 2:  # pictures of a record beside each other: frames, views
+            return None
         first, last = Layout(tuple(shape[2:]), 1 - len(shape)), Layout(tuple(shape[1:-1]), -1)
         if math.prod(first.grid) == 1 or math.prod(last.grid) == 1:  # pooled: no places left
             return None

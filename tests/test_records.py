@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.errors import CutError, InputError
+from ascribe.errors import CutError, InputError, MethodError
 from tests.odd_models import TokensAsRows, rows, seeded, table
 
 Tensor = torch.Tensor
@@ -415,3 +415,19 @@ def test_as_many_rows_as_records() -> None:
             assert close(found.values[i : i + 1], alone.values)
             assert found.explained is not None
             assert alone.explained == pytest.approx(found.explained[[int(batch[i])]])
+
+
+def test_a_map_of_frames_is_no_map_of_a_volume() -> None:
+    class Frames(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.last = nn.Conv2d(2, 3, 3), nn.Linear(3, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = torch.relu(self.conv(x.flatten(0, 1))).mean((2, 3))
+            return self.last(h.reshape(len(x), -1, 3).mean(1))
+
+    model, x = seeded(Frames()), rows(3, 4, 2, 6, 6)
+    assert asc.attribute(model, x, of=1, at="conv").values.shape == (3, 4, 3, 4, 4)
+    with pytest.raises(MethodError, match="no map"):
+        asc.GradCam("conv")(model, x, of=1)

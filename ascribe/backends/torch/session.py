@@ -402,11 +402,14 @@ class TorchSession:
         return True
 
     def run(self, job: Job, mode: str) -> Evidence:
-        """One run of the model, with gradients inside where it takes some itself."""
+        """One run of the model, with gradients inside where it takes some itself.
+
+        Once more where it wrote to its weights in another run, before the gradient was taken: by then all is known that took that run.
+        """
         try:
             return self._run(job, mode)
         except ModelError as wrong:
-            if not self.needs_graph(wrong):
+            if not self.needs_graph(wrong) and "modified by an inplace operation" not in str(wrong):
                 raise
         return self._run(job, mode)
 
