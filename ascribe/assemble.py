@@ -24,6 +24,7 @@ from .removal import Removal
 from .result import Attribution, Check, Cost, Gap
 from .rules import Gradient, Rule, treats_operations
 from .rules.told import Told
+from .steady import repeated, unsteady
 from .stream import Chunker, Wanted, first_chunk
 from .tree import mapped
 from .version import VERSION
@@ -162,8 +163,10 @@ def asked_of(plan: Plan, block: Block, gap: Gap | None, sizes: np.ndarray) -> tu
     promised = plan.cuts == (plan.at,) and (plan.by.compares or not treats_operations(plan.by))
     drawn = has_background(plan.over) and not plan.by.compares
     sampled = drawn or any(getattr(f, "quadrature", "") == "random" for f in parts(plan.over))
+    found = unsteady(plan, block)
     return (
-        ask.completeness(gap, plan, promised, sampled, block.bend),
+        ask.completeness(gap, plan, promised, sampled, block.bend, found is not None and not found.others),
+        *([] if found is None else repeated(found, float(sizes[:, 0].max(initial=0.0)))),
         ask.finite(sizes, plan.session.notes, gap),
         ask.something(sizes),
         ask.saturation(block.classes, block.output),

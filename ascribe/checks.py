@@ -40,9 +40,17 @@ def judged(gap: Gap, limits: Limits) -> tuple[Status, tuple[int, ...]]:
 
 
 def completeness(
-    gap: Gap | None, plan: Plan, promised: bool, sampled: bool, bend: Callable[[], np.ndarray] | None = None
+    gap: Gap | None,
+    plan: Plan,
+    promised: bool,
+    sampled: bool,
+    bend: Callable[[], np.ndarray] | None = None,
+    unsteady: bool = False,
 ) -> Check:
-    """Whether the values add up to the change of what they explain; ``bend`` is that of the block, for what to do where they do not."""
+    """Whether the values add up to the change of what they explain; ``bend`` is that of the block, for what to do where they do not.
+
+    ``unsteady`` says that the model does not give the same answer twice, which is then the reason.
+    """
     if gap is None:
         return Check("completeness", "skipped", "this method does not promise a sum")
     limits = EXACT if plan.by.compares else APPROXIMATE
@@ -61,7 +69,8 @@ def completeness(
         return Check("completeness", status, text)
     if sampled:
         return Check("completeness", "warn", f"{text} (by chance: sums of samples are not exact)", records)
-    return Check("completeness", status, text + hint(gap, plan, records, bend), records)
+    why = "; the model gives different answers to the same input" if unsteady else hint(gap, plan, records, bend)
+    return Check("completeness", status, text + why, records)
 
 
 def hint(gap: Gap, plan: Plan, records: Sequence[int], bend: Callable[[], np.ndarray] | None) -> str:

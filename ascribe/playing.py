@@ -27,6 +27,7 @@ from .removal import PerInput, Removal, Replace
 from .removed import Played, Removed
 from .result import Attribution, Check, Cost, Gap
 from .sites import Site, groups_of, sites_of
+from .steady import repeated, unsteady
 from .stream import Progress, blocks, fitting, showing
 
 FIRST = 8
@@ -148,6 +149,8 @@ class Games:
         places = self.places(block) if values.ndim == 3 else ()  # interactions have pairs of features, and no columns
         table = FeatureTable(values if asked.several else values[0], one(error), self.groups.names, self.groups.told, places)
         checks = (*self.checks(done, values, error, gap, partial), *largest_target(session, asked.quantities, block.output))
+        if not partial:
+            checks += tuple(repeated(unsteady(plan, block), float(np.abs(values[:, 0]).max(initial=0.0))))
         if not partial:  # an error says so
             warn(checks)
         return Attribution(

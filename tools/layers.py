@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("storage",),
     ("stream", "backends"),
     ("passes",),
-    ("sums", "checks", "relevance_checks", "rows"),
+    ("steady", "sums", "checks", "relevance_checks", "rows"),
     ("paths", "assemble", "worths"),
     ("compared", "sites"),
     ("removed",),

@@ -183,6 +183,9 @@ class Session(Protocol):
 
     def evaluate(self, job: Job) -> Evidence: ...
 
+    def doubtful(self) -> bool:
+        """Whether something speaks against the same answers to the same input, or nothing is known about it."""
+
     def splits(self) -> bool:
         """Whether records can be run apart from each other with the same results."""
 

@@ -67,6 +67,7 @@ class Unit:
     position: tuple[Positions, ...]
     on: Cut
     chooses = False
+    scored = True
 
     def __init__(self, *position: Any, on: Cut = OUTPUT) -> None:
         object.__setattr__(self, "position", tuple([p if type(p) is int else as_position(p) for p in position]))

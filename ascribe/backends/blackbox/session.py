@@ -149,6 +149,9 @@ class BlackBoxSession:
     def shared(self, cut: Cut, sure: bool = True) -> bool:
         return False
 
+    def doubtful(self) -> bool:
+        return True
+
     def left_out(self, cut: Cut) -> tuple[Cut, ...]:
         if cut.layer or cut.anchor == "out" or self.inputs.only is not None:
             return ()

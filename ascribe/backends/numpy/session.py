@@ -140,6 +140,9 @@ class NumpySession:
     def splits(self) -> bool:
         return True
 
+    def doubtful(self) -> bool:
+        return False
+
     def left_out(self, cut: Cut) -> tuple[Cut, ...]:
         return ()
 

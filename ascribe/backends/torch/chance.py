@@ -43,6 +43,12 @@ class Chance:
             return True
         return self.numbers is not None and numbers_moved(self.numbers)
 
+    def has_moved(self) -> bool:
+        """Whether any generator is not where it was, of the process or of the model."""
+        if self.own and any(unlike(state_of(generator), state) for generator, state in self.own):
+            return True
+        return self.moved()
+
     def put_back(self) -> None:
         """All of it as it was, as far as it is ours to put back."""
         if torch.get_default_dtype() != self.dtype:
@@ -123,3 +129,12 @@ def set_state(generator: Any, state: Any) -> None:
 
 def _unlike(a: torch.Tensor, b: torch.Tensor) -> bool:
     return not torch.equal(a, b)
+
+
+def unlike(a: Any, b: Any) -> bool:
+    """Whether two states of a generator differ."""
+    if isinstance(a, torch.Tensor):
+        return not torch.equal(a, b)
+    if isinstance(a, dict):
+        return any(unlike(a[key], b[key]) for key in a)
+    return not np.array_equal(a, b) if isinstance(a, np.ndarray) else bool(a != b)

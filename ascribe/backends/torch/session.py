@@ -91,6 +91,7 @@ class TorchSession:
         self.tapes: list[Tape] = []
         self.tape_bytes = 0
         self.books: list[Balance] | None = None
+        self.unlike = False
 
     def __enter__(self) -> TorchSession:
         try:
@@ -265,6 +266,12 @@ class TorchSession:
             self.settled[cut] = known
         return known
 
+    def doubtful(self) -> bool:
+        """Whether a generator moved, or rows did not give together what they give apart: so do answers that are different each time."""
+        if self.chance is not None and self.chance.has_moved():
+            return True
+        return self.unlike and not self.remembered("steady", None)
+
     def left_out(self, cut: Cut) -> tuple[Cut, ...]:
         inputs = self.inputs
         if cut.layer or cut.anchor == "out" or inputs.only is not None:
@@ -332,6 +339,7 @@ class TorchSession:
         if known is None:
             known, sure = (True, True) if self.records == 1 else runs_apart(self)
             self.remember("splits", None, known, sure)
+        self.unlike |= not known
         return bool(known)
 
     def evaluate(self, job: Job) -> Evidence:
@@ -368,8 +376,10 @@ class TorchSession:
             return self.run(job, SINGLE)
         key = (job.at, job.wrt, job.read, job.on, job.kind, job.records == self.records)
         mode = self.remembered("mode", key)
+        self.unlike |= mode == SINGLE
         if mode is None:
             mode, sure = choose(self, job)
+            self.unlike |= mode == SINGLE
             self.remember("mode", key, mode, sure)
             return replace(self.way(job, mode), learnt=True)
         return laid_out(self, job, mode) if mode == TILE and could_be(self, job) else self.way(job, mode)
