@@ -208,7 +208,7 @@ def clues_of(places: Sequence[Place], picture: Picture) -> Clues:
     """What the layers passed tell."""
     out = [(shape, p.kind) for p in places if p.cut.anchor == "out" for shape in p.shapes]
     convolved = [shape for shape, kind in out if CONVOLUTION.search(kind) and len(shape) == len(picture.size) + 2]
-    grids = [layout.grid for shape in convolved if (layout := picture.pixels(shape, "Conv2d", Clues())) is not None]
+    grids = [layout.grid for shape in convolved if (layout := picture.pixels(shape, f"Conv{len(picture.size)}d", Clues())) is not None]
     first = frozenset(shape[1:] for shape, kind in out if FIRST.search(kind))
     return Clues(tuple(dict.fromkeys(grids)), first, frozenset(shape[1:] for shape, kind in out if LAST.fullmatch(kind)))
 
