@@ -39,7 +39,7 @@ def entry(call: Callable[Given, Result]) -> Callable[Given, Result]:
             if not out_of_memory(error):
                 raise
             found = MemoryLimitError("there is not enough memory for this call", there=str(error)[:200], try_="fewer records in a call")
-            found.__cause__ = error
+            found.__cause__, found.partial = error, vars(error).get("partial")
         try:
             raise found if os.environ.get(FULL) else shortened(found)
         finally:

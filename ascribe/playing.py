@@ -18,7 +18,7 @@ from .backends.protocol import Session, Spot
 from .baselines import Call
 from .coalitions.base import adapts
 from .cuts import Cut, as_cut
-from .errors import FeatureError
+from .errors import CoalitionError, FeatureError
 from .features import Groups
 from .gaps import EXACT, described
 from .grouped import FeatureTable
@@ -50,6 +50,11 @@ def explain_removed(model: Any, call: Call, asked: Request) -> Attribution:
         game = games_of(session, asked)
         try:
             game.run()
+        except CoalitionError as error:
+            if not game.groups.chosen:
+                raise
+            there = f"{error.there}; {game.groups.told}, chosen because there are more numbers"
+            raise type(error)(error.asked, there=there, try_=f"{error.try_}, by features=", code=error.code) from error
         except (Exception, KeyboardInterrupt) as error:
             vars(error)["partial"] = game.partial(time.perf_counter() - start)
             raise

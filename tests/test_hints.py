@@ -226,3 +226,64 @@ def test_a_quantity_that_fills_the_memory_is_a_memory_limit() -> None:
     for call in (IG, asc.KernelShap(), asc.attribute):
         with pytest.raises(MemoryLimitError):
             call(NET, X, of=quantity)
+
+
+# What is explained
+
+
+class Tagger(nn.Module):
+    """A score for each of three tags at each of five positions, with names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+        self.config = type("Config", (), {"id2label": {0: "O", 1: "PER", 2: "LOC"}})()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(x)
+
+
+def test_classes_at_positions_go_by_their_names() -> None:
+    model, x = Tagger().eval(), torch.linspace(-1, 1, 40).reshape(2, 5, 4)
+    by_number = asc.influence(model, x, of=asc.Unit(3, 1))
+    assert torch.equal(asc.influence(model, x, of=asc.Unit(3, "PER")).values, by_number.values)
+    each = asc.influence(model, x, of=asc.Unit([3, 2], ["PER", "LOC"])).values
+    assert torch.equal(each[0], by_number.values[0])
+    with pytest.raises(asc.AscribeError, match="3 class names for an axis of 5 numbers: 'O', 'PER', 'LOC'"):
+        asc.influence(model, x, of=asc.Unit("PER", 3))
+    with pytest.raises(asc.AscribeError, match=r"class 'ORG' is not known. There: 'O', 'PER', 'LOC'"):
+        asc.influence(model, x, of=asc.Unit(3, "ORG"))
+    with pytest.raises(asc.AscribeError, match=r"Unit\(5, token_id\) of a language model"):
+        asc.influence(model, x)
+
+
+def test_a_list_of_functions_is_several_quantities() -> None:
+    first, second = (lambda y: y[:, 0]), (lambda y: y[:, 1] ** 2)
+    both = asc.influence(NET, X, of=[first, second])
+    for k, one in enumerate((first, second)):
+        torch.testing.assert_close(both.values[k], asc.influence(NET, X, of=one).values)
+    mixed = asc.influence(NET, X, of=[asc.Unit(0), second])
+    torch.testing.assert_close(mixed.values, both.values)
+
+
+def test_too_many_features_say_what_was_grouped() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.Flatten(), nn.Linear(512, 2)).eval()
+    picture = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(asc.AscribeError, match=r"all coalitions of \d+ features. There: .*superpixels.*chosen because.*features="):
+        asc.ShapleyExact()(model, picture)
+    with pytest.raises(asc.AscribeError, match=r"a window of size 32. There: 16 coordinates"):
+        asc.Occlusion(32)(model, picture)
+
+
+def test_what_was_found_before_the_memory_was_full_is_kept() -> None:
+    seen: list[int] = []
+
+    def model(x: np.ndarray) -> np.ndarray:
+        seen.append(len(x))
+        if len(seen) > 6:
+            raise MemoryError
+        return x
+
+    with pytest.raises(MemoryLimitError) as told:
+        asc.FeatureAblation(by=0.0)(model, np.ones((3, 4)), of=1, chunk=1)
+    assert told.value.partial is not None

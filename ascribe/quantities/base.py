@@ -119,14 +119,17 @@ def whole_number(label: Any) -> int:
     )
 
 
-def class_index(label: Any, classes: int, names: Sequence[str] | None) -> int:
-    """The position of a class given by number or by name.
+def class_index(label: Any, classes: int, names: Sequence[str] | None, one_axis: bool = True) -> int:
+    """The position of a class given by number or by name; of one among several axes, names are taken where they are as many.
 
     Raises QuantityError for a name that is not there, a number out of range, a negative one, or one that is no whole number.
     """
     if isinstance(label, str):
-        if names is None or label not in names:
+        other = names is not None and (len(names) > classes if one_axis else len(names) != classes)
+        if names is None or label not in names or other:
             known = ", ".join(map(repr, names[:20])) if names else "no class names in the model's config (id2label)"
+            if names and other:
+                known = f"{len(names)} class names for an axis of {classes} numbers: {known}"
             raise QuantityError(
                 f"class {label!r} is not known", there=known, try_="the class by its number", code="E-TARGET-NAME"
             )
@@ -147,7 +150,9 @@ def one_table(y: Array, what: str) -> int:
         raise QuantityError(
             f"{what} needs one row of scores per record",
             there=f"a value of shape {tuple(y.shape)}",
-            try_=f"Unit{tuple([0] * (y.ndim - 1))} for one position, Channel(c), Box(c, ...) or Mask(c, ...) for a region",
+            try_="Unit(position, class) for one number, such as Unit(5, token_id) of a language model; Channel(c) for all positions"
+            if y.ndim == 3
+            else f"Unit{tuple([0] * (y.ndim - 1))} for one position, Channel(c), Box(c, ...) or Mask(c, ...) for a region",
             code="E-TARGET-SHAPE",
         )
     return 1 if y.ndim == 1 else int(y.shape[1])

@@ -27,19 +27,19 @@ class Max(Value):
         return Picked(as_numpy(y).reshape(len(y), classes).argmax(1))
 
 
-Positions = Position | tuple[int, ...]
+Positions = Position | str | tuple[Label, ...]
 """A position for all records, a range, or a position for each record."""
 
 
-def within(position: Positions, size: int) -> Positions:
+def within(position: Positions, size: int, names: Sequence[str] | None = None, single: bool = True) -> Positions:
     """Positions on an axis of this size. Raises QuantityError where one is not on it, or a slice takes nothing of it."""
     if isinstance(position, tuple):
-        return tuple(class_index(one, size, None) for one in position)
+        return tuple(class_index(one, size, names, single) for one in position)
     if isinstance(position, slice):
         if not range(size)[position]:
             raise QuantityError(f"{position!r} takes nothing", there=f"{size} positions", try_="a slice within them", code="E-TARGET-RANGE")
         return position
-    return class_index(position, size, None)
+    return class_index(position, size, names, single)
 
 
 def as_position(given: Any) -> Positions:
@@ -49,7 +49,7 @@ def as_position(given: Any) -> Positions:
         if items.ndim != 1 or not len(items):
             there = f"positions of shape {items.shape}"
             raise QuantityError("positions for each record", there=there, try_="one number per record on each axis", code="E-TARGET-SHAPE")
-        return tuple(whole_number(one) for one in items)
+        return tuple(str(one) if isinstance(one, str) else whole_number(one) for one in items)
     position: Position = given
     return position
 
@@ -86,7 +86,7 @@ class Unit:
                 try_=f"Unit({', '.join(['0'] * len(sizes))}), or Channel(c) to sum the rest",
                 code="E-TARGET-SHAPE",
             )
-        spot = tuple(within(p, n) for p, n in zip(self.position, sizes, strict=True))
+        spot = tuple(within(p, n, names, len(sizes) == 1) for p, n in zip(self.position, sizes, strict=True))
         single = len(sizes) == 1 and not isinstance(spot[0], slice)
         if any(isinstance(p, tuple) for p in spot):
             mine = part_of(y, part)
@@ -115,7 +115,7 @@ class Placed:
     def __call__(self, y: Array) -> Array:
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         if not any(isinstance(p, slice) for p in self.spot):
-            return y[(np.arange(len(y)), *(np.broadcast_to(p, len(y)) for p in self.spot))]
+            return y[(np.arange(len(y)), *(np.array(np.broadcast_to(p, len(y))) for p in self.spot))]
         xp, parts = namespace(y), []
         for i in range(len(y)):
             part = y[i][tuple(int(p[i]) if isinstance(p, np.ndarray) else p for p in self.spot)]

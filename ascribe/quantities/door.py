@@ -44,13 +44,13 @@ def as_quantities(of: Any) -> tuple[tuple[Quantity, ...], bool]:
     """``of=`` as quantities, and whether several were asked for.
 
     None is ``Max()``, an int one class for all, a tuple of ints one position, a list or an array of ints or names one class per
-    record, a list of tuples or a tuple of arrays one position per record, a list of quantities several explanations in one call,
-    anything callable a quantity of your own.
+    record, a list of tuples or a tuple of arrays one position per record, a list of quantities or functions several explanations in one
+    call, anything callable a quantity of your own.
 
     Raises QuantityError for anything else.
     """
-    if isinstance(of, (list, tuple)) and of and all(hasattr(q, "bind") for q in of):
-        return tuple(of), True
+    if isinstance(of, (list, tuple)) and of and all(hasattr(q, "bind") or (callable(q) and not isinstance(q, type)) for q in of):
+        return tuple(map(_as_quantity, of)), True
     return (_as_quantity(of),), False
 
 
