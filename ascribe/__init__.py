@@ -22,7 +22,7 @@ from .coalitions import (
     Surrogate,
     TotalIndices,
 )
-from .corrected import CPLRP, AttnLRP, LibraGrad, LstmLRP, RelP
+from .corrected import CPLRP, GIM, AttnLRP, LibraGrad, LstmLRP, RelP
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut, Together
 from .deep import LRP, RAP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop, GuidedGradCam
 from .distributions import Background, Gaussian, Line, Point, Points, Reference, Uniform
@@ -121,7 +121,7 @@ from .rules.relevance import (
     ZPlus,
 )
 from .rules.rescale import Rescale, RevealCancel
-from .rules.transformers import AttnLrp, CpLrp, Libra, LstmLrp
+from .rules.transformers import AttnLrp, CpLrp, Gim, Libra, LstmLrp
 from .shuffles import Shuffled, shuffled
 from .version import VERSION as __version__
 
@@ -133,6 +133,7 @@ __all__ = [
     "EPSILON_PLUS",
     "EPSILON_PLUS_FLAT",
     "EXCITATION_BACKPROP",
+    "GIM",
     "INPUT",
     "LOGITS",
     "LRP",
@@ -183,6 +184,7 @@ __all__ = [
     "FullGradients",
     "Gamma",
     "Gaussian",
+    "Gim",
     "GradCam",
     "GradCamPlusPlus",
     "Gradient",

@@ -1,4 +1,4 @@
-"""Named methods with corrected gradients: AttnLRP, CP-LRP, LibraGrad, RelP, LSTM-LRP. One backward pass for each point.
+"""Named methods with corrected gradients: AttnLRP, CP-LRP, LibraGrad, RelP, GIM, LSTM-LRP. One backward pass for each point.
 
 They differ in the rule's table alone, and any distribution goes with each: ``LibraGrad(Line(steps=32))`` is integrated
 gradients on corrected gradients, ``AttnLRP(Gaussian(0.1, 8))`` averages over noise.
@@ -13,7 +13,7 @@ from .cuts import Cut
 from .distributions import Distribution, Line, Point
 from .methods import Method
 from .rules import Rule
-from .rules.transformers import AttnLrp, CpLrp, Libra, LstmLrp
+from .rules.transformers import AttnLrp, CpLrp, Gim, Libra, LstmLrp
 
 HERE = Point()
 
@@ -75,6 +75,26 @@ class RelP(Method):
 
     def over(self, at: Cut) -> Distribution:
         return Line(self.baseline, 1, "riemann-right")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class GIM(Method):
+    """Gradient interaction modifications (Edin et al. 2025): coefficients at the record, times the difference from a ``baseline``.
+
+    Made for language models: norms fixed, softmax's derivative at a ``temperature`` that keeps attention from hiding what it would make
+    up for, half to each factor of a product. The paper's baseline is ``asc.mask_tokens(id)`` of a space. Two passes forward, one back. No sum.
+    """
+
+    baseline: Any = 0.0
+    temperature: float = 2.0
+
+    multiply = True
+
+    def over(self, at: Cut) -> Distribution:
+        return Line(self.baseline, 1, "riemann-right")
+
+    def rule(self) -> Rule:
+        return Gim(self.temperature)
 
 
 @dataclass(frozen=True, repr=False)

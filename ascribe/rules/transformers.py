@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..errors import RuleError
+from ..values import written
 from .layers import LayerRule
 from .table import Unreferenced, with_rest
 
@@ -44,6 +47,26 @@ class Libra(Unreferenced):
     strict: bool = False
 
     treats: ClassVar[Mapping[str, str]] = with_rest(softmax="fixed")
+
+
+@dataclass(frozen=True, repr=False)
+class Gim(Unreferenced):
+    """Gradient interaction modifications (Edin et al. 2025, section 4): for transformers whose attention repairs itself.
+
+    Norms go back with their scale fixed; a softmax by ``p (g - sum(p g))`` with the probabilities ``p`` of scores divided by the
+    ``temperature``; each factor of a product gets half (so a quarter to queries and keys, half to values). All else is the derivative.
+    Relevance does not add up. Raises RuleError for a temperature that is no number above 0.
+    """
+
+    temperature: float = 2.0
+    strict: bool = False
+
+    treats: ClassVar[Mapping[str, str]] = with_rest(elementwise="derivative", softmax="tempered")
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.temperature, (int, float)) and not isinstance(self.temperature, bool)
+        if not number or not 0 < self.temperature < math.inf:
+            raise RuleError(f"temperature={written(self.temperature)}", try_="a number above 0, such as 2.0")
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,6 +11,7 @@ from .regions import inside
 WORDS = {
     ("elementwise", "zero"): "f(x) / x",
     ("elementwise", "secant"): "difference quotient",
+    ("elementwise", "derivative"): "derivative",
     ("elementwise", "guided"): "guided",
     ("elementwise", "deconvolution"): "deconvolution",
     ("elementwise", "smooth"): "smoothed derivative",
@@ -28,6 +29,7 @@ WORDS = {
     ("softmax", "logmean"): "logarithmic mean",
     ("softmax", "vjp"): "derivative",
     ("softmax", "fixed"): "fixed",
+    ("softmax", "tempered"): "derivative at a temperature",
     ("pool", "winner"): "to the winner",
     ("choice", "secant"): "difference quotient",
 }

@@ -218,6 +218,8 @@ def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor, b
     if treatment == "secant":
         return secant(top, refer, g), False
     x = top.root.value
+    if treatment == "derivative":
+        return (positive(g, x) if [e.name for e in islice(inside(top), 2)] == ["relu"] else derivative(top, x) * g), False
     if treatment == "zero":
         entries = list(islice(inside(top), 2))
         if len(entries) == 1 and entries[0].name == "relu":

@@ -29,7 +29,7 @@ TREATMENTS: Mapping[tuple[str, str], Mapping[str, Formula]] = {
 Element-wise regions and all other operations are the reverse pass's own.
 """
 
-REGIONS = frozenset({"secant", "zero", "guided", "deconvolution", "smooth"})
+REGIONS = frozenset({"secant", "zero", "derivative", "guided", "deconvolution", "smooth"})
 OTHERS = frozenset({"quadrature", "gradient"})
 PARTS = frozenset({"orders"})
 AVERAGES = {name: linear.LINEAR[name] for name in sorted(kinds.AVERAGES)}
@@ -54,6 +54,8 @@ def special(rule: OperationRule, kind: str, treatment: str, before: Mapping[str,
         return weights.layered(rule, weights.WEIGHTS[treatment], dict(before))
     if kind == "average" and treatment == "epsilon":
         return {name: weights.averaged(rule, formula) for name, formula in AVERAGES.items()}
+    if kind == "softmax" and treatment == "tempered":
+        return attention.tempered(rule.temperature)  # type: ignore[attr-defined]
     if treatment == "pass" and kind in ("norm", "average"):
         return dict.fromkeys(norms.NORM if kind == "norm" else AVERAGES, weights.whole)
     return None
