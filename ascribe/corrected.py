@@ -82,7 +82,7 @@ class GIM(Method):
     """Gradient interaction modifications (Edin et al. 2025): coefficients at the record, times the difference from a ``baseline``.
 
     Made for language models: norms fixed, softmax's derivative at a ``temperature`` that keeps attention from hiding what it would make
-    up for, half to each factor of a product. The paper's baseline is ``asc.mask_tokens(id)`` of a space. Two passes forward, one back. No sum.
+    up for, half to each factor of a product. The paper's baseline is ``asc.mask_tokens(space)``. Two passes forward, one back. No sum.
     """
 
     baseline: Any = 0.0
