@@ -18,7 +18,7 @@ from zoo.tiny import Family, families, model_of, scaled_up, unbiased, words
 
 LIMIT = 1e-3
 ALIVE = 1e-3
-"""The least share of its score by which other words have to change it."""
+"""The least share of the largest score by which other words have to change the scores."""
 SECONDS = 60
 
 
@@ -57,12 +57,12 @@ def explained(model: torch.nn.Module, family: Family, by: Any) -> asc.Attributio
 
 
 def largest(model: torch.nn.Module, family: Family) -> tuple[int, float]:
-    """The largest logit, and the share of it by which it is another for other words."""
+    """The largest logit, and the share of it by which other words change the logits."""
     with torch.no_grad():
         here, there = (model(input_ids=ids).logits[0] for ids in (words(), words().flip(1)))
     here, there = (y[-1] if family.role == "lm" else y for y in (here, there))
     unit = int(here.abs().argmax())
-    return unit, float((there[unit] - here[unit]).abs() / here[unit].abs())
+    return unit, float((there - here).abs().max() / here[unit].abs())
 
 
 def tried(family: Family, by: Any = asc.CpLrp()) -> Finding:  # noqa: B008

@@ -54,6 +54,7 @@ embeddings for the largest score.
 - **conserved**: relevance adds up to the score within {limit:g}.
 - **named**: it does not, and the result's checks say so, by operation or by sum.
 - **silent**: it does not, and nothing says so. There must be none.
+- **dead**: other words change no score by 1e-3 of the largest, so that sums say nothing. There must be none.
 - **unbuilt**: the small configuration does not make a model that runs, a matter of configuration; it says nothing about the rule.
 """
 
