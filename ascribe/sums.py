@@ -30,7 +30,7 @@ class Sums:
         self.first: np.ndarray | None = None
         self.total: dict[Cut, list[list[Array]]] = {}
         self.direct: dict[Cut, list[list[Array]]] = {}
-        self.carry: dict[Cut, tuple[Leaves, Leaves]] = {}
+        self.carry: dict[Cut, tuple[Leaves, Leaves, np.ndarray]] = {}
         self.middle: dict[Cut, Leaves] = {}
         self.index = run.index
         self.course: Course | None = None
@@ -67,7 +67,8 @@ class Sums:
             self.first = as_numpy(found.value)[:, 0].astype(np.float64)
         for cut in plan.cuts:
             if self.draws.stepwise and plan.multiply:
-                self._piecewise(cut, found.grads[cut], list(write) if cut == plan.at else found.reads[cut].arrays)
+                values = list(write) if cut == plan.at else found.reads[cut].arrays
+                self._piecewise(cut, found.grads[cut], values, as_numpy(found.value).astype(np.float64))
             else:
                 grads = found.grads[cut]
                 if distances:
@@ -107,18 +108,27 @@ class Sums:
             grads = [*grads, *(g * g for g in grads)]
         summed(self.total.setdefault(cut, []), grads, weights)
 
-    def _piecewise(self, cut: Cut, grads: Leaves, values: Leaves) -> None:
-        """The trapezoid rule along the path's image: mean of neighbouring influences times the step between them."""
+    def _piecewise(self, cut: Cut, grads: Leaves, values: Leaves, quantity: np.ndarray) -> None:
+        """Along the path's image: a mean of neighbouring influences times the step between them, so that a piece adds up where it can."""
         if cut in self.carry:
-            last_g, last_v = self.carry[cut]
-            self._pieces(cut, last_g, [g[:, :1] for g in grads], last_v, [v[:1] for v in values])
-        self.carry[cut] = [g[:, -1:] for g in grads], [v[-1:] for v in values]
+            last_g, last_v, last_q = self.carry[cut]
+            ends = quantity[:, :1] - last_q
+            self._pieces(cut, last_g, [g[:, :1] for g in grads], last_v, [v[:1] for v in values], ends)
+        self.carry[cut] = [g[:, -1:] for g in grads], [v[-1:] for v in values], quantity[:, -1:]
         if grads[0].shape[1] > 1:
             before, after = [g[:, :-1] for g in grads], [g[:, 1:] for g in grads]
-            self._pieces(cut, before, after, [v[:-1] for v in values], [v[1:] for v in values])
+            self._pieces(cut, before, after, [v[:-1] for v in values], [v[1:] for v in values], np.diff(quantity, axis=1))
 
-    def _pieces(self, cut: Cut, g0: Leaves, g1: Leaves, v0: Leaves, v1: Leaves) -> None:
-        found = [namespace(a).mix(a, b, 0.5) * (w - v)[None] for a, b, v, w in zip(g0, g1, v0, v1, strict=True)]
+    def _pieces(self, cut: Cut, g0: Leaves, g1: Leaves, v0: Leaves, v1: Leaves, change: np.ndarray) -> None:
+        """Pieces whose ends have these influences and values, over which the quantity changes so much ``[quantities, pieces, records]``."""
+        steps = [w - v for v, w in zip(v0, v1, strict=True)]
+        middle = [namespace(a).mix(a, b, 0.5) for a, b in zip(g0, g1, strict=True)]
+        apart = [(a - b) * d[None] for a, b, d in zip(g0, g1, steps, strict=True)]
+        share = bend(change - total([m * d[None] for m, d in zip(middle, steps, strict=True)]), total(apart), total(apart, sizes=True))
+        found = [m * d[None] for m, d in zip(middle, steps, strict=True)]
+        if share.any():
+            shares = [namespace(d).asarray(share.reshape(*share.shape, *[1] * (len(d.shape) - 3)), d) for d in apart]
+            found = [f + d * part for f, d, part in zip(found, apart, shares, strict=True)]
         self._add(cut, found, np.ones(found[0].shape[1]))
 
     def values(self) -> list[list[Array]]:
@@ -172,3 +182,24 @@ def between(starts: Leaves, ends: Leaves, draws: Draws, points: np.ndarray) -> L
         a = namespace(e).asarray(draws.position[points].reshape(-1, *[1] * (e.ndim - 1)), e)
         found.append(namespace(e).mix(s, e, a))
     return found
+
+
+def total(leaves: Leaves, sizes: bool = False) -> np.ndarray:
+    """What numbers ``[quantities, pieces, records, ...]`` add up to, or their sizes."""
+    parts = [as_numpy((abs(a) if sizes else a).reshape(*a.shape[:3], -1).sum(-1)).astype(np.float64) for a in leaves]
+    found: np.ndarray = np.sum(parts, 0)
+    return found
+
+
+BENT = 0.2
+"""The share of their sizes that differences of influence add up to where a piece is bent; in less they cancel, and say nothing."""
+
+
+def bend(missing: np.ndarray, apart: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """How much of what a piece's ends differ by is ``missing`` from the mean of both, -1/2 to 1/2; 0 where a piece is smooth.
+
+    For a piecewise linear quantity with one bend in the piece it is the bend's distance from the middle, and the piece is exact. Where
+    more is missing than one bend explains, other ways than the cut may carry it: then it says nothing.
+    """
+    bent = (np.abs(apart) > BENT * most) & (2 * np.abs(missing) <= np.abs(apart))
+    return np.divide(missing, apart, out=np.zeros_like(missing), where=bent)

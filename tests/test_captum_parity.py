@@ -15,6 +15,7 @@ from small_models import DOUBLE, Dense, Pictures, Twice, chain, gradient, rows, 
 from torch import nn
 
 import ascribe as asc
+import ascribe.compat.captum.attr as oa
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:completeness:ascribe.AscribeWarning"),
@@ -309,6 +310,40 @@ def test_conductance_converges_faster_than_captums():
     assert all(ours[n] < 0.2 * theirs[n] for n in ours)
     fine = ca.LayerConductance(net, net[2]).attribute(A, base, target=1, n_steps=2000).detach()
     assert float((fine - exact).abs().max()) < 2 * theirs[80] * 80 / 2000, "and both go to the same limit"
+
+
+def test_a_bend_in_a_piece_of_conductance_is_exact():
+    """One rectifier above the layer bends somewhere inside a piece: its share of the piece is known by what the score changes."""
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 1), torch.nn.ReLU()).double()
+    with torch.no_grad():
+        net[0].weight.copy_(rows(4, 3))
+        net[0].bias.zero_()
+        net[1].weight.copy_(rows(1, 4, seed=1))
+        net[1].bias.fill_(0.0)
+    x = rows(6, 3, seed=2)
+    start = -0.37 * x  # the score is linear along the line, and 0 at 0.37 / 1.37 of it
+    hidden = net[0](x) - net[0](start)
+    last = net[:2](x)[:, 0] > 0
+    share = torch.where(last, 1 - 0.37 / 1.37, 0.37 / 1.37)[:, None]
+    exact = (hidden * net[1].weight * share).detach()
+    for n in (1, 2, 7):
+        torch.testing.assert_close(asc.Conductance(start, n)(net, x, of=0, at="0").values, exact, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("act", [torch.nn.ReLU, torch.nn.Sigmoid, torch.nn.GELU])
+def test_conductance_is_as_complete_as_captums_at_equal_steps(act):
+    for seed in range(4):
+        torch.manual_seed(seed)
+        net = torch.nn.Sequential(*[m for k in (5, 12, 12) for m in (torch.nn.Linear(k, 12), act())], torch.nn.Linear(12, 3)).double()
+        for p in net.parameters():
+            p.data *= 3
+        x, base = rows(6, 5, seed=seed), rows(6, 5, seed=seed + 50)
+        for layer in (1, 2, 3):
+            for n in (5, 50):
+                ask = {"target": 1, "n_steps": n, "return_convergence_delta": True}
+                theirs = ca.LayerConductance(net, net[layer]).attribute(x, base, **ask)[1]
+                ours = oa.LayerConductance(net, net[layer]).attribute(x, base, **ask)[1]
+                assert float(ours.abs().mean()) <= float(theirs.abs().mean())
 
 
 @pytest.mark.parametrize("relu", [False, True])

@@ -102,25 +102,30 @@ def method_with_delta(name: str, home: Any, call: dict[str, Any]) -> Any:
     return method.attribute(fresh(home.inputs), **call, return_convergence_delta=True)
 
 
-def with_rows(model: nn.Module, call: Any) -> tuple[Any, int]:
-    """What a call gives, and how many rows went into the model's first layer for it."""
-    rows: list[int] = []
-    handle = next(m for m in model.modules() if not list(m.children())).register_forward_pre_hook(lambda m, a: rows.append(len(a[0])))
-    try:
-        return call(), sum(rows)
-    finally:
-        handle.remove()
+class Rows:
+    """How many rows go into a model's first layer, by one hook for all calls: a hook is a part of the model that is explained."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.seen: list[int] = []
+        first = next(m for m in model.modules() if not list(m.children()))
+        first.register_forward_pre_hook(lambda m, a: self.seen.append(len(a[0])))
+
+    def __call__(self, call: Any) -> tuple[Any, int]:
+        """What a call gives, and the rows for it."""
+        self.seen.clear()
+        return call(), sum(self.seen)
 
 
 def test_rows_for_a_delta_are_run_where_it_is_asked_for() -> None:
     """The first call like it is looked at in full; after that values take the points of the path alone, and are what they were."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 4)).double().eval()
+    with_rows = Rows(model)
     x, rows = torch.randn(4, 3, dtype=torch.float64), torch.randn(6, 3, dtype=torch.float64)
     ig, background = oa.IntegratedGradients(model), {"baselines": rows, "n_samples": 12}
-    first, looked = with_rows(model, lambda: ig.attribute(x, target=[0, 1, 2, 3], n_steps=10))
-    again, alone = with_rows(model, lambda: ig.attribute(x, target=[0, 1, 2, 3], n_steps=10))
-    (values, delta), asked = with_rows(model, lambda: ig.attribute(x, target=[0, 1, 2, 3], n_steps=10, return_convergence_delta=True))
+    first, looked = with_rows(lambda: ig.attribute(x, target=[0, 1, 2, 3], n_steps=10))
+    again, alone = with_rows(lambda: ig.attribute(x, target=[0, 1, 2, 3], n_steps=10))
+    (values, delta), asked = with_rows(lambda: ig.attribute(x, target=[0, 1, 2, 3], n_steps=10, return_convergence_delta=True))
     torch.testing.assert_close(again, first)
     torch.testing.assert_close(values, first)
     change = model(x).gather(1, torch.arange(4)[:, None])[:, 0] - model(torch.zeros_like(x)).gather(1, torch.arange(4)[:, None])[:, 0]
@@ -128,7 +133,7 @@ def test_rows_for_a_delta_are_run_where_it_is_asked_for() -> None:
     assert looked > alone == 40
     assert asked > 40
     for _ in range(2):
-        _, drawn = with_rows(model, lambda: oa.GradientShap(model).attribute(x, target=1, **background))
+        _, drawn = with_rows(lambda: oa.GradientShap(model).attribute(x, target=1, **background))
     assert drawn == 48
     with pytest.raises(asc.errors.QuantityError, match="out of range"):
         ig.attribute(x, target=[0, 1, 2, 4], n_steps=10)
