@@ -38,8 +38,17 @@ class Namespace(Protocol):
     def take(self, a: Array, index: Array, axis: int) -> Array:
         """Parts of an axis, by whole numbers of the array's own kind ``[count]``."""
 
-    def mix(self, a: Array, b: Array, share: Array) -> Array:
+    def mix(self, a: Array, b: Array, share: Array, into: Array | None = None) -> Array:
         """From ``a`` where the share is 0 to ``b`` where it is 1, exactly at both ends; all floating, broadcast, and finite."""
+
+    def product(self, a: Array, b: Array, into: Array) -> None:
+        """``a * b``, written into another array."""
+
+    def empty(self, shape: tuple[int, ...], like: Array) -> Array:
+        """Memory for an array, with anything in it."""
+
+    def holders(self, a: Array) -> int | None:
+        """How many arrays there are of the memory of ``a``, plus what is always there; None where nobody can say."""
 
     def zeros_like(self, a: Array) -> Array: ...
     def pick(self, a: Array, index: np.ndarray) -> Array:

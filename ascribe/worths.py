@@ -14,7 +14,8 @@ from .backends.protocol import Spot
 from .cuts import Together
 from .errors import FeatureError
 from .passes import Leaves
-from .removal.base import Blend, StandIn
+from .removal.base import StandIn
+from .removal.blend import Blend
 from .stream import stream
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..arrays import Array, namespace
+from ..arrays import Array
 from ..baselines import Here
 from ..errors import FeatureError
 from ..features.base import Groups, check_layout
@@ -86,48 +86,6 @@ class Fixed:
 
     def __call__(self, presence: np.ndarray, draw: np.ndarray) -> Leaves:
         return self.arrays if self.draws == 1 else [a[draw] for a in self.arrays]
-
-
-class Blend:
-    """Puts stand-ins into one array of some records, ``[records, ...]``, whose ``cells`` are columns of the presence.
-
-    A select costs several times what a product does; only where there is something infinite, or nothing to multiply, is it taken.
-    """
-
-    def __init__(self, x: Array, cells: np.ndarray, instead: StandIn) -> None:
-        self.x, self.shape, self.xp = x, cells.shape, namespace(x)
-        self.index = self.xp.asarray(cells.reshape(-1).astype(np.int64), x)
-        known = [x, *(instead.arrays if isinstance(instead, Fixed) else [])]
-        smooth = isinstance(instead, Fixed) and all(self.xp.is_floating(a) for a in known)
-        sizes = [float(self.xp.sizes(a, 0)) for a in known] if smooth else [np.inf]
-        self.smooth = bool(np.isfinite(sizes).all())
-        self.nothing = self.smooth and not any(sizes[1:])
-
-    def __call__(self, presence: np.ndarray, instead: Array) -> Array:
-        """Rows ``[points, records, ...]``: ``x`` where its cells are there, ``instead`` where not, and in between in part.
-
-        Raises FeatureError for whole numbers and words that would be there in part.
-        """
-        whole = presence.dtype == bool
-        if not whole and not self.xp.is_floating(self.x):
-            try_ = "coalitions of whole features, such as asc.Permutations(), or x.astype(float) for a model that takes it"
-            raise FeatureError(f"type {self.x.dtype} for features that are there in part", try_=try_, code="E-FEATURES-TYPE")
-        keep = self._spread(presence if whole and not self.smooth else presence.astype(np.float32))
-        if self.nothing:
-            return keep * self.x[None]
-        if self.smooth:
-            return self.xp.mix(instead, self.x[None], keep)
-        return self.xp.where(keep, self.x[None], instead) if whole else instead + keep * (self.x[None] - instead)
-
-
-    def _spread(self, presence: np.ndarray) -> Array:
-        """How much of each coordinate is there, ``[points, 1 or records, ...]``."""
-        return self.xp.take(self.xp.asarray(presence, self.x), self.index, 1).reshape((len(presence), *self.shape))
-
-    def keep(self, presence: np.ndarray) -> Array:
-        """How much of each coordinate is there, ``[points, records, ...]``: False and True, or in part from 0 to 1."""
-        share = self._spread(presence if presence.dtype == bool else presence.astype(np.float32))
-        return self.xp.broadcast_to(share, (len(presence), *self.x.shape))
 
 
 def standing(given: Any) -> Removal:

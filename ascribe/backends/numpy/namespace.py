@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,17 @@ class NumpyNamespace:
     def take(self, a: np.ndarray, index: np.ndarray, axis: int) -> Array:
         return np.take(a, index, axis)
 
-    def mix(self, a: np.ndarray, b: np.ndarray, share: np.ndarray) -> Array:
-        return a * (1 - share) + b * share
+    def mix(self, a: np.ndarray, b: np.ndarray, share: np.ndarray, into: np.ndarray | None = None) -> Array:
+        return np.add(a * (1 - share), b * share, out=into, casting="same_kind")
+
+    def product(self, a: np.ndarray, b: np.ndarray, into: np.ndarray) -> None:
+        np.multiply(a, b, out=into, casting="same_kind")
+
+    def empty(self, shape: tuple[int, ...], like: np.ndarray) -> Array:
+        return np.empty(shape, like.dtype)
+
+    def holders(self, a: np.ndarray) -> int | None:
+        return sys.getrefcount(a)  # views of an array hold it, and views of views too
 
     def zeros_like(self, a: np.ndarray) -> Array:
         return np.zeros_like(a)

@@ -68,8 +68,20 @@ class TorchNamespace:
     def take(self, a: Tensor, index: Tensor, axis: int) -> Tensor:
         return a.index_select(axis, index)
 
-    def mix(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
-        return torch.lerp(a, b, share)
+    def mix(self, a: Tensor, b: Tensor, share: Tensor, into: Tensor | None = None) -> Tensor:
+        return torch.lerp(a, b, share, out=into)
+
+    def product(self, a: Tensor, b: Tensor, into: Tensor) -> None:
+        torch.mul(a, b, out=into)
+
+    def empty(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        return torch.empty(shape, dtype=like.dtype, device=like.device)
+
+    def holders(self, a: Tensor) -> int | None:
+        count = getattr(torch._C, "_storage_Use_Count", None)
+        if count is None or a.device.type != "cpu":  # elsewhere memory is kept by PyTorch, and a run may still read it
+            return None
+        return int(count(a.untyped_storage()._cdata))
 
     def zeros_like(self, a: Tensor) -> Tensor:
         return torch.zeros_like(a)
