@@ -125,7 +125,7 @@ class Games:
         assert self.plan is not None
         self.current = Removed(self.plan, index, self.groups, self.sites)
         found = self.current.play()
-        self.current.worths = None  # they hold each other
+        self.current.let_go()
         self.current = None
         return found
 
@@ -135,6 +135,7 @@ class Games:
         if self.current is not None and self.current.game is not None:
             with suppress(Exception):  # too little was told; what stopped the game is what its user must see
                 parts.append(self.current.played(empty=False))
+            self.current.let_go()
         return self.result(parts, seconds, partial=True) if parts else None
 
     def result(self, done: Sequence[Played], seconds: float, partial: bool = False) -> Attribution:

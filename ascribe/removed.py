@@ -112,13 +112,24 @@ class Removed(Pass):
             if not len(coalitions):  # the game waited for what it has been told since
                 continue
             try:
-                self.game.tell(coalitions, worths(coalitions))
+                found = worths(coalitions)
             except BaseException:
-                known = worths.known_of(coalitions)
-                if len(known):
-                    self.game.tell(coalitions[: len(known)], np.stack(known, 1))
+                if len(known := worths.known_of(coalitions)):
+                    self._tell(coalitions[: len(known)], np.stack(known, 1))
                 raise
+            self._tell(coalitions, found)
         return self.played()
+
+    def _tell(self, coalitions: np.ndarray, worth: np.ndarray) -> None:
+        """Tell the game; one that an interrupt left in the middle of its sums has no values to show."""
+        game, self.game = self.game, None
+        assert game is not None
+        game.tell(coalitions, worth)
+        self.game = game
+
+    def let_go(self) -> None:
+        """Break the circle of this and what evaluates with it: the model goes with its last reference, not when the collector comes."""
+        self.worths = None
 
     def played(self, empty: bool = True) -> Played:
         """What there is so far; without ``empty`` nothing is run for it."""

@@ -18,13 +18,14 @@ from torch import nn
 from torch.overrides import _len_torch_function_stack  # type: ignore[attr-defined]
 
 import ascribe as asc
-from ascribe.backends.torch import chance, guard, session, state, taps
+from ascribe.backends.torch import chance, guard, hooks, session, state, taps
+from ascribe.backends.torch.tape import places
 from tests.odd_models import rows
 from tests.snapshots import unchanged
 
 Tensor = torch.Tensor
 pytestmark = pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
-FILES = {module.__file__ for module in (chance, guard, session, state, taps)}
+FILES = {module.__file__ for module in (chance, guard, session, state, taps, hooks, places)}
 
 
 class Touched(nn.Module):
@@ -111,7 +112,7 @@ SESSION = ("__enter__", "__exit__", "close", "_look", "_recall", "_unhook")
 def left() -> list[Any]:
     """What sessions hold of the process: nothing between calls."""
     switches = [s.users for s in (guard.UNFUSED, guard.NO_CUDNN, guard.EAGER)]
-    return [guard.FREEZE.holds, guard.EVALUATE.holds, *switches, taps.RUNNING.get(), taps.PLACED.get()]
+    return [guard.FREEZE.holds, guard.EVALUATE.holds, *switches, taps.RUNNING.get(), hooks.PLACED.get()]
 
 
 @pytest.mark.parametrize("name", ASKED)

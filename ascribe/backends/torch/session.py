@@ -25,6 +25,7 @@ from .axes import Axis, ones
 from .chance import Chance, Draws
 from .failures import complex_inputs, differentiates_inside, refuses_counting, wrong_dtype
 from .guard import Guard, secured
+from .hooks import PLACED, Hooks
 from .hosts import Parts, modules_behind
 from .inputs import Inputs
 from .layout import could_be, laid_out
@@ -38,7 +39,7 @@ from .tape.entries import Tape
 from .tape.evidence import Recorded
 from .tape.reverse import Balance
 from .tape.ruled import ruled
-from .taps import PLACED, RUNNING, Run, accessor_path, module_named
+from .taps import RUNNING, Run, accessor_path, module_named
 from .vmapped import run_vmapped
 from .work import Work, call_model, close, input_paths, joined
 
@@ -80,7 +81,7 @@ class TorchSession:
         self.settled: dict[Cut, tuple[Axis, ...]] = {}
         self.guard = Guard()
         self.chance: Chance | None = None
-        self.placed: list[Run] = []
+        self.placed: list[Hooks] = []
         self.others: list[TorchSession] = []
         self.outer: TorchSession | None = None
         self.state: State | None = None
@@ -117,8 +118,8 @@ class TorchSession:
             other.close()
 
     def _unhook(self) -> None:
-        for run in self.placed:
-            run.unhook()
+        for hooks in self.placed:
+            hooks.unhook()
 
     def _look(self) -> tuple[Any, ...]:
         """See all that the way the model runs can depend on; the call's signature."""

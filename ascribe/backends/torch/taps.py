@@ -19,12 +19,10 @@ from torch import nn
 from ...cuts import Cut
 from ...errors import CutError
 from ...tree import Path, follow, replaced, settled, walk
+from .hooks import Hooks
 
 Tensor = torch.Tensor
 RUNNING: ContextVar[object | None] = ContextVar("ascribe_torch_run", default=None)
-PLACED: ContextVar[list[Run] | None] = ContextVar("ascribe_torch_placed", default=None)
-"""Runs of the session in this context whose hooks are in place; it takes away what an interrupt has left."""
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs")
 
 
 class Stop(BaseException):
@@ -196,7 +194,7 @@ class Run:
         self.stop = stop and all(d.cut.layer or d.cut.anchor == "in" for d in demands)
         self.stopped = False
         self.level = 0
-        self.placed: list[tuple[nn.Module, Tap]] = []
+        self.hooks = Hooks()
 
     @property
     def inside(self) -> bool:
@@ -215,32 +213,16 @@ class Run:
         for demand in self.demands:
             if demand.cut.layer:
                 sides.setdefault((demand.cut.layer, demand.cut.anchor), []).append(demand)
-        before, session = RUNNING.get(), PLACED.get()
-        if session is not None:
-            session.append(self)
+        before = RUNNING.get()
         self.level = level()
-        try:
-            RUNNING.set(self)
-            for (layer, anchor), demands in sides.items():
-                module, tap = module_at(self.host, layer), Tap(self, demands)
-                self.placed.append((module, tap))
-                hook(module, anchor, tap)
-            yield
-        finally:
-            RUNNING.set(before)
-            self.unhook()
-            if session is not None and self in session:
-                session.remove(self)
-
-    def unhook(self) -> None:
-        """Take away the hooks; once more where an interrupt came in between."""
-        while self.placed:
-            module, tap = self.placed[-1]
-            for hooks in (getattr(module, name, {}) for name in HOOKS[:2]):
-                for key in [key for key, function in hooks.items() if getattr(function, "__self__", None) is tap]:
-                    for name in HOOKS[::-1]:
-                        getattr(module, name, {}).pop(key, None)
-            self.placed.pop()
+        with self.hooks.kept():
+            try:
+                RUNNING.set(self)
+                for (layer, anchor), demands in sides.items():
+                    hook(self.hooks, module_at(self.host, layer), anchor, Tap(self, demands))
+                yield
+            finally:
+                RUNNING.set(before)
 
     def __call__(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """The model's output, or None when it was stopped early, or needed no run: the arguments are known without one."""
@@ -270,13 +252,10 @@ class Run:
         return output
 
 
-def hook(module: nn.Module, anchor: str, tap: Tap) -> None:
-    """Register a tap on a module. Raises CutError for modules that take no hooks."""
+def hook(hooks: Hooks, module: nn.Module, anchor: str, tap: Tap) -> None:
+    """Let a tap listen to a module. Raises CutError for modules that take no hooks."""
     try:
-        if anchor == "in":
-            module.register_forward_pre_hook(tap.before, with_kwargs=True)
-        else:
-            module.register_forward_hook(tap.after)
+        hooks.place(module, tap, before=anchor == "in", after=anchor != "in")
     except RuntimeError as wrong:
         raise CutError(
             f"no cuts inside a {type(module).__name__}",

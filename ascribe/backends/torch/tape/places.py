@@ -9,7 +9,24 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..hooks import Hooks
 from ..taps import RUNNING
+
+
+class Step:
+    """One module on the way of a run."""
+
+    def __init__(self, paths: list[str], path: str, run: object) -> None:
+        self.paths, self.path, self.run = paths, path, run
+
+    def before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        if RUNNING.get() is self.run:
+            self.paths.append(self.path)
+
+    def after(self, module: nn.Module, args: Any, output: Any) -> None:
+        if RUNNING.get() is self.run and self.path in self.paths:  # a module that raised never came by here
+            while self.paths.pop() != self.path:
+                pass
 
 
 class Trail:
@@ -25,27 +42,9 @@ class Trail:
     @contextmanager
     def kept(self, host: nn.Module | None, run: object) -> Iterator[None]:
         """Follow a run through a model's modules; another thread's run through the same ones is not followed."""
-        handles = []
-        try:
+        hooks = Hooks()
+        with hooks.kept():
             for path, module in host.named_modules() if host is not None else ():
                 if path and not isinstance(module, torch.jit.ScriptModule):
-                    enter, leave = self._steps(path, run)
-                    handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+                    hooks.place(module, Step(self.paths, path, run), before=True, after=True)
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _steps(self, path: str, run: object) -> Any:
-        paths = self.paths
-
-        def enter(module: nn.Module, args: Any) -> None:
-            if RUNNING.get() is run:
-                paths.append(path)
-
-        def leave(module: nn.Module, args: Any, output: Any) -> None:
-            if RUNNING.get() is run and path in paths:  # a module that raised never came by here
-                while paths.pop() != path:
-                    pass
-
-        return enter, leave
