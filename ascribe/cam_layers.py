@@ -44,26 +44,27 @@ class Layout:
     """How a layer's values lie on the input: on what ``grid``, with the channels at which axis, counted from the end.
 
     ``prefix`` is the number of tokens before the grid's own; None says that the value is no sequence of tokens. ``records`` is the
-    axis of the records: 1 where the tokens come first.
+    axis of the records: 1 where the tokens come first, ``words`` the number of tokens behind the grid's.
     """
 
     grid: Grid
     channels: int
     prefix: int | None = None
     records: int = 0
+    words: int = 0
 
     def maps(self, values: Array) -> Array:
         """``values`` as ``[..., channels, *grid]``, without the tokens that belong to no place."""
         if self.prefix is not None:
             values = namespace(values).moveaxis(values, values.ndim - 3 + self.records, values.ndim - 3)
-            values = values[..., self.prefix :, :]
+            values = values[..., self.prefix : self.prefix + math.prod(self.grid), :]  # words may follow
             values = values.reshape((*values.shape[:-2], *self.grid, values.shape[-1]))
         return namespace(values).moveaxis(values, values.ndim + self.channels, values.ndim - len(self.grid) - 1)
 
     def of(self, shape: Shape) -> Layout | None:
         """This layout, if a value of that shape can lie like that."""
         if self.prefix is not None:
-            fits = len(shape) == 3 and self.prefix + math.prod(self.grid) == shape[1 - self.records]
+            fits = len(shape) == 3 and self.prefix + math.prod(self.grid) + self.words == shape[1 - self.records]
         else:
             fits = len(shape) == len(self.grid) + 2 and self.grid == (shape[1:-1] if self.channels == -1 else shape[2:])
         return self if fits else None
@@ -102,12 +103,16 @@ FIRST, LAST = re.compile(r"(Conv|Norm|Pool)\w*?[123]d"), re.compile(r"(Linear|La
 
 @dataclass(frozen=True)
 class Picture:
-    """What the model is given to look at: how many records, of what size (height, width), and the hints about token grids."""
+    """What the model is given to look at: how many records, of what size (height, width), and the hints about token grids.
+
+    ``texts`` are the lengths of token ids that go in beside it.
+    """
 
     records: int
     size: Grid
     grid: Grid | None = None
     prefix: int | None = None
+    texts: frozenset[int] = frozenset()
 
     def layout(self, shape: Shape, kind: str, clues: Clues) -> Layout | None:
         """How a value of this shape, returned by this kind of layer, lies on the picture; None if it does not.
@@ -157,6 +162,12 @@ class Picture:
         """A sequence of tokens: the grid among ``seen``, its halvings, or the picture's own divisions, that the count fits."""
         for grids, most in self.guesses(seen):
             fits = {grid: tokens - math.prod(grid) for grid in grids if math.prod(grid) > 1}
+            if self.texts and self.prefix is not None:  # words may stand behind the picture's tokens
+                known = {grid: k - self.prefix for grid, k in fits.items() if k >= self.prefix}
+                if len(known) == 1:
+                    return next(Layout(grid, -1, self.prefix, words=words) for grid, words in known.items())
+            if self.prefix is None and (tokens in self.texts or any(0 <= k - n <= most for n in self.texts for k in fits.values())):
+                return None  # words among the tokens: no shape says where the picture's are
             fits = {grid: k for grid, k in fits.items() if 0 <= k <= most and self.prefix in (None, k)}
             if len(fits) == 1:
                 return next(Layout(grid, -1, prefix) for grid, prefix in fits.items())
@@ -201,7 +212,9 @@ def picture_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], grid: Grid | No
         counts = [int(leaf.shape[0]) for leaf in arrays_of(args, kwargs) if len(leaf.shape) > 0]
         return Picture(counts[0] if counts else 0, (), grid, prefix)
     records, *rest = map(int, array.shape)
-    return Picture(records, tuple(rest[:-1] if channels_last(tuple(rest)) else rest[1:]), grid, prefix)
+    ids = [leaf for _, leaf in walk((args, dict(kwargs))) if is_array(leaf) and len(leaf.shape) == 2]
+    texts = frozenset(int(leaf.shape[1]) for leaf in ids if not namespace(leaf).is_floating(leaf) and leaf.shape[1] > 1)
+    return Picture(records, tuple(rest[:-1] if channels_last(tuple(rest)) else rest[1:]), grid, prefix, texts)
 
 
 def clues_of(places: Sequence[Place], picture: Picture) -> Clues:

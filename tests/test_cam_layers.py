@@ -161,7 +161,7 @@ def test_maps_puts_every_layout_channels_first(lead: tuple[int, ...]) -> None:
 )
 def test_the_picture_is_found_among_the_arguments(shape: tuple[int, ...], size: tuple[int, ...]) -> None:
     ids = np.zeros((2, 9), dtype=np.int64)
-    expected = Picture(2, size)
+    expected = Picture(2, size, texts=frozenset({9}) if size else frozenset())
     assert picture_of((np.zeros(shape),), {"ids": ids}, None, None) == expected
     assert picture_of((ids,), {"pixel_values": np.zeros(shape)}, None, None) == expected
 
