@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import compress
@@ -229,8 +229,8 @@ def untouched(parts: Parts) -> Iterator[tuple[list[str], State]]:
         guard.release()
 
 
-def secured(guard: Guard, parts: Parts, chance: Chance) -> tuple[list[str], State]:
-    """Make a model ready to be run; the guard knows the way back.
+def secured(guard: Guard, parts: Parts, chance: Chance, weights: Sequence[torch.Tensor] = ()) -> tuple[list[str], State]:
+    """Make a model ready to be run; the guard knows the way back. ``weights`` are those that the model may write to as it runs.
 
     Gives notes for the user (what was different from the state they left the model in), and that state.
     """
@@ -252,7 +252,7 @@ def secured(guard: Guard, parts: Parts, chance: Chance) -> tuple[list[str], Stat
     frozen = FREEZE.off(parameters)
     guard.note(frozen.leave)
     frozen.take()
-    state = State(parts.modules)
+    state = State(parts.modules, weights)
     guard.note(state.put_back)
     if True in [issubclass(k, FUSING) for k in kinds]:
         UNFUSED.hold(guard)

@@ -8,12 +8,15 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from ...cuts import Cut
 from .sight import Seen, Sight, written
 from .taps import Demand
 
 MOST = 256  # signatures kept for one model: texts come in many lengths, and a fact that is gone is only learnt again
+LARGE = 1 << 26
+"""Bytes of weights up to which they are copied at the first call, in case the model writes to them."""
 STATES = 16  # states of a model in which it is known again
 SHAPES = frozenset({"axes", "shapes", "place", "places", "beginning", "chunk", "fits", "seen", "cloned", "graph", "draws"})
 """Facts that do not depend on the numbers in the weights, or that only cost time where they are out of date."""
@@ -58,6 +61,7 @@ class Memory:
     def __init__(self) -> None:
         self.signatures: dict[Hashable, Facts] = {}
         self.states: dict[Hashable, tuple[int, Seen]] = {}
+        self.writes: dict[int, tuple[int, ...]] = {}
         self.numbers = count()
 
     def state(self, sight: Sight) -> int:
@@ -72,6 +76,20 @@ class Memory:
                 self.states.pop(next(iter(self.states)), None)
             known = self.states[key] = next(self.numbers), Seen(sight.objects)
         return known[0]
+
+    def may_write(self, state: int, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """The weights that a model in a state may write to: those it was seen to, or else all, where they are not too large to copy."""
+        known = self.writes.get(state)
+        if known is not None:
+            return [weights[i] for i in known if i < len(weights)]
+        return [] if sum([w.nbytes for w in weights if not is_lazy(w)]) > LARGE else [w for w in weights if not is_lazy(w)]
+
+    def wrote(self, state: int, weights: Sequence[torch.Tensor], touched: set[int]) -> None:
+        """Remember the weights that a model has written to."""
+        if state not in self.writes or touched:
+            while len(self.writes) > MOST:
+                self.writes.pop(next(iter(self.writes)), None)
+            self.writes[state] = tuple(i for i, w in enumerate(weights) if id(w) in touched)
 
     def of(self, signature: Hashable) -> Facts:
         """The facts about calls of a signature; the oldest signature goes when there are too many."""

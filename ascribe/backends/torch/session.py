@@ -57,6 +57,7 @@ class TorchSession:
     integers = False
     sight: Sight
     known: Facts
+    number: int
 
     def __init__(self, model: Any, call: Call, memory: Memory | None = None) -> None:
         self.model, self.call = model, call
@@ -100,7 +101,9 @@ class TorchSession:
                 self.notes.append(f"NaN in {', '.join(bad)}")
             signature = self._look()
             self.chance = Chance(self.sight.generators, self.sight.draws)
-            notes, self.state = secured(self.guard, self.parts, self.chance)
+            self.number = self.memory.state(self.sight)
+            written = self.memory.may_write(self.number, self.parts.parameters)
+            notes, self.state = secured(self.guard, self.parts, self.chance, written)
             self.notes += notes
             self.guard.note(partial(RUNNING.set, RUNNING.get()), local=True)
             self.guard.note(partial(PLACED.set, PLACED.get()), local=True)
@@ -136,13 +139,13 @@ class TorchSession:
 
     def _recall(self, signature: tuple[Any, ...]) -> None:
         """What is known of calls like this one, of a model in this state."""
-        self.known, self.recalled = self.memory.of((self.memory.state(self.sight), *signature)), False
+        self.known, self.recalled = self.memory.of((self.number, *signature)), False
 
     @property
     def facts(self) -> Facts:
         """What is known of calls like this one, but for what was learnt from other weights."""
         if not self.recalled and self.state is not None:
-            self.known.under([*self.parts.parameters, *(b for b, _ in self.state.kept), *self.sight.tensors])
+            self.known.under([*self.parts.parameters, *self.state.buffers, *self.sight.tensors])
             self.recalled = True
         return self.known
 
@@ -152,6 +155,8 @@ class TorchSession:
                 self.chance.ours = self._draws()
         finally:
             self.close()
+        if exc[0] is None and self.state is not None and self.state.runs:
+            self.memory.wrote(self.number, self.parts.parameters, self.state.touched)
 
     def close(self) -> None:
         """Let go of everything, and leave the model as it was; once more where an interrupt came in between."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import compress
 from operator import is_
 from typing import Any
@@ -21,13 +21,13 @@ WRITES = (nn.Embedding, nn.EmbeddingBag)
 
 
 class State:
-    """A model's buffers (running statistics, counters), the weights that its layers write to, and what a first run registers.
+    """A model's buffers (running statistics, counters), the ``weights`` that it may write to, and what a first run registers.
 
     Everything that hangs on the modules is held in one list, so that a model that did nothing of the kind, as most, is known by a
     single comparison.
     """
 
-    def __init__(self, modules: list[nn.Module]) -> None:
+    def __init__(self, modules: list[nn.Module], weights: Sequence[torch.Tensor] = ()) -> None:
         self.modules = modules
         self.live: list[Any] = []
         for m in modules:
@@ -38,15 +38,20 @@ class State:
         found = [b for buffers in self.before[2::4] for b in buffers.values() if b is not None and not b.is_inference()]
         if True in [issubclass(kind, WRITES) for kind in {*map(type, modules)}]:
             found += [m.weight for m in modules if isinstance(m, WRITES) and m.max_norm is not None]
-        self.kept = [(b, b.detach().clone()) for b in found]
+        self.buffers = [*found]
+        found += [w for w in weights if not w.is_inference()]
+        self.kept = [(b, b.detach().clone()) for b in {id(b): b for b in found}.values()]
+        found = [b for b, _ in self.kept]
+        self.touched: set[int] = set()
+        """The addresses of the tensors that were written to."""
         self.versions = [b._version for b in found]
         self.runs, self.unseen = 0, False
 
     def rewind(self) -> None:
         """What was written to as the user left it, so that every run starts from there."""
+        self.runs += 1
         if not self.kept:
             return
-        self.runs += 1
         if self.runs == 2 and not self.unseen:  # writing through .data counts no version: after the first run the numbers are compared
             self.unseen = any(v == b._version and not _equal(b, copy) for (b, copy), v in zip(self.kept, self.versions, strict=True))
         for i, (tensor, copy) in enumerate(self.kept):
@@ -54,6 +59,7 @@ class State:
                 with torch.no_grad():
                     tensor.detach().copy_(copy)
                 self.versions[i] = tensor._version
+                self.touched.add(id(tensor))
 
     def put_back(self) -> None:
         """Everything as it was: buffers, and parameters, buffers and children that were replaced or added."""
