@@ -135,6 +135,8 @@ def unlike(a: Any, b: Any) -> bool:
     """Whether two states of a generator differ."""
     if isinstance(a, torch.Tensor):
         return not torch.equal(a, b)
+    if isinstance(a, np.ndarray):
+        return not np.array_equal(a, b)
     if isinstance(a, dict):
-        return any(unlike(a[key], b[key]) for key in a)
-    return not np.array_equal(a, b) if isinstance(a, np.ndarray) else bool(a != b)
+        return any(unlike(value, b[key]) for key, value in a.items())
+    return any(map(unlike, a, b)) if isinstance(a, tuple) else bool(a != b)
