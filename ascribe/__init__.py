@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from .backends.blackbox.runners import BlackBox
 from .baselines import Call, MaskTokens, mask_tokens
 from .cam_removal import AblationCam, ScoreCam
@@ -50,6 +52,7 @@ from .features import (
     windows,
 )
 from .fullgrad import FullGrad, FullGradients
+from .hints import root_hint
 from .methods import (
     Activation,
     Conductance,
@@ -287,3 +290,7 @@ __all__ = [
     "tokens",
     "windows",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise AttributeError(f"module 'ascribe' has no attribute {name!r}{root_hint(name, __all__)}")

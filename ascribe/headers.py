@@ -133,6 +133,8 @@ def consistent(a: Attribution) -> None:
         raise ValueError("errors of other shapes than the values")
     if (f := a.features) is not None:
         wrong = f.values.dtype.kind != "f" or f.values.ndim < 2 or (f.error is not None and f.error.shape != f.values.shape)
+        lead = (*([a.quantities] if a.quantities is not None else []), len(a))
+        wrong = wrong or bool(arrays and f.values.shape[: len(lead)] != lead)
         if wrong or (f.names is not None and len(f.names) != f.values.shape[-1]):
             raise ValueError(f"a table of features of shape {f.values.shape}")
         if f.places and len(f.places) != len(arrays):

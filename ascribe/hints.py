@@ -152,3 +152,26 @@ def _example(name: str | None) -> str:
         "baseline": "0.0", "background": "rows", "by": "asc.Resample(rows)", "features": "asc.grid(8)", "scale": "0.15", "size": "8",
         "stride": "4", "signed": "True", "over": "asc.Line(0.0)", "layer": '"layer4"',
     }.get(name or "", "...")  # fmt: skip
+
+
+ROOT: dict[str, str] = {
+    "GradientShap": "ExpectedGradients", "GradientExplainer": "ExpectedGradients", "DeepExplainer": "DeepLiftShap", "Explainer":
+    "KernelShap", "KernelExplainer": "KernelShap", "SamplingExplainer": "ShapleySampling", "ExactExplainer": "ShapleyExact",
+    "NoiseTunnel": "SmoothGrad", "PartitionExplainer": "Partition", "ShapleyValueSampling": "ShapleySampling", "ShapleyValues":
+    "ShapleyExact", "TreeExplainer": "KernelShap", "PermutationExplainer": "ShapleySampling", "LimeImageExplainer": "Lime",
+    "LimeTabularExplainer": "Lime", "GuidedGradCAM": "GuidedGradCam",
+}  # fmt: skip
+"""Classes of other libraries -> the class here."""
+
+
+def root_hint(name: str, known: Collection[str]) -> str:
+    """What a name that the package does not have may mean, as a sentence; empty where nothing is like it."""
+    for prefix, call in (("Layer", '(model, x, at="layer3")'), ("Neuron", '(model, x, of=asc.Unit(3, on="layer3"))')):
+        bare = name.removeprefix(prefix)
+        if bare != name and (ours := ROOT.get(bare, bare)) in known:
+            return f". Try: asc.{ours}(){call}"
+    if name in ROOT:
+        return f". Try: asc.{ROOT[name]}"
+    plain = {one.replace("_", "").lower(): one for one in sorted(known)}
+    near = get_close_matches(name.replace("_", "").lower(), plain, 2, 0.8)
+    return f". Try: {' or '.join(f'asc.{plain[one]}' for one in near)}" if near else ""

@@ -32,7 +32,8 @@ def _refuse(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     title, own = cls.__name__, arguments(cls)
     for model in filter(is_model, args):
         there = f"a {type(model).__name__}, which goes into the call"
-        raise MethodError(f"{title}() takes no model", there=there, try_=f"{title}()(model, x)", code="E-METHOD-MODEL")
+        layer = ', or a layer by its name: GradCam(layer="layer4")(model, x)'.replace("GradCam", title) if own and "layer" in own else ""
+        raise MethodError(f"{title}() takes no model", there=there, try_=f"{title}()(model, x){layer}", code="E-METHOD-MODEL")
     for name in kwargs:
         if own is not None and name not in own:
             there = f"{title}({', '.join(own)})"

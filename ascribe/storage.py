@@ -108,6 +108,11 @@ def save(a: Attribution, path: str | PathLike[str]) -> None:
         raise ResultError(
             "settings cannot be written as JSON", there=str(error), try_="numbers, strings, lists and dicts"
         ) from error
+    try:
+        _result(json.loads(text), tensors, lambda array: array.array)  # what could not be read is not written
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        fix = "dataclasses.replace(a, ...) with a value that fits"
+        raise ResultError("this result cannot be saved", there=str(error), try_=fix) from error
     write(Path(path), tensors, {"ascribe": text, "sha256": seal(text, tensors)})
 
 
@@ -126,7 +131,6 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
     try:
         if (text.get("sealed") or "sha256" in metadata) and metadata.get("sha256") != seal(metadata["ascribe"], tensors):
             raise ValueError("its checksum is another than that of what it holds")
-        headers.typed(text)
         return _result(text, tensors, Stored.torch if framework == "torch" else Stored.numpy)
     except ImportError as error:
         raise ResultError("framework='torch' needs torch", there=str(error), try_="framework='numpy'") from error
@@ -135,7 +139,8 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
 
 
 def _result(text: Mapping[str, Any], tensors: Mapping[str, Stored], make: Callable[[Stored], Any]) -> Attribution:
-    """What a header of the right types says, with its arrays."""
+    """What a header says, with its arrays. Raises ValueError for a header of wrong types, or for parts that do not fit together."""
+    headers.typed(text)
     known = {name: tensors[name].numpy() if name in tensors else None for name in (*ARRAYS, *GAPS)}
     error = headers.rebuilt(text["error"], tensors, make, plain=False) if text.get("error") else None
     a = Attribution(

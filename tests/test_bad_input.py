@@ -201,7 +201,7 @@ INPUTS: dict[str, Refused] = {
     "a number's tensor": (table, lambda m: asc.attribute(m, torch.tensor(3.0)), InputError, "E-INPUT"),
     "sparse": (table, lambda m: asc.attribute(m, X.to_sparse()), InputError, "E-INPUT-LAYOUT"),
     "masked": (table, lambda m: asc.attribute(m, np.ma.masked_array(X.numpy(), X.numpy() > 0)), InputError, "E-INPUT-LAYOUT"),
-    "complex": (table, lambda m: asc.attribute(m, X.to(torch.complex64)), ModelError, "E-MODEL-RUN"),
+    "complex": (table, lambda m: asc.attribute(m, X.to(torch.complex64)), InputError, "E-INPUT-COMPLEX"),
     "nested": (table, lambda m: asc.attribute(m, torch.nested.nested_tensor([X[0], X[1]])), InputError, "E-INPUT-LAYOUT"),
     "on another device": (table, lambda m: asc.attribute(m, X.to("meta")), InputError, "E-DEVICE"),
     "model on another device": (lambda: table().to("meta"), lambda m: asc.attribute(m, X), InputError, "E-DEVICE"),

@@ -108,6 +108,26 @@ def test_methods_answer_the_names_of_other_libraries(name: str) -> None:
         getattr(IG, "zork")  # noqa: B009
 
 
+@pytest.mark.parametrize(("name", "ours"), [
+    ("GradientShap", "asc.ExpectedGradients"), ("LayerIntegratedGradients", 'asc.IntegratedGradients()(model, x, at="layer3")'),
+    ("NeuronGradientShap", "asc.ExpectedGradients()(model, x, of=asc.Unit(3"), ("GradCAM", "asc.GradCam"), ("KernelSHAP", "asc.KernelShap"),
+    ("integrated_gradients", "asc.IntegratedGradients"), ("TreeExplainer", "asc.KernelShap"),
+    ("DeepExplainer", "asc.DeepLiftShap")])  # fmt: skip
+def test_the_package_answers_the_classes_of_other_libraries(name: str, ours: str) -> None:
+    assert not hasattr(asc, name)
+    with pytest.raises(AttributeError) as told:
+        getattr(asc, name)
+    assert ours in str(told.value)
+
+
+def test_what_the_package_answers_is_there() -> None:
+    assert set(hints.ROOT.values()) <= set(asc.__all__)
+    with pytest.raises(AttributeError, match=r"has no attribute 'zork'$"):
+        getattr(asc, "zork")  # noqa: B009
+    with pytest.raises(MethodError, match=r'a layer by its name: GradCam\(layer="layer4"\)'):
+        asc.GradCam(NET[0])
+
+
 def test_hints_name_what_there_is() -> None:
     """Every name that a hint gives is an argument of some class or call of ours."""
     own = {p for cls in catalogue.methods().values() for p in inspect.signature(cls).parameters} | set(hints.VERB)

@@ -239,6 +239,8 @@ def test_a_header_that_does_not_fit_the_file_is_refused(tmp_path: Path, entry: d
         (Attribution(np.ones(2, complex)), "complex128"),
         (Attribution({(1, 2): np.ones(2)}), "dict cannot be saved"),
         (Attribution({"x": object()}), "object cannot be saved"),
+        (Attribution(np.ones(2), method=None), "'method' has to be a text"),  # type: ignore[arg-type]
+        (Attribution(np.ones((2, 3)), explained=np.ones(5)), "records: 2 of values, 5 of explained"),
     ],
 )
 def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path, a: Attribution, why: str) -> None:
