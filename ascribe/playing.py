@@ -23,7 +23,7 @@ from .features import Groups
 from .gaps import EXACT, described
 from .grouped import FeatureTable
 from .passes import Block, Plan
-from .removal import PerInput, Removal, Replace
+from .removal import Drop, PerInput, Removal, Replace
 from .removed import Played, Removed
 from .result import Attribution, Check, Cost, Gap
 from .sites import Site, groups_of, sites_of
@@ -156,6 +156,7 @@ class Games:
         table = FeatureTable(values if asked.several else values[0], one(error), self.groups.names, self.groups.told, places)
         checks = (*self.checks(done, values, error, gap, partial), *largest_target(session, asked.quantities, block.output))
         if not partial:
+            checks = tuple(replace(c, detail=c.detail + self._emptied()) if c.name == "finite" and c.bad else c for c in checks)
             checks += tuple(repeated(unsteady(plan, block), float(np.abs(values[:, 0]).max(initial=0.0))))
         if not partial:  # an error says so
             warn(checks)
@@ -187,6 +188,12 @@ class Games:
         if self.asked.removal is not None:
             return self.asked.removal
         return by[0] if all(one == by[0] for one in by) else PerInput(tuple(by))
+
+    def _emptied(self) -> str:
+        """What to do about NaN where all tokens of a text are dropped."""
+        if not any(isinstance(one, Drop) and not one.keep for site in self.sites for one, _ in site.removals()):
+            return ""
+        return "; a model with no token left may have nothing to take the mean of: by=asc.Drop(keep=tokenizer.all_special_ids) keeps some"
 
     def places(self, block: Block) -> tuple[np.ndarray | None, ...]:
         """Which feature each column belongs to, for every array at the cuts that is a table."""

@@ -86,10 +86,11 @@ class Removed(Pass):
             found = self.evaluate(index=index, read=site.cuts).reads
             return [site.held(found, self.session.call)[1][k] for k in where]
 
-        at_spots, x = [spots[k] for k in where], list(here.values)
+        at_spots, x, ids = [spots[k] for k in where], list(here.values), None
         if isinstance(removal, Drop):
+            ids = x
             at_spots, x = self._mask(site, removal, x)
-        scene = Removing(replace(here, values=x), groups, everyone, bool(site.cut.layer))
+        scene = Removing(replace(here, values=x), groups, everyone, bool(site.cut.layer), ids)
         live = bool(site.cut.layer) and len(self.sites) > 1
         return Part(at_spots, x, groups.of(self.index).cells, removal.stand_in(scene), live)
 

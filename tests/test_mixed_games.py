@@ -314,3 +314,26 @@ def test_a_method_by_name_takes_several_cuts():
     assert "first" in found.method
     assert len(found.values) == 2
     assert found.features.names == ("input 0[0]", "input 0[1]", "first[0]", "first[1]", "first[2]")
+
+
+@pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
+def test_special_tokens_stay_where_the_rest_of_a_text_is_dropped():
+    """A mean over no token is NaN, and so are all values; with the separators kept the formula holds."""
+    words, head = seeded(lambda: nn.Embedding(20, 4)), seeded(lambda: nn.Linear(4, 2))
+
+    def model(input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        weight = attention_mask[..., None].double()
+        return head((words(input_ids) * weight).sum(1) / weight.sum(1)).tanh()
+
+    call = {"input_ids": torch.tensor([[1, 5, 6, 2], [1, 7, 2, 0]]), "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])}
+    bare = asc.attribute(model, **call, of=0, over=asc.Exact(), by=asc.Drop())
+    assert any(c.name == "finite" and c.status == "fail" and "asc.Drop(keep=" in c.detail for c in bare.checks)
+    found = asc.attribute(model, **call, of=0, over=asc.Exact(), by=asc.Drop(keep=[1, 2]), features=asc.Each())
+    assert found.ok
+
+    def worth(there: frozenset[int]) -> np.ndarray:
+        keep = torch.tensor([k in there for k in range(4)]) | torch.isin(call["input_ids"], torch.tensor([1, 2]))
+        with torch.no_grad():
+            return model(call["input_ids"], call["attention_mask"] * keep)[:, 0].numpy()
+
+    np.testing.assert_allclose(found.features.values, shapley(worth, 4), atol=1e-12)

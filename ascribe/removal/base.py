@@ -27,6 +27,8 @@ class Removing:
     groups: Groups
     everyone: Callable[[np.ndarray], Leaves]
     layer: bool = False
+    ids: Leaves | None = None
+    """The token ids, where ``values`` are their masks."""
 
     @property
     def values(self) -> Sequence[Array]:

@@ -39,10 +39,18 @@ class MaskToken(Value):
 class Drop(Value):
     """Nothing: the model no longer attends to the removed tokens. Their place in the argument ``mask`` becomes 0.
 
-    Positions stay as they were. Needs the mask among the arguments, by its name or its position; one model row for each coalition.
+    Tokens with ids in ``keep`` are never removed: a model that has nothing left to attend to, or to take the mean of, gives NaN, so that
+    separators and the like should stay, ``keep=tokenizer.all_special_ids``. Positions stay as they were. Needs the mask among the
+    arguments, by its name or its position; one model row for each coalition.
     """
 
     mask: str | int = "attention_mask"
+    keep: tuple[int, ...] = ()
 
     def stand_in(self, scene: Removing) -> StandIn:
-        return Fixed([namespace(x).zeros_like(x[:1])[None] for x in scene.values])
+        found = []
+        for x, ids in zip(scene.values, scene.ids or scene.values, strict=True):
+            xp = namespace(x)
+            stays = np.isin(xp.numpy(ids), list(self.keep)) if self.keep and scene.ids else None
+            found.append((xp.zeros_like(x[:1]) if stays is None else x * xp.asarray(stays.astype(np.int8), x).reshape(x.shape))[None])
+        return Fixed([xp.cast(f, x) for f, x in zip(found, scene.values, strict=True)])
