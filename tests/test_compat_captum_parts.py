@@ -119,6 +119,16 @@ def test_neurons_as_functions_of_several_tensors() -> None:
     same(ours, tuple(sum(parts) for parts in zip(*each, strict=True)))
 
 
+@pytest.mark.parametrize("name", ["NeuronGradient", "NeuronIntegratedGradients", "NeuronDeepLift", "NeuronFeatureAblation"])
+def test_neurons_as_numbers_without_an_axis(name: str) -> None:
+    """For one record; a number about several records is refused, as it says nothing about each."""
+    net, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double(), rows(1, 3)
+    ours, theirs = (getattr(where, name)(net, net[1]).attribute(x.clone(), lambda held: held.sum()) for where in (oa, ca))
+    same(ours, theirs.detach(), rtol=1e-6, atol=1e-8)
+    with pytest.raises(AscribeError, match="E-RECORDS"):
+        getattr(oa, name)(net, net[1]).attribute(rows(2, 3), lambda held: held.sum())
+
+
 # LIME
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from ...cuts import INPUT, Cut
 from ...engine import cuts_of
-from ...errors import MethodError, RuleError
+from ...errors import AscribeError, MethodError, RuleError
 from ...quantities import Quantity
 from .asked import HARMLESS, Asked, change, starts, totals
 from .conventions import Kept, given, more_args, neuron, placed, quantity
@@ -273,6 +274,19 @@ class NeuronAttribution(InternalAttribution):
         if isinstance(on, list):
             raise MethodError("a neuron in several layers", there=", ".join(map(repr, on)), try_="one layer")
         return model, neuron(arguments["neuron_selector"], on), INPUT
+
+    def explain(self, arguments: dict[str, Any]) -> Any:
+        """The recipe; for one record the neuron may be a number without an axis for the records."""
+        try:
+            return super().explain(arguments)
+        except AscribeError as error:
+            recipe = type(self).recipe
+            if error.code != "E-RECORDS" or not callable(arguments["neuron_selector"]) or recipe is None:
+                raise
+            asked = self.asked(arguments)
+            if asked.inputs.records > 1:
+                raise
+            return recipe(replace(asked, inputs=replace(asked.inputs, whole=True)))
 
 
 def drawn_seed() -> int:

@@ -27,6 +27,7 @@ class Given:
     tensors: tuple[Tensor, ...]
     names: tuple[int | str, ...]
     single: bool
+    whole: bool = False
 
     @property
     def records(self) -> int:
