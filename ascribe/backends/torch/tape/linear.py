@@ -200,7 +200,7 @@ OWN = (
     "masked_scatter", "scatter", "scatter_add", "trace", "nansum", "as_strided_copy", "lift", "mode",
     "constant_pad_nd", "index_select", "index", "embedding", "take", "take_along_dim", "mean_dim",
     "movedim", "unfold_copy", "resolve_conj", "segment_reduce", "_unsafe_index", "_unsafe_index_put", "slice_copy",
-    "bernoulli", "_pack_padded_sequence",
+    "bernoulli", "_pack_padded_sequence", "affine_grid_generator",
 )
 # fmt: on
 

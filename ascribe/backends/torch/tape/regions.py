@@ -233,8 +233,9 @@ def slope(top: Var, refer: Callable[[Var], Tensor], treatment: str, g: Tensor, b
     if rectifies(top):
         if treatment == "smooth":
             return (x * beta).sigmoid_().mul_(g), True
-        g = g.clamp(min=0)
-        return (positive(g, x) if treatment == "guided" else g), True
+        if treatment == "guided":  # in this order one buffer does, and no number is another
+            return positive(g, x).clamp_(min=0), True
+        return g.clamp(min=0), True
     return derivative(top, x) * g, False
 
 
