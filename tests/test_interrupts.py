@@ -18,14 +18,14 @@ from torch import nn
 from torch.overrides import _len_torch_function_stack  # type: ignore[attr-defined]
 
 import ascribe as asc
-from ascribe.backends.torch import chance, guard, hooks, session, state, taps
+from ascribe.backends.torch import chance, guard, hooks, internals, session, state, taps
 from ascribe.backends.torch.tape import places
 from tests.odd_models import rows
 from tests.snapshots import unchanged
 
 Tensor = torch.Tensor
 pytestmark = pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
-FILES = {module.__file__ for module in (chance, guard, session, state, taps, hooks, places)}
+FILES = {module.__file__ for module in (chance, guard, internals, session, state, taps, hooks, places)}
 
 
 class Touched(nn.Module):

@@ -18,11 +18,10 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
-from torch.overrides import _pop_mode as _pop_function_mode
-from torch.utils._python_dispatch import _pop_mode
 
 from .chance import Chance
 from .hosts import Parts
+from .internals import cudnn_enabled, leave_modes, mode_depths, set_cudnn_enabled
 from .state import State
 
 MODE_DEPENDENT = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU", "StochasticDepth", "DropPath")
@@ -195,7 +194,7 @@ MHA = torch.backends.mha
 FREEZE = Lease("requires_grad")
 EVALUATE = Lease("training")
 UNFUSED = Switch(MHA.get_fastpath_enabled, partial(MHA.set_fastpath_enabled, False), MHA.set_fastpath_enabled)
-NO_CUDNN = Switch(torch._C._get_cudnn_enabled, partial(torch._C._set_cudnn_enabled, False), torch._C._set_cudnn_enabled)
+NO_CUDNN = Switch(cudnn_enabled, partial(set_cudnn_enabled, False), set_cudnn_enabled)
 EAGER = Switch(lambda: torch.compiler.set_stance("force_eager"), lambda: None, lambda stance: stance.__exit__(None, None, None))
 
 
@@ -238,7 +237,7 @@ def secured(guard: Guard, parts: Parts, chance: Chance, weights: Sequence[torch.
     kinds = set(map(type, parts.modules))
     parameters = [p for p in parts.parameters if not p.is_inference()]  # those cannot be thawed again
     guard.note(partial(torch.set_grad_enabled, torch.is_grad_enabled()), local=True)
-    guard.note(partial(leave_modes, depths()), local=True)
+    guard.note(partial(leave_modes, mode_depths()), local=True)
     if torch.is_inference_mode_enabled():
         plain = torch.inference_mode(False)
         guard.note(partial(_left, plain), local=True)
@@ -264,23 +263,10 @@ def secured(guard: Guard, parts: Parts, chance: Chance, weights: Sequence[torch.
     return notes, state
 
 
-def depths() -> tuple[int, int]:
-    """How many modes of operations and of functions this thread is in."""
-    return torch._C._len_torch_dispatch_stack(), torch._C._len_torch_function_stack()
-
-
-def leave_modes(before: tuple[int, int]) -> None:
-    """Leave the modes that an interrupt kept from being left."""
-    while torch._C._len_torch_dispatch_stack() > before[0]:
-        _pop_mode()
-    while torch._C._len_torch_function_stack() > before[1]:
-        _pop_function_mode()
-
-
 def _left(context: torch.inference_mode) -> None:
-    if hasattr(context, "_inference_mode_context"):
+    """Leave ``inference_mode(False)``, which was entered in inference mode; nothing where it was not entered, or is left already."""
+    if not torch.is_inference_mode_enabled():
         context.__exit__(None, None, None)
-        del context._inference_mode_context
 
 
 def kind(module: nn.Module) -> str:

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from .internals import HAS_HOOKS, HOOKS, OPTIONS
+
 PLACED: ContextVar[list[Hooks] | None] = ContextVar("ascribe_torch_placed", default=None)
 """Hooks of the session in this context that are in place; it takes away what an interrupt has left."""
-NAMES = ("_forward_hooks", "_forward_pre_hooks", "_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs")
 
 
 class Owner(Protocol):
@@ -26,14 +27,15 @@ class Hooks:
 
     def __init__(self) -> None:
         self.placed: list[tuple[nn.Module, Owner]] = []
+        self.handles: list[Any] = []
 
     def place(self, module: nn.Module, owner: Owner, before: bool, after: bool) -> None:
         """Let an owner listen to what goes into a module, to what comes out, or to both."""
         self.placed.append((module, owner))
-        if before:
-            module.register_forward_pre_hook(owner.before, with_kwargs=True)
-        if after:
-            module.register_forward_hook(owner.after)
+        handles = [module.register_forward_pre_hook(owner.before, with_kwargs=True)] if before else []
+        handles += [module.register_forward_hook(owner.after)] if after else []
+        if not HAS_HOOKS:
+            self.handles += handles
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -52,8 +54,11 @@ class Hooks:
         """Take away the hooks; once more where an interrupt came in between."""
         while self.placed:
             module, owner = self.placed[-1]
-            for hooks in (getattr(module, name, {}) for name in NAMES[:2]):
+            for hooks in (getattr(module, name, {}) for name in HOOKS):
                 for key in [key for key, function in hooks.items() if getattr(function, "__self__", None) is owner]:
-                    for name in NAMES[::-1]:
+                    for name in (*OPTIONS, *HOOKS):
                         getattr(module, name, {}).pop(key, None)
             self.placed.pop()
+        while self.handles:
+            self.handles[-1].remove()
+            self.handles.pop()

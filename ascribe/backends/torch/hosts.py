@@ -64,7 +64,7 @@ def _parts(obj: Any) -> list[Any]:
         return [obj.__self__]
     if isinstance(obj, FunctionType):
         names = () if obj.__module__.startswith("torch.") else obj.__code__.co_names
-        return [*_cells(obj), *(obj.__globals__[name] for name in names if name in obj.__globals__)]
+        return [*contents(obj), *(obj.__globals__[name] for name in names if name in obj.__globals__)]
     if isinstance(obj, (type, ModuleType)):
         return []
     return _plain([*getattr(obj, "__dict__", {}).values(), *in_slots(obj)])
@@ -85,7 +85,8 @@ def in_slots(obj: Any) -> list[Any]:
     return [getattr(obj, name) for name in names if name not in ("__dict__", "__weakref__") and hasattr(obj, name)]
 
 
-def _cells(function: FunctionType) -> list[Any]:
+def contents(function: FunctionType) -> list[Any]:
+    """What a function closes over, but for names that are not bound."""
     found = []
     for cell in function.__closure__ or ():
         try:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from .internals import storage_holders
+
 Tensor = torch.Tensor
 
 
@@ -78,10 +80,7 @@ class TorchNamespace:
         return torch.empty(shape, dtype=like.dtype, device=like.device)
 
     def holders(self, a: Tensor) -> int | None:
-        count = getattr(torch._C, "_storage_Use_Count", None)
-        if count is None or a.device.type != "cpu":  # elsewhere memory is kept by PyTorch, and a run may still read it
-            return None
-        return int(count(a.untyped_storage()._cdata))
+        return storage_holders(a) if a.device.type == "cpu" else None  # elsewhere PyTorch keeps memory, and a run may still read it
 
     def zeros_like(self, a: Tensor) -> Tensor:
         return torch.zeros_like(a)

@@ -21,9 +21,9 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules import module as torch_hooks
 
-from .hosts import in_slots
+from .hosts import contents, in_slots
+from .internals import hooks_of_all_modules
 
 SCALARS = frozenset({bool, int, float, complex, str, bytes, type(None)})
 EMPTY = frozenset({dict, OrderedDict, list, tuple, set, frozenset})
@@ -177,17 +177,6 @@ class Sight:
                     self.add([v for n, v in vars(part).items() if type(v) is FunctionType or n[:2] != "__"])
 
 
-def contents(function: FunctionType) -> list[Any]:
-    """What a function closes over, but for names that are not bound."""
-    found = []
-    for cell in function.__closure__ or ():
-        try:
-            found.append(cell.cell_contents)
-        except ValueError:  # a name that is bound later, or never
-            continue
-    return found
-
-
 def names_in(code: CodeType) -> Iterator[str]:
     """The names that some code uses, and the functions written inside it."""
     yield from code.co_names
@@ -222,10 +211,8 @@ def installed(file: str) -> bool:
 
 def around() -> tuple[Any, ...]:
     """What acts on all modules of the process: hooks, and the types that a model computes in."""
-    before, after = torch_hooks._global_forward_pre_hooks, torch_hooks._global_forward_hooks
-    hooks = (*before.values(), *after.values()) if before or after else ()
     cast = [kind + str(torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
-    return *hooks, *cast, str(torch.get_default_dtype())
+    return *hooks_of_all_modules(), *cast, str(torch.get_default_dtype())
 
 
 class Seen:

@@ -20,6 +20,7 @@ from ...cuts import Cut
 from ...errors import CutError
 from ...tree import Path, follow, replaced, settled, walk
 from .hooks import Hooks
+from .internals import transform_level
 
 Tensor = torch.Tensor
 RUNNING: ContextVar[object | None] = ContextVar("ascribe_torch_run", default=None)
@@ -27,12 +28,6 @@ RUNNING: ContextVar[object | None] = ContextVar("ascribe_torch_run", default=Non
 
 class Stop(BaseException):
     """Everything asked for has been seen: what comes after need not run. Not an Exception, so that models do not catch it."""
-
-
-def level() -> int:
-    """How many transforms of torch.func are being applied."""
-    inside = torch._C._functorch.peek_interpreter_stack()
-    return 0 if inside is None else int(inside.level())
 
 
 def floating(tree: Any, accessor: Path) -> list[tuple[Path, Tensor]]:
@@ -167,7 +162,7 @@ class Tap:
 
     def visit(self, tree: Any) -> Any:
         call, self.calls = self.calls, self.calls + 1
-        if level() != self.run.level and not all(demand.looks for demand in self.demands):
+        if transform_level() != self.run.level and not all(demand.looks for demand in self.demands):
             raise CutError(
                 f"{self.demands[0].cut!r} is inside a transform of torch.func (grad, vmap, jacrev)",
                 there="values there belong to the transform, not to the call",
@@ -214,7 +209,7 @@ class Run:
             if demand.cut.layer:
                 sides.setdefault((demand.cut.layer, demand.cut.anchor), []).append(demand)
         before = RUNNING.get()
-        self.level = level()
+        self.level = transform_level()
         with self.hooks.kept():
             try:
                 RUNNING.set(self)

@@ -14,14 +14,12 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..internals import COMPOSITE, is_composite
 from .entries import PICKS, SAME, Entry, Tape, Tensor, Var, aten
 from .layers import WEIGHTED
 from .memory import Store, Stores, apart, fills, laid_out, layout, lying, plain
 from .places import Trail
 from .unfold import UNFOLDED
-
-COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
-"""Where PyTorch keeps its own way to do an operation by others. ``func.decompose`` would prefer one written in Python, for compilers."""
 
 STATISTICS = frozenset({"native_batch_norm", "_native_batch_norm_legit"})
 """Operations that write running statistics beside what they return."""
@@ -363,7 +361,7 @@ def described(func: Any) -> tuple[str, list[int], bool]:
 @lru_cache(None)
 def composite(func: Any) -> bool:
     """Whether an operation is made of others; they come here apart, but for calls from inside the recorder."""
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), COMPOSITE))
+    return is_composite(func)
 
 
 @lru_cache(None)

@@ -1,0 +1,72 @@
+"""Private names of PyTorch that are relied on: all are there, none is used elsewhere unlisted, and without them nothing is left behind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_models import rows
+from torch import nn
+
+import ascribe as asc
+from ascribe.backends.torch import hooks, internals
+from ascribe.backends.torch.namespace import xp
+from tests.snapshots import unchanged
+
+FOLDER = Path(internals.__file__).parent
+LISTED = {name for _, names in internals.USED for name in names}
+
+
+@pytest.mark.parametrize(("owner", "name"), [(owner, name) for owner, names in internals.USED for name in names])
+def test_every_private_name_is_there(owner: Any, name: str) -> None:
+    assert hasattr(owner, name), f"this PyTorch has no {name}: its fallback in ascribe.backends.torch.internals is in use"
+
+
+def test_private_modules_of_torch_are_used_in_one_place() -> None:
+    pattern = re.compile(r"torch\._\w+|from torch[\w.]* import _\w+|\b_global_forward\w+")
+    for path in FOLDER.rglob("*.py"):
+        if path.name != "internals.py":
+            assert not pattern.findall(path.read_text(encoding="utf-8")), path.name
+
+
+def test_without_hooks_by_name_they_are_removed_by_their_handles(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2)), rows(3, 4)
+    truth = asc.influence(model, x, of=1, at="1").values
+    monkeypatch.setattr(hooks, "HAS_HOOKS", False)
+    monkeypatch.setattr(hooks, "HOOKS", ("_gone",))
+    with unchanged(model, arguments=x):
+        found = asc.influence(model, x, of=1, at="1").values
+    assert torch.equal(found, truth)
+
+
+def test_without_the_private_functions_the_answers_are_the_safe_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.backends.cudnn.enabled
+
+    class Bare:
+        """The compiled part of a PyTorch that has none of the names."""
+
+    monkeypatch.setattr(torch, "_C", Bare())
+    assert internals.transform_level() == 0
+    assert internals.mode_depths() == (0, 0)
+    internals.leave_modes((0, 0))
+    assert not internals.is_composite(torch.ops.aten.add.Tensor)
+    assert xp.holders(torch.zeros(2)) is None
+    monkeypatch.undo()
+    monkeypatch.delattr(torch._C, "_get_cudnn_enabled")
+    assert internals.cudnn_enabled() is before
+    monkeypatch.undo()
+    monkeypatch.delattr(torch._C, "_set_cudnn_enabled")
+    internals.set_cudnn_enabled(before)
+
+
+def test_inference_mode_is_as_it_was_after_a_call() -> None:
+    model, x = nn.Linear(4, 2), rows(3, 4)
+    truth = asc.influence(model, x, of=1).values
+    with torch.inference_mode():
+        found = asc.influence(model, x.clone(), of=1).values
+        assert torch.is_inference_mode_enabled()
+    assert not torch.is_inference_mode_enabled()
+    assert torch.equal(found, truth)
