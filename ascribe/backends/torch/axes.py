@@ -67,6 +67,10 @@ class Axis:
             return 0
         return array.shape[self.at] // self.fold
 
+    def as_of_several(self, array: Tensor) -> Tensor:
+        """A value in its own layout, with the axis that a single record lacks."""
+        return array.unsqueeze(self.at or 0) if self.rank is not None and array.ndim == self.rank - 1 else array
+
     def _opened(self, array: Tensor, lead: int) -> Tensor:
         """With an axis of its own for the records, where the value has squeezed it away or folds other rows into it."""
         assert self.at is not None

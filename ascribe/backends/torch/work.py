@@ -289,7 +289,12 @@ def explained_rows(session: TorchSession, of: Explain, reads: Sequence[Read], ro
 
 
 def value_read(session: TorchSession, read: Read, rows: int) -> Any:
-    """The value at a place, its records first where it is one tensor. Raises CutError and InputError as :func:`explained_rows`."""
+    """The value at a place: one tensor with its records first, several as the layer gave them.
+
+    A quantity that names parts of what a layer returned counts their axes as the layer does: those of the states of ``nn.LSTM`` have the
+    layers first. Rows that the call's ``records=`` gives to records, and rows folded into the first axis, are brought to records all the same.
+    Raises CutError and InputError as :func:`explained_rows`.
+    """
     if len({call for call, _, _ in read.seen}) > 1:
         raise CutError(
             f"{read.cut!r} is used {read.fired} times in this call",
@@ -303,8 +308,11 @@ def value_read(session: TorchSession, read: Read, rows: int) -> Any:
     news = {}
     for i, (_, path, leaf) in enumerate(read.seen):
         axis = axis_of(session, read.cut, i, path)
-        if not axis.plain and (axis.whole or axis.rows is not None or axis.count(leaf) == rows):
+        folded = axis.fold > 1 and axis.at == 0 and axis.count(leaf) == rows
+        if folded or axis.rows is not None or (axis.whole and session.inputs.counted.together):
             news[path[len(settled(read.tree, accessor)) :]] = axis.canonical(leaf, 0, 1, rows)[0]
+        elif axis.rank is not None:
+            news[path[len(settled(read.tree, accessor)) :]] = axis.as_of_several(leaf)
     return replaced(tree, news)
 
 
