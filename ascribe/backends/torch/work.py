@@ -291,8 +291,8 @@ def explained_rows(session: TorchSession, of: Explain, reads: Sequence[Read], ro
 def value_read(session: TorchSession, read: Read, rows: int) -> Any:
     """The value at a place: one tensor with its records first, several as the layer gave them.
 
-    A quantity that names parts of what a layer returned counts their axes as the layer does: those of the states of ``nn.LSTM`` have the
-    layers first. Rows that the call's ``records=`` gives to records, and rows folded into the first axis, are brought to records all the same.
+    A quantity that names parts of what a layer returned counts their axes as the layer does: the states of ``nn.LSTM`` have the layers
+    first. Only rows that the call's ``records=`` gives to records, and rows folded into the first axis, are brought to records.
     Raises CutError and InputError as :func:`explained_rows`.
     """
     if len({call for call, _, _ in read.seen}) > 1:
