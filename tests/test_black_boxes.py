@@ -58,6 +58,26 @@ def test_functions_give_what_the_same_torch_network_gives():
         a = asc.attribute(asc.BlackBox(run), X, over=over, by=asc.Replace(0.1), seed=3)
         b = asc.attribute(net, X, over=over, by=asc.Replace(0.1), seed=3)
         np.testing.assert_allclose(a.values, b.values, atol=1e-12)
+        np.testing.assert_allclose(asc.attribute(run, X, over=over, by=asc.Replace(0.1), seed=3).values, a.values, atol=1e-12)
+
+
+def test_a_function_that_makes_arrays_of_a_modules_tensors_is_a_function_of_arrays():
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Linear(4, 2).double()
+    weight = net.weight.detach().numpy()
+
+    def to_list(x: np.ndarray) -> list[list[float]]:
+        return net(torch.from_numpy(x)).tolist()
+
+    for run in (lambda x: net(torch.tensor(x)).detach().cpu().numpy(), to_list):
+        a = asc.KernelShap()(run, X, of=1)
+        np.testing.assert_allclose(a.values, X * weight[1], atol=1e-9)
+        with pytest.raises(RuleError, match="gradients of a black box"):
+            asc.Saliency()(run, X)
+    both = asc.Saliency(signed=True)(lambda x: net(x), X, of=1)  # given arrays, but a function of tensors
+    np.testing.assert_allclose(both.values, np.tile(weight[1], (5, 1)))
+    with pytest.raises(ModelError, match=r"asc.BlackBox\(model\) around a function of arrays"):
+        asc.KernelShap()(lambda x: net(torch.as_tensor(x)).detach().numpy(), torch.tensor(X))
         assert isinstance(a.values, np.ndarray)
         assert a.prediction.shape == (5, 3)
 

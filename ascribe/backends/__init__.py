@@ -17,6 +17,8 @@ SESSIONS = {
     "numpy": "ascribe.backends.numpy.session:NumpySession",
     "blackbox": "ascribe.backends.blackbox.session:BlackBoxSession",
 }
+OUT_OF_TORCH = frozenset({"numpy", "tolist"})
+"""What a function calls that makes arrays of a module's tensors: ``net(torch.tensor(x)).detach().numpy()``."""
 
 
 def open_session(model: Any, call: Call) -> Session:
@@ -60,7 +62,9 @@ def session_class(family: str) -> Any:
 
 
 def framework(model: Any, call: Call) -> str:
-    """``"torch"`` for modules, and for functions of tensors or around a module; ``"blackbox"`` for what nothing is known of."""
+    """``"torch"`` for modules, and for functions of tensors or around a module; ``"blackbox"`` for what nothing is known of, and for
+    functions around a module that are given arrays and make arrays of what it returns.
+    """
     if is_onnx(model):
         return "blackbox"
     for obj in (model, getattr(model, "__self__", None), getattr(model, "func", None)):
@@ -71,6 +75,8 @@ def framework(model: Any, call: Call) -> str:
     leaves = [leaf for _, leaf in walk((call.args, call.kwargs))]
     cells = [getattr(c, "cell_contents", None) for c in getattr(model, "__closure__", None) or ()]
     names = getattr(getattr(model, "__code__", None), "co_names", ())
+    if not any(map(of_torch, leaves)) and not OUT_OF_TORCH.isdisjoint(names):
+        return "blackbox"
     used = [model.__globals__[name] for name in names if name in model.__globals__]
     for obj in (*leaves, *cells, *used):
         if of_torch(obj):

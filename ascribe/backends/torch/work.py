@@ -344,7 +344,8 @@ def counting(session: TorchSession) -> str:
 def one_per_row(session: TorchSession, value: Any, rows: int) -> Tensor:
     """A quantity's numbers as ``[rows]``. Raises InputError or ModelError when there is not one for each."""
     if not isinstance(value, Tensor):
-        raise ModelError(f"the quantity gave a {type(value).__name__}", try_="a tensor with one number per record", code="E-QUANTITY-TYPE")
+        try_ = "a tensor with one number per record; for removal, asc.BlackBox(model) around a function of arrays, given arrays (x.numpy())"
+        raise ModelError(f"the quantity gave a {type(value).__name__}", try_=try_, code="E-QUANTITY-TYPE")
     if value.ndim == 2 and value.shape[1] == 1:
         value = value[:, 0]
     if value.ndim == 0 and rows == session.records == 1:
