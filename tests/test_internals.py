@@ -44,22 +44,29 @@ def test_without_hooks_by_name_they_are_removed_by_their_handles(monkeypatch: py
 
 def test_without_the_private_functions_the_answers_are_the_safe_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.backends.cudnn.enabled
-
-    class Bare:
-        """The compiled part of a PyTorch that has none of the names."""
-
-    monkeypatch.setattr(torch, "_C", Bare())
+    for name, missing in {"PEEK": None, "OPERATION_MODES": int, "FUNCTION_MODES": int, "HOLDERS": None, "HAS_KERNEL": None}.items():
+        assert getattr(internals, name) is not missing
+        monkeypatch.setattr(internals, name, missing)
+    monkeypatch.setattr(internals, "COMPILED", object())
+    monkeypatch.setattr(internals, "HAS_HOOKS_OF_ALL", False)
     assert internals.transform_level() == 0
     assert internals.mode_depths() == (0, 0)
     internals.leave_modes((0, 0))
-    assert not internals.is_composite(torch.ops.aten.add.Tensor)
+    assert not internals.is_composite(torch.ops.aten.linear.default)
+    assert internals.hooks_of_all_modules() == ()
     assert xp.holders(torch.zeros(2)) is None
-    monkeypatch.undo()
-    monkeypatch.delattr(torch._C, "_get_cudnn_enabled")
     assert internals.cudnn_enabled() is before
-    monkeypatch.undo()
-    monkeypatch.delattr(torch._C, "_set_cudnn_enabled")
     internals.set_cudnn_enabled(before)
+    assert torch.backends.cudnn.enabled is before
+
+
+def test_a_model_is_explained_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2)), rows(3, 4)
+    truth = [asc.influence(model, x, of=1, at="1").values, asc.attribute(model, x, of=1, over=asc.LeaveOneOut(), by=0.0).values]
+    for name, missing in {"PEEK": None, "OPERATION_MODES": int, "FUNCTION_MODES": int, "HOLDERS": None}.items():
+        monkeypatch.setattr(internals, name, missing)
+    found = [asc.influence(model, x, of=1, at="1").values, asc.attribute(model, x, of=1, over=asc.LeaveOneOut(), by=0.0).values]
+    assert all(map(torch.equal, found, truth))
 
 
 def test_inference_mode_is_as_it_was_after_a_call() -> None:

@@ -10,14 +10,12 @@ import torch
 from ...cuts import INPUT, OUTPUT
 from ..protocol import Job, Spot
 from .record_axes import differing
-from .work import TOLERANCE, close
+from .rounding import close, unlike
 
 if TYPE_CHECKING:
     from .session import TorchSession
 
 Tensor = torch.Tensor
-TELLING = 10
-"""Times the tolerance by which two results must differ to say something about what is made of them together."""
 
 
 def runs_apart(session: TorchSession) -> tuple[bool, bool]:
@@ -62,13 +60,3 @@ def disturbed(session: TorchSession) -> Job:
         spots.append(Spot(INPUT, 0, path, axis.told))
         write.append(rows[None])
     return Job(np.arange(2), at=INPUT, spots=tuple(spots), write=tuple(write), read=(OUTPUT,))
-
-
-def unlike(a: Tensor, b: Tensor) -> bool:
-    """Whether two results differ by far more than rounding."""
-    if a.shape != b.shape:
-        return True
-    if not a.numel():
-        return False
-    scale = float(torch.nan_to_num(b).abs().max())
-    return bool((a - b).abs().max() > TELLING * TOLERANCE.get(b.dtype, 1e-4) * scale)

@@ -54,7 +54,8 @@ class Hooks:
         """Take away the hooks; once more where an interrupt came in between."""
         while self.placed:
             module, owner = self.placed[-1]
-            for hooks in (getattr(module, name, {}) for name in HOOKS):
+            for side in HOOKS:
+                hooks = getattr(module, side, {})
                 for key in [key for key, function in hooks.items() if getattr(function, "__self__", None) is owner]:
                     for name in (*OPTIONS, *HOOKS):
                         getattr(module, name, {}).pop(key, None)

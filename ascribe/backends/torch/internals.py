@@ -37,42 +37,47 @@ USED: tuple[tuple[Any, tuple[str, ...]], ...] = (
 
 HAS_HOOKS = all(hasattr(nn.Module(), name) for name in (*HOOKS, *OPTIONS))
 """Whether hooks are found on a module by their owner; otherwise they are removed by their handles."""
+HAS_HOOKS_OF_ALL = hasattr(all_modules, "_global_forward_pre_hooks") and hasattr(all_modules, "_global_forward_hooks")
+
+
+COMPILED: Any = torch._C
+PEEK: Callable[[], Any] | None = getattr(getattr(COMPILED, "_functorch", None), "peek_interpreter_stack", None)
+OPERATION_MODES: Callable[[], int] = getattr(COMPILED, "_len_torch_dispatch_stack", int)
+FUNCTION_MODES: Callable[[], int] = getattr(COMPILED, "_len_torch_function_stack", int)
+HOLDERS: Callable[[int], int] | None = getattr(COMPILED, "_storage_Use_Count", None)
+HAS_KERNEL: Callable[[str, Any], bool] | None = getattr(COMPILED, "_dispatch_has_kernel_for_dispatch_key", None)
+COMPOSITE: Any = getattr(getattr(COMPILED, "DispatchKey", None), "CompositeImplicitAutograd", None)
+"""Where PyTorch keeps its own way to do an operation by others. ``func.decompose`` would prefer one written in Python, for compilers."""
 
 
 def transform_level() -> int:
     """How many transforms of ``torch.func`` are being applied; 0 where that is not known, and the model's own error stands."""
-    peek: Callable[[], Any] | None = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
-    inside = peek() if peek is not None else None
+    inside = PEEK() if PEEK is not None else None
     return 0 if inside is None else int(inside.level())
 
 
 def mode_depths() -> tuple[int, int]:
     """How many modes of operations and of functions this thread is in; 0 where that is not known."""
-    return _depth("_len_torch_dispatch_stack"), _depth("_len_torch_function_stack")
+    return OPERATION_MODES(), FUNCTION_MODES()
 
 
 def leave_modes(before: tuple[int, int]) -> None:
     """Leave the modes that an interrupt kept from being left; none where their number is not known."""
-    while _depth("_len_torch_dispatch_stack") > before[0]:
+    while OPERATION_MODES() > before[0]:
         dispatch._pop_mode()
-    while _depth("_len_torch_function_stack") > before[1]:
+    while FUNCTION_MODES() > before[1]:
         overrides._pop_mode()
-
-
-def _depth(name: str) -> int:
-    count: Callable[[], int] | None = getattr(torch._C, name, None)
-    return 0 if count is None else count()
 
 
 def cudnn_enabled() -> bool:
     """Whether cuDNN may be used."""
-    read: Callable[[], bool] = getattr(torch._C, "_get_cudnn_enabled", lambda: torch.backends.cudnn.enabled)
-    return read()
+    read: Callable[[], bool] | None = getattr(COMPILED, "_get_cudnn_enabled", None)
+    return bool(torch.backends.cudnn.enabled) if read is None else read()
 
 
 def set_cudnn_enabled(value: bool) -> None:
     """Allow or forbid cuDNN, also where the flags of the process are frozen."""
-    write: Callable[[bool], object] | None = getattr(torch._C, "_set_cudnn_enabled", None)
+    write: Callable[[bool], object] | None = getattr(COMPILED, "_set_cudnn_enabled", None)
     if write is None:
         torch.backends.cudnn.enabled = value
     else:
@@ -81,22 +86,17 @@ def set_cudnn_enabled(value: bool) -> None:
 
 def storage_holders(tensor: Tensor) -> int | None:
     """How many tensors hold the memory of a tensor; None where that is not known, and the memory is not used again."""
-    count: Callable[[int], int] | None = getattr(torch._C, "_storage_Use_Count", None)
-    return None if count is None else int(count(tensor.untyped_storage()._cdata))
+    return None if HOLDERS is None else int(HOLDERS(tensor.untyped_storage()._cdata))
 
 
 def hooks_of_all_modules() -> tuple[Any, ...]:
     """Forward hooks that act on every module of the process."""
-    before: dict[int, Any] = getattr(all_modules, "_global_forward_pre_hooks", {})
-    after: dict[int, Any] = getattr(all_modules, "_global_forward_hooks", {})
+    if not HAS_HOOKS_OF_ALL:
+        return ()
+    before, after = all_modules._global_forward_pre_hooks, all_modules._global_forward_hooks
     return (*before.values(), *after.values()) if before or after else ()
-
-
-COMPOSITE: Any = getattr(getattr(torch._C, "DispatchKey", None), "CompositeImplicitAutograd", None)
-"""Where PyTorch keeps its own way to do an operation by others. ``func.decompose`` would prefer one written in Python, for compilers."""
 
 
 def is_composite(func: Any) -> bool:
     """Whether PyTorch does an operation by others; False where that is not known, and the operation is recorded as one."""
-    look: Callable[[str, Any], bool] | None = getattr(torch._C, "_dispatch_has_kernel_for_dispatch_key", None)
-    return look is not None and COMPOSITE is not None and bool(look(func.name(), COMPOSITE))
+    return HAS_KERNEL is not None and COMPOSITE is not None and bool(HAS_KERNEL(func.name(), COMPOSITE))

@@ -16,7 +16,7 @@ from torch import nn
 
 from ...errors import AscribeError
 from ..protocol import Evidence, Job
-from .work import close
+from .rounding import close
 
 if TYPE_CHECKING:
     from .session import TorchSession

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...cuts import EMBEDDINGS, OUTPUT, Cut
+from ...cuts import EMBEDDINGS, INPUT, OUTPUT, Cut, Together
 from ...errors import AscribeError, CutError, ModelError
 from ...tree import Path, walk
 from ..protocol import Place
+from .failures import complex_inputs
 from .taps import Demand, Run, floating
-from .work import call_model
+from .work import call_model, input_paths
 
 if TYPE_CHECKING:
     from .session import TorchSession
@@ -77,6 +78,33 @@ def places(session: TorchSession) -> list[Place]:
     first = Place(Cut("", "in"), name, explained, 1)
     last = Place(OUTPUT, name, tuple(tuple(t.shape) for _, t in floating(output, ())), 1)
     return [first, *found.values(), last]
+
+
+def resolved(session: TorchSession, cut: Cut, wrt: bool) -> Cut:
+    """A cut as a place in the model; with ``wrt`` one that the call can be explained at.
+
+    Raises CutError for a place that cannot be explained or written to, and InputError for inputs of complex numbers.
+    """
+    if isinstance(cut, Together):
+        if wrt:
+            raise CutError(f"points at {cut!r}", there="places together are for a quantity's on=", try_="one of them")
+        return Together.of(*(session.resolve(one, False) for one in cut.each))
+    if not cut.layer and cut.anchor == "in" and not session.inputs.explained and session.inputs.complex:
+        raise complex_inputs(session)
+    if cut == INPUT and wrt and not session.inputs.explained:
+        cut = session.remembered("place", EMBEDDINGS) or embeddings(session)
+        session.remember("place", EMBEDDINGS, cut)
+        session.notes.append(f"the inputs are token ids: explained at {cut!r}")
+        return cut
+    if wrt and not cut.layer and cut.anchor == "in":
+        input_paths(session, cut)
+    if cut.symbolic:
+        known = session.remembered("place", cut) or find(session, cut)
+        session.remember("place", cut, known)
+        cut = Cut(known.layer, known.anchor, known.accessor if cut.accessor is None else cut.accessor, cut.call)
+    if wrt and not cut.layer and cut.anchor == "out":
+        raise CutError(f"at={cut!r}", there="the output itself", try_="at=asc.INPUT, or a layer before the output", code="E-CUT-OUTPUT")
+    return cut
 
 
 def find(session: TorchSession, cut: Cut) -> Cut:

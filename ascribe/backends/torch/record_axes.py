@@ -14,6 +14,7 @@ from ...cuts import Cut, each_of
 from ...errors import InputError
 from ...tree import Path
 from .axes import FIRST, WHOLE, Axis, alone, between, by_length, ones, unclear
+from .rounding import close
 from .taps import Read, Run
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 Tensor = torch.Tensor
 Shapes = list[tuple[int, ...]]
+ORDER = 1e-3
+"""The difference that rounding may make between rows that are the same ones: only their order is in question."""
 
 
 def axis_of(session: TorchSession, cut: Cut, i: int, path: Path) -> Axis:
@@ -137,7 +140,7 @@ def in_order(found: Sequence[Axis], one: Sequence[Tensor], two: Sequence[Tensor]
         else:
             at = axis.at
             together, apart = (t.movedim(at, 0) for t in (two[i], one[i]))
-            block, strided = close(together[: axis.fold], apart), close(together[::2], apart)
+            block, strided = close(together[: axis.fold], apart, ORDER), close(together[::2], apart, ORDER)
             if block and strided:
                 ordered.append(None)
             else:
@@ -165,12 +168,6 @@ def unlike_itself(session: TorchSession, cut: Cut) -> list[Tensor]:
         noise = torch.randn(row.shape, generator=generator, device=generator.device).to(row)
         news[path] = torch.cat([row, row + noise * (row.abs().mean() + 1)], axis.at or 0)
     return look(session, cut, np.arange(1), 2, news) if news else []
-
-
-def close(a: Tensor, b: Tensor) -> bool:
-    """Whether the same rows were there, up to rounding."""
-    scale = float(torch.nan_to_num(b.detach()).abs().max()) if b.numel() else 0.0
-    return a.shape == b.shape and torch.allclose(a, b, rtol=0.0, atol=1e-3 * scale + 1e-30, equal_nan=True)
 
 
 def _unseen(session: TorchSession, shapes: Sequence[tuple[int, ...]] | None) -> tuple[Axis, ...]:

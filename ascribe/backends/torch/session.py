@@ -15,7 +15,8 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from ...calls import Call, named
-from ...cuts import EMBEDDINGS, INPUT, Cut, Together, input_at
+from ...cuts import INPUT, Cut, Together, input_at
+from ...entry import out_of_memory
 from ...errors import CutError, InputError, ModelError, RuleError
 from ...rules import Gradient, treats_operations
 from ..protocol import Evidence, Job, Place, Spot
@@ -23,7 +24,7 @@ from . import places as placing
 from .apart import runs_apart
 from .axes import Axis, ones
 from .chance import Chance, Draws
-from .failures import complex_inputs, differentiates_inside, refuses_counting, wrong_dtype
+from .failures import differentiates_inside, wrong_dtype
 from .guard import Guard, secured
 from .hooks import PLACED, Hooks
 from .hosts import Parts, modules_behind
@@ -41,13 +42,9 @@ from .tape.reverse import Balance
 from .tape.ruled import ruled
 from .taps import RUNNING, Run, accessor_path, module_named
 from .vmapped import run_vmapped
-from .work import Work, call_model, close, input_paths, joined
+from .work import call_model, input_paths, joined, kept_for_gradients, run_once
 
 Tensor = torch.Tensor
-
-
-def _itself(tensor: Tensor) -> Tensor:
-    return tensor
 
 
 class TorchSession:
@@ -213,32 +210,10 @@ class TorchSession:
         return self.known.shapes if what in SHAPES else self.facts.ways
 
     def resolve(self, cut: Cut, wrt: bool) -> Cut:
-        found = self._resolved(cut, wrt)
+        found = placing.resolved(self, cut, wrt)
         if found.layer or found.anchor == "out":
             self.wanted.append(found)
         return found
-
-    def _resolved(self, cut: Cut, wrt: bool) -> Cut:
-        if isinstance(cut, Together):
-            if wrt:
-                raise CutError(f"points at {cut!r}", there="places together are for a quantity's on=", try_="one of them")
-            return Together.of(*(self.resolve(one, False) for one in cut.each))
-        if not cut.layer and cut.anchor == "in" and not self.inputs.explained and self.inputs.complex:
-            raise complex_inputs(self)
-        if cut == INPUT and wrt and not self.inputs.explained:
-            cut = self.remembered("place", EMBEDDINGS) or placing.embeddings(self)
-            self.remember("place", EMBEDDINGS, cut)
-            self.notes.append(f"the inputs are token ids: explained at {cut!r}")
-            return cut
-        if wrt and not cut.layer and cut.anchor == "in":
-            input_paths(self, cut)
-        if cut.symbolic:
-            known = self.remembered("place", cut) or placing.find(self, cut)
-            self.remember("place", cut, known)
-            cut = Cut(known.layer, known.anchor, known.accessor if cut.accessor is None else cut.accessor, cut.call)
-        if wrt and not cut.layer and cut.anchor == "out":
-            raise CutError(f"at={cut!r}", there="the output itself", try_="at=asc.INPUT, or a layer before the output", code="E-CUT-OUTPUT")
-        return cut
 
     def source(self, at: Cut) -> Cut:
         if at.anchor == "out" and self.host is not None and isinstance(next(iter(module_named(self.host, at.layer)), None), placing.TABLES):
@@ -310,9 +285,7 @@ class TorchSession:
             torch.cuda.synchronize()
 
     def out_of_memory(self, error: BaseException) -> bool:
-        found = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-            isinstance(error, RuntimeError) and any(m in str(error).lower() for m in ("out of memory", "can't allocate memory"))
-        )
+        found = out_of_memory(error)
         if found and torch.cuda.is_available() and torch.cuda.is_initialized():
             torch.cuda.empty_cache()
         return found
@@ -324,21 +297,9 @@ class TorchSession:
         return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 0.5) if hasattr(os, "sysconf") else 1 << 33
 
     def held(self, job: Job) -> tuple[Evidence, int]:
-        seen: dict[int, int] = {}
         if treats_operations(job.by) and job.wrt:
             return self.evaluate(job), self.tape_bytes
-
-        def count(t: Tensor) -> Tensor:
-            seen[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
-            return t.detach()  # not itself: what an operation keeps of its own output would keep the operation
-
-        try:
-            with torch.autograd.graph.saved_tensors_hooks(count, _itself):
-                return self.evaluate(job), sum(seen.values())
-        except ModelError as wrong:
-            if not refuses_counting(wrong.__cause__):
-                raise
-        return self.evaluate(job), 0
+        return kept_for_gradients(self, job)
 
     def splits(self) -> bool:
         known = self.remembered("splits", None)
@@ -423,31 +384,8 @@ class TorchSession:
         Once more where it wrote to its weights in another run, before the gradient was taken: by then all is known that took that run.
         """
         try:
-            return self._run(job, mode)
+            return run_once(self, job, mode)
         except ModelError as wrong:
             if not self.needs_graph(wrong) and "modified by an inplace operation" not in str(wrong):
                 raise
-        return self._run(job, mode)
-
-    def _run(self, job: Job, mode: str) -> Evidence:
-        """One run of the model, places kept apart from later in-place work where the model does some."""
-        cloned = bool(self.remembered("cloned", (job.at, job.wrt)))
-        try:
-            work = Work(self, job, mode, cloned)
-            evidence = work.go()
-        except RuntimeError as wrong:
-            if cloned or "in-place operation" not in str(wrong):
-                raise
-            evidence, work = None, None
-        if work is not None and evidence is not None and not work.moved():
-            return evidence
-        plain = evidence if evidence is not None else Work(self, replace(job, wrt=()), mode, False).go()
-        evidence = Work(self, job, mode, True).go()
-        if plain.value is not None and evidence.value is not None and not close(plain.value, evidence.value):
-            raise CutError(
-                f"something works in place on the value at {', '.join(map(repr, job.wrt))}, and another branch relies on it",
-                try_="the cut where that value is made, or the model without inplace=True",
-                code="E-CUT-ALIAS",
-            )
-        self.remember("cloned", (job.at, job.wrt), True)
-        return evidence
+        return run_once(self, job, mode)

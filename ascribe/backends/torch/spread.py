@@ -19,8 +19,7 @@ import torch
 
 from ...errors import AscribeError
 from ..protocol import Evidence, Job
-from .apart import unlike
-from .work import close
+from .rounding import close, unlike
 
 if TYPE_CHECKING:
     from .session import TorchSession

@@ -14,9 +14,11 @@ import torch
 from ...cuts import each_of
 from ...errors import ModelError
 from ..protocol import Evidence, Job
+from .gradients import differentiated
+from .readings import explained_rows
 from .record_axes import axis_of
 from .taps import Demand, Read, Run, Write
-from .work import call_model, differentiated, explained_rows
+from .work import call_model
 
 if TYPE_CHECKING:
     from .session import TorchSession

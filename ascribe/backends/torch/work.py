@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from ...calls import named
 from ...cuts import OUTPUT, Cut, each_of
-from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError
-from ...tree import Path, follow, replaced, settled
-from ..protocol import Evidence, Explain, Job, Reading, Spot
+from ...errors import AscribeError, CutError, ModelError, QuantityError
+from ...tree import Path, follow, settled
+from ..protocol import Evidence, Job, Reading, Spot
 from .axes import Axis
-from .failures import explained_failure, without_graph
+from .failures import explained_failure, refuses_counting
+from .gradients import differentiated
+from .readings import explained_rows
 from .record_axes import axis_of, note
-from .taps import Demand, Read, Run, Watch, Write, accessor_path, outline
+from .rounding import close
+from .taps import Demand, Read, Run, Watch, Write, accessor_path
 
 if TYPE_CHECKING:
     from .session import TorchSession
@@ -267,150 +269,6 @@ def call_model(session: TorchSession, run: Callable[[Any, Any, Any], Any], args:
         raise explained_failure(session, wrong) from wrong
 
 
-def explained_rows(session: TorchSession, of: Explain, reads: Sequence[Read], rows: np.ndarray) -> Tensor:
-    """What the quantities say of the value that was read (of several the tuple of them), ``[quantities, rows]``.
-
-    Raises CutError for a value that came several times, InputError for one whose rows are not the records, and QuantityError
-    for what the quantity itself raises.
-    """
-    trees = tuple(value_read(session, read, len(rows)) for read in reads)
-    tree = trees[0] if len(trees) == 1 else trees
-    try:
-        values = of(tree, rows)
-    except (AscribeError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as wrong:
-        first = (str(wrong).splitlines() or [""])[0]
-        raise QuantityError(
-            f"the quantity raised {type(wrong).__name__}: {first}", there=f"a value of {outline(tree)}", code="E-QUANTITY-RAISED"
-        ) from wrong
-    each = [one_per_row(session, v, len(rows)) for v in values]
-    return torch.stack(each) if len(each) > 1 else each[0].unsqueeze(0)
-
-
-def value_read(session: TorchSession, read: Read, rows: int) -> Any:
-    """The value at a place: one tensor with its records first, several as the layer gave them.
-
-    A quantity that names parts of what a layer returned counts their axes as the layer does: the states of ``nn.LSTM`` have the layers
-    first. Only rows that the call's ``records=`` gives to records, and rows folded into the first axis, are brought to records.
-    Raises CutError and InputError as :func:`explained_rows`.
-    """
-    if len({call for call, _, _ in read.seen}) > 1:
-        raise CutError(
-            f"{read.cut!r} is used {read.fired} times in this call",
-            try_=f"Cut({read.cut.layer!r}, call=0) for the first use",
-            code="E-CUT-CALLS",
-        )
-    accessor = accessor_path(read.cut) if read.cut.layer or read.cut.anchor == "out" else ()
-    tree = follow(read.tree, accessor)
-    if isinstance(tree, Tensor):
-        return rows_first(session, read.cut, tree, rows) if tree.is_floating_point() else tree
-    news = {}
-    for i, (_, path, leaf) in enumerate(read.seen):
-        axis = axis_of(session, read.cut, i, path)
-        folded = axis.fold > 1 and axis.at == 0 and axis.count(leaf) == rows
-        if folded or axis.rows is not None or (axis.whole and session.inputs.counted.together):
-            news[path[len(settled(read.tree, accessor)) :]] = axis.canonical(leaf, 0, 1, rows)[0]
-        elif axis.rank is not None:
-            news[path[len(settled(read.tree, accessor)) :]] = axis.as_of_several(leaf)
-    return replaced(tree, news)
-
-
-def rows_first(session: TorchSession, cut: Cut, value: Tensor, rows: int) -> Tensor:
-    """A value with its records on the first axis. Raises InputError where no axis, or one of another length, runs over them."""
-    if value.is_meta:
-        raise InputError("the model is on the meta device", try_="cuts_of needs no numbers", code="E-DEVICE")
-    path: Path = session.inputs.explained[0] if not cut.layer and cut.anchor == "in" and session.inputs.explained else ()
-    axis = axis_of(session, cut, 0, path)
-    if axis.plain and value.ndim and value.shape[0] == rows:
-        return value
-    if axis.whole or axis.rows is not None or axis.count(value) == rows:
-        return axis.canonical(value, 0, 1, rows)[0]
-    same = axis.at is None or not value.ndim
-    raise InputError(
-        f"a value of shape {tuple(value.shape)} at {cut!r}{', whatever the number of records' if same else ''}",
-        there=f"{rows} records, {counting(session)}",
-        try_="asc.Call(..., records=1) if the whole call is one record; records=batch, the record of each row, if rows are parts of "
-        "records; x[None] for a single record without an axis of its own",
-        code="E-RECORDS",
-    )
-
-
-def counting(session: TorchSession) -> str:
-    """How records were counted."""
-    return "as records= says" if session.call.records is not None else "counted by the first axis of the first input"
-
-
-def one_per_row(session: TorchSession, value: Any, rows: int) -> Tensor:
-    """A quantity's numbers as ``[rows]``. Raises InputError or ModelError when there is not one for each."""
-    if not isinstance(value, Tensor):
-        try_ = "a tensor with one number per record; for removal, asc.BlackBox(model) around a function of arrays, given arrays (x.numpy())"
-        raise ModelError(f"the quantity gave a {type(value).__name__}", try_=try_, code="E-QUANTITY-TYPE")
-    if value.ndim == 2 and value.shape[1] == 1:
-        value = value[:, 0]
-    if value.ndim == 0 and rows == session.records == 1:
-        value = value.reshape(1)
-    if tuple(value.shape) != (rows,):
-        raise InputError(
-            f"the quantity has shape {tuple(value.shape)}",
-            there=f"{rows} records, {counting(session)}",
-            try_="one number per record; asc.Call(..., records=1) for one number of the whole call; x[None] for one record",
-            code="E-RECORDS",
-        )
-    return value
-
-
-def differentiated(session: TorchSession, value: Tensor, leaves: list[Tensor], cuts: Sequence[Cut]) -> list[Tensor]:
-    """:func:`pull_back`, with the errors of the backward pass told as ours. Raises CutError where nothing leads to any of the leaves."""
-    try:
-        found = pull_back(value, leaves) if value.requires_grad else None
-    except Exception as wrong:
-        if session.out_of_memory(wrong):
-            raise
-        first = (str(wrong).splitlines() or [""])[0]
-        raise ModelError(f"the backward pass raised {type(wrong).__name__}: {first}", code="E-MODEL-GRADIENT") from wrong
-    if found is None:
-        raise without_graph(session, cuts)
-    return found
-
-
-def pull_back(value: Tensor, leaves: list[Tensor]) -> list[Tensor] | None:
-    """The gradient at each leaf of the sum of each quantity's numbers ``[quantities, ...]``: zero where a leaf plays no part, None where
-    none of them does.
-    """
-    if len(value) == 1:
-        found = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
-        return filled([found], leaves)
-    totals = value.flatten(1).sum(1)
-    eye = torch.eye(len(totals), dtype=totals.dtype, device=totals.device)
-    try:
-        found = torch.autograd.grad(totals, leaves, eye, is_grads_batched=True, allow_unused=True, retain_graph=True)
-    except RuntimeError:  # an operation without a batching rule: one backward for each
-        return filled([torch.autograd.grad(total, leaves, retain_graph=True, allow_unused=True) for total in totals], leaves)
-    if leaves and all(g is None for g in found):
-        return None
-    return [t.new_zeros((len(totals), *t.shape)) if g is None else g for g, t in zip(found, leaves, strict=True)]
-
-
-def filled(rows: Sequence[Sequence[Tensor | None]], leaves: list[Tensor]) -> list[Tensor] | None:
-    """One quantity's gradients after the other, ``[quantities, ...]`` for each leaf; None where there are none at all."""
-    if leaves and all(g is None for row in rows for g in row):
-        return None
-    columns = zip(*rows, strict=True)
-    return [torch.stack([torch.zeros_like(t) if g is None else g for g in column]) for column, t in zip(columns, leaves, strict=True)]
-
-
-TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
-
-
-def close(a: Tensor, b: Tensor) -> bool:
-    """Whether two results are the same up to the rounding of their type, against the largest number in them."""
-    if a.shape != b.shape:
-        return False
-    scale = float(torch.nan_to_num(b).abs().max()) if b.numel() else 0.0
-    return torch.allclose(a, b, rtol=0.0, atol=TOLERANCE.get(b.dtype, 1e-4) * scale + 1e-30, equal_nan=True)
-
-
 def joined(runs: Sequence[Evidence]) -> Evidence:
     """Evidence of several runs as that of one with more points."""
     first = runs[0]
@@ -421,3 +279,51 @@ def joined(runs: Sequence[Evidence]) -> Evidence:
         for cut, r in first.reads.items()
     }
     return Evidence(value, grads, reads, sum(r.forward for r in runs), sum(r.backward for r in runs))
+
+
+def run_once(session: TorchSession, job: Job, mode: str) -> Evidence:
+    """One run of the model, places kept apart from later in-place work where the model does some.
+
+    Raises CutError where a value that is changed in place is read by another branch too.
+    """
+    cloned = bool(session.remembered("cloned", (job.at, job.wrt)))
+    try:
+        work = Work(session, job, mode, cloned)
+        evidence = work.go()
+    except RuntimeError as wrong:
+        if cloned or "in-place operation" not in str(wrong):
+            raise
+        evidence, work = None, None
+    if work is not None and evidence is not None and not work.moved():
+        return evidence
+    plain = evidence if evidence is not None else Work(session, replace(job, wrt=()), mode, False).go()
+    evidence = Work(session, job, mode, True).go()
+    if plain.value is not None and evidence.value is not None and not close(plain.value, evidence.value):
+        raise CutError(
+            f"something works in place on the value at {', '.join(map(repr, job.wrt))}, and another branch relies on it",
+            try_="the cut where that value is made, or the model without inplace=True",
+            code="E-CUT-ALIAS",
+        )
+    session.remember("cloned", (job.at, job.wrt), True)
+    return evidence
+
+
+def kept_for_gradients(session: TorchSession, job: Job) -> tuple[Evidence, int]:
+    """A job's evidence, and the bytes that autograd keeps for it; 0 where the model does not let them be counted."""
+    seen: dict[int, int] = {}
+
+    def count(t: Tensor) -> Tensor:
+        seen[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        return t.detach()  # not itself: what an operation keeps of its own output would keep the operation
+
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(count, _itself):
+            return session.evaluate(job), sum(seen.values())
+    except ModelError as wrong:
+        if not refuses_counting(wrong.__cause__):
+            raise
+    return session.evaluate(job), 0
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor

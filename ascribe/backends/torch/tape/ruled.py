@@ -16,8 +16,10 @@ from ....rules.told import Told
 from ...protocol import Evidence, Job, Reading, Spot
 from ..axes import Axis
 from ..failures import without_graph
+from ..readings import explained_rows
 from ..record_axes import axis_of
-from ..work import close, explained_rows, natives
+from ..rounding import close
+from ..work import natives
 from .align import References
 from .assign import Assignment, assignment
 from .coverage import gathered, met
