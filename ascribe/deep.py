@@ -137,10 +137,20 @@ class GuidedGradCam(Recipe):
     prefix: int | None = None
 
     @entry
-    def __call__(self, model: Any, *args: Any, of: Any = None, **kwargs: Any) -> Attribution:
+    def __call__(
+        self,
+        model: Any,
+        *args: Any,
+        of: Any = None,
+        seed: int = 0,
+        chunk: int | None = None,
+        progress: bool | None = None,
+        **kwargs: Any,
+    ) -> Attribution:
         """The map of each record. ``of``, ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`."""
-        fine = GuidedBackprop()(model, *args, of=of, **kwargs)
-        coarse = GradCam(self.layer, grid=self.grid, prefix=self.prefix)(model, *args, of=of, **kwargs)
+        asked: dict[str, Any] = {"of": of, "seed": seed, "chunk": chunk, "progress": progress}
+        fine = GuidedBackprop()(model, *args, **asked, **kwargs)
+        coarse = GradCam(self.layer, grid=self.grid, prefix=self.prefix)(model, *args, **asked, **kwargs)
         arrays = fine.arrays()
         if len(arrays) != 1 or arrays[0][1].ndim != coarse.values.ndim or coarse.values.ndim - coarse.records_axis != 4:
             there = ", ".join(str(tuple(a.shape)) for _, a in arrays)

@@ -31,7 +31,6 @@ from .result import Attribution, Check, Gap
 from .tree import mapped, walk
 
 Array = Any
-ENGINE = ("seed", "chunk", "progress")  # the other keyword arguments are the model's own
 LIMITS = Limits(0.001, 0.05)  # of what the parts may miss before they are called incomplete
 
 
@@ -45,12 +44,22 @@ class FullGradients(Recipe):
     """
 
     @entry
-    def __call__(self, model: Any, *args: Any, of: Any = None, **kwargs: Any) -> Attribution:
+    def __call__(
+        self,
+        model: Any,
+        *args: Any,
+        of: Any = None,
+        at: Any = INPUT,
+        seed: int = 0,
+        chunk: int | None = None,
+        progress: bool | None = None,
+        **kwargs: Any,
+    ) -> Attribution:
         """The parts of each record; ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`.
 
         Raises MethodError for models whose layers' biases cannot be read.
         """
-        full = decomposed(model, args, kwargs, of)[0]
+        full = decomposed(model, model_call(args, kwargs), of, at, {"seed": seed, "chunk": chunk, "progress": progress})[0]
         return replace(full, method=f"{self!r}(model, *inputs, of={full.quantity})")
 
 
@@ -64,7 +73,17 @@ class FullGrad(Recipe):
     """
 
     @entry
-    def __call__(self, model: Any, *args: Any, of: Any = None, **kwargs: Any) -> Attribution:
+    def __call__(
+        self,
+        model: Any,
+        *args: Any,
+        of: Any = None,
+        at: Any = INPUT,
+        seed: int = 0,
+        chunk: int | None = None,
+        progress: bool | None = None,
+        **kwargs: Any,
+    ) -> Attribution:
         """The map of each record; ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`.
 
         Raises MethodError where no picture is among the arguments.
@@ -72,7 +91,7 @@ class FullGrad(Recipe):
         picture = picture_of(args, kwargs, None, None)
         if len(picture.size) != 2:
             raise MethodError("FullGrad draws a map on a picture", there="none among the arguments", try_="FullGradients() for the parts")
-        full, places = decomposed(model, args, kwargs, of)
+        full, places = decomposed(model, model_call(args, kwargs), of, at, {"seed": seed, "chunk": chunk, "progress": progress})
         clues = clues_of(places, picture)
         maps = {name: map_of(part, kind_of(name, places), picture, clues, full.records_axis) for name, part in full.values.items()}
         without = [name for name, drawn in maps.items() if drawn is None]
@@ -82,16 +101,15 @@ class FullGrad(Recipe):
         return replace(full, values=total, record=copied(looked_at(args, kwargs)), method=method, checks=checks)
 
 
-def decomposed(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], of: Any) -> tuple[Attribution, Sequence[Place]]:
+def decomposed(model: Any, call: Call, of: Any, at: Any, asked: dict[str, Any]) -> tuple[Attribution, Sequence[Place]]:
     """The parts by name, with the gap between their sum and the quantity; and the places of the model."""
-    if "at" in kwargs:
-        raise MethodError("FullGrad is a sum over the input and all layers", there=f"at={kwargs['at']!r}", try_="LayerCam() for one layer")
-    own = {name: value for name, value in kwargs.items() if name not in ENGINE}
-    places, looked = cuts_known(model, model_call(args, own), anew=True)  # a layer that it misses would be missing in the sum
+    if at != INPUT:
+        raise MethodError("FullGrad is a sum over the input and all layers", there=f"at={at!r}", try_="LayerCam() for one layer")
+    places, looked = cuts_known(model, call, anew=True)  # a layer that it misses would be missing in the sum
     cuts = uses(places)
-    biases, bends = biases_of(model, model_call(args, own), list(dict.fromkeys(cut.layer for cut in cuts)))
+    biases, bends = biases_of(model, call, list(dict.fromkeys(cut.layer for cut in cuts)))
     cuts = [cut for cut in cuts if cut.layer in biases]
-    raw = influence(model, *args, of=of, at=[INPUT, *cuts], **kwargs)
+    raw = influence(model, call, of=of, at=[INPUT, *cuts], **asked)
     inputs, *outputs = raw.values
     parts = {"INPUT": product(inputs, raw.record[0])}
     parts |= {name_of(cut): biased(gradient, *biases[cut.layer], raw) for cut, gradient in zip(cuts, outputs, strict=True)}

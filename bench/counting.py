@@ -34,7 +34,10 @@ def width(value: Any) -> int:
 
 
 def counted(model: nn.Module, ends: tuple[str, str], call: Callable[[], Any]) -> Rows:
-    """Run ``call`` once with the model's first and last layers watched."""
+    """Run ``call`` twice with the model's first and last layers watched, and count the second time.
+
+    What holds for a model is found out by its first call, and for a model with these hooks, whose counts are zero, once more.
+    """
     rows = Rows()
 
     def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
@@ -51,6 +54,8 @@ def counted(model: nn.Module, ends: tuple[str, str], call: Callable[[], Any]) ->
         model.get_submodule(ends[1]).register_forward_hook(leave),
     ]
     try:
+        call()
+        rows.first = rows.last = rows.back = 0
         call()
     finally:
         for handle in handles:

@@ -280,10 +280,16 @@ def test_masks_find_what_matters():
     np.testing.assert_allclose(far.values[0, 0, 143], 0.5, atol=0.05)
 
 
-@pytest.mark.parametrize("over", [SmoothMasks(100, 20), SmoothMasks(100, (3, 3))])
+@pytest.mark.parametrize("over", [SmoothMasks(100, (20,)), SmoothMasks(100, (3, 3))])
 def test_masks_need_a_grid_with_room(over):
     with pytest.raises(CoalitionError, match="grid of"):
         over.game(Players(10), 0)
+
+
+def test_one_number_of_cells_is_for_axes_that_have_room_for_it() -> None:
+    """An axis of fewer features has as many cells as features."""
+    few, asked = (over.game(Players(10), 0).ask(50) for over in (SmoothMasks(100, (10,)), SmoothMasks(100, 20)))
+    np.testing.assert_array_equal(asked, few)
 
 
 # Sensitivity

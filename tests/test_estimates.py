@@ -33,10 +33,10 @@ def test_rows_backward_are_those_of_the_call(over: object) -> None:
     model[2].register_full_backward_hook(lambda m, i, o: back.append(len(o[0])))
     model[2].register_forward_hook(lambda m, i, o: forth.append(len(o)))
     told = asc.estimate(model, x, of=1, over=over)
-    asc.attribute(model, x, of=1, over=over)
-    back.clear()
-    forth.clear()
-    asc.attribute(model, x, of=1, over=over)  # the first call also tries the model out
+    for _ in range(2):  # the first call also tries the model out, as it is with these lists: what a hook holds is a part of its state
+        back.clear()
+        forth.clear()
+        asc.attribute(model, x, of=1, over=over)
     assert sum(back) == told.backward_rows
     assert sum(forth) <= told.forward_rows < sum(forth) + 5 * len(start_rows(over))  # a start that records share is run once
     assert told.chunk <= told.backward_rows

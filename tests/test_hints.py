@@ -307,3 +307,21 @@ def test_what_was_found_before_the_memory_was_full_is_kept() -> None:
     with pytest.raises(MemoryLimitError) as told:
         asc.FeatureAblation(by=0.0)(model, np.ones((3, 4)), of=1, chunk=1)
     assert told.value.partial is not None
+
+
+@pytest.mark.parametrize("name", ["FullGrad", "FullGradients", "GuidedGradCam"])
+def test_methods_of_several_calls_take_what_every_call_takes(name: str) -> None:
+    """They have no place and no points of their own to say, but records in blocks, a seed and a line of progress."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3)).eval()
+    x, method = torch.ones(3, 1, 8, 8), getattr(asc, name)()
+    whole, blocks = method(model, x, of=1), method(model, x, of=1, seed=3, chunk=1, progress=False)
+    for (_, a), (_, b) in zip(whole.arrays(), blocks.arrays(), strict=True):
+        torch.testing.assert_close(a, b)
+    with pytest.raises(AscribeError):
+        method(model, x, of=1, at="0")
+
+
+def test_activations_take_points_through_the_method_too() -> None:
+    points = asc.Points(torch.zeros(1, *X.shape), at=asc.INPUT)
+    found = asc.Activation()(NET, X, at="0", over=points)
+    torch.testing.assert_close(found.values, asc.activation(NET, X, at="0", over=points).values)
