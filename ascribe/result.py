@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from os import PathLike
@@ -16,62 +16,13 @@ from .arrays import as_numpy, is_array
 from .errors import ResultError
 from .grouped import FeatureTable
 from .joined import refuse_others
+from .result_parts import SUMS, Check, Cost, Gap, renumbered, surviving
 from .tree import Path, follow, mapped, walk
 
 if TYPE_CHECKING:
     from .pictures import Kind
 
-SUMS = frozenset({"completeness"})
-"""Checks of sums: they say nothing once the values are scaled, averaged or cut in pieces."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One question asked of a result, and the answer; ``records`` are those that it is about (none: all of them)."""
-
-    name: str
-    status: Literal["ok", "warn", "fail", "skipped"]
-    detail: str = ""
-    records: tuple[int, ...] = ()
-
-    @property
-    def bad(self) -> bool:
-        """Whether there is something to say."""
-        return self.status in ("warn", "fail")
-
-
-@dataclass(frozen=True, eq=False)
-class Gap:
-    """How far the values are from adding up to the change of the quantity: [records], or [quantities, records].
-
-    ``relative`` is the size of ``absolute`` as a share of the change, or of the sum of the values' sizes where that is larger.
-    """
-
-    absolute: np.ndarray
-    relative: np.ndarray
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a result took: model calls forward and backward, rows (records x points) through the model, seconds."""
-
-    forward: int
-    backward: int
-    rows: int
-    seconds: float
-    chunk: int | None = None
-    peak_bytes_estimate: int | None = None
-
-    def __add__(self, other: Cost) -> Cost:
-        peaks = [c.peak_bytes_estimate for c in (self, other) if c.peak_bytes_estimate is not None]
-        return Cost(
-            self.forward + other.forward,
-            self.backward + other.backward,
-            self.rows + other.rows,
-            self.seconds + other.seconds,
-            self.chunk if self.chunk == other.chunk else None,
-            max(peaks, default=None),
-        )
+__all__ = ("Attribution", "Check", "Cost", "Gap")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -173,7 +124,7 @@ class Attribution:
             features=None if self.features is None else self.features.records(place, first),
             prediction=rows(self.prediction, 0),
             gap=None if self.gap is None else Gap(rows(self.gap.absolute), rows(self.gap.relative)),
-            checks=tuple(_renumbered(check, place) for check in self.checks),
+            checks=tuple(renumbered(check, place) for check in self.checks),
             **{name: rows(array, np.ndim(array) - 1) for name, array in known.items()},
         )
 
@@ -368,7 +319,7 @@ class Attribution:
         return mapped(self.values, lambda _, leaf: None if leaf is None else change(leaf))
 
     def _changed(self, values: Any, call: str = "", *, method: str = "", adds_up: bool = False, **more: Any) -> Attribution:
-        kept: dict[str, Any] = {} if adds_up else {"gap": None, "checks": _bad(self.checks, SUMS)}
+        kept: dict[str, Any] = {} if adds_up else {"gap": None, "checks": surviving(self.checks, SUMS)}
         kept |= {"error": None, "features": None} | more
         return replace(self, values=values, method=method or f"{self.method or 'values'}.{call}", **kept)
 
@@ -391,7 +342,7 @@ class Attribution:
             quantity=self.quantity if self.quantity == other.quantity else f"({self.quantity} {sign} {other.quantity})",
             method=f"({self.method} {sign} {other.method})",
             gap=None,
-            checks=_bad((*self.checks, *other.checks), SUMS | {"zero"}),
+            checks=surviving((*self.checks, *other.checks), SUMS | {"zero"}),
             cost=self.cost + other.cost if self.cost and other.cost else self.cost or other.cost,
             error=None,
             features=None if self.features is None else self.features.joined(other.features, work),
@@ -409,16 +360,3 @@ def _part(value: Any, path: Path) -> Any:
 
 
 FACTS = ("explained", "prediction", "class_names", "target")
-
-
-def _bad(checks: Iterable[Check], lost: frozenset[str]) -> tuple[Check, ...]:
-    """The warnings and failures that outlive a change of the values, each once; an "ok" was about other numbers."""
-    return tuple(dict.fromkeys(check for check in checks if check.bad and check.name not in lost))
-
-
-def _renumbered(check: Check, place: np.ndarray) -> Check:
-    """The check as it stands for these records alone."""
-    if not check.records or not check.bad:
-        return check
-    now = tuple(int(i) for i in np.flatnonzero(np.isin(place, check.records)))
-    return replace(check, records=now) if now else Check(check.name, "ok")

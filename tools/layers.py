@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cuts",),
     ("arrays",),
     ("pooling", "colours", "pictures", "quadrature", "cam_maps", "layouts", "gaps", "bends", "ragged"),
-    ("calls", "row_results"),
+    ("calls", "row_results", "result_parts"),
     ("baselines", "rules", "grouped", "joined"),
     ("given",),
     ("shuffles",),
