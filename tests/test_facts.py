@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
+from array import array
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
 LINE = asc.Line(0.0, steps=6)
 X = rows(4, 4)
 CENTRED = False
+SETTING: ContextVar[bool] = ContextVar("setting", default=False)
 
 
 def middle(x: Tensor, wanted: Any) -> Tensor:
@@ -39,11 +43,17 @@ class Centres(nn.Module):
         self.config = SimpleNamespace(centred=False, deep={"list": [0.0]})
         self.table, self.listed, self.array = {"on": False}, [0], np.zeros(2)
         self.gate, self.slotted = nn.Parameter(torch.zeros(())), Slotted()
+        self.gates, self.wide, self.short = nn.Parameter(torch.zeros(5)), np.zeros(3000), torch.zeros(3, dtype=torch.bfloat16)
+        self.long, self.names, self.objects = [0] * 3000, {str(i): 0 for i in range(600)}, np.array([False, None], dtype=object)
+        self.numbers, self.kind = array("i", [0, 0]), Kind
 
     def wanted(self) -> Any:
         config = self.config.centred, self.config.deep["list"][0]
         held = self.table["on"], self.listed[0], self.array[0], self.gate.item(), self.slotted.on
-        return (self.number, self.nothing, *config, *held, self.spread, CENTRED)
+        small = self.gates.sum().item(), self.short[1].item(), self.wide[1], self.objects[0], self.numbers[1]
+        large = self.long[1], self.names["1"], self.kind.on, self.kind.listed
+        outside = SETTING.get(), os.environ.get("ASCRIBE_TEST_CENTRED")
+        return (self.number, self.nothing, *config, *held, *small, *large, *outside, self.spread, CENTRED)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.out(torch.tanh(self.fc(middle(x, any(self.wanted())))))
@@ -53,7 +63,16 @@ def plain_settings(model: Centres) -> Any:
     seeded(model)
     with torch.no_grad():
         model.gate.zero_()
+        model.gates.zero_()
     return model
+
+
+class OfKinds(type):
+    listed = False
+
+
+class Kind(metaclass=OfKinds):
+    on = False
 
 
 class Slotted:
@@ -88,6 +107,18 @@ CHANGES: dict[str, Callable[[Centres], Any]] = {
     "slots": lambda m: setattr(m.slotted, "on", True),
     "a weight": centre_weights,
     "a weight's data": lambda m: m.gate.data.fill_(1),
+    "one of several weights": lambda m: m.gates.data[1:2].fill_(1),
+    "a weight, through NumPy": lambda m: m.gates.detach().numpy().__setitem__(1, 1.0),
+    "a short float": lambda m: m.short.data[1:2].fill_(1),
+    "a long array": lambda m: m.wide.__setitem__(1, 1.0),
+    "an array of objects": lambda m: m.objects.__setitem__(0, True),
+    "an array of Python": lambda m: m.numbers.__setitem__(1, 1),
+    "a long list": lambda m: m.long.__setitem__(1, 1),
+    "a long dictionary": lambda m: m.names.__setitem__("1", 1),
+    "a class that is held": lambda m: setattr(Kind, "on", True),
+    "the class of a class": lambda m: setattr(OfKinds, "listed", True),
+    "a variable of the context": lambda m: SETTING.set(True),
+    "the environment": lambda m: os.environ.__setitem__("ASCRIBE_TEST_CENTRED", "1"),
     "another weight": lambda m: setattr(m, "gate", nn.Parameter(torch.ones(()))),
     "a loaded weight": lambda m: m.load_state_dict({**m.state_dict(), "gate": torch.ones(())}),
     "a class": centre_class,
@@ -101,7 +132,9 @@ CHANGES: dict[str, Callable[[Centres], Any]] = {
 def settled() -> Any:
     global CENTRED
     yield
-    CENTRED, Centres.spread = False, False
+    CENTRED, Centres.spread, Kind.on, OfKinds.listed = False, False, False, False
+    SETTING.set(False)
+    os.environ.pop("ASCRIBE_TEST_CENTRED", None)
 
 
 def centred_by_hand(model: Centres, x: Tensor, of: int) -> Tensor:
@@ -309,3 +342,30 @@ def test_little_is_kept_of_a_model_that_changes_with_every_call() -> None:
         asc.influence(model, X, of=1)
     assert len(KNOWN[model].states) <= 16
     assert len(KNOWN[model].signatures) <= 257
+
+
+def test_a_deep_network_leaves_room_for_what_is_behind_its_layers() -> None:
+    """Strides and paddings, which each convolution has four of, are not counted as objects to be looked at."""
+
+    class Deep(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return middle(self[0](x), self.config["deep"].centred)
+
+    model = seeded(Deep(nn.Linear(4, 4), *[nn.Conv2d(1, 1, 1) for _ in range(300)]))
+    model.config = {"deep": SimpleNamespace(centred=False)}
+    asc.attribute(model, X, of=1, over=LINE)
+    model.config["deep"].centred = True
+    fresh = seeded(Deep(nn.Linear(4, 4), *[nn.Conv2d(1, 1, 1) for _ in range(300)]))
+    fresh.config = {"deep": SimpleNamespace(centred=True)}
+    fresh.load_state_dict(model.state_dict())
+    found, truth = (asc.attribute(m, X, of=1, over=LINE).values for m in (model, fresh))
+    assert torch.allclose(found, truth, atol=1e-6)
+
+
+def test_of_more_objects_than_are_looked_at_nothing_is_taken_for_known() -> None:
+    model = plain_settings(Centres())
+    parts = SimpleNamespace(**{f"part{i}": SimpleNamespace(number=i) for i in range(1200)})
+    model.config = SimpleNamespace(parts=parts, centred=False, deep={"list": [0.0]})
+    asc.attribute(model, X, of=1, over=LINE)
+    model.config.deep["list"][0] = 0.5
+    assert torch.allclose(asc.attribute(model, X, of=1, over=LINE).values, centred_by_hand(model, X, 1), atol=1e-5)

@@ -34,9 +34,9 @@ def chain(layers: int) -> nn.Sequential:
 
 ASKED: dict[str, tuple[Callable[[nn.Sequential, torch.Tensor], Any], int, int]] = {
     "influence": (lambda m, x: asc.influence(m, x, of=1), 1280, 45),
-    "activation": (lambda m, x: asc.activation(m, x, at="0"), 850, 40),
+    "activation": (lambda m, x: asc.activation(m, x, at="0"), 860, 40),
     "saliency": (lambda m, x: Saliency(m).attribute(x, target=1), 1450, 45),
-    "a layer's map": (lambda m, x: LayerGradCam(m, m[0]).attribute(x, target=1), 1700, 48),
+    "a layer's map": (lambda m, x: LayerGradCam(m, m[0]).attribute(x, target=1), 1710, 50),
 }
 
 

@@ -66,6 +66,8 @@ class Memory:
 
     def state(self, sight: Sight) -> int:
         """The number of a state; a new one unless everything is as it was then."""
+        if sight.waiting:  # more than can be looked at: nobody knows whether it is the same
+            return next(self.numbers)
         key = tuple(sight.tokens)
         try:
             known = self.states.get(key)

@@ -7,11 +7,14 @@ value, modules and classes by identity, other objects by what they hold. Code of
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import sysconfig
+from array import array
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextvars import ContextVar
 from functools import lru_cache, partial
 from operator import is_
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -22,6 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .contents import SMALL, contents_of, values_of
 from .hosts import contents, in_slots
 from .internals import hooks_of_all_modules
 
@@ -35,9 +39,11 @@ OWN_STATE = (torch.Generator, np.random.Generator, np.random.RandomState, random
 MOST = 1000
 """Objects that are looked at; the nearest come first."""
 LONG = 256
-"""A longer container holds data: it counts by its length and its identity."""
-SMALL = 4096
-"""Bytes of an array up to which it counts by its values."""
+"""A longer container holds data: what is in it is not looked at, plain values but for."""
+LONGEST = 1 << 14
+"""A container of more plain values counts by its length and its identity."""
+SETTINGS = frozenset({"environ", "getenv"})
+"""Names by which code reads the environment of the process."""
 INSTALLED = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 OURS = __file__.rpartition("backends")[0]
 NAMES: WeakKeyDictionary[CodeType, tuple[str, ...]] = WeakKeyDictionary()
@@ -59,6 +65,7 @@ class Sight:
         self.generators: list[Any] = []
         self.draws = False
         self.seen: dict[int, int] = dict.fromkeys(map(id, known), -1)
+        self.known: set[int] = set()
         self.waiting: deque[Any] = deque()
 
     def of_modules(self, modules: Sequence[nn.Module]) -> None:
@@ -84,6 +91,8 @@ class Sight:
             kind = type(thing)
             if kind in SCALARS:
                 tokens += (kind, thing)
+            elif kind is tuple and SCALARS.issuperset(map(type, thing)):
+                tokens += (thing, *map(type, thing))
             elif kind in EMPTY and not thing:
                 continue
             elif (number := seen.get(id(thing))) is not None:
@@ -108,18 +117,28 @@ class Sight:
                 self.add((thing.__func__, thing.__self__))
         elif isinstance(thing, partial):
             self.add((thing.func, *thing.args, *thing.keywords, *thing.keywords.values()))
-        elif isinstance(thing, np.generic) or (isinstance(thing, np.ndarray) and thing.nbytes <= SMALL and not thing.dtype.hasobject):
-            self.tokens += (thing.shape, thing.dtype.str, thing.tobytes())
+        elif isinstance(thing, (np.generic, np.ndarray)):
+            self._array(thing)
+        elif isinstance(thing, ContextVar):
+            self.add((thing.get(None),))
         elif isinstance(thing, OWN_STATE):
             self.generators.append(thing)
         else:
             self._object(thing)
 
+    def _array(self, thing: Any) -> None:
+        self.tokens += (thing.shape, str(thing.dtype))
+        if not thing.dtype.hasobject:
+            self.tokens.append(contents_of(thing))
+        elif thing.size <= LONG:
+            self.add(thing.flat)
+        else:
+            self.objects.append(thing)
+
     def _container(self, thing: Any) -> None:
         self.tokens += (type(thing), len(thing))
         if len(thing) > LONG:
-            self.tokens.append(id(thing))
-            self.modules += [part for part in (thing.values() if isinstance(thing, Mapping) else thing) if isinstance(part, nn.Module)]
+            self._long(thing)
         elif isinstance(thing, Mapping):
             self.add([*thing.keys()])
             self.add([*thing.values()])
@@ -127,6 +146,14 @@ class Sight:
             self.tokens.append(frozenset(thing))
         else:
             self.add([*thing])
+
+    def _long(self, thing: Any) -> None:
+        self.tokens.append(id(thing))
+        parts = [*thing.values()] if isinstance(thing, Mapping) else thing
+        if len(parts) <= LONGEST and SCALARS.issuperset(map(type, parts)):
+            self.tokens.append(frozenset(parts) if isinstance(thing, Set) else tuple(parts))
+        else:
+            self.modules += [part for part in parts if isinstance(part, nn.Module)]
 
     def _function(self, function: FunctionType) -> None:
         code = function.__code__
@@ -144,6 +171,8 @@ class Sight:
         names = NAMES.get(code)
         if names is None:
             names = NAMES[code] = tuple(dict.fromkeys(names_in(code)))
+        if not SETTINGS.isdisjoint(names):
+            self.tokens.append(frozenset(os.environ.items()))
         for name in names:
             value = held.get(name)
             if type(value) is ModuleType:
@@ -154,16 +183,19 @@ class Sight:
                 yield value
 
     def _object(self, thing: Any) -> None:
-        kind = thing if isinstance(thing, type) else type(thing)
-        self.classes((kind,))
         if isinstance(thing, type):
+            self.classes((thing, type(thing)))
             self.objects.append(thing)
             return
+        kind = type(thing)
+        self.classes((kind,))
         slots, held = in_slots(thing), getattr(thing, "__dict__", None)
         if held is None and not slots and type(thing).__weakrefoffset__ == 0:
             self.tokens.append(thing)  # a type, a device, a range: by value
         else:
             self.objects.append(thing if held is None and not slots else kind)
+        if isinstance(thing, array):
+            self.tokens.append(thing.tobytes())
         self.add(slots)
         self.add([*(held or {}).values()])
 
@@ -171,8 +203,8 @@ class Sight:
         """Look at the attributes and functions of classes of the user's own."""
         for kind in kinds:
             for part in own_classes(kind) if not kind.__module__.startswith("torch.") else ():
-                if id(part) not in self.seen:
-                    self.seen[id(part)] = -1
+                if id(part) not in self.known:
+                    self.known.add(id(part))
                     self.objects.append(part)
                     self.add([v for n, v in vars(part).items() if type(v) is FunctionType or n[:2] != "__"])
 
@@ -227,9 +259,9 @@ class Seen:
 
 
 def written(tensors: Sequence[torch.Tensor]) -> tuple[Any, ...]:
-    """Where tensors lie and how often they were written to; single numbers by value, as they decide branches."""
+    """Where tensors lie, how often they were written to, and what is in them, for what is written through ``.data`` is not counted."""
+    held = values_of(tensors)
     try:
-        single = [t.item() for t in tensors if t.nbytes <= 8 and not t.is_cuda and t.numel() == 1]
-        return [t._version for t in tensors], [t.data_ptr() for t in tensors], single
+        return [t._version for t in tensors], [t.data_ptr() for t in tensors if t.nbytes > SMALL], held
     except (RuntimeError, NotImplementedError):  # of a lazy layer, made in inference mode, or without memory of its own
-        return ([None if t.is_inference() else t._version for t in tensors],)
+        return [None if t.is_inference() else t._version for t in tensors], held
