@@ -1,4 +1,4 @@
-# Every target sets itself up: `make demo` and `make test` work on a machine with Python 3.11 to 3.13 and make, nothing more.
+# Every target sets itself up: `make demo` and `make test` work on a machine with Python 3.11 to 3.14 and make, nothing more.
 # `make test PYTHON=python3.12` uses that interpreter, in a virtual environment of its own. `make test ARGS="-k cuts"` passes on.
 
 .DEFAULT_GOAL := help
@@ -33,8 +33,8 @@ help:
 	@echo "make lock    renew requirements/constraints.txt        make clean   remove what was made"
 
 $(VENV)/.made:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
-	  || { echo "ascribe needs Python 3.11 to 3.13; say which: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+	  || { echo "ascribe needs Python 3.11 to 3.14; say which: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "making $(VENV) (once; some minutes for the downloads)" >&2
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
