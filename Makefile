@@ -64,6 +64,7 @@ accuracy: $(VENV)/.has-test
 peers: $(VENV)/.has-test requirements/peers.txt
 	@$(BIN)/python -m pip install -qq --requirement requirements/peers.txt
 	@$(BIN)/python -m bench.accuracy --commit $(ARGS)
+	@$(BIN)/python -m bench.autolrp --commit
 
 zoo: $(VENV)/.has-test
 	@$(BIN)/python -m zoo $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: with two threads small models are ten times slower
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -13,3 +14,8 @@ from hypothesis import settings
 
 settings.register_profile("ascribe", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ascribe"))
+
+with suppress(ImportError):  # captum and shap draw bars with it; its thread would stay for all tests to come
+    from tqdm import tqdm
+
+    tqdm.monitor_interval = 0

@@ -124,6 +124,23 @@ def test_generators_are_where_they_were(kind: str, idle: bool) -> None:
             thread.join()
 
 
+@pytest.mark.parametrize("kind", ["torch", "random", "numpy"])
+def test_generators_are_where_they_were_after_an_error_beside_an_idle_thread(kind: str) -> None:
+    """A notebook always has other threads: whose draws those were is asked of the model after an error too."""
+    model, x, stop = seeded(Draws(kind)), rows(3, 4), threading.Event()
+    model.register_forward_hook(lambda module, given, out: 1 / 0)
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        before = generators(model)  # type: ignore[arg-type]
+        with pytest.raises(asc.AscribeError, match="ZeroDivisionError"):
+            asc.influence(model, x, of=1)
+        assert generators(model) == before  # type: ignore[arg-type]
+    finally:
+        stop.set()
+        thread.join()
+
+
 def test_no_number_is_drawn_twice_beside_an_attribution() -> None:
     model, x, stop = seeded(nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 3))), rows(64, 4), threading.Event()
     drawn: list[float] = []

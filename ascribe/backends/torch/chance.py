@@ -56,7 +56,7 @@ class Chance:
         for generator, state in self.own:
             set_state(generator, state)
         if self.ours is None:
-            self.unsure()  # after an error nobody asks the model
+            self.unsure()
         if not self.ours:
             return
         torch.set_rng_state(self.cpu)

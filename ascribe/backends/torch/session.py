@@ -148,8 +148,9 @@ class TorchSession:
 
     def __exit__(self, *exc: object) -> None:
         try:
-            if exc[0] is None and self.guard.back and self.chance is not None and self.chance.unsure():
-                self.chance.ours = self._draws()
+            if self.guard.back and self.chance is not None and self.chance.unsure():
+                stopped = isinstance(exc[1], BaseException) and not isinstance(exc[1], Exception)
+                self.chance.ours = self.remembered("draws", None) if stopped else self._draws()  # who interrupts does not want to wait
         finally:
             self.close()
         if exc[0] is None and self.state is not None and self.state.runs:
