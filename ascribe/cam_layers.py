@@ -199,9 +199,9 @@ def arrays_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Array]:
 
 
 def looked_at(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Array | None:
-    """The first floating array among the model's arguments that has places: a picture, a volume or a series."""
-    arrays = arrays_of(args, kwargs)
-    with_places = [leaf for rank in (4, 5, 3) for leaf in arrays if len(leaf.shape) == rank and namespace(leaf).is_floating(leaf)]
+    """The first array of floating numbers or bytes among the model's arguments that has places: a picture, a volume or a series."""
+    arrays = [a for a in arrays_of(args, kwargs) if namespace(a).is_floating(a) or str(a.dtype).endswith("uint8")]
+    with_places = [leaf for rank in (4, 5, 3) for leaf in arrays if len(leaf.shape) == rank]
     return with_places[0] if with_places else None
 
 

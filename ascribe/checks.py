@@ -78,7 +78,8 @@ def hint(gap: Gap, plan: Plan, records: Sequence[int], bend: Callable[[], np.nda
     if plan.by.compares:
         return ""
     if not plan.apart():
-        return "; in this model what comes out for one record depends on the others: explain them one by one"
+        alone = "explain them one by one, or all as one with asc.Call(..., records=1)"
+        return f"; in this model what comes out for one record depends on the others: {alone}"
     if bend is None:
         return ""
     each, absolute = np.atleast_2d(gap.relative)[:, records], np.atleast_2d(gap.absolute)[:, records]

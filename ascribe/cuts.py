@@ -112,5 +112,8 @@ def as_cut(at: Any) -> Cut:
     if isinstance(at, str):
         return BY_NAME.get(at, Cut(at))
     raise CutError(
-        f"at={type(at).__name__} is not a place", try_='a layer by its dotted name, such as "encoder.layer.2", or a Cut'
+        f"at={type(at).__name__} is not a place",
+        try_="the layer's name: next(name for name, module in model.named_modules() if module is layer)"
+        if hasattr(at, "forward")
+        else 'a layer by its dotted name, such as "encoder.layer.2", or a Cut',
     )

@@ -270,9 +270,10 @@ def in_blocks(plan: Plan, cuts: tuple[Cut, ...], run: Callable[[np.ndarray], Blo
     whole = (single or session.records > chunker.size) and not plan.apart()
     if single and whole:
         raise CutError(
-            f"a value at {', '.join(map(repr, inner))} belongs to several records",
+            f"a value at {', '.join(map(repr, dict.fromkeys(inner)))} belongs to several records",
             there="a model whose records depend on each other, so that they cannot be run one by one",
-            try_="a layer around it whose value has one row per record",
+            try_="asc.Call(..., records=batch), the record of each row, such as each word's text of an EmbeddingBag with offsets; or a "
+            "layer around it whose value has one row per record",
             code="E-CUT-FOLDED",
         )
     done: list[Block] = []

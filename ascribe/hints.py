@@ -18,7 +18,7 @@ VERB = (*CALL, "over", "by", "features")
 RENAMED: dict[str, tuple[str, ...]] = {
     "target": ("of",), "targets": ("of",), "target_class": ("of",), "class_idx": ("of",), "output_index": ("of",),
     "baselines": ("baseline", "background", "by"), "baseline": ("baseline", "background", "by"), "background": ("background", "by"),
-    "background_data": ("background", "by"), "masker": ("by",), "hide_color": ("by",), "perm_func": ("by",),
+    "background_data": ("background", "by"), "data": ("background", "by"), "masker": ("by",), "hide_color": ("by",), "perm_func": ("by",),
     "n_steps": ("steps", "samples", "budget"), "steps": ("steps", "samples", "budget"),
     "n_samples": ("samples", "budget", "steps"), "nsamples": ("budget", "samples", "steps"), "num_samples": ("budget", "samples", "steps"),
     "nt_samples": ("samples",), "max_evals": ("budget", "samples"), "n_perturb_samples": ("samples",), "samples": ("samples", "budget"),
@@ -44,6 +44,7 @@ SAID: dict[str, str] = {
     "inputs": "the inputs behind the model: {name}(...)(model, x)",
     "aug_smooth": "the mean of results over pictures that are turned: sum(results) / len(results)",
     "feature_names": "features= of a.plot() and a.to_pandas()",
+    "link": "of=lambda y: ..., any function of the output, in the call",
 }
 """Names that no single argument stands for -> what there is; ``{name}`` is the class."""
 ALONE: dict[str, str] = {
@@ -53,19 +54,21 @@ ALONE: dict[str, str] = {
     "n_samples": "over=asc.Gaussian(0.15, samples=32)", "nsamples": "over=asc.ShapleyKernel(2048)",
     "samples": "over=asc.Gaussian(0.15, samples=32)",
     "max_evals": "over=asc.ShapleyKernel(2048)", "budget": "over=asc.ShapleyKernel(2048)",
+    "method": "asc.IntegratedGradients()(model, x), a method by its name",
 }  # fmt: skip
 """What a verb, which has no constructor, is told instead."""
 CALLED = (
     "target", "targets", "baselines", "baseline", "background", "n_steps", "n_samples", "nsamples", "nt_samples", "max_evals",
     "masker", "stdevs", "internal_batch_size", "perturbations_per_eval", "show_progress", "feature_mask", "sliding_window_shapes",
     "strides", "target_layer", "target_layers", "additional_forward_args", "return_convergence_delta", "multiply_by_inputs",
-    "nt_type", "attribute_to_layer_input", "attribute_to_neuron_input", "neuron_selector", "hide_color", "num_samples", "aug_smooth",
+    "nt_type", "attribute_to_layer_input", "attribute_to_neuron_input", "neuron_selector", "hide_color", "num_samples",
+    "aug_smooth", "method",
 )  # fmt: skip
 """Those that a call is refused for, where the model has no argument of that name: it might swallow it as one of many."""
 VERBS: dict[str, str] = {
     "attribute": "{name}(...)(model, x, of=1)", "explain": "{name}(...)(model, x, of=1)", "shap_values": "{name}(...)(model, x).values",
     "generate": "{name}(...)(model, x)", "explain_instance": "{name}(...)(model, x)", "attribute_image_features": "{name}(...)(model, x)",
-    "expected_value": "a.explained - a.values.sum(1) of a result", "compute_convergence_delta": "a.gap of a result",
+    "expected_value": "a.explained - np.asarray(a.values).sum(1) of a result", "compute_convergence_delta": "a.gap of a result",
     "has_convergence_delta": "a.gap of a result, None where a method promises no sum", "multiplies_by_inputs": "{name}.multiply",
     "forward": "{name}(...)(model, x)", "fit": "{name}(...)(model, x): there is nothing to fit",
 }  # fmt: skip
@@ -150,7 +153,7 @@ def _example(name: str | None) -> str:
     return {
         "of": "1", "at": '"layer3"', "chunk": "64", "seed": "0", "progress": "True", "steps": "64", "samples": "32", "budget": "2048",
         "baseline": "0.0", "background": "rows", "by": "asc.Resample(rows)", "features": "asc.grid(8)", "scale": "0.15", "size": "8",
-        "stride": "4", "signed": "True", "over": "asc.Line(0.0)", "layer": '"layer4"',
+        "stride": "4", "quadrature": '"trapezoid"', "signed": "True", "over": "asc.Line(0.0)", "layer": '"layer4"',
     }.get(name or "", "...")  # fmt: skip
 
 
@@ -159,9 +162,23 @@ ROOT: dict[str, str] = {
     "KernelShap", "KernelExplainer": "KernelShap", "SamplingExplainer": "ShapleySampling", "ExactExplainer": "ShapleyExact",
     "NoiseTunnel": "SmoothGrad", "PartitionExplainer": "Partition", "ShapleyValueSampling": "ShapleySampling", "ShapleyValues":
     "ShapleyExact", "TreeExplainer": "KernelShap", "PermutationExplainer": "ShapleySampling", "LimeImageExplainer": "Lime",
-    "LimeTabularExplainer": "Lime", "GuidedGradCAM": "GuidedGradCam",
+    "LimeTabularExplainer": "Lime", "GuidedGradCAM": "GuidedGradCam", "LimeTextExplainer": "Lime", "SHAP": "KernelShap", "IG":
+    "IntegratedGradients", "LinearExplainer": "KernelShap",
 }  # fmt: skip
 """Classes of other libraries -> the class here."""
+PICTURES = ("plots", "plot", "summary_plot", "force_plot", "waterfall_plot", "image_plot", "bar_plot", "visualization", "viz", "visualize")
+"""Functions and modules of other libraries that draw; results do that themselves here."""
+
+
+RESULT: dict[str, str] = {
+    "shap_values": "a.values", "attributions": "a.values", "data": "a.record", "shape": "a.values.shape", "numpy": "np.asarray(a.values)",
+    "base_values": "a.explained - np.asarray(a.values).sum(1), for one axis behind the records, where the values add up",
+    "expected_value": "a.explained - np.asarray(a.values).sum(1), for one axis behind the records, where the values add up",
+    "detach": "a.values, which has no graph", "cpu": "a.values", "convergence_delta": "a.gap", "delta": "a.gap", "visualize": "a.plot()",
+    "show_in_notebook": "a, as the last line of a cell", "as_list": "a.to_pandas()", "feature_names": "a.to_pandas(features=names)",
+    "waterfall": "a.plot()", "heatmap": "a.plot()",
+}  # fmt: skip
+"""What results of other libraries are asked for -> what a result has here."""
 
 
 def root_hint(name: str, known: Collection[str]) -> str:
@@ -172,6 +189,8 @@ def root_hint(name: str, known: Collection[str]) -> str:
             return f". Try: asc.{ours}(){call}"
     if name in ROOT:
         return f". Try: asc.{ROOT[name]}"
+    if name in PICTURES:
+        return ". Try: a.plot() or a.show() of a result; ascribe.report for several"
     plain = {one.replace("_", "").lower(): one for one in sorted(known)}
     near = get_close_matches(name.replace("_", "").lower(), plain, 2, 0.8)
     return f". Try: {' or '.join(f'asc.{plain[one]}' for one in near)}" if near else ""

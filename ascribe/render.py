@@ -91,8 +91,10 @@ def record_text(a: Attribution, i: int) -> str:
 
 
 def single_output(a: Attribution) -> bool:
-    """Whether the model gives a single number for each record, which is no class."""
-    return a.prediction is not None and a.prediction.ndim == 2 and a.prediction.shape[1] == 1
+    """Whether the model gives a single number for each record, which is no class; an output without an axis for it is no table."""
+    if a.prediction is None:
+        return a.class_names is None and a.target is not None and not np.any(a.target)
+    return a.prediction.ndim == 2 and a.prediction.shape[1] == 1
 
 
 def class_name(a: Attribution, index: int) -> str:

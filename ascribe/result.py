@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from os import PathLike
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from . import pooling, render, row_results
 from .arrays import as_numpy, is_array
 from .errors import ResultError
 from .grouped import FeatureTable
+from .hints import RESULT
 from .joined import refuse_others
 from .result_parts import SUMS, Check, Cost, Gap, renumbered, surviving
 from .tree import Path, follow, mapped, walk
@@ -61,6 +62,12 @@ class Attribution:
     __array_ufunc__: ClassVar[None] = None  # np.float64(2) * a comes here instead of going through a's elements
 
     # What there is
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            said = f"'Attribution' object has no attribute {name!r}"
+            raise AttributeError(f"{said}. Try: {RESULT[name]}" if name in RESULT else said, name=name, obj=self)
 
     def arrays(self) -> list[tuple[Path, Any]]:
         """The arrays in ``values`` with their paths: ``[((), values)]`` where there is one."""

@@ -570,3 +570,11 @@ def test_places_are_looked_for_again_where_the_model_takes_another_way() -> None
     assert first.cost is not None
     assert again.cost is not None
     assert (first.cost.forward, again.cost.forward) == (2, 1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_pictures_of_bytes_are_pictures(method: type[Cam]) -> None:
+    net = ready(Residual())
+    x = torch.randint(0, 256, (2, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    of_bytes = method()(lambda x: net(x.double() / 255), x)
+    torch.testing.assert_close(of_bytes.values, method()(lambda x: net(x / 255), x.double()).values)

@@ -18,12 +18,23 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import ascribe as asc
-from ascribe import catalogue, hints
-from ascribe.errors import ArgumentError, AscribeError, BackendError, MemoryLimitError, MethodError, ModelError
+from ascribe import catalogue, hints, render
+from ascribe.errors import (
+    ArgumentError,
+    AscribeError,
+    BackendError,
+    CutError,
+    FeatureError,
+    MemoryLimitError,
+    MethodError,
+    ModelError,
+    QuantityError,
+)
 
 NET = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
 X = torch.tensor([[1.0, 2.0, 3.0], [0.5, -1.0, 2.0]])
 IG = asc.IntegratedGradients(steps=4)
+BYTES = torch.ones(1, 3, 8, 8, dtype=torch.uint8)
 
 
 class Dictionary(nn.Module):
@@ -36,6 +47,10 @@ class Dictionary(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **others: Any) -> torch.Tensor:
         return self.head(self.table(input_ids).mean(1))
+
+
+def parts(x: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"logits": NET(x), "hidden": NET[0](x)}
 
 
 def masked(x: np.ndarray) -> np.ndarray:
@@ -72,6 +87,16 @@ HINTS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "by in the call": (lambda: asc.KernelShap()(NET, X, by=0.0), ArgumentError, "KernelShap(by=asc.Resample(rows))(model, x)"),
     "additional_forward_args": (lambda: IG(NET, X, additional_forward_args=X), ArgumentError, "IntegratedGradients(...)(model, x, mask)"),
     "return_convergence_delta": (lambda: IG(NET, X, return_convergence_delta=True), ArgumentError, "a.gap of the result"),
+    "method": (lambda: asc.IntegratedGradients(method="riemann_trapezoid"), ArgumentError, "IntegratedGradients(quadrature="),
+    "method in the call": (lambda: IG(NET, X, method="riemann_trapezoid"), ArgumentError, "IntegratedGradients(quadrature="),
+    "method in the verb": (lambda: asc.attribute(NET, X, method="ig"), ArgumentError, "asc.IntegratedGradients()(model, x), a method"),
+    "data": (lambda: asc.KernelShap(data=X), ArgumentError, "KernelShap(by=asc.Resample(rows))"),
+    "a layer as it is": (lambda: IG(NET, X, at=NET[0]), CutError, "next(name for name, module in model.named_modules()"),
+    "one position too few": (lambda: IG(nn.Unflatten(1, (3, 1)), X, of=1), QuantityError, "Unit(position, class)"),
+    "a position from the end": (lambda: IG(nn.Unflatten(1, (3, 1)), X, of=asc.Unit(-1, 0)), QuantityError, "position -1 is out of range"),
+    "an output of several parts": (lambda: IG(parts, X, of=lambda y: y[:, 0]), QuantityError, "y['logits'], in place of y"),
+    "bytes": (lambda: IG(lambda x: NET(x.float()), X.to(torch.uint8)), CutError, "x.float(), for whole numbers that are no ids"),
+    "bytes in part": (lambda: asc.Rise(8)(lambda x: x.float().sum((2, 3)), BYTES), FeatureError, "x.float()"),
     "off": (lambda: IG(NET, X, off=1), ModelError, "of=1, if that is what off= means"),
     "a black box": (lambda: asc.KernelShap()(masked, X.numpy(), target=1), ArgumentError, "Try: of=1"),
     "the model in the constructor": (lambda: asc.KernelShap(NET), MethodError, "KernelShap()(model, x)"),
@@ -118,6 +143,62 @@ def test_the_package_answers_the_classes_of_other_libraries(name: str, ours: str
     with pytest.raises(AttributeError) as told:
         getattr(asc, name)
     assert ours in str(told.value)
+
+
+@pytest.mark.parametrize("name", [*hints.RESULT])
+def test_results_answer_the_names_of_other_libraries_with_what_works(name: str) -> None:
+    a = IG(NET, X)
+    assert not hasattr(a, name)
+    with pytest.raises(AttributeError) as told:
+        getattr(a, name)
+    code = str(told.value).partition("Try: ")[2].partition(", ")[0]
+    if code == "a.to_pandas(features=names)":
+        pytest.importorskip("pandas")
+        assert set(a.to_pandas(features=["one", "two", "three"])["feature"]) == {"one", "two", "three"}
+    elif code.startswith(("a.plot", "a.to_pandas")):
+        assert callable(eval(code.removesuffix("()"), {"a": a}))
+    else:
+        found = eval(code, {"a": a, "np": np})
+        assert found is not None
+    if name == "base_values":
+        line = nn.Linear(3, 2)
+        found = eval(code, {"a": asc.IntegratedGradients(steps=2)(line, X, of=1), "np": np})
+        np.testing.assert_allclose(found, [float(line.bias[1].detach())] * 2, atol=1e-5)  # the score at the baseline of zeros
+
+
+def test_other_names_of_a_result_are_missing_as_ever() -> None:
+    a = IG(NET, X)
+    with pytest.raises(AttributeError, match=r"^'Attribution' object has no attribute 'zork'$"):
+        getattr(a, "zork")  # noqa: B009
+    assert copy.deepcopy(a).method == pickle.loads(pickle.dumps(a)).method == a.method
+
+
+def test_a_number_without_an_axis_is_no_class_in_the_texts() -> None:
+    flat = asc.Saliency()(nn.Sequential(nn.Linear(3, 1), nn.Flatten(0)), X)
+    assert flat.prediction is None
+    assert "class" not in render.record_text(flat, 0)
+    assert "class 1" in render.record_text(asc.Saliency()(NET, X, of=1), 0)
+
+
+def test_drawing_functions_of_other_libraries() -> None:
+    with pytest.raises(AttributeError, match=r"a.plot\(\) or a.show\(\)"):
+        getattr(asc, "summary_plot")  # noqa: B009
+
+
+def test_words_in_one_list_with_offsets_are_told_of_records() -> None:
+    class Bag(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bag, self.head = nn.EmbeddingBag(9, 4), nn.Linear(4, 2)
+
+        def forward(self, words: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
+            return self.head(self.bag(words, starts))
+
+    words, starts = torch.arange(7), torch.tensor([0, 4])
+    with pytest.raises(CutError, match=r"Cut\('bag'\) belongs to several records.*asc.Call\(..., records=batch\), the record of each row"):
+        IG(Bag(), words, starts)
+    batch = torch.tensor([0, 0, 0, 0, 1, 1, 1])
+    assert IG(Bag(), asc.Call(words, starts, records=batch)).values.shape == (2, 4)
 
 
 def test_what_the_package_answers_is_there() -> None:

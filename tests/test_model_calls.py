@@ -239,7 +239,7 @@ def test_no_graph_is_no_gradient_of_zero(way: str, by: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch calls its quantised layers deprecated
 @pytest.mark.parametrize("by", [None, Rescale(), Epsilon(1e-9)], ids=["gradient", "rescale", "epsilon"])
-def test_quantised_layers_are_named_as_what_has_no_derivative(by: Any) -> None:
+def test_quantised_layers_are_named_as_what_has_no_derivative(by: Any, capfd: pytest.CaptureFixture[str]) -> None:
     net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)).eval()
     model = torch.ao.quantization.quantize_dynamic(net, {nn.Linear}, dtype=torch.qint8)
     over = asc.Reference(0.0) if isinstance(by, Rescale) else None
@@ -247,6 +247,8 @@ def test_quantised_layers_are_named_as_what_has_no_derivative(by: Any) -> None:
         asc.attribute(model, torch.randn(3, 4), of=1, over=over, by=by)
     removed = asc.attribute(model, torch.randn(3, 4), of=1, over=asc.LeaveOneOut(), by=asc.Replace(0.0))
     assert removed.values.any()
+    asc.KernelShap()(model, torch.randn(5, 4))
+    assert "performance drop" not in capfd.readouterr().err  # vmap has no rule for quantised layers, and says so in C++
 
 
 # What is a model

@@ -136,8 +136,9 @@ def class_index(label: Any, classes: int, names: Sequence[str] | None, one_axis:
         return list(names).index(label)
     index = whole_number(label)
     if not 0 <= index < classes:
-        fix = f"{classes + index}, counted from the front" if -classes <= index < 0 else f"a class from 0 to {classes - 1}"
-        raise QuantityError(f"class {index} is out of range", there=f"{classes} classes", try_=fix, code="E-TARGET-RANGE")
+        one, many = ("class", "classes") if one_axis else ("position", "positions on this axis")
+        fix = f"{classes + index}, counted from the front" if -classes <= index < 0 else f"a {one} from 0 to {classes - 1}"
+        raise QuantityError(f"{one} {index} is out of range", there=f"{classes} {many}", try_=fix, code="E-TARGET-RANGE")
     return index
 
 

@@ -83,7 +83,9 @@ class Unit:
             raise QuantityError(
                 f"{self!r} gives {len(self.position)} position(s)",
                 there=f"a value of shape {tuple(y.shape)}, {len(sizes)} axes behind the records",
-                try_=f"Unit({', '.join(['0'] * len(sizes))}), or Channel(c) to sum the rest",
+                try_="Unit(position, class), such as Unit(5, token_id) of a language model; Channel(c) to sum the rest"
+                if len(sizes) == 2
+                else f"Unit({', '.join(['0'] * len(sizes))}), or Channel(c) to sum the rest",
                 code="E-TARGET-SHAPE",
             )
         spot = tuple(within(p, n, names, len(sizes) == 1) for p, n in zip(self.position, sizes, strict=True))

@@ -57,7 +57,7 @@ def without_graph(session: TorchSession, cuts: Sequence[Cut]) -> CutError:
         more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
         there = f"quantised layers, which have no derivative: {', '.join(names[:MOST])}{more}"
     where = ", ".join(map(repr, cuts))
-    removal = "over=asc.LeaveOneOut(), by=asc.Replace(0.0), which needs no gradient"
+    removal = "asc.FeatureAblation(by=asc.Replace(0.0))(model, x), which needs no gradient"
     return CutError(f"the quantity has no gradient at {where}", there=there, try_=removal, code="E-CUT-GRADIENT")
 
 

@@ -186,7 +186,11 @@ def embeddings(session: TorchSession) -> Cut:
     raise CutError(
         "EMBEDDINGS: " + ("several layers are given ids" if used else "no nn.Embedding is given the ids"),
         there=", ".join(map(repr, used or [n for n, m in modules.items() if isinstance(m, TABLES)])) or "no nn.Embedding",
-        try_=each if used else "the layer by its name: at=Cut(...)",
+        try_=each
+        if used
+        else 'the layer by its name: at="layer"'
+        if any(isinstance(m, TABLES) for m in modules.values())
+        else "x.float(), for whole numbers that are no ids, such as the bytes of a picture",
         code="E-CUT-EMBEDDINGS",
     )
 

@@ -10,7 +10,7 @@ import torch
 
 from ...cuts import Cut
 from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError
-from ...tree import Path, follow, replaced, settled
+from ...tree import Path, follow, replaced, settled, walk
 from ..protocol import Explain
 from .record_axes import axis_of
 from .taps import Read, accessor_path, outline
@@ -35,8 +35,12 @@ def explained_rows(session: TorchSession, of: Explain, reads: Sequence[Read], ro
         raise
     except Exception as wrong:
         first = (str(wrong).splitlines() or [""])[0]
+        part = next((path[0] for path, leaf in walk(tree) if isinstance(leaf, Tensor) and path), None)
         raise QuantityError(
-            f"the quantity raised {type(wrong).__name__}: {first}", there=f"a value of {outline(tree)}", code="E-QUANTITY-RAISED"
+            f"the quantity raised {type(wrong).__name__}: {first}",
+            there=f"a value of {outline(tree)}",
+            try_="" if part is None else f"one of its tensors, y[{part!r}], in place of y",
+            code="E-QUANTITY-RAISED",
         ) from wrong
     each = [one_per_row(session, v, len(rows)) for v in values]
     return torch.stack(each) if len(each) > 1 else each[0].unsqueeze(0)

@@ -19,6 +19,7 @@ import torch
 
 from ...errors import AscribeError
 from ..protocol import Evidence, Job
+from .failures import quantised
 from .rounding import close, unlike
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def candidates(session: TorchSession, job: Job) -> tuple[str, ...]:
     """Ways in the order of what they should cost here."""
     if session.inputs.counted.together:
         return (VMAP,)
+    if quantised(session.host):  # which vmap has no rule for; what it then warns of, in C++, no filter of warnings stops
+        return (TILE,) if not all(cut.layer for cut in job.places) else (EXPAND, TILE)
     if not all(cut.layer for cut in job.places):
         return TILE, VMAP
     return (EXPAND, VMAP, TILE) if before_write(session, job) > WORTH else (EXPAND, TILE, VMAP)
