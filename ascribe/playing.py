@@ -156,9 +156,7 @@ class Games:
         table = FeatureTable(values if asked.several else values[0], one(error), self.groups.names, self.groups.told, places)
         checks = (*self.checks(done, values, error, gap, partial), *largest_target(session, asked.quantities, block.output))
         if not partial:
-            checks = tuple(replace(c, detail=c.detail + self._emptied()) if c.name == "finite" and c.bad else c for c in checks)
-            checks += tuple(repeated(unsteady(plan, block), float(np.abs(values[:, 0]).max(initial=0.0))))
-        if not partial:  # an error says so
+            checks = self._completed(checks, block, values)
             warn(checks)
         return Attribution(
             values=self._arrays(block.spots, block.values, values),
@@ -180,6 +178,12 @@ class Games:
             features=table,
             rows=rows_of([p.block.spots[0] for p in done][:1]) if values.ndim == 3 else None,
         )
+
+    def _completed(self, checks: Sequence[Check], block: Block, values: np.ndarray) -> tuple[Check, ...]:
+        """Checks with those that a finished game is worth a run for, and the reason for values that are not finite."""
+        assert self.plan is not None
+        named = (replace(c, detail=c.detail + self._emptied()) if c.name == "finite" and c.bad else c for c in checks)
+        return (*named, *repeated(unsteady(self.plan, block), float(np.abs(values[:, 0]).max(initial=0.0))))
 
     @property
     def removal(self) -> Removal:

@@ -74,13 +74,13 @@ def everywhere(play: Play, beside: bool = False, one: bool = False) -> Play:
 
     def answered(asked: Asked) -> Any:
         if not asked.within and len(set(map(len, asked.inputs.tensors))) > 1:
-            return at_once(asked)
+            return at_once(asked, play, beside, one)
         try:
             return apart(asked)
         except AscribeError as error:
             if asked.of.on != OUTPUT or error.code not in AT_ONCE or asked.within:
                 raise
-        return at_once(asked)
+        return at_once(asked, play, beside, one)
 
     def apart(asked: Asked) -> Any:
         if beside and asked["target"] is None and asked.of.on == OUTPUT:
@@ -95,15 +95,17 @@ def everywhere(play: Play, beside: bool = False, one: bool = False) -> Play:
                 raise QuantityError("no target", there=there, try_="target=: the number to explain", code="E-TARGET-NONE") from error
         return several(asked, play, beside)
 
-    def at_once(asked: Asked) -> Any:
-        y = answer(asked)
-        if (each := floated(asked, y)) is not None:
-            return several(each, play, beside) if asked["target"] is None and y.ndim + beside > 1 else play(each)
-        if one and asked["target"] is None and torch.as_tensor(y).numel() != 1:
-            raise QuantityError("several numbers for all records", there=f"an output of shape {tuple(y.shape)}", try_="one number")
-        return play_together(asked, play, y, own_masks=one)
-
     return recipe
+
+
+def at_once(asked: Asked, play: Play, beside: bool, one: bool) -> Any:
+    """:func:`everywhere` for a model that answers for all records together."""
+    y = answer(asked)
+    if (each := floated(asked, y)) is not None:
+        return several(each, play, beside) if asked["target"] is None and y.ndim + beside > 1 else play(each)
+    if one and asked["target"] is None and torch.as_tensor(y).numel() != 1:
+        raise QuantityError("several numbers for all records", there=f"an output of shape {tuple(y.shape)}", try_="one number")
+    return play_together(asked, play, y, own_masks=one)
 
 
 def unasked(asked: Asked) -> Asked:

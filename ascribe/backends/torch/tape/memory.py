@@ -6,6 +6,7 @@ operation changes what a graph node stands for; memory tells the truth in all of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import gcd
 from typing import Any
 from weakref import ReferenceType, ref
@@ -67,6 +68,12 @@ class Stores:
     def put(self, t: Tensor, var: Var) -> None:
         """From now on this memory holds that value."""
         self.of(t).values[layout(t)] = var
+
+    def chosen(self, outs: Iterable[Any], origins: Iterable[Entry]) -> None:
+        """Note that the results of an operation on positions alone come from the same choices as these."""
+        for t in outs:
+            if isinstance(t, torch.Tensor):
+                self.of(t).origins = tuple(origins)
 
     def part(self, t: Tensor) -> Store:
         """Part what was recorded of this memory from it, for it is about to be written to.

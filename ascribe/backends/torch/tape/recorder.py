@@ -176,9 +176,7 @@ class Recorder(TorchDispatchMode):
         if origins and (ins or name == "_local_scalar_dense"):
             self.rely(origins)
         if not ins:
-            for t in outs:
-                if isinstance(t, torch.Tensor):
-                    self.stores.of(t).origins = tuple(origins)
+            self.stores.chosen(outs, origins)
             return out
         if name == "_local_scalar_dense":
             if ins[0].continuous:  # a number handed to Python; that something is true or false shows in the operations that follow
