@@ -1,4 +1,4 @@
-"""Whether more points on a line would make a gap smaller, by the quantity's own values at the points: they are there anyway."""
+"""Whether more points on a line would make a gap smaller, by the quantity's values at the points, which need no further run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The doors of the library: what every call of a verb or a method has in common, whatever it does inside.
+"""Entry points: what all calls of a verb or a method have in common.
 
-An error of ours comes from the line of the user's call, without the frames in between; what the model itself raised keeps its own frames.
+An error of this package is raised at the line of the user's call, without the frames of this package; errors of the model keep theirs.
 ``ASCRIBE_FULL_TRACEBACK=1`` in the environment shows all of them.
 """
 
@@ -23,7 +23,7 @@ FULL = "ASCRIBE_FULL_TRACEBACK"
 
 
 def entry(call: Callable[Given, Result]) -> Callable[Given, Result]:
-    """A function or a method that users call with a model, as one of the doors."""
+    """Decorate a function or a method that users call with a model."""
     given = list(inspect.signature(call).parameters)
     own, place = frozenset(given), given.index("model")
 
@@ -56,8 +56,8 @@ def refuse_foreign(owner: Any, model: Any, kwargs: dict[str, Any], own: frozense
             title = type(owner).__name__ if owner is not None else "asc.IntegratedGradients"
             raise ArgumentError(
                 f"the call has no argument {name}=, and neither has the model",
-                there=f"{type(model).__name__}, to which what is not ascribe's is passed on",
-                try_=f"{call_hint(title, name, constructor, own)}; what is the model's own goes into asc.Call(x, {name}=...)",
+                there=f"{type(model).__name__}, which gets all arguments that are not ascribe's",
+                try_=f"{call_hint(title, name, constructor, own)}; an argument of the model goes into asc.Call(x, {name}=...)",
             )
 
 

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, in the place of those that were there."""
+"""Files that are written completely or not at all, and replace existing ones."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _write(target: Path, content: bytes) -> None:
 
 
 def _opened(place: Path, how: int, mode: int | None) -> IO[bytes]:
-    """A new file; nobody may read in it what the mode of the old one kept to its owner."""
+    """A new file that only its owner may read, if it replaces another: the mode of that one is set at the end."""
     return open(os.open(place, os.O_WRONLY | how, 0o666 if mode is None else 0o600), "wb")
 
 
@@ -78,7 +78,7 @@ def _named_when_whole(path: Path, content: bytes, mode: int | None) -> bool:
 
 
 def _settle(folder: Path) -> None:
-    """Have the folder's new entry on the disk, where a folder can be opened."""
+    """Write the folder's new entry to the disk, where a folder can be opened."""
     with suppress(OSError):
         entry = os.open(folder, os.O_RDONLY)
         try:

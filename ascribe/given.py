@@ -1,4 +1,4 @@
-"""What came where arrays are needed, and how it becomes one: the errors for lists, rows of tables, sentences, sparse rows and loaders."""
+"""Errors for values that are no arrays (lists, rows of tables, texts, sparse rows, data loaders), with the code that makes an array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The header of a result's file, held to its types: what does not fit is refused by the name of the field, and never half read."""
+"""The types of the header of a result's file: a header that does not fit is refused, with the name of the field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .tree import walk
 from .words import decoded
 
 DEEP = 64
-"""Containers within containers, at most: what is read is walked by functions that call themselves."""
+"""The most containers within each other: they are read by recursive functions."""
 STATUS = get_args(get_type_hints(Check)["status"])
 Fits = Callable[[Any], bool]
 
@@ -157,10 +157,10 @@ def gap_of(absolute: np.ndarray | None, relative: np.ndarray | None) -> Gap | No
 
 
 def checks_of(text: Mapping[str, Any]) -> tuple[Check, ...]:
-    """The checks that a typed header tells of."""
+    """The checks in a typed header."""
     return tuple(Check(**check | {"records": tuple(check["records"])}) for check in text["checks"])
 
 
 def cost_of(text: Mapping[str, Any]) -> Cost | None:
-    """The cost that a typed header tells of."""
+    """The cost in a typed header."""
     return None if text["cost"] is None else Cost(**text["cost"])

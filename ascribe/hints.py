@@ -46,7 +46,7 @@ SAID: dict[str, str] = {
     "feature_names": "features= of a.plot() and a.to_pandas()",
     "link": "of=lambda y: ..., any function of the output, in the call",
 }
-"""Names that no single argument stands for -> what there is; ``{name}`` is the class."""
+"""Names that have no single argument here -> what to use; ``{name}`` is the class."""
 ALONE: dict[str, str] = {
     "n_steps": "over=asc.Line(0.0, steps=64)", "steps": "over=asc.Line(0.0, steps=64)",
     "baseline": "over=asc.Line(0.0), from a baseline of 0",
@@ -56,7 +56,7 @@ ALONE: dict[str, str] = {
     "max_evals": "over=asc.ShapleyKernel(2048)", "budget": "over=asc.ShapleyKernel(2048)",
     "method": "asc.IntegratedGradients()(model, x), a method by its name",
 }  # fmt: skip
-"""What a verb, which has no constructor, is told instead."""
+"""The advice for a verb, which has no constructor."""
 CALLED = (
     "target", "targets", "baselines", "baseline", "background", "n_steps", "n_samples", "nsamples", "nt_samples", "max_evals",
     "masker", "stdevs", "internal_batch_size", "perturbations_per_eval", "show_progress", "feature_mask", "sliding_window_shapes",
@@ -64,7 +64,7 @@ CALLED = (
     "nt_type", "attribute_to_layer_input", "attribute_to_neuron_input", "neuron_selector", "hide_color", "num_samples",
     "aug_smooth", "method",
 )  # fmt: skip
-"""Those that a call is refused for, where the model has no argument of that name: it might swallow it as one of many."""
+"""Names that a call refuses, unless the model has an argument of that name: a model with ``**kwargs`` would accept them silently."""
 VERBS: dict[str, str] = {
     "attribute": "{name}(...)(model, x, of=1)", "explain": "{name}(...)(model, x, of=1)", "shap_values": "{name}(...)(model, x).values",
     "generate": "{name}(...)(model, x)", "explain_instance": "{name}(...)(model, x)", "attribute_image_features": "{name}(...)(model, x)",
@@ -72,7 +72,7 @@ VERBS: dict[str, str] = {
     "has_convergence_delta": "a.gap of a result, None where a method promises no sum", "multiplies_by_inputs": "{name}.multiply",
     "forward": "{name}(...)(model, x)", "fit": "{name}(...)(model, x): there is nothing to fit",
 }  # fmt: skip
-"""What methods of other libraries are asked to do -> how it is said here."""
+"""Methods and attributes of other libraries -> how to write that here."""
 
 
 def constructor_hint(title: str, name: str, own: Sequence[str]) -> str:

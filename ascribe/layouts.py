@@ -1,4 +1,4 @@
-"""How the axes of a record are read where nothing but their lengths says it, and what is doubtful about it."""
+"""How the axes of a record are read if only their lengths are known, and whether another reading is as likely."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 Shape = tuple[int, ...]
 MOST_CHANNELS = 4
-"""A picture may have red, green, blue and how far one sees through it; and more rows and columns than that."""
+"""A picture has at most red, green, blue and opacity, and more rows and columns than channels."""
 FEW_CHANNELS = 16
 """A series with fewer steps than channels is rare; one with more channels than this is not."""
 LONG = 4

@@ -1,4 +1,4 @@
-"""What every named method is: a value without a model in it, that says how it is used."""
+"""The base class of named methods: values that hold no model, and that refuse arguments of other libraries with advice."""
 
 from __future__ import annotations
 

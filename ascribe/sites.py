@@ -1,4 +1,4 @@
-"""Where a game removes features: at one cut or several, with inputs of whole numbers beside floating ones, each by its own removal."""
+"""The places where a game removes features: one cut or several, each with its own removal, and integer inputs next to floating ones."""
 
 from __future__ import annotations
 

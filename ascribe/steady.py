@@ -1,4 +1,4 @@
-"""Whether a model gives the same answer to the same input: a record is run once more where something speaks against it."""
+"""Whether a model returns the same for the same input: a record is run again where there is a reason for doubt."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def unsteady(plan: Plan, block: Block) -> Unsteady | None:
 
     try:
         first = answer()
-        before = explained[:, 0] if np.isfinite(explained[:, 0]).any() else None  # where nobody wanted the quantity itself
+        before = explained[:, 0] if np.isfinite(explained[:, 0]).any() else None  # None where the quantity itself was not computed
         second = first if before is not None and close(first, before, SAME) else answer()
     except AscribeError:  # a model that does not run again says so elsewhere
         return None
@@ -67,7 +67,7 @@ def close(a: np.ndarray, b: np.ndarray, share: float) -> bool:
 
 
 def repeated(found: Unsteady | None, largest: float) -> list[Check]:
-    """What that means for a result whose first record has this largest value."""
+    """The check for a result whose first record has this largest value."""
     if found is None:
         return []
     status: Literal["fail", "warn"] = "warn" if found.apart <= POOR * largest else "fail"

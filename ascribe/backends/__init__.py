@@ -34,7 +34,7 @@ def open_session(model: Any, call: Call) -> Session:
 
 
 class Door:
-    """Where a session is left a second time, because an interrupt can keep it from being left the first time.
+    """A context that closes a session a second time, because an interrupt can prevent the first.
 
     ``with opened(model, call) as door, door as session``: an interrupt at the first line of the one exit is met by the other.
     """

@@ -1,4 +1,4 @@
-"""What is no model: said with what came and where the model is."""
+"""Errors for objects that are no model, with where the model is."""
 
 from __future__ import annotations
 

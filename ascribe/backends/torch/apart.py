@@ -40,7 +40,7 @@ def runs_apart(session: TorchSession) -> tuple[bool, bool]:
 
     try:
         both, first, second = outputs(slice(0, 2)), outputs(slice(0, 1)), outputs(slice(1, 2))
-    except Exception as wrong:  # where two do not fit, apart is the only way there is; where only the disturbed one fails, nobody knows
+    except Exception as wrong:  # where two do not fit, apart is the only way; if only the disturbed one fails, that says nothing
         return session.out_of_memory(wrong), not job.write
     pairs = list(zip(both, first, second, strict=True))
     pairs = [pair for pair in pairs if pair[0].shape[1] == 2]  # other parts of an output are no record's

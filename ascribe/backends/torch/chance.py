@@ -1,4 +1,4 @@
-"""Random generators that a model may draw from, put back where the call itself drew from them.
+"""The state of random generators that a model may draw from, restored if the call itself drew from them.
 
 The generators of the process belong to all its threads: to put one back where another thread has drawn would make that thread draw the
 same numbers again. So a generator that moved is put back only where nobody else can have moved it, or the model is known to draw.
@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Chance:
-    """The states of the process's generators, and of a model's own, and what belongs to the process beside them: the default type."""
+    """The states of the process's generators and of a model's own, and the default type of the process."""
 
     def __init__(self, own: Sequence[Any] = (), numbers: bool = False) -> None:
         self.dtype = torch.get_default_dtype()

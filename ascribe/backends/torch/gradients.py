@@ -18,7 +18,7 @@ Tensor = torch.Tensor
 
 
 def differentiated(session: TorchSession, value: Tensor, leaves: list[Tensor], cuts: Sequence[Cut]) -> list[Tensor]:
-    """:func:`pull_back`, with the errors of the backward pass told as ours. Raises CutError where nothing leads to any of the leaves."""
+    """:func:`pull_back`, with errors of this package for those of the backward pass. Raises CutError where no gradient reaches any leaf."""
     try:
         found = pull_back(value, leaves) if value.requires_grad else None
     except Exception as wrong:
@@ -32,8 +32,8 @@ def differentiated(session: TorchSession, value: Tensor, leaves: list[Tensor], c
 
 
 def pull_back(value: Tensor, leaves: list[Tensor]) -> list[Tensor] | None:
-    """The gradient at each leaf of the sum of each quantity's numbers ``[quantities, ...]``: zero where a leaf plays no part, None where
-    none of them does.
+    """The gradient at each leaf of the sum of each quantity's numbers ``[quantities, ...]``: zero where a leaf has no influence, None where
+    none of them has.
     """
     if len(value) == 1:
         found = torch.autograd.grad(value.sum(), leaves, allow_unused=True)

@@ -1,7 +1,8 @@
-"""A model is touched only inside ``with`` and left as found: after an exception, an interrupt anywhere, beside other threads, in a fork.
+"""A model is changed only during a call and restored afterwards: after an exception, after an interrupt at any line, next to other
+threads, in a fork.
 
-Every change has its way back noted in a :class:`Guard` before it is made. A way back may be gone twice: an interrupt can come in the
-middle of it, and then it is gone again.
+A :class:`Guard` has a function that undoes each change, added before the change is made. Such a function may run twice,
+because an interrupt can come while it runs (docs/decisions/0059).
 """
 
 from __future__ import annotations
@@ -31,21 +32,21 @@ FUSING = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncod
 
 
 class Guard:
-    """The ways back from all that was changed, the last change first."""
+    """The functions that undo all changes of a session; the last change is undone first."""
 
     def __init__(self) -> None:
         self.back: list[tuple[Callable[[], object], bool]] = []
         HELD[self] = threading.get_ident()
 
     def note(self, way: Callable[[], object], local: bool = False) -> None:
-        """Note the way back from a change that is about to be made: it may be gone twice, and before the change is there.
+        """Add the function that undoes a change, before the change is made. It may run twice, and without the change.
 
-        ``local`` changes are those of the thread: there is no way back from them in a fork.
+        ``local`` changes belong to the thread, and are not undone in a fork.
         """
         self.back.append((way, local))
 
     def release(self, fork: bool = False) -> None:
-        """Go back. Where an interrupt comes in between, the rest is done first. Raises what a way back raised, when all are gone."""
+        """Undo all changes. After an interrupt the rest is undone first. Raises what one of the functions raised, when all have run."""
         try:
             self._back(fork)
         except BaseException:
@@ -66,7 +67,7 @@ class Guard:
 
 
 HELD: WeakKeyDictionary[Guard, int] = WeakKeyDictionary()
-"""All guards, and the threads that they belong to: of a fork, only the thread that forked goes on."""
+"""All guards, and their threads: in the child of a fork only the thread that forked exists."""
 
 
 class Turn:
@@ -199,7 +200,7 @@ EAGER = Switch(lambda: torch.compiler.set_stance("force_eager"), lambda: None, l
 
 
 def in_a_fork() -> None:
-    """In the child of a fork only the thread that forked lives: what the others hold is theirs to let go of no more."""
+    """Undo, in the child of a fork, the changes of other threads: they do not exist there."""
     for shared in SHARED:
         shared.lock = Turn()
     here = threading.get_ident()
@@ -229,7 +230,7 @@ def untouched(parts: Parts) -> Iterator[tuple[list[str], State]]:
 
 
 def secured(guard: Guard, parts: Parts, chance: Chance, weights: Sequence[torch.Tensor] = ()) -> tuple[list[str], State]:
-    """Make a model ready to be run; the guard knows the way back. ``weights`` are those that the model may write to as it runs.
+    """Make a model ready to be run; the guard undoes it. ``weights`` are those that the model may write to as it runs.
 
     Gives notes for the user (what was different from the state they left the model in), and that state.
     """

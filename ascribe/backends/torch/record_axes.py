@@ -1,4 +1,4 @@
-"""Which axis of a value runs over the records: seen in the run that is made anyway, and in one of a single row beside it."""
+"""Which axis of a value runs over the records, by the shapes in a run of several records and in one of a single row."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def differing(session: TorchSession) -> int | None:
 
 
 def unlike_itself(session: TorchSession, cut: Cut) -> list[Tensor]:
-    """What a cut holds for the only record and a disturbed one beside it; nothing for token ids, of which nobody knows which exist."""
+    """What a cut holds for the only record together with a disturbed one; nothing for token ids, because not every id exists."""
     inputs, generator = session.inputs, torch.Generator().manual_seed(0)
     news = {}
     for path in inputs.explained:

@@ -1,4 +1,4 @@
-"""What a model's way of running can depend on: the callable, and everything that it can see.
+"""What a model's result can depend on: the callable, and all objects that it can reach.
 
 What was learnt about a model holds as long as all of this is as it was: settings on modules and on the objects that they hold,
 hooks, what a function closes over, its defaults and the globals it names, attributes of classes. Plain values and code are compared by

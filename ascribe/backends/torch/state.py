@@ -1,4 +1,4 @@
-"""What a model's forward pass may write to, kept, so that every run starts from what the user left and the model ends as it began."""
+"""Copies of what a forward pass may write to: every run starts from the state before the call, and the model is left in that state."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ class Work:
         return grads
 
     def _reading(self, cut: Cut, seen: list[tuple[int, Path, Tensor]]) -> Reading:
-        """What a cut held. Of an output that a quantity is read from only what has a row per record: other parts are nobody's."""
+        """What a cut held. Of an output that a quantity is read from, only the parts that have a row for each record."""
         reading, beside, records = Reading(), cut == OUTPUT and self.job.of is not None, self.job.records
         for i, (call, path, leaf) in enumerate(seen):
             axis = axis_of(self.session, cut, i, path)
