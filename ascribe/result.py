@@ -34,7 +34,7 @@ class Attribution:
     device, records on axis 0. Where one call explained several quantities, those are axis 0 and the records axis 1.
     ``record`` is what was there at the cut, ``explained`` the quantity at the record, ``prediction`` the model's output if
     that is a table ``[records, classes]``, ``target`` the class of each record where the quantity is a class. ``gap`` is
-    None where the method promises no completeness. ``method`` and ``quantity`` are expressions that can be pasted. ``error`` has the
+    None where the method promises no completeness. ``method`` and ``quantity`` are code, arrays by shape. ``error`` has the
     standard errors of the values, where they were sampled, and ``features`` one value per feature, where features were removed.
     ``rows`` is the record of each row of the values, where the call gave its rows to records by an array; None elsewhere.
 
