@@ -23,7 +23,8 @@ SLOW = 0.5  # seconds per chunk at which growth stops: progress and interrupts m
 GAIN = 0.98  # a larger chunk has to take at most this share of the time per row; a tie goes to the smaller one
 WORSE = 1.25  # times the best time per row from which larger chunks are not tried: caches and allocator are outgrown
 OVER = 1.25  # times a size: so many rows are not worth a chunk more
-WINS, LOSSES = 2, 4  # chunks of a size after which it is believed to be the best, or not: other work on the machine only ever slows
+LOSSES, TIES = 4, 2  # chunks after which a size is believed to be worse, or no better: other work on the machine only ever slows
+HALVED = 0.6  # times the last size's time per row: a larger chunk costs hardly more, and the next may be larger by more
 
 
 class Chunker:
@@ -31,8 +32,9 @@ class Chunker:
 
     The time per row falls with the number of rows as long as overhead counts, and rises again where activations outgrow
     the caches and the allocator (a U, not a plateau). Sizes double until one is clearly worse or two doublings have gained nothing; the
-    smallest of the best is kept. A size's time is the least of several chunks: the first of them also touches its memory. Every row
-    run to find out is a row of the result, and finding out goes on from call to call.
+    smallest of the best is kept. A size's time is the least of several chunks: the first of them also touches its memory. A size that is
+    faster than all before it at once is gone on from. Every row run to find out is a row of the result, and finding out goes on from
+    call to call.
     """
 
     def __init__(self, rows: int, *, fixed: bool = False) -> None:
@@ -69,17 +71,20 @@ class Chunker:
         """Learn from a chunk that has run: of the size tried (whole records make it a little more or less), or larger than any yet."""
         if self.settled or (rows * 3 < self.size * 2 and rows <= OVER * max(self.rates, default=0)):
             return
+        smaller = {size: r for size, r in self.rates.items() if size < rows}
         self.rates[rows] = rate = min(seconds / rows, self.rates.get(rows, np.inf))
         self.tries[rows] = tries = self.tries.get(rows, 0) + 1
         least = min(self.rates.values())
+        enough = TIES if rate <= least or rate > 2 * WORSE * least else LOSSES
         if seconds > SLOW:
             self.settle(self.best())
-        elif tries < (WINS if rate <= least or rate > 2 * WORSE * least else LOSSES):
+        elif tries < enough and rate > GAIN * min(smaller.values(), default=np.inf):
             return
         elif rate > WORSE * least or rows >= 4 * self.best() or (self.limit is not None and rows * 2 > self.limit):
             self.settle(self.best())
         else:
-            self.size = max(self.size, rows * (8 if seconds < 0.002 else 4 if seconds < 0.005 else 2))
+            cheap = bool(smaller) and rate < HALVED * smaller[max(smaller)]
+            self.size = max(self.size, rows * (8 if seconds < 0.002 else 4 if seconds < 0.005 or cheap else 2))
             if self.limit is not None:
                 self.size = min(self.size, self.limit)
 

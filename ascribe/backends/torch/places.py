@@ -16,6 +16,7 @@ from ...errors import AscribeError, CutError, ModelError
 from ...tree import Path, walk
 from ..protocol import Place
 from .failures import complex_inputs
+from .record_axes import note
 from .taps import Demand, Run, floating
 from .work import call_model, input_paths
 
@@ -44,13 +45,19 @@ class Look(Demand):
         return {}
 
 
-def looked(session: TorchSession, kinds: tuple[type[nn.Module], ...], tell: Visit, news: Mapping[Path, Tensor] = NOTHING) -> Any:
-    """Run the first record once and tell every input and output of the modules of some kinds; the model's output.
-
-    ``news`` are other rows for some arguments.
+def looked(
+    session: TorchSession,
+    kinds: tuple[type[nn.Module], ...],
+    tell: Visit,
+    news: Mapping[Path, Tensor] = NOTHING,
+    index: np.ndarray | None = None,
+) -> Any:
+    """Run the first record once, all of them where they cannot be run apart, or those of ``index``, and tell every input and output of the
+    modules of some kinds; the model's output. ``news`` are other rows for some arguments.
     """
     modules = [(n, m) for n, m in session.host.named_modules() if n and isinstance(m, kinds)] if session.host is not None else []
-    index = np.arange(1) if session.splits() else np.arange(session.records)
+    if index is None:
+        index = np.arange(1) if session.splits() else np.arange(session.records)
     while True:
         run = Run(session.host, [Look(Cut(name, side), module, tell) for name, module in modules for side in ("in", "out")], stop=False)
         args, kwargs = session.inputs.rows(index, 1, news)
@@ -170,16 +177,7 @@ def embeddings(session: TorchSession) -> Cut:
         for name, module in modules.items():
             if module is named and name and tied <= {name}:  # of several with one weight, an encoder's and a decoder's, not all run
                 return Cut(name)
-    ids = {_first(t) for leaf in session.inputs.ids for t in ((leaf[:1], leaf) if leaf.ndim else (leaf,))}
-    used: dict[str, None] = {}
-
-    def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
-        given = [leaf for _, leaf in walk(tree) if isinstance(leaf, Tensor)]
-        if cut.anchor == "in" and (cut.layer in tied if tied else any(_first(t) in ids for t in given)):
-            used[cut.layer] = None
-
-    looked(session, TABLES, tell)
-    used = used or moved_by_ids(session)
+    used = given_ids(session, tied) or moved_by_ids(session)
     if len(used) == 1:
         return Cut(next(iter(used)))
     each = f"at=[{', '.join(repr(Cut(name)) for name in used)}] for gradients, one at a time for paths"
@@ -193,6 +191,39 @@ def embeddings(session: TorchSession) -> Cut:
         else "x.float(), for whole numbers that are no ids, such as the bytes of a picture",
         code="E-CUT-EMBEDDINGS",
     )
+
+
+def given_ids(session: TorchSession, tied: set[str]) -> dict[str, None]:
+    """The embeddings that are given the ids of the call, or those ``tied`` together that run.
+
+    Which they are does not depend on other records, so one is run, and what shapes it shows are remembered. Nobody need ask whether
+    records can be run apart, unless one by itself does not run.
+    """
+    ids = {_first(t) for leaf in session.inputs.ids for t in ((leaf[:1], leaf) if leaf.ndim else (leaf,))}
+    used: dict[str, None] = {}
+    shapes: dict[str, list[tuple[int, ...]]] = {}
+
+    def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+        if cut.anchor == "out":
+            shapes.setdefault(cut.layer, []).extend(tuple(t.shape) for _, t in floating(tree, ()))
+            return
+        given = [leaf for _, leaf in walk(tree) if isinstance(leaf, Tensor)]
+        if cut.layer in tied if tied else any(_first(t) in ids for t in given):
+            used[cut.layer] = None
+
+    if session.inputs.counted.together:
+        looked(session, TABLES, tell)
+        return used
+    try:
+        output = looked(session, TABLES, tell, index=np.arange(1))
+    except ModelError:
+        used.clear()
+        looked(session, TABLES, tell)
+        return used
+    shapes[OUTPUT.layer] = [tuple(t.shape) for _, t in floating(output, ())]
+    for layer in (*used, OUTPUT.layer):
+        note(session, Cut(layer), 1, shapes.get(layer, []))
+    return used
 
 
 def moved_by_ids(session: TorchSession) -> dict[str, None]:

@@ -150,13 +150,17 @@ def in_order(found: Sequence[Axis], one: Sequence[Tensor], two: Sequence[Tensor]
 
 def differing(session: TorchSession) -> int | None:
     """The first record that is not as the first one is."""
-    found = []
+    return next(iter(unlike_first(session, np.arange(session.records)).nonzero()[0].tolist()), None)
+
+
+def unlike_first(session: TorchSession, index: np.ndarray) -> np.ndarray:
+    """Which of these records are not as the first of them is, a Boolean for each."""
+    found = np.zeros(len(index), dtype=bool)
     for path in session.inputs.own_paths:
-        leaf = session.inputs.leaves[path].detach().movedim(session.inputs.counted.axes[path], 0)
+        leaf = session.inputs.own_rows(path, index).movedim(session.inputs.counted.axes[path], 0)
         leaf = leaf.reshape(len(leaf), -1)
-        unequal = ((leaf != leaf[:1]) & ~((leaf != leaf) & (leaf != leaf)[:1])).any(1).nonzero()
-        found += [int(unequal[0])] if len(unequal) else []
-    return min(found, default=None)
+        found |= ((leaf != leaf[:1]) & ~((leaf != leaf) & (leaf != leaf)[:1])).any(1).cpu().numpy()
+    return found
 
 
 def unlike_itself(session: TorchSession, cut: Cut) -> list[Tensor]:

@@ -310,6 +310,10 @@ class TorchSession:
         self.unlike |= not known
         return bool(known)
 
+    def surely_apart(self) -> bool:
+        """:meth:`splits`, seen on records that say something about others."""
+        return self.splits() and (self.records == 1 or bool(self._kept("splits").get(("splits", None))))
+
     def evaluate(self, job: Job) -> Evidence:
         """Run the job in the fastest way that is known to give what one point after the other gives."""
         kind = self.inputs.kind
@@ -346,10 +350,10 @@ class TorchSession:
         mode = self.remembered("mode", key)
         self.unlike |= mode == SINGLE
         if mode is None:
-            mode, sure = choose(self, job)
+            mode, sure, found = choose(self, job)
             self.unlike |= mode == SINGLE
             self.remember("mode", key, mode, sure)
-            return replace(self.way(job, mode), learnt=True)
+            return replace(found or self.way(job, mode), learnt=True)
         return laid_out(self, job, mode) if mode == TILE and could_be(self, job) else self.way(job, mode)
 
     def way(self, job: Job, mode: str) -> Evidence:
