@@ -69,8 +69,13 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def shortened(error: AscribeError) -> AscribeError:
-    """The error without the frames of this package: its own, and those of what it came from."""
-    error.__traceback__ = None
+    """The error without the frames of this package: its own, and those of what it came from.
+
+    One that code of the user's raised, or that came from a call inside the model, keeps the frames of that code.
+    """
+    error.__traceback__ = (
+        without_ours(error.__traceback__) if error.__traceback__ is not None and from_others(error.__traceback__) else None
+    )
     seen: set[int] = set()
     link: BaseException | None = error.__cause__ or error.__context__
     while link is not None and id(link) not in seen:
@@ -79,6 +84,14 @@ def shortened(error: AscribeError) -> AscribeError:
             link.__traceback__ = without_ours(link.__traceback__)
         link = link.__cause__ or link.__context__
     return error
+
+
+def from_others(trace: TracebackType) -> bool:
+    """Whether an error was raised by other code than this package, or in a call that other code made of it."""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return not code.co_filename.startswith(HERE) or code.co_name == "called"
 
 
 def without_ours(trace: TracebackType) -> TracebackType | None:

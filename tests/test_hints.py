@@ -287,6 +287,29 @@ def test_an_error_comes_from_the_line_of_the_call(name: str) -> None:
         assert text.count("/ascribe/") <= 1
 
 
+def test_frames_of_the_users_code_stay_where_it_raised_an_error_of_ours() -> None:
+    """An explanation inside a model, and a model that raises one of our errors itself."""
+
+    class Explains(torch.nn.Module):
+        def __init__(self, raises: bool) -> None:
+            super().__init__()
+            self.first, self.raises = torch.nn.Linear(3, 2), raises
+
+        def helper(self, x: torch.Tensor) -> torch.Tensor:
+            if self.raises:
+                raise AscribeError("the user's")
+            asc.Saliency()(self.first, x.detach(), of=9)
+            return self.first(x)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.helper(x)
+
+    for raises in (True, False):
+        with pytest.raises(AscribeError) as told:
+            asc.Saliency()(Explains(raises), torch.ones(2, 3), of=0)
+        assert "in helper" in "".join(traceback.format_exception(told.value))
+
+
 def test_all_frames_are_shown_on_request() -> None:
     code = "import ascribe as asc, numpy as np\nasc.FeatureAblation()(lambda x: x, np.ones((2, 3)), of=99)"
     run = [sys.executable, "-c", code]

@@ -282,3 +282,18 @@ def test_what_does_not_move_gets_the_mean_of_both():
 class Logarithm(nn.Module):
     def forward(self, x):
         return x.log()
+
+
+def test_real_gates_of_a_fourier_transform_get_real_numbers() -> None:
+    class Filters(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.gate, self.last = nn.Linear(5, 3), nn.Linear(5, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(torch.fft.irfft(torch.fft.rfft(x) * torch.sigmoid(self.gate(x)), n=5))
+
+    model, x = Filters().to(DOUBLE), torch.randn(3, 5, dtype=DOUBLE, generator=torch.Generator().manual_seed(1))
+    found = asc.attribute(model, x, of=1, over=asc.Reference(x.flip(0) * 0.3), by=RULE)
+    torch.testing.assert_close(found.values.sum(1), (model(x) - model(x.flip(0) * 0.3))[:, 1].detach(), rtol=1e-9, atol=1e-12)

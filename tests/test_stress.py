@@ -379,10 +379,28 @@ BLOCKS: dict[str, Callable[..., Tensor]] = {
     "maximum": lambda x, a, b, n: torch.maximum(a(x), b(x)),
     "quotient": lambda x, a, b, n: a(x) / (1 + b(x).abs()),
     "roll": lambda x, a, b, n: torch.roll(a(x), 1, 1) * torch.sigmoid(x),
+    "sort by columns": lambda x, a, b, n: torch.sort(a(x), 1, descending=True).values,
+    "median": lambda x, a, b, n: x + torch.median(a(x), -1, keepdim=True).values,
+    "quantile": lambda x, a, b, n: x + torch.quantile(a(x), 0.3, dim=-1, keepdim=True),
+    "cummax": lambda x, a, b, n: torch.cummax(a(x), 1).values + b(x),
+    "aminmax": lambda x, a, b, n: (lambda h, m: (h - m.min) / (m.max - m.min + 1))(a(x), torch.aminmax(b(x), dim=-1, keepdim=True)),
+    "softmax by hand": lambda x, a, b, n: (lambda e: e / e.sum(-1, keepdim=True))(torch.exp(a(x))),
+    "no softmax": lambda x, a, b, n: torch.exp(a(x)) / torch.exp(b(x)).sum(-1, keepdim=True),
+    "no softmax either": lambda x, a, b, n: torch.exp(a(x)) / torch.exp(2 * a(x)).sum(-1, keepdim=True),
+    "nor this": lambda x, a, b, n: torch.exp(a(x) - torch.logsumexp(b(x), -1, keepdim=True)),
+    "in place by place": lambda x, a, b, n: a(x).index_copy(1, torch.tensor([1]), (b(x)[:, 0] * x[:, 2])[:, None]),
+    "by order": lambda x, a, b, n: (lambda h: h.gather(1, h.argsort(1)))(a(x)),
+    "fourier": lambda x, a, b, n: torch.fft.irfft(torch.fft.rfft(a(x)) * torch.sigmoid(b(x))[..., :4], n=6),
+    "polar": lambda x, a, b, n: torch.view_as_real(torch.polar(torch.sigmoid(a(x)[..., :3]), b(x)[..., :3])).flatten(-2),
+    "products": lambda x, a, b, n: torch.cumprod(1 + 0.3 * torch.tanh(a(x)), -1),
+    "distances": lambda x, a, b, n: x * torch.exp(-((a(x)[:, :, None] - b(x)[:, None]) ** 2).sum(-1)).sum(-1, keepdim=True),
+    "scatter": lambda x, a, b, n: torch.zeros_like(x).scatter_add(-1, torch.tensor([0, 0, 1, 2, 3, 3]).expand_as(x), a(x)) + b(x),
+    "causal": lambda x, a, b, n: nn.functional.scaled_dot_product_attention(a(x), b(x), x, is_causal=True),
+    "rational": lambda x, a, b, n: (1 + a(x) + a(x) ** 2) / (1 + b(x) ** 2),
 }
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(90))
 def test_deep_lift_adds_up_on_random_networks(seed: int) -> None:
     model, x, base = Random(seed), rows(3, 4, 6, seed=seed).double(), rows(3, 4, 6, seed=seed + 1000).double()
     change = (model(x) - model(base))[:, 1].detach()

@@ -74,6 +74,8 @@ class Parted:
             if any(c is not None for c in back) and any(v.wanted for v in entry.ins):
                 for v, pair in self._back(entry, back):
                     if v.wanted:
+                        if not v.dtype.is_complex and pair[0].is_complex():  # a real number in a complex product
+                            pair = pair[0].real, pair[1].real
                         before = cotangents.get(v)
                         cotangents[v] = pair if before is None else (before[0] + pair[0], before[1] + pair[1])
         return [kept.get(v, cotangents.get(v)) for v in targets]
