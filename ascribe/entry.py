@@ -88,10 +88,12 @@ def shortened(error: AscribeError) -> AscribeError:
 
 def from_others(trace: TracebackType) -> bool:
     """Whether an error was raised by other code than this package, or in a call that other code made of it."""
+    others = 0
     while trace.tb_next is not None:
+        others += not trace.tb_frame.f_code.co_filename.startswith(HERE)
         trace = trace.tb_next
     code = trace.tb_frame.f_code
-    return not code.co_filename.startswith(HERE) or code.co_name == "called"
+    return not code.co_filename.startswith(HERE) or (others > 0 and code.co_name == "called")
 
 
 def without_ours(trace: TracebackType) -> TracebackType | None:
