@@ -39,7 +39,7 @@ class Chance:
         """Whether a generator of the process is not where it was."""
         if not torch.equal(torch.get_rng_state(), self.cpu):
             return True
-        if self.cuda is not None and any(map(_unlike, torch.cuda.get_rng_state_all(), self.cuda)):
+        if self.cuda is not None and any(map(unlike, torch.cuda.get_rng_state_all(), self.cuda)):
             return True
         return self.numbers is not None and numbers_moved(self.numbers)
 
@@ -98,7 +98,7 @@ class Draws(TorchDispatchMode):
             return func(*args, **(kwargs or {}))
         before = _states()  # attention, for one, is tagged so and draws only with dropout
         result = func(*args, **(kwargs or {}))
-        self.found = any(map(_unlike, _states(), before))
+        self.found = any(map(unlike, _states(), before))
         return result
 
 
@@ -125,10 +125,6 @@ def set_state(generator: Any, state: Any) -> None:
         generator.bit_generator.state = state
     else:
         generator.set_state(state)
-
-
-def _unlike(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return not torch.equal(a, b)
 
 
 def unlike(a: Any, b: Any) -> bool:
