@@ -97,6 +97,8 @@ HINTS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "an output of several parts": (lambda: IG(parts, X, of=lambda y: y[:, 0]), QuantityError, "y['logits'], in place of y"),
     "bytes": (lambda: IG(lambda x: NET(x.float()), X.to(torch.uint8)), CutError, "x.float(), for whole numbers that are no ids"),
     "bytes in part": (lambda: asc.Rise(8)(lambda x: x.float().sum((2, 3)), BYTES), FeatureError, "x.float()"),
+    "a list of records": (lambda: IG(NET, [X[0], X[1]]), ModelError, "torch.stack(x), for a list of records"),
+    "a tensor for arrays": (lambda: asc.KernelShap()(lambda z: NET(torch.from_numpy(z)).numpy(), X), ModelError, "x.numpy(), for a model"),
     "off": (lambda: IG(NET, X, off=1), ModelError, "of=1, if that is what off= means"),
     "a black box": (lambda: asc.KernelShap()(masked, X.numpy(), target=1), ArgumentError, "Try: of=1"),
     "the model in the constructor": (lambda: asc.KernelShap(NET), MethodError, "KernelShap()(model, x)"),

@@ -94,9 +94,13 @@ def _advice(session: TorchSession, message: str) -> str:
     args, kwargs = session.call.args, session.call.kwargs
     if len(args) == 1 and not kwargs and isinstance(args[0], Mapping):
         return "the dictionary unpacked: method(model, **batch)"
+    if "must be Tensor, not list" in message or "must be Tensor, not tuple" in message:
+        return "torch.stack(x), for a list of records"
+    if "expected np.ndarray (got Tensor)" in message:
+        return "x.numpy(), for a model that takes arrays"
     ranks = {leaf.ndim for leaf in session.inputs.leaves.values() if leaf.is_floating_point()}
     sizes = ("size" in message or "shape" in message) and ranks <= {1, 3}
-    if sizes or any(told in message for told in ("channels", "dimensions", "to unpack")):
+    if sizes or any(told in message for told in ("channels", "dimensions", "not enough values to unpack")):
         return "x[None] if the input has no record axis"
     if any(part in message for part in DTYPES) and not any(leaf.is_floating_point() for leaf in session.inputs.leaves.values()):
         return "numbers of the type of the model's weights: x.float()"
