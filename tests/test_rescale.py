@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -459,3 +460,27 @@ def test_a_compiled_model_is_seen_through():
     model = net("gelu")
     compiled = torch.compile(net("gelu"), backend="eager")
     torch.testing.assert_close(explained(compiled, batch()).values, explained(model, batch()).values)
+
+
+MADE: dict[str, Any] = {
+    "clamp from a tensor": lambda a, b: a.clamp(min=b),
+    "clamp to a tensor": lambda a, b: torch.clamp(a, max=b),
+    "clamp between tensors": lambda a, b: a.clamp(b - 0.5, b + 0.5),
+    "addcdiv": lambda a, b: torch.addcdiv(a, a, 1 + b**2, value=0.5),
+    "sum of sizes": lambda a, b: a / (1 + b.norm(1, -1, keepdim=True)),
+    "largest size": lambda a, b: a / (1 + b.norm(float("inf"), -1, keepdim=True)),
+}
+
+
+@pytest.mark.parametrize("rule", [asc.Rescale(), asc.RevealCancel()], ids=repr)
+@pytest.mark.parametrize("name", MADE)
+def test_operations_made_of_others_add_up(name: str, rule: Any) -> None:
+    torch.manual_seed(0)
+    first, second, last = (nn.Linear(5, 5).double() for _ in range(3))
+    x, x0 = torch.randn(2, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).unbind()
+
+    def model(x: torch.Tensor) -> torch.Tensor:
+        return last(MADE[name](first(x), second(x)))
+
+    found = asc.attribute(model, x, of=1, over=asc.Reference(x0), by=rule)
+    torch.testing.assert_close(found.values.sum(1), (model(x) - model(x0))[:, 1].detach(), rtol=1e-9, atol=1e-12)

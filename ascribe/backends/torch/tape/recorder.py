@@ -19,7 +19,7 @@ from .entries import PICKS, SAME, Entry, Tape, Tensor, Var, aten
 from .layers import WEIGHTED
 from .memory import Store, Stores, apart, fills, laid_out, layout, lying, plain
 from .places import Trail
-from .unfold import UNFOLDED
+from .unfold import MADE_OF, UNFOLDED
 
 STATISTICS = frozenset({"native_batch_norm", "_native_batch_norm_legit"})
 """Operations that write running statistics beside what they return."""
@@ -134,6 +134,11 @@ class Recorder(TorchDispatchMode):
         if (name in UNFOLDED or composite(func)) and self._any((*args, *kwargs.values())):
             with self:
                 return UNFOLDED[name](*args, **kwargs) if name in UNFOLDED else func._op_dk(COMPOSITE, *args, **kwargs)
+        if (made := MADE_OF.get(str(func))) is not None and self._any((*args, *kwargs.values())):
+            with self:
+                out = made(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
         if name.rstrip("_") in ("index_put", "_index_put_impl") and self._filled(args):
             target, (mask,), value = args[:3]
             with self:

@@ -59,3 +59,33 @@ def rnn_layer(*args: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 UNFOLDED: dict[str, Callable[..., Any]] = {"mkldnn_rnn_layer": rnn_layer}
+
+
+def bounded(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    """``clamp`` between tensors."""
+    x = x if low is None else torch.maximum(x, low)
+    return x if high is None else torch.minimum(x, high)
+
+
+def added_quotient(x: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> Tensor:
+    """``addcdiv``."""
+    return x + (a / b if value == 1 else a / b * value)
+
+
+def length(x: Tensor, order: float = 2, dim: Any = None, keepdim: bool = False, **rest: Any) -> Any:
+    """A norm by sums or extremes. That of squares has a rule of its own."""
+    if x.is_complex() or rest or order not in (1, float("inf"), -float("inf")):
+        return NotImplemented
+    dims = list(range(x.dim())) if dim is None else dim
+    size = x.abs()
+    return size.sum(dims, keepdim) if order == 1 else size.amax(dims, keepdim) if order > 0 else size.amin(dims, keepdim)
+
+
+MADE_OF: dict[str, Callable[..., Any]] = {
+    "aten.clamp.Tensor": bounded,
+    "aten.clamp_min.Tensor": bounded,
+    "aten.clamp_max.Tensor": torch.minimum,
+    "aten.addcdiv.default": added_quotient,
+    "aten.linalg_vector_norm.default": length,
+}
+"""Operations that are made of others which have rules; NotImplemented where they are not with these arguments."""
