@@ -151,7 +151,8 @@ def one_table(y: Array, what: str) -> int:
         raise QuantityError(
             f"{what} needs one row of scores per record",
             there=f"a value of shape {tuple(y.shape)}",
-            try_="Unit(position, class) for one number, such as Unit(5, token_id) of a language model; Channel(c) for all positions"
+            try_=f"Unit(position, class) for one number, such as Unit({y.shape[1] - 1}, token_id) of a language model; "
+            "Channel(c) for all positions"
             if y.ndim == 3
             else f"Unit{tuple([0] * (y.ndim - 1))} for one position, Channel(c), Box(c, ...) or Mask(c, ...) for a region",
             code="E-TARGET-SHAPE",
