@@ -45,6 +45,9 @@ SAID: dict[str, str] = {
     "aug_smooth": "the mean of results over pictures that are turned: sum(results) / len(results)",
     "feature_names": "features= of a.plot() and a.to_pandas()",
     "link": "of=lambda y: ..., any function of the output, in the call",
+    "create_graph": "results carry no graph: torch.autograd.grad(model(x)[:, 1].sum(), x, create_graph=True) for a penalty on gradients",
+    "differentiable": "results carry no graph: torch.autograd.grad(model(x)[:, 1].sum(), x, create_graph=True) for a penalty on gradients",
+    "retain_graph": "results carry no graph, and the model's own is left alone",
 }
 """Names that have no single argument here -> what to use; ``{name}`` is the class."""
 ALONE: dict[str, str] = {
@@ -62,7 +65,7 @@ CALLED = (
     "masker", "stdevs", "internal_batch_size", "perturbations_per_eval", "show_progress", "feature_mask", "sliding_window_shapes",
     "strides", "target_layer", "target_layers", "additional_forward_args", "return_convergence_delta", "multiply_by_inputs",
     "nt_type", "attribute_to_layer_input", "attribute_to_neuron_input", "neuron_selector", "hide_color", "num_samples",
-    "aug_smooth", "method",
+    "aug_smooth", "method", "create_graph", "differentiable", "retain_graph",
 )  # fmt: skip
 """Names that a call refuses, unless the model has an argument of that name: a model with ``**kwargs`` would accept them silently."""
 VERBS: dict[str, str] = {

@@ -87,6 +87,8 @@ HINTS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "by in the call": (lambda: asc.KernelShap()(NET, X, by=0.0), ArgumentError, "KernelShap(by=asc.Resample(rows))(model, x)"),
     "additional_forward_args": (lambda: IG(NET, X, additional_forward_args=X), ArgumentError, "IntegratedGradients(...)(model, x, mask)"),
     "return_convergence_delta": (lambda: IG(NET, X, return_convergence_delta=True), ArgumentError, "a.gap of the result"),
+    "create_graph": (lambda: IG(NET, X, create_graph=True), ArgumentError, "results carry no graph: torch.autograd.grad"),
+    "differentiable": (lambda: asc.attribute(NET, X, differentiable=True), ArgumentError, "results carry no graph: torch.autograd.grad"),
     "method": (lambda: asc.IntegratedGradients(method="riemann_trapezoid"), ArgumentError, "IntegratedGradients(quadrature="),
     "method in the call": (lambda: IG(NET, X, method="riemann_trapezoid"), ArgumentError, "IntegratedGradients(quadrature="),
     "method in the verb": (lambda: asc.attribute(NET, X, method="ig"), ArgumentError, "asc.IntegratedGradients()(model, x), a method"),
