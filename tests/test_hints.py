@@ -381,7 +381,7 @@ def test_classes_at_positions_go_by_their_names() -> None:
         asc.influence(model, x, of=asc.Unit("PER", 3))
     with pytest.raises(asc.AscribeError, match=r"class 'ORG' is not known. There: 'O', 'PER', 'LOC'"):
         asc.influence(model, x, of=asc.Unit(3, "ORG"))
-    with pytest.raises(asc.AscribeError, match=r"Unit\(5, token_id\) of a language model"):
+    with pytest.raises(asc.AscribeError, match=r"Unit\(4, token_id\) of a language model"):
         asc.influence(model, x)
 
 
