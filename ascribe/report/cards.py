@@ -113,7 +113,9 @@ def _row(rows: Rows, record: np.ndarray | None) -> np.ndarray | None:
 def prediction(a: Attribution, i: int) -> str:
     """What the model said of a record and what is explained, in words."""
     if single_output(a):
-        return f"predicted {float(np.asarray(a.prediction)[i, 0]):.3g}"
+        if a.prediction is not None:
+            return f"predicted {float(np.asarray(a.prediction)[i, 0]):.3g}"
+        return "" if a.explained is None or np.ndim(a.explained) != 1 else f"explained {float(a.explained[i]):.3g}"
     said = []
     if a.prediction is not None and a.prediction.ndim == 2:
         best = int(np.argmax(a.prediction[i]))
