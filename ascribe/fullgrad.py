@@ -6,6 +6,7 @@ quantity *is* the sum of input x gradient and of every bias x gradient: nothing 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -35,7 +36,35 @@ LIMITS = Limits(0.001, 0.05)  # of what the parts may miss before they are calle
 
 
 @dataclass(frozen=True, repr=False)
-class FullGradients(Recipe):
+class Decomposing(Recipe):
+    """What :class:`FullGradients` and :class:`FullGrad` share: the call, which divides the quantity among the input and all layers."""
+
+    @entry
+    def __call__(
+        self,
+        model: Any,
+        *args: Any,
+        of: Any = None,
+        at: Any = INPUT,
+        seed: int = 0,
+        chunk: int | None = None,
+        progress: bool | None = None,
+        **kwargs: Any,
+    ) -> Attribution:
+        """Explain a call of the model; ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`.
+
+        Raises MethodError for models whose layers' biases cannot be read, and, for a map, where no picture is among the arguments.
+        """
+        found = self.of_call(model, model_call(args, kwargs), of, at, {"seed": seed, "chunk": chunk, "progress": progress})
+        return replace(found, method=f"{self!r}(model, *inputs, of={found.quantity})")
+
+    @abstractmethod
+    def of_call(self, model: Any, call: Call, of: Any, at: Any, asked: dict[str, Any]) -> Attribution:
+        """The parts of one call, or what is made of them."""
+
+
+@dataclass(frozen=True, repr=False)
+class FullGradients(Decomposing):
     """Input x gradient, and bias x gradient at every layer that has a bias: parts that add up to the quantity itself.
 
     ``values`` is a dict: ``"INPUT"``, then each layer by name in the order in which they run. Batch normalisation counts with its
@@ -43,28 +72,12 @@ class FullGradients(Recipe):
     one backward, with the gradients of all those layers in memory.
     """
 
-    @entry
-    def __call__(
-        self,
-        model: Any,
-        *args: Any,
-        of: Any = None,
-        at: Any = INPUT,
-        seed: int = 0,
-        chunk: int | None = None,
-        progress: bool | None = None,
-        **kwargs: Any,
-    ) -> Attribution:
-        """The parts of each record; ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`.
-
-        Raises MethodError for models whose layers' biases cannot be read.
-        """
-        full = decomposed(model, model_call(args, kwargs), of, at, {"seed": seed, "chunk": chunk, "progress": progress})[0]
-        return replace(full, method=f"{self!r}(model, *inputs, of={full.quantity})")
+    def of_call(self, model: Any, call: Call, of: Any, at: Any, asked: dict[str, Any]) -> Attribution:
+        return decomposed(model, call, of, at, asked)[0]
 
 
 @dataclass(frozen=True, repr=False)
-class FullGrad(Recipe):
+class FullGrad(Decomposing):
     """A map of :class:`FullGradients`: every part's size, scaled to [0, 1] in each record, brought to the picture's size, added up.
 
     ``values`` are ``[records, 1, height, width]``, without sign. Each layer's part is scaled as a whole, as the authors' program
@@ -72,33 +85,17 @@ class FullGrad(Recipe):
     the parts. One pass forward, one backward.
     """
 
-    @entry
-    def __call__(
-        self,
-        model: Any,
-        *args: Any,
-        of: Any = None,
-        at: Any = INPUT,
-        seed: int = 0,
-        chunk: int | None = None,
-        progress: bool | None = None,
-        **kwargs: Any,
-    ) -> Attribution:
-        """The map of each record; ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`.
-
-        Raises MethodError where no picture is among the arguments.
-        """
-        picture = picture_of(args, kwargs, None, None)
+    def of_call(self, model: Any, call: Call, of: Any, at: Any, asked: dict[str, Any]) -> Attribution:
+        picture = picture_of(call.args, call.kwargs, None, None)
         if len(picture.size) != 2:
             raise MethodError("FullGrad draws a map on a picture", there="none among the arguments", try_="FullGradients() for the parts")
-        full, places = decomposed(model, model_call(args, kwargs), of, at, {"seed": seed, "chunk": chunk, "progress": progress})
+        full, places = decomposed(model, call, of, at, asked)
         clues = clues_of(places, picture)
         maps = {name: map_of(part, kind_of(name, places), picture, clues, full.records_axis) for name, part in full.values.items()}
         without = [name for name, drawn in maps.items() if drawn is None]
         checks = (*full.checks, Check("parts", "ok", f"{', '.join(without)}: no places, not in the map" if without else ""))
-        method = f"{self!r}(model, *inputs, of={full.quantity})"
         total = sum(drawn for drawn in maps.values() if drawn is not None)
-        return replace(full, values=total, record=copied(looked_at(args, kwargs)), method=method, checks=checks)
+        return replace(full, values=total, record=copied(looked_at(call.args, call.kwargs)), checks=checks)
 
 
 def decomposed(model: Any, call: Call, of: Any, at: Any, asked: dict[str, Any]) -> tuple[Attribution, Sequence[Place]]:

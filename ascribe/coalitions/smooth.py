@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -144,6 +144,7 @@ class System:
         off = self.left[:-1] / np.diagonal(self.precision)[:-1, None]
         return float((self.pairs.weight @ off**2).sum() / self.pairs.weight.sum())
 
+    @cached_property
     def readout(self) -> np.ndarray:
         """``[features, units]``: the values are linear in the worth."""
         rows = len(self.signs)
@@ -152,14 +153,14 @@ class System:
 
     def values(self) -> np.ndarray:
         """``[features, games]``."""
-        return self.readout() @ np.concatenate([self.pairs.worth, self.pairs.total[None]])
+        return self.readout @ np.concatenate([self.pairs.worth, self.pairs.total[None]])
 
     def pulls(self, parts: Sequence[np.ndarray], alone: Sequence[bool], unknown: np.ndarray) -> np.ndarray:
         """How far each part's units move the values: their worth less what the others say of it, carried over to the values.
 
         NaN for a part without which the fit would not be determined: that the others agree says nothing there.
         """
-        readout, found = self.readout(), []
+        readout, found = self.readout, []
         for at, known in zip(parts, alone, strict=True):
             if not known:
                 found.append(np.full((len(readout), self.left.shape[1]), np.nan))
