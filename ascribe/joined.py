@@ -8,7 +8,7 @@ import numpy as np
 
 from .arrays import as_numpy, is_array
 from .errors import ResultError
-from .pooling import outline
+from .pooling import common, outline
 from .tree import walk
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ ROUNDED = 2.0**-7
 def refuse_others(a: Attribution, b: Attribution, sign: str) -> None:
     """Raise ResultError where ``a + b`` would add up what does not belong together.
 
-    Inputs are compared number by number. Inside a model the same records have other values in another model, so that nothing is refused.
+    Inputs are compared number by number, and rows by their records. Inside a model the same records have other values in another model,
+    so that their values are not compared.
     """
     if outline(a.values, types=False) != outline(b.values, types=False):
         batches = inner_shapes(a) == inner_shapes(b)
@@ -30,10 +31,13 @@ def refuse_others(a: Attribution, b: Attribution, sign: str) -> None:
             there=f"{outline(a.values)} and {outline(b.values)}",
             try_=f"{together(a)} for batches of records" if batches else "pool or resize one of them first",
         )
+    what = f"results of different records cannot be joined by {sign!r}"
+    if a.rows is not b.rows and common(a.rows, b.rows) is None:
+        there, aim = "rows that belong to other records (a.rows, b.rows)", f"a.values {sign} b.values, if that is what is meant"
+        raise ResultError(what, there=there, try_=aim, code="E-RESULT-RECORDS")
     if a.cut != b.cut or not a.cut.startswith("INPUT") or (first := first_other(a.record, b.record)) is None:
         return
     aim = f"{together(a)} puts batches one behind the other" if sign == "+" else "a.values - b.values, if that is what is meant"
-    what = f"results of different records cannot be joined by {sign!r}"
     raise ResultError(what, there=f"record {first} is another one", try_=aim, code="E-RESULT-RECORDS")
 
 
@@ -44,7 +48,7 @@ def inner_shapes(a: Attribution) -> list[Any]:
 
 
 def together(a: Attribution) -> str:
-    """The expression that puts two results' values one behind the other."""
+    """The expression that concatenates two results' values."""
     torch = any(type(leaf).__module__.startswith("torch") for _, leaf in a.arrays())
     axis = f", {a.records_axis}" if a.records_axis else ""
     return f"torch.cat([a.values, b.values]{axis})" if torch else f"np.concatenate([a.values, b.values]{axis})"

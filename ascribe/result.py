@@ -246,7 +246,11 @@ class Attribution:
             own = rows is not None and array.shape[self.records_axis] == len(rows)
             return pooling.scaled(array, scale[..., rows] if own else scale, clip=how == "quantile")
 
-        features = None if self.features is None else self.features.changed(scaled)
+        def by_record(table: np.ndarray) -> np.ndarray:
+            found: np.ndarray = pooling.scaled(table, scale, clip=how == "quantile")
+            return found
+
+        features = None if self.features is None else self.features.changed(by_record)
         return self._changed(self._each(scaled), f"normalize({how!r})", features=features)
 
     def resize(self, height: int, width: int) -> Attribution:

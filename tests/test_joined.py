@@ -64,6 +64,35 @@ def test_layers_of_other_models_are_added_up() -> None:
     np.testing.assert_allclose((a + b).to_numpy(), a.to_numpy() + b.to_numpy())
 
 
+def test_rows_of_other_records_are_not_added_up() -> None:
+    """The same rows, of which the middle one is a node of the first graph, or of the second."""
+    nodes, line = torch.arange(12.0).reshape(3, 4), torch.nn.Linear(4, 2)
+
+    def graphs(x: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(2, 2).index_add(0, batch, line(x))
+
+    one, other = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1])
+    a, again, b = (asc.influence(graphs, asc.Call(nodes, batch, records=batch), of=1) for batch in (one, one.clone(), other))
+    torch.testing.assert_close((a + again).values, 2 * a.values)
+    for join in (lambda: a + b, lambda: a - b):
+        with pytest.raises(ResultError, match="rows that belong to other records") as told:
+            join()
+        assert told.value.code == "E-RESULT-RECORDS"
+
+
+def test_rows_in_another_order_are_divided_by_the_scale_of_their_record() -> None:
+    """Each record has one row; values have the order of the rows, values by feature that of the records."""
+    x, order, line = torch.tensor([[1.0, 2.0], [10.0, 20.0], [100.0, 200.0]]), torch.tensor([2, 0, 1]), torch.nn.Linear(2, 2)
+
+    def model(x: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(3, 2).index_add(0, order, line(x))
+
+    a = asc.FeatureAblation(by=0.0)(model, asc.Call(x, order, records=order), of=1).normalize()
+    assert a.features is not None
+    np.testing.assert_allclose(np.abs(a.to_numpy()).max(1), 1, rtol=1e-6)
+    np.testing.assert_allclose(a.features.values[order], a.to_numpy(), rtol=1e-5)
+
+
 def test_tables_with_words_are_compared() -> None:
     table = pd.DataFrame({"age": [30.0, np.nan], "city": ["Rome", None]})
 
