@@ -80,15 +80,8 @@ VERBS: dict[str, str] = {
 
 def constructor_hint(title: str, name: str, own: Sequence[str]) -> str:
     """What to write for an argument that a method's class does not have."""
-    for ours in RENAMED.get(name, ()):
-        if ours in own:
-            return f"{title}({ours}={_example(ours)})"
-        if ours in CALL:
-            return f"{title}(...)(model, x, {ours}={_example(ours)}), in the call"
-    if name in SAID:
-        return SAID[name].format(name=title)
-    if name in CALL:
-        return f"{title}(...)(model, x, {name}={_example(name)}), in the call"
+    if found := _known_hint(title, name, (own, f"{title}({{}})"), (CALL, f"{title}(...)(model, x, {{}}), in the call")):
+        return found
     if near := get_close_matches(name, own, 1):
         return f"{title}({near[0]}={_example(near[0])})"
     return f"{title}({', '.join(f'{known}=...' for known in own)})"
@@ -99,16 +92,20 @@ def call_hint(owner: str, name: str, own: Iterable[str], called: Collection[str]
     fields = tuple(own)
     if not fields and name in ALONE:
         return ALONE[name]
-    for ours in (name, *RENAMED.get(name, ())):
-        if ours in called:
-            return f"{ours}={_example(ours)}"
-        if ours in fields:
-            return f"{owner}({ours}={_example(ours)})(model, x)"
-    if name in SAID:
-        return SAID[name].format(name=owner)
+    if found := _known_hint(owner, name, (called, "{}"), (fields, f"{owner}({{}})(model, x)")):
+        return found
     if name in VERB:
         return f"asc.attribute(model, x, {name}={_example(name)})"
     return f"{owner}({', '.join(f'{known}=...' for known in fields)})(model, x)"
+
+
+def _known_hint(title: str, name: str, *places: tuple[Collection[str], str]) -> str | None:
+    """The advice for a name in the tables. A place is the arguments there, and how a call with one of them is written."""
+    for ours in (name, *RENAMED.get(name, ())):
+        for known, form in places:
+            if ours in known:
+                return form.format(f"{ours}={_example(ours)}")
+    return SAID[name].format(name=title) if name in SAID else None
 
 
 def unexpected_hint(message: str) -> str | None:
@@ -152,12 +149,16 @@ def is_model(value: Any) -> bool:
     return not isinstance(value, type) and (network or (hasattr(value, "fit") and hasattr(value, "predict")))
 
 
-def _example(name: str | None) -> str:
-    return {
-        "of": "1", "at": '"layer3"', "chunk": "64", "seed": "0", "progress": "True", "steps": "64", "samples": "32", "budget": "2048",
-        "baseline": "0.0", "background": "rows", "by": "asc.Resample(rows)", "features": "asc.grid(8)", "scale": "0.15", "size": "8",
-        "stride": "4", "quadrature": '"trapezoid"', "signed": "True", "over": "asc.Line(0.0)", "layer": '"layer4"',
-    }.get(name or "", "...")  # fmt: skip
+def _example(name: str) -> str:
+    """A value for an argument of ours."""
+    return EXAMPLES.get(name, "...")
+
+
+EXAMPLES: dict[str, str] = {
+    "of": "1", "at": '"layer3"', "chunk": "64", "seed": "0", "progress": "True", "steps": "64", "samples": "32", "budget": "2048",
+    "baseline": "0.0", "background": "rows", "by": "asc.Resample(rows)", "features": "asc.grid(8)", "scale": "0.15", "size": "8",
+    "stride": "4", "quadrature": '"trapezoid"', "signed": "True", "over": "asc.Line(0.0)", "layer": '"layer4"',
+}  # fmt: skip
 
 
 ROOT: dict[str, str] = {
