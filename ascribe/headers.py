@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, get_args, get_type_hints
 
@@ -29,7 +28,7 @@ def is_whole(value: Any) -> bool:
 
 def is_time(value: Any) -> bool:
     """A finite number from 0 up."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e300 and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e300
 
 
 def listed(fits: Fits) -> Fits:
@@ -81,7 +80,7 @@ def typed(text: Mapping[str, Any]) -> None:
 
 
 def rebuilt(node: Any, arrays: Mapping[str, Any], make: Callable[[Any], Any], plain: bool, depth: int = 0) -> Any:
-    """The value that a node of the header describes; ``plain`` says whether it may hold numbers and texts beside arrays.
+    """The value that a node of the header describes; ``plain`` says whether it may hold numbers and texts in addition to arrays.
 
     Raises ValueError where the node describes none.
     """
