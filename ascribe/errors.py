@@ -52,7 +52,7 @@ class AscribeError(Exception):
         super().__init__(f"{' '.join(parts)} [{self.code}]")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """As it is, not made anew from its sentence: copies, and errors that come back from another process, are equal to it."""
+        """Keep all attributes, so that copies, and errors that come back from another process, are equal to this one."""
         return _as_it_was, (type(self), *self.args), vars(self)
 
 

@@ -15,7 +15,7 @@ from .asked import Asked
 
 
 def fitted(mask: Tensor, x: Tensor) -> Tensor:
-    """A mask beside its input, with an axis for the records. Raises FeatureError for one that cannot be spread over the input."""
+    """A mask with as many axes as its input, records first. Raises FeatureError for one that cannot be spread over the input."""
     mask = torch.as_tensor(mask)
     mask = mask[(None,) * (x.ndim - mask.ndim)] if mask.ndim < x.ndim else mask
     if mask.ndim != x.ndim or any(n not in (1, size) for n, size in zip(mask.shape, x.shape, strict=True)):
@@ -35,7 +35,7 @@ def own_columns(x: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def cells_of(asked: Asked) -> list[Tensor]:
-    """``feature_mask`` beside each input; without one every number is a feature. Raises FeatureError for more or fewer masks."""
+    """``feature_mask`` for each input; without one every number is a feature. Raises FeatureError for more or fewer masks."""
     mask, inputs = asked["feature_mask"], asked.inputs
     if isinstance(mask, Mapping):
         mask = tuple(mask[name] for name in inputs.names)

@@ -43,7 +43,7 @@ def many(asked: Asked, times: int, points: Sequence[Tensor]) -> Asked:
 
 
 def shaped(x: Tensor, numbers: Tensor) -> Tensor:
-    """Numbers beside the rows of an array."""
+    """One number for each row of an array, with as many axes as the array."""
     return numbers.to(x).reshape(-1, *[1] * (x.ndim - 1))
 
 

@@ -69,7 +69,7 @@ class Listed:
 
 
 class Told:
-    """A game that keeps what it is told."""
+    """A game that keeps the values of its coalitions."""
 
     def __init__(self, there: np.ndarray) -> None:
         self.there, self.next = there, 0
@@ -272,7 +272,7 @@ class Near:
 
     @property
     def extra(self) -> dict[str, Any]:
-        """What functions of the user's are told beside the input."""
+        """What functions of the user's get in addition to the input."""
         like = self.asked.inputs.of
         return {"baselines": like(self.begin), "feature_mask": like(list(self.cells)), "num_interp_features": self.count}
 

@@ -133,7 +133,7 @@ class Loaded:
             self.held[k] = self.reduce(self.held[k], output, now[0] if self.single else tuple(now))
 
     def begin(self, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """The inputs beside the baseline of each. Raises InputError where there are more or fewer, or one for each record."""
+        """The inputs and the baseline of each. Raises InputError where there are more or fewer, or one for each record."""
         given = self.baselines if isinstance(self.baselines, tuple) else (self.baselines,) * len(inputs)
         if len(given) != len(inputs):
             raise InputError(f"{len(given)} baselines", there=f"{len(inputs)} inputs", try_="one for each")

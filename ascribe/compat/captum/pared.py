@@ -56,7 +56,7 @@ def numeric(found: Any) -> Any:
 
 
 def promoted(asked: Asked) -> Asked:
-    """Whole numbers as floating ones where their baseline lies between whole numbers."""
+    """Whole numbers as floating ones where their baseline is no whole number."""
     begin = asked["baselines"]
     if begin is None or asked.within or isinstance(begin, dict):
         return asked

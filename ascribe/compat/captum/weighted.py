@@ -87,7 +87,7 @@ def one_each(value: Tensor) -> Tensor:
 def passed_on(value: Tensor, held: Sequence[Tensor]) -> list[Tensor]:
     """The derivative of a value at the places that tensors were copied from, their axes moved as those of the copies are.
 
-    A copy is beside the way from its place to the value, not on it; so the derivative is taken where the copy was made.
+    The value does not depend on a copy, only on the tensor that was copied; so the derivative is taken where the copy was made.
     """
     places = [source(one) for one in held]
     edges = [edge for edge, _ in places]
