@@ -33,9 +33,7 @@ def place_axes(shape: Shape) -> tuple[int, ...]:
 
 def time_axis(shape: Shape) -> int:
     """Which axis of a record is time: the last one, as layers for series have it, unless it must be that of the channels."""
-    if len(shape) != 2 or shape[1] >= shape[0]:
-        return len(shape) - 1
-    return 0 if shape[1] <= FEW_CHANNELS or shape[0] >= LONG * shape[1] else 1
+    return 0 if len(shape) == 2 and shape[0] > shape[1] and is_series(shape) else len(shape) - 1
 
 
 def time_is_open(shape: Shape) -> bool:

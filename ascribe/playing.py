@@ -50,14 +50,14 @@ def explain_removed(model: Any, call: Call, asked: Request) -> Attribution:
         game = games_of(session, asked)
         try:
             game.run()
-        except CoalitionError as error:
-            if not game.groups.chosen:
-                raise
-            there = f"{error.there}; {game.groups.told}, chosen because there are more numbers"
-            raise type(error)(error.asked, there=there, try_=f"{error.try_}, by features=", code=error.code) from error
         except (Exception, KeyboardInterrupt) as error:
-            vars(error)["partial"] = game.partial(time.perf_counter() - start)
-            raise
+            stopped: BaseException = error
+            if isinstance(error, CoalitionError) and game.groups.chosen:
+                there = f"{error.there}; {game.groups.told}, chosen because there are more numbers"
+                stopped = type(error)(error.asked, there=there, try_=f"{error.try_}, by features=", code=error.code)
+                stopped.__cause__ = error
+            vars(stopped)["partial"] = game.partial(time.perf_counter() - start)
+            raise stopped
         return game.result(game.done, time.perf_counter() - start)
 
 
@@ -268,13 +268,15 @@ def unasked(removal: Removal, sites: Sequence[Site], records: Sequence[list[list
 
 def unscaled(table: np.ndarray) -> str:
     """What in a table says that 0 is no average value of its columns; nothing where they may be standardised, or mostly are 0."""
+    if not table.size:
+        return ""
     sizes = np.nan_to_num(np.abs(table), nan=0.0, posinf=0.0)
     beyond = int(((table.min(0) > 0) | (table.max(0) < 0)).sum()) if len(table) >= TABLE else 0
     if beyond:
         return f"0 is beyond all values of {beyond} columns"
     if (sizes == 0).mean() >= 0.5:
         return ""
-    if sizes.max(initial=0.0) > SCALED:
+    if sizes.max() > SCALED:
         return f"columns have scales of their own, with values up to {sizes.max():.3g}, and 0 may be far from all of a column's"
     return "all values are above 0, which may be far from all of a column's" if table.min() > 0 and sizes.max() > 1 else ""
 

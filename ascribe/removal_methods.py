@@ -191,7 +191,7 @@ class Rise(RemovalMethod):
         return SmoothMasks(self.budget, self.cells)
 
     def grouped(self) -> Any:
-        lines = self.cells[0] if isinstance(self.cells, tuple) else self.cells
+        lines = next(iter(self.cells), 1) if isinstance(self.cells, tuple) else self.cells
         return Pixels(lines) if self.features is None else self.features
 
 

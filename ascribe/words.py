@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-TIMES = re.compile(r"[mM]8\[\w{1,3}\]")
-"""Types of NumPy for moments and spans."""
+TIMES = re.compile(r"[mM]8(\[\w{1,12}\])?")
+"""Types of NumPy for moments and spans: with a unit, with several of it (``M8[100ms]``), or without one (NaT alone)."""
 
 
 def is_words(array: Any) -> bool:

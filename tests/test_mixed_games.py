@@ -330,6 +330,8 @@ def test_special_tokens_stay_where_the_rest_of_a_text_is_dropped():
     assert any(c.name == "finite" and c.status == "fail" and "asc.Drop(keep=" in c.detail for c in bare.checks)
     found = asc.attribute(model, **call, of=0, over=asc.Exact(), by=asc.Drop(keep=[1, 2]), features=asc.Each())
     assert found.ok
+    one = asc.attribute(model, **call, of=0, over=asc.LeaveOneOut(), by=asc.Drop(keep=1), features=asc.Each())
+    assert (one.features.values[:, 0] == 0).all()
 
     def worth(there: frozenset[int]) -> np.ndarray:
         keep = torch.tensor([k in there for k in range(4)]) | torch.isin(call["input_ids"], torch.tensor([1, 2]))

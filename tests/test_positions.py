@@ -77,6 +77,7 @@ def test_a_class_for_each_record_is_a_position_too() -> None:
         (asc.Unit([4, 0, -1], 1), "E-TARGET-RANGE"),
         (asc.Unit([4, 0, 1]), "E-TARGET-SHAPE"),
         (lambda: asc.Unit([[4, 0, 1]]), "E-TARGET-SHAPE"),
+        (lambda: asc.Unit([[4], [0, 1]]), "E-TARGET-SHAPE"),
         (lambda: asc.Unit([4.5, 0, 1], 1), "E-TARGET-TYPE"),
     ],
 )

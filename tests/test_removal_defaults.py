@@ -89,6 +89,29 @@ def test_masks_that_do_not_fit_are_refused_with_some_that_do():
     x = torch.rand(2, 3, 50)
     with pytest.raises(CoalitionError, match=r"cells=\(7,\)"):
         asc.Rise(20, cells=(7, 7))(lambda x: x.sum((1, 2)), x)
+    with pytest.raises(CoalitionError, match=r"Try: cells=\(3, 7\)"):
+        asc.Rise(20, cells=())(lambda x: x.sum((1, 2)), x)
+
+
+def test_an_input_without_a_column_takes_part_in_nothing():
+    found = asc.attribute(lambda a, b: a @ np.arange(5.0) + b.sum(1), TABLE, TABLE[:, :0], over=asc.Exact())
+    np.testing.assert_allclose(found.values[0], TABLE * np.arange(5.0), atol=1e-12)
+    assert found.values[1].shape == (4, 0)
+
+
+def test_an_error_about_coalitions_names_chosen_features_and_has_what_was_found():
+    calls = []
+
+    def model(x: np.ndarray) -> np.ndarray:
+        calls.append(len(x))
+        if sum(calls) > 300:
+            raise CoalitionError("stopped", there="here", try_="another game")
+        return x.sum((1, 2))
+
+    with pytest.raises(CoalitionError, match="here; .*chosen because there are more numbers.*another game, by features=") as caught:
+        asc.attribute(model, rows(1, 20, 40).numpy(), over=asc.Permutations(2000), by=0.0, chunk=16)
+    assert isinstance(caught.value.__cause__, CoalitionError)
+    assert caught.value.partial.features.values.shape[0] == 1
 
 
 WINDOWS = {

@@ -47,6 +47,7 @@ def test_missing_values_infinities_and_pandas_own_moments_come_back():
     zoned = datetime(2024, 5, 1, tzinfo=timezone(timedelta(hours=2)))
     items = [None, np.nan, np.inf, -np.inf, pandas.NA, pandas.NaT, pandas.Timestamp("2024-02-29"), late, zoned, date(2024, 1, 1)]
     items += [pandas.Timedelta("1 day"), pandas.Timedelta(1, "ns"), time(1, 2), Decimal("0.1"), np.float32(0.1), np.int8(3), np.str_("é")]
+    items += [np.datetime64("NaT"), np.timedelta64(3), np.datetime64(3, "100ms"), np.timedelta64("NaT", "D")]
     array = np.empty((1, len(items)), object)
     array[0, :] = items
     raw, about = encoded(array)

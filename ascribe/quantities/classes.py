@@ -45,9 +45,10 @@ def within(position: Positions, size: int, names: Sequence[str] | None = None, s
 def as_position(given: Any) -> Positions:
     """A position as it is, one for each record as a tuple. Raises QuantityError for arrays of more axes, and for no whole numbers."""
     if isinstance(given, (list, tuple)) or (is_array(given) and len(given.shape)):
-        items = as_numpy(given)
+        ragged = not is_array(given) and len({np.shape(one) for one in given}) > 1
+        items = np.empty(0) if ragged else as_numpy(given)
         if items.ndim != 1 or not len(items):
-            there = f"positions of shape {items.shape}"
+            there = "lists of several lengths" if ragged else f"positions of shape {items.shape}"
             raise QuantityError("positions for each record", there=there, try_="one number per record on each axis", code="E-TARGET-SHAPE")
         return tuple(str(one) if isinstance(one, str) else whole_number(one) for one in items)
     position: Position = given

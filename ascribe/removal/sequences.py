@@ -51,6 +51,6 @@ class Drop(Value):
         found = []
         for x, ids in zip(scene.values, scene.ids or scene.values, strict=True):
             xp = namespace(x)
-            stays = np.isin(xp.numpy(ids), list(self.keep)) if self.keep and scene.ids else None
+            stays = np.isin(xp.numpy(ids), self.keep) if np.size(self.keep) and scene.ids else None
             found.append((xp.zeros_like(x[:1]) if stays is None else x * xp.asarray(stays.astype(np.int8), x).reshape(x.shape))[None])
         return Fixed([xp.cast(f, x) for f, x in zip(found, scene.values, strict=True)])
