@@ -51,13 +51,14 @@ def explain_removed(model: Any, call: Call, asked: Request) -> Attribution:
         try:
             game.run()
         except (Exception, KeyboardInterrupt) as error:
-            stopped: BaseException = error
+            partial = game.partial(time.perf_counter() - start)
             if isinstance(error, CoalitionError) and game.groups.chosen:
                 there = f"{error.there}; {game.groups.told}, chosen because there are more numbers"
-                stopped = type(error)(error.asked, there=there, try_=f"{error.try_}, by features=", code=error.code)
-                stopped.__cause__ = error
-            vars(stopped)["partial"] = game.partial(time.perf_counter() - start)
-            raise stopped
+                named = type(error)(error.asked, there=there, try_=f"{error.try_}, by features=", code=error.code)
+                named.partial = partial
+                raise named from error
+            vars(error)["partial"] = partial
+            raise
         return game.result(game.done, time.perf_counter() - start)
 
 
@@ -66,9 +67,9 @@ def games_of(session: Session, asked: Request) -> Games:
     if not asked.multiply:
         there = "an influence is a gradient; coalitions give what features add"
         raise FeatureError(f"influence over={asked.over!r}", there=there, try_="asc.attribute(...)")
-    sites = sites_of(session, asked)
+    sites, held = sites_of(session, asked)
     on = session.resolve(as_cut(asked.quantities[0].on), False)
-    return Games(session, asked, groups_of(session, sites, asked), sites, on)
+    return Games(session, asked, groups_of(session, sites, held, asked), sites, on)
 
 
 def rows_needed(model: Any, call: Call, asked: Request) -> tuple[int, int, int]:

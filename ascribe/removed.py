@@ -18,7 +18,7 @@ from .features.base import Groups
 from .passes import Block, Leaves, Plan
 from .paths import Pass
 from .removal import Drop, Removal, Removing
-from .sites import Site
+from .sites import Held, Site
 from .worths import Part, Worths
 
 ASK = 1 << 22
@@ -45,7 +45,7 @@ class Removed(Pass):
     def __init__(self, plan: Plan, index: np.ndarray, groups: Groups, sites: Sequence[Site]) -> None:
         super().__init__(plan, index)
         self.all_groups, self.groups, self.sites = groups, groups.of(index), sites
-        self.held: list[tuple[list[Spot], list[Array]]] = []
+        self.held: list[Held] = []
         self.game: Game | None = None
         self.worths: Worths | None = None
 
@@ -61,13 +61,13 @@ class Removed(Pass):
         for site, (spots, values) in zip(self.sites, self.held, strict=True):
             if site.cut.layer and site.cut != self.plan.at:
                 self.check_writable(site.cut, spots, values)
-            parts += [self._part(site, removal, where, first) for removal, where in site.removals()]
+            parts += [self._part(site, (spots, values), removal, where, first) for removal, where in site.removals()]
             first += len(values)
         return Worths(self, parts)
 
-    def _part(self, site: Site, removal: Removal, where: list[int], first: int) -> Part:
-        """Some arrays of a site, by number, with what stands in for their features; ``first`` is how many come before the site's."""
-        spots, values = self.held[self.sites.index(site)]
+    def _part(self, site: Site, held: Held, removal: Removal, where: list[int], first: int) -> Part:
+        """Some arrays of a site, by number, with the values that replace their features; ``first`` is how many come before the site's."""
+        spots, values = held
         here = Here(
             [values[k] for k in where],
             [site.names[k] for k in where],

@@ -23,6 +23,9 @@ from .removal import Drop, Nearest, Patch, PerInput, Permute, Removal, Replace, 
 from .tree import walk
 from .values import is_number
 
+Held = tuple[list[Spot], list[Array]]
+"""Where the arrays of a site are, and their values for some records."""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -44,7 +47,7 @@ class Site:
         """What its features are called by where there are several sites."""
         return self.names[0] if len(self.names) == 1 and not self.cut.layer else self.cut.layer or repr(self.cut)
 
-    def held(self, reads: Mapping[Cut, Reading], call: Call) -> tuple[list[Spot], list[Array]]:
+    def held(self, reads: Mapping[Cut, Reading], call: Call) -> Held:
         """Where its arrays are, and their values for some records; the model's arguments in the order of the call."""
         pairs = [(s, a[0]) for cut in self.cuts for s, a in zip(reads[cut].spots, reads[cut].arrays, strict=True)]
         if len(self.cuts) > 1:
@@ -52,7 +55,7 @@ class Site:
             pairs.sort(key=lambda pair: order[pair[0].path])
         return [s for s, _ in pairs], [a for _, a in pairs]
 
-    def read(self, session: Session, index: np.ndarray) -> tuple[list[Spot], list[Array]]:
+    def read(self, session: Session, index: np.ndarray) -> Held:
         """:meth:`held` for these records of the call."""
         return self.held(session.evaluate(Job(index, read=self.cuts)).reads, session.call)
 
@@ -68,8 +71,8 @@ def first_record(session: Session) -> np.ndarray:
     return np.arange(1 if session.splits() else session.records)
 
 
-def sites_of(session: Session, asked: Request) -> tuple[Site, ...]:
-    """The sites of a request. Raises CutError and FeatureError where nothing can be removed there."""
+def sites_of(session: Session, asked: Request) -> tuple[tuple[Site, ...], tuple[Held, ...]]:
+    """The sites of a request, and what each holds for the first record. Raises CutError and FeatureError where nothing can be removed."""
     cuts = [session.resolve(cut, False) for cut in asked.cuts]
     for cut in cuts:
         if not cut.layer and cut.anchor == "out":
@@ -77,11 +80,11 @@ def sites_of(session: Session, asked: Request) -> tuple[Site, ...]:
     removals: list[Removal | None] = [asked.removal] * len(cuts)
     if asked.many and isinstance(asked.removal, PerInput):
         removals = list(by_cut(asked.removal, asked.cuts).each([repr(cut) for cut in asked.cuts], "cut"))
-    sites = tuple(site_of(session, cut, by, asked, cuts) for cut, by in zip(cuts, removals, strict=True))
-    spots = [(s.cut.layer, s.cut.anchor, s.call, s.path) for site in sites for s in site.read(session, first_record(session))[0]]
-    if len(set(spots)) < len(spots):
+    sites, held = zip(*(site_of(session, cut, by, asked, cuts) for cut, by in zip(cuts, removals, strict=True)), strict=True)
+    places = [(s.cut.layer, s.cut.anchor, s.call, s.path) for spots, _ in held for s in spots]
+    if len(set(places)) < len(places):
         raise CutError(f"at={list(asked.cuts)!r} names a place twice", try_="each place once")
-    return sites
+    return sites, held
 
 
 def by_cut(removal: PerInput, cuts: Sequence[Cut]) -> PerInput:
@@ -93,17 +96,18 @@ def by_cut(removal: PerInput, cuts: Sequence[Cut]) -> PerInput:
     return PerInput({known[key]: one for key, one in given.items()})
 
 
-def site_of(session: Session, cut: Cut, removal: Removal | None, asked: Request, cuts: Sequence[Cut]) -> Site:
-    """A cut with the arguments of whole numbers that take part, and the removal."""
+def site_of(session: Session, cut: Cut, removal: Removal | None, asked: Request, cuts: Sequence[Cut]) -> tuple[Site, Held]:
+    """A cut with the arguments of whole numbers that take part, and the removal; and what is there for the first record."""
     beside = [other for other in session.left_out(cut) if other not in cuts]
     spots, arrays = Site((cut, *beside), Replace()).read(session, first_record(session))
     names = session.names(spots)
     ids = {k for k, spot in enumerate(spots) if spot.cut != cut}
     taken = taking_part(removal, asked.features, names, ids, [tuple(a.shape[1:]) for a in arrays], session.call) if ids else set()
     here = [k for k in range(len(spots)) if k not in ids or k in taken]
-    by = removal if removal is not None else default_removal(session, [arrays[k] for k in here])
+    held = [spots[k] for k in here], [arrays[k] for k in here]
+    by = removal if removal is not None else default_removal(session, held[1])
     cuts_here = (cut, *(spots[k].cut for k in sorted(taken)))
-    return Site(cuts_here, by, tuple(names[k] for k in here), tuple(names[k] for k in sorted(ids - taken)))
+    return Site(cuts_here, by, tuple(names[k] for k in here), tuple(names[k] for k in sorted(ids - taken))), held
 
 
 def taking_part(
@@ -161,11 +165,11 @@ def is_bytes(array: Array) -> bool:
     return array.ndim > 2 and str(array.dtype).removeprefix("torch.") == "uint8"
 
 
-def groups_of(session: Session, sites: Sequence[Site], asked: Request) -> Groups:
+def groups_of(session: Session, sites: Sequence[Site], held: Sequence[Held], asked: Request) -> Groups:
     """The features of a call. Raises FeatureError where they do not fit it."""
     features = asked.features
     assert features is not None
-    scenes = [scene_of(session, site) for site in sites]
+    scenes = [scene_of(session, site, values) for site, (_, values) in zip(sites, held, strict=True)]
     if not asked.many:
         return features.groups(scenes[0])
     if isinstance(features, Masks):  # the same number at several cuts is the same feature
@@ -187,12 +191,10 @@ def one_for_each(given: Any, cuts: Sequence[Cut]) -> list[Any]:
     return list(given)
 
 
-def scene_of(session: Session, site: Site) -> Scene:
-    """What features of one site are found in."""
-    index = first_record(session)
-    values = [v[:1] for v in site.read(session, index)[1]]
+def scene_of(session: Session, site: Site, values: Sequence[Array]) -> Scene:
+    """What features of one site are found in; ``values`` are those of the first record."""
     everyone = partial(values_of, session, site, np.arange(session.records))
-    return Scene(values, site.names, session.records, session.call, bool(site.cut.layer), everyone)
+    return Scene([v[:1] for v in values], site.names, session.records, session.call, bool(site.cut.layer), everyone)
 
 
 def values_of(session: Session, site: Site, index: np.ndarray) -> list[Array]:

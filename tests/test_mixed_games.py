@@ -339,3 +339,16 @@ def test_special_tokens_stay_where_the_rest_of_a_text_is_dropped():
             return model(call["input_ids"], call["attention_mask"] * keep)[:, 0].numpy()
 
     np.testing.assert_allclose(found.features.values, shapley(worth, 4), atol=1e-12)
+
+
+def test_a_layer_is_looked_at_once_before_a_game():
+    """One record for the features, the records themselves, and one chunk of coalitions."""
+    runs: list[int] = []
+    hook = DEEP.register_forward_pre_hook(lambda *_: runs.append(1))
+    try:
+        for _ in range(2):  # what is learnt about the model takes runs in the first call
+            runs.clear()
+            asc.attribute(DEEP, X, TOKENS, of=1, at="first", over=asc.LeaveOneOut(), by=0.0, chunk=64)
+    finally:
+        hook.remove()
+    assert len(runs) <= 3

@@ -77,7 +77,7 @@ def test_a_game_of_no_feature_is_refused(over, players):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_rise_on_a_series_by_default(channels):
     """Every step is a feature of all channels; a mean pool of a linear filter weighs all steps alike."""
-    x = torch.rand(2, channels, 50, dtype=torch.float64) + 1
+    x = rows(2, channels, 50).abs() + 1
     found = asc.Rise(300)(lambda x: x[:, :, 10:20].sum((1, 2)), x)
     assert found.values.shape == x.shape
     assert found.features.values.shape == (2, 50)
@@ -108,7 +108,7 @@ def test_an_error_about_coalitions_names_chosen_features_and_has_what_was_found(
             raise CoalitionError("stopped", there="here", try_="another game")
         return x.sum((1, 2))
 
-    with pytest.raises(CoalitionError, match="here; .*chosen because there are more numbers.*another game, by features=") as caught:
+    with pytest.raises(CoalitionError, match=r"here; .*chosen because there are more numbers.*another game, by features=") as caught:
         asc.attribute(model, rows(1, 20, 40).numpy(), over=asc.Permutations(2000), by=0.0, chunk=16)
     assert isinstance(caught.value.__cause__, CoalitionError)
     assert caught.value.partial.features.values.shape[0] == 1
