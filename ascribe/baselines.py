@@ -22,7 +22,7 @@ from .values import Value
 
 BESIDE_IDS = ("mask", "type", "position", "label")  # in the names of integer arguments that are not the tokens
 RIDES_ALONG = ("mask", "token_type", "position_id", "labels", "length", "offset", "batch")
-"""In the names of integer arguments that say how others are laid out, and are no part of what is explained beside floating ones."""
+"""In the names of integer arguments that describe the layout of others, and are not explained next to floating ones."""
 NAMED = ("zeros", "mean", "blur", "uniform")
 
 
@@ -94,7 +94,7 @@ class Here:
     """How many arrays come before these: draws for them are others."""
 
     def records_first(self, array: Array, i: int) -> Array:
-        """An array laid out as the user's own i-th one, brought into the form of ``values``; any other as it is."""
+        """An array with the axes of the user's own i-th one, in the form of ``values``; any other as it is."""
         axis, value = self.axes[i] if i < len(self.axes) else 0, self.values[i]
         shape, target = tuple(array.shape), (self.total, *value.shape[1:])
         if isinstance(axis, Ragged):
@@ -299,7 +299,7 @@ def lost(array: np.ndarray, found: np.ndarray) -> bool:
 
 
 def _fitted(given: Any, value: Array, here: Here, i: int) -> Array:
-    """A number or an array as ``[1 or records, ...]`` beside the i-th array, cut to the records that are here."""
+    """A number or an array as ``[1 or records, ...]`` for the i-th array, cut to the records that are here."""
     given = 0.0 if given is None and getattr(value.dtype, "kind", "") != "O" else given
     array = here.records_first(_typed(given, value), i)
     target = tuple(value.shape)
@@ -355,7 +355,7 @@ def blurred(a: np.ndarray, share: float = 0.1, axes: Sequence[int] | None = None
 
 
 def smoothed(a: np.ndarray, width: Callable[[int], float], axes: Sequence[int] | None = None) -> np.ndarray:
-    """``a`` smoothed along ``axes`` (all behind the channels) by a normal curve, its ``width`` told by the size of the axis.
+    """``a`` smoothed along ``axes`` (all behind the channels) by a normal curve, its ``width`` a function of the size of the axis.
 
     The curve is cut off at the border and scaled to sum to 1 there, so that a constant stays what it is.
 

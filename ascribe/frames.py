@@ -64,7 +64,7 @@ def of_pairs(array: np.ndarray, first: int, table: FeatureTable | None) -> bool:
 
 
 def per_record(a: Attribution) -> Columns:
-    """What is known of each record beside its values: float64 [records], or [quantities, records]."""
+    """What is known of each record in addition to its values: float64 [records], or [quantities, records]."""
     columns = {
         "explained": a.explained,
         "gap": a.gap.absolute if a.gap else None,

@@ -33,7 +33,7 @@ from .stream import Progress, blocks, fitting, showing
 FIRST = 8
 """Rows at once to begin with: nothing is kept for a backward pass, so that as many fit where fewer would be tried otherwise."""
 TABLE = 5
-"""From so many records on, what a column holds tells whether 0 is one of its values."""
+"""From so many records on, the values of a column show whether 0 is one of them."""
 SCALED = 10.0
 """A column with larger values is not standardised."""
 LARGE = 0.5
@@ -134,7 +134,7 @@ class Games:
         """What there is in the middle: the blocks that are done, and what the current one knows. None where that is nothing."""
         parts = list(self.done)
         if self.current is not None and self.current.game is not None:
-            with suppress(Exception):  # too little was told; what stopped the game is what its user must see
+            with suppress(Exception):  # too few values are known; what stopped the game is what its user must see
                 parts.append(self.current.played(empty=False))
             self.current.let_go()
         return self.result(parts, seconds, partial=True) if parts else None
@@ -181,14 +181,14 @@ class Games:
         )
 
     def _completed(self, checks: Sequence[Check], block: Block, values: np.ndarray) -> tuple[Check, ...]:
-        """Checks with those that a finished game is worth a run for, and the reason for values that are not finite."""
+        """Checks with those that take a run after a finished game, and the reason for values that are not finite."""
         assert self.plan is not None
         named = (replace(c, detail=c.detail + self._emptied()) if c.name == "finite" and c.bad else c for c in checks)
         return (*named, *repeated(unsteady(self.plan, block), float(np.abs(values[:, 0]).max(initial=0.0))))
 
     @property
     def removal(self) -> Removal:
-        """What stands in, as one value."""
+        """The removals of all sites, as one value."""
         by = [site.removal for site in self.sites]
         if self.asked.removal is not None:
             return self.asked.removal
@@ -307,7 +307,7 @@ def complete(gap: Gap | None, error: np.ndarray | None) -> Check:
 
 
 def precise(values: np.ndarray, error: np.ndarray) -> Check:
-    """Whether standard errors are small beside the largest value of each record."""
+    """Whether standard errors are small next to the largest value of each record."""
     flat = np.abs(values).reshape(*values.shape[:2], -1).max(-1)
     worst = np.nan_to_num(error).reshape((*flat.shape, -1)).max(-1)
     share = np.divide(worst, flat, out=np.zeros_like(worst), where=flat > 0)

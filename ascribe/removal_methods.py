@@ -1,6 +1,6 @@
 """The named methods that remove features: recipes over the verb, at the input or at a layer, for any model that can be called.
 
-``by`` is what stands in for a removed feature and ``features`` which coordinates are one; None leaves both to the verb. Where ``at`` is
+``by`` is the replacement for a removed feature and ``features`` which coordinates are one; None leaves both to the verb. Where ``at`` is
 a layer, its values are removed: layer and neuron ablation are these methods too. Costs are rows for each record.
 """
 
@@ -31,7 +31,7 @@ class RemovalMethod(Recipe):
         raise NotImplementedError
 
     def instead(self) -> Any:
-        """What stands in for a removed feature."""
+        """The replacement for a removed feature."""
         return self.by
 
     def grouped(self) -> Any:

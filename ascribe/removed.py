@@ -29,7 +29,7 @@ ASK = 1 << 22
 class Played:
     """What came of a game about some records: the pass they had, and features' values and errors ``[quantities, records, features]``.
 
-    ``empty`` is the quantity with nothing there, ``[quantities, records]``; None where nobody asked for it.
+    ``empty`` is the quantity with nothing there, ``[quantities, records]``; None where it was not asked for.
     """
 
     block: Block
@@ -50,7 +50,7 @@ class Removed(Pass):
         self.worths: Worths | None = None
 
     def ready(self) -> Worths:
-        """Run the records themselves, and make what stands in for their features."""
+        """Run the records themselves, and make the replacements for their features."""
         self._look()
         reads = {
             cut: Reading(list(spots), [a[None] for a in self.record[cut]])
@@ -66,7 +66,7 @@ class Removed(Pass):
         return Worths(self, parts)
 
     def _part(self, site: Site, held: Held, removal: Removal, where: list[int], first: int) -> Part:
-        """Some arrays of a site, by number, with the values that replace their features; ``first`` is how many come before the site's."""
+        """Some arrays of a site, by number, with the replacements for their features; ``first`` is how many come before the site's."""
         spots, values = held
         here = Here(
             [values[k] for k in where],
@@ -110,7 +110,7 @@ class Removed(Pass):
         self.game = over.game(self.groups.players, self.plan.seed)
         most = max(1, min(4096, ASK // max(1, self.groups.count)))
         while (coalitions := self.game.ask(most)) is not None:
-            if not len(coalitions):  # the game waited for what it has been told since
+            if not len(coalitions):  # the game waited for values that it has now
                 continue
             try:
                 found = worths(coalitions)
@@ -122,7 +122,7 @@ class Removed(Pass):
         return self.played()
 
     def _tell(self, coalitions: np.ndarray, worth: np.ndarray) -> None:
-        """Tell the game; one that an interrupt left in the middle of its sums has no values to show."""
+        """Give values to the game; one that an interrupt left in the middle of its sums has no values to show."""
         game, self.game = self.game, None
         assert game is not None
         game.tell(coalitions, worth)

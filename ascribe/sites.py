@@ -113,7 +113,7 @@ def site_of(session: Session, cut: Cut, removal: Removal | None, asked: Request,
 def taking_part(
     removal: Removal | None, features: Features | None, names: Sequence[str], ids: set[int], shapes: Sequence[tuple[int, ...]], call: Call
 ) -> set[int]:
-    """Which of the arguments of whole numbers, by number, take part beside floating ones: those that features are given for, and those
+    """Which of the arguments of whole numbers, by number, take part next to floating ones: those that features are given for, and those
     that a replacement is known for unless features are given that do not fit them.
     """
 
@@ -140,7 +140,7 @@ def replacement(removal: Removal | None, call: Call) -> Any:
     fields = {PerInput: "by_input", Replace: "value", Resample: "background", Nearest: "background"}
     given = getattr(removal, fields.get(type(removal), ""), None)
     if callable(given):
-        with suppress(Exception):  # said where the values are made
+        with suppress(Exception):  # the error comes where the values are made
             return given(*call.args, **call.kwargs)
     return given
 

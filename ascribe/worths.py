@@ -29,9 +29,9 @@ DRAWN = 64
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Arrays of a site, where they are, and what stands in for their features; ``cells`` are their columns of the presence.
+    """Arrays of a site, where they are, and the replacements for their features; ``cells`` are their columns of the presence.
 
-    ``live`` says that what is there of a feature is what comes by in the run, after what was removed before it.
+    ``live`` says that a feature that stays has the value of this run, after what was removed at earlier sites, not that of the record.
     """
 
     spots: Sequence[Spot]
@@ -121,7 +121,7 @@ class Worths:
         run = self.run
         write, keep = self._written(presence, draw)
         chunker = run.plan.chunker
-        if chunker.limit is None:  # masked rows, and what the model makes of them, must fit beside each other
+        if chunker.limit is None:  # masked rows, and what the model makes of them, must fit next to each other
             numbers = sum(int(np.prod(w.shape)) for w in write)
             chunker.cap(max(1, run.session.spare_memory() * len(draw) * len(run.index) // (64 * max(1, numbers))))
         job = {"points": len(draw), "at": self.at, "spots": self.spots, "write": write, "keep": keep, "fresh": True}
@@ -129,7 +129,7 @@ class Worths:
         return as_numpy(found.value).astype(np.float64), found.learnt
 
     def _written(self, presence: np.ndarray, draw: np.ndarray) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
-        """The arrays to write, ``[points, records, ...]``, and how much of what comes by stays; nothing of it where all are whole."""
+        """The arrays to write, ``[points, records, ...]``, and how much of the run's own value stays; an empty tuple where none does."""
         write: Leaves = []
         keep: list[Array | None] = []
         for part, blends in zip(self.parts, self.blends, strict=True):

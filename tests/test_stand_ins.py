@@ -1,4 +1,4 @@
-"""What stands in for removed features, each written out; tokens, layers, state, chunks, memory, and what is chosen unasked."""
+"""Replacements for removed features, each written out; tokens, layers, state, chunks, memory, and what is chosen unasked."""
 
 from __future__ import annotations
 

@@ -38,19 +38,19 @@ class Estimate:
 
 
 class Game(Protocol):
-    """A run of an estimator: asked for coalitions, told what they are worth, until it asks no more. NumPy only; keeps sums, no rows.
+    """A run of an estimator: it asks for coalitions and gets their values, until it asks no more. NumPy only; keeps sums, no rows.
 
-    What was asked is told in the same order, in as many pieces as one likes. Results do not depend on the sizes asked for.
+    Values come in the order of the coalitions, in any number of pieces. Results do not depend on the sizes asked for.
     """
 
     def ask(self, most: int) -> np.ndarray | None:
         """The next coalitions, ``[at most that many, features]``: bool (there or not) or float (how much of it is); None when done.
 
-        No rows come while the next coalitions depend on some that were asked for and not told yet.
+        No rows come while the next coalitions depend on some whose values are not known yet.
         """
 
     def tell(self, coalitions: np.ndarray, worth: np.ndarray) -> None:
-        """What the coalitions just asked for are worth, in their order: float64 ``[quantities, coalitions, records]``."""
+        """The values of the coalitions just asked for, in their order: float64 ``[quantities, coalitions, records]``."""
 
     def estimate(self) -> Estimate:
         """The values so far; also before the end, from what there is. Raises CoalitionError while that is too little."""
@@ -75,7 +75,7 @@ def are_coalitions(over: object) -> TypeGuard[Coalitions]:
 
 
 def adapts(over: Coalitions, players: Players) -> bool:
-    """Whether a game asks by what it is told: then each record needs one of its own, or its values depend on who else is there."""
+    """Whether a game chooses coalitions by the values of earlier ones: then each record needs its own, or depends on the other records."""
     own = getattr(over, "adapts", None)
     return bool(own(players)) if own is not None else getattr(over, "tolerance", None) is not None
 

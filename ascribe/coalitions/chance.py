@@ -68,7 +68,7 @@ class _Means:
 
     def result(self) -> Estimate:
         if not self.rows:
-            raise CoalitionError("an estimate before a block was told whole", code="E-COALITION-EARLY")
+            raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
         all_, squares, with_, with_squares = self.sums
         there = self.there[:, None]
         mean, variance = moments(there, with_, with_squares)

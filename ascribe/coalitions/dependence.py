@@ -59,7 +59,7 @@ class _Pairs:
 
     def result(self) -> Estimate:
         if not self.there:
-            raise CoalitionError("an estimate before a block was told whole", code="E-COALITION-EARLY")
+            raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
         signs = np.where(np.concatenate(self.there), 1.0, -1.0)
         signs -= signs.mean(axis=0)
         found = [dependence(signs, outputs, self.width) for outputs in np.concatenate(self.worth).T]

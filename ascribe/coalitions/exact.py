@@ -94,9 +94,9 @@ def everything(features: int) -> Iterator[Block]:
 
 
 def check_all(told: int, features: int) -> None:
-    """Raise CoalitionError before all coalitions were told: sums over some of them are no values."""
+    """Raise CoalitionError before all coalitions are known: sums over some of them are no values."""
     if told < 2**features:
-        raise CoalitionError("an estimate before all coalitions were told", there=f"{told} of {2**features:,}", code="E-COALITION-EARLY")
+        raise CoalitionError("an estimate before all coalitions are known", there=f"{told} of {2**features:,}", code="E-COALITION-EARLY")
 
 
 def gains(there: np.ndarray, arrives: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ class ShapleyKernel(_Regressed):
 
     Coalitions are drawn without repetition by size, so that the smallest and the largest sizes are looked at completely first;
     with ``paired`` always with their complement, so that what acts in pairs of features cancels (Covert and Lee 2021). With pairs of
-    up to 1,000 features the fit takes in what acts in three and more features as well, as far as near coalitions tell of each other,
+    up to 1,000 features the fit takes in what acts in three and more features as well, as far as near coalitions have near values,
     and shares it out as Shapley values do: errors are several times smaller on networks and forests.
 
     ``smooth`` says how. None, the default: which features act together is found for each game from its own coalitions (the smallest
@@ -117,7 +117,7 @@ def plan(features: int, weights: np.ndarray, chances: np.ndarray, budget: int, p
 
 
 def linear(features: int, paired: bool, index: Index) -> Fit:
-    """One term for each feature: whether it is there. Banzhaf values have a constant beside them, which pairs cancel."""
+    """One term for each feature: whether it is there. Banzhaf values have a constant in addition, which pairs cancel."""
     if index == "shapley" and not paired:
         return Fit(lambda there: there.astype(float), np.eye(features), False)
     signs, ends = 2 * np.eye(features), 0.0 if index == "shapley" else (1 + paired) / 2**features

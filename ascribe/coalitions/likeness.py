@@ -1,4 +1,4 @@
-"""How alike the worths of two coalitions are expected to be, before anything is known of the game but a few numbers.
+"""How alike the values of two coalitions are expected to be, before more than a few numbers of the game are known.
 
 The game is thought of as a sum of products of signs (1 for a feature that is there, -1 for one that is not). A product of an odd
 number of features has a random coefficient with mean 0 and the product of its features' ``rates`` as variance. The covariance of two

@@ -17,11 +17,11 @@ BLOCK_CELLS = 1 << 22
 
 @dataclass(frozen=True, repr=False)
 class SmoothMasks(Value):
-    """The mean worth of random masks, weighted by how much of a feature they keep (RISE; Petsiuk et al. 2018).
+    """The mean value of random masks, weighted by how much of a feature they keep (RISE; Petsiuk et al. 2018).
 
     Coarse grids of ``cells`` along each axis (one number for all axes: as many as an axis has room for), each cell kept with
-    probability ``p``, are drawn out by linear interpolation to one cell more than the features' grid and laid at a random offset, as in
-    the paper. Divided by what the masks kept instead of what they keep on average, so that a constant in the worth adds no noise.
+    probability ``p``, are drawn out by linear interpolation to one cell more than the features' grid and placed at a random offset, as in
+    the paper. Divided by what the masks kept instead of what they keep on average, so that a constant in the value adds no noise.
     ``budget`` masks, or fewer when ``tolerance`` is reached before. Needs features on a grid, such as every pixel of an image; does
     not add up.
     """
@@ -90,7 +90,7 @@ class _Weighted:
 
     def result(self) -> Estimate:
         if not self.sums:
-            raise CoalitionError("an estimate before a block was told whole", code="E-COALITION-EARLY")
+            raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
         kept, kept2, weighted, weighted2, squares = self.sums
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = weighted / kept

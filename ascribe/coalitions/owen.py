@@ -158,7 +158,7 @@ class _Opening:
 
     def result(self) -> Estimate:
         if self.values is None:
-            raise CoalitionError("an estimate before nobody and all were told", code="E-COALITION-EARLY")
+            raise CoalitionError("an estimate before the empty and the full coalition are known", code="E-COALITION-EARLY")
         closed = [case for _, _, case in self.heap] + self.opening + self.wide
         if not closed:
             return Estimate(self.values, complete=True)

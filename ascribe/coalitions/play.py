@@ -98,7 +98,7 @@ class Run:
 
     def estimate(self) -> Estimate:
         if not self._shape[0]:
-            raise CoalitionError("an estimate before anything was told", code="E-COALITION-EARLY")
+            raise CoalitionError("an estimate before any coalition is known", code="E-COALITION-EARLY")
         found = self._result()
         notes = found.notes
         if self._short:
@@ -109,7 +109,7 @@ class Run:
         return replace(found, values=self._games_first(found.values), error=error, notes=notes)
 
     def _result(self) -> Estimate:
-        """What the tally has. What is not finite in it comes of the worth, and is seen in the values: no warning on the way says more."""
+        """What the tally has. What is not finite in it comes from the model, and is seen in the values: no earlier warning says more."""
         with np.errstate(all="ignore"):
             return self._tally.result()
 
@@ -163,7 +163,7 @@ class Average:
     def estimate(self, complete: bool) -> Estimate:
         """The mean with its standard error. Raises CoalitionError before the first sample."""
         if not self.count:
-            raise CoalitionError("an estimate before one sample was told whole", code="E-COALITION-EARLY")
+            raise CoalitionError("an estimate before one sample is complete", code="E-COALITION-EARLY")
         mean = np.asarray(self.sums) / self.count
         if self.count == 1:
             note = "one sample: standard errors are not known"
@@ -184,7 +184,7 @@ def relative_error(found: Estimate) -> float:
 
 
 def ends(features: int) -> np.ndarray:
-    """The coalitions of nobody and of all: ``[2, features]``."""
+    """The empty and the full coalition: ``[2, features]``."""
     return np.repeat([[False], [True]], features, axis=1)
 
 

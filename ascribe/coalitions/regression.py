@@ -72,7 +72,7 @@ class Regression:
 
     def result(self) -> Estimate:
         if not self.told.any() or (self.units.groups and not self.groups):
-            raise CoalitionError("an estimate before anything but the ends was told", code="E-COALITION-EARLY")
+            raise CoalitionError("an estimate before any coalition but the empty and the full one is known", code="E-COALITION-EARLY")
         share = len(self.groups) / self.units.groups if self.units.groups else 1.0
         terms, used = self.terms, self.terms.shape[1]
         matrix = (terms.T * np.where(self.told, self.units.weight / np.where(self.units.group >= 0, share, 1), 0)) @ terms
@@ -96,7 +96,7 @@ class Regression:
             return np.full((len(self.fit.readout), found.shape[1]), np.nan)
         pulls = np.stack([self._pull(group, found, matrix, share) for group in self.groups])
         whole, part = ((pulls - pulls.mean(axis=0)) ** 2).sum(axis=0) * (len(pulls) / (len(pulls) - 1))
-        # of a size drawn to a share c the part that is still unknown is 1 - c; of one drawn to that share and told in part, 1 - c * share
+        # of a size drawn to a share c the part that is still unknown is 1 - c; of one drawn to that share and known in part, 1 - c * share
         return np.sqrt(share * part + (1 - share) * whole)
 
     def _pull(self, group: int, found: np.ndarray, matrix: np.ndarray, share: float) -> np.ndarray:

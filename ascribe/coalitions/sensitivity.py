@@ -81,7 +81,7 @@ class _Jansen:
 
     def result(self) -> Estimate:
         if len(self.told) < 2:
-            raise CoalitionError("an estimate before two groups of draws were told whole", code="E-COALITION-EARLY")
+            raise CoalitionError("an estimate before two groups of draws are complete", code="E-COALITION-EARLY")
         counts, changes, sums, squares = (a[self.told] for a in (self.counts, self.changes, self.sums, self.squares))
         count = counts.sum()
         mean = sums.sum(axis=0) / count

@@ -36,12 +36,12 @@ class Fitted(NamedTuple):
 class Smooth:
     """A Gaussian process on pairs of a coalition and its complement, with the additive part left free (universal kriging).
 
-    Half the difference of a pair's worth has products of 1, 3, 5, ... features in it. Those of one are fitted as they are; the others
-    are taken to be small at random (see :class:`~ascribe.coalitions.likeness.Likeness`), so that near coalitions are worth nearly the
-    same. The game found goes through the change from nobody to all, and its values are read off it exactly.
+    Half the difference of a pair's values has products of 1, 3, 5, ... features in it. Those of one are fitted as they are; the others
+    are taken to be small at random (see :class:`~ascribe.coalitions.likeness.Likeness`), so that near coalitions have nearly
+    the same value. The game found goes through the change from none to all, and its values are read off it exactly.
 
-    With ``chosen`` each game gets the likeness under which its pairs are foretold best by all the others (the smallest leave-one-out
-    error); without, all games have the same, and the values are linear in the worth.
+    With ``chosen`` each game gets the likeness under which each pair is predicted best from all the others (the smallest
+    leave-one-out error); without, all games have the same, and the values are linear in the game.
     """
 
     def __init__(self, units: Sample, index: Index, chosen: bool = False) -> None:
@@ -66,7 +66,7 @@ class Smooth:
 
     def result(self) -> Estimate:
         if not self.told.any() or (self.units.groups and not self.groups):
-            raise CoalitionError("an estimate before anything but the ends was told", code="E-COALITION-EARLY")
+            raise CoalitionError("an estimate before any coalition but the empty and the full one is known", code="E-COALITION-EARLY")
         parts = max(1, min(-(-int(self.told.sum()) // max(ROOM, 5 * self.features)), len(self.groups)))
         fits = [self._fit(self.groups[part::parts]) for part in range(parts)]
         values = np.mean([fit.values for fit in fits], axis=0)
@@ -103,7 +103,7 @@ class Smooth:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Units seen: signs ``[units, features]``, half the differences of worth ``[units, games]``, that of the ends, and weights."""
+    """Units seen: signs ``[units, features]``, half the differences of value ``[units, games]``, that of the ends, and weights."""
 
     signs: np.ndarray
     worth: np.ndarray
@@ -119,7 +119,7 @@ class Pairs:
         return Pairs(self.signs[index], self.worth[index], self.total, self.weight[index])
 
     def determined(self, without: Sequence[int] | np.ndarray = ()) -> bool:
-        """Whether the units, without some, and the ends say something of every additive term."""
+        """Whether the units, without some, and the ends determine every additive term."""
         signs, left = np.concatenate([self.signs, np.ones((1, self.signs.shape[1]))]), self.signs[np.asarray(without, dtype=int)]
         return pseudo_inverse(signs.T @ signs - left.T @ left)[1] == signs.shape[1]
 
@@ -140,13 +140,13 @@ class System:
         self.left = self.precision @ np.concatenate([pairs.worth, pairs.total[None]])
 
     def surprise(self) -> float:
-        """The weighted mean square of what each pair's worth is off from what all the others say of it."""
+        """The weighted mean squared leave-one-out error: each pair's value less its prediction from all the others."""
         off = self.left[:-1] / np.diagonal(self.precision)[:-1, None]
         return float((self.pairs.weight @ off**2).sum() / self.pairs.weight.sum())
 
     @cached_property
     def readout(self) -> np.ndarray:
-        """``[features, units]``: the values are linear in the worth."""
+        """``[features, units]``: the values are linear in the game."""
         rows = len(self.signs)
         found = 2 * self.inverse[rows:, :rows]
         return found + 2 * self.like.carried(self.signs).T @ self.precision if self.index == "shapley" else found
@@ -156,9 +156,9 @@ class System:
         return self.readout @ np.concatenate([self.pairs.worth, self.pairs.total[None]])
 
     def pulls(self, parts: Sequence[np.ndarray], alone: Sequence[bool], unknown: np.ndarray) -> np.ndarray:
-        """How far each part's units move the values: their worth less what the others say of it, carried over to the values.
+        """How far each part's units move the values: their leave-one-out errors, carried over to the values.
 
-        NaN for a part without which the fit would not be determined: that the others agree says nothing there.
+        NaN for a part without which the fit would not be determined: there are no such errors there.
         """
         readout, found = self.readout, []
         for at, known in zip(parts, alone, strict=True):
@@ -170,7 +170,7 @@ class System:
 
 
 def chosen_for(game: Pairs, index: Index) -> Likeness:
-    """The likeness under which a game's pairs surprise least, compared on some of them, spread over all sizes: rates, then noise."""
+    """The likeness with the smallest leave-one-out error, compared on some of a game's pairs, spread over all sizes: rates, then noise."""
     units, features = game.signs.shape
     most = max(TRIED, 2 * features)
     some = game if units <= most else game.some(np.linspace(0, units - 1, most).round().astype(int))

@@ -99,7 +99,7 @@ class _Near:
 
     def result(self) -> Estimate:
         if not self.rights:
-            raise CoalitionError("an estimate before a block was told whole", code="E-COALITION-EARLY")
+            raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
         matrix, right = np.sum(self.products, axis=0), np.sum(self.rights, axis=0)
         found = self._fitted(matrix, right)
         if len(self.rights) < 2:

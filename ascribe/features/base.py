@@ -43,7 +43,7 @@ class Groups:
     ``cells`` are whole numbers for each array, ``[1 or all records, ...]``, to be broadcast against ``[records, ...]``; -1 is a
     coordinate that is never removed. A cell is a feature; or ``cover``, ``[cells, features]``, says which features a cell lies in
     (windows that overlap). ``names`` are the features', ``tree`` and ``shape`` how they lie (see
-    :class:`~ascribe.coalitions.base.Players`), ``told`` how they came about, ``chosen`` whether nobody asked for them, ``doubt``
+    :class:`~ascribe.coalitions.base.Players`), ``told`` how they came about, ``chosen`` whether they are a default, ``doubt``
     what may be wrong about them.
     """
 

@@ -1,4 +1,4 @@
-"""What the features are where nobody says: every number while there are few, and groups of them that are told where there are many."""
+"""The default features: every number while there are few, and groups of numbers, named in a check, where there are many."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .superpixels import Superpixels, available
 FEW = 256
 """More numbers than these are not removed one by one unless the user says so."""
 LEAST = 16
-"""Pictures of fewer pixels along a side have no superpixels worth the name."""
+"""Pictures of fewer pixels along a side have no useful superpixels."""
 BLOCKS = 4
 """Parts of each side of a volume."""
 

@@ -153,7 +153,7 @@ def sizes(given: Any, axes: int, what: str) -> tuple[int, ...]:
 
 
 def parts(size: int, count: int) -> np.ndarray:
-    """The number of the part that each of ``size`` places lies in, for nearly equal parts."""
+    """The number of the part that each of ``size`` places is in, for nearly equal parts."""
     found: np.ndarray = np.arange(size) * count // size
     return found
 
@@ -168,7 +168,7 @@ def halved(ids: np.ndarray) -> Tree:
 
 
 def _covered(size: int, window: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """Along one axis: which cell a place lies in, and which windows lie over a cell, ``[cells, windows]``."""
+    """Along one axis: which cell a place is in, and which windows cover a cell, ``[cells, windows]``."""
     starts = np.arange(-(-(size - window) // stride) + 1) * stride
     over = (np.arange(size)[:, None] >= starts) & (np.arange(size)[:, None] < starts + window)
     cover, ids = np.unique(over, axis=0, return_inverse=True)

@@ -104,7 +104,7 @@ def checked(found: Any, here: Sequence[Array]) -> Perturbed:
 
 
 def infidelity(products: np.ndarray, drops: np.ndarray, normalize: bool) -> np.ndarray:
-    """The mean squared difference of what was foretold and what came, ``[records, samples]`` each, to ``[records]``."""
+    """The mean squared difference of prediction and outcome, ``[records, samples]`` each, to ``[records]``."""
     if normalize:
         size = (products * products).mean(1)
         products = products * ((products * drops).mean(1) / np.where(size > 0, size, 1.0))[:, None]

@@ -61,7 +61,7 @@ def flat(found: Attribution) -> np.ndarray:
 
 
 def flattened(arrays: Sequence[Array]) -> np.ndarray:
-    """Arrays ``[records, ...]`` beside each other as ``[records, numbers]``."""
+    """Arrays ``[records, ...]`` next to each other as ``[records, numbers]``."""
     return np.concatenate([as_numpy(a).astype(np.float64).reshape(len(a), -1) for a in arrays], 1)
 
 

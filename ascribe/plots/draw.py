@@ -186,7 +186,7 @@ DRAW: dict[str, Callable[[Axes, Drawing], None]] = {
 
 
 def wrapped(names: Sequence[str]) -> list[list[tuple[float, float, int]]]:
-    """Lines of (place, width, position) for words laid out in a monospaced face."""
+    """Lines of (place, width, position) for words in a monospaced face."""
     lines: list[list[tuple[float, float, int]]] = [[]]
     at = 0.0
     for k, name in enumerate(names):

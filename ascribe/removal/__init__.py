@@ -1,4 +1,4 @@
-"""What stands in for a removed feature: ``by=`` of the verb, where ``over=`` is coalitions."""
+"""Replacements for removed features: ``by=`` of the verb, where ``over=`` is coalitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in for a removed feature: what ``by=`` can be where ``over=`` is coalitions."""
+"""Replacements for removed features: what ``by=`` can be where ``over=`` is coalitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows with stand-ins in the place of removed features, written line by line into memory that is used again."""
+"""Rows with replacements for removed features, written line by line into memory that is used again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Blend:
     """Puts stand-ins into one array of some records, ``[records, ...]``, whose ``cells`` are columns of the presence.
 
     A select costs several times what a product does; only where there is something infinite, or nothing to multiply, is it taken. Rows
-    are written into the same memory again and again, unless the model or somebody else has kept a part of it.
+    are written into the same memory again and again, unless the model or other code has kept a part of it.
     """
 
     def __init__(self, x: Array, cells: np.ndarray, instead: StandIn) -> None:
@@ -83,7 +83,7 @@ class Blend:
         return self.xp.take(self.xp.asarray(presence, self.x), index, 1).reshape((len(presence), *cells.shape))
 
     def _rows(self, points: int) -> Array:
-        """Memory for so many points: that of the last ones, if it is large enough and nobody else has kept any of it."""
+        """Memory for so many points: that of the last ones, if it is large enough and no other code has kept any of it."""
         if self.memory is not None and len(self.memory) >= points and self.xp.holders(self.memory) == self.holders:
             return self.memory[:points]
         self.memory = None
