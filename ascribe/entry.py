@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import HERE, ArgumentError, AscribeError, MemoryLimitError
-from .hints import CALLED, VERB, accepts, call_hint
+from .hints import ALONE, CALLED, VERB, accepts, call_hint
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -28,7 +28,7 @@ def entry(call: Callable[Given, Result]) -> Callable[Given, Result]:
     own, place = frozenset(given), given.index("model")
 
     @wraps(call)
-    def called(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+    def entered(*args: Given.args, **kwargs: Given.kwargs) -> Result:
         try:
             if not kwargs.keys() <= own and len(args) > place:
                 refuse_foreign(args[0] if place else None, args[place], kwargs, own)
@@ -45,14 +45,15 @@ def entry(call: Callable[Given, Result]) -> Callable[Given, Result]:
         finally:
             del found  # which holds the frame that holds it
 
-    return called
+    return entered
 
 
 def refuse_foreign(owner: Any, model: Any, kwargs: dict[str, Any], own: frozenset[str]) -> None:
     """Raise ArgumentError for an argument that the model does not have, and that means something here or in another library."""
     constructor = tuple(f.name for f in fields(owner)) if is_dataclass(owner) else ()
+    known = {*CALLED, *VERB, *constructor, *(ALONE if "over" in own else ())}
     for name in kwargs:
-        if name not in own and (name in CALLED or name in constructor or name in VERB) and not accepts(model, name):
+        if name not in own and name in known and not accepts(model, name):
             title = type(owner).__name__ if owner is not None else "asc.IntegratedGradients"
             raise ArgumentError(
                 f"the call has no argument {name}=, and neither has the model",
@@ -93,7 +94,7 @@ def from_others(trace: TracebackType) -> bool:
         others += not trace.tb_frame.f_code.co_filename.startswith(HERE)
         trace = trace.tb_next
     code = trace.tb_frame.f_code
-    return not code.co_filename.startswith(HERE) or (others > 0 and code.co_name == "called")
+    return not code.co_filename.startswith(HERE) or (others > 0 and code.co_name == "entered")
 
 
 def without_ours(trace: TracebackType) -> TracebackType | None:

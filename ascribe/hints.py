@@ -59,7 +59,7 @@ ALONE: dict[str, str] = {
     "max_evals": "over=asc.ShapleyKernel(2048)", "budget": "over=asc.ShapleyKernel(2048)",
     "method": "asc.IntegratedGradients()(model, x), a method by its name",
 }  # fmt: skip
-"""The advice for a verb, which has no constructor."""
+"""The advice for calls that take ``over=``: the verbs, which have no constructor."""
 CALLED = (
     "target", "targets", "baselines", "baseline", "background", "n_steps", "n_samples", "nsamples", "nt_samples", "max_evals",
     "masker", "stdevs", "internal_batch_size", "perturbations_per_eval", "show_progress", "feature_mask", "sliding_window_shapes",
@@ -90,13 +90,13 @@ def constructor_hint(title: str, name: str, own: Sequence[str]) -> str:
 def call_hint(owner: str, name: str, own: Iterable[str], called: Collection[str]) -> str:
     """What to write for an argument of a call that is none; ``own`` are the arguments of the method's constructor."""
     fields = tuple(own)
-    if not fields and name in ALONE:
+    if "over" in called and name in ALONE:
         return ALONE[name]
     if found := _known_hint(owner, name, (called, "{}"), (fields, f"{owner}({{}})(model, x)")):
         return found
     if name in VERB:
         return f"asc.attribute(model, x, {name}={_example(name)})"
-    return f"{owner}({', '.join(f'{known}=...' for known in fields)})(model, x)"
+    return f"{owner}({', '.join(f'{known}=...' for known in fields)})(model, x)" if fields else f"the call without {name}="
 
 
 def _known_hint(title: str, name: str, *places: tuple[Collection[str], str]) -> str | None:
