@@ -167,9 +167,9 @@ def _features(said: Any, tensors: Mapping[str, Stored]) -> FeatureTable | None:
     if said is None:
         return None
     values, error = (tensors.get(f"features.{name}") for name in ("values", "error"))
-    names = None if said["names"] is None else tuple(said["names"])
     if values is None:
-        return None
+        raise ValueError("a table of features without values")
+    names = None if said["names"] is None else tuple(said["names"])
     places = [tensors.get(f"features.places.{k}") for k in range(said.get("arrays", 0))]
     found = tuple(None if place is None else place.numpy() for place in places)
     return FeatureTable(values.numpy(), None if error is None else error.numpy(), names, said["told"], found)

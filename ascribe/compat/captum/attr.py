@@ -141,8 +141,8 @@ __all__ = [
 ]
 
 LANGUAGE = frozenset({
-    *("ImageMaskInput", "InterpretableInput", "TextTemplateInput", "TextTokenInput", "VLLMProvider"),
-    *("LLMAttribution", "LLMAttributionResult", "LLMGradientAttribution", "RemoteLLMAttribution", "RemoteLLMProvider"),
+    "ImageMaskInput", "InterpretableInput", "TextTemplateInput", "TextTokenInput", "VLLMProvider",
+    "LLMAttribution", "LLMAttributionResult", "LLMGradientAttribution", "RemoteLLMAttribution", "RemoteLLMProvider",
 })  # fmt: skip
 """What captum has for language models, and this facade has not."""
 
