@@ -1,4 +1,4 @@
-"""What is installed here, which devices there are, and what is known to go wrong: told without importing more than torch."""
+"""What is installed here, which devices there are, and what is known to go wrong, without importing more than torch."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def devices() -> list[str]:
 
 
 def torchvision_mismatch(torch: str | None, torchvision: str | None, required: str | None) -> str | None:
-    """Why torchvision will fail to import beside this torch, if their versions say so.
+    """Why torchvision will fail to import with this torch, if their versions say so.
 
-    A torchvision that was compiled for another torch, or for a CUDA torch beside a CPU one, dies at import with
+    A torchvision that was compiled for another torch, or for a CUDA torch next to a CPU one, dies at import with
     ``operator torchvision::nms does not exist``. ascribe never imports torchvision, but your model may.
     """
     if not torch or not torchvision:

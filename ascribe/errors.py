@@ -14,7 +14,7 @@
     ├── ArgumentError       an argument that a class or a call does not have           (TypeError)
     ├── MemoryLimitError    one row does not fit                                       (MemoryError)
     ├── ResultError         arithmetic, files and pictures of results                  (ValueError)
-    └── CompatError         a library, or a part of one, that no facade stands in for  (ModuleNotFoundError)
+    └── CompatError         a library, or a part of one, that has no facade            (ModuleNotFoundError)
 
     AscribeWarning          a result that would mislead                                (UserWarning)
 """
@@ -144,7 +144,7 @@ class ResultError(AscribeError, ValueError):
 
 
 class CompatError(AscribeError, ModuleNotFoundError):
-    """No facade stands in for this library, or for this part of it."""
+    """This library, or this part of it, has no facade."""
 
     code = "E-COMPAT"
 

@@ -305,7 +305,7 @@ class Attribution:
         """The matplotlib figure of one record; nothing is shown or kept by pyplot.
 
         ``kind`` says what the axes are where the shape leaves it open: "bars", "tokens", "image", "image_last",
-        "series", "series_last". ``features`` and ``tokens`` name the places; ``image`` is laid under a map, by default the
+        "series", "series_last". ``features`` and ``tokens`` name the places; ``image`` is drawn under a map, by default the
         record itself if it looks like one. ``top`` bounds the bars, and the channels of a series.
         """
         from .plots import plot

@@ -44,7 +44,7 @@ HEADER = 100_000_000
 
 @dataclass(frozen=True)
 class Stored:
-    """An array as it lies in a file: little-endian, bfloat16 as its bits."""
+    """An array as it is in a file: little-endian, bfloat16 as its bits."""
 
     code: str
     array: np.ndarray
