@@ -1,0 +1,89 @@
+"""The public names of ascribe and of its facades, with the facades' signatures."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ascribe
+from ascribe import compat
+
+FILE = Path(__file__).with_name("public.json")
+Names = dict[str, Any]
+
+
+def signature(thing: Any) -> str:
+    """A function's or class's signature, with addresses and the places of our own classes left out."""
+    try:
+        text = str(inspect.signature(thing))
+    except (TypeError, ValueError):
+        return type(thing).__name__ if not callable(thing) else "no signature"
+    return re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"\bascribe(\.\w+)+\.(?=\w)", "", text))
+
+
+def names_of(module: ModuleType) -> list[str]:
+    """The names in ``__all__``; without one, those that the module or its facade defines, without an underscore in front."""
+    told = getattr(module, "__all__", None)
+    if told is not None:
+        return sorted(told)
+    return sorted(
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and name not in ("annotations", "TYPE_CHECKING")
+        and str(getattr(value, "__module__", module.__name__)).startswith("ascribe.compat")
+    )
+
+
+def described(module: ModuleType) -> Names:
+    """Each public name with its signature; a class also with those of its public methods and properties."""
+    found: Names = {}
+    for name in names_of(module):
+        thing = getattr(module, name)
+        found[name] = signature(thing)
+        if inspect.isclass(thing):
+            for member in sorted(m for m in dir(thing) if not m.startswith("_") and m not in dir(object)):
+                value = inspect.getattr_static(thing, member)
+                home = next(c for c in thing.__mro__ if member in vars(c))
+                if home.__module__.startswith("ascribe"):
+                    found[f"{name}.{member}"] = "property" if isinstance(value, property) else signature(getattr(thing, member))
+    return found
+
+
+def facade_modules() -> dict[str, str]:
+    """The other libraries' module names, and which of our modules stands for each."""
+    found = {}
+    for facade in ("captum", "trulens"):
+        package = importlib.import_module(f"ascribe.compat.{facade}")
+        for theirs, ours in package.STANDS_FOR.items():
+            found[theirs] = f"ascribe.compat.{facade}" + (f".{ours}" if ours else "")
+    return found
+
+
+def modules() -> list[str]:
+    """All modules of the facades that can be imported."""
+    return sorted(m.name for m in pkgutil.walk_packages(compat.__path__, "ascribe.compat.") if not m.name.endswith("__main__"))
+
+
+def read() -> Names:
+    """What there is now."""
+    stands = facade_modules()
+    ours = {"ascribe.compat", *stands.values()}
+    return {
+        "ascribe": sorted(ascribe.__all__),
+        "stands for": dict(sorted(stands.items())),
+        "facades": {name: described(importlib.import_module(name)) for name in sorted(ours)},
+        "behind the facades": {name: names_of(importlib.import_module(name)) for name in modules() if name not in ours},
+    }
+
+
+def write() -> None:
+    """Record what there is now."""
+    FILE.write_text(json.dumps(read(), indent=1) + "\n", encoding="utf-8")
