@@ -72,6 +72,12 @@ def dense() -> torch.nn.Module:
     return filled(Dense(), 5)
 
 
+@cache
+def likely() -> torch.nn.Module:
+    """A network that ends in a softmax."""
+    return torch.nn.Sequential(mlp(), torch.nn.Softmax(1))
+
+
 def rows(net: str) -> Any:
     return NETS[net].rows
 
@@ -266,7 +272,9 @@ add(
 for net, at in (("mlp", "2"), ("cnn", "conv2"), ("tokens", "embed"), ("tokens", "value"), ("lstm", "head"), ("numpy", "1")):
     add_both(f"at {at} in", net, at=lambda at=at: asc.Cut(at, "in"))
     add_both(f"at {at} out", net, at=lambda at=at: asc.Cut(at))
-add_both("at LOGITS", "mlp", at=lambda: asc.LOGITS)
+for verb_name, verb in (("attribute", asc.attribute), ("influence", asc.influence)):
+    add(f"{verb_name} | softmax | at LOGITS", lambda verb=verb: verb(likely(), X, at=asc.LOGITS, of=1))
+    add(f"{verb_name} | softmax | of Unit on LOGITS", lambda verb=verb: verb(likely(), X, of=asc.Unit(1, on=asc.LOGITS)))
 add_both("at OUTPUT", "mlp", at=lambda: asc.OUTPUT)
 add_both("at EMBEDDINGS", "tokens", at=lambda: asc.EMBEDDINGS)
 add_both("at several", "cnn", at=lambda: ["conv1", asc.INPUT, "head"])
@@ -482,6 +490,8 @@ add(
     "attribute | mlp | by each of two",
     lambda: ask(asc.attribute, "mlp", over=asc.LeaveOneOut(), by=[0.0, asc.Noise(1.0, 2)], at=["0", "2"]),
 )
+add("attribute | mlp | by Resample of a layer", lambda: ask(asc.attribute, "mlp", over=asc.Exact(), by=asc.Resample(tensor(4, 6)), at="1"))
+add("attribute | mlp | by Nearest of a layer", lambda: ask(asc.attribute, "mlp", over=asc.Exact(), by=asc.Nearest(tensor(4, 6), 2), at="1"))
 
 # Features
 
@@ -522,7 +532,7 @@ for name, (net, shape) in FEATURES.items():
             f"features | {net} | {name} {game}",
             lambda net=net, s=shape, o=over, by=by: ask(asc.attribute, net, over=o(), by=by(), features=s(), seed=3, of=0),
         )
-add("attribute | black box | over Exact", lambda: asc.attribute(asc.BlackBox(model("mlp")), X, over=asc.Exact(), by=0.0, of=1))
+add("attribute | black box | over Exact", lambda: asc.attribute(asc.BlackBox(table_function), X.numpy(), over=asc.Exact(), by=0.0))
 
 
 def played(over: Any, players: Any) -> dict[str, Any]:

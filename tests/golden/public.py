@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
@@ -27,6 +28,16 @@ def signature(thing: Any) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"\bascribe(\.\w+)+\.(?=\w)", "", text))
 
 
+HELPERS = frozenset({
+    "ascribe.compat.trulens.nn.attribution", "ascribe.compat.trulens.nn.distributions", "ascribe.compat.trulens.nn.models",
+    "ascribe.compat.trulens.nn.models.base", "ascribe.compat.trulens.nn.models.others", "ascribe.compat.trulens.nn.models.pytorch",
+    "ascribe.compat.trulens.nn.quantities", "ascribe.compat.trulens.nn.slices",
+})  # fmt: skip
+"""Modules whose functions are this package's own, but for those in ENTRIES: what trulens had there are classes."""
+ENTRIES = ("get_model_wrapper", "discern_backend")
+OURS = ("Asked", "Chosen", "Explained", "Highest", "OutOfMemory", "Probe", "STANDS_FOR", "LOADED", "FAMILIES", "FUNCTIONS", "NAMES")
+
+
 def names_of(module: ModuleType) -> list[str]:
     """The names in ``__all__``; without one, those that the module or its facade defines, without an underscore in front."""
     told = getattr(module, "__all__", None)
@@ -36,24 +47,43 @@ def names_of(module: ModuleType) -> list[str]:
         name
         for name, value in vars(module).items()
         if not name.startswith("_")
+        and name not in OURS
         and not isinstance(value, ModuleType)
         and name not in ("annotations", "TYPE_CHECKING")
         and str(getattr(value, "__module__", module.__name__)).startswith("ascribe.compat")
+        and not (module.__name__ in HELPERS and name not in ENTRIES and not inspect.isclass(value))
     )
 
 
-def described(module: ModuleType) -> Names:
-    """Each public name with its signature; a class also with those of its public methods and properties."""
+def described(module: ModuleType, theirs: list[ModuleType] | None = None) -> Names:
+    """Each public name with its signature; a class also with those of its public methods and properties.
+
+    Where the library that the module stands for is at hand, of a module without ``__all__`` only the names that it has too, and of
+    classes only its members: the rest are helpers of our own.
+    """
     found: Names = {}
     for name in names_of(module):
+        real = [getattr(other, name) for other in theirs or () if hasattr(other, name)]
+        if theirs and not real and not hasattr(module, "__all__"):
+            continue
         thing = getattr(module, name)
         found[name] = signature(thing)
         if inspect.isclass(thing):
             for member in sorted(m for m in dir(thing) if not m.startswith("_") and m not in dir(object)):
                 value = inspect.getattr_static(thing, member)
                 home = next(c for c in thing.__mro__ if member in vars(c))
-                if home.__module__.startswith("ascribe"):
+                if home.__module__.startswith("ascribe") and (not real or any(hasattr(r, member) for r in real)):
                     found[f"{name}.{member}"] = "property" if isinstance(value, property) else signature(getattr(thing, member))
+    return found
+
+
+def captum_of(ours: str, stands: dict[str, str]) -> list[ModuleType]:
+    """captum's own modules that one of ours stands for; none for trulens, which cannot be installed beside us."""
+    found = []
+    for theirs, here in stands.items():
+        if here == ours and theirs.startswith("captum"):
+            with contextlib.suppress(ImportError):
+                found.append(importlib.import_module(theirs))
     return found
 
 
@@ -79,7 +109,7 @@ def read() -> Names:
     return {
         "ascribe": sorted(ascribe.__all__),
         "stands for": dict(sorted(stands.items())),
-        "facades": {name: described(importlib.import_module(name)) for name in sorted(ours)},
+        "facades": {name: described(importlib.import_module(name), captum_of(name, stands)) for name in sorted(ours)},
         "behind the facades": {name: names_of(importlib.import_module(name)) for name in modules() if name not in ours},
     }
 
