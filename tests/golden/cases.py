@@ -443,7 +443,7 @@ for name, make_game in GAMES.items():
             lambda net=net, g=make_game, s=shape, by=by: ask(asc.attribute, net, over=g(), by=by(), features=s(), seed=1, of=1),
         )
     add(
-        f"attribute | mlp | over {name} of ten",
+        f"attribute | cnn | over {name} of ten",
         lambda g=make_game: ask(asc.attribute, "cnn", over=g(), by=0.1, features=asc.grid((2, 5)), of=[asc.Unit(0), asc.Prob(1)]),
     )
     add(f"attribute | mlp | over {name} at a layer", lambda g=make_game: ask(asc.attribute, "mlp", over=g(), by=0.0, at="1", chunk=9))
