@@ -135,9 +135,7 @@ def whole(session: Session, done: Sequence[Block]) -> Block:
 
     def arrays(name: str, axis: int) -> list[list[Array]]:
         found = [getattr(b, name) for b in done]
-        return [
-            [session.xp.concat([f[c][i] for f in found], axis) for i in range(len(leaves))] for c, leaves in enumerate(found[0])
-        ]
+        return [[session.xp.concat([f[c][i] for f in found], axis) for i in range(len(leaves))] for c, leaves in enumerate(found[0])]
 
     return Block(
         index=beside("index", 0),
@@ -222,9 +220,7 @@ def several_uses(spots: Sequence[Sequence[Spot]]) -> list[Check]:
         calls = {s.call for s in leaves}
         if len(calls) > 1:
             cut = leaves[0].cut
-            found.append(
-                Check("calls", "ok", f"{cut!r} is used {len(calls)} times; all of them are here, call=0 would choose the first")
-            )
+            found.append(Check("calls", "ok", f"{cut!r} is used {len(calls)} times; all of them are here, call=0 would choose the first"))
     return found
 
 

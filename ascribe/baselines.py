@@ -254,9 +254,7 @@ def _looked_up(baseline: Mapping[Any, Any], names: Sequence[str], i: int) -> Any
     for key in (names[i], i):
         if key in baseline:
             return baseline[key]
-    raise DistributionError(
-        f"no baseline for {names[i]!r}", there=f"baselines for {sorted(map(str, baseline))}", try_="one for each input"
-    )
+    raise DistributionError(f"no baseline for {names[i]!r}", there=f"baselines for {sorted(map(str, baseline))}", try_="one for each input")
 
 
 def _typed(given: Any, value: Array) -> Array:

@@ -140,9 +140,7 @@ class Line(Multiplies):
         if self.tolerance is not None and not (is_number(self.tolerance) and 0 < self.tolerance < 1):
             raise DistributionError(f"tolerance={self.tolerance!r}", try_="a share of the change or of the values, such as 1e-3")
         if self.tolerance is not None and (self.stepwise or self.quadrature != "gauss-legendre"):
-            raise DistributionError(
-                "tolerance= chooses the points itself", try_="leave quadrature and stepwise out, or give steps"
-            )
+            raise DistributionError("tolerance= chooses the points itself", try_="leave quadrature and stepwise out, or give steps")
 
     @property
     def size(self) -> int:
@@ -299,9 +297,7 @@ def parts(distribution: Any) -> tuple[Any, ...]:
     if isinstance(distribution, Product):
         return distribution.factors
     if not hasattr(distribution, "draw") or isinstance(distribution, type):
-        raise DistributionError(
-            f"{distribution!r} is not a distribution", try_="Point(), Line(...), Gaussian(...), Background(...)"
-        )
+        raise DistributionError(f"{distribution!r} is not a distribution", try_="Point(), Line(...), Gaussian(...), Background(...)")
     return (distribution,)
 
 

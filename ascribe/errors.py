@@ -1,22 +1,22 @@
 """What can go wrong, drawn as a tree; every error says what was asked, what was there and what to try.
 
-    AscribeError
-    ├── InputError          the model's arguments cannot be explained as they are      (ValueError)
-    ├── ModelError          the model cannot be run, hooked or differentiated          (RuntimeError)
-    │   └── BackendError    no backend knows this model, or it cannot do what is asked (TypeError)
-    ├── CutError            no such place in the model, or no gradient there           (LookupError)
-    ├── QuantityError       what is explained does not fit the model's output          (ValueError)
-    ├── DistributionError   baselines, steps, samples                                  (ValueError)
-    │   └── CoalitionError  subsets of features: too many, too few, budgets            (ValueError)
-    ├── FeatureError        features and removals that do not fit                     (ValueError)
-    ├── RuleError           a rule the backend does not have                           (ValueError)
-    ├── MethodError         a named method that does not apply here                    (ValueError)
-    ├── ArgumentError       an argument that a class or a call does not have           (TypeError)
-    ├── MemoryLimitError    one row does not fit                                       (MemoryError)
-    ├── ResultError         arithmetic, files and pictures of results                  (ValueError)
-    └── CompatError         a library, or a part of one, that has no facade            (ModuleNotFoundError)
+AscribeError
+├── InputError          the model's arguments cannot be explained as they are      (ValueError)
+├── ModelError          the model cannot be run, hooked or differentiated          (RuntimeError)
+│   └── BackendError    no backend knows this model, or it cannot do what is asked (TypeError)
+├── CutError            no such place in the model, or no gradient there           (LookupError)
+├── QuantityError       what is explained does not fit the model's output          (ValueError)
+├── DistributionError   baselines, steps, samples                                  (ValueError)
+│   └── CoalitionError  subsets of features: too many, too few, budgets            (ValueError)
+├── FeatureError        features and removals that do not fit                     (ValueError)
+├── RuleError           a rule the backend does not have                           (ValueError)
+├── MethodError         a named method that does not apply here                    (ValueError)
+├── ArgumentError       an argument that a class or a call does not have           (TypeError)
+├── MemoryLimitError    one row does not fit                                       (MemoryError)
+├── ResultError         arithmetic, files and pictures of results                  (ValueError)
+└── CompatError         a library, or a part of one, that has no facade            (ModuleNotFoundError)
 
-    AscribeWarning          a result that would mislead                                (UserWarning)
+AscribeWarning          a result that would mislead                                (UserWarning)
 """
 
 from __future__ import annotations

@@ -284,9 +284,7 @@ def unscaled(table: np.ndarray) -> str:
 
 def whole_errors(session: Session, done: Sequence[Played]) -> list[list[Array]]:
     """The errors' arrays of all blocks as one, for each site."""
-    return [
-        [session.xp.concat([p.errors[c][i] for p in done], 1) for i in range(len(arrays))] for c, arrays in enumerate(done[0].errors)
-    ]
+    return [[session.xp.concat([p.errors[c][i] for p in done], 1) for i in range(len(arrays))] for c, arrays in enumerate(done[0].errors)]
 
 
 def merged(done: Sequence[Played]) -> tuple[np.ndarray, np.ndarray | None]:

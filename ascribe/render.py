@@ -141,9 +141,7 @@ def _picture(a: Attribution) -> str:
     if layout is None:
         return ""
     maps = [map_of(one, layout) for one in values[:SHOWN]]
-    figures = [
-        f"<figure {FIGURE}>{_photo(a, i)}{_heat(m)}<figcaption>{_caption(a, i)}</figcaption></figure>" for i, m in enumerate(maps)
-    ]
+    figures = [f"<figure {FIGURE}>{_photo(a, i)}{_heat(m)}<figcaption>{_caption(a, i)}</figcaption></figure>" for i, m in enumerate(maps)]
     return f'<div style="display:flex;flex-wrap:wrap;gap:12px;margin-top:8px">{"".join(figures)}</div>'
 
 

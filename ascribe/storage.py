@@ -105,9 +105,7 @@ def save(a: Attribution, path: str | PathLike[str]) -> None:
     try:
         text = json.dumps({"format": FORMAT, "sealed": True} | described, default=_plain)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ResultError(
-            "settings cannot be written as JSON", there=str(error), try_="numbers, strings, lists and dicts"
-        ) from error
+        raise ResultError("settings cannot be written as JSON", there=str(error), try_="numbers, strings, lists and dicts") from error
     try:
         _result(json.loads(text), tensors, lambda array: array.array)  # what could not be read is not written
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:

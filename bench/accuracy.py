@@ -116,7 +116,6 @@ class Race:
         low, high = np.quantile(ours[draws].mean(axis=1) / theirs[draws].mean(axis=1), (0.025, 0.975))
         return float(ours.mean() / theirs.mean()), float(low), float(high)
 
-
     def best_of_shapiq(self) -> str | None:
         """The one of shapiq's estimators with the smallest error, where shapiq is there."""
         return min((name for name in self.errors if name in SHAPIQ), key=lambda name: self.errors[name].mean(), default=None)

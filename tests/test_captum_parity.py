@@ -166,9 +166,7 @@ def same_noise(monkeypatch):
     return give
 
 
-@pytest.mark.parametrize(
-    ("kind", "method"), [("smoothgrad", asc.SmoothGrad), ("smoothgrad_sq", asc.SquareGrad), ("vargrad", asc.VarGrad)]
-)
+@pytest.mark.parametrize(("kind", "method"), [("smoothgrad", asc.SmoothGrad), ("smoothgrad_sq", asc.SquareGrad), ("vargrad", asc.VarGrad)])
 def test_noise_tunnels(mixed, same_noise, kind, method):
     explain = method(6, 0.3, relative=False)
     same_noise(explain.over(asc.INPUT), 6, seed=4)

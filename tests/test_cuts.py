@@ -397,8 +397,7 @@ def test_a_value_that_records_share_is_explained_for_each_of_them() -> None:
     model, (places, shares) = seeded(Placed()), nodes("gauss-legendre", STEPS)
     p = model.position.weight.detach()
     wanted = [
-        sum(w * slope(lambda z, x=x, t=t: model.rest(t * x, z)[:, 1], p) for t, w in zip(places, shares, strict=True))
-        for x in X.split(1)
+        sum(w * slope(lambda z, x=x, t=t: model.rest(t * x, z)[:, 1], p) for t, w in zip(places, shares, strict=True)) for x in X.split(1)
     ]
     assert close(asc.influence(model, X, of=1, at="position", over=asc.Line(0.0, steps=STEPS)).values, torch.stack(wanted))
     alone = torch.stack([slope(lambda z, x=x: model.rest(x, z)[:, 1], p) for x in X.split(1)])

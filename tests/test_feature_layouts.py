@@ -147,7 +147,7 @@ def test_superpixels_of_noise_say_that_they_are_none() -> None:
     chosen = check(run((3, 32, 32), x=x))  # one record of noise is enough: the grid serves all of them
     assert "a grid of 8 x 8" in chosen.detail
     assert check(run((3, 32, 32), asc.superpixels(), x=x[1:2])).status == "ok"
-    several = asc.attribute(lambda a, b: (a.sum((1, 2, 3)) + b.sum(1)), x, np.ones((3, 2)), over=asc.LeaveOneOut(), by=0.0)
+    several = asc.attribute(lambda a, b: a.sum((1, 2, 3)) + b.sum(1), x, np.ones((3, 2)), over=asc.LeaveOneOut(), by=0.0)
     assert "a grid of 8 x 8" in check(several).detail
 
 

@@ -19,9 +19,7 @@ pandas = pytest.importorskip("pandas")
 pytest.importorskip("matplotlib").use("Agg")
 
 WEIGHTS = np.array([1.0, 2.0, -1.0, 0.5, 3.0])
-TABLE = pandas.DataFrame(
-    [[1.0, 0.0, 0.0, 2.0, 1.5], [0.0, 1.0, 0.0, -1.0, 0.5]], columns=["red", "green", "blue", "weight", "height"]
-)
+TABLE = pandas.DataFrame([[1.0, 0.0, 0.0, 2.0, 1.5], [0.0, 1.0, 0.0, -1.0, 0.5]], columns=["red", "green", "blue", "weight", "height"])
 COLOUR = {"colour": ["red", "green", "blue"]}
 
 

@@ -161,9 +161,7 @@ def inner_slopes(bert: nn.Module, start: torch.Tensor, score: Callable[[Any], to
     """The mean gradient at INNER while the embeddings go from start to the words of IDS."""
     found = []
     for point in path(start, words(bert, IDS)):
-        leaf, output = written(
-            bert.get_submodule(INNER), "out", lambda p=point: bert(inputs_embeds=p, attention_mask=ATTENDED)
-        )
+        leaf, output = written(bert.get_submodule(INNER), "out", lambda p=point: bert(inputs_embeds=p, attention_mask=ATTENDED))
         found.append(slope(score(output.logits), leaf))
     return weighed(found)
 

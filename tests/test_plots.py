@@ -113,9 +113,7 @@ def test_bars_are_the_strongest_and_the_rest_and_add_up() -> None:
 
 def test_names_are_text_and_no_formulas() -> None:
     ax = drawn(
-        Attribution(np.arange(20.0)[None] - 30, method="$\\frac{", class_names=("$x^",), target=np.array([0])).plot(
-            features=TRICKY, top=20
-        )
+        Attribution(np.arange(20.0)[None] - 30, method="$\\frac{", class_names=("$x^",), target=np.array([0])).plot(features=TRICKY, top=20)
     )
     assert labels(ax) == ["$\\frac{x$", "a_b^c$", "\\u202eevil\\n\\x00", "<b>", *TRICKY[4:]]
     assert ax.get_title(loc="left") == "$\\frac{"

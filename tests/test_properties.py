@@ -287,9 +287,7 @@ def test_smooth_gradients_converge_to_the_mean_under_the_noise():
     """Of exp(w x) under normal noise of scale s: its gradient times exp(|w|^2 s^2 / 2)."""
     w, x, scale = rows(4, seed=1) * 0.5, rows(2, 4), 0.6
     exact = w * torch.exp(x @ w + (w @ w) * scale**2 / 2)[:, None]
-    drawn = [
-        asc.SmoothGrad(16, scale, relative=False)(lambda z: torch.exp(z @ w)[:, None], x, of=0, seed=s).values for s in range(150)
-    ]
+    drawn = [asc.SmoothGrad(16, scale, relative=False)(lambda z: torch.exp(z @ w)[:, None], x, of=0, seed=s).values for s in range(150)]
     assert (z_scores(torch.stack(drawn), exact) < 4).all()
 
 

@@ -148,9 +148,7 @@ def test_a_residual_addition_shares_in_proportion_to_values():
 def captums(rule: Any) -> nn.Module:
     """A network that captum's LRP takes, with its rule at every layer that has weights."""
     model = made(
-        lambda: nn.Sequential(
-            nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 5, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
-        )
+        lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 5, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
     )
     whole = Fn(lambda x, a, b: b(a(x).view(len(x), 5)), a=model, b=made(lambda: nn.Linear(5, 4)))
     for m in whole.modules():

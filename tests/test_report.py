@@ -206,9 +206,7 @@ def results(**more: Any) -> dict[str, Attribution]:
     gap = Gap(np.zeros(3), np.array([0.0, 0.5, 0.001]))
     check = Check("completeness", "fail", "50 %", (1,))
     cam = Attribution(rng.normal(size=(3, 2, 2)), rng.normal(size=(3, 16, 2, 2)), method="GradCam(at=Cut('2'))")
-    ig = Attribution(
-        x * 2, method="IntegratedGradients(steps=8)(model, *inputs, of=Max())", gap=gap, checks=(check,), **(known | more)
-    )
+    ig = Attribution(x * 2, method="IntegratedGradients(steps=8)(model, *inputs, of=Max())", gap=gap, checks=(check,), **(known | more))
     return {"IntegratedGradients": ig, "CAM": cam}
 
 
@@ -409,9 +407,7 @@ def test_maps_far_below_are_drawn_when_they_come_near(browser: Any, tmp_path: Pa
 
 def test_hostile_names_are_shown_as_they_are(browser: Any, tmp_path: Path) -> None:
     maps = [Map(name, MAP, name, 0.1, (Check(name, "fail", name), Check("fine", "ok"))) for name in HOSTILE]
-    table = table_card(
-        record=np.ones(len(HOSTILE)), feature_names=HOSTILE, maps=[Map(n, np.ones(len(HOSTILE)), n) for n in HOSTILE[:3]]
-    )
+    table = table_card(record=np.ones(len(HOSTILE)), feature_names=HOSTILE, maps=[Map(n, np.ones(len(HOSTILE)), n) for n in HOSTILE[:3]])
     several = [image_card(title=TEXT, prediction=TEXT, maps=maps, group=TEXT), table]
     visit = opened(
         browser,

@@ -113,9 +113,7 @@ def test_any_structure_comes_back(tmp_path: Path, values: Any) -> None:
 def test_torch_comes_back_bit_for_bit(tmp_path: Path, dtype: str) -> None:
     kind = getattr(torch, dtype)
     values = (torch.arange(-6, 6).reshape(3, 4) / 7).to(kind).t()  # not contiguous
-    a = Attribution(
-        (values, torch.tensor(3, dtype=kind)), record=[values.clone().requires_grad_() if kind.is_floating_point else values]
-    )
+    a = Attribution((values, torch.tensor(3, dtype=kind)), record=[values.clone().requires_grad_() if kind.is_floating_point else values])
     a.save(tmp_path / "a")
     b = Attribution.load(tmp_path / "a", framework="torch")
     assert b.values[0].dtype == kind

@@ -59,6 +59,7 @@ def test_what_did_not_fit_is_not_tried_again(size: int, room: int) -> None:
 
 def test_other_errors_pass_through_and_interrupts_do() -> None:
     for error in (ValueError("no"), KeyboardInterrupt(), Full()):
+
         def step(first: int, last: int, error: BaseException = error) -> bool:
             raise error
 

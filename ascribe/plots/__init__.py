@@ -83,9 +83,7 @@ def needing_matplotlib() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ResultError(
-            "a figure needs matplotlib", there="no matplotlib", try_="pip install matplotlib, or a.show()"
-        ) from error
+        raise ResultError("a figure needs matplotlib", there="no matplotlib", try_="pip install matplotlib, or a.show()") from error
 
 
 def about(a: Attribution, record: int) -> str:

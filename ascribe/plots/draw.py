@@ -124,11 +124,7 @@ def bars(ax: Axes, drawing: Drawing) -> None:
 def series(ax: Axes, drawing: Drawing) -> None:
     """A lane for each channel: the record as a line, over a strip coloured by the attribution of each moment."""
     values = np.atleast_2d(drawing.values.astype(np.float64))
-    record = (
-        None
-        if drawing.under is None or drawing.under.shape != drawing.values.shape
-        else np.atleast_2d(drawing.under).astype(float)
-    )
+    record = None if drawing.under is None or drawing.under.shape != drawing.values.shape else np.atleast_2d(drawing.under).astype(float)
     names = names_for(drawing.names, len(values), "channel")
     lanes = np.sort(strongest(np.abs(values).sum(1), drawing.top))
     top = colours.limit(values) or 1.0

@@ -114,9 +114,7 @@ def whole_number(label: Any) -> int:
     number = as_numpy(label)
     if number.size == 1 and number.dtype.kind in "iuf" and float(number.reshape(())).is_integer():
         return int(number.reshape(()))
-    raise QuantityError(
-        f"class {label!r} is not a whole number", there=f"type {number.dtype}", try_="integer labels", code="E-TARGET-TYPE"
-    )
+    raise QuantityError(f"class {label!r} is not a whole number", there=f"type {number.dtype}", try_="integer labels", code="E-TARGET-TYPE")
 
 
 def class_index(label: Any, classes: int, names: Sequence[str] | None, one_axis: bool = True) -> int:
@@ -130,9 +128,7 @@ def class_index(label: Any, classes: int, names: Sequence[str] | None, one_axis:
             known = ", ".join(map(repr, names[:20])) if names else "no class names in the model's config (id2label)"
             if names and other:
                 known = f"{len(names)} class names for an axis of {classes} numbers: {known}"
-            raise QuantityError(
-                f"class {label!r} is not known", there=known, try_="the class by its number", code="E-TARGET-NAME"
-            )
+            raise QuantityError(f"class {label!r} is not known", there=known, try_="the class by its number", code="E-TARGET-NAME")
         return list(names).index(label)
     index = whole_number(label)
     if not 0 <= index < classes:

@@ -28,9 +28,7 @@ class Channel(Value):
         if self.aggregate not in ("sum", "mean", "max"):
             raise QuantityError(f"aggregate={self.aggregate!r}", there="sum, mean, max")
         if not -y.ndim < self.axis < y.ndim or self.axis == 0:
-            raise QuantityError(
-                f"{self!r} has no channel axis", there=f"a value of shape {tuple(y.shape)}", code="E-TARGET-SHAPE"
-            )
+            raise QuantityError(f"{self!r} has no channel axis", there=f"a value of shape {tuple(y.shape)}", code="E-TARGET-SHAPE")
         axis = self.axis % y.ndim
         channel = class_index(self.channel, y.shape[axis], None)
 

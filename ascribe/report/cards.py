@@ -130,9 +130,7 @@ def prediction(a: Attribution, i: int) -> str:
 
 
 def _picture(candidates: Sequence[np.ndarray | None], table: bool) -> np.ndarray | None:
-    return next(
-        (one for one in candidates if one is not None and (one.ndim == 1 if table else photograph(one) is not None)), None
-    )
+    return next((one for one in candidates if one is not None and (one.ndim == 1 if table else photograph(one) is not None)), None)
 
 
 def _map(name: str, values: np.ndarray, error: np.ndarray | None, a: Attribution, record: int) -> Map:

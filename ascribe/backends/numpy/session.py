@@ -86,8 +86,7 @@ class NumpySession:
         value = np.stack(job.of(values[on], job.rows))
         slopes = [self._slope(job, values[on], k) for k in range(len(value))] if job.wrt else []
         grads = {
-            cut: [np.stack([self._back(g, on, self.level(cut), pre) for g in slopes]).reshape(len(value), *shape, -1)]
-            for cut in job.wrt
+            cut: [np.stack([self._back(g, on, self.level(cut), pre) for g in slopes]).reshape(len(value), *shape, -1)] for cut in job.wrt
         }
         return Evidence(value.reshape(len(value), *shape), grads, reads, 1, int(bool(job.wrt)))
 

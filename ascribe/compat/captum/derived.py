@@ -88,4 +88,3 @@ def gradient_shap(asked: Asked, gradients: Gradients) -> Any:
         return values
     pairs = asked.spread(count)
     return values, totals(tuple(found)) - change(pairs, begin, end)
-
