@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from .backends.blackbox.runners import BlackBox
-from .baselines import Call, MaskTokens, mask_tokens
-from .cam_removal import AblationCam, ScoreCam
-from .cams import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
+from .calls.call import Call
 from .coalitions import (
     Banzhaf,
     Dependence,
@@ -24,13 +22,14 @@ from .coalitions import (
     Surrogate,
     TotalIndices,
 )
-from .corrected import CPLRP, GIM, AttnLRP, LibraGrad, LstmLRP, RelP
 from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut, Together
-from .deep import LRP, RAP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop, GuidedGradCam
-from .distributions import Background, Gaussian, Line, Point, Points, Reference, Uniform
-from .engine import activation, attribute, cuts_of, influence
+from .distributions.baselines import MaskTokens, mask_tokens
+from .distributions.members import Background, Gaussian, Line, Point, Points, Reference, Uniform
+from .distributions.shuffles import Shuffled, shuffled
+from .engine.estimate import Estimate, estimate
+from .engine.rule_table import RuleTable, explain_rules
+from .engine.verbs import activation, attribute, cuts_of, influence
 from .errors import AscribeError, AscribeWarning
-from .estimates import Estimate, estimate
 from .features import (
     Automatic,
     Channels,
@@ -51,9 +50,10 @@ from .features import (
     tokens,
     windows,
 )
-from .fullgrad import FullGrad, FullGradients
-from .hints import root_hint
-from .methods import (
+from .methods.cam.methods import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
+from .methods.cam.removal import AblationCam, ScoreCam
+from .methods.fullgrad import FullGrad, FullGradients
+from .methods.gradients import (
     Activation,
     Conductance,
     ExpectedGradients,
@@ -65,22 +65,8 @@ from .methods import (
     SquareGrad,
     VarGrad,
 )
-from .quantities import (
-    Box,
-    Channel,
-    Contrast,
-    Custom,
-    Labels,
-    LogProb,
-    Mask,
-    Max,
-    Prob,
-    Threshold,
-    Total,
-    Unit,
-)
-from .removal import Blur, Drop, Inpaint, MaskToken, Mean, Nearest, Noise, Patch, Permute, Replace, Resample
-from .removal_methods import (
+from .methods.lrp import CPLRP, GIM, AttnLRP, LibraGrad, LstmLRP, RelP
+from .methods.perturbation import (
     FeatureAblation,
     FeaturePermutation,
     Hsic,
@@ -93,8 +79,10 @@ from .removal_methods import (
     ShapleySampling,
     SobolIndices,
 )
-from .result import Attribution
-from .rule_tables import RuleTable, explain_rules
+from .methods.propagation import LRP, RAP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop, GuidedGradCam
+from .quantities import Box, Channel, Contrast, Custom, Labels, LogProb, Mask, Max, Prob, Threshold, Total, Unit
+from .removal import Blur, Drop, Inpaint, MaskToken, Mean, Nearest, Noise, Patch, Permute, Replace, Resample
+from .result.attribution import Attribution
 from .rules import Gradient
 from .rules.books import (
     EPSILON_ALPHA2_BETA1,
@@ -125,7 +113,7 @@ from .rules.relevance import (
 )
 from .rules.rescale import Rescale, RevealCancel
 from .rules.transformers import AttnLrp, CpLrp, Gim, Libra, LstmLrp
-from .shuffles import Shuffled, shuffled
+from .utils.hints import root_hint
 from .version import VERSION as __version__
 
 __all__ = [

@@ -104,6 +104,11 @@ def is_array(value: Any) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
 
 
+def is_table(value: Any) -> bool:
+    """Whether something is a table with names for its columns, as those of pandas."""
+    return hasattr(value, "columns") and hasattr(value, "to_numpy")
+
+
 def as_numpy(value: Any) -> np.ndarray:
     """Any array, list or number as NumPy; also a column of a table, and arrays of frameworks that have no backend here."""
     kind: Any = type(value)

@@ -26,7 +26,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from .escapes import visible
+from .utils.escape import visible
 
 HERE = str(Path(__file__).parent / "_").removesuffix("_")
 

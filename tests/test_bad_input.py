@@ -12,16 +12,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.errors import (
-    AscribeError,
-    BackendError,
-    CutError,
-    DistributionError,
-    InputError,
-    ModelError,
-    QuantityError,
-    RuleError,
-)
+from ascribe.errors import AscribeError, BackendError, CutError, DistributionError, InputError, ModelError, QuantityError, RuleError
 from tests.odd_models import ByHand, Named, OneHot, Pair, Picked, Pictures, TimeFirst, Words, answers, rows, seeded, table
 from tests.snapshots import unchanged
 

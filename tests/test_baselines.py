@@ -8,7 +8,7 @@ import torch
 from small_models import Quadratic, TwoInputs, Words, chain, rows, seeded, sums
 
 import ascribe as asc
-from ascribe.baselines import FromInput, Here, blurred, resolve, rows_of
+from ascribe.distributions.baselines import FromInput, Here, blurred, resolve, rows_of
 from ascribe.errors import DistributionError
 
 X = rows(5, 4)

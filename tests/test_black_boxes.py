@@ -11,16 +11,7 @@ import numpy as np
 import pytest
 
 import ascribe as asc
-from ascribe.errors import (
-    AscribeError,
-    BackendError,
-    CutError,
-    FeatureError,
-    InputError,
-    ModelError,
-    QuantityError,
-    RuleError,
-)
+from ascribe.errors import AscribeError, BackendError, CutError, FeatureError, InputError, ModelError, QuantityError, RuleError
 
 RNG = np.random.default_rng(0)
 WEIGHT = np.array([1.0, -2.0, 0.5, 3.0])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ascribe.cam_layers import Clues, Layout, Picture, clues_of, picture_of, spatial_places
 from ascribe.cuts import Cut
 from ascribe.errors import MethodError
+from ascribe.methods.cam.layouts import Clues, Layout, Picture, clues_of, picture_of, spatial_places
 
 SQUARE = Picture(2, (224, 224))
 WIDE = Picture(2, (32, 48))

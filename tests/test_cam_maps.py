@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ascribe import cam_maps
+from ascribe.methods.cam import formulas as cam_maps
 
 RECORDS, CHANNELS, HEIGHT, WIDTH = 3, 4, 2, 5
 FORMULAS = ["grad_cam", "grad_cam_plus_plus", "x_grad_cam", "hires_cam", "layer_cam", "eigen_cam"]

@@ -17,9 +17,9 @@ from torch import nn
 from torch.nn import functional
 
 import ascribe as asc
-from ascribe import cam_maps
-from ascribe.cams import Cam, EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
 from ascribe.errors import AscribeWarning, CutError, MethodError
+from ascribe.methods.cam import formulas as cam_maps
+from ascribe.methods.cam.methods import Cam, EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
 
 METHODS = [GradCam, GradCamPlusPlus, XGradCam, HiResCam, LayerCam, EigenCam]
 Module = nn.Module

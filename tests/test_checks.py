@@ -12,8 +12,8 @@ from small_models import chain, rows
 from torch import nn
 
 import ascribe as asc
-from ascribe.checks import gap_of
-from ascribe.gaps import percent
+from ascribe.engine.checks.general import gap_of
+from ascribe.utils.completeness import percent
 
 DOUBLE = torch.float64
 SQUARE = Fn(lambda x: torch.stack([x[:, 0] ** 2 + 9 * x[:, 1], x[:, 1]], 1))

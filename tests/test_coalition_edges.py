@@ -23,10 +23,10 @@ from ascribe.coalitions import (
     SmoothMasks,
     Surrogate,
     TotalIndices,
-    surrogate,
 )
+from ascribe.coalitions import lime as surrogate
 from ascribe.coalitions.kernel import plan
-from ascribe.coalitions.strata import size_weights
+from ascribe.coalitions.sampling import size_weights
 from ascribe.errors import CoalitionError
 
 FITS = [{}, {"smooth": False}, {"paired": False}, {"tolerance": 1e-9}]

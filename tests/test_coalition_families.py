@@ -23,9 +23,9 @@ from ascribe.coalitions import (
     TotalIndices,
 )
 from ascribe.coalitions.base import adapts
-from ascribe.coalitions.masks import offsets
-from ascribe.coalitions.surrogate import lasso
-from ascribe.coalitions.trees import halves
+from ascribe.coalitions.hierarchies import halves
+from ascribe.coalitions.lime import lasso
+from ascribe.coalitions.rise import offsets
 from ascribe.errors import CoalitionError
 
 TREES = {

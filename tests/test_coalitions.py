@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from ascribe.coalitions import Banzhaf, Coalitions, Exact, LeaveOneOut, Leverage, Permutations, Players, Random, ShapleyKernel
 from ascribe.coalitions.base import Estimate
+from ascribe.coalitions.covariance import NOISE, REACH
+from ascribe.coalitions.games import relative_error
+from ascribe.coalitions.gaussian_process import Smooth
 from ascribe.coalitions.kernel import plan
-from ascribe.coalitions.likeness import NOISE, REACH
-from ascribe.coalitions.play import relative_error
-from ascribe.coalitions.smooth import Smooth
-from ascribe.coalitions.strata import size_weights
+from ascribe.coalitions.sampling import size_weights
 from ascribe.errors import CoalitionError, DistributionError
 
 SAMPLED = (
@@ -116,7 +116,7 @@ def test_many_pairs_are_fitted_in_parts(monkeypatch):
     game = network(12, seed=3)
     exact = shapley(game, 12)
     whole = play(ShapleyKernel(1500), 12, game)
-    monkeypatch.setattr("ascribe.coalitions.smooth.ROOM", 300)
+    monkeypatch.setattr("ascribe.coalitions.gaussian_process.ROOM", 300)
     parts = play(ShapleyKernel(1500), 12, game)
     assert abs(parts.values - whole.values).max() > 0
     np.testing.assert_allclose(parts.values.sum(), change(game, 12).item(), atol=1e-9)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ascribe import colours
+from ascribe.display import colours
 from ascribe.report import Map, page
 from ascribe.report.cards import Card
-from ascribe.result import Attribution
+from ascribe.result.attribution import Attribution
 
 pytest.importorskip("matplotlib").use("Agg")
 

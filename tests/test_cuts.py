@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import ascribe as asc
+from ascribe.distributions.quadrature import nodes
 from ascribe.errors import CutError
-from ascribe.quadrature import nodes
 from tests.odd_models import rows, seeded, table
 from tests.snapshots import unchanged
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from ascribe import Attribution
-from ascribe.cli import main
+from ascribe.cli.main import main
 from ascribe.demo import data, explain, models, removal
 from ascribe.demo.run import SAVED, Done, checked
-from ascribe.result import Check
+from ascribe.result.attribution import Check
 
 WEIGHTS = np.array([4.0, 3.0, 2.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, -5.0])
 

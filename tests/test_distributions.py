@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_models import Quadratic, chain, rows
 
 import ascribe as asc
-from ascribe.distributions import Noise, Product, as_distribution
+from ascribe.distributions.members import Noise, Product, as_distribution
 from ascribe.errors import DistributionError
 
 ROWS = 3

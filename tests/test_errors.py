@@ -17,7 +17,7 @@ import pytest
 import ascribe as asc
 from ascribe import errors
 from ascribe.errors import AscribeError, AscribeWarning, CompatError, InputError, ResultError, warn_user
-from ascribe.result import Attribution, Check
+from ascribe.result.attribution import Attribution, Check
 
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, AscribeError)]
 HOSTILE = "a\x1b[2J\x07\u202eb\x9b31m\x00"
@@ -127,7 +127,7 @@ def test_no_call_fails_because_of_stderr(monkeypatch: pytest.MonkeyPatch, stderr
     clock = iter(range(0, 10**9, 30))
     x = np.ones((2, 3))
     monkeypatch.setattr(sys, "stderr", stderr)
-    monkeypatch.setattr("ascribe.stream.time.monotonic", lambda: next(clock))  # each look half a minute later: a line is due
+    monkeypatch.setattr("ascribe.engine.chunks.time.monotonic", lambda: next(clock))  # each look half a minute later: a line is due
     found = asc.ShapleyExact()(model, x, of=0, progress=wanted)
     np.testing.assert_allclose(found.values, [[1, 0, 0]] * 2, atol=1e-12)
     monkeypatch.setattr("warnings.showwarning", lambda *a, **k: sys.stderr.write("a warning"))

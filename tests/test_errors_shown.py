@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ascribe.grouped import FeatureTable
+from ascribe.features.table import FeatureTable
 from ascribe.report import cards
 from ascribe.report.page import described
-from ascribe.result import Attribution
+from ascribe.result.attribution import Attribution
 
 VALUES = np.array([[4.0, -2.0, 0.0], [1.0, 1.0, -3.0]])
 ERROR = np.array([[0.5, 0.25, np.nan], [0.1, 0.2, 0.3]])

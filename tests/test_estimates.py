@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import ascribe as asc
-from ascribe.distributions import parts
+from ascribe.distributions.members import parts
 
 torch = pytest.importorskip("torch")
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import ascribe as asc
-from ascribe.quadrature import nodes
+from ascribe.distributions.quadrature import nodes
 
 Tensor = torch.Tensor
 TIME, WIDE, STEPS = 4, 6, 5

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.backends.torch.memory import KNOWN
+from ascribe.backends.torch.model.facts import KNOWN
 from tests.odd_models import rows, seeded
 
 Tensor = torch.Tensor
@@ -139,7 +139,7 @@ def settled() -> Any:
 
 def centred_by_hand(model: Centres, x: Tensor, of: int) -> Tensor:
     """Integrated gradients of every record's own score in the model that subtracts the mean of all, point after point."""
-    from ascribe.quadrature import nodes
+    from ascribe.distributions.quadrature import nodes
 
     total = torch.zeros_like(x)
     for position, weight in zip(*nodes("gauss-legendre", 6), strict=True):

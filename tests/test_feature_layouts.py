@@ -9,7 +9,7 @@ import pytest
 
 import ascribe as asc
 from ascribe.errors import FeatureError
-from ascribe.result import Check
+from ascribe.result.attribution import Check
 
 RNG = np.random.default_rng(0)
 

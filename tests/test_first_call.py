@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.quadrature import nodes
+from ascribe.distributions.quadrature import nodes
 from tests.odd_models import rows, seeded
 
 Tensor = torch.Tensor

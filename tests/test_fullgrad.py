@@ -15,9 +15,9 @@ from torch.nn import functional
 
 import ascribe as asc
 from ascribe.backends.numpy.mlp import Mlp
-from ascribe.backends.torch.biases import Bias, bends, bias_of, read_biases
+from ascribe.backends.torch.model.biases import Bias, bends, bias_of, read_biases
 from ascribe.errors import AscribeWarning, MethodError
-from ascribe.fullgrad import FullGrad, FullGradients
+from ascribe.methods.fullgrad import FullGrad, FullGradients
 
 Module = nn.Module
 

@@ -14,10 +14,10 @@ from small_models import chain, rows
 from torch import nn
 
 import ascribe as asc
-from ascribe.bends import Course, advice
-from ascribe.gaps import described
-from ascribe.quadrature import nodes
+from ascribe.distributions.quadrature import nodes
+from ascribe.engine.passes.curvature import Course, advice
 from ascribe.report.cards import cards
+from ascribe.utils.completeness import described
 
 DOUBLE = torch.float64
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import ascribe as asc
-from ascribe.baselines import Call
+from ascribe.calls.call import Call
+from ascribe.calls.not_arrays import answer, without_arrays
 from ascribe.errors import DistributionError, InputError
-from ascribe.given import answer, without_arrays
 
 pandas = pytest.importorskip("pandas")
 sparse = pytest.importorskip("scipy.sparse")

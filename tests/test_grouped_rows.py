@@ -11,9 +11,9 @@ import pytest
 
 import ascribe as asc
 from ascribe.errors import ResultError
-from ascribe.grouped import rows_of, side_by_side
+from ascribe.features.table import rows_of, side_by_side
 from ascribe.report import cards, page
-from ascribe.result import Attribution
+from ascribe.result.attribution import Attribution
 
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("matplotlib").use("Agg")

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import ascribe as asc
-from ascribe import catalogue, hints, render
+from ascribe.cli import catalogue
 from ascribe.errors import (
     ArgumentError,
     AscribeError,
@@ -30,6 +30,8 @@ from ascribe.errors import (
     ModelError,
     QuantityError,
 )
+from ascribe.result import summary as render
+from ascribe.utils import hints
 
 NET = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
 X = torch.tensor([[1.0, 2.0, 3.0], [0.5, -1.0, 2.0]])

@@ -12,7 +12,8 @@ from small_models import rows
 from torch import nn
 
 import ascribe as asc
-from ascribe.backends.torch import hooks, internals
+from ascribe.backends.torch.model import internals
+from ascribe.backends.torch.model import removable_hooks as hooks
 from ascribe.backends.torch.namespace import xp
 from tests.snapshots import unchanged
 
@@ -22,7 +23,7 @@ LISTED = {name for _, names in internals.USED for name in names}
 
 @pytest.mark.parametrize(("owner", "name"), [(owner, name) for owner, names in internals.USED for name in names])
 def test_every_private_name_is_there(owner: Any, name: str) -> None:
-    assert hasattr(owner, name), f"this PyTorch has no {name}: its fallback in ascribe.backends.torch.internals is in use"
+    assert hasattr(owner, name), f"this PyTorch has no {name}: its fallback in ascribe.backends.torch.model.internals is in use"
 
 
 def test_private_modules_of_torch_are_used_in_one_place() -> None:

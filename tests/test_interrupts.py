@@ -18,7 +18,12 @@ from torch import nn
 from torch.overrides import _len_torch_function_stack  # type: ignore[attr-defined]
 
 import ascribe as asc
-from ascribe.backends.torch import chance, guard, hooks, internals, session, state, taps
+from ascribe.backends.torch import session
+from ascribe.backends.torch.model import generators as chance
+from ascribe.backends.torch.model import internals, state
+from ascribe.backends.torch.model import removable_hooks as hooks
+from ascribe.backends.torch.model import restore as guard
+from ascribe.backends.torch.run import hooks as taps
 from ascribe.backends.torch.tape import places
 from tests.odd_models import rows
 from tests.snapshots import unchanged

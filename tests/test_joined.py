@@ -11,7 +11,7 @@ import torch
 
 import ascribe as asc
 from ascribe.errors import ResultError
-from ascribe.result import Attribution
+from ascribe.result.attribution import Attribution
 
 X = torch.tensor([[1.0, 2.0, 3.0], [-1.0, 0.5, 2.0]])
 NET = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.GELU(), torch.nn.Linear(4, 2)).eval()

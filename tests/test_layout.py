@@ -8,7 +8,7 @@ from small_models import rows
 from torch import nn
 
 import ascribe as asc
-from ascribe.backends.torch import layout
+from ascribe.backends.torch.run import channels_last as layout
 
 X = rows(2, 3, 8, 8)
 

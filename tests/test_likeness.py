@@ -9,9 +9,9 @@ import pytest
 from coalition_games import change, network, play, polynomial, shapley
 
 from ascribe.coalitions import Banzhaf, Leverage, ShapleyKernel
+from ascribe.coalitions.covariance import LARGEST, Likeness, candidates, even
 from ascribe.coalitions.kernel import ALIKE_FROM
-from ascribe.coalitions.likeness import LARGEST, Likeness, candidates, even
-from ascribe.coalitions.strata import size_weights
+from ascribe.coalitions.sampling import size_weights
 
 
 def products(rates: np.ndarray) -> list[tuple[tuple[int, ...], float]]:

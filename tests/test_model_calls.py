@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:completeness")
 
 def line_by_hand(run: Any, x: Tensor, start: Tensor | float = 0.0, steps: int = 6) -> Tensor:
     """Integrated gradients of ``run``'s rows, one point after the other."""
-    from ascribe.quadrature import nodes
+    from ascribe.distributions.quadrature import nodes
 
     start = torch.as_tensor(start, dtype=x.dtype).expand_as(x)
     total = torch.zeros_like(x)

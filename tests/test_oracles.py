@@ -28,7 +28,7 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.backends.numpy.mlp import Mlp
-from ascribe.quadrature import QUADRATURES, nodes
+from ascribe.distributions.quadrature import QUADRATURES, nodes
 
 pytestmark = pytest.mark.filterwarnings("ignore:completeness:ascribe.AscribeWarning")
 

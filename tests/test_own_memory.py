@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.cams import Cam
-from ascribe.result import Attribution
+from ascribe.methods.cam.methods import Cam
+from ascribe.result.attribution import Attribution
 from ascribe.tree import walk
 
 X = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 METHODS = [
-    *(kind() for kind in Cam.__subclasses__() if kind.__module__ == "ascribe.cams"),
+    *(kind() for kind in Cam.__subclasses__() if kind.__module__ == "ascribe.methods.cam.methods"),
     asc.AblationCam(),
     asc.ScoreCam(),
     asc.FullGrad(),

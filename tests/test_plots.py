@@ -19,12 +19,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ascribe import colours
+from ascribe.display import colours
+from ascribe.display.layouts import photograph
 from ascribe.errors import ResultError
-from ascribe.pictures import photograph
 from ascribe.plots import compare, draw, plot
-from ascribe.pooling import resized
-from ascribe.result import Attribution, Check, Gap
+from ascribe.result.attribution import Attribution, Check, Gap
+from ascribe.utils.pooling import resized
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.normal(size=(2, 3, 8, 12))
@@ -252,7 +252,7 @@ def test_notebooks_get_a_picture_by_itself() -> None:
 def test_pyplot_is_left_alone(tmp_path: Path) -> None:
     code = (
         "import sys, numpy as np\n"
-        "from ascribe.result import Attribution\n"
+        "from ascribe.result.attribution import Attribution\n"
         "assert not {'matplotlib', 'torch', 'pandas', 'rich'} & set(sys.modules), 'too early'\n"
         "Attribution(np.ones((1, 4))).plot().savefig(sys.argv[1])\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"

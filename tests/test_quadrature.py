@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ascribe.distributions import stratified
+from ascribe.distributions.members import stratified
+from ascribe.distributions.quadrature import QUADRATURES, nodes
 from ascribe.errors import DistributionError
-from ascribe.quadrature import QUADRATURES, nodes
 
 RULES = tuple(rule for rule in QUADRATURES if rule != "random")
 DEGREE = {

@@ -18,7 +18,7 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.backends import open_session
-from ascribe.engine import carried_out, request
+from ascribe.engine.verbs import carried_out, request
 
 DOUBLE = torch.float64
 Tensor = torch.Tensor

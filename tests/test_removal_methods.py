@@ -13,7 +13,7 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.errors import MethodError
-from ascribe.pooling import resized
+from ascribe.utils.pooling import resized
 from tests.snapshots import unchanged
 
 captum = pytest.importorskip("captum.attr")

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ascribe import colours
+from ascribe.display import colours
 from ascribe.errors import ResultError
 from ascribe.report import Card, Map, cards, page, write_report
-from ascribe.result import Attribution, Check, Gap
+from ascribe.result.attribution import Attribution, Check, Gap
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = (

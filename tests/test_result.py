@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ascribe import pooling
+from ascribe.display.layouts import kind_of, shrunk, strongest
 from ascribe.errors import ResultError
-from ascribe.escapes import visible
-from ascribe.pictures import kind_of, shrunk, strongest
-from ascribe.result import Attribution, Check, Cost, Gap
+from ascribe.result.attribution import Attribution, Check, Cost, Gap
+from ascribe.utils import pooling
+from ascribe.utils.escape import visible
 
 torch = pytest.importorskip("torch")
 

@@ -10,10 +10,10 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.backends import open_session
-from ascribe.engine import carried_out, request
+from ascribe.engine.checks.relevance import blow_up
+from ascribe.engine.verbs import carried_out, request
 from ascribe.errors import RuleError
-from ascribe.relevance_checks import blow_up
-from ascribe.rules.told import Flow, Told
+from ascribe.rules.trace import Flow, Told
 
 DOUBLE = torch.float64
 Tensor = torch.Tensor

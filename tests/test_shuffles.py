@@ -14,8 +14,8 @@ from scipy.stats import chisquare
 from torch import nn
 
 import ascribe as asc
+from ascribe.distributions.shuffles import shuffle
 from ascribe.errors import DistributionError
-from ascribe.shuffles import shuffle
 from tests.snapshots import unchanged
 
 

@@ -13,10 +13,10 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.coalitions import Estimate
+from ascribe.engine.passes.coalition import together
 from ascribe.errors import DistributionError, FeatureError, MemoryLimitError
 from ascribe.features.base import Groups
-from ascribe.features.pictures import halved
-from ascribe.removed import together
+from ascribe.features.grids import halved
 from tests.snapshots import unchanged
 
 NET, X, BACKGROUND = chain(4, 6, 3), rows(5, 4), rows(7, 4, seed=3)

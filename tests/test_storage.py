@@ -17,9 +17,9 @@ from hypothesis.extra import numpy as hnp
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from ascribe import storage
 from ascribe.errors import ResultError
-from ascribe.result import Attribution, Check, Cost, Gap
+from ascribe.result import storage
+from ascribe.result.attribution import Attribution, Check, Cost, Gap
 from ascribe.tree import walk
 
 torch = pytest.importorskip("torch")
@@ -143,7 +143,7 @@ def test_reading_needs_no_torch(tmp_path: Path) -> None:
     Attribution(torch.ones(2, 3, dtype=torch.bfloat16)).save(tmp_path / "a")
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from ascribe.result import Attribution\n"
+        "from ascribe.result.attribution import Attribution\n"
         "from ascribe.errors import ResultError\n"
         "a = Attribution.load(sys.argv[1])\n"
         "assert a.values.dtype == 'float32' and a.values.sum() == 6, a.values\n"

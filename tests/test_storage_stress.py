@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ascribe import report, storage
+from ascribe import report
 from ascribe.errors import AscribeError, ResultError
-from ascribe.result import Attribution, Check
+from ascribe.result import storage
+from ascribe.result.attribution import Attribution, Check
 from tests.test_storage import equal, full
 
 OLD = Path(__file__).parent / "old" / "result_format_1.safetensors"
@@ -339,7 +340,7 @@ def test_a_killed_writer_leaves_nothing_behind(tmp_path: Path) -> None:
     """Where files without names exist; elsewhere the file with the other name stays, and the old one too."""
     code = (
         "import os, sys, numpy as np\n"
-        "from ascribe.result import Attribution\n"
+        "from ascribe.result.attribution import Attribution\n"
         "def stop(*_): os.kill(os.getpid(), 9)\n"
         "os.fsync = stop\n"
         "Attribution(np.ones(2)).save(sys.argv[1])\n"

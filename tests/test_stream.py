@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ascribe.engine.chunks import Chunker, Progress, first_chunk, showing, stream
 from ascribe.errors import MemoryLimitError
-from ascribe.stream import Chunker, Progress, first_chunk, showing, stream
 
 
 class Full(Exception):
@@ -182,7 +182,7 @@ class Terminal(io.StringIO):
 def test_progress_is_shown_where_wanted(monkeypatch: pytest.MonkeyPatch, stderr: Any, wanted: bool | None, shown: bool) -> None:
     out, now = stderr(), [0.0]
     monkeypatch.setattr(sys, "stderr", out)
-    monkeypatch.setattr("ascribe.stream.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ascribe.engine.chunks.time.monotonic", lambda: now[0])
     with showing(100, wanted) as progress:
         progress.advance(1)
         assert out.getvalue() == ""  # short work shows nothing
@@ -196,7 +196,7 @@ def test_progress_is_shown_where_wanted(monkeypatch: pytest.MonkeyPatch, stderr:
 def test_progress_is_cleared_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     out, now = Terminal(), [0.0]
     monkeypatch.setattr(sys, "stderr", out)
-    monkeypatch.setattr("ascribe.stream.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ascribe.engine.chunks.time.monotonic", lambda: now[0])
     with pytest.raises(KeyboardInterrupt), showing(0, True) as progress:
         now[0] = 20.0
         progress.advance(5)  # more than the total, which is 0

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.backends.torch.guard import Lease
+from ascribe.backends.torch.model.restore import Lease
 from tests.odd_models import rows, seeded
 from tests.snapshots import of_process, unchanged
 

@@ -18,8 +18,8 @@ from torch.utils.checkpoint import checkpoint
 
 import ascribe as asc
 from ascribe.backends.torch.tape.memory import apart, layout
+from ascribe.distributions.quadrature import nodes
 from ascribe.errors import RuleError
-from ascribe.quadrature import nodes
 
 DOUBLE = torch.float64
 Tensor = torch.Tensor

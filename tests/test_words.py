@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 import ascribe as asc
 from ascribe.errors import ResultError
 from ascribe.report import cards, page, write_report
-from ascribe.result import Attribution
-from ascribe.storage import read, write
-from ascribe.words import decoded, encoded
+from ascribe.result.attribution import Attribution
+from ascribe.result.object_arrays import decoded, encoded
+from ascribe.result.storage import read, write
 
 pandas = pytest.importorskip("pandas")
 HOSTILE = '</script><img src=x onerror="alert(1)">\u202e\ud800'

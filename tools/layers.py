@@ -13,51 +13,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("escapes",),
-    ("errors", "version", "columns", "words"),
-    ("hints",),
-    ("tree", "values", "files", "entry"),
-    ("recipes",),
-    ("cuts",),
-    ("arrays",),
-    ("pooling", "colours", "pictures", "quadrature", "cam_maps", "layouts", "gaps", "bends", "ragged"),
-    ("calls", "row_results", "result_parts"),
-    ("baselines", "rules", "grouped", "joined"),
-    ("given",),
-    ("shuffles",),
-    ("quantities", "distributions", "coalitions"),
-    ("features",),
-    ("removal",),
-    ("render",),
-    ("result",),
-    ("frames", "headers"),
-    ("storage",),
-    ("stream", "backends"),
-    ("passes",),
-    ("steady", "sums", "checks", "relevance_checks", "rows"),
-    ("paths", "assemble", "worths"),
-    ("compared", "sites"),
-    ("removed",),
-    ("playing",),
-    ("engine", "cam_layers"),
-    ("cams", "estimates", "metrics", "rule_tables"),
-    ("methods", "fullgrad", "estimates", "removal_methods", "cam_removal"),
-    ("deep", "corrected"),
-    ("plots",),
-    ("report",),
-    ("catalogue", "doctor", "demo", "compat"),
-    ("cli",),
-    ("__main__",),
+    ("errors", "version", "utils", "arrays", "tree", "values"),
+    ("cuts", "calls", "rules", "coalitions"),
+    ("quantities", "distributions", "features"),
+    ("removal", "tape", "display"),
+    ("backends", "result"),
+    ("engine", "plots"),
+    ("methods", "metrics", "report"),
+    ("choose",),
+    ("compat", "demo"),
+    ("cli", "__main__"),
 )
-"""From the ground up. A module imports from layers below its own, or from its own room (its first name)."""
+"""From the ground up. A module imports from layers below its own, or from its own wing (its first name).
 
-FACE = ("catalogue", "compat", "demo")
+The modules of the first layer, and those of the last, count as one wing.
+"""
+
+FACE = ("cli", "compat", "demo")
 """The rooms that use the package as its users do, and so import it whole."""
 
 LATE = {
-    ("result", "plots"): "Attribution.plot() is a door: the code behind it, and matplotlib, load when it is opened",
-    ("result", "frames"): "Attribution.to_pandas() likewise",
-    ("result", "storage"): "Attribution.save() and load() likewise",
+    ("result", "plots"): "Attribution.plot() loads matplotlib, and the code that uses it, when it is called",
 }
 """Imports upwards that are allowed inside a function, and why."""
 
@@ -134,6 +110,12 @@ def room(module: str) -> str:
     return module.partition(".")[0]
 
 
+def wing(module: str) -> str:
+    """The first name of a module; one name for all modules of the first layer, and one for those of the last."""
+    name = room(module)
+    return next((str(k) for k in (0, -1) if name in LAYERS[k]), name)
+
+
 def floor(module: str) -> int | None:
     """The number of a module's layer; the face stands above all; None where the table does not name its room."""
     if not module:
@@ -148,7 +130,7 @@ def fault(it: Import) -> str | None:
         return f"takes the private name {private[0]} from {it.target or 'the package'}"
     if not it.target and it.source:
         return None if room(it.source) in FACE else "imports the package face"
-    if room(it.source) == room(it.target) or not it.source or it.typing:
+    if wing(it.source) == wing(it.target) or not it.source:
         return None
     if it.late and (room(it.source), room(it.target)) in LATE:
         return None

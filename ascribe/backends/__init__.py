@@ -6,11 +6,11 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from ..baselines import Call
+from ..calls.call import Call
 from ..tree import walk
 from .blackbox.runners import is_estimator, is_onnx
+from .not_models import no_model
 from .protocol import Session
-from .refused import no_model
 
 SESSIONS = {
     "torch": "ascribe.backends.torch.session:TorchSession",

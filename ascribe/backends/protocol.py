@@ -16,12 +16,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..arrays import Array, Namespace
-from ..baselines import Call
+from ..calls.call import Call
 from ..cuts import Cut, each_of
-from ..ragged import Ragged
 from ..rules import Rule
-from ..rules.told import Told
+from ..rules.trace import Told
 from ..tree import Path
+from ..utils.ragged import Ragged
 
 RecordAxis = int | Ragged | None
 """The axis of an array that runs over the records, which record each row belongs to, or None where it is the same for all."""

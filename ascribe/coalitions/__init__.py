@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from .base import Coalitions, Estimate, Game, Players, Tree
-from .chance import Random
-from .dependence import Dependence
+from .bernoulli import Random
 from .exact import Exact
+from .hsic import Dependence
 from .interactions import Interactions
 from .kernel import Banzhaf, Leverage, ShapleyKernel
 from .leave import LeaveOneOut
-from .masks import SmoothMasks
+from .lime import Surrogate
 from .owen import Owen
 from .permutations import Permutations
-from .sensitivity import TotalIndices
-from .surrogate import Surrogate
+from .rise import SmoothMasks
+from .sobol import TotalIndices
 
 __all__ = [
     "Banzhaf",

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players, check_players
-from .play import Block, Run, check_count
+from .games import Block, Run, check_count
 
 Index = Literal["shapley", "banzhaf"]
 BLOCK = 256

@@ -13,11 +13,11 @@ from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players, check_players
 from .exact import arrivals, check_all, everything, fits, gains
+from .games import Average, Block, Run, check_budget, check_count, check_tolerance, ends
 from .kernel import plan
 from .permutations import around, circle
-from .play import Average, Block, Run, check_budget, check_count, check_tolerance, ends
 from .regression import Fit, Regression
-from .strata import size_weights
+from .sampling import size_weights
 
 PairIndex = Literal["shapley", "taylor", "faith"]
 

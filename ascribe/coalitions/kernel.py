@@ -11,10 +11,10 @@ from ..errors import CoalitionError
 from ..values import Value
 from .base import Players, check_players
 from .exact import Enumeration, Index, fits
-from .play import Run, check_budget, check_count, check_tolerance
+from .games import Run, check_budget, check_count, check_tolerance
+from .gaussian_process import Smooth
 from .regression import Fit, Regression
-from .smooth import Smooth
-from .strata import Plan, Sizes, size_weights
+from .sampling import Plan, Sizes, size_weights
 
 GROUPS = 20
 """Into which a sample is dealt to see how far chance moves the fit: standard errors are then known to about a sixth."""

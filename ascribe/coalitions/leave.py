@@ -9,7 +9,7 @@ import numpy as np
 
 from ..values import Value
 from .base import Estimate, Players, check_players
-from .play import Block, Run
+from .games import Block, Run
 
 BLOCK_CELLS = 1 << 20
 """Entries of one block: with a feature for every pixel all rows together would not fit."""

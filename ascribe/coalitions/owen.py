@@ -13,9 +13,9 @@ from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players, check_players
 from .exact import arrivals, numbered
+from .games import Block, Run, check_budget, check_count, check_tolerance, ends
+from .hierarchies import Group, exact_rows, grouped, shuffled
 from .permutations import Arrivals
-from .play import Block, Run, check_budget, check_count, check_tolerance, ends
-from .trees import Group, exact_rows, grouped, shuffled
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,7 +12,7 @@ from ..errors import CoalitionError
 from ..values import Value
 from .base import Estimate, Players, check_players
 from .exact import Enumeration, fits
-from .play import Average, Block, Run, check_budget, check_count, check_tolerance, ends
+from .games import Average, Block, Run, check_budget, check_count, check_tolerance, ends
 
 Orders = Literal["antithetic", "circles", "independent"]
 

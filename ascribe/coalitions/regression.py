@@ -9,8 +9,8 @@ import numpy as np
 
 from ..errors import CoalitionError
 from .base import Estimate
-from .play import Block, ends
-from .strata import Sample
+from .games import Block, ends
+from .sampling import Sample
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from .. import report
-from ..columns import aligned
-from ..result import Attribution
+from ..result.attribution import Attribution
+from ..utils.columns import aligned
 from ..version import VERSION
 from .data import Task, breast_cancer, digits
 from .explain import RECORDS, Explained, explained

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from ..arrays import as_numpy
-from ..result import Attribution
+from ..result.attribution import Attribution
 from .explain import Explained
 
 

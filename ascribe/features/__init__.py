@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..layouts import channels_last
+from ..utils.record_layout import channels_last
+from .automatic import Automatic
 from .base import Features, Groups, Scene
-from .choice import Automatic
-from .pictures import Grid, Pixels, Segments, Windows
-from .plain import Channels, Columns, Each, Hierarchy, Masks, Tokens, as_features
+from .coordinates import Channels, Columns, Each, Hierarchy, Masks, Tokens, as_features
+from .grids import Grid, Pixels, Segments, Windows
 from .superpixels import Superpixels
 
 grid, windows, segments, superpixels, channels, tokens = Grid, Windows, Segments, Superpixels, Channels, Tokens

@@ -10,10 +10,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ..arrays import Array
-from ..baselines import Call
+from ..calls.call import Call
 from ..coalitions.base import Players, Tree
 from ..errors import FeatureError
-from ..layouts import channels_last
+from ..utils.record_layout import channels_last
 
 
 @dataclass(frozen=True)

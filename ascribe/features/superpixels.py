@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import as_numpy
 from ..errors import FeatureError
-from ..layouts import doubt_of
+from ..utils.record_layout import doubt_of
 from ..values import Value, is_count
 from .base import Groups, Scene, pictures
 

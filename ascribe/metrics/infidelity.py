@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, namespace
-from ..engine import model_call
-from ..entry import entry
+from ..engine.verbs import model_call
 from ..errors import AscribeWarning, InputError
-from ..recipes import Recipe
-from ..result import Attribution
+from ..result.attribution import Attribution
 from ..tree import walk
+from ..utils.entry import entry
+from ..utils.recipe import Recipe
 from .perturbed import at_least, records_of
 
 Perturbed = tuple[Sequence[Array], Sequence[Array]]

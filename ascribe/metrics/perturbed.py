@@ -12,14 +12,14 @@ import numpy as np
 from ..arrays import Array, as_numpy
 from ..backends import opened
 from ..backends.protocol import Job, Session, Spot
-from ..baselines import Call
+from ..calls.call import Call
 from ..cuts import INPUT, Cut, as_cut
-from ..distributions import Point
+from ..distributions.members import Point
+from ..engine.chunks import Chunker, Progress, first_chunk
+from ..engine.plan import Plan, Reader
 from ..errors import InputError, QuantityError
-from ..passes import Plan, Reader
 from ..quantities import as_quantities
 from ..rules import Gradient
-from ..stream import Chunker, Progress, first_chunk
 from ..tree import replaced
 
 

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from ..arrays import Array, as_numpy, namespace
-from ..engine import model_call
-from ..entry import entry
+from ..engine.verbs import model_call
 from ..errors import InputError
 from ..quantities import Labels
-from ..recipes import Recipe
-from ..result import Attribution
+from ..result.attribution import Attribution
 from ..tree import walk
+from ..utils.entry import entry
+from ..utils.recipe import Recipe
 from .perturbed import at_least, records_of
 
 REDUCE: dict[str, Callable[..., Any]] = {"max": np.max, "mean": np.mean}

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import as_numpy, is_array
+from ..display.layouts import Kind, kind_of
 from ..errors import ResultError
-from ..escapes import visible
-from ..grouped import rows_of
-from ..pictures import Kind, kind_of
-from ..render import recipe, record_text
+from ..features.table import rows_of
+from ..result.summary import recipe, record_text
 from ..tree import follow
+from ..utils.escape import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..result import Attribution
+    from ..result.attribution import Attribution
 
 __all__ = ["compare", "plot"]
 
@@ -39,7 +39,7 @@ def plot(
     image: Any = None,
     top: int = 15,
 ) -> Figure:
-    """The figure of one record of ``a``: see :meth:`ascribe.result.Attribution.plot`. ``names`` are features or tokens."""
+    """The figure of one record of ``a``: see :meth:`ascribe.result.attribution.Attribution.plot`. ``names`` are features or tokens."""
     values, under, error = one_record(a, record)
     under = under if image is None else as_numpy(image)
     found = kind_of(values.shape, kind, () if under is None else under.shape)

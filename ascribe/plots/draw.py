@@ -15,9 +15,10 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .. import colours
-from ..pictures import map_of, names_for, photograph, strongest
-from ..pooling import resized
+from ..display import colours
+from ..display.layouts import map_of, photograph, strongest
+from ..features.table import names_for
+from ..utils.pooling import resized
 
 
 def palette_of(stops: tuple[str, ...]) -> Colormap:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .base import Bound, Part, Quantity, check_scores, scores
 from .classes import Contrast, Labels, LogProb, Max, Prob, Unit
-from .door import Custom, as_quantities
+from .parse import Custom, as_quantities
 from .regions import Box, Channel, Mask, Threshold, Total
 
 __all__ = [

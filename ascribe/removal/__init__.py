@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from .background import Nearest, Permute, Resample
 from .base import Removal, Removing, StandIn, standing
 from .inpaint import Inpaint
 from .per_input import PerInput
-from .rows import Nearest, Permute, Resample
-from .sequences import Drop, MaskToken
-from .stand_ins import Blur, Mean, Noise, Patch, Replace
+from .tokens import Drop, MaskToken
+from .values import Blur, Mean, Noise, Patch, Replace
 
 __all__ = [
     "Blur",

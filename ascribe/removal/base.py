@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ..arrays import Array
-from ..baselines import Here
+from ..distributions.baselines import Here
 from ..errors import FeatureError
 from ..features.base import Groups, check_layout
 
@@ -95,7 +95,7 @@ def standing(given: Any) -> Removal:
     input.
     """
     from .per_input import PerInput, has_removals
-    from .stand_ins import Replace
+    from .values import Replace
 
     if isinstance(given, Removal) and not isinstance(given, type):
         return given

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, laid
-from ..baselines import numbers_of
+from ..distributions.baselines import numbers_of
 from ..errors import FeatureError
 from ..values import Value, is_number
 from .base import Leaves, Removing, StandIn

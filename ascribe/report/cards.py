@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 
 from ..arrays import as_numpy
+from ..display.layouts import photograph
 from ..errors import ResultError
-from ..grouped import Rows, rows_of, side_by_side
-from ..pictures import photograph
+from ..features.table import Rows, rows_of, side_by_side
 from ..plots import one_record
-from ..render import class_name, recipe, single_output
-from ..result import Attribution, Check
+from ..result.attribution import Attribution, Check
+from ..result.summary import class_name, recipe, single_output
 
 
 @dataclass(frozen=True, eq=False)

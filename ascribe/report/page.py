@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import colours
+from ..display import colours
+from ..display.layouts import layout_of, map_of, photograph, strongest
 from ..errors import ResultError
-from ..escapes import visible
-from ..files import write_whole
-from ..gaps import percent
-from ..pictures import layout_of, map_of, names_for, photograph, strongest
-from ..render import cut
+from ..features.table import names_for
+from ..result.summary import cut
+from ..utils.completeness import percent
+from ..utils.escape import visible
+from ..utils.files import write_whole
 from .cards import Card, Map
 
 HERE = Path(__file__).parent

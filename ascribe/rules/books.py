@@ -11,7 +11,7 @@ from ..errors import RuleError
 from ..values import Value
 from . import OperationRule
 from .layers import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Relative, ZBox, ZPlus
-from .table import Unreferenced
+from .treatments import Unreferenced
 
 KINDS = (
     "dense",

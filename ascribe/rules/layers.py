@@ -17,7 +17,7 @@ import numpy as np
 from ..arrays import as_numpy
 from ..errors import RuleError
 from ..values import is_number, written
-from .table import Unreferenced, with_rest
+from .treatments import Unreferenced, with_rest
 
 
 class LayerRule(Unreferenced):

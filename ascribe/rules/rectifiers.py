@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from ..errors import RuleError
 from ..values import is_number, written
-from .table import Unreferenced, derivatives
+from .treatments import Unreferenced, derivatives
 
 
 @dataclass(frozen=True, repr=False)

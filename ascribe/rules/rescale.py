@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ..errors import RuleError
 from ..values import Value, written
-from .table import AVERAGES
+from .treatments import AVERAGES
 
 
 class Comparing(Value):

@@ -10,7 +10,7 @@ from typing import ClassVar
 from ..errors import RuleError
 from ..values import written
 from .layers import LayerRule
-from .table import Unreferenced, with_rest
+from .treatments import Unreferenced, with_rest
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import as_numpy, is_array
-from ...baselines import is_table
+from ...arrays import as_numpy, is_array, is_table
 from ...errors import BackendError, InputError, ModelError
 from ...tree import mapped
 

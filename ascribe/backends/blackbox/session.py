@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array
-from ...calls import Call, named
+from ...calls.call import Call, named
 from ...cuts import INPUT, OUTPUT, Cut, input_at
 from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError, RuleError
-from ...hints import unexpected_hint
 from ...tree import Path, follow, walk
+from ...utils.hints import unexpected_hint
 from ..numpy.namespace import xp
 from ..protocol import Evidence, Job, Place, Reading, Spot
-from .inputs import Inputs
+from .arguments import Inputs
 from .runners import as_arrays, runner_for
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...baselines import Call
+from ...calls.call import Call
 from ...cuts import INPUT, LOGITS, OUTPUT, Cut, Together
 from ...errors import CutError, InputError, RuleError
 from ...rules import Gradient

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .internals import storage_holders
+from .model.internals import storage_holders
 
 Tensor = torch.Tensor
 

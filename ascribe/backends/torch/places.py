@@ -15,10 +15,10 @@ from ...cuts import EMBEDDINGS, INPUT, OUTPUT, Cut, Together
 from ...errors import AscribeError, CutError, ModelError
 from ...tree import Path, walk
 from ..protocol import Place
-from .failures import complex_inputs
-from .record_axes import note
-from .taps import Demand, Run, floating
-from .work import call_model, input_paths
+from .model.errors import complex_inputs
+from .run.hooks import Demand, Run, floating
+from .run.record_axes import note
+from .run.single import call_model, input_paths
 
 if TYPE_CHECKING:
     from .session import TorchSession

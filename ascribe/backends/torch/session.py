@@ -14,35 +14,35 @@ import numpy as np
 import torch
 from torch.nn.parameter import is_lazy
 
-from ...calls import Call, named
+from ...calls.call import Call, named
 from ...cuts import INPUT, Cut, Together, input_at
-from ...entry import out_of_memory
 from ...errors import CutError, InputError, ModelError, RuleError
 from ...rules import Gradient, treats_operations
+from ...utils.entry import out_of_memory
 from ..protocol import Evidence, Job, Place, Spot
 from . import places as placing
-from .apart import runs_apart
-from .axes import Axis, ones
-from .chance import Chance, Draws
-from .failures import differentiates_inside, wrong_dtype
-from .guard import Guard, secured
-from .hooks import PLACED, Hooks
-from .hosts import Parts, modules_behind
-from .inputs import Inputs
-from .layout import could_be, laid_out
-from .memory import SHAPES, Facts, Memory, memory_of
+from .model.arguments import Inputs
+from .model.dependencies import Sight, around
+from .model.errors import differentiates_inside, wrong_dtype
+from .model.facts import SHAPES, Facts, Memory, memory_of
+from .model.generators import Chance, Draws
+from .model.modules import Parts, modules_behind
+from .model.removable_hooks import PLACED, Hooks
+from .model.restore import Guard, secured
+from .model.state import State
 from .namespace import xp
-from .record_axes import axes_at, shapes_of
-from .sight import Sight, around
-from .spread import SINGLE, TILE, VMAP, choose
-from .state import State
+from .run.axes import Axis, ones
+from .run.batching import SINGLE, TILE, VMAP, choose
+from .run.channels_last import could_be, laid_out
+from .run.hooks import RUNNING, Run, accessor_path, module_named
+from .run.independence import runs_apart
+from .run.record_axes import axes_at, shapes_of
+from .run.single import call_model, input_paths, joined, kept_for_gradients, run_once
+from .run.vmapped import run_vmapped
 from .tape.entries import Tape
 from .tape.evidence import Recorded
 from .tape.reverse import Balance
 from .tape.ruled import ruled
-from .taps import RUNNING, Run, accessor_path, module_named
-from .vmapped import run_vmapped
-from .work import call_model, input_paths, joined, kept_for_gradients, run_once
 
 Tensor = torch.Tensor
 

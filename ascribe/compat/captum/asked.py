@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...baselines import Call
+from ...calls.call import Call
 from ...cuts import INPUT, OUTPUT, Cut
-from ...distributions import Distribution
-from ...engine import activation, explain, request, with_features
+from ...distributions.members import Distribution
+from ...engine.chunks import Wanted
+from ...engine.plan import Combine
+from ...engine.verbs import activation, explain, request, with_features
 from ...errors import InputError
-from ...passes import Combine
 from ...quantities import Bound, Part, Quantity, scores
-from ...result import Attribution as Result
+from ...result.attribution import Attribution as Result
 from ...rules import Rule
-from ...stream import Wanted
 from ...tree import walk
 from .bar import Bar
 from .conventions import Given, repeated, spread

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ...stream import Progress
+from ...engine.chunks import Progress
 
 WIDTH = 10
 EVERY = 0.5

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...cuts import INPUT, Cut
-from ...engine import cuts_of
+from ...engine.verbs import cuts_of
 from ...errors import AscribeError, MethodError, RuleError
 from ...quantities import Quantity
 from .asked import HARMLESS, Asked, change, starts, totals

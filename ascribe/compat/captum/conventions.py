@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ...arrays import Array, as_numpy
-from ...backends.torch.hosts import modules_behind
-from ...backends.torch.taps import module_named
-from ...baselines import Call
+from ...backends.torch.model.modules import modules_behind
+from ...backends.torch.run.hooks import module_named
+from ...calls.call import Call
 from ...cuts import OUTPUT, Cut
 from ...errors import CutError, InputError, MethodError, QuantityError
 from ...quantities import Bound, Custom, Labels, Part, Quantity, Unit

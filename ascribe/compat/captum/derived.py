@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...distributions.quadrature import nodes
 from ...errors import RuleError
-from ...quadrature import nodes
 from .asked import Asked, change, starts, totals
 from .base import drawn_seed
 from .conventions import At, Each, repeated

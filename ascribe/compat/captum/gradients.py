@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...baselines import Call, FromInput
+from ...calls.call import Call
 from ...cuts import INPUT
-from ...distributions import Background, Distribution, Gaussian, Line
+from ...distributions.baselines import FromInput
+from ...distributions.members import Background, Distribution, Gaussian, Line
+from ...distributions.quadrature import Quadrature
 from ...errors import DistributionError, MethodError, RuleError
-from ...quadrature import Quadrature
-from ...result import Attribution as Result
+from ...result.attribution import Attribution as Result
 from ...rules import Rule
 from ...rules.relevance import Deconv, Guided
 from ...tree import mapped, walk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...engine import activation
+from ...engine.verbs import activation
 from .asked import Asked
 from .base import LayerAttribution
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from ...coalitions import Estimate, Players
+from ...engine.chunks import first_chunk, showing
 from ...errors import InputError, MethodError, QuantityError
 from ...quantities import scores
-from ...stream import first_chunk, showing
 from .asked import Asked, starts
 from .base import PerturbationAttribution
 from .cells import cells_of, features_of, known_of, smooth

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...coalitions.surrogate import lasso
+from ...coalitions.lime import lasso
 from ...errors import MethodError
 from .errors import also_theirs
 

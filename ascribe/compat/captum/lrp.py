@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...backends.torch.hosts import modules_behind
-from ...engine import cuts_known
+from ...backends.torch.model.modules import modules_behind
+from ...engine.verbs import cuts_known
 from ...errors import RuleError
 from ...rules import OperationRule
 from ...rules.books import RuleBook, Where
 from ...rules.layers import LayerRule, Pass
-from ...rules.table import with_rest
+from ...rules.treatments import with_rest
 from .asked import Asked, totals
 from .base import GradientAttribution, LayerAttribution
 

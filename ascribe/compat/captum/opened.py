@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ...backends.torch.hosts import host_of
+from ...backends.torch.model.modules import host_of
 from ...cuts import INPUT, Cut
-from ...engine import activation
+from ...engine.verbs import activation
 from ...tree import mapped, walk
 from .asked import Asked, starts, tuples
 from .conventions import Given

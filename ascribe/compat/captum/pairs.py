@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...distributions import Background, Line, Reference
-from ...engine import activation
+from ...distributions.members import Background, Line, Reference
+from ...distributions.quadrature import nodes
+from ...engine.verbs import activation
 from ...errors import MethodError
-from ...quadrature import nodes
 from ...rules.rescale import Rescale
 from .asked import Asked, change, starts, totals
 from .base import drawn_seed

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...backends.torch.guard import EVALUATE
-from ...backends.torch.hosts import Parts, modules_behind
+from ...backends.torch.model.modules import Parts, modules_behind
+from ...backends.torch.model.restore import EVALUATE
 from ...errors import QuantityError
 from .asked import Asked, start_for
 from .cells import cells_of

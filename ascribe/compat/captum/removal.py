@@ -14,12 +14,12 @@ from torch import Tensor
 
 from ...coalitions import Exact, LeaveOneOut, Permutations, ShapleyKernel
 from ...cuts import INPUT, OUTPUT
-from ...engine import activation
+from ...engine.verbs import activation
 from ...errors import AscribeError, FeatureError, QuantityError
 from ...features import Masks, Windows
 from ...quantities import scores
 from ...removal import Replace
-from ...result import Attribution as Result
+from ...result.attribution import Attribution as Result
 from ...tree import walk
 from .asked import Asked, starts
 from .base import drawn_seed

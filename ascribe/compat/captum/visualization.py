@@ -10,14 +10,7 @@ import numpy as np
 
 from ...errors import ResultError
 from .errors import also_theirs
-from .words import (
-    VisualizationDataRecord,
-    format_classname,
-    format_special_tokens,
-    format_tooltip,
-    format_word_importances,
-    visualize_text,
-)
+from .words import VisualizationDataRecord, format_classname, format_special_tokens, format_tooltip, format_word_importances, visualize_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

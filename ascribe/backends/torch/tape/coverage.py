@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ....rules.told import Met, counted
+from ....rules.trace import Met, counted
 from .assign import Assignment
 from .entries import Entry, Tape, Var
 from .kinds import kind_of

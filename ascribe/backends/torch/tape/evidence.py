@@ -14,10 +14,10 @@ from ....rules import OperationRule
 from ....tree import Path
 from ...protocol import Job, Spot
 from ..places import embeddings
-from ..readings import explained_rows
-from ..rounding import close
-from ..taps import Demand, Read, Run
-from ..work import call_model, input_paths, noted, nothing_seen
+from ..run.compare import close
+from ..run.hooks import Demand, Read, Run
+from ..run.quantities import explained_rows
+from ..run.single import call_model, input_paths, noted, nothing_seen
 from .assign import Assignment
 from .entries import Tape, Tensor, Var
 from .liveness import reached

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ....rules.told import Flow, Told
+from ....rules.trace import Flow, Told
 from .entries import Entry, Tensor, Var, turned, weighed
 from .layers import WEIGHTED
 from .norms import NORM

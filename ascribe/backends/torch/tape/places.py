@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..hooks import Hooks
-from ..taps import RUNNING
+from ..model.removable_hooks import Hooks
+from ..run.hooks import RUNNING
 
 
 class Step:

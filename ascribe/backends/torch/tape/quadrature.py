@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ....quadrature import nodes
+from ....distributions.quadrature import nodes
 from .entries import Tensor, Var
 from .step import Back, Step
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..internals import COMPOSITE, is_composite
+from ..model.internals import COMPOSITE, is_composite
 from .entries import PICKS, SAME, Entry, Tape, Tensor, Var, aten
 from .layers import WEIGHTED
 from .memory import Store, Stores, apart, fills, laid_out, layout, lying, plain

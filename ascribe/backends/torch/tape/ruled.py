@@ -12,14 +12,14 @@ from ....cuts import Cut
 from ....errors import AscribeError, RuleError
 from ....rules import OperationRule
 from ....rules.books import RuleBook, short
-from ....rules.told import Told
+from ....rules.trace import Told
 from ...protocol import Evidence, Job, Reading, Spot
-from ..axes import Axis
-from ..failures import without_graph
-from ..readings import explained_rows
-from ..record_axes import axis_of
-from ..rounding import close
-from ..work import natives
+from ..model.errors import without_graph
+from ..run.axes import Axis
+from ..run.compare import close
+from ..run.quantities import explained_rows
+from ..run.record_axes import axis_of
+from ..run.single import natives
 from .align import References
 from .assign import Assignment, assignment
 from .coverage import gathered, met

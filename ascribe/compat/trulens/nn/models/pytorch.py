@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from ..... import Call
-from .....backends.torch.guard import untouched
-from .....backends.torch.hosts import Parts, modules_behind
-from .....backends.torch.inputs import as_tensor
+from .....backends.torch.model.arguments import as_tensor
+from .....backends.torch.model.modules import Parts, modules_behind
+from .....backends.torch.model.restore import untouched
 from .....errors import BackendError
 from .....tree import mapped
 from ...utils.typing import ModelInputs

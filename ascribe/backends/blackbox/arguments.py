@@ -1,0 +1,155 @@
+"""The arguments of a black box: which belong to records, and pandas tables as arrays and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...calls.call import Call, counted, named
+from ...calls.not_arrays import without_arrays
+from ...distributions.baselines import BESIDE_IDS, RIDES_ALONG
+from ...errors import CutError, DistributionError, InputError
+from ...tree import Path, mapped, walk
+from ...utils.ragged import Ragged
+from ..protocol import RecordAxis
+
+
+class Inputs:
+    """Positional and keyword arguments as one tree; records are counted as for other models."""
+
+    def __init__(self, call: Call) -> None:
+        self.frames: dict[Path, Any] = {}
+        self.only = call.explained
+        self.tree = mapped((call.args, call.kwargs), self._array)
+        self.leaves: dict[Path, np.ndarray] = {p: leaf for p, leaf in walk(self.tree) if isinstance(leaf, np.ndarray) and leaf.ndim}
+        if not self.leaves:
+            raise without_arrays(call, tensors=False)
+        self.counted = counted(call.records, {p: leaf.shape for p, leaf in self.leaves.items()}, (len(self._leading()), {}))
+        self.records = self.counted.count
+        if not self.records:
+            raise InputError("there are no records", try_="at least one row")
+        self.own = [p for p in self.leaves if p in self.counted.axes or self.counted.whole]
+
+    def _array(self, path: Path, leaf: Any) -> Any:
+        if isinstance(leaf, np.ma.MaskedArray):
+            raise InputError("a masked array", there="arrays without a mask", try_="x.filled(0)", code="E-INPUT-LAYOUT")
+        if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "V":
+            there = f"columns {', '.join(leaf.dtype.names or ())}"
+            raise InputError("a structured array", there=there, try_="pandas.DataFrame(x)", code="E-INPUT-LAYOUT")
+        if is_table(leaf):
+            if not hasattr(leaf, "iloc"):
+                raise InputError(f"a table of {type(leaf).__module__.partition('.')[0]}", there="tables of pandas", try_="x.to_pandas()")
+            self.frames[path] = leaf
+            numeric = all(getattr(dtype, "kind", "O") in "fiub" for dtype in leaf.dtypes)
+            return leaf.to_numpy(np.float64 if numeric else object)
+        return leaf
+
+    def _numbers(self, path: Path) -> bool:
+        """Whether an argument is a table or holds floating numbers."""
+        return path in self.frames or self.leaves[path].dtype.kind == "f"
+
+    def _leading(self) -> np.ndarray:
+        """What counts the records: the first array that the call names, with floating numbers, and with more than one axis."""
+        named_first = [p for p in self.leaves if self.only is not None and p[1] in self.only] or list(self.leaves)
+        floating = sorted(filter(self._numbers, named_first), key=lambda p: self.leaves[p].ndim < 2)
+        return self.leaves[(floating or named_first)[0]]
+
+    def explained(self, start: Path) -> list[Path]:
+        """What is explained under an accessor: what the call names, or else floating arrays and tables, or else whole numbers.
+
+        Raises CutError where there is none.
+        """
+        under = [p for p in self.own if p[: len(start)] == start]
+        if self.only is not None and not start:
+            found = [p for p in under if p[1] in self.only]
+        else:
+            found = [p for p in under if self._numbers(p) and (start or "mask" not in str(p[1]))]
+            found = found or [p for p in under if start or not any(part in str(p[1]) for part in BESIDE_IDS)]
+        if not found:
+            raise CutError("no array with a row per record there", there=", ".join(map(named, self.leaves)), code="E-CUT-INTEGER")
+        return found
+
+    @property
+    def beside(self) -> list[Path]:
+        """Whole numbers and words that belong to records, but for those that say how other arguments are laid out."""
+        found = [p for p in self.own if not any(part in str(p[1]) for part in RIDES_ALONG)]
+        return [p for p in found if p not in self.frames and self.leaves[p].dtype.kind in "iuOUS"]
+
+    def axis(self, path: Path) -> RecordAxis:
+        """Where an argument keeps its records: the axis, or the record of each row; what is one record as a whole comes first."""
+        rows = self.counted.rows
+        return rows if rows is not None and len(self.leaves[path]) == len(rows) else self.counted.axes.get(path, 0)
+
+    def canonical(self, path: Path) -> np.ndarray:
+        """An argument with its records first."""
+        leaf, axis = self.leaves[path], self.axis(path)
+        if isinstance(axis, Ragged):
+            return np.asarray(axis.padded(leaf))
+        if self.counted.whole and len(leaf) != 1:
+            return leaf[None]
+        return np.moveaxis(leaf, axis or 0, 0)
+
+    def native(self, path: Path, rows: np.ndarray) -> np.ndarray:
+        """The same back in the argument's own layout."""
+        axis = self.axis(path)
+        if isinstance(axis, Ragged):
+            return np.asarray(axis.rows(rows))
+        if self.counted.whole and len(self.leaves[path]) != 1:
+            return rows[0]
+        return np.moveaxis(rows, 0, axis or 0)
+
+    def rows(self, index: np.ndarray, repeat: int, news: Mapping[Path, np.ndarray]) -> tuple[Any, Any]:
+        """Arguments for some records, all of them ``repeat`` times, but for those in ``news``; the model may work in place on them."""
+
+        def change(path: Path, leaf: Any) -> Any:
+            if path not in self.own:
+                return self.frames.get(path, leaf.copy() if isinstance(leaf, np.ndarray) else leaf)
+            rows = self.native(path, news[path] if path in news else np.concatenate([self.canonical(path)[index]] * repeat))
+            return self._framed(path, rows) if path in self.frames else rows
+
+        args, kwargs = mapped(self.tree, change)
+        return args, kwargs
+
+    def _framed(self, path: Path, rows: np.ndarray) -> Any:
+        """Rows as a table with the columns and types of the one that was given; a column whose type cannot hold them is left as it is.
+
+        Raises DistributionError for what is none of a column's categories.
+        """
+        frame = self.frames[path]
+        made = type(frame)(rows)  # with numbers for names: those of the user's may come twice
+        kinds = {i: dtype for i, (name, dtype) in enumerate(zip(frame.columns, frame.dtypes, strict=True)) if holds(dtype, made[i], name)}
+        gaps = {i: np.float64 for i, dtype in enumerate(frame.dtypes) if i not in kinds and with_gaps(dtype, made[i])}
+        try:
+            made = made.astype(kinds | gaps)
+        except (TypeError, ValueError) as wrong:
+            what = f"values that columns cannot hold: {(str(wrong).splitlines() or [''])[0]}"
+            raise DistributionError(what, try_="a baseline with columns of the same types", code="E-BASELINE-TYPE") from wrong
+        made.columns = frame.columns
+        return made
+
+
+def holds(dtype: Any, column: Any, name: Any) -> bool:
+    """Whether a type can hold the values of a column as they are. Raises DistributionError for unknown categories."""
+    known = column[column.notna()]
+    if hasattr(dtype, "categories"):
+        if not known.isin(dtype.categories).all():
+            there = ", ".join(map(repr, dtype.categories[:20]))
+            what = f"{known[~known.isin(dtype.categories)].iloc[0]!r} in the column {name!r}"
+            raise DistributionError(what, there=f"categories {there}", try_="a baseline of the same categories", code="E-BASELINE-TYPE")
+        return True
+    if getattr(dtype, "kind", "O") not in "iub":
+        return True
+    try:
+        numbers = known.to_numpy(np.float64)
+    except (TypeError, ValueError):  # words
+        return False
+    missing = len(known) < len(column) and isinstance(dtype, np.dtype)
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype.type).min, np.iinfo(dtype.type).max)
+    return not missing and bool(((numbers % 1 == 0) & (numbers >= low) & (numbers <= high)).all())
+
+
+def with_gaps(dtype: Any, column: Any) -> bool:
+    """Whether a column of whole numbers has some missing now: then they are floating ones, as pandas reads such columns from files."""
+    return isinstance(dtype, np.dtype) and dtype.kind in "iu" and column.isna().any() and holds(np.dtype("int64"), column.dropna(), "")

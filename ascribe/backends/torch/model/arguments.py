@@ -1,0 +1,264 @@
+"""The arguments of one model call: which are explained, which belong to a record, which ride along."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ....calls.call import Call, Counted, counted, named
+from ....calls.not_arrays import without_arrays
+from ....distributions.baselines import BESIDE_IDS, RIDES_ALONG
+from ....errors import InputError, ModelError
+from ....tree import Path, mapped, walk
+from ..namespace import from_numpy
+from ..run.axes import FIRST, WHOLE, Axis, by_length
+
+Tensor = torch.Tensor
+
+
+class Inputs:
+    """Positional and keyword arguments as one tree, with NumPy arrays made into tensors.
+
+    Unless the call says otherwise, the first axis of the first floating tensor (or else of the first tensor) counts the records; every
+    tensor whose first axis has that length belongs to them, row by row. All others are the same for all records. Arguments that the
+    call names as those to be explained come before all others.
+    """
+
+    def __init__(self, call: Call, dtype: torch.dtype | None) -> None:
+        self.numpy, self.only = False, call.explained
+        self.kind: torch.dtype | None = None
+        self.tree = mapped((call.args, call.kwargs), lambda path, leaf: self._tensor(leaf, dtype))
+        self.leaves: dict[Path, Tensor] = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
+        if nested := [named(path) for path, leaf in self.leaves.items() if leaf.is_nested]:
+            raise InputError("nested tensors", there=", ".join(nested), try_="padded rows and a mask", code="E-INPUT-LAYOUT")
+        if short := [named(path) for path, leaf in self.leaves.items() if leaf.is_quantized]:
+            raise InputError("quantised tensors", there=", ".join(short), try_="x.dequantize()", code="E-INPUT-LAYOUT")
+        self.counted = self._counted(call)
+        self.records = self.counted.count
+        self.own = frozenset(self.counted.axes)
+        if self.counted.whole:
+            self.own = frozenset(path for path, leaf in self.leaves.items() if leaf.ndim and cuttable(leaf))
+        self.explained = self._explained()
+        self.known: dict[Path, Axis] = {}
+
+    def _counted(self, call: Call) -> Counted:
+        """Where the records are. Raises InputError where there are none."""
+        shaped = {path: leaf for path, leaf in self.leaves.items() if leaf.ndim and leaf.layout == torch.strided}  # sparse ones ride along
+        named_first = [path for path in shaped if path[1] in self.only] if self.only is not None else []
+        floating = [path for path in named_first or shaped if shaped[path].is_floating_point()]
+        leading = next(iter([p for p in floating if shaped[p].ndim > 1] or floating or named_first or shaped), None)
+        if leading is None:
+            if odd := [f"{named(path)} {leaf.layout}" for path, leaf in self.leaves.items() if not cuttable(leaf)]:
+                there = ", ".join(odd)
+                raise InputError("tensors that cannot be cut into records", there=there, try_="x.to_dense()", code="E-INPUT-LAYOUT")
+            raise without_arrays(call, tensors=True)
+        shapes = {path: tuple(leaf.shape) for path, leaf in shaped.items()}
+        found = counted(call.records, shapes, usual(shapes, leading, named_first))
+        if not found.count:
+            raise InputError("there are no records", there=f"an input of shape {shapes[leading]}", try_="at least one row")
+        return found
+
+    def axis(self, path: Path) -> Axis:
+        """Where one of the arguments keeps its records."""
+        found = self.known.get(path)
+        if found is None:
+            found = self.known[path] = self._axis(path)
+        return found
+
+    def _axis(self, path: Path) -> Axis:
+        shape = tuple(self.leaves[path].shape)
+        if self.counted.whole:
+            return FIRST if shape and shape[0] == 1 else WHOLE
+        if self.counted.rows is not None:
+            return by_length(shape, self.counted.rows)
+        at = self.counted.axes.get(path, 0)
+        return Axis(at) if at else FIRST
+
+    def _tensor(self, leaf: Any, dtype: torch.dtype | None) -> Any:
+        if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "fiub":
+            self.numpy = True
+            return as_tensor(leaf, dtype)
+        return leaf
+
+    def _explained(self) -> list[Path]:
+        """The floating tensors that belong to records, in the order of the call: those that the call names, or else all but masks."""
+        floating = [p for p, leaf in self.leaves.items() if p in self.own and leaf.is_floating_point()]
+        return [p for p in floating if ("mask" not in str(p[1]) if self.only is None else p[1] in self.only)]
+
+    @property
+    def complex(self) -> list[Path]:
+        """The complex tensors that belong to records."""
+        return [p for p in self.own_paths if self.leaves[p].is_complex() and (self.only is None or p[1] in self.only)]
+
+    @property
+    def own_paths(self) -> list[Path]:
+        """Everything that belongs to records, in the order of the call."""
+        return [p for p in self.leaves if p in self.own]
+
+    @property
+    def tokens(self) -> list[Path]:
+        """The token ids that belong to records: whole numbers, but for masks, types and positions; or whatever the call names."""
+        if self.only is not None:
+            return [p for p in self.own_paths if p[1] in self.only]
+        named_so = (p for p in self.own_paths if not any(part in str(p[1]) for part in BESIDE_IDS))
+        return [p for p in named_so if whole_numbers(self.leaves[p]) and not self._tells_rows(self.leaves[p])]
+
+    def _tells_rows(self, leaf: Tensor) -> bool:
+        """Whether an argument is the array that gives rows to records, or the starts of their rows."""
+        rows = self.counted.rows
+        if rows is None or leaf.ndim != 1:
+            return False
+        told = rows.record if len(leaf) == len(rows) else np.cumsum(rows.counts) - rows.counts
+        return len(told) == len(leaf) and np.array_equal(told, leaf.detach().cpu().numpy())
+
+    @property
+    def beside(self) -> list[Path]:
+        """Whole numbers that belong to records, but for those that say how other arguments are laid out."""
+        found = [p for p in self.own_paths if not any(part in str(p[1]) for part in RIDES_ALONG)]
+        return [p for p in found if whole_numbers(self.leaves[p]) and not self._tells_rows(self.leaves[p])]
+
+    @property
+    def ids(self) -> list[Tensor]:
+        """The integer tensors, token ids among them; of those that the call names, where it names some."""
+        found = {p: leaf for p, leaf in self.leaves.items() if cuttable(leaf) and whole_numbers(leaf) and not self._tells_rows(leaf)}
+        return [leaf for p, leaf in found.items() if self.only is None or p[1] in self.only]
+
+    def nonfinite(self) -> list[str]:
+        """Where an explained input holds NaN: names with the index of the first."""
+        found = []
+        for path in self.explained:
+            leaf = self.leaves[path].detach()
+            if leaf.is_meta or (leaf.element_size() > 1 and math.isfinite(leaf.sum())):
+                continue  # a sum, which is there for all but the smallest types, takes a tenth of a search
+            if (bad := torch.isnan(leaf)).any():
+                found.append(f"{named(path)}{[int(i) for i in bad.nonzero()[0]]}")
+        return found
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Turn the explained inputs into the model's own floating type."""
+        self.kind = dtype
+        self.tree = mapped(self.tree, lambda p, t: t.to(dtype) if isinstance(t, Tensor) and t.is_floating_point() else t)
+        self.leaves = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
+
+    def own_rows(self, path: Path, index: np.ndarray) -> Tensor:
+        """The part of some records in one of the arguments, laid out as it is; a view where they lie together.
+
+        Raises ModelError for some of the records of arguments that cannot be cut.
+        """
+        leaf = self.leaves[path].detach()
+        if len(index) == self.records:
+            return leaf
+        if self.counted.together:
+            raise ModelError("some of the records alone", there="records= with an array: all of them run together")
+        axis, lo, hi = self.counted.axes[path], int(index[0]), int(index[-1]) + 1
+        if hi - lo == len(index):
+            return leaf.narrow(axis, lo, hi - lo)
+        return leaf.index_select(axis, torch.as_tensor(index, device=leaf.device))
+
+    def one_row(self, path: Path) -> tuple[int, ...]:
+        """The shape of one of the arguments for a single record."""
+        shape = list(self.leaves[path].shape)
+        if not self.counted.together:
+            shape[self.counted.axes[path]] = 1
+        return tuple(shape)
+
+    def repeated(self, path: Path, part: Tensor, repeat: int) -> Tensor:
+        """One argument's rows, all of them ``repeat`` times. Raises ModelError for arguments that cannot be cut."""
+        if repeat == 1:
+            return part.clone()
+        if self.counted.together:
+            raise ModelError("records at several points at once", there="records= with an array: all of them run together")
+        times = [1] * part.ndim
+        times[self.counted.axes[path]] = repeat
+        return part.repeat(times)
+
+    def rows(self, index: np.ndarray, repeat: int, news: Mapping[Path, Tensor]) -> tuple[Any, Any]:
+        """Arguments for the records numbered ``index``, all of them ``repeat`` times, but for those in ``news``.
+
+        Every tensor is a copy or a view that the model may not write through to the user's: a model that works in place on
+        its own input would change it from run to run.
+        """
+
+        def change(path: Path, leaf: Any) -> Any:
+            if path in news:
+                return news[path]
+            if not isinstance(leaf, Tensor):
+                return fresh(leaf)
+            if path not in self.own:
+                return leaf.detach().clone()
+            return self.repeated(path, self.own_rows(path, index), repeat)
+
+        args, kwargs = mapped(self.tree, change)
+        return args, kwargs
+
+    def signature(self) -> tuple[tuple[Any, ...], list[Any]]:
+        """What must be equal for two calls to run the same way: shapes, types, and flags; and the arguments that are neither."""
+        items: list[Any] = [self.only, self.records, self.counted.whole, self.counted.rows, *self.counted.axes.items()]
+        others = []
+        for path, leaf in walk(self.tree):
+            if isinstance(leaf, Tensor):
+                items.append((path, leaf.shape, leaf.dtype, leaf.device))
+            elif isinstance(leaf, (bool, int, float, str, type(None))):
+                items.append((path, type(leaf), leaf))
+            else:
+                others.append(leaf)
+        return tuple(items), others
+
+
+def cuttable(leaf: Tensor) -> bool:
+    """Whether a tensor can be cut into records: sparse ones only ride along."""
+    return leaf.layout == torch.strided
+
+
+def whole_numbers(leaf: Tensor) -> bool:
+    """Whether a tensor holds whole numbers."""
+    return not leaf.is_floating_point() and not leaf.is_complex() and leaf.dtype != torch.bool
+
+
+def usual(shapes: Mapping[Path, tuple[int, ...]], leading: Path, named_first: Sequence[Path]) -> tuple[int, dict[Path, int]]:
+    """How many records there are where the call does not say, and the axes that are not the first.
+
+    They are counted by the first axis of the leading argument; but where no other argument has that length, and an earlier one (ids,
+    texts) begins with the length of another of its axes, by that one: a first state ``[layers, records, width]``.
+    """
+    count = shapes[leading][0]
+    if named_first or len(shapes) == 1 or sum([shape[0] == count for shape in shapes.values()]) > 1:
+        return count, {}
+    others = [p for p in shapes if p != leading]
+    for path in others[: list(shapes).index(leading)]:
+        if len(shapes[path]) > 1 and shapes[path][0] in shapes[leading][1:]:
+            found = shapes[path][0]
+            return found, {
+                p: shape[1:].index(found) + 1
+                for p, shape in shapes.items()
+                if shape[0] != found and shape[:1] == (count,) and found in shape[1:]
+            }
+    return count, {}
+
+
+def fresh(leaf: Any) -> Any:
+    """A copy of a cache of keys and values, which a model adds to in every run; anything else as it is.
+
+    Raises InputError for a cache that cannot be copied.
+    """
+    if not callable(getattr(leaf, "get_seq_length", None)):
+        return leaf
+    try:
+        return copy.deepcopy(leaf)
+    except RuntimeError as wrong:
+        what = f"a {type(leaf).__name__} that carries gradients"
+        raise InputError(what, try_="fill it under torch.no_grad()", code="E-INPUT-CACHE") from wrong
+
+
+def as_tensor(array: np.ndarray, dtype: torch.dtype | None) -> Tensor:
+    """NumPy's numbers as a tensor; floating ones of this type, or else of their own. Raises InputError for a masked array."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise InputError("a masked array", there="tensors without a mask", try_="x.filled(0)", code="E-INPUT-LAYOUT")
+    wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
+    tensor = from_numpy(np.require(array, np.float64 if wide else array.dtype.newbyteorder("="), ["C", "W"]))
+    return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor

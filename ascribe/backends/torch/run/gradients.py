@@ -1,0 +1,57 @@
+"""A quantity pulled back through autograd to the places where gradients are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from ....cuts import Cut
+from ....errors import ModelError
+from ..model.errors import without_graph
+
+if TYPE_CHECKING:
+    from ..session import TorchSession
+
+Tensor = torch.Tensor
+
+
+def differentiated(session: TorchSession, value: Tensor, leaves: list[Tensor], cuts: Sequence[Cut]) -> list[Tensor]:
+    """:func:`pull_back`, with errors of this package for those of the backward pass. Raises CutError where no gradient reaches any leaf."""
+    try:
+        found = pull_back(value, leaves) if value.requires_grad else None
+    except Exception as wrong:
+        if session.out_of_memory(wrong):
+            raise
+        first = (str(wrong).splitlines() or [""])[0]
+        raise ModelError(f"the backward pass raised {type(wrong).__name__}: {first}", code="E-MODEL-GRADIENT") from wrong
+    if found is None:
+        raise without_graph(session, cuts)
+    return found
+
+
+def pull_back(value: Tensor, leaves: list[Tensor]) -> list[Tensor] | None:
+    """The gradient at each leaf of the sum of each quantity's numbers ``[quantities, ...]``: zero where a leaf has no influence, None where
+    none of them has.
+    """
+    if len(value) == 1:
+        found = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
+        return filled([found], leaves)
+    totals = value.flatten(1).sum(1)
+    eye = torch.eye(len(totals), dtype=totals.dtype, device=totals.device)
+    try:
+        found = torch.autograd.grad(totals, leaves, eye, is_grads_batched=True, allow_unused=True, retain_graph=True)
+    except RuntimeError:  # an operation without a batching rule: one backward for each
+        return filled([torch.autograd.grad(total, leaves, retain_graph=True, allow_unused=True) for total in totals], leaves)
+    if leaves and all(g is None for g in found):
+        return None
+    return [t.new_zeros((len(totals), *t.shape)) if g is None else g for g, t in zip(found, leaves, strict=True)]
+
+
+def filled(rows: Sequence[Sequence[Tensor | None]], leaves: list[Tensor]) -> list[Tensor] | None:
+    """One quantity's gradients after the other, ``[quantities, ...]`` for each leaf; None where there are none at all."""
+    if leaves and all(g is None for row in rows for g in row):
+        return None
+    columns = zip(*rows, strict=True)
+    return [torch.stack([torch.zeros_like(t) if g is None else g for g in column]) for column, t in zip(columns, leaves, strict=True)]

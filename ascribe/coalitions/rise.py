@@ -1,0 +1,114 @@
+"""Smooth random masks over a grid of features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import CoalitionError
+from ..values import Value
+from .base import Estimate, Players, check_players
+from .games import Block, Run, check_budget, check_count, check_share, check_tolerance
+
+BLOCK_CELLS = 1 << 22
+
+
+@dataclass(frozen=True, repr=False)
+class SmoothMasks(Value):
+    """The mean value of random masks, weighted by how much of a feature they keep (RISE; Petsiuk et al. 2018).
+
+    Coarse grids of ``cells`` along each axis (one number for all axes: as many as an axis has room for), each cell kept with
+    probability ``p``, are drawn out by linear interpolation to one cell more than the features' grid and placed at a random offset, as in
+    the paper. Divided by what the masks kept instead of what they keep on average, so that a constant in the value adds no noise.
+    ``budget`` masks, or fewer when ``tolerance`` is reached before. Needs features on a grid, such as every pixel of an image; does
+    not add up.
+    """
+
+    budget: int = 4000
+    cells: int | tuple[int, ...] = 7
+    p: float = 0.5
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        check_count("budget", self.budget)
+        check_budget(self.budget, 2, "standard errors")
+        for cells in self.cells if isinstance(self.cells, tuple) else (self.cells,):
+            check_count("cells", cells)
+        check_share("p", self.p)
+        check_tolerance(self.tolerance)
+
+    def rows(self, players: Players) -> int:
+        return self.budget
+
+    def game(self, players: Players, seed: int) -> Run:
+        check_players(players)
+        shape = players.shape or (players.count,)
+        cells = self.cells if isinstance(self.cells, tuple) else tuple(min(self.cells, size) for size in shape)
+        if len(cells) != len(shape) or any(c > s for c, s in zip(cells, shape, strict=True)):
+            fitting = tuple(min(7, size) for size in shape)
+            there = f"features on a grid of {' x '.join(map(str, shape))}"
+            raise CoalitionError(f"cells={self.cells!r}", there=there, try_=f"cells={fitting!r}, no more than there are features")
+        return Run(_Weighted(shape, cells, self.budget, self.p, np.random.default_rng((seed, 14))), self.tolerance)
+
+
+class _Weighted:
+    """Sums of worth weighted by masks, and what the variance of their ratio to the masks' own sum needs."""
+
+    def __init__(self, shape: tuple[int, ...], cells: tuple[int, ...], budget: int, p: float, rng: np.random.Generator) -> None:
+        self.shape, self.cells, self.budget, self.p, self.rng = shape, cells, budget, p, rng
+        self.lenses = [offsets(size, count) for size, count in zip(shape, cells, strict=True)]
+        self.sums: list[np.ndarray] = []
+
+    def blocks(self) -> Iterator[Block]:
+        size = int(np.prod(self.shape))
+        rows = max(1, min(64, BLOCK_CELLS // size))
+        for start in range(0, self.budget, rows):
+            yield Block(self._masks(min(rows, self.budget - start)).reshape(-1, size))
+
+    def _masks(self, rows: int) -> np.ndarray:
+        masks = (self.rng.random((rows, *self.cells)) < self.p).astype(np.float32)
+        for axis, lens in enumerate(self.lenses, 1):
+            chosen = lens[self.rng.integers(len(lens), size=rows)]
+            flat = np.moveaxis(masks, axis, 1).reshape(rows, masks.shape[axis], -1)
+            drawn = (chosen @ flat).reshape(rows, chosen.shape[1], *np.delete(masks.shape[1:], axis - 1))
+            masks = np.moveaxis(drawn, 1, axis)
+        return masks
+
+    def take(self, block: Block, worth: np.ndarray) -> None:
+        masks = block.coalitions.T.astype(np.float64)
+        if not self.sums:
+            self.shift = worth.mean(axis=0)
+            games = worth.shape[1]
+            self.sums = [np.zeros((len(masks), size)) for size in (1, 1, games, games, games)]
+        worth = worth - self.shift
+        squared = masks**2
+        added = (masks.sum(axis=1)[:, None], squared.sum(axis=1)[:, None], masks @ worth, squared @ worth, squared @ worth**2)
+        for total, part in zip(self.sums, added, strict=True):
+            total += part
+
+    def result(self) -> Estimate:
+        if not self.sums:
+            raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
+        kept, kept2, weighted, weighted2, squares = self.sums
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = weighted / kept
+            off = np.maximum(squares - 2 * mean * weighted2 + mean**2 * kept2, 0)
+            return Estimate(mean + self.shift, np.sqrt(off) / kept)
+
+
+def offsets(size: int, cells: int) -> np.ndarray:
+    """Matrices that draw ``cells`` out to ``size`` by linear interpolation, one for each offset within a cell: ``[offsets, size, cells]``.
+
+    The picture drawn is one cell longer than ``size``; an offset says where ``size`` of it is cut out.
+    """
+    step = -(-size // cells)
+    drawn = (np.arange((cells + 1) * step) + 0.5) * cells / ((cells + 1) * step) - 0.5
+    below = np.floor(drawn)
+    part = drawn - below
+    lens = np.zeros((len(drawn), cells), dtype=np.float32)
+    every = np.arange(len(drawn))
+    np.add.at(lens, (every, np.clip(below, 0, cells - 1).astype(int)), 1 - part)
+    np.add.at(lens, (every, np.clip(below + 1, 0, cells - 1).astype(int)), part)
+    return np.stack([lens[start : start + size] for start in range(step)])

@@ -1,0 +1,152 @@
+"""Which coalitions to look at when not all fit: a random sample of each size, without repetition, small and large sizes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, combinations
+from math import comb
+from typing import Literal
+
+import numpy as np
+
+from .games import Block, ends
+
+PIECE = 512
+"""Units taken in at once of what comes before the groups."""
+MANY = 10**300
+"""More coalitions of one size than anyone will draw, and still a float: from 1,030 features on there are sizes with more."""
+
+Sizes = Literal["kernel", "leverage", "uniform"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Units of a design, each one coalition (with ``paired`` one and its complement), in groups that each mirror the whole.
+
+    ``coalitions`` are ``[units, features]``; ``weight`` is how much each counts: the weight of its size over the share of that size
+    that is drawn; ``chance`` that share. ``group`` is -1 for sizes drawn completely, else 0, 1, ...; groups are balanced over sizes.
+    """
+
+    coalitions: np.ndarray
+    weight: np.ndarray
+    chance: np.ndarray
+    group: np.ndarray
+
+    @property
+    def groups(self) -> int:
+        return int(self.group.max(initial=-1)) + 1
+
+    def blocks(self, paired: bool) -> Iterator[Block]:
+        """Nobody and all; then what comes before the groups, then group by group: units, or each with its complement behind it."""
+        yield Block(ends(self.coalitions.shape[1]))
+        for group in range(-1, self.groups):
+            whole = np.flatnonzero(self.group == group)
+            pieces = max(1, len(whole) if group >= 0 else PIECE)
+            for start in range(0, len(whole), pieces):
+                index = whole[start : start + pieces]
+                there = self.coalitions[index]
+                yield Block(np.stack([there, ~there], axis=1).reshape(-1, there.shape[1]) if paired else there, index)
+
+
+def size_weights(features: int, sizes: Sizes) -> np.ndarray:
+    """The weight of all coalitions of each size 1 ... n - 1 together: of the Shapley kernel, all alike, or by their number."""
+    size = np.arange(1, features)
+    if sizes == "kernel":
+        return (features - 1) / (size * (features - size))
+    if sizes == "leverage":
+        return np.ones(features - 1)
+    return np.array([comb(features, s) / 2**features for s in size.tolist()])  # of whole numbers: neither overflows
+
+
+def shares(counts: np.ndarray, weights: np.ndarray, total: int) -> np.ndarray:
+    """How many of each stratum's ``counts`` to draw: by ``weights``, no more than there are, ``total`` together where that many are."""
+    drawn = np.zeros(len(counts))
+    free = np.ones(len(counts), dtype=bool)
+    left = float(min(total, counts.sum()))
+    while free.any() and left > 0:
+        want = np.where(free, weights / weights[free].sum() * left, 0)
+        full = free & (want >= counts * (1 - 1e-9))
+        if not full.any():
+            return np.where(free, want, drawn)
+        drawn[full] = counts[full]
+        left -= float(counts[full].sum())
+        free &= ~full
+    return drawn
+
+
+def subsets(features: int, size: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Distinct random subsets of one size, ``[count, features]``."""
+    there = np.zeros((count, features), dtype=bool)
+    if not count:
+        return there
+    number = comb(features, size)
+    if number <= 4 * count:
+        every = np.fromiter(chain.from_iterable(combinations(range(features), size)), dtype=int).reshape(number, size)
+        np.put_along_axis(there, every[rng.permutation(number)[:count]], True, axis=1)
+        return there
+    found: dict[bytes, np.ndarray] = {}
+    while len(found) < count:
+        draw = np.zeros((count - len(found), features), dtype=bool)
+        draw[:, :size] = True
+        found.update((row.tobytes(), row) for row in rng.permuted(draw, axis=1))
+    return np.stack(list(found.values()))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to draw: ``units`` coalitions, or pairs of one and its complement, in ``groups``.
+
+    ``weights`` are those of the sizes 1 ... n - 1 in the fit, ``chances`` say how likely each is drawn. Sizes that ``first`` units
+    would hold completely come before all groups; others that ``units`` hold completely are dealt out, so that a game may end early.
+    """
+
+    features: int
+    weights: np.ndarray
+    chances: np.ndarray
+    units: int
+    first: int
+    paired: bool
+    groups: int
+
+    def counts(self) -> np.ndarray:
+        """How many units there are of each size, as floats: of more than MANY, that many."""
+        last = self.features // 2 if self.paired else self.features - 1
+        return np.array([min(comb(self.features, s), MANY) / (1 + (self.paired and 2 * s == self.features)) for s in range(1, last + 1)])
+
+    def draw(self, rng: np.random.Generator) -> Sample:
+        counts, chances = self.counts(), folded(self.chances, self.paired)
+        expected, at_first = (shares(counts, chances, units) for units in (self.units, min(self.first, self.units)))
+        whole = expected >= counts * (1 - 1e-9)
+        drawn = np.where(whole, counts, rounded(np.where(whole, 0, expected), rng)).astype(int)
+        there = np.concatenate([self.some(size, number, rng) for size, number in enumerate(drawn.tolist(), 1)])
+        group = np.repeat(np.where(at_first >= counts * (1 - 1e-9), -1, 0), drawn)
+        dealt = group == 0
+        groups = max(1, min(self.groups, int(dealt.sum())))  # none of them empty
+        group[dealt] = (np.arange(dealt.sum()) + rng.integers(groups)) % groups
+        weight = folded(self.weights, self.paired) / np.where(expected > 0, expected, 1)
+        return Sample(there, np.repeat(weight, drawn), np.repeat(np.minimum(expected / counts, 1), drawn), group)
+
+    def some(self, size: int, number: int, rng: np.random.Generator) -> np.ndarray:
+        """That many units of one size; of a pair of halves the one with feature 0."""
+        if not (self.paired and 2 * size == self.features):
+            return subsets(self.features, size, number, rng)
+        half = subsets(self.features - 1, size - 1, number, rng)
+        return np.concatenate([np.ones((number, 1), dtype=bool), half], axis=1)
+
+
+def folded(weights: np.ndarray, paired: bool) -> np.ndarray:
+    """Weights of sizes, those of a size and of its complement's together where coalitions come in pairs."""
+    if not paired:
+        return weights
+    both = weights + weights[::-1]
+    half = both[: (len(weights) + 1) // 2].copy()
+    if len(weights) % 2:
+        half[-1] /= 2
+    return half
+
+
+def rounded(expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Whole numbers that are ``expected`` in the mean and next to it, with the same sum up to one."""
+    ends = np.floor(np.concatenate([[0.0], np.cumsum(expected)]) + rng.random())
+    return np.minimum(np.diff(ends), np.ceil(expected))

@@ -1,0 +1,1 @@
+"""The checks of a result: completeness, finite values, relevance, repeatability."""

@@ -1,0 +1,1 @@
+"""What is run for one batch of records: the records themselves, points on a path, references, or coalitions of features."""

@@ -1,0 +1,230 @@
+"""The places where a game removes features: one cut or several, each with its own removal, and integer inputs next to floating ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array, namespace
+from ...backends.protocol import Job, Reading, Session, Spot
+from ...calls.call import Call
+from ...coalitions.hierarchies import halves
+from ...cuts import Cut, as_cut
+from ...errors import CutError, FeatureError
+from ...features import Automatic, Each, Features, Groups, Masks, Scene, as_features
+from ...features.coordinates import Several
+from ...removal import Drop, Nearest, Patch, PerInput, Permute, Removal, Replace, Resample
+from ...tree import walk
+from ...values import is_number
+from ..result import Request
+
+Held = tuple[list[Spot], list[Array]]
+"""Where the arrays of a site are, and their values for some records."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One of the cuts that features are removed at. ``cuts`` are itself and, at the input, the arguments of whole numbers that take part;
+    ``names`` are those of its arrays, ``left`` those of arguments of whole numbers that are left out, because nothing replaces them.
+    """
+
+    cuts: tuple[Cut, ...]
+    removal: Removal
+    names: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+    @property
+    def cut(self) -> Cut:
+        return self.cuts[0]
+
+    @property
+    def label(self) -> str:
+        """What its features are called by where there are several sites."""
+        return self.names[0] if len(self.names) == 1 and not self.cut.layer else self.cut.layer or repr(self.cut)
+
+    def held(self, reads: Mapping[Cut, Reading], call: Call) -> Held:
+        """Where its arrays are, and their values for some records; the model's arguments in the order of the call."""
+        pairs = [(s, a[0]) for cut in self.cuts for s, a in zip(reads[cut].spots, reads[cut].arrays, strict=True)]
+        if len(self.cuts) > 1:
+            order = {path: k for k, (path, _) in enumerate(walk((call.args, call.kwargs)))}
+            pairs.sort(key=lambda pair: order[pair[0].path])
+        return [s for s, _ in pairs], [a for _, a in pairs]
+
+    def read(self, session: Session, index: np.ndarray) -> Held:
+        """:meth:`held` for these records of the call."""
+        return self.held(session.evaluate(Job(index, read=self.cuts)).reads, session.call)
+
+    def removals(self) -> list[tuple[Removal, list[int]]]:
+        """The removals with the numbers of the arrays that each is for."""
+        if not isinstance(self.removal, PerInput):
+            return [(self.removal, list(range(len(self.names))))]
+        return [(one, [k]) for k, one in enumerate(self.removal.each(self.names))]
+
+
+def first_record(session: Session) -> np.ndarray:
+    """The first record, or all of them where they cannot be run apart."""
+    return np.arange(1 if session.splits() else session.records)
+
+
+def sites_of(session: Session, asked: Request) -> tuple[tuple[Site, ...], tuple[Held, ...]]:
+    """The sites of a request, and what each holds for the first record. Raises CutError and FeatureError where nothing can be removed."""
+    cuts = [session.resolve(cut, False) for cut in asked.cuts]
+    for cut in cuts:
+        if not cut.layer and cut.anchor == "out":
+            raise CutError(f"at={cut!r}", there="the output itself", try_="at=asc.INPUT, or a layer", code="E-CUT-OUTPUT")
+    removals: list[Removal | None] = [asked.removal] * len(cuts)
+    if asked.many and isinstance(asked.removal, PerInput):
+        removals = list(by_cut(asked.removal, asked.cuts).each([repr(cut) for cut in asked.cuts], "cut"))
+    sites, held = zip(*(site_of(session, cut, by, asked, cuts) for cut, by in zip(cuts, removals, strict=True)), strict=True)
+    places = [(s.cut.layer, s.cut.anchor, s.call, s.path) for spots, _ in held for s in spots]
+    if len(set(places)) < len(places):
+        raise CutError(f"at={list(asked.cuts)!r} names a place twice", try_="each place once")
+    return sites, held
+
+
+def by_cut(removal: PerInput, cuts: Sequence[Cut]) -> PerInput:
+    """Removals by the cuts' own representation, where a dict has them by cut or by the name of a layer."""
+    given = removal.by_input
+    if not isinstance(given, Mapping):
+        return removal
+    known = {key: repr(as_cut(key)) if isinstance(key, (str, Cut)) and as_cut(key) in cuts else key for key in given}
+    return PerInput({known[key]: one for key, one in given.items()})
+
+
+def site_of(session: Session, cut: Cut, removal: Removal | None, asked: Request, cuts: Sequence[Cut]) -> tuple[Site, Held]:
+    """A cut with the arguments of whole numbers that take part, and the removal; and what is there for the first record."""
+    beside = [other for other in session.left_out(cut) if other not in cuts]
+    spots, arrays = Site((cut, *beside), Replace()).read(session, first_record(session))
+    names = session.names(spots)
+    ids = {k for k, spot in enumerate(spots) if spot.cut != cut}
+    taken = taking_part(removal, asked.features, names, ids, [tuple(a.shape[1:]) for a in arrays], session.call) if ids else set()
+    here = [k for k in range(len(spots)) if k not in ids or k in taken]
+    held = [spots[k] for k in here], [arrays[k] for k in here]
+    by = removal if removal is not None else default_removal(session, held[1])
+    cuts_here = (cut, *(spots[k].cut for k in sorted(taken)))
+    return Site(cuts_here, by, tuple(names[k] for k in here), tuple(names[k] for k in sorted(ids - taken))), held
+
+
+def taking_part(
+    removal: Removal | None, features: Features | None, names: Sequence[str], ids: set[int], shapes: Sequence[tuple[int, ...]], call: Call
+) -> set[int]:
+    """Which of the arguments of whole numbers, by number, take part next to floating ones: those that features are given for, and those
+    that a replacement is known for unless features are given that do not fit them.
+    """
+
+    def found(given: Any) -> set[int]:
+        if isinstance(given, Mapping):
+            return {k for k in ids if names[k] in given or k in given}
+        if isinstance(given, Call):
+            return ids
+        if not isinstance(given, (tuple, list)) or len(given) != len(names):
+            return set()
+        rest = [shapes[k] for k in range(len(names)) if k not in ids]
+        a_row = len(rest) == 1 and rest[0] == (len(given),) and all(map(is_number, given))
+        return set() if a_row else ids
+
+    if isinstance(features, (Several, Masks)):
+        return found(features.by_array if isinstance(features, Several) else features.ids)
+    if not isinstance(features, (Automatic, Each)):
+        return set()
+    return ids if isinstance(removal, (Permute, Patch)) else found(replacement(removal, call))
+
+
+def replacement(removal: Removal | None, call: Call) -> Any:
+    """What a removal puts in the place of features, as its user gave it; what a function of theirs gives for the call."""
+    fields = {PerInput: "by_input", Replace: "value", Resample: "background", Nearest: "background"}
+    given = getattr(removal, fields.get(type(removal), ""), None)
+    if callable(given):
+        with suppress(Exception):  # the error comes where the values are made
+            return given(*call.args, **call.kwargs)
+    return given
+
+
+def default_removal(session: Session, arrays: Sequence[Array]) -> Removal:
+    """The default removal: 0 for numbers and for pictures of bytes, none of the tokens that have a mask.
+
+    Raises FeatureError for other tokens, and for tables of whole numbers or words.
+    """
+    if all(namespace(a).is_floating(a) or is_bytes(a) for a in arrays):
+        return Replace(0.0)
+    if "attention_mask" in session.call.kwargs:
+        return Drop()
+    try_ = "by=asc.MaskToken(id) or an attention_mask= for tokens, by=asc.Resample(rows) for tables"
+    if any(a.ndim > 2 for a in arrays):
+        try_ = "by=asc.Replace(0) or by=asc.Blur() for pictures, by=asc.Resample(rows) for others"
+    raise FeatureError("nothing to put in the place of removed features", there="whole numbers or words", try_=try_)
+
+
+def is_bytes(array: Array) -> bool:
+    """Whether an array ``[records, ...]`` holds pictures of bytes."""
+    return array.ndim > 2 and str(array.dtype).removeprefix("torch.") == "uint8"
+
+
+def groups_of(session: Session, sites: Sequence[Site], held: Sequence[Held], asked: Request) -> Groups:
+    """The features of a call. Raises FeatureError where they do not fit it."""
+    features = asked.features
+    assert features is not None
+    scenes = [scene_of(session, site, values) for site, (_, values) in zip(sites, held, strict=True)]
+    if not asked.many:
+        return features.groups(scenes[0])
+    if isinstance(features, Masks):  # the same number at several cuts is the same feature
+        return features.groups(together(scenes))
+    each: list[Any] = [features] * len(sites)
+    if isinstance(features, Several):
+        each = one_for_each(features.by_array, asked.cuts)
+    return joined([as_features(one).groups(scene) for one, scene in zip(each, scenes, strict=True)], [site.label for site in sites])
+
+
+def one_for_each(given: Any, cuts: Sequence[Cut]) -> list[Any]:
+    """Features for each cut, in order or by cut. Raises FeatureError where there are more or fewer."""
+    if isinstance(given, Mapping):
+        known = {as_cut(key): one for key, one in given.items()}
+        given = [known[cut] for cut in cuts if cut in known] if set(known) <= set(cuts) else list(known)
+    if len(given) != len(cuts):
+        there = ", ".join(map(repr, cuts))
+        raise FeatureError(f"features for {len(given)} places", there=there, try_="one for each cut", code="E-FEATURES-COUNT")
+    return list(given)
+
+
+def scene_of(session: Session, site: Site, values: Sequence[Array]) -> Scene:
+    """What features of one site are found in; ``values`` are those of the first record."""
+    everyone = partial(values_of, session, site, np.arange(session.records))
+    return Scene([v[:1] for v in values], site.names, session.records, session.call, bool(site.cut.layer), everyone)
+
+
+def values_of(session: Session, site: Site, index: np.ndarray) -> list[Array]:
+    """The values at a site."""
+    return site.read(session, index)[1]
+
+
+def together(scenes: Sequence[Scene]) -> Scene:
+    """Several scenes as one, with all their arrays."""
+    values, names = [v for s in scenes for v in s.values], [n for s in scenes for n in s.names]
+    return replace(scenes[0], values=values, names=names, layer=True, everyone=lambda: [a for s in scenes for a in s.everyone()])
+
+
+def joined(groups: Sequence[Groups], labels: Sequence[str]) -> Groups:
+    """Features of several sites as those of one game: counted on, with the sites as the largest groups of their tree."""
+    cells, names, trees, first, width = [], list[str](), list[Any](), 0, 0
+    covered = any(g.cover is not None for g in groups)
+    cover = np.zeros((sum(g.width for g in groups), sum(g.count for g in groups)), bool)
+    for g, label in zip(groups, labels, strict=True):
+        start = width if covered else first
+        cells += [np.where(c >= 0, c + start, -1) for c in g.cells]
+        cover[width : width + g.width, first : first + g.count] = np.eye(g.count, dtype=bool) if g.cover is None else g.cover
+        names += g.names or [f"{label}[{k}]" for k in range(g.count)]
+        trees.append(moved(halves(g.shape or (g.count,)) if g.tree is None else g.tree, first))
+        first, width = first + g.count, width + g.width
+    told = "; ".join(f"{label}: {g.told}" for g, label in zip(groups, labels, strict=True))
+    chosen, doubt = any(g.chosen for g in groups), "; ".join(g.doubt for g in groups if g.doubt)
+    return Groups(tuple(cells), first, told, cover if covered else None, tuple(names), tuple(trees), chosen=chosen, doubt=doubt)
+
+
+def moved(tree: Any, first: int) -> Any:
+    """A tree of features with their numbers counted on."""
+    return tree + first if isinstance(tree, (int, np.integer)) else tuple(moved(part, first) for part in tree)

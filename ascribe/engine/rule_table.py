@@ -1,0 +1,85 @@
+"""Which operation of a model meets which rule: the table to look at before a run is trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any
+
+from ..backends import opened
+from ..cuts import INPUT
+from ..errors import RuleError
+from ..rules import OperationRule, as_rule
+from ..rules.trace import Met
+from ..utils.columns import aligned
+from ..utils.entry import entry
+from ..utils.escape import visible
+from .verbs import carried_out, model_call, request
+
+HEAD = ("operation", "kind", "in", "times", "rule")
+
+
+@dataclass(frozen=True, repr=False)
+class RuleTable:
+    """Operations in the order in which they first ran, each with its kind, the module it ran in, how often, and what treats it.
+
+    Operations that only move or add numbers are counted together, wherever they ran. ``unused`` are the pairs of a rule book that
+    fitted nothing, ``notes`` what the checks would say of operations without a rule.
+    """
+
+    rule: OperationRule
+    rows: tuple[Met, ...]
+    unused: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> tuple[Met, ...]:
+        """The operations that the rule has no formula for."""
+        return tuple(row for row in self.rows if not row.exact)
+
+    def lines(self) -> list[tuple[str, ...]]:
+        """The table as text, without its head; an operation without a rule is marked."""
+        said = [(row, row.rule if row.exact else f"none: {row.rule}") for row in self.rows]
+        return [(row.operation, row.kind, visible(row.place), str(row.times), rule) for row, rule in said]
+
+    def remarks(self) -> list[str]:
+        """What is to be said beside the table."""
+        return [*(f"nothing fits {place}" for place in self.unused), *map(visible, self.notes)]
+
+    def __repr__(self) -> str:
+        return "\n".join([repr(self.rule), aligned([HEAD, *self.lines()]), *self.remarks()])
+
+    def _repr_html_(self) -> str:
+        def cells(row: tuple[str, ...], tag: str) -> str:
+            return "".join(f'<{tag} style="text-align:left"><bdi>{escape(cell, quote=True)}</bdi></{tag}>' for cell in row)
+
+        body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self.lines())
+        said = "".join(f"<li><bdi>{escape(text, quote=True)}</bdi></li>" for text in self.remarks())
+        title = f"<p><code>{escape(repr(self.rule), quote=True)}</code></p>"
+        return f"<div>{title}<table><tr>{cells(HEAD, 'th')}</tr>{body}</table>{f'<ul>{said}</ul>' if said else ''}</div>"
+
+
+@entry
+def explain_rules(model: Any, *args: Any, by: Any, of: Any = None, at: Any = INPUT, **kwargs: Any) -> RuleTable:
+    """Which rule each operation of this call meets under ``by``, and which operations have none.
+
+    >>> asc.explain_rules(model, x, by=asc.Epsilon())
+    Epsilon()
+    operation  kind        in  times  rule
+    ---------  ----------  --  -----  ---------
+    addmm      dense       0   1      Epsilon()
+    gelu       activation  1   1      f(x) / x
+    addmm      dense       2   1      Epsilon()
+
+    ``of`` and ``at`` are those of :func:`ascribe.attribute`; what they leave out is not in the table. One pass forward and one back,
+    one more forward where the rule compares. ``strict`` raises nothing here. Raises RuleError for rules that treat no operations.
+    """
+    rule = as_rule(by)
+    if not isinstance(rule, OperationRule):
+        raise RuleError(f"by={by!r}", there="no rule for operations: each passes on its own derivative", try_="by=asc.Epsilon()")
+    lenient = replace(rule, strict=False)  # type: ignore[type-var]
+    with opened(model, model_call(args, kwargs)) as door, door as session:
+        _, done = carried_out(session, request(of, at, None, lenient, progress=False))
+    told = done[0].told
+    notes = {f"{name}: {what}" for block in done for name, what in block.unruled.items()}
+    return RuleTable(rule, tuple(told.met), told.unused, tuple(sorted(notes)))

@@ -1,0 +1,68 @@
+"""The default features: every number while there are few, and groups of numbers, named in a check, where there are many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..arrays import Array, namespace
+from ..utils.record_layout import MOST_CHANNELS, is_series, time_axis, written
+from .base import Features, Groups, Scene, counted
+from .coordinates import Channels, Each, Several, Tokens
+from .grids import Grid, Segments
+from .superpixels import Superpixels, available
+
+FEW = 256
+"""More numbers than these are not removed one by one unless the user says so."""
+LEAST = 16
+"""Pictures of fewer pixels along a side have no useful superpixels."""
+BLOCKS = 4
+"""Parts of each side of a volume."""
+
+
+@dataclass(frozen=True)
+class Automatic:
+    """Tokens for token ids and embedded tokens; each number where there are at most 256, and of a table; else superpixels or a grid for
+    pictures and volumes, stretches for series, channels at layers. Arrays of several kinds have features of their own each.
+
+    Records of two axes are grey pictures where both sides are long and alike, and series elsewhere: the check ``features`` says which.
+    """
+
+    def groups(self, scene: Scene) -> Groups:
+        few = sum(map(counted, scene.shapes)) <= FEW
+        pairs = list(zip(scene.values, scene.names, strict=True))
+        chosen = [self.choice(value, few, scene.layer, name) for value, name in pairs]
+        found = together(chosen).groups(scene)
+        if found.doubt and any(isinstance(one, Superpixels) for one in chosen):  # a picture of noise is a single patch
+            chosen = [self.choice(value, few, scene.layer, name, False) for value, name in pairs]
+            found = together(chosen).groups(scene)
+        grey = [s for s, one in zip(scene.shapes, chosen, strict=True) if len(s) == 2 and isinstance(one, (Grid, Superpixels))]
+        if grey:
+            series = f"features=asc.segments(16, axis={time_axis(grey[0]) + 1}) for a series"
+            found = replace(found, told=f"{found.told} of a grey picture {written(grey[0])} ({series})")
+        return replace(found, chosen=not all(isinstance(one, (Each, Tokens)) for one in chosen))
+
+    @staticmethod
+    def choice(value: Array, few: bool, layer: bool, name: str = "", patches: bool = True) -> Features:
+        """The features for one array ``[1, ...]``; ``few`` where all arrays together are no more than can be removed one by one."""
+        shape = tuple(value.shape[1:])
+        words = getattr(value.dtype, "kind", "") in ("O", "U")
+        if len(shape) == 1 and not words and not namespace(value).is_floating(value):
+            return Tokens()
+        if len(shape) == 2 and "embed" in name and not layer:
+            return Tokens()
+        if few or len(shape) < 2:
+            return Each()
+        if layer:
+            return Channels()
+        if len(shape) == 2 and is_series(shape):
+            return Segments(min(16, shape[time_axis(shape)]))
+        if len(shape) < 4:
+            return Superpixels() if patches and available() and min(shape[-2:]) >= LEAST else Grid(min(8, *shape[-2:]))
+        frames = len(shape) == 4 and shape[1] <= MOST_CHANNELS < shape[0]  # [frames, channels, height, width]
+        return Grid(tuple(1 if frames and i == 1 else min(BLOCKS, n) for i, n in enumerate(shape) if i or frames))
+
+
+def together(chosen: Sequence[Features]) -> Features:
+    """What was chosen for each array, as features of them all."""
+    return chosen[0] if all(one == chosen[0] for one in chosen) else Several(tuple(chosen))

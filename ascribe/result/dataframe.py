@@ -1,0 +1,103 @@
+"""Results as pandas tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..arrays import as_numpy
+from ..errors import ResultError
+from ..features.table import FeatureTable, rows_of, table_of
+
+if TYPE_CHECKING:
+    from .attribution import Attribution
+
+Columns = dict[str, Any]
+
+
+def frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> Any:
+    """``a`` as a DataFrame: see :meth:`ascribe.result.attribution.Attribution.to_pandas`."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise ResultError("a DataFrame needs pandas", there="no pandas", try_="pip install pandas, or a.to_numpy()") from error
+    parts = [(path, as_numpy(array), _features(a, k)) for k, (path, array) in enumerate(a.arrays())]
+    arrays = [(path, *named(array, a.records_axis, table, features)) for path, array, table in parts]
+    for path, array, names in arrays:
+        if features is not None and len(names or ()) != array.shape[-1]:
+            where = f" of {path}" if path else ""
+            raise ResultError(
+                f"{len(features)} names do not fit the last axis{where}",
+                there=f"{array.shape[-1]} places",
+                try_=f"pool first, or a.part({', '.join(map(repr, path))})" if path else "a name for each place",
+            )
+    if wide:
+        return pandas.DataFrame(_wide(a, [(array, names) for _, array, names in arrays])).rename_axis("record")
+    tables = [pandas.DataFrame(_tidy(a, array, names, path)) for path, array, names in arrays]
+    return pandas.concat(tables, ignore_index=True) if len(tables) != 1 else tables[0]
+
+
+def _features(a: Attribution, k: int) -> FeatureTable | None:
+    """The features of the k-th array."""
+    return None if a.features is None else a.features.part(k) if len(a.features.places) > 1 else a.features
+
+
+def named(
+    array: np.ndarray, first: int, table: FeatureTable | None, given: Sequence[str] | None
+) -> tuple[np.ndarray, Sequence[str] | None]:
+    """An array with one column for each feature where it is a table, and names: those given for columns or features, or known."""
+    grouped, known = (array, table.names) if table is not None and of_pairs(array, first, table) else table_of(array, table)
+    if given is None or table is None or grouped is array:
+        return grouped, known if given is None else given
+    (places,) = table.places
+    if places is None or len(places) > 1 or len(given) == grouped.shape[-1]:
+        return grouped, given
+    one = table if array.ndim == 2 else table.quantity_at(0)
+    return grouped, rows_of(np.zeros(array.shape[-1]), None, one, 0).labels(given, "feature")
+
+
+def of_pairs(array: np.ndarray, first: int, table: FeatureTable | None) -> bool:
+    """Whether an array with its records on axis ``first`` holds interactions: a value for each pair of features."""
+    return table is not None and array.ndim - first == 3 and array.shape == table.values.shape
+
+
+def per_record(a: Attribution) -> Columns:
+    """What is known of each record in addition to its values: float64 [records], or [quantities, records]."""
+    columns = {
+        "explained": a.explained,
+        "gap": a.gap.absolute if a.gap else None,
+        "relative_gap": a.gap.relative if a.gap else None,
+    }
+    return {name: np.asarray(column) for name, column in columns.items() if column is not None}
+
+
+def _tidy(a: Attribution, array: np.ndarray, features: Sequence[str] | None, path: tuple[int | str, ...]) -> Columns:
+    first = a.records_axis
+    places = np.indices(array.shape, dtype=np.int32).reshape(array.ndim, -1)
+    columns: Columns = {"quantity": places[0]} if first else {}
+    columns["record"] = places[first]
+    if path:
+        columns["array"] = [".".join(map(str, path))] * array.size
+    inner = places[first + 1 :]
+    pairs = of_pairs(array, first, a.features)
+    for axis, place in enumerate(inner, 1):
+        last = axis == len(inner)
+        name = "feature" if last and (features is not None or len(inner) == 1) else f"axis{axis}"
+        both = pairs and axis == len(inner) - 1
+        columns[name] = np.array(features, dtype=object)[place] if (last or both) and features is not None else place
+    columns["value"] = array.reshape(-1)
+    return columns | {name: known[tuple(places[: known.ndim])] for name, known in per_record(a).items()}
+
+
+def _wide(a: Attribution, arrays: list[tuple[np.ndarray, Sequence[str] | None]]) -> Columns:
+    table, features = arrays[0] if arrays else (np.zeros(0), None)
+    if len(arrays) != 1 or table.ndim != 2 or a.records_axis:
+        shapes = ", ".join(str(array.shape) for array, _ in arrays)
+        raise ResultError("only a table [records, features] can be wide", there=shapes, try_="wide=False, or pool first")
+    known = per_record(a)
+    names = list(features) if features is not None else [str(i) for i in range(table.shape[1])]
+    if len({*names, *known}) != len(names) + len(known):
+        raise ResultError("column names meet twice", there=", ".join([*names, *known]), try_="other names in features=")
+    return dict(zip(names, table.T, strict=True)) | known

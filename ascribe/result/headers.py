@@ -1,0 +1,165 @@
+"""The types of the header of a result's file: a header that does not fit is refused, with the name of the field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+
+from ..tree import walk
+from .attribution import Attribution, Check, Cost, Gap
+from .object_arrays import decoded
+
+DEEP = 64
+"""The most containers within each other: they are read by recursive functions."""
+STATUS = get_args(get_type_hints(Check)["status"])
+Fits = Callable[[Any], bool]
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_whole(value: Any) -> bool:
+    """A whole number from 0 up that NumPy can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def is_time(value: Any) -> bool:
+    """A finite number from 0 up."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e300
+
+
+def listed(fits: Fits) -> Fits:
+    """A list of such values."""
+    return lambda value: isinstance(value, list) and all(map(fits, value))
+
+
+def missing(fits: Fits) -> Fits:
+    """Such a value, or null."""
+    return lambda value: value is None or fits(value)
+
+
+def table(later: tuple[str, ...] = (), **fields: Fits) -> Fits:
+    """An object with these fields and no others; those named ``later`` may be missing."""
+
+    def fits(value: Any) -> bool:
+        named = isinstance(value, dict) and value.keys() | set(later) == fields.keys()
+        return named and all(fields[key](part) for key, part in value.items())
+
+    return fits
+
+
+names = missing(listed(is_text))
+checks = listed(table(name=is_text, status=STATUS.__contains__, detail=is_text, records=listed(is_whole)))
+cost = table(
+    forward=is_whole, backward=is_whole, rows=is_whole, seconds=is_time, chunk=missing(is_whole), peak_bytes_estimate=missing(is_whole)
+)
+FIELDS: dict[str, tuple[Fits, str]] = {
+    "cut": (is_text, "a text"),
+    "quantity": (is_text, "a text"),
+    "method": (is_text, "a text"),
+    "class_names": (names, "a list of texts, or null"),
+    "checks": (checks, "a list of checks, each with a name, a status, a detail and its records"),
+    "cost": (missing(cost), "counts of passes and rows, and seconds"),
+    "settings": (lambda value: isinstance(value, dict), "an object"),
+    "features": (missing(table(("arrays",), names=names, told=is_text, arrays=lambda n: is_whole(n) and n <= 4096)), "names and a text"),
+}
+LATER = ("features", "error")
+"""Fields that the first files of this format do not have."""
+
+
+def typed(text: Mapping[str, Any]) -> None:
+    """Raise ValueError with the first field that is missing or of a wrong kind."""
+    for name, (fits, what) in FIELDS.items():
+        if name not in text and name not in LATER:
+            raise ValueError(f"no field {name!r}")
+        if name in text and not fits(text[name]):
+            raise ValueError(f"the field {name!r} has to be {what}")
+
+
+def rebuilt(node: Any, arrays: Mapping[str, Any], make: Callable[[Any], Any], plain: bool, depth: int = 0) -> Any:
+    """The value that a node of the header describes; ``plain`` says whether it may hold numbers and texts in addition to arrays.
+
+    Raises ValueError where the node describes none.
+    """
+    if depth > DEEP:
+        raise ValueError(f"more than {DEEP} containers within each other")
+    if not isinstance(node, dict) or len(node) != 1:
+        raise ValueError("a value is described by one key: array, words, plain, list, tuple or dict")
+    ((what, inside),) = node.items()
+    if what == "array" and isinstance(inside, str) and inside in arrays:
+        return make(arrays[inside])
+    if what == "words" and table(array=arrays.__contains__, shape=listed(is_whole), type=is_text)(inside):
+        return decoded(arrays[inside["array"]].array, inside["shape"], inside["type"])
+    if what == "plain" and (inside is None or (plain and isinstance(inside, (bool, int, float, str)))):
+        return inside
+    if what not in ("list", "tuple", "dict") or not listed(_is_pair)(inside):
+        raise ValueError(f"{what!r} describes no value")
+    parts = [(key, rebuilt(part, arrays, make, plain, depth + 1)) for key, part in inside]
+    if what == "dict":
+        return dict(parts)
+    return {"tuple": tuple, "list": list}[what](part for _, part in parts)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], (int, str))
+
+
+def consistent(a: Attribution) -> None:
+    """Raise ValueError where the parts of a result do not fit together: kinds of numbers, records, quantities, features."""
+    known = {"explained": (a.explained, "fiub"), "target": (a.target, "iub"), "prediction": (a.prediction, "fiub")}
+    if a.gap is not None:
+        known |= {"gap.absolute": (a.gap.absolute, "f"), "gap.relative": (a.gap.relative, "f")}
+    counts = {}
+    for name, (array, kinds) in known.items():
+        if array is None:
+            continue
+        if array.dtype.kind not in kinds or not array.ndim or (array.ndim > 2 and name != "prediction") or array.shape[1:] == (0,):
+            raise ValueError(f"{name} of type {array.dtype} and shape {array.shape}")
+        counts[name] = array.shape[0 if name == "prediction" else -1]
+        if name != "prediction" and array.ndim == 2 and len(array) != a.quantities:
+            raise ValueError(f"{name} for {len(array)} quantities, where there are {a.quantities}")
+    if a.rows is not None and (a.rows.dtype.kind not in "iu" or a.rows.ndim != 1 or (a.rows < 0).any()):
+        raise ValueError(f"rows of type {a.rows.dtype} and shape {a.rows.shape}")
+    arrays = {path: leaf.shape for path, leaf in a.arrays()}
+    if len(set(counts.values())) > 1 or (arrays and counts and max(counts.values()) != len(a)):
+        raise ValueError(f"records: {len(a)} of values, {', '.join(f'{n} of {name}' for name, n in counts.items())}")
+    if a.quantities is not None and any(shape[:1] != (a.quantities,) for shape in arrays.values()):
+        raise ValueError(f"values of shapes {list(arrays.values())} for {a.quantities} quantities")
+    if a.error is not None and {path: leaf.shape for path, leaf in walk(a.error) if leaf is not None} != arrays:
+        raise ValueError("errors of other shapes than the values")
+    if (f := a.features) is not None:
+        wrong = f.values.dtype.kind != "f" or f.values.ndim < 2 or (f.error is not None and f.error.shape != f.values.shape)
+        lead = (*([a.quantities] if a.quantities is not None else []), len(a))
+        wrong = wrong or bool(arrays and f.values.shape[: len(lead)] != lead)
+        if wrong or (f.names is not None and len(f.names) != f.values.shape[-1]):
+            raise ValueError(f"a table of features of shape {f.values.shape}")
+        if f.places and len(f.places) != len(arrays):
+            raise ValueError(f"features of {len(f.places)} arrays, where there are {len(arrays)}")
+        for place, shape in zip(f.places, arrays.values(), strict=False):
+            if place is not None and not (
+                place.dtype.kind == "i" and place.ndim == 2 and len(place) in (1, len(a)) and place.shape[1:] == shape[-1:]
+                and place.size and -1 <= place.min() and place.max() < f.values.shape[-1]
+            ):  # fmt: skip
+                raise ValueError(f"features at places of shape {place.shape}")
+
+
+def gap_of(absolute: np.ndarray | None, relative: np.ndarray | None) -> Gap | None:
+    """The gap, from its two arrays. Raises ValueError for one without the other."""
+    if absolute is None and relative is None:
+        return None
+    if absolute is None or relative is None or absolute.shape != relative.shape:
+        raise ValueError("gap.absolute and gap.relative do not fit together")
+    return Gap(absolute, relative)
+
+
+def checks_of(text: Mapping[str, Any]) -> tuple[Check, ...]:
+    """The checks in a typed header."""
+    return tuple(Check(**check | {"records": tuple(check["records"])}) for check in text["checks"])
+
+
+def cost_of(text: Mapping[str, Any]) -> Cost | None:
+    """The cost in a typed header."""
+    return None if text["cost"] is None else Cost(**text["cost"])

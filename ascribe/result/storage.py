@@ -1,0 +1,262 @@
+"""Results as files: one safetensors file with the arrays, and JSON in its header for everything else. No pickle.
+
+Words, which safetensors has no type for, are the bytes of a text (see ``words``).
+
+bfloat16, which NumPy does not have, is written with PyTorch, which it came from, and read anywhere: its bits are the upper half of
+a float32's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..arrays import is_array
+from ..errors import ResultError
+from ..features.table import FeatureTable
+from ..tree import children
+from ..utils.files import write_whole
+from . import headers
+from .attribution import Attribution
+from .object_arrays import encoded, is_words
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+FORMAT = 1
+"""Raised when an older reader would misread a file."""
+CODES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32", "int16": "I16",
+    "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+TYPES = {code: np.dtype(name).newbyteorder("<") for name, code in CODES.items() if code != "BF16"} | {"BF16": np.dtype("<u2")}
+ARRAYS = ("explained", "prediction", "target", "rows")
+GAPS = ("gap.absolute", "gap.relative")
+HEADER = 100_000_000
+"""Bytes of a header that safetensors reads, at most."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An array as it is in a file: little-endian, bfloat16 as its bits."""
+
+    code: str
+    array: np.ndarray
+
+    def numpy(self) -> np.ndarray:
+        """As NumPy; bfloat16 becomes float32, which holds each of its numbers exactly."""
+        if self.code == "BF16":
+            return (self.array.astype(np.uint32) << 16).view(np.float32)
+        return self.array.astype(self.array.dtype.newbyteorder("="))
+
+    def torch(self) -> Any:
+        """As a PyTorch tensor of the type it had."""
+        import torch
+
+        if self.code == "BF16":
+            return torch.from_numpy(self.array.astype(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(self.numpy())
+
+
+def stored(array: Any) -> Stored:
+    """Any framework's array, ready to be written."""
+    name = getattr(array.dtype, "name", str(array.dtype).removeprefix("torch."))
+    if name not in CODES:
+        raise ResultError(f"arrays of type {name} cannot be saved", there=", ".join(CODES), try_="a.to_numpy()")
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+        if name == "bfloat16":
+            import torch
+
+            array = array.contiguous().view(torch.int16)
+        array = array.numpy()
+    bits = np.asarray(array)
+    return Stored(CODES[name], bits.view(np.uint16) if name == "bfloat16" else bits)
+
+
+def save(a: Attribution, path: str | PathLike[str]) -> None:
+    """Write ``a`` to ``path``: whole, or not at all."""
+    tensors: dict[str, Stored] = {}
+    known: dict[str, Any] = {name: getattr(a, name) for name in ARRAYS}
+    known |= {"gap.absolute": a.gap.absolute, "gap.relative": a.gap.relative} if a.gap else {}
+    if a.features is not None:
+        known |= {"features.values": a.features.values, "features.error": a.features.error}
+        known |= {f"features.places.{k}": place for k, place in enumerate(a.features.places)}
+    described = {
+        "values": _described(a.values, "values", tensors),
+        "record": _described(a.record, "record", tensors),
+        "error": _described(a.error, "error", tensors),
+        "features": None if a.features is None else {"names": a.features.names, "told": a.features.told, "arrays": len(a.features.places)},
+        "cut": a.cut,
+        "quantity": a.quantity,
+        "method": a.method,
+        "class_names": a.class_names,
+        "checks": [asdict(check) for check in a.checks],
+        "cost": asdict(a.cost) if a.cost else None,
+        "settings": dict(a.settings),
+    }
+    tensors |= {name: stored(np.asarray(array)) for name, array in known.items() if array is not None}
+    try:
+        text = json.dumps({"format": FORMAT, "sealed": True} | described, default=_plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ResultError("settings cannot be written as JSON", there=str(error), try_="numbers, strings, lists and dicts") from error
+    try:
+        _result(json.loads(text), tensors, lambda array: array.array)  # what could not be read is not written
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        fix = "dataclasses.replace(a, ...) with a value that fits"
+        raise ResultError("this result cannot be saved", there=str(error), try_=fix) from error
+    write(Path(path), tensors, {"ascribe": text, "sha256": seal(text, tensors)})
+
+
+def load(path: str | PathLike[str], framework: str) -> Attribution:
+    """The result in the file at ``path``, with ``values`` and ``record`` as arrays of that framework."""
+    if framework not in ("numpy", "torch"):
+        raise ResultError(f"framework {framework!r} is not known", there="'numpy', 'torch'")
+    tensors, metadata = read(Path(path))
+    try:
+        text = json.loads(metadata["ascribe"])
+        version = text["format"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise ResultError(f"{path} holds no result of ascribe", there=f"metadata {sorted(metadata)}") from None
+    if version != FORMAT:
+        raise ResultError(f"{path} has format {version!r:.20}", there=f"this version reads format {FORMAT}", try_="another release")
+    try:
+        if (text.get("sealed") or "sha256" in metadata) and metadata.get("sha256") != seal(metadata["ascribe"], tensors):
+            raise ValueError("its checksum is another than that of what it holds")
+        return _result(text, tensors, Stored.torch if framework == "torch" else Stored.numpy)
+    except ImportError as error:
+        raise ResultError("framework='torch' needs torch", there=str(error), try_="framework='numpy'") from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ResultError(f"{path} is damaged", there=str(error), try_="save the result again, or take a copy of the file") from error
+
+
+def _result(text: Mapping[str, Any], tensors: Mapping[str, Stored], make: Callable[[Stored], Any]) -> Attribution:
+    """What a header says, with its arrays. Raises ValueError for a header of wrong types, or for parts that do not fit together."""
+    headers.typed(text)
+    known = {name: tensors[name].numpy() if name in tensors else None for name in (*ARRAYS, *GAPS)}
+    error = headers.rebuilt(text["error"], tensors, make, plain=False) if text.get("error") else None
+    a = Attribution(
+        headers.rebuilt(text["values"], tensors, make, plain=False),
+        headers.rebuilt(text["record"], tensors, make, plain=True),
+        text["cut"],
+        text["quantity"],
+        text["method"],
+        class_names=None if text["class_names"] is None else tuple(text["class_names"]),
+        gap=headers.gap_of(*(known.pop(name) for name in GAPS)),
+        checks=headers.checks_of(text),
+        cost=headers.cost_of(text),
+        settings=text["settings"],
+        error=error,
+        features=_features(text.get("features"), tensors),
+        **known,
+    )
+    headers.consistent(a)
+    return a
+
+
+def _features(said: Any, tensors: Mapping[str, Stored]) -> FeatureTable | None:
+    """The table of features, from what the header says of it."""
+    if said is None:
+        return None
+    values, error = (tensors.get(f"features.{name}") for name in ("values", "error"))
+    if values is None:
+        raise ValueError("a table of features without values")
+    names = None if said["names"] is None else tuple(said["names"])
+    places = [tensors.get(f"features.places.{k}") for k in range(said.get("arrays", 0))]
+    found = tuple(None if place is None else place.numpy() for place in places)
+    return FeatureTable(values.numpy(), None if error is None else error.numpy(), names, said["told"], found)
+
+
+def seal(text: str, tensors: Mapping[str, Stored]) -> str:
+    """The checksum of everything in a file: the header's text, and every array with its name, type, shape and numbers."""
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(json.dumps([name, tensor.code, tensor.array.shape]).encode())
+        digest.update(np.ascontiguousarray(tensor.array, TYPES[tensor.code]).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def write(path: Path, tensors: Mapping[str, Stored], metadata: Mapping[str, str]) -> None:
+    """A safetensors file, put in its place when it is whole."""
+    from safetensors import SafetensorError
+
+    try:
+        if any(t.code == "BF16" for t in tensors.values()):  # a type that NumPy has no name for
+            from safetensors.torch import save as packed_tensors
+
+            raw = packed_tensors({name: t.torch().clone() for name, t in tensors.items()}, dict(metadata))
+        else:
+            from safetensors.numpy import save as packed_arrays
+
+            raw = packed_arrays({name: np.array(t.array, TYPES[t.code], order="C") for name, t in tensors.items()}, dict(metadata))
+    except SafetensorError as error:
+        size = sum(map(len, metadata.values()))
+        raise ResultError(
+            "this result cannot be written to a safetensors file",
+            there=f"{error}; settings, names and checks take {size:,} bytes, and there is room for {HEADER:,}",
+            try_="dataclasses.replace(a, settings={})",
+        ) from error
+    if len(raw) >= 8 and int.from_bytes(raw[:8], "little") > HEADER:  # which no reader would open
+        raise ResultError(
+            "settings, names and checks are too large for a file",
+            there=f"{int.from_bytes(raw[:8], 'little'):,} bytes, and there is room for {HEADER:,}",
+            try_="dataclasses.replace(a, settings={})",
+        )
+    write_whole(path, raw)
+
+
+def read(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
+    """The arrays and the metadata of a safetensors file, both from one look at it."""
+    from safetensors import SafetensorError, deserialize
+
+    raw = path.read_bytes()
+    try:
+        tensors = {name: _array(**entry) for name, entry in deserialize(raw)}  # type: ignore[no-untyped-call]
+        header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    except (SafetensorError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        there = f"{type(error).__name__}: {error}"
+        raise ResultError(f"{path} is not a whole safetensors file", there=there, try_="a file written by save()") from error
+    return tensors, header.get("__metadata__") or {}
+
+
+def _array(*, dtype: str, shape: list[int], data: bytes) -> Stored:
+    return Stored(dtype, np.frombuffer(bytearray(data), TYPES[dtype]).reshape(shape))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {value!r:.60}")
+
+
+def _described(value: Any, name: str, tensors: dict[str, Stored], depth: int = 0) -> Any:
+    """How ``value`` is nested, as JSON; its arrays go to ``tensors`` under names that begin with ``name``."""
+    if depth > headers.DEEP:
+        raise ResultError("this value cannot be saved", there=f"more than {headers.DEEP} containers within each other", try_="fewer")
+    if is_array(value):
+        while name in tensors:  # {"a.b": x, "a": {"b": y}}
+            name += "'"
+        if is_words(value):
+            raw, about = encoded(value)
+            tensors[name] = Stored("U8", raw)
+            return {"words": about | {"array": name}}
+        tensors[name] = stored(value)
+        return {"array": name}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return {"plain": value}
+    parts = children(value)
+    if parts is None or not all(isinstance(key, (int, str)) for key, _ in parts):
+        raise ResultError(f"{type(value).__name__} cannot be saved", there=name, try_="arrays, tuples, lists and dicts of them")
+    kind = "list" if isinstance(value, list) else "tuple" if isinstance(value, tuple) else "dict"
+    return {kind: [[key, _described(part, _key(f"{name}.{key}"), tensors, depth + 1)] for key, part in parts]}
+
+
+def _key(name: str) -> str:
+    """A name that can be written: without halves of letters."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,1 @@
+"""Helpers without any knowledge of attributions: escaping, files, hints, pooling, text columns."""

@@ -1,0 +1,141 @@
+"""Array work on results: pooling over an axis, scales per record, resizing of maps. Pure functions of one array each.
+
+The arithmetic is NumPy in float64, so that half precision neither overflows nor underflows on the way; what comes back is of
+the kind, the type and on the device of what went in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from ..arrays import Array, as_numpy, is_array, namespace
+from ..errors import ResultError
+from ..tree import children, walk
+
+How = Literal["sum", "mean", "max", "l2"]
+Scale = Literal["max", "sum", "l2", "quantile"]
+Axis = int | str
+Records = int | slice | Sequence[int] | np.ndarray
+
+NAMED = {"channels": 1, "embedding": -1}
+
+POOLS: dict[str, Callable[[np.ndarray, int], Any]] = {
+    "sum": lambda a, axis: np.sum(a, axis, dtype=np.float64),
+    "mean": lambda a, axis: np.mean(a, axis, dtype=np.float64),
+    "max": lambda a, axis: np.max(a, axis),
+    "l2": lambda a, axis: np.sqrt(np.sum(np.square(a, dtype=np.float64), axis)),
+}
+
+SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "max": lambda rows: rows.max(-1, initial=0.0),
+    "sum": lambda rows: rows.sum(-1),
+    "l2": lambda rows: np.sqrt(np.square(rows).sum(-1)),
+    "quantile": lambda rows: np.quantile(rows, 0.99, axis=-1, method="higher") if rows.shape[-1] else rows.sum(-1),
+}
+
+
+def chosen(table: dict[str, Any], name: str, what: str) -> Any:
+    """The entry of that name, or an error that lists the names there are."""
+    if name not in table:
+        raise ResultError(f"{what} {name!r} is not known", there=", ".join(map(repr, table)), try_=repr(next(iter(table))))
+    return table[name]
+
+
+def like(values: np.ndarray, model: Array) -> Array:
+    """NumPy values as an array of the kind of ``model``."""
+    return namespace(model).asarray(values, like=model)
+
+
+def axis_of(axis: Axis, rank: int, first: int) -> int:
+    """The position of ``axis`` in an array of that rank whose records lie on axis ``first``.
+
+    Axes are counted from the records, so that the same call works on one quantity and on several.
+    """
+    inner = rank - first
+    place: int = axis if isinstance(axis, int) else chosen(NAMED, axis, "axis")
+    if isinstance(axis, str) and inner < 3:
+        raise ResultError(f"there is no {axis!r} axis here", there=f"{inner} axes with that of the records", try_="axis=1")
+    at = place + inner if place < 0 else place
+    if at == 0:
+        raise ResultError("axis 0 holds the records", try_="a.to_numpy().mean(0) for a summary of all records")
+    if not 0 < at < inner:
+        raise ResultError(f"axis {axis} is out of range", there=f"axes 0 (the records) to {inner - 1}")
+    return at + first
+
+
+def outline(value: Any, types: bool = True) -> str:
+    """The shapes in a value, as it is nested: ``float32[8, 3]``, ``(float32[8, 3], None)``, ``{'image': float32[8, 3]}``."""
+    if is_array(value):
+        shape = ", ".join(map(str, value.shape))
+        return f"{str(value.dtype).removeprefix('torch.') if types else ''}[{shape}]"
+    parts = children(value)
+    if parts is None:
+        return repr(value) if value is None or isinstance(value, (bool, int, float)) else type(value).__name__
+    inside = [(repr(key), outline(part, types)) for key, part in parts]
+    if isinstance(value, (tuple, list)):
+        return f"({', '.join(text for _, text in inside)})"
+    return "{" + ", ".join(f"{key}: {text}" for key, text in inside) + "}"
+
+
+def pooled(array: Array, axis: int, how: str) -> Array:
+    """``array`` without ``axis``: its sum, mean, maximum or Euclidean length along it."""
+    return like(chosen(POOLS, how, "pooling")(as_numpy(array), axis), array)
+
+
+def record_scale(arrays: Sequence[Array], how: str, first: int) -> np.ndarray:
+    """One positive number per record (and quantity), from all arrays of a result together; 1 where everything is zero."""
+    rows = [np.abs(as_numpy(a).astype(np.float64)) for a in arrays]
+    if len({r.shape[: first + 1] for r in rows}) > 1 or any(r.ndim <= first for r in rows):
+        there = ", ".join(outline(a) for a in arrays)
+        raise ResultError("arrays of other records cannot be normalised together", there=there, try_="a.part(0).normalize()")
+    flat = np.concatenate([r.reshape(*r.shape[: first + 1], -1) for r in rows], -1)
+    scale: np.ndarray = chosen(SCALES, how, "normalisation")(flat)
+    return np.where(scale > 0, scale, np.where(np.isnan(scale), np.nan, 1.0))
+
+
+def scaled(array: Array, scale: np.ndarray, clip: bool) -> Array:
+    """``array`` divided by its record's scale; clipped to [-1, 1] on request."""
+    wide = as_numpy(array).astype(np.float64)
+    wide = wide / scale.reshape(scale.shape + (1,) * (wide.ndim - scale.ndim))
+    return like(np.clip(wide, -1.0, 1.0) if clip else wide, array)
+
+
+def bilinear(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each new pixel: the two old ones beside its centre, and the share of the second (``align_corners=False``).
+
+    Past the outermost old centres the picture is constant.
+    """
+    place = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0.0, old - 1.0)
+    low = place.astype(int)
+    return low, np.minimum(low + 1, old - 1), place - low
+
+
+def resized(array: Array, height: int, width: int) -> Array:
+    """Maps ``[..., h, w]`` at another height and width, bilinearly."""
+    wide = as_numpy(array).astype(np.float64)
+    low, high, share = bilinear(wide.shape[-1], width)
+    wide = wide[..., low] * (1 - share) + wide[..., high] * share
+    low, high, share = bilinear(wide.shape[-2], height)
+    return like(wide[..., low, :] * (1 - share)[:, None] + wide[..., high, :] * share[:, None], array)
+
+
+def common(ours: Any, theirs: Any) -> Any:
+    """What two results say alike, or None."""
+    if ours is theirs:
+        return ours
+    mine, yours = list(walk(ours)), list(walk(theirs))
+    if [path for path, _ in mine] != [path for path, _ in yours]:
+        return None
+    pairs = [(a, b) for (_, a), (_, b) in zip(mine, yours, strict=True)]
+    return ours if all(np.array_equal(as_numpy(a), as_numpy(b)) for a, b in pairs) else None
+
+
+def positions(index: Records, count: int) -> np.ndarray:
+    """Which records an index means, as numbers from 0."""
+    try:
+        return np.atleast_1d(np.arange(count)[index if isinstance(index, (int, slice)) else np.asarray(index)])
+    except IndexError as error:
+        raise ResultError(f"records {index!r} do not fit", there=f"{count} records") from error

@@ -1,0 +1,40 @@
+"""The base class of named methods: values that hold no model, and that refuse arguments of other libraries with advice."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, Self
+
+from ..errors import ArgumentError, MethodError
+from ..values import Value
+from .hints import VERBS, arguments, constructor_hint, is_model
+
+
+class Recipe(Value):
+    """A value that is called with a model.
+
+    Raises ArgumentError for arguments that the class does not have, with the name here, and MethodError for a model among its own.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if args or kwargs:
+            _refuse(cls, args, kwargs)
+        return object.__new__(cls)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        title = type(self).__name__
+        said = f"{title!r} object has no attribute {name!r}"
+        if name in VERBS:
+            said += f". Try: {VERBS[name].format(name=title)}; ascribe.compat has the names of captum and of trulens."
+        raise AttributeError(said, name=name, obj=self)
+
+
+def _refuse(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    title, own = cls.__name__, arguments(cls)
+    for model in filter(is_model, args):
+        there = f"a {type(model).__name__}, which goes into the call"
+        layer = ', or a layer by its name: GradCam(layer="layer4")(model, x)'.replace("GradCam", title) if own and "layer" in own else ""
+        raise MethodError(f"{title}() takes no model", there=there, try_=f"{title}()(model, x){layer}", code="E-METHOD-MODEL")
+    for name in kwargs:
+        if own is not None and name not in own:
+            there = f"{title}({', '.join(own)})"
+            raise ArgumentError(f"{title} has no argument {name}=", there=there, try_=constructor_hint(title, name, own))
