@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import is_table
 from ...calls.call import Call, counted, named
 from ...calls.not_arrays import without_arrays
 from ...distributions.baselines import BESIDE_IDS, RIDES_ALONG
