@@ -29,7 +29,7 @@ help:
 	@echo "make peers   the accuracy of Shapley values against the newest captum, shap and shapiq (PYTHON=python3.12 or newer)"
 	@echo "make zoo     do rules hold on every architecture?   make sweep   on every family of transformers?"
 	@echo "make check   lint, types, import layering, suppressions, the examples in the documents"
-	@echo "make parity  LRP's rules against zennit's (installed without its requirements), written to docs/parity.md"
+	@echo "make parity  LRP's rules against zennit's (installed without its requirements), written to docs/reports/parity.md"
 	@echo "make lock    renew requirements/constraints.txt        make clean   remove what was made"
 
 $(VENV)/.made:
@@ -54,38 +54,38 @@ slow: $(VENV)/.has-test
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 bench: $(VENV)/.has-test
-	@env -u OMP_NUM_THREADS $(BIN)/python -m bench $(ARGS)
-	@$(BIN)/python -m bench.accuracy
+	@env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks.accuracy
 
 accuracy: $(VENV)/.has-test
-	@$(BIN)/python -m bench.accuracy $(ARGS)
-	@$(BIN)/python -m bench.budgets
+	@$(BIN)/python -m benchmarks.accuracy $(ARGS)
+	@$(BIN)/python -m benchmarks.budgets
 
 peers: $(VENV)/.has-test requirements/peers.txt
 	@$(BIN)/python -m pip install -qq --requirement requirements/peers.txt
-	@$(BIN)/python -m bench.accuracy --commit $(ARGS)
-	@$(BIN)/python -m bench.autolrp --commit
+	@$(BIN)/python -m benchmarks.accuracy --commit $(ARGS)
+	@$(BIN)/python -m benchmarks.autolrp --commit
 
 zoo: $(VENV)/.has-test
-	@$(BIN)/python -m zoo $(ARGS)
+	@$(BIN)/python -m benchmarks.zoo $(ARGS)
 
 sweep: $(VENV)/.has-test
-	@$(BIN)/python -m zoo sweep $(ARGS)
+	@$(BIN)/python -m benchmarks.zoo sweep $(ARGS)
 
 docs: $(VENV)/.has-test
-	@$(BIN)/python -m pytest tests/test_docs.py $(ARGS)
+	@$(BIN)/python -m pytest tests/package/test_docs.py $(ARGS)
 
 check: $(VENV)/.has-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python tools/layers.py ascribe
 	@$(BIN)/python tools/suppressions.py ascribe
-	@$(BIN)/python -m pytest tests/test_docs.py
+	@$(BIN)/python -m pytest tests/package/test_docs.py
 
 parity: $(VENV)/.has-test requirements/parity.txt
 	@$(BIN)/python -m pip install -qq --no-deps --requirement requirements/parity.txt
-	@$(BIN)/python -m pytest tests/test_zennit_parity.py $(ARGS)
-	@$(BIN)/python -W ignore -m tests.zennit_cases docs/parity.md
+	@$(BIN)/python -m pytest tests/parity/test_zennit_parity.py $(ARGS)
+	@$(BIN)/python -W ignore -m tests.support.zennit_cases docs/reports/parity.md
 
 lock:
 	@$(PYTHON) tools/lock.py $(PINS)

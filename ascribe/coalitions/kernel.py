@@ -23,7 +23,7 @@ MOST_SMOOTH = 1000
 
 ALIKE_FROM = 8
 """Above this many coalitions for each feature a smooth fit does better with sizes drawn alike, below it with the kernel's
-(docs/shapley-accuracy.md, and 96 to 512 coalitions on the same games)."""
+(docs/reports/shapley-accuracy.md, and 96 to 512 coalitions on the same games)."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -137,8 +137,8 @@ def biases_of(model: Any, call: Call, layers: list[str]) -> tuple[dict[str, tupl
 
     Raises MethodError where the model's framework has no way to tell.
     """
-    room = f"ascribe.backends.{framework(model, call)}.biases"
-    if find_spec(room) is None:
+    room = f"ascribe.backends.{framework(model, call)}.model.biases"
+    if find_spec(room.rpartition(".")[0]) is None:
         raise MethodError("FullGrad has to read the biases of layers", there=f"a {type(model).__name__}", try_="a torch.nn.Module")
     found: tuple[dict[str, tuple[Array, int]], list[str]] = import_module(room).read_biases(model, layers)
     return found

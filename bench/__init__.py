@@ -1,1 +1,0 @@
-"""Measures ascribe against the same passes written by hand and against captum: ``python -m bench``."""

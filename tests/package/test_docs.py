@@ -1,0 +1,74 @@
+"""Every example runs: ```python blocks of README.md and docs/, top to bottom, one namespace to a page; ``>>>`` in docstrings."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ascribe
+from tools import draw_page
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```python *(?P<flag>no-run)? *\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+SOURCES = [path for path in sorted((ROOT / "ascribe").rglob("*.py")) if ">>>" in path.read_text(encoding="utf-8")]
+LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#\s]+)")
+
+
+def blocks(text: str) -> list[str]:
+    """The runnable blocks of a page, each behind as many empty lines as stand before it, so that errors name the right line."""
+    found = [match for match in BLOCK.finditer(text) if not match["flag"]]
+    return ["\n" * text.count("\n", 0, match.start("code")) + match["code"] for match in found]
+
+
+def test_blocks_are_found() -> None:
+    text = "a\n```python\nx = 1\n```\n```python no-run\ny\n```\n```text\nz\n```\n```python\nx += 1\n```\n"
+    assert [block.strip() for block in blocks(text)] == ["x = 1", "x += 1"]
+    assert blocks(text)[1] == "\n" * 11 + "x += 1\n"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": f"docs.{page.stem}"}
+    for block in blocks(page.read_text(encoding="utf-8")):
+        exec(compile(block, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [match["target"] for match in LINK.finditer(page.read_text(encoding="utf-8"))]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_pictures_are_drawn_by_the_examples_before_them(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    figure = "from matplotlib.figure import Figure\nfigure = Figure(figsize=(1, 1))\n"
+    page.write_text(f"```python\n{figure}```\ntext\n![one](pictures/one.png)\n```python no-run\n1 / 0\n```\n![two](pictures/two.png)\n")
+    assert [path.name for path in draw_page.draw(page)] == ["one.png", "two.png"]
+    assert (tmp_path / "pictures" / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_docstring_examples_run(source: Path) -> None:
+    """What an example may use besides its own module: asc, torch, a small ``model``, records ``x`` and their ``labels``."""
+    module = import_module(".".join(source.relative_to(ROOT).with_suffix("").parts))
+    torch.manual_seed(0)
+    names = {
+        "asc": ascribe,
+        "torch": torch,
+        "model": torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.GELU(), torch.nn.Linear(8, 5)).eval(),
+        "x": torch.randn(3, 4),
+        "labels": [0, 4, 2],
+    }
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    done = doctest.testmod(module, extraglobs=names, optionflags=flags)
+    if not done.attempted:
+        pytest.skip("every example is marked +SKIP")
+    assert done.failed == 0

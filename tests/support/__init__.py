@@ -1,0 +1,1 @@
+"""Models, games and recordings that several test files use."""
