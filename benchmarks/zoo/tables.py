@@ -48,8 +48,8 @@ def gaps(rows: Sequence[Row]) -> str:
 
 SWEPT = """Written by `make sweep ARGS=--commit` (`python -m benchmarks.zoo sweep --commit`), with torch {torch} and transformers
 {transformers}: every family that `AutoModelForCausalLM` or `AutoModelForSequenceClassification` knows, from its own default
-configuration with the sizes turned down (`benchmarks/zoo/tiny.py`), random weights, biases and position embeddings set to zero, nine words. CP-LRP at the
-embeddings for the largest score.
+configuration with the sizes turned down (`benchmarks/zoo/tiny.py`), random weights, biases and position embeddings set to zero,
+nine words. CP-LRP at the embeddings for the largest score.
 
 - **conserved**: relevance adds up to the score within {limit:g}.
 - **named**: it does not, and the result's checks say so, by operation or by sum.
