@@ -27,13 +27,16 @@ RecordAxis = int | Ragged | None
 """The axis of an array that runs over the records, which record each row belongs to, or None where it is the same for all."""
 
 
-class Spot(NamedTuple):
-    """One array at a cut: in which use of the layer, where in the value, and which of its axes runs over the records."""
+class ArrayAt(NamedTuple):
+    """The position of one array at a cut."""
 
     cut: Cut
     call: int
+    """The number of the use of the layer, from 0."""
     path: Path
+    """Where the array is in the value at the cut."""
     axis: RecordAxis
+    """The axis of the array that runs over the records."""
 
 
 class Place(NamedTuple):
@@ -54,7 +57,7 @@ class Place(NamedTuple):
 class Reading:
     """What a cut held in a run: its arrays in canonical form, and where each came from."""
 
-    spots: list[Spot] = field(default_factory=list)
+    spots: list[ArrayAt] = field(default_factory=list)
     arrays: list[Array] = field(default_factory=list)
 
 
@@ -64,36 +67,45 @@ Explain = Callable[[Any, np.ndarray], list[Array]]
 
 @dataclass(frozen=True)
 class Job:
-    """One evaluation: ``points`` points for the records numbered ``index``.
+    """One evaluation of the model: some records, at some points, with values written and read at cuts.
 
-    ``write`` holds, for each array at the cut ``at``, its values ``[points, records, ...]``; without it the model runs on the
-    records as they are. ``at`` may be several places together: each of ``spots`` says which of them its array belongs to. ``keep``, of
-    the same shapes and None where nothing is kept, says how much of what comes by in this run stays, from 0 to 1 or False and True.
-    ``wrt`` are the cuts to pull the quantity back to, ``read`` those whose values are wanted.
-    ``kind`` tells quantities of the user's own apart: what was learnt about running rows with one says nothing about another.
-
-    A rule that compares needs ``reference``: for each array at ``at`` its reference values ``[points, 1 or records, ...]``. Without
-    ``write`` the records are then run once for all points. ``across`` is ``of`` for rows that stand for no record: every record's own
-    quantities, ``quantities x records`` lists. ``fresh`` says that the arrays in ``write`` are the job's own, to be worked on in place,
-    ``folded`` asks for multipliers and nothing beside them.
+    A row is one record at one point. All arrays are in canonical form, ``[points, records, ...]``.
     """
 
     index: np.ndarray
+    """The numbers of the records, in increasing order."""
     points: int = 1
+    """How many points there are for each record."""
     at: Cut | None = None
-    spots: tuple[Spot, ...] = ()
+    """The cut that is written at; it may be several cuts together (:class:`~ascribe.cuts.Together`)."""
+    spots: tuple[ArrayAt, ...] = ()
+    """The position of each array of ``write``: its cut, the use of the layer, the path in the value."""
     write: tuple[Array, ...] = ()
+    """The values written, ``[points, records, ...]`` for each of ``spots``. Without them the model runs on the records as they are."""
     wrt: tuple[Cut, ...] = ()
+    """The cuts at which the gradient of the quantity is returned."""
     read: tuple[Cut, ...] = ()
+    """The cuts whose values are returned."""
     on: Cut | None = None
+    """The cut whose value the quantity is computed from."""
     of: Explain | None = None
+    """The quantities: a function of the value at ``on`` and the record of each row."""
     by: Rule | None = None
-    kind: Hashable = None
+    """The backward rule; None and ``Gradient()`` are plain gradients."""
+    quantity_key: Hashable = None
+    """A key of the quantities that a user wrote; None for those of this package. What was learnt about running several rows together
+    with one key does not hold for another, because a user's function may look at all rows."""
     reference: tuple[Array, ...] = ()
-    across: Explain | None = None
-    fresh: bool = False
-    folded: bool = False
+    """For a rule that compares: the reference values at ``at``, ``[points, 1 or records, ...]`` for each of ``spots``. Without
+    ``write`` the records are run once for all points."""
+    every_quantity: Explain | None = None
+    """``of`` for rows that belong to no record: the quantities of every record at each row, ``quantities x records`` lists."""
+    owns_write: bool = False
+    """True if nothing else uses the arrays in ``write``, so that the backend may overwrite them."""
+    multipliers_only: bool = False
+    """True if relevance that a rule sends to a cut directly is to be returned as multipliers, in ``grads``."""
     keep: tuple[Array | None, ...] = ()
+    """For each array of ``write``, the share of the model's own value that stays, from 0 to 1 or False and True; None for none."""
 
     @property
     def records(self) -> int:
@@ -130,27 +142,32 @@ class Job:
 
 @dataclass
 class Evidence:
-    """What came of a job. ``value`` is ``[quantities, points, records]``, ``grads`` ``[quantities, points, records, ...]``.
-
-    ``learnt`` says that the model was also tried out for it, so that its time says nothing about the next job. Of a job with
-    references: ``start`` is the quantity there, ``[quantities, points, records]``, ``starts`` what the cuts held,
-    ``[points, 1 or records, ...]``, and ``unruled`` says what was done about operations that the rule has no formula for.
-    ``shares`` are contributions, laid out as ``grads``, under a rule where they are more than ``grads`` times the difference,
-    ``direct`` relevance that a rule sends to a cut beside the multipliers; ``told`` is what became of the operations.
-    """
+    """The result of a :class:`Job`."""
 
     value: Array | None
+    """The quantities, ``[quantities, points, records]``; None if the job names none."""
     grads: dict[Cut, list[Array]]
+    """For each cut in ``wrt`` the gradient, or the multipliers of a rule: ``[quantities, points, records, ...]`` for each array."""
     reads: dict[Cut, Reading]
+    """The values at the cuts in ``read``."""
     forward: int = 0
+    """How many forward passes were made."""
     backward: int = 0
+    """How many backward passes were made."""
     start: Array | None = None
+    """The quantities at the references of the job, ``[quantities, points, records]``."""
     starts: dict[Cut, list[Array]] = field(default_factory=dict)
+    """The values at the cuts at the references of the job, ``[points, 1 or records, ...]``."""
     unruled: dict[str, str] = field(default_factory=dict)
+    """The operations that the rule has no formula for, and what was done instead."""
     shares: dict[Cut, list[Array]] = field(default_factory=dict)
-    learnt: bool = False
-    direct: dict[Cut, list[Array]] = field(default_factory=dict)
-    told: Told = field(default_factory=Told)
+    """Contributions, arranged as ``grads``, of a rule whose contributions are not multiplier times difference."""
+    probed: bool = False
+    """True if extra runs were made to find out how to run the job: its duration says nothing about the next job."""
+    direct_relevance: dict[Cut, list[Array]] = field(default_factory=dict)
+    """Relevance that a rule sends to a cut in addition to the multipliers, arranged as ``grads``."""
+    trace: Told = field(default_factory=Told)
+    """The rule that was applied to each operation, and where relevance was absorbed."""
 
 
 class Session(Protocol):
@@ -201,7 +218,7 @@ class Session(Protocol):
     def remember(self, what: str, key: Any, value: Any, lasting: bool = True) -> None:
         """Keep something for later sessions, or, where it is not sure to hold for other records, for this one."""
 
-    def names(self, spots: Sequence[Spot]) -> list[str]:
+    def names(self, spots: Sequence[ArrayAt]) -> list[str]:
         """What the user calls the arrays at these spots."""
 
     def given(self, array: Array) -> Any:

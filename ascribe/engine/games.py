@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays import Array, as_numpy, namespace
 from ..backends import opened
-from ..backends.protocol import Session, Spot
+from ..backends.protocol import Session, ArrayAt
 from ..calls.call import Call
 from ..coalitions.base import adapts
 from ..cuts import Cut, as_cut
@@ -210,7 +210,7 @@ class Games:
             for (spot, x), cells in zip(held, self.groups.cells, strict=True)
         )
 
-    def _arrays(self, spots: Sequence[Sequence[Spot]], arrays: Sequence[Sequence[Array]], values: np.ndarray) -> Any:
+    def _arrays(self, spots: Sequence[Sequence[ArrayAt]], arrays: Sequence[Sequence[Array]], values: np.ndarray) -> Any:
         """Values at the cuts in the user's own form; a matrix of interactions as one array."""
         if values.ndim > 3:
             return self.session.given(arrays[0][0] if self.asked.several else arrays[0][0][0])

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..arrays import Array, as_numpy, is_array, namespace
-from ..backends.protocol import Evidence, Job, Session, Spot
+from ..backends.protocol import Evidence, Job, Session, ArrayAt
 from ..cuts import OUTPUT, Cut, as_cut
 from ..distributions.baselines import Here, points_of
 from ..distributions.members import Point
@@ -78,7 +78,7 @@ class Plan:
 
         def values(first: int, last: int) -> np.ndarray:
             index = np.arange(first, last)
-            found = self.session.evaluate(Job(index, on=self.on, of=Reader(self, index), kind=self.kinds))
+            found = self.session.evaluate(Job(index, on=self.on, of=Reader(self, index), quantity_key=self.kinds))
             return as_numpy(found.value)[:, 0].astype(np.float64)
 
         try:
@@ -105,7 +105,7 @@ class Block:
     index: np.ndarray
     values: list[list[Array]] = field(default_factory=list)
     record: list[list[Array]] = field(default_factory=list)
-    spots: list[list[Spot]] = field(default_factory=list)
+    spots: list[list[ArrayAt]] = field(default_factory=list)
     explained: np.ndarray = field(default_factory=lambda: np.zeros(0))
     change: np.ndarray | None = None
     output: np.ndarray | None = None
@@ -174,13 +174,13 @@ def at_record(plan: Plan, index: np.ndarray) -> Block:
     """Value and influence at the records themselves: one pass, nothing written."""
     reader = Reader(plan, index)
     reads = tuple(dict.fromkeys((*plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
-    job = Job(index, wrt=plan.cuts, read=reads, on=plan.on, of=reader, by=plan.by, kind=plan.kinds, folded=plan.folded)
+    job = Job(index, wrt=plan.cuts, read=reads, on=plan.on, of=reader, by=plan.by, quantity_key=plan.kinds, multipliers_only=plan.folded)
     start = time.perf_counter()
     found = plan.session.evaluate(job)
     if len(index) < plan.session.records and not plan.chunker.settled:
         plan.session.wait()
         plan.chunker.saw(len(index), time.perf_counter() - start)
-    block = Block(index, forward=found.forward, backward=found.backward, rows=len(index), unruled=found.unruled, told=found.told)
+    block = Block(index, forward=found.forward, backward=found.backward, rows=len(index), unruled=found.unruled, told=found.trace)
     assert found.value is not None
     block.explained = as_numpy(found.value)[:, 0].astype(np.float64)
     block.classes, block.output = reader.classes(), table(found)
@@ -188,7 +188,7 @@ def at_record(plan: Plan, index: np.ndarray) -> Block:
         reading = found.reads[cut]
         here = [a[0] for a in reading.arrays]
         grads = [g[:, 0] for g in found.grads[cut]]
-        direct = [r[:, 0] for r in found.direct.get(cut, [])]
+        direct = [r[:, 0] for r in found.direct_relevance.get(cut, [])]
         grads = [g * x[None] for g, x in zip(grads, here, strict=True)] if plan.multiply else grads
         block.values.append([g + r for g, r in zip(grads, direct, strict=True)] if direct else grads)
         block.record.append(here)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, as_numpy, namespace
-from ..backends.protocol import RecordAxis, Session, Spot
+from ..backends.protocol import RecordAxis, Session, ArrayAt
 from ..coalitions.base import Coalitions
 from ..cuts import INPUT, Cut
 from ..distributions.members import Distribution, Point, Reference, has_background, parts
@@ -188,13 +188,13 @@ def by_rule(plan: Plan, block: Block) -> list[Check]:
     return [check for check in found if check is not None]
 
 
-def shaped(session: Session, spots: Sequence[Spot], arrays: Sequence[Array], lead: int, first: bool) -> Any:
+def shaped(session: Session, spots: Sequence[ArrayAt], arrays: Sequence[Array], lead: int, first: bool) -> Any:
     """Arrays ``[lead..., records, ...]`` in the layers' own layout, structure and kind; ``first`` drops the axis of one quantity."""
     laid = [native(a, s.axis, lead) for a, s in zip(arrays, spots, strict=True)]
     return mapped(structured(spots, [a[0] for a in laid] if first else laid), lambda path, leaf: session.given(leaf))
 
 
-def rows_of(spots: Sequence[Sequence[Spot]]) -> np.ndarray | None:
+def rows_of(spots: Sequence[Sequence[ArrayAt]]) -> np.ndarray | None:
     """The record of each row, where rows were given to records by an array."""
     return next((s.axis.record for leaves in spots for s in leaves if isinstance(s.axis, Ragged)), None)
 
@@ -213,7 +213,7 @@ def largest_target(session: Session, quantities: Sequence[Quantity], output: np.
     return [Check("target", "warn", f"{told}; of=0 explains the first, of=[asc.Unit(k) for k in range({output.shape[1]})] each of them")]
 
 
-def several_uses(spots: Sequence[Sequence[Spot]]) -> list[Check]:
+def several_uses(spots: Sequence[Sequence[ArrayAt]]) -> list[Check]:
     """A note for every cut whose layer is used more than once: all its uses are in the result."""
     found = []
     for leaves in spots:
@@ -252,7 +252,7 @@ def native(array: Array, axis: RecordAxis, lead: int) -> Array:
     return namespace(array).moveaxis(array, lead, lead + axis) if axis else array
 
 
-def structured(spots: Sequence[Spot], arrays: Sequence[Array]) -> Any:
+def structured(spots: Sequence[ArrayAt], arrays: Sequence[Array]) -> Any:
     """Arrays in the structure of the value they came from: one alone as it is, several as a tuple or a dict."""
     if len(arrays) == 1:
         return arrays[0]

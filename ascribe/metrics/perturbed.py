@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import Array, as_numpy
 from ..backends import opened
-from ..backends.protocol import Job, Session, Spot
+from ..backends.protocol import Job, Session, ArrayAt
 from ..calls.call import Call
 from ..cuts import INPUT, Cut, as_cut
 from ..distributions.members import Point
@@ -30,7 +30,7 @@ class Records:
     session: Session
     at: Cut
     on: Cut
-    spots: tuple[Spot, ...]
+    spots: tuple[ArrayAt, ...]
     reader: Reader
     x: tuple[Array, ...]
     value: np.ndarray

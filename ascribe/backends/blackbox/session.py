@@ -17,7 +17,7 @@ from ...errors import AscribeError, CutError, InputError, ModelError, QuantityEr
 from ...tree import Path, follow, walk
 from ...utils.hints import unexpected_hint
 from ..numpy.namespace import xp
-from ..protocol import Evidence, Job, Place, Reading, Spot
+from ..protocol import Evidence, Job, Place, Reading, ArrayAt
 from .arguments import Inputs
 from .runners import as_arrays, runner_for
 
@@ -89,7 +89,7 @@ class BlackBoxSession:
         reading = Reading()
         for path in self.inputs.explained(start_of(cut)):
             rows = news[path] if path in news else self.inputs.canonical(path)[job.index]
-            reading.spots.append(Spot(cut, 0, path, self.inputs.axis(path)))
+            reading.spots.append(ArrayAt(cut, 0, path, self.inputs.axis(path)))
             reading.arrays.append(np.array(rows).reshape(len(rows) // job.records, job.records, *rows.shape[1:]))
         return reading
 
@@ -98,7 +98,7 @@ class BlackBoxSession:
         for path, leaf in walk(part_of(output, cut)):
             leaf = only_row(leaf, job.points * job.records)
             if isinstance(leaf, np.ndarray) and leaf.ndim and len(leaf) == job.points * job.records:
-                reading.spots.append(Spot(cut, 0, path, 0))
+                reading.spots.append(ArrayAt(cut, 0, path, 0))
                 reading.arrays.append(leaf.reshape(job.points, job.records, *leaf.shape[1:]))
         return reading
 
@@ -130,7 +130,7 @@ class BlackBoxSession:
     def remember(self, what: str, key: Any, value: Any, lasting: bool = True) -> None:
         return None
 
-    def names(self, spots: Sequence[Spot]) -> list[str]:
+    def names(self, spots: Sequence[ArrayAt]) -> list[str]:
         return [named(s.path) if s.cut.anchor == "in" else repr(s.cut) for s in spots]
 
     def given(self, array: Array) -> Any:

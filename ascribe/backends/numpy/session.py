@@ -11,7 +11,7 @@ from ...calls.call import Call
 from ...cuts import INPUT, LOGITS, OUTPUT, Cut, Together
 from ...errors import CutError, InputError, RuleError
 from ...rules import Gradient
-from ..protocol import Evidence, Job, Place, Reading, Spot
+from ..protocol import Evidence, Job, Place, Reading, ArrayAt
 from .mlp import Mlp
 from .namespace import xp
 
@@ -77,7 +77,7 @@ class NumpySession:
             pre[i], values[i + 1] = self.model.layer(i, values[i])
         shape = (job.points, job.records)
         reads = {
-            cut: Reading([Spot(cut, 0, (0, 0) if cut.anchor == "in" else (), 0)], [values[self.level(cut)].reshape(*shape, -1)])
+            cut: Reading([ArrayAt(cut, 0, (0, 0) if cut.anchor == "in" else (), 0)], [values[self.level(cut)].reshape(*shape, -1)])
             for cut in job.read
         }
         if job.of is None or job.on is None:
@@ -118,7 +118,7 @@ class NumpySession:
             Place(OUTPUT, "Mlp", ((1, self.model.weights[-1].shape[1]),), 1),
         ]
 
-    def names(self, spots: Sequence[Spot]) -> list[str]:
+    def names(self, spots: Sequence[ArrayAt]) -> list[str]:
         return ["input 0" if s.cut == INPUT else repr(s.cut) for s in spots]
 
     def remembered(self, what: str, key: Any) -> Any:

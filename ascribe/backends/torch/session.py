@@ -19,7 +19,7 @@ from ...cuts import INPUT, Cut, Together, input_at
 from ...errors import CutError, InputError, ModelError, RuleError
 from ...rules import Gradient, treats_operations
 from ...utils.entry import out_of_memory
-from ..protocol import Evidence, Job, Place, Spot
+from ..protocol import Evidence, Job, Place, ArrayAt
 from . import places as placing
 from .model.arguments import Inputs
 from .model.dependencies import Sight, around
@@ -228,7 +228,7 @@ class TorchSession:
     def given(self, array: Tensor) -> Any:
         return xp.numpy(array) if self.inputs.numpy else array
 
-    def names(self, spots: Sequence[Spot]) -> list[str]:
+    def names(self, spots: Sequence[ArrayAt]) -> list[str]:
         return [named(s.path) if s.cut.anchor == "in" and not s.cut.layer else f"{s.cut!r}[{i}]" for i, s in enumerate(spots)]
 
     def places(self) -> list[Place]:
@@ -346,14 +346,14 @@ class TorchSession:
             raise RuleError(f"by={job.by!r} is not available for PyTorch models", there="Gradient()")
         if job.points == 1 or not job.write:
             return self.run(job, SINGLE)
-        key = (job.at, job.wrt, job.read, job.on, job.kind, job.records == self.records)
+        key = (job.at, job.wrt, job.read, job.on, job.quantity_key, job.records == self.records)
         mode = self.remembered("mode", key)
         self.unlike |= mode == SINGLE
         if mode is None:
             mode, sure, found = choose(self, job)
             self.unlike |= mode == SINGLE
             self.remember("mode", key, mode, sure)
-            return replace(found or self.way(job, mode), learnt=True)
+            return replace(found or self.way(job, mode), probed=True)
         return laid_out(self, job, mode) if mode == TILE and could_be(self, job) else self.way(job, mode)
 
     def way(self, job: Job, mode: str) -> Evidence:

@@ -39,7 +39,7 @@ def unsteady(plan: Plan, block: Block) -> Unsteady | None:
 
     def answer() -> np.ndarray:
         index = np.arange(1 if alone else session.records)
-        found = session.evaluate(Job(index, on=plan.on, of=Reader(plan, index), kind=plan.kinds))
+        found = session.evaluate(Job(index, on=plan.on, of=Reader(plan, index), quantity_key=plan.kinds))
         block.forward, block.rows = block.forward + found.forward, block.rows + len(index)
         values: np.ndarray = as_numpy(found.value)[:, 0, 0].astype(np.float64)
         return values

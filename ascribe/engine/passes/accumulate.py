@@ -59,7 +59,7 @@ class Sums:
         write = tuple(broadcast(z, len(points), len(self.index)) for z in between(starts, ends, self.draws, points))
         reads = plan.inner if self.draws.stepwise else ()
         job = Job(self.index, len(points), plan.at, run.spots, write, plan.cuts, reads, plan.on, run.reader, plan.by, plan.kinds)
-        job = replace(job, folded=plan.folded or self.draws.stepwise)
+        job = replace(job, multipliers_only=plan.folded or self.draws.stepwise)
         typical = plan.chunker.limit is not None
         found = run.measured(job)
         distances = self._moving(points, ends, starts) if plan.multiply and self.draws.moves else {}
@@ -74,10 +74,10 @@ class Sums:
                 if distances:
                     grads = [g * d[None] for g, d in zip(grads, distances[cut], strict=True)]
                 self._add(cut, grads, self.draws.weight[first:last])
-                summed(self.direct.setdefault(cut, []), found.direct.get(cut, []), self.draws.weight[first:last])
+                summed(self.direct.setdefault(cut, []), found.direct_relevance.get(cut, []), self.draws.weight[first:last])
         if self.course is not None:
             self.course.chunks[first] = found.value
-        return typical and not found.learnt
+        return typical and not found.probed
 
     def _local(self, leaves: Leaves | None) -> Leaves:
         """Cut arrays ``[points, records, ...]`` to the records in this sum."""

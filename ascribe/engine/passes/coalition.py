@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ...arrays import Array, namespace
-from ...backends.protocol import Job, Reading, Spot
+from ...backends.protocol import Job, Reading, ArrayAt
 from ...calls.call import Call
 from ...coalitions.base import Coalitions, Estimate, Game
 from ...cuts import INPUT
@@ -162,7 +162,7 @@ class Removed(Pass):
             found.append(own)
         return found
 
-    def _mask(self, site: Site, removal: Drop, x: Leaves) -> tuple[list[Spot], Leaves]:
+    def _mask(self, site: Site, removal: Drop, x: Leaves) -> tuple[list[ArrayAt], Leaves]:
         """The mask of a sequence, where removed tokens are dropped. Raises FeatureError where there is none."""
         if site.cut.layer or len(x) != 1:
             raise FeatureError(f"by={removal!r} at {site.cut!r}", try_="at=asc.INPUT, with token ids")

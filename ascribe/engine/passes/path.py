@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array, as_numpy, namespace
-from ...backends.protocol import Evidence, Job, Spot
+from ...backends.protocol import Evidence, Job, ArrayAt
 from ...calls.call import Call
 from ...cuts import OUTPUT, Cut
 from ...distributions.background_rows import OwnRows, Rows, SharedRows
@@ -44,7 +44,7 @@ class Pass:
         self.reader = Reader(plan, index)
         self.block = Block(index)
         self.x: Leaves = []
-        self.spots: tuple[Spot, ...] = ()
+        self.spots: tuple[ArrayAt, ...] = ()
         self.begin: Leaves | None = None
         self.rows: Rows | None = None
         self.record: dict[Cut, Leaves] = {}
@@ -84,7 +84,7 @@ class Pass:
 
     def evaluate(self, **job: Any) -> Evidence:
         """Evaluate a job for this block's records unless it says others, and count what it cost."""
-        made = Job(**{"index": self.index, "kind": self.plan.kinds, **job})
+        made = Job(**{"index": self.index, "quantity_key": self.plan.kinds, **job})
         found = self.session.evaluate(made)
         self.count(found, made)
         return found
@@ -100,7 +100,7 @@ class Pass:
                 plan.chunker.cap(max(1, self.session.spare_memory() * job.points * job.records // held))
         self.count(found, job)
         self.block.unruled.update(found.unruled)
-        self.block.told.add(found.told)
+        self.block.told.add(found.trace)
         return found
 
     def count(self, found: Evidence, job: Job) -> None:
@@ -124,7 +124,7 @@ class Pass:
         if plan.at.layer:
             self.check_writable(plan.at, self.spots, self.x)
 
-    def check_writable(self, at: Cut, spots: Sequence[Spot], x: Leaves) -> None:
+    def check_writable(self, at: Cut, spots: Sequence[ArrayAt], x: Leaves) -> None:
         """Write at a layer what is there anyway: the quantity must not move. Eight records show it, where they can be run apart.
 
         Raises CutError where it does: the layer works in place on something that others rely on.

@@ -40,7 +40,7 @@ class Comparison(Pass):
             typical = plan.chunker.limit is not None
             found = self._compared(draws, points, write)
             self._add(found, draws.weight[first:last])
-            return typical and not found.learnt
+            return typical and not found.probed
 
         stream(
             len(draws),
@@ -68,7 +68,7 @@ class Comparison(Pass):
         job = Job(
             self.index,
             len(points),
-            kind=plan.kinds,
+            quantity_key=plan.kinds,
             at=plan.at,
             spots=self.spots,
             write=write,
@@ -78,7 +78,7 @@ class Comparison(Pass):
             of=self.reader,
             by=plan.by,
             reference=tuple(broadcast(s, len(points), s.shape[1]) for s in starts),
-            across=self.reader.across,
+            every_quantity=self.reader.across,
         )
         found = self.measured(job)
         if first:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array, namespace
-from ...backends.protocol import Job, Reading, Session, Spot
+from ...backends.protocol import Job, Reading, Session, ArrayAt
 from ...calls.call import Call
 from ...coalitions.hierarchies import halves
 from ...cuts import Cut, as_cut
@@ -23,7 +23,7 @@ from ...tree import walk
 from ...values import is_number
 from ..result import Request
 
-Held = tuple[list[Spot], list[Array]]
+Held = tuple[list[ArrayAt], list[Array]]
 """Where the arrays of a site are, and their values for some records."""
 
 

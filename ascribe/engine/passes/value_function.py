@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...arrays import Array, as_numpy, namespace
-from ...backends.protocol import Spot
+from ...backends.protocol import ArrayAt
 from ...cuts import Together
 from ...errors import FeatureError
 from ...removal.base import StandIn
@@ -34,7 +34,7 @@ class Part:
     ``live`` says that a feature that stays has the value of this run, after what was removed at earlier sites, not that of the record.
     """
 
-    spots: Sequence[Spot]
+    spots: Sequence[ArrayAt]
     x: Leaves
     cells: Sequence[np.ndarray]
     stand_in: StandIn
@@ -96,7 +96,7 @@ class Worths:
             low = int(place[0])
             presence = run.groups.presence(coalitions[low : int(place[-1]) + 1])
             typical = plan.chunker.limit is not None
-            values, learnt = self._values(presence if draws == 1 else presence[place - low], draw)
+            values, probed = self._values(presence if draws == 1 else presence[place - low], draw)
             if self.apart == draws:
                 worth[:, draw, place] = values
             else:  # the mean of a coalition's stand-ins, some of which may have come with an earlier chunk
@@ -104,7 +104,7 @@ class Worths:
                 worth[:, 0, place[starts]] += np.add.reduceat(values, starts, axis=1) / draws
             for k in range(len(self.latest), last // draws):
                 self.latest[keys[k]] = worth[:, :, k].reshape(-1, records)
-            return typical and not learnt
+            return typical and not probed
 
         stream(
             len(coalitions) * draws,
@@ -124,9 +124,9 @@ class Worths:
         if chunker.limit is None:  # masked rows, and what the model makes of them, must fit next to each other
             numbers = sum(int(np.prod(w.shape)) for w in write)
             chunker.cap(max(1, run.session.spare_memory() * len(draw) * len(run.index) // (64 * max(1, numbers))))
-        job = {"points": len(draw), "at": self.at, "spots": self.spots, "write": write, "keep": keep, "fresh": True}
+        job = {"points": len(draw), "at": self.at, "spots": self.spots, "write": write, "keep": keep, "owns_write": True}
         found = run.evaluate(**job, on=run.plan.on, of=run.reader)
-        return as_numpy(found.value).astype(np.float64), found.learnt
+        return as_numpy(found.value).astype(np.float64), found.probed
 
     def _written(self, presence: np.ndarray, draw: np.ndarray) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
         """The arrays to write, ``[points, records, ...]``, and how much of the run's own value stays; an empty tuple where none does."""

@@ -55,7 +55,7 @@ def choose(session: TorchSession, job: Job) -> tuple[str, bool, Evidence | None]
             continue
         if some is None:
             return mode, sure, None
-        whole = tried(session, replace(job, fresh=False), mode)
+        whole = tried(session, replace(job, owns_write=False), mode)
         if whole is not None and agree(picked(whole, truth, job, ends, some), truth):
             return mode, sure, whole
     return SINGLE, sure, None
@@ -71,7 +71,7 @@ def pair(session: TorchSession, job: Job) -> list[int] | None:
     unlike = unlike_first(session, job.index).nonzero()[0]
     if not len(unlike) or not session.surely_apart():
         return None
-    if job.kind and not session.remembered("apart", (job.kind, job.on)):
+    if job.quantity_key and not session.remembered("apart", (job.quantity_key, job.on)):
         return None  # a quantity of the user's own may look at all of them
     return [0, int(unlike[-1])]
 
@@ -93,7 +93,7 @@ def probed(session: TorchSession, job: Job, ends: list[int]) -> Job:
     here = {spot: a for cut in job.places for spot, a in zip(reads[cut].spots, reads[cut].arrays, strict=True)}
     write = tuple(torch.stack([*(w[k] for k in ends), here[s][0].expand_as(w[0])]) for w, s in zip(job.write, job.spots, strict=True))
     keep = tuple(None if k is None else torch.cat([k[ends], k[:1]]) for k in job.keep)
-    return replace(job, points=len(ends) + 1, write=write, keep=keep, fresh=False)
+    return replace(job, points=len(ends) + 1, write=write, keep=keep, owns_write=False)
 
 
 def tried(session: TorchSession, job: Job, mode: str) -> Evidence | None:

@@ -29,17 +29,17 @@ LEAST = 2e-3
 
 def laid_out(session: TorchSession, job: Job, mode: str) -> Evidence:
     """A job in the layout that is known to be the faster one; the first chunk of a kind finds out."""
-    key = (job.at, job.on, job.kind, mode)
+    key = (job.at, job.on, job.quantity_key, mode)
     known = session.remembered("layout", key)
     if known is not None:
         return session.way(channels_last(job) if known else job, mode)
     start = time.process_time()
-    plain = session.way(replace(job, fresh=False), mode)
+    plain = session.way(replace(job, owns_write=False), mode)
     took = time.process_time() - start
     if took < LEAST or job.points < 2:
         return plain
     session.remember("layout", key, better(session, job, mode, plain, took))
-    return replace(plain, forward=plain.forward + 1, learnt=True)
+    return replace(plain, forward=plain.forward + 1, probed=True)
 
 
 def could_be(session: TorchSession, job: Job) -> bool:

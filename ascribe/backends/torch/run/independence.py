@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ....cuts import INPUT, OUTPUT
-from ...protocol import Job, Spot
+from ...protocol import Job, ArrayAt
 from .compare import close, unlike
 from .record_axes import differing
 
@@ -57,6 +57,6 @@ def disturbed(session: TorchSession) -> Job:
         rows = axis.canonical(session.inputs.own_rows(path, np.arange(2)).clone(), 0, 1, 2)[0]
         noise = torch.randn(rows.shape[1:], generator=generator, device=generator.device).to(rows)
         rows[1] += noise * (rows[1].abs().mean() + 1)
-        spots.append(Spot(INPUT, 0, path, axis.told))
+        spots.append(ArrayAt(INPUT, 0, path, axis.told))
         write.append(rows[None])
     return Job(np.arange(2), at=INPUT, spots=tuple(spots), write=tuple(write), read=(OUTPUT,))

@@ -13,7 +13,7 @@ from ....calls.call import named
 from ....cuts import OUTPUT, Cut, each_of
 from ....errors import AscribeError, CutError, ModelError, QuantityError
 from ....tree import Path, follow, settled
-from ...protocol import Evidence, Job, Reading, Spot
+from ...protocol import Evidence, Job, Reading, ArrayAt
 from ..model.errors import explained_failure, refuses_counting
 from .axes import Axis
 from .compare import close
@@ -67,7 +67,7 @@ class Work:
 
     def _owned(self, value: Tensor) -> Tensor:
         leaf = value.detach()
-        if self.job.wrt or self.job.fresh:
+        if self.job.wrt or self.job.owns_write:
             return leaf.requires_grad_(bool(self.job.wrt))
         return leaf.clone()  # a model that works in place must not reach the caller's
 
@@ -170,7 +170,7 @@ class Work:
             plain = axis.plain and leaf.ndim > 0 and leaf.shape[0] == records
             if beside and not plain and not self._fits(axis, leaf, 0):
                 continue
-            reading.spots.append(Spot(cut, call, path, axis.told))
+            reading.spots.append(ArrayAt(cut, call, path, axis.told))
             reading.arrays.append(leaf.detach().unsqueeze(0) if plain else self._canonical(leaf.detach(), axis, cut, path, 0))
         return reading
 

@@ -12,7 +12,7 @@ from ....cuts import INPUT, Cut
 from ....errors import CutError
 from ....rules import OperationRule
 from ....tree import Path
-from ...protocol import Job, Spot
+from ...protocol import Job, ArrayAt
 from ..places import embeddings
 from ..run.compare import close
 from ..run.hooks import Demand, Read, Run
@@ -189,7 +189,7 @@ def rooted(session: TorchSession, job: Job, rules: Assignment) -> Job:
         cut = beginning(session)
     if cut is None:
         return job
-    spots = () if cut.layer else tuple(Spot(cut, 0, path, session.inputs.axis(path).told) for path in input_paths(session, cut))
+    spots = () if cut.layer else tuple(ArrayAt(cut, 0, path, session.inputs.axis(path).told) for path in input_paths(session, cut))
     return replace(job, at=cut, spots=spots)
 
 

@@ -13,7 +13,7 @@ from ....errors import AscribeError, RuleError
 from ....rules import OperationRule
 from ....rules.books import RuleBook, short
 from ....rules.trace import Told
-from ...protocol import Evidence, Job, Reading, Spot
+from ...protocol import Evidence, Job, Reading, ArrayAt
 from ..model.errors import without_graph
 from ..run.axes import Axis
 from ..run.compare import close
@@ -79,7 +79,7 @@ class Ruled:
             self.session.forget_tapes()
         if self.unruled and self.rule.strict:
             raise RuleError(f"{self.rule!r} has no exact rule for all", there=told(self.unruled), try_="strict=False: named in the checks")
-        return replace(found, forward=self.forward, unruled=dict(self.unruled), told=self.told)
+        return replace(found, forward=self.forward, unruled=dict(self.unruled), trace=self.told)
 
     def _found(self) -> Evidence:
         job = self.job
@@ -104,7 +104,7 @@ class Ruled:
         grads, shares = self._stacked([p.grads for p in pulls]), self._stacked([p.shares for p in pulls])
         direct = self._stacked([p.direct for p in pulls])
         start = torch.stack([p.start for p in pulls], 1)
-        return Evidence(value, grads, reads, 0, job.points, start, starts, shares=shares, direct=direct)
+        return Evidence(value, grads, reads, 0, job.points, start, starts, shares=shares, direct_relevance=direct)
 
     def _stacked(self, found: Sequence[dict[Cut, list[Tensor]]]) -> dict[Cut, list[Tensor]]:
         """Points beside each other."""
@@ -119,9 +119,9 @@ class Ruled:
         None where that is not so, or not known to be: what a model makes of several rows at once is compared with single runs first.
         """
         job = self.job
-        key = (job.at, job.wrt, job.read, job.on, job.kind, type(self.rule))
+        key = (job.at, job.wrt, job.read, job.on, job.quantity_key, type(self.rule))
         known = self.session.remembered("turns", key)
-        if known is False or job.across is None or any(a.at is None or a.whole for c in job.wrt for a in self._axes(c, 1)):
+        if known is False or job.every_quantity is None or any(a.at is None or a.whole for c in job.wrt for a in self._axes(c, 1)):
             return None
         try:
             found = self._all_at_once()
@@ -130,7 +130,7 @@ class Ruled:
         if known is None:
             known = found is not None and self._agrees(found)
             self.session.remember("turns", key, known)
-            return replace(found, learnt=True) if found is not None and known else None
+            return replace(found, probed=True) if found is not None and known else None
         return found
 
     def _agrees(self, found: Evidence) -> bool:
@@ -148,8 +148,8 @@ class Ruled:
     def _all_at_once(self) -> Evidence | None:
         job, points = self.job, self.job.points
         record = self._main(replace(job, points=1, reference=()))
-        assert record.value is not None and job.across is not None
-        many = replace(job, index=job.index.repeat(points), points=1, of=job.across, read=(), reference=())
+        assert record.value is not None and job.every_quantity is not None
+        many = replace(job, index=job.index.repeat(points), points=1, of=job.every_quantity, read=(), reference=())
         values = [v.detach() for v in natives(self.session, job, [r.transpose(0, 1) for r in job.reference])]
         main = prepared(self.session, many, values, self.rules)
         self.forward += 1
@@ -214,8 +214,8 @@ class Ruled:
             assert job.of is not None
             start = explained_rows(self.session, job.of, [reference.read], job.index)
         elif reference is not None:
-            assert job.across is not None
-            start = explained_rows(self.session, job.across, [reference.read], job.index[:1])
+            assert job.every_quantity is not None
+            start = explained_rows(self.session, job.every_quantity, [reference.read], job.index[:1])
             start = start.reshape(-1, n)
         else:
             start = self._plain(job)
@@ -277,7 +277,7 @@ class Ruled:
         if isinstance(reverse, Parted):
             return [(m, None) for m in reverse(main.out, g, every)]
         found = reverse(main.out, g, every, last)
-        return [folded(v, m, r) for v, (m, r) in zip(every, found, strict=True)] if self.job.folded else found
+        return [folded(v, m, r) for v, (m, r) in zip(every, found, strict=True)] if self.job.multipliers_only else found
 
     def _reference(self, main: Recorded, job: Job) -> tuple[Recorded | None, References]:
         """The reference run: of one row where that can stand for all, of as many as records, or none."""
@@ -354,7 +354,7 @@ class Ruled:
         reading = Reading()
         for i, (call, path, _) in enumerate(mains[0].demands["read", cut].seen):
             axis = axis_of(self.session, cut, i, path)
-            reading.spots.append(Spot(cut, call, path, axis.told))
+            reading.spots.append(ArrayAt(cut, call, path, axis.told))
             held = [main.demands["read", cut].seen[i][2].detach() for main in mains]
             reading.arrays.append(torch.cat([axis.canonical(t, 0, 1, self.job.records) for t in held]))
         return reading
