@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays import Array, as_numpy, namespace
 from ..backends import opened
-from ..backends.protocol import Session, ArrayAt
+from ..backends.protocol import ArrayAt, Session
 from ..calls.call import Call
 from ..coalitions.base import adapts
 from ..cuts import Cut, as_cut

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..arrays import Array, as_numpy, is_array, namespace
-from ..backends.protocol import Evidence, Job, Session, ArrayAt
+from ..backends.protocol import ArrayAt, Evidence, Job, Session
 from ..cuts import OUTPUT, Cut, as_cut
 from ..distributions.baselines import Here, points_of
 from ..distributions.members import Point

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, as_numpy, namespace
-from ..backends.protocol import RecordAxis, Session, ArrayAt
+from ..backends.protocol import ArrayAt, RecordAxis, Session
 from ..coalitions.base import Coalitions
 from ..cuts import INPUT, Cut
 from ..distributions.members import Distribution, Point, Reference, has_background, parts

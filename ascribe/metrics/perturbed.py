@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import Array, as_numpy
 from ..backends import opened
-from ..backends.protocol import Job, Session, ArrayAt
+from ..backends.protocol import ArrayAt, Job, Session
 from ..calls.call import Call
 from ..cuts import INPUT, Cut, as_cut
 from ..distributions.members import Point

@@ -17,7 +17,7 @@ from ...errors import AscribeError, CutError, InputError, ModelError, QuantityEr
 from ...tree import Path, follow, walk
 from ...utils.hints import unexpected_hint
 from ..numpy.namespace import xp
-from ..protocol import Evidence, Job, Place, Reading, ArrayAt
+from ..protocol import ArrayAt, Evidence, Job, Place, Reading
 from .arguments import Inputs
 from .runners import as_arrays, runner_for
 

@@ -11,7 +11,7 @@ from ...calls.call import Call
 from ...cuts import INPUT, LOGITS, OUTPUT, Cut, Together
 from ...errors import CutError, InputError, RuleError
 from ...rules import Gradient
-from ..protocol import Evidence, Job, Place, Reading, ArrayAt
+from ..protocol import ArrayAt, Evidence, Job, Place, Reading
 from .mlp import Mlp
 from .namespace import xp
 

@@ -19,7 +19,7 @@ from ...cuts import INPUT, Cut, Together, input_at
 from ...errors import CutError, InputError, ModelError, RuleError
 from ...rules import Gradient, treats_operations
 from ...utils.entry import out_of_memory
-from ..protocol import Evidence, Job, Place, ArrayAt
+from ..protocol import ArrayAt, Evidence, Job, Place
 from . import places as placing
 from .model.arguments import Inputs
 from .model.dependencies import Sight, around

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ...arrays import Array, namespace
-from ...backends.protocol import Job, Reading, ArrayAt
+from ...backends.protocol import ArrayAt, Job, Reading
 from ...calls.call import Call
 from ...coalitions.base import Coalitions, Estimate, Game
 from ...cuts import INPUT

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array, as_numpy, namespace
-from ...backends.protocol import Evidence, Job, ArrayAt
+from ...backends.protocol import ArrayAt, Evidence, Job
 from ...calls.call import Call
 from ...cuts import OUTPUT, Cut
 from ...distributions.background_rows import OwnRows, Rows, SharedRows

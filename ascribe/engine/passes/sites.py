@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array, namespace
-from ...backends.protocol import Job, Reading, Session, ArrayAt
+from ...backends.protocol import ArrayAt, Job, Reading, Session
 from ...calls.call import Call
 from ...coalitions.hierarchies import halves
 from ...cuts import Cut, as_cut

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ....cuts import INPUT, OUTPUT
-from ...protocol import Job, ArrayAt
+from ...protocol import ArrayAt, Job
 from .compare import close, unlike
 from .record_axes import differing
 

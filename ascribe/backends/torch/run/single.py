@@ -13,7 +13,7 @@ from ....calls.call import named
 from ....cuts import OUTPUT, Cut, each_of
 from ....errors import AscribeError, CutError, ModelError, QuantityError
 from ....tree import Path, follow, settled
-from ...protocol import Evidence, Job, Reading, ArrayAt
+from ...protocol import ArrayAt, Evidence, Job, Reading
 from ..model.errors import explained_failure, refuses_counting
 from .axes import Axis
 from .compare import close

@@ -12,7 +12,7 @@ from ....cuts import INPUT, Cut
 from ....errors import CutError
 from ....rules import OperationRule
 from ....tree import Path
-from ...protocol import Job, ArrayAt
+from ...protocol import ArrayAt, Job
 from ..places import embeddings
 from ..run.compare import close
 from ..run.hooks import Demand, Read, Run

@@ -13,7 +13,7 @@ from ....errors import AscribeError, RuleError
 from ....rules import OperationRule
 from ....rules.books import RuleBook, short
 from ....rules.trace import Told
-from ...protocol import Evidence, Job, Reading, ArrayAt
+from ...protocol import ArrayAt, Evidence, Job, Reading
 from ..model.errors import without_graph
 from ..run.axes import Axis
 from ..run.compare import close
