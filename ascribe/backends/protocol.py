@@ -19,7 +19,7 @@ from ..arrays import Array, Namespace
 from ..calls.call import Call
 from ..cuts import Cut, each_of
 from ..rules import Rule
-from ..rules.trace import Told
+from ..rules.trace import RuleTrace
 from ..tree import Path
 from ..utils.ragged import Ragged
 
@@ -166,7 +166,7 @@ class Evidence:
     """True if extra runs were made to find out how to run the job: its duration says nothing about the next job."""
     direct_relevance: dict[Cut, list[Array]] = field(default_factory=dict)
     """Relevance that a rule sends to a cut in addition to the multipliers, arranged as ``grads``."""
-    trace: Told = field(default_factory=Told)
+    trace: RuleTrace = field(default_factory=RuleTrace)
     """The rule that was applied to each operation, and where relevance was absorbed."""
 
 

@@ -17,7 +17,7 @@ from ..distributions.members import Point
 from ..errors import AscribeError, QuantityError
 from ..quantities import Bound, Part, Quantity, check_scores, scores
 from ..rules import Rule
-from ..rules.trace import Told
+from ..rules.trace import RuleTrace
 from .chunks import Chunker, Progress
 
 Leaves = list[Array]
@@ -116,7 +116,7 @@ class Block:
     backward: int = 0
     rows: int = 0
     unruled: dict[str, str] = field(default_factory=dict)
-    told: Told = field(default_factory=Told)
+    trace: RuleTrace = field(default_factory=RuleTrace)
 
 
 class Reader:
@@ -180,7 +180,7 @@ def at_record(plan: Plan, index: np.ndarray) -> Block:
     if len(index) < plan.session.records and not plan.chunker.settled:
         plan.session.wait()
         plan.chunker.saw(len(index), time.perf_counter() - start)
-    block = Block(index, forward=found.forward, backward=found.backward, rows=len(index), unruled=found.unruled, told=found.trace)
+    block = Block(index, forward=found.forward, backward=found.backward, rows=len(index), unruled=found.unruled, trace=found.trace)
     assert found.value is not None
     block.explained = as_numpy(found.value)[:, 0].astype(np.float64)
     block.classes, block.output = reader.classes(), table(found)

@@ -19,7 +19,7 @@ from ..quantities import Max, Quantity
 from ..removal import Removal
 from ..result.attribution import Attribution, Check, Cost, Gap
 from ..rules import Gradient, Rule, treats_operations
-from ..rules.trace import Told
+from ..rules.trace import RuleTrace
 from ..tree import mapped
 from ..utils.ragged import Ragged
 from ..version import VERSION
@@ -125,9 +125,9 @@ def whole(session: Session, done: Sequence[Block]) -> Block:
     first = done[0]
     if len(done) == 1:
         return first
-    told = Told()
+    trace = RuleTrace()
     for b in done:
-        told.add(b.told)
+        trace.add(b.trace)
 
     def beside(name: str, axis: int) -> Any:
         found = [getattr(b, name) for b in done]
@@ -152,7 +152,7 @@ def whole(session: Session, done: Sequence[Block]) -> Block:
         backward=sum(b.backward for b in done),
         rows=sum(b.rows for b in done),
         unruled={name: what for b in done for name, what in b.unruled.items()},
-        told=told,
+        trace=trace,
     )
 
 
@@ -179,12 +179,12 @@ def by_rule(plan: Plan, block: Block) -> list[Check]:
     """What is asked where a rule treats operations."""
     if not treats_operations(plan.by):
         return []
-    found = [relevance.coverage(plan.by, block.unruled, block.told), relevance.conservation(block.told)]
-    if plan.multiply and block.told.flows:
+    found = [relevance.coverage(plan.by, block.unruled, block.trace), relevance.conservation(block.trace)]
+    if plan.multiply and block.trace.flows:
         sums = np.max([np.abs(sum_all(leaves)) for leaves in block.values], axis=0)
         every = [v for leaves in block.values for v in leaves]
         largest = np.max([as_numpy(namespace(v).amax(abs(v), tuple(range(2, v.ndim)))) for v in every], axis=0)
-        found.append(relevance.blow_up(block.told, sums, largest.reshape(sums.shape), block.explained))
+        found.append(relevance.blow_up(block.trace, sums, largest.reshape(sums.shape), block.explained))
     return [check for check in found if check is not None]
 
 

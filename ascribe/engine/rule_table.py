@@ -10,7 +10,7 @@ from ..backends import opened
 from ..cuts import INPUT
 from ..errors import RuleError
 from ..rules import OperationRule, as_rule
-from ..rules.trace import Met
+from ..rules.trace import AppliedRule
 from ..utils.columns import aligned
 from ..utils.entry import entry
 from ..utils.escape import visible
@@ -28,12 +28,12 @@ class RuleTable:
     """
 
     rule: OperationRule
-    rows: tuple[Met, ...]
+    rows: tuple[AppliedRule, ...]
     unused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
-    def missing(self) -> tuple[Met, ...]:
+    def missing(self) -> tuple[AppliedRule, ...]:
         """The operations that the rule has no formula for."""
         return tuple(row for row in self.rows if not row.exact)
 
@@ -80,6 +80,6 @@ def explain_rules(model: Any, *args: Any, by: Any, of: Any = None, at: Any = INP
     lenient = replace(rule, strict=False)  # type: ignore[type-var]
     with opened(model, model_call(args, kwargs)) as door, door as session:
         _, done = carried_out(session, request(of, at, None, lenient, progress=False))
-    told = done[0].told
+    trace = done[0].trace
     notes = {f"{name}: {what}" for block in done for name, what in block.unruled.items()}
-    return RuleTable(rule, tuple(told.met), told.unused, tuple(sorted(notes)))
+    return RuleTable(rule, tuple(trace.applied), trace.unused, tuple(sorted(notes)))

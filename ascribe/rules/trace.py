@@ -1,4 +1,4 @@
-"""What became of a run's operations under a rule: which met which rule, and where relevance was taken up or lost."""
+"""What became of a run's operations under a rule: which applied which rule, and where relevance was taken up or lost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
-class Met:
+class AppliedRule:
     """Operations of one name in one module, and what they are treated by; not ``exact`` where no formula is known."""
 
     operation: str
@@ -49,32 +49,32 @@ class Flow:
 
 
 @dataclass
-class Told:
-    """Of one rule in one or several runs: what was met, and the flows by the operations' numbers in the order in which they ran.
+class RuleTrace:
+    """Of one rule in one or several runs: what was applied, and the flows by the operations' numbers in the order in which they ran.
 
     ``quantity`` is the sum over the records of all runs, ``size`` that of its sizes; ``unused`` are a book's pairs that fitted nothing.
     """
 
-    met: list[Met] = field(default_factory=list)
+    applied: list[AppliedRule] = field(default_factory=list)
     flows: dict[int, Flow] = field(default_factory=dict)
     quantity: float = 0.0
     size: float = 0.0
     unused: tuple[str, ...] = ()
 
-    def add(self, other: Told) -> None:
-        """Take in what another run told: flows add up; what was met is what the run with most of it met."""
-        if len(other.met) > len(self.met):
-            self.met, self.unused = other.met, other.unused
+    def add(self, other: RuleTrace) -> None:
+        """Take in what another run told: flows add up; what was applied is what the run with most of it applied."""
+        if len(other.applied) > len(self.applied):
+            self.applied, self.unused = other.applied, other.unused
         self.quantity += other.quantity
         self.size += other.size
         for key, flow in other.flows.items():
             self.flows[key] = self.flows[key] + flow if key in self.flows else flow
 
 
-def counted(met: Iterable[Met]) -> list[Met]:
-    """The same with operations that are alike counted, in the order in which they came first."""
-    times: dict[Met, int] = {}
-    for one in met:
+def count_applied(applied: Iterable[AppliedRule]) -> list[AppliedRule]:
+    """The same with operations that are alike count_applied, in the order in which they came first."""
+    times: dict[AppliedRule, int] = {}
+    for one in applied:
         key = one if one.times == 1 else replace(one, times=1)
         times[key] = times.get(key, 0) + one.times
     return [replace(one, times=n) for one, n in times.items()]

@@ -23,14 +23,14 @@ from ascribe.backends.torch.model import generators as chance
 from ascribe.backends.torch.model import internals, state
 from ascribe.backends.torch.model import removable_hooks as hooks
 from ascribe.backends.torch.model import restore as guard
+from ascribe.backends.torch.rules import module_paths
 from ascribe.backends.torch.run import hooks as taps
-from ascribe.backends.torch.tape import places
 from tests.support.odd_models import rows
 from tests.support.snapshots import unchanged
 
 Tensor = torch.Tensor
 pytestmark = pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
-FILES = {module.__file__ for module in (chance, guard, internals, session, state, taps, hooks, places)}
+FILES = {module.__file__ for module in (chance, guard, internals, session, state, taps, hooks, module_paths)}
 
 
 class Touched(nn.Module):

@@ -304,25 +304,25 @@ def test_references_that_cannot_run_together_run_one_by_one():
 
 def test_many_references_hold_no_more_than_few(monkeypatch):
     """The most that tapes hold at any time, by their own count."""
-    from ascribe.backends.torch.tape import ruled
+    from ascribe.backends.torch.rules import evaluate
 
     def most(references: int, records: int) -> int:
         peaks: list[int] = []
-        against = ruled.Ruled._against
+        against = evaluate.RuleEvaluation._against
 
         def watched(self, main, job):
             found = against(self, main, job)
-            kept = sum(r.tape.bytes() for r in self.session.references.values())
+            kept = sum(r.tape.bytes() for r in self.session.tapes.references.values())
             peaks.append(main.tape.bytes() + kept)
             return found
 
         with monkeypatch.context() as patch:
-            patch.setattr(ruled.Ruled, "_against", watched)
+            patch.setattr(evaluate.RuleEvaluation, "_against", watched)
             asc.DeepLiftShap(batch(references, seed=3))(relu_net(), batch(records), of=1, chunk=4)
         return max(peaks)
 
     assert most(60, 4) == most(3, 4)
-    assert most(60, 12) <= (1 + ruled.SPARE) * most(3, 4)
+    assert most(60, 12) <= (1 + evaluate.SPARE) * most(3, 4)
 
 
 # ---- the models of user reports

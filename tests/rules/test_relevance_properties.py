@@ -88,7 +88,7 @@ def test_what_is_lost_is_in_the_books(rule, seed, depth, kind):
     model, x = random_net(seed, depth, kind)
     with open_session(model, asc.Call(x)) as session:
         _, (block,) = carried_out(session, request(1, asc.INPUT, None, rule))
-    lost = sum(flow.lost + flow.absorbed for flow in block.told.flows.values())
+    lost = sum(flow.lost + flow.absorbed for flow in block.trace.flows.values())
     assert float(block.values[0][0].sum()) + lost == pytest.approx(block.explained.sum(), rel=1e-6, abs=1e-6)
 
 

@@ -56,7 +56,7 @@ def test_every_operation_passes_on_what_it_got(name, monkeypatch):
     enter = TorchSession.__enter__
 
     def opened(session):
-        session.books = books
+        session.tapes.balances = books
         return enter(session)
 
     monkeypatch.setattr(TorchSession, "__enter__", opened)

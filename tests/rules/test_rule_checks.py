@@ -12,7 +12,7 @@ from ascribe.backends import open_session
 from ascribe.engine.checks.relevance import blow_up
 from ascribe.engine.verbs import carried_out, request
 from ascribe.errors import RuleError
-from ascribe.rules.trace import Flow, Told
+from ascribe.rules.trace import Flow, RuleTrace
 from tests.support.rescale_zoo import NETS, batch, net
 
 DOUBLE = torch.float64
@@ -24,22 +24,22 @@ def check(found: asc.Attribution, name: str) -> asc.result.Check:
     return next(c for c in found.checks if c.name == name)
 
 
-def told_of(model: nn.Module, x: Tensor, by: object, **more: object) -> tuple[Told, Tensor]:
+def trace_of(model: nn.Module, x: Tensor, by: object, **more: object) -> tuple[RuleTrace, Tensor]:
     """The books of a run, and the values that came of it."""
     with open_session(model, asc.Call(x)) as session:
         _, done = carried_out(session, request(1, asc.INPUT, None, by, **more))
-    return done[0].told, done[0].values[0][0]
+    return done[0].trace, done[0].values[0][0]
 
 
 @pytest.mark.parametrize("rule", CONSERVING, ids=repr)
 @pytest.mark.parametrize("name", ["relu module", "gelu", "max pool 1d", "layer norm", "group norm", "attention", "encoder layer", "lstm"])
 def test_what_arrives_and_what_constants_take_is_the_quantity(name, rule):
     model, x = net(name), batch()
-    told, values = told_of(model, x, rule)
+    trace, values = trace_of(model, x, rule)
     explained = float(model(x)[:, 1].sum())
-    assert told.quantity == pytest.approx(explained, rel=1e-9)
-    taken = sum(flow.absorbed for flow in told.flows.values())
-    lost = sum(flow.lost for flow in told.flows.values())
+    assert trace.quantity == pytest.approx(explained, rel=1e-9)
+    taken = sum(flow.absorbed for flow in trace.flows.values())
+    lost = sum(flow.lost for flow in trace.flows.values())
     assert float(values.sum()) + taken + lost == pytest.approx(explained, rel=1e-7, abs=1e-9)
 
 
@@ -65,10 +65,10 @@ def test_the_share_of_biases_is_that_of_inputs_that_are_one():
         nn.Parameter(t.detach()) for t in (split.a.weight, first, split.b.weight, second)
     )
     rule = asc.Epsilon(1e-13)
-    told, _ = told_of(whole, x, rule)
+    trace, _ = trace_of(whole, x, rule)
     parts = asc.attribute(split, x, first.expand(3, 7).clone(), second.expand(3, 3).clone(), of=1, by=rule).values
-    assert [flow.absorbed for flow in told.flows.values() if flow.place == "0"] == [pytest.approx(float(parts[1].sum()))]
-    assert [flow.absorbed for flow in told.flows.values() if flow.place == "2"] == [pytest.approx(float(parts[2].sum()))]
+    assert [flow.absorbed for flow in trace.flows.values() if flow.place == "0"] == [pytest.approx(float(parts[1].sum()))]
+    assert [flow.absorbed for flow in trace.flows.values() if flow.place == "2"] == [pytest.approx(float(parts[2].sum()))]
 
 
 def test_conservation_is_told_with_the_largest_takers():
@@ -204,14 +204,14 @@ def test_the_gradient_has_no_table():
 
 
 def test_relevance_is_large_beside_the_quantity_of_its_record_or_of_most():
-    told = Told(flows={0: Flow("mm", "a", 1.0, 1.0, 0.0, 1.0)}, quantity=2.0, size=2.0)
+    trace = RuleTrace(flows={0: Flow("mm", "a", 1.0, 1.0, 0.0, 1.0)}, quantity=2.0, size=2.0)
     numbers = np.array([[1.0, 1.0, 1e-9]])
     for sums, largest, records in (
         ([[1.0, 1.0, 1.0]], [[1.0, 1.0, 1.0]], ()),  # a quantity of nearly nothing among others
         ([[1.0, 1.0, 1.0]], [[500.0, 1.0, 1.0]], (0,)),  # what is large cancels in the sum
         ([[1.0, -500.0, 500.0]], [[1.0, 1.0, 1.0]], (1, 2)),
     ):
-        said = blow_up(told, np.array(sums), np.array(largest), numbers)
+        said = blow_up(trace, np.array(sums), np.array(largest), numbers)
         assert said.records == records
         assert said.status == ("warn" if records else "ok")
 

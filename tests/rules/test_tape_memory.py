@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import ascribe as asc
-from ascribe.backends.torch.tape import entries, evidence, ruled
-from ascribe.backends.torch.tape.entries import Entry, Tape
-from ascribe.backends.torch.tape.memory import Stores
-from ascribe.backends.torch.tape.reads import averages, derivatives
+from ascribe.backends.torch.rules import evaluate, record, tape
+from ascribe.backends.torch.rules.retention import averages, derivatives
+from ascribe.backends.torch.rules.storages import Stores
+from ascribe.backends.torch.rules.tape import Entry, Tape
 from tests.support.rescale_zoo import NETS, batch, net
 
 RULES = (asc.AttnLrp(), asc.CpLrp(), asc.Rescale(), asc.Guided())
@@ -68,23 +68,23 @@ def saved_by_autograd(model: Any, ids: Tensor) -> int:
     return sum(size for address, size in memory.items() if address not in own)
 
 
-def tapes_of(monkeypatch: pytest.MonkeyPatch) -> tuple[list[Tape], list[entries.Var]]:
+def tapes_of(monkeypatch: pytest.MonkeyPatch) -> tuple[list[Tape], list[tape.Var]]:
     """The tapes that are written from here on, and the values that have to be computed again."""
     tapes: list[Tape] = []
-    again: list[entries.Var] = []
-    prepared, computed = ruled.prepared, entries.computed
+    again: list[tape.Var] = []
+    prepared, computed = evaluate.prepared, tape.computed
 
-    def watched(*args: Any) -> evidence.Recorded:
+    def watched(*args: Any) -> record.Recorded:
         found = prepared(*args)
         tapes.append(found.tape)
         return found
 
-    def counted(var: entries.Var) -> Tensor:
+    def counted(var: tape.Var) -> Tensor:
         again.append(var)
         return computed(var)
 
-    monkeypatch.setattr(ruled, "prepared", watched)
-    monkeypatch.setattr(entries, "computed", counted)
+    monkeypatch.setattr(evaluate, "prepared", watched)
+    monkeypatch.setattr(tape, "computed", counted)
     return tapes, again
 
 
@@ -108,7 +108,7 @@ def test_what_a_tape_does_not_hold_is_computed_again(name: str, rule: Any, monke
     over = asc.Reference(0.3) if rule.compares else asc.Point()
 
     def values(reads: Callable[[Entry], tuple[bool, bool]]) -> Tensor | str:
-        monkeypatch.setattr(evidence, "reading", lambda rule: reads)
+        monkeypatch.setattr(record, "reading", lambda rule: reads)
         try:
             found: Tensor = asc.attribute(model, x, of=1, by=rule, over=over).values
         except asc.AscribeError as error:
@@ -134,7 +134,7 @@ def random(entry: Entry) -> bool:
 def test_memory_that_was_let_go_is_not_taken_for_what_lay_there() -> None:
     stores = Stores()
     gone = torch.ones(4096)
-    var = entries.Var(gone, None)
+    var = tape.Var(gone, None)
     stores.put(gone, var)
     assert stores.find(gone) is not None
     del gone
@@ -159,14 +159,14 @@ def test_what_is_held_survives_a_write_into_its_memory() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=repr)
 def test_nothing_of_a_tape_outlives_the_call(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[Tape] = []
-    recorder = evidence.Recorder
+    recorder = record.Recorder
 
     class Watched(recorder):  # type: ignore[misc, valid-type]
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             written.append(self.tape)
 
-    monkeypatch.setattr(evidence, "Recorder", Watched)
+    monkeypatch.setattr(record, "Recorder", Watched)
     over = asc.Background(batch(4, seed=3)) if rule.compares else asc.Point()
     asc.attribute(net("relu module"), batch(), of=1, by=rule, over=over, chunk=2)
     assert written

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import ascribe as asc
-from ascribe.backends.torch.tape.memory import apart, layout
+from ascribe.backends.torch.rules.storages import apart, layout
 from ascribe.distributions.quadrature import nodes
 from ascribe.errors import RuleError
 from tests.support.rescale_zoo import Fn

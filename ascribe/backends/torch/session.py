@@ -31,6 +31,8 @@ from .model.removable_hooks import PLACED, Hooks
 from .model.restore import Guard, secured
 from .model.state import State
 from .namespace import xp
+from .rules.evaluate import evaluate_rule
+from .rules.store import TapeStore
 from .run.axes import Axis, ones
 from .run.batching import SINGLE, TILE, VMAP, choose
 from .run.channels_last import could_be, laid_out
@@ -39,10 +41,6 @@ from .run.independence import runs_apart
 from .run.record_axes import axes_at, shapes_of
 from .run.single import call_model, input_paths, joined, kept_for_gradients, run_once
 from .run.vmapped import run_vmapped
-from .tape.entries import Tape
-from .tape.evidence import Recorded
-from .tape.reverse import Balance
-from .tape.ruled import ruled
 
 Tensor = torch.Tensor
 
@@ -85,11 +83,7 @@ class TorchSession:
         self.state: State | None = None
         self.recalled = False
         self.passing: dict[Any, Any] = {}
-        self.kept: tuple[Any, Recorded] | None = None
-        self.references: dict[Any, Recorded] = {}
-        self.tapes: list[Tape] = []
-        self.tape_bytes = 0
-        self.books: list[Balance] | None = None
+        self.tapes = TapeStore()
         self.unlike = False
 
     def __enter__(self) -> TorchSession:
@@ -165,9 +159,7 @@ class TorchSession:
             self.guard.release()
             raise
         finally:
-            self.kept = None
-            self.references.clear()
-            self.forget_tapes()
+            self.tapes.clear()
             if self.outer is not None and self in self.outer.others:
                 self.outer.others.remove(self)
 
@@ -181,14 +173,6 @@ class TorchSession:
             known = draws.found
             self.remember("draws", None, known)
         return bool(known)
-
-    def forget_tapes(self) -> None:
-        """Let go of all tapes but those that are kept for blocks to come."""
-        kept = [r.tape for r in (*self.references.values(), *([self.kept[1]] if self.kept is not None else []))]
-        for tape in self.tapes:
-            if not any(tape is other for other in kept):
-                tape.forget()
-        self.tapes = kept
 
     def another(self, call: Call) -> TorchSession:
         other = TorchSession(self.model, call, self.memory)
@@ -299,7 +283,7 @@ class TorchSession:
 
     def held(self, job: Job) -> tuple[Evidence, int]:
         if treats_operations(job.by) and job.wrt:
-            return self.evaluate(job), self.tape_bytes
+            return self.evaluate(job), self.tapes.bytes
         return kept_for_gradients(self, job)
 
     def splits(self) -> bool:
@@ -341,7 +325,7 @@ class TorchSession:
         if job.wrt and treats_operations(job.by):
             if isinstance(job.on, Together):
                 raise RuleError(f"by={job.by!r} for a quantity on {job.on!r}", there="rules on operations go back from one place")
-            return ruled(self, job)
+            return evaluate_rule(self, job)
         if job.by is not None and not isinstance(job.by, Gradient):
             raise RuleError(f"by={job.by!r} is not available for PyTorch models", there="Gradient()")
         if job.points == 1 or not job.write:

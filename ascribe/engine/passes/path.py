@@ -100,7 +100,7 @@ class Pass:
                 plan.chunker.cap(max(1, self.session.spare_memory() * job.points * job.records // held))
         self.count(found, job)
         self.block.unruled.update(found.unruled)
-        self.block.told.add(found.trace)
+        self.block.trace.add(found.trace)
         return found
 
     def count(self, found: Evidence, job: Job) -> None:

@@ -1,0 +1,391 @@
+"""A job under a rule that treats operations: the records run and kept, references run beside them, multipliers pulled back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ....cuts import Cut
+from ....errors import AscribeError, RuleError
+from ....rules import OperationRule
+from ....rules.books import RuleBook, short
+from ....rules.trace import RuleTrace
+from ...protocol import ArrayAt, Evidence, Job, Reading
+from ..model.errors import without_graph
+from ..run.axes import Axis
+from ..run.compare import close
+from ..run.quantities import explained_rows
+from ..run.record_axes import axis_of
+from ..run.single import natives
+from .alignment import References
+from .assignment import Assignment, assignment
+from .conservation import Ledger
+from .coverage import list_applied, summarise_unruled
+from .record import Recorded, prepared, rooted, run_recorded
+from .regions import RECTIFYING
+from .reveal_cancel import Parted
+from .reverse import Reverse
+from .tape import Tensor, Var
+
+if TYPE_CHECKING:
+    from ..session import TorchSession
+
+
+SHORT = (torch.bfloat16, torch.float16)
+SPARE = 4  # references are kept for the records to come while they hold no more than this many times what the records' run holds
+
+
+@dataclass
+class Pulled:
+    """One pass back: the quantity at the reference, and for every cut multipliers, what it held at the reference, shares where the
+    rule has more to say of them than multiplier times difference, and relevance beside the multipliers where there is any.
+    """
+
+    start: Tensor
+    grads: dict[Cut, list[Tensor]] = field(default_factory=dict)
+    begins: dict[Cut, list[Tensor]] = field(default_factory=dict)
+    shares: dict[Cut, list[Tensor]] = field(default_factory=dict)
+    direct: dict[Cut, list[Tensor]] = field(default_factory=dict)
+
+
+class RuleEvaluation:
+    """A job's points under a rule on operations; where the rule compares, each with a reference of its own beside one run."""
+
+    def __init__(self, session: TorchSession, job: Job) -> None:
+        rule = job.by
+        assert isinstance(rule, OperationRule)
+        self.rule: OperationRule = rule
+        if rule.compares and not job.reference:
+            raise RuleError(f"by={job.by!r} compares", there="no reference", try_="over=asc.Reference(0.0) or asc.Background(rows)")
+        self.rules = assignment(rule)
+        job = rooted(session, job, self.rules)
+        self.session, self.job = session, job
+        self.alone = rule.compares and job.at is not None and session.splits() and session.replaces_all(job.at)
+        self.forward = 0
+        self.unruled: dict[str, str] = {}
+        self.trace = RuleTrace()
+        if session.dtype in SHORT:
+            kind = str(session.dtype).removeprefix("torch.")
+            session.notes.append(f"the rule was computed in {kind}, like the model: sums are as rough as that; model.float() for better")
+
+    def evidence(self) -> Evidence:
+        """Everything that was asked, for all points."""
+        try:
+            found = self._found()
+        finally:
+            self.session.tapes.forget()
+        if self.unruled and self.rule.strict:
+            there = list_unruled(self.unruled)
+            raise RuleError(f"{self.rule!r} has no exact rule for all", there=there, try_="strict=False: named in the checks")
+        return replace(found, forward=self.forward, unruled=dict(self.unruled), trace=self.trace)
+
+    def _found(self) -> Evidence:
+        job = self.job
+        found = self._turned() if job.points > 1 and job.records == 1 and self.alone and not job.write else None
+        return self._straight() if found is None else found
+
+    def _straight(self) -> Evidence:
+        """The records on the tape, one reference after the other beside it."""
+        job = self.job
+        pulls, mains, held = [], [], 0
+        for k in range(job.points):
+            write = tuple(w[k : k + 1] for w in job.write)
+            one = replace(job, points=1, write=write, reference=tuple(r[k : k + 1] for r in job.reference))
+            main = self._main(one)
+            held += main.tape.bytes() if job.write or not k else 0
+            pulls.append(self._against(main, one) if self.rule.compares else self._by_itself(main, one))
+            mains += [main] if job.write or not k else []
+        self.session.tapes.bytes = held * (1 if job.write else job.points)  # as if for each point
+        value = torch.stack([(mains[k] if job.write else mains[0]).value for k in range(job.points)], 1)  # type: ignore[misc]
+        reads = {cut: self._reading(mains, cut) for cut in job.read}
+        starts = {c: [torch.cat(list(leaves)) for leaves in zip(*(p.begins[c] for p in pulls), strict=True)] for c in pulls[0].begins}
+        grads, shares = self._stacked([p.grads for p in pulls]), self._stacked([p.shares for p in pulls])
+        direct = self._stacked([p.direct for p in pulls])
+        start = torch.stack([p.start for p in pulls], 1)
+        return Evidence(value, grads, reads, 0, job.points, start, starts, shares=shares, direct_relevance=direct)
+
+    def _stacked(self, found: Sequence[dict[Cut, list[Tensor]]]) -> dict[Cut, list[Tensor]]:
+        """Points beside each other."""
+        if not all(found):  # a rule that sends relevance beside the multipliers does so at some points and not at others
+            like = next((f for f in found if f), {})
+            found = [f or {c: [torch.zeros_like(t) for t in leaves] for c, leaves in like.items()} for f in found]
+        return {c: [torch.stack(list(leaves), 1) for leaves in zip(*(f[c] for f in found), strict=True)] for c in found[0]}
+
+    def _turned(self) -> Evidence | None:
+        """One record and several references: these on the tape, the record beside it. Multipliers are the same from either side.
+
+        None where that is not so, or not known to be: what a model makes of several rows at once is compared with single runs first.
+        """
+        job = self.job
+        key = (job.at, job.wrt, job.read, job.on, job.quantity_key, type(self.rule))
+        known = self.session.remembered("turns", key)
+        if known is False or job.every_quantity is None or any(a.at is None or a.whole for c in job.wrt for a in self._axes(c, 1)):
+            return None
+        try:
+            found = self._all_at_once()
+        except AscribeError:
+            found = None
+        if known is None:
+            known = found is not None and self._agrees(found)
+            self.session.remember("turns", key, known)
+            return replace(found, probed=True) if found is not None and known else None
+        return found
+
+    def _agrees(self, found: Evidence) -> bool:
+        """Whether the first and the last point come out as they do by themselves."""
+        job = self.job
+        for k in (0, job.points - 1):
+            one = replace(job, points=1, reference=tuple(r[k : k + 1] for r in job.reference))
+            alone = self._against(self._main(one), one)
+            pairs = [(alone.start, found.start[:, k])] if found.start is not None else []
+            pairs += [(a, b[:, k]) for c in job.wrt for a, b in zip(alone.grads[c], found.grads[c], strict=True)]
+            if not all(close(a, b) for a, b in pairs):
+                return False
+        return True
+
+    def _all_at_once(self) -> Evidence | None:
+        job, points = self.job, self.job.points
+        record = self._main(replace(job, points=1, reference=()))
+        assert record.value is not None and job.every_quantity is not None
+        many = replace(job, index=job.index.repeat(points), points=1, of=job.every_quantity, read=(), reference=())
+        values = [v.detach() for v in natives(self.session, job, [r.transpose(0, 1) for r in job.reference])]
+        main = prepared(self.session, many, values, self.rules)
+        self.forward += 1
+        self.session.tapes.bytes = main.tape.bytes()
+        refer = References(main.tape, [v.value for v in record.tape.sources], record.tape)
+        if main.tape.routed or record.tape.routed or refer.match is None or main.value is None:
+            return None
+        pulled = self._grads(main, many, refer, len(main.value))
+        one = replace(job, points=1)
+        reads = {cut: self._reading([record], cut) for cut in job.read}
+        starts = {
+            c: [
+                a.canonical(v.value, 0, 1, points).transpose(0, 1)
+                for v, a in zip(main.targets(c), self._axes(c, len(main.targets(c))), strict=True)
+            ]
+            for c in one.wrt
+        }
+        return Evidence(
+            record.value.detach()[:, None].expand(-1, points, -1),
+            {c: [g[:, :, None] for g in leaves] for c, leaves in pulled.grads.items()},
+            reads,
+            0,
+            1,
+            main.value.detach()[:, :, None],
+            starts,
+            shares={c: [-s[:, :, None] for s in leaves] for c, leaves in pulled.shares.items()},
+        )
+
+    def _main(self, job: Job) -> Recorded:
+        """The records' run: the last one where nothing but the references has changed."""
+        key = (job.index.tobytes(), job.at, job.wrt, job.read, job.on)
+        kept = self.session.tapes.records
+        if not job.write and kept is not None and kept[0] == key and kept[1].job.of is job.of:
+            return kept[1]
+        self.session.tapes.records = None
+        values = [v.detach() for v in natives(self.session, job, job.write)] if job.write else None
+        found = prepared(self.session, job, values, self.rules)
+        self.forward += 1
+        if not job.write and self.rule.compares:
+            self.session.tapes.records = (key, found)
+        return found
+
+    def _by_itself(self, main: Recorded, job: Job) -> Pulled:
+        """Multipliers without a reference: the record stands for it."""
+        assert main.value is not None
+        reverse = self._reverse(main, lambda v: v.value)
+        reverse.ledger = Ledger() if self.rule.treats["elementwise"] == "zero" else None
+        found = self._with(reverse, main, job, len(main.value))
+        if self.rule.treats["elementwise"] in RECTIFYING and not reverse.rectifiers:
+            raise RuleError(f"{self.rule!r} found no rectifier", there="nothing that computes max(x, 0)", try_="asc.Gradient()")
+        return replace(found, start=main.value.detach(), begins={})
+
+    def _reverse(self, main: Recorded, refer: Callable[[Var], Tensor]) -> Reverse:
+        assert main.rules is not None
+        return Reverse(main.tape, main.rules, refer, balances=self.session.tapes.balances)
+
+    def _against(self, main: Recorded, job: Job) -> Pulled:
+        """The quantity at one reference, multipliers against it, and what the cuts held there."""
+        reference, refer = self._reference(main, job)
+        n = job.records
+        if reference is not None and len(reference.job.index) == n:
+            assert job.of is not None
+            start = explained_rows(self.session, job.of, [reference.read], job.index)
+        elif reference is not None:
+            assert job.every_quantity is not None
+            start = explained_rows(self.session, job.every_quantity, [reference.read], job.index[:1])
+            start = start.reshape(-1, n)
+        else:
+            start = self._plain(job)
+        return replace(self._grads(main, job, refer, len(start)), start=start.detach())
+
+    def _grads(self, main: Recorded, job: Job, refer: Callable[[Var], Tensor], quantities: int) -> Pulled:
+        return self._with(self._reverse(main, refer), main, job, quantities)
+
+    def _with(self, reverse: Reverse, main: Recorded, job: Job, quantities: int) -> Pulled:
+        """Multipliers at every cut, and what it held at the reference."""
+        if main.out is None:
+            raise without_graph(self.session, job.wrt)
+        parted = Parted(reverse) if self.rule.treats.get("parts") == "orders" else None
+        every = [v for cut in job.wrt for v in main.targets(cut)]
+        found: list[list[Tensor]] = []
+        shares: list[list[Tensor]] = []
+        direct: list[list[Tensor | None]] = []
+        for q in range(quantities):
+            last = not self.rule.compares and q == quantities - 1
+            pairs = self._pulled(main, reverse if parted is None else parted, q, every, last)
+            found.append([torch.zeros_like(v.value) if m is None else m for v, (m, _) in zip(every, pairs, strict=True)])
+            direct.append([r for _, r in pairs])
+            shares.append(parted.shares if parted is not None else found[-1])
+        self._tell(main, reverse)
+        pulled = Pulled(found[0][0])
+        beside = any(r is not None for row in direct for r in row)
+        full = [[torch.zeros_like(m) if r is None else r for m, r in zip(*rows, strict=True)] for rows in zip(found, direct, strict=True)]
+        first = 0
+        for cut in job.wrt:
+            mine = main.targets(cut)
+            axes = self._axes(cut, len(mine))
+            part = slice(first, first + len(mine))
+            pulled.grads[cut] = laid(found, part, axes, job.records)
+            pulled.begins[cut] = [self._begin(reverse.refer(v), v, axis) for v, axis in zip(mine, axes, strict=True)]
+            if parted is not None:
+                pulled.shares[cut] = laid(shares, part, axes, job.records)
+            if beside:
+                pulled.direct[cut] = laid(full, part, axes, job.records)
+            first += len(mine)
+        return pulled
+
+    def _axes(self, cut: Cut, count: int) -> list[Axis]:
+        """Where the arrays at a cut keep their records."""
+        paths = [s.path for s in self.job.spots] if cut == self.job.at and not cut.layer else [()] * count
+        return [axis_of(self.session, cut, i, path) for i, path in enumerate(paths[:count])]
+
+    def _begin(self, value: Tensor, var: Var, axis: Axis) -> Tensor:
+        """A reference value as ``[1, 1 or records, ...]``."""
+        value = value.expand(var.shape) if axis.at is None else value
+        return axis.canonical(value, 0, 1, axis.count(value) or 1)
+
+    def _pulled(
+        self, main: Recorded, reverse: Reverse | Parted, q: int, every: list[Var], last: bool
+    ) -> list[tuple[Tensor | None, Tensor | None]]:
+        """One quantity's multipliers, and relevance beside them."""
+        assert main.out is not None
+        g = torch.zeros_like(main.out.value)
+        g[q] = 1
+        if isinstance(reverse, Parted):
+            return [(m, None) for m in reverse(main.out, g, every)]
+        found = reverse(main.out, g, every, last)
+        return [folded(v, m, r) for v, (m, r) in zip(every, found, strict=True)] if self.job.multipliers_only else found
+
+    def _reference(self, main: Recorded, job: Job) -> tuple[Recorded | None, References]:
+        """The reference run: of one row where that can stand for all, of as many as records, or none."""
+        starts = self._starts(job, [1 if r.shape[1] == 1 else job.records for r in job.reference])
+        if main.tape.routed:
+            return None, References(main.tape, starts, None)
+        one = all(r.shape[1] == 1 for r in job.reference)
+        for rows in ([1] if one and self.alone else []) + ([job.records] if job.records > 1 or not self.alone else []):
+            values = self._starts(job, [rows] * len(job.reference))
+            found = self._reference_run(main, replace(job, index=job.index[:rows]), values, one and self.alone and rows == 1)
+            refer = References(main.tape, [v.value for v in found.tape.sources], found.tape)
+            if refer.match is not None:
+                return found, refer
+        self.unruled["the order of operations"] = "differs between record and reference: as in the record"
+        return None, References(main.tape, starts, None)
+
+    def _starts(self, job: Job, rows: Sequence[int]) -> list[Tensor]:
+        """The references as the model has them, so many rows of each."""
+        together = self.session.inputs.counted.rows is not None
+        full = [r.expand(1, job.records if together else n, *r.shape[2:]) for r, n in zip(job.reference, rows, strict=True)]
+        return [v.detach() for v in natives(self.session, job, full)]
+
+    def _reference_run(self, main: Recorded, job: Job, values: list[Tensor], lasting: bool) -> Recorded:
+        """A run of the reference; where one row is the reference of all, that of an earlier block of records will do."""
+        to_come = lasting and main.job.records < self.session.records
+        key = (job.at, job.wrt, job.on, *(as_bytes(v) for v in values)) if to_come else None
+        known: dict[Any, Recorded] = self.session.tapes.references
+        if key in known:
+            return known[key]
+        try:
+            found = run_recorded(self.session, job, values, like=main)
+        finally:
+            self.forward += 1
+        if key is not None and sum(r.tape.bytes() for r in (*known.values(), found)) <= SPARE * main.tape.bytes():
+            known[key] = found
+        return found
+
+    def _plain(self, job: Job) -> Tensor:
+        """The quantity at the reference, run as any other point."""
+        write = tuple(r.expand(1, job.records, *r.shape[2:]) for r in job.reference)
+        found = self.session.run(replace(job, write=write, wrt=(), read=(), by=None, reference=()), "single")
+        self.forward += 1
+        assert found.value is not None
+        return found.value[:, 0]
+
+    def _tell(self, main: Recorded, reverse: Reverse) -> None:
+        for name, (times, places) in summarise_unruled(reverse.unruled).items():
+            self.unruled[name] = f"by {self.rule.points} points of its own derivative, {times} times{places}"
+        for name, times in reverse.unparted.items():
+            self.unruled[name] = f"its whole difference parted by sign, {times} times"
+        for name, times in main.tape.choices.items():
+            self.unruled[name] = f"its choice kept as it is for the record, {times} times"
+        for name, times in main.tape.opaque.items():
+            self.unruled[name] = f"not seen through, {times} times"
+        found = reverse.ledger.trace() if reverse.ledger is not None else RuleTrace()
+        if not self.trace.applied:
+            found.applied = list_applied(main.tape, main.out, reverse.rules, reverse.unruled)
+            found.unused = self._unused(reverse.rules)
+        self.trace.add(found)
+
+    def _unused(self, rules: Assignment) -> tuple[str, ...]:
+        """The pairs of a book that fitted nothing; a path that no module has is a mistake, and named with what has no rule."""
+        if not isinstance(rules.rule, RuleBook):
+            return ()
+        unused = [where for i, (where, _) in enumerate(rules.rule.pairs) if i not in rules.used]
+        modules = [name for name, _ in self.session.host.named_modules() if name] if self.session.host is not None else []
+        for where in unused:
+            if where.layer is not None and not any(where.inside(name) for name in modules):
+                self.unruled[repr(where)] = "no module has such a path"
+        return tuple(repr(short(where)) for where in unused)
+
+    def _reading(self, mains: Sequence[Recorded], cut: Cut) -> Reading:
+        """What a cut held in the records' runs, ``[runs, records, ...]``."""
+        reading = Reading()
+        for i, (call, path, _) in enumerate(mains[0].demands["read", cut].seen):
+            axis = axis_of(self.session, cut, i, path)
+            reading.spots.append(ArrayAt(cut, call, path, axis.told))
+            held = [main.demands["read", cut].seen[i][2].detach() for main in mains]
+            reading.arrays.append(torch.cat([axis.canonical(t, 0, 1, self.job.records) for t in held]))
+        return reading
+
+
+def laid(rows: list[list[Tensor]], part: slice, axes: list[Axis], records: int) -> list[Tensor]:
+    """The arrays of one cut, of all quantities together: ``[quantities, records, ...]``."""
+    stacked = [torch.stack(list(leaves)) for leaves in zip(*(row[part] for row in rows), strict=True)]
+    return [axis.canonical(t, 1, 1, records, True)[:, 0] for t, axis in zip(stacked, axes, strict=True)]
+
+
+def as_bytes(value: Tensor) -> bytes:
+    """The numbers of a tensor, to tell it from others."""
+    return bytes(value.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
+
+
+def folded(v: Var, m: Tensor | None, r: Tensor | None) -> tuple[Tensor | None, None]:
+    """Relevance as the multiplier that it would be; nothing where the value is zero."""
+    if r is None:
+        return m, None
+    zero = v.value == 0
+    more = r * ~zero / (v.value + zero)
+    return (more if m is None else m + more), None
+
+
+def list_unruled(unruled: dict[str, str]) -> str:
+    """Operations without a rule, and what was done about them."""
+    return "; ".join(f"{name} ({what})" for name, what in sorted(unruled.items()))
+
+
+def evaluate_rule(session: TorchSession, job: Job) -> Evidence:
+    """Evaluate a job whose rule treats operations."""
+    return RuleEvaluation(session, job).evidence()

@@ -1,0 +1,207 @@
+"""Recorded runs of a model: what is put and read where, and what is ready to go back over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ....cuts import INPUT, Cut
+from ....errors import CutError
+from ....rules import OperationRule
+from ....tree import Path
+from ...protocol import ArrayAt, Job
+from ..places import embeddings
+from ..run.compare import close
+from ..run.hooks import Demand, Read, Run
+from ..run.quantities import explained_rows
+from ..run.single import call_model, input_paths, noted, nothing_seen
+from .assignment import Assignment
+from .gates import reached
+from .motifs import spell
+from .recorder import Recorder
+from .regions import RECTIFYING, find
+from .retention import reading
+from .tape import Tape, Tensor, Var
+from .unfuse import unfused
+
+if TYPE_CHECKING:
+    from ..session import TorchSession
+
+
+@dataclass
+class Placed(Demand):
+    """Put a copy of the value, or another, in the place, and know it on the tape; ``source`` when dependence starts here."""
+
+    recorder: Recorder = field(default_factory=Recorder)
+    source: bool = False
+    values: Sequence[Tensor] | None = None
+    vars: list[Var] = field(default_factory=list)
+
+    def handle(self, call: int, path: Path, leaf: Tensor) -> Tensor:
+        if not self.source:
+            new, var = self.recorder.mark(leaf)
+        else:
+            with self.recorder.paused():
+                new = leaf.clone() if self.values is None else self.values[len(self.vars)].clone()
+            var = self.recorder.source(new)
+        self.seen.append((call, path, new))
+        self.vars.append(var)
+        return new
+
+    def written(self) -> bool:
+        """Whether something later worked in place on what was put there."""
+        return any(t._version > 0 for _, _, t in self.seen)
+
+
+@dataclass
+class Recorded:
+    """One recorded run: its tape, its demands, the value read at the quantity's cut, and what was known before it ran."""
+
+    job: Job
+    tape: Tape
+    recorder: Recorder
+    demands: dict[tuple[str, Cut], Demand]
+    value: Tensor | None = None
+    out: Var | None = None
+    rules: Assignment | None = None
+
+    @property
+    def read(self) -> Read:
+        found = self.demands["on", self.job.on]  # type: ignore[index]
+        assert isinstance(found, Read)
+        return found
+
+    def targets(self, cut: Cut) -> list[Var]:
+        """The values on the tape that a cut's arrays are."""
+        if cut == self.job.at and not cut.layer:
+            return self.tape.sources[: len(self.job.spots)]  # a place that does not depend on these is a source too
+        found = self.demands["place", cut]
+        assert isinstance(found, Placed)
+        return found.vars
+
+
+def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | None, like: Recorded | None = None) -> Recorded:
+    """Run the model on a job's records, or with other values where its points live; ``like`` stops where that run stopped."""
+    assert isinstance(job.by, OperationRule)
+    recorder = Recorder(reading(job.by))
+    session.tapes.open.append(recorder.tape)
+    demands = demanded(session, job, values, recorder, like)
+    found = Recorded(job, recorder.tape, recorder, demands)
+    args, kwargs = started(session, job, values, found)
+    run = Run(session.host, list(demands.values()), stop=True)
+    trail = recorder.trail.kept(session.host if like is None else None, run)
+    with torch.no_grad(), unfused(session.host), trail, recorder:
+        output = call_model(session, run, args, kwargs)
+        spell(recorder.tape)
+        recorder.tape.close()
+        for (_, cut), demand in demands.items():
+            if cut.layer and not demand.seen:
+                raise nothing_seen(demand)
+            if not cut.layer and cut.anchor == "out":
+                demand.visit(0, output)
+        if like is None:
+            session.facts.counts(run.demands, run.stopped)
+            noted(session, demands, job.records)
+            assert job.of is not None and job.on is not None
+            found.value = explained_rows(session, job.of, [found.read], job.rows)
+    if found.value is not None:
+        found.out = recorder.read(found.value)
+        if found.out is not None:
+            recorder.hold(found.out, found.value)
+    return found
+
+
+def demanded(
+    session: TorchSession, job: Job, values: Sequence[Tensor] | None, recorder: Recorder, like: Recorded | None
+) -> dict[tuple[str, Cut], Demand]:
+    """What is wanted at each place. Raises CutError for a place before the one where references live."""
+    assert job.on is not None
+    demands: dict[tuple[str, Cut], Demand] = {}
+
+    def last(key: tuple[str, Cut]) -> int | None:
+        return like.demands[key].last if like is not None else session.last(key[1])
+
+    for cut in dict.fromkeys((*([job.at] if job.at is not None else []), *job.wrt)):
+        if cut.layer:
+            own = values if cut == job.at else None
+            demands["place", cut] = Placed(cut, last(("place", cut)), recorder=recorder, source=cut == job.at, values=own)
+        elif cut != job.at:
+            raise CutError(f"{cut!r} is before the references at {job.at!r}", try_="references at asc.INPUT", code="E-CUT-BEFORE")
+    for cut in job.read if like is None else ():
+        demands["read", cut] = Read(cut, last(("read", cut)))
+    demands["on", job.on] = Read(job.on, last(("on", job.on)), live=True)
+    return demands
+
+
+def started(session: TorchSession, job: Job, values: Sequence[Tensor] | None, run: Recorded) -> tuple[Any, Any]:
+    """The arguments, those that the references are for known on the tape and seen by whoever reads the inputs."""
+    news = {}
+    if job.at is not None and not job.at.layer:
+        rows = values if values is not None else [session.inputs.own_rows(s.path, job.index) for s in job.spots]
+        news = {s.path: t.clone() for s, t in zip(job.spots, rows, strict=True)}
+    args, kwargs = session.inputs.rows(job.index, 1, news)
+    for t in news.values():
+        run.recorder.source(t)
+    for (_, cut), demand in run.demands.items():
+        if isinstance(demand, Read) and not cut.layer and cut.anchor == "in":
+            demand.seen = [(0, p, t.clone()) for p, t in news.items() if p in input_paths(session, cut)]
+            demand.tree = (args, kwargs)
+    return args, kwargs
+
+
+def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None, rules: Assignment) -> Recorded:
+    """The records' run, ready to go back over: regions found, the way to the targets known."""
+    found = run_recorded(session, job, values)
+    find(found.tape, any(t.regions in RECTIFYING for t in (rules.otherwise, *rules.pages)))
+    assert isinstance(job.by, OperationRule)
+    targets = [var for cut in job.wrt for var in found.targets(cut)]
+    found.rules = settled = rules.settled(found.tape, found.out)
+    reached(found.tape, targets, job.by, lambda entry: settled.of(entry).rule)
+    for var in targets:
+        var.kept = True
+    placed = [d for d in found.demands.values() if isinstance(d, Placed)]
+    if any(d.written() for d in placed):
+        at, spots = (job.at, job.spots) if job.write else (None, ())  # those of the references
+        plain = session.run(replace(job, at=at, spots=spots, wrt=(), by=None, reference=(), points=1), "single")
+        assert plain.value is not None and found.value is not None
+        if not close(plain.value[:, 0], found.value.detach()):
+            raise CutError(
+                f"something works in place on the value at {', '.join(map(repr, job.wrt))}, and another branch relies on it",
+                try_="the cut where that value is made, or the model without inplace=True",
+                code="E-CUT-ALIAS",
+            )
+    return found
+
+
+def rooted(session: TorchSession, job: Job, rules: Assignment) -> Job:
+    """A job without points, as one whose dependence starts at the inputs that are asked for; at layers it starts by itself.
+
+    Under rules that look beside an operation it starts at the inputs for layers too: what they do there shall not depend on where
+    the tape begins.
+    """
+    if job.at is not None:
+        return job
+    cut = next((c for c in job.wrt if not c.layer), None)
+    if cut is None and (rules.pages or rules.otherwise.merges):
+        cut = beginning(session)
+    if cut is None:
+        return job
+    spots = () if cut.layer else tuple(ArrayAt(cut, 0, path, session.inputs.axis(path).told) for path in input_paths(session, cut))
+    return replace(job, at=cut, spots=spots)
+
+
+def beginning(session: TorchSession) -> Cut | None:
+    """The inputs, or the embeddings of token ids; None where neither can be found."""
+    if session.inputs.explained:
+        return INPUT
+    known: tuple[Cut | None] | None = session.remembered("beginning", None)
+    if known is None:
+        try:
+            known = (embeddings(session),)
+        except CutError:
+            known = (None,)
+        session.remember("beginning", None, known)
+    return known[0]
