@@ -89,6 +89,13 @@ def each_of(cut: Cut) -> tuple[Cut, ...]:
     return cut.each if isinstance(cut, Together) else (cut,)
 
 
+def accessor_path(cut: Cut) -> tuple[int | str, ...]:
+    """A cut's accessor as a path; an argument of a layer or the model begins with 0 if it is positional, with 1 if it is a keyword."""
+    accessor = cut.accessor
+    path: tuple[int | str, ...] = () if accessor is None else accessor if isinstance(accessor, tuple) else (accessor,)
+    return (int(isinstance(path[0], str)), *path) if path and cut.anchor == "in" else path
+
+
 def input_at(path: tuple[int | str, ...]) -> Cut:
     """One of the model's arguments as a cut, from its path: (positional or keyword, which one, ...)."""
     return INPUT.at(path[1] if len(path) == 2 else path[1:])

@@ -8,20 +8,24 @@ batch axis.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from ..arrays import Array, Namespace
-from ..calls.call import Call
-from ..cuts import Cut, each_of
+from ..calls.call import Call, named
+from ..cuts import OUTPUT, Cut, each_of
+from ..errors import MethodError
 from ..rules import Rule
 from ..rules.trace import RuleTrace
 from ..tree import Path
 from ..utils.ragged import Ragged
+from .device import Device, Host
+from .facts import Facts
 
 RecordAxis = int | Ragged | None
 """The axis of an array that runs over the records, which record each row belongs to, or None where it is the same for all."""
@@ -104,6 +108,8 @@ class Job:
     """True if nothing else uses the arrays in ``write``, so that the backend may overwrite them."""
     multipliers_only: bool = False
     """True if relevance that a rule sends to a cut directly is to be returned as multipliers, in ``grads``."""
+    count_bytes: bool = False
+    """True if the bytes that the framework keeps for the backward pass are to be counted."""
     keep: tuple[Array | None, ...] = ()
     """For each array of ``write``, the share of the model's own value that stays, from 0 to 1 or False and True; None for none."""
 
@@ -166,90 +172,128 @@ class Evidence:
     """True if extra runs were made to find out how to run the job: its duration says nothing about the next job."""
     direct_relevance: dict[Cut, list[Array]] = field(default_factory=dict)
     """Relevance that a rule sends to a cut in addition to the multipliers, arranged as ``grads``."""
+    bytes_kept: int = 0
+    """The bytes kept for the backward pass, if the job asks for them; 0 where they cannot be counted."""
     trace: RuleTrace = field(default_factory=RuleTrace)
     """The rule that was applied to each operation, and where relevance was absorbed."""
 
 
-class Session(Protocol):
-    """A model bound to one call of it; use it as a context: the model comes back as it was when it closes."""
+@dataclass
+class Traits:
+    """What a backend knows about a model besides its numbers."""
 
-    xp: Namespace
-    records: int
-    class_names: tuple[str, ...] | None
-    call: Call
-    notes: list[str]
-    integers: bool
-    """Whether the model last returned one array of whole numbers; a backend may have made other numbers of them since."""
-    regresses: bool
-    """Whether the model's numbers are known to be no scores of classes."""
+    class_names: tuple[str, ...] | None = None
+    """The names of the classes, in the order of the scores."""
+    regresses: bool = False
+    """True if the model's numbers are known to be no scores of classes."""
+    returns_integers: bool = False
+    """True if the model last returned one array of integers; a backend may have made floating numbers of them since."""
 
-    def __enter__(self) -> Session: ...
-    def __exit__(self, *exc: object) -> None: ...
 
-    def close(self) -> None:
-        """Leave the model as it was; may be asked again."""
+class CutInfo(ABC):
+    """What is known about a cut in one call. Each answer is found out when it is asked for."""
 
-    def resolve(self, cut: Cut, wrt: bool) -> Cut:
-        """The place a symbolic cut stands for; ``wrt`` when a gradient is wanted there. Raises CutError."""
+    @abstractmethod
+    def source(self) -> Cut:
+        """The inputs that the value at the cut is computed from: ``INPUT``, embeddings of token ids, or the cut itself if it is such.
 
-    def source(self, at: Cut) -> Cut:
-        """The inputs that the value at a cut comes from: ``INPUT``, embeddings of token ids, or the cut itself where it is such.
-
-        Raises CutError where several embeddings are given ids.
+        Raises CutError if several embeddings are given ids.
         """
 
-    def evaluate(self, job: Job) -> Evidence: ...
+    @abstractmethod
+    def elements(self) -> int:
+        """How many numbers one record has at the cut."""
 
-    def doubtful(self) -> bool:
-        """Whether something speaks against the same answers to the same input, or nothing is known about it."""
-
-    def splits(self) -> bool:
-        """Whether records can be run apart from each other with the same results."""
-
-    def left_out(self, cut: Cut) -> tuple[Cut, ...]:
-        """The inputs of whole numbers or words that a cut at the input leaves out because it has floating ones."""
-
-    def another(self, call: Call) -> AbstractContextManager[Session]:
-        """The same model with other arguments."""
-
-    def remembered(self, what: str, key: Any) -> Any:
-        """What an earlier session learnt about this model with arguments of these shapes, or None."""
-
-    def remember(self, what: str, key: Any, value: Any, lasting: bool = True) -> None:
-        """Keep something for later sessions, or, where it is not sure to hold for other records, for this one."""
-
-    def names(self, spots: Sequence[ArrayAt]) -> list[str]:
-        """What the user calls the arrays at these spots."""
-
-    def given(self, array: Array) -> Any:
-        """An array as the user would have it: of the framework, or NumPy where the arguments were."""
-
-    def places(self) -> list[Place]:
-        """Every cut the call passes, in execution order."""
-
-    def weights(self) -> int:
-        """How many numbers the model's parameters are."""
-
-    def shared(self, cut: Cut, sure: bool = True) -> bool | None:
-        """Whether an array at the cut has no record axis: its gradient is a record's own only when that record runs alone.
+    def is_shared(self, sure: bool = True) -> bool | None:
+        """True if an array at the cut has no record axis: its gradient belongs to a record only if that record runs alone.
 
         Without ``sure`` the answer is None where finding out would take a run, and probably no: the next run shows it.
         """
+        return False
 
-    def replaces_all(self, cut: Cut) -> bool:
-        """Whether writing at the cut leaves nothing of the record in the call."""
+    def replaces_all(self) -> bool:
+        """True if writing at the cut leaves nothing of the record in the call."""
+        return True
 
-    def row_numbers(self, cut: Cut) -> int:
-        """How many numbers one record has at the cut."""
+    def left_out(self) -> tuple[Cut, ...]:
+        """The inputs of integers or words that a cut at the input leaves out because it has floating ones."""
+        return ()
 
-    def wait(self) -> None:
-        """Return when everything asked of the device is done."""
 
-    def out_of_memory(self, error: BaseException) -> bool:
-        """Whether an error means that fewer rows at once might do; frees what the framework holds back if so."""
+class Session(ABC):
+    """A model bound to one call of it; use it as a context: the model comes back as it was when it closes.
 
-    def spare_memory(self) -> int:
-        """Bytes that a chunk may take."""
+    A backend gives the attributes and the abstract methods. All others have a default that is right for a model of plain functions.
+    """
 
-    def held(self, job: Job) -> tuple[Evidence, int]:
-        """Evaluate, and count the bytes kept for the backward pass."""
+    xp: Namespace
+    """The array functions of the framework."""
+    call: Call
+    """The arguments."""
+    records: int
+    """How many records there are."""
+    traits: Traits
+    """What is known about the model."""
+    notes: list[str]
+    """What was done to the call that the user should know of, in sentences."""
+    facts: Facts
+    """What earlier calls have learnt about the model."""
+    device: Device = Host()
+    """Where the model runs."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the model as it was. It may be called again."""
+        return None
+
+    @abstractmethod
+    def resolve(self, cut: Cut, wrt: bool) -> Cut:
+        """The place of a symbolic cut such as ``LOGITS``, or the cut itself; ``wrt`` if a gradient is wanted there. Raises CutError."""
+
+    @abstractmethod
+    def cut_info(self, cut: Cut) -> CutInfo:
+        """What is known about a resolved cut in this call."""
+
+    @abstractmethod
+    def evaluate(self, job: Job) -> Evidence:
+        """Run the model on some records at some points. Raises ModelError, CutError, QuantityError or RuleError."""
+
+    @abstractmethod
+    def another(self, call: Call) -> AbstractContextManager[Session]:
+        """A session of the same model with other arguments."""
+
+    @abstractmethod
+    def places(self) -> list[Place]:
+        """Every cut that the call passes, in execution order, the input first and the output last."""
+
+    def names(self, spots: Sequence[ArrayAt]) -> list[str]:
+        """What the user calls the arrays at some positions: an argument's name, or the cut."""
+        return [named(s.path) if s.cut.anchor == "in" and not s.cut.layer else repr(s.cut) for s in spots]
+
+    def given(self, array: Array) -> Any:
+        """An array in the form that the user gave the arguments in."""
+        return array
+
+    def parameter_count(self) -> int:
+        """How many numbers the model's parameters are; 0 if that is not known."""
+        return 0
+
+    def may_vary(self) -> bool:
+        """True if the model may give different answers to the same input, so that a record is run again and compared."""
+        return False
+
+    def independence_trial(self) -> Job | bool:
+        """A job about two records that differ, which reads the output; or True or False where it is known if records are independent."""
+        return Job(np.arange(2), read=(OUTPUT,))
+
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Array, int]], list[str]]:
+        """What each layer adds to its output whatever its input, with the axis of the channels; and the layers that are nonlinear.
+
+        Raises MethodError in a backend that cannot read them.
+        """
+        raise MethodError("The method has to read the biases of layers.", there="a backend that cannot", try_="a torch.nn.Module")

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..backends import opened
+from ..backends.independence import records_independent
 from ..backends.protocol import Job
 from ..coalitions.base import are_coalitions
 from ..cuts import INPUT, as_cut
@@ -88,9 +89,9 @@ def estimate(
         on = session.resolve(as_cut(asked.quantities[0].on), False)
         chunker = chunk_for(session, asked, where)
         plan = Plan(session, asked.quantities, cuts, over, where, on, asked.by, 0, True, "mean", chunker, Progress(1, False))
-        index = np.arange(1) if session.splits() else np.arange(session.records)
+        index = np.arange(1) if records_independent(session) else np.arange(session.records)
         reader = Reader(plan, index)
-        _, held = session.held(Job(index, wrt=cuts, on=on, of=reader, by=asked.by))
+        held = session.evaluate(Job(index, wrt=cuts, on=on, of=reader, by=asked.by, count_bytes=True)).bytes_kept
         points = expected_points(over)
         ends = ends_of(over)
         forward = session.records * (points + (points > 1 or ends > 0) + ends)
@@ -99,5 +100,5 @@ def estimate(
             session.records * points,
             min(chunker.size, session.records * points),
             held // len(index),
-            session.spare_memory(),
+            session.device.spare_memory(),
         )

@@ -78,7 +78,7 @@ def rows_needed(model: Any, call: Call, asked: Request) -> tuple[int, int, int]:
         game = games_of(session, asked)
         with showing(1, False) as progress:
             draws = Removed(game.planned(progress), np.arange(1), game.groups, game.sites).ready().draws
-        return (game.coalitions * draws + 1) * session.records, game.chunker.size, session.spare_memory()
+        return (game.coalitions * draws + 1) * session.records, game.chunker.size, session.device.spare_memory()
 
 
 class Games:
@@ -116,11 +116,11 @@ class Games:
             self.plan = plan = self.planned(progress)
             together = session.records > self.chunker.size and not plan.apart()
             own = adapts(over, self.groups.players) and plan.apart()
-            single = session.records > 1 and (any(map(session.shared, self.cuts)) or own)
+            single = session.records > 1 and (any(session.cut_info(cut).is_shared() for cut in self.cuts) or own)
             for index in blocks(session.records, self.chunker, together and not single, single):
-                self.done += fitting(index, self.chunker, self._play, out_of_memory=session.out_of_memory, apart=plan.apart)
+                self.done += fitting(index, self.chunker, self._play, out_of_memory=session.device.out_of_memory, apart=plan.apart)
         if asked.chunk is None:
-            session.remember("chunk", chunk_key(asked, self.at), self.chunker)
+            session.facts.shapes.chunkers[chunk_key(asked, self.at)] = self.chunker
 
     def _play(self, index: np.ndarray) -> Played:
         assert self.plan is not None
@@ -169,7 +169,7 @@ class Games:
             method=str(replace(asked, removal=self.removal)),
             explained=one(block.explained),
             prediction=block.output,
-            class_names=session.class_names,
+            class_names=session.traits.class_names,
             target=one(block.classes),
             gap=None if gap is None else Gap(*(n if asked.several else n[0] for n in (gap.absolute, gap.relative))),
             checks=checks,

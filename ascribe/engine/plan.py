@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..arrays import Array, as_numpy, is_array, namespace
+from ..backends.independence import records_independent
 from ..backends.protocol import ArrayAt, Evidence, Job, Session
 from ..cuts import OUTPUT, Cut, as_cut
 from ..distributions.baselines import Here, points_of
@@ -63,15 +64,18 @@ class Plan:
 
     def apart(self) -> bool:
         """Whether records can be run apart from each other with the same results: in the model, and in what is explained."""
-        if self.session.records == 1 or not self.session.splits():
+        if self.session.records == 1 or not records_independent(self.session):
             return self.session.records == 1
         if not self.kinds:
             return True
-        known = self.session.remembered("apart", (self.kinds, self.on))
+        facts, key = self.session.facts, (self.kinds, self.on)
+        known = facts.call.quantities_independent.get(key)
         if known is None:
-            known, sure = self._quantities_apart()
-            self.session.remember("apart", (self.kinds, self.on), known, sure)
-        return bool(known)
+            known = facts.weights.quantities_independent.get(key)
+        if known is None:
+            known, lasting = self._quantities_apart()
+            (facts.weights if lasting else facts.call).quantities_independent[key] = known
+        return known
 
     def _quantities_apart(self) -> tuple[bool, bool]:
         """Whether they are the same of two records together, and whether that says something: of equal values it does not."""
@@ -134,8 +138,8 @@ class Reader:
             part = Part(self.index, session.records)
             first = [y[:count] if len(rows) > count and is_array(y) else y for y in values]
             for q, y in zip(self.plan.quantities, first, strict=True):
-                check_scores(y, session.integers, q)
-            self.bound = [q.bind(y, session.class_names, part) for q, y in zip(self.plan.quantities, first, strict=True)]
+                check_scores(y, session.traits.returns_integers, q)
+            self.bound = [q.bind(y, session.traits.class_names, part) for q, y in zip(self.plan.quantities, first, strict=True)]
         if rows is self.index:  # one row for each record
             return spread(b(y) for b, y in zip(self.bound, values, strict=True))
         local = rows - self.index[0]
@@ -178,7 +182,7 @@ def at_record(plan: Plan, index: np.ndarray) -> Block:
     start = time.perf_counter()
     found = plan.session.evaluate(job)
     if len(index) < plan.session.records and not plan.chunker.settled:
-        plan.session.wait()
+        plan.session.device.wait()
         plan.chunker.saw(len(index), time.perf_counter() - start)
     block = Block(index, forward=found.forward, backward=found.backward, rows=len(index), unruled=found.unruled, trace=found.trace)
     assert found.value is not None

@@ -72,8 +72,12 @@ def chunk_for(session: Session, asked: Request, at: Cut) -> Chunker:
         return Chunker(int(asked.chunk), fixed=True)
     if session.records == 1 and isinstance(asked.over, (Point, Reference)):
         return Chunker(1, fixed=True)  # one row: there is nothing to choose
-    found: Chunker | None = session.remembered("chunk", chunk_key(asked, at))
-    chunker = found.again() if found is not None else Chunker(first_chunk(session.row_numbers(at), session.weights(), session.records))
+    found: Chunker | None = session.facts.shapes.chunkers.get(chunk_key(asked, at))
+    chunker = (
+        found.again()
+        if found is not None
+        else Chunker(first_chunk(session.cut_info(at).elements(), session.parameter_count(), session.records))
+    )
     if asked.most is not None:
         chunker.cap(asked.most)
     return chunker
@@ -110,7 +114,7 @@ def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) ->
         method=str(asked),
         explained=one(block.explained),
         prediction=block.output,
-        class_names=session.class_names,
+        class_names=session.traits.class_names,
         target=one(block.classes),
         gap=None if gap is None else Gap(*(numbers if several else numbers[0] for numbers in (gap.absolute, gap.relative))),
         checks=checks,
@@ -207,7 +211,7 @@ def noted(session: Session) -> list[Check]:
 
 def largest_target(session: Session, quantities: Sequence[Quantity], output: np.ndarray | None) -> list[Check]:
     """A warning where the largest of a regressor's targets was taken as if it were a predicted class."""
-    if not session.regresses or output is None or output.shape[1] < 2 or not any(isinstance(q, Max) for q in quantities):
+    if not session.traits.regresses or output is None or output.shape[1] < 2 or not any(isinstance(q, Max) for q in quantities):
         return []
     told = f"Max() explains the largest of a regressor's {output.shape[1]} targets, which need not be the same one for each record"
     return [Check("target", "warn", f"{told}; of=0 explains the first, of=[asc.Unit(k) for k in range({output.shape[1]})] each of them")]

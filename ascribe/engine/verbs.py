@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..backends import opened
+from ..backends.independence import records_independent
 from ..backends.protocol import Place, Session
 from ..calls.call import Call
 from ..coalitions.base import are_coalitions
@@ -103,14 +104,14 @@ def activation(model: Any, *args: Any, at: Any, over: Any = None, **kwargs: Any)
         raise DistributionError(f"activation over {over!r}", try_="Points(values, at=cut), or nothing for the records themselves")
     with opened(model, model_call(args, kwargs)) as door, door as session:
         cuts = tuple(session.resolve(cut, False) for cut in asked.cuts)
-        chunker = Chunker(session.remembered("fits", cuts) or session.records, fixed=True)
-        read = partial(read_at, session, asked.over, cuts)
+        chunker = Chunker(session.facts.shapes.fitting_records.get(cuts, session.records), fixed=True)
+        read, apart = partial(read_at, session, asked.over, cuts), partial(records_independent, session)
         done = [
             part
             for index in blocks(session.records, chunker, False, False)
-            for part in fitting(index, chunker, read, out_of_memory=session.out_of_memory, apart=session.splits)
+            for part in fitting(index, chunker, read, out_of_memory=session.device.out_of_memory, apart=apart)
         ]
-        session.remember("fits", cuts, chunker.size)
+        session.facts.shapes.fitting_records[cuts] = chunker.size
         spots = [done[0].reads[cut].spots for cut in cuts]
         arrays = [
             [session.xp.concat([d.reads[cut].arrays[i][0] for d in done], 0) for i in range(len(spots[c]))] for c, cut in enumerate(cuts)
@@ -143,11 +144,11 @@ def cuts_known(model: Any, call: Call, anew: bool) -> tuple[list[Place], Cost]:
     """:func:`cuts_of`, unless ``anew`` as it was at the last call with arguments of these shapes; and what it took to find out."""
     start = time.perf_counter()
     with opened(model, call) as door, door as session:
-        found: list[Place] | None = None if anew else session.remembered("places", None)
+        found: list[Place] | None = None if anew else session.facts.shapes.places
         if found is not None:
             return found, Cost(0, 0, 0, time.perf_counter() - start)
         found = session.places()
-        session.remember("places", None, found)
+        session.facts.shapes.places = found
         return found, Cost(1, 0, 1, time.perf_counter() - start)
 
 
@@ -238,12 +239,12 @@ def carried_out(session: Session, asked: Request) -> tuple[Plan, list[Block]]:
             chunker,
             progress,
             asked.combine,
-            asked.bare and bool(session.remembered("seen", like)),
+            asked.bare and session.facts.shapes.examined.get(like, False),
         )
         done = in_blocks(plan, (at, *cuts), partial(run_compared if asked.by.compares else run_block, plan))
     if asked.chunk is None and not (session.records == 1 and isinstance(over, (Point, Reference))):
-        session.remember("chunk", chunk_key(asked, at), chunker)
-    session.remember("seen", like, not any(getattr(q, "chooses", True) for q in asked.quantities))
+        session.facts.shapes.chunkers[chunk_key(asked, at)] = chunker
+    session.facts.shapes.examined[like] = not any(getattr(q, "chooses", True) for q in asked.quantities)
     return plan, done
 
 
@@ -253,7 +254,7 @@ def where_points_live(session: Session, over: Distribution, cuts: tuple[Cut, ...
     try:
         return session.resolve(at, True)
     except CutError:
-        if at == INPUT and len(cuts) == 1 and (source := session.source(cuts[0])) == cuts[0]:
+        if at == INPUT and len(cuts) == 1 and (source := session.cut_info(cuts[0]).source()) == cuts[0]:
             return source
         raise
 
@@ -265,7 +266,7 @@ def in_blocks(plan: Plan, cuts: tuple[Cut, ...], run: Callable[[np.ndarray], Blo
     """
     session, chunker = plan.session, plan.chunker
     inner = [cut for cut in cuts if cut.layer] if session.records > 1 else []
-    answers = [session.shared(cut, sure=False) for cut in inner] if inner else []
+    answers = [session.cut_info(cut).is_shared(sure=False) for cut in inner] if inner else []
     single, unsure = True in answers, None in answers
     whole = (single or session.records > chunker.size) and not plan.apart()
     if single and whole:
@@ -279,12 +280,12 @@ def in_blocks(plan: Plan, cuts: tuple[Cut, ...], run: Callable[[np.ndarray], Blo
     done: list[Block] = []
     for index in blocks(session.records, chunker, whole and not single, single):
         try:
-            found = fitting(index, chunker, run, out_of_memory=session.out_of_memory, apart=plan.apart)
+            found = fitting(index, chunker, run, out_of_memory=session.device.out_of_memory, apart=plan.apart)
         except AscribeError:
-            if single or not unsure or not any(map(session.shared, inner)):
+            if single or not unsure or not any(session.cut_info(cut).is_shared() for cut in inner):
                 raise
             return in_blocks(plan, cuts, run)
-        if unsure and not single and any(map(session.shared, inner)):
+        if unsure and not single and any(session.cut_info(cut).is_shared() for cut in inner):
             return in_blocks(plan, cuts, run)
         done += found
     return done

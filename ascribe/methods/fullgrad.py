@@ -9,14 +9,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from ..arrays import as_numpy, copied, namespace
-from ..backends import framework
+from ..backends import opened
 from ..calls.call import Call
 from ..cuts import INPUT, Cut
 from ..engine.checks import general as ask
@@ -137,11 +135,8 @@ def biases_of(model: Any, call: Call, layers: list[str]) -> tuple[dict[str, tupl
 
     Raises MethodError where the model's framework has no way to tell.
     """
-    room = f"ascribe.backends.{framework(model, call)}.model.biases"
-    if find_spec(room.rpartition(".")[0]) is None:
-        raise MethodError("FullGrad has to read the biases of layers", there=f"a {type(model).__name__}", try_="a torch.nn.Module")
-    found: tuple[dict[str, tuple[Array, int]], list[str]] = import_module(room).read_biases(model, layers)
-    return found
+    with opened(model, call) as door, door as session:
+        return session.biases(layers)
 
 
 def product(gradients: Any, records: Any) -> Any:

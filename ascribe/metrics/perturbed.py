@@ -51,7 +51,7 @@ class Records:
 
     def points(self, most: int | None) -> int:
         """How many points to run at once: as many rows as a first chunk has, or as the user allows."""
-        rows = most or first_chunk(self.session.row_numbers(self.at), self.session.weights(), len(self))
+        rows = most or first_chunk(self.session.cut_info(self.at).elements(), self.session.parameter_count(), len(self))
         return max(1, rows // len(self))
 
 

@@ -18,7 +18,7 @@ from torch import nn
 from torch.overrides import _len_torch_function_stack  # type: ignore[attr-defined]
 
 import ascribe as asc
-from ascribe.backends.torch import session
+from ascribe.backends.torch import context, session
 from ascribe.backends.torch.model import generators as chance
 from ascribe.backends.torch.model import internals, state
 from ascribe.backends.torch.model import removable_hooks as hooks
@@ -30,7 +30,7 @@ from tests.support.snapshots import unchanged
 
 Tensor = torch.Tensor
 pytestmark = pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
-FILES = {module.__file__ for module in (chance, guard, internals, session, state, taps, hooks, module_paths)}
+FILES = {module.__file__ for module in (chance, guard, internals, session, context, state, taps, hooks, module_paths)}
 
 
 class Touched(nn.Module):
@@ -83,7 +83,7 @@ class Injected:
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
         code = frame.f_code
-        wanted = code.co_filename in FILES and (not code.co_filename.endswith("session.py") or code.co_name in self.names)
+        wanted = code.co_filename in FILES and (not code.co_filename.endswith(("session.py", "context.py")) or code.co_name in self.names)
         return self.line if wanted else None
 
     def line(self, frame: FrameType, event: str, arg: Any) -> Any:
@@ -111,7 +111,7 @@ def traced(tracer: Injected) -> Iterator[None]:
         sys.settrace(before)
 
 
-SESSION = ("__enter__", "__exit__", "close", "_look", "_recall", "_unhook")
+SESSION = ("__enter__", "__exit__", "close", "look", "recall", "_unhook")
 
 
 def left() -> list[Any]:

@@ -69,7 +69,7 @@ def test_a_model_that_is_not_random_is_run_no_more_often(method, monkeypatch):
     counts = []
     for patched in (False, False, True):
         if patched:
-            monkeypatch.setattr(TorchSession, "doubtful", lambda _: False)
+            monkeypatch.setattr(TorchSession, "may_vary", lambda _: False)
         runs.clear()
         assert status(METHODS[method](net, x, of=1)) == []
         counts.append(len(runs))

@@ -16,6 +16,7 @@ from torch.nn import functional
 import ascribe as asc
 from ascribe.backends.numpy.mlp import Mlp
 from ascribe.backends.torch.model.biases import Bias, bends, bias_of, read_biases
+from ascribe.backends.torch.model.modules import host_of
 from ascribe.errors import AscribeWarning, MethodError
 from ascribe.methods.fullgrad import FullGrad, FullGradients
 
@@ -265,7 +266,7 @@ def test_layers_without_bias_add_nothing() -> None:
 
 def test_biases_are_read_by_layer_name() -> None:
     model = drawn(nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU()))
-    biases, bent = read_biases(model, ["0", "1"])
+    biases, bent = read_biases(host_of(model), ["0", "1"])
     torch.testing.assert_close(biases["0"].values, model[0].bias.detach())
     assert bent == ["1 (GELU)"]
     assert list(biases) == ["0"]

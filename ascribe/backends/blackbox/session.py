@@ -3,67 +3,75 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ...arrays import Array
-from ...calls.call import Call, named
-from ...cuts import INPUT, OUTPUT, Cut, input_at
+from ...calls.call import Call
+from ...cuts import INPUT, OUTPUT, Cut, accessor_path, input_at
 from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError, RuleError
 from ...tree import Path, follow, walk
 from ...utils.hints import unexpected_hint
+from ..facts import Facts
 from ..numpy.namespace import xp
-from ..protocol import ArrayAt, Evidence, Job, Place, Reading
+from ..protocol import ArrayAt, CutInfo, Evidence, Job, Place, Reading, Session, Traits
 from .arguments import Inputs
 from .runners import as_arrays, runner_for
 
 
-class BlackBoxSession:
+@dataclass(frozen=True)
+class BlackBoxCutInfo(CutInfo):
+    """The input of a black box, or what it returns."""
+
+    inputs: Inputs
+    cut: Cut
+    model: Any
+
+    def source(self) -> Cut:
+        raise without_gradients(self.model)
+
+    def elements(self) -> int:
+        return sum(math.prod(self.inputs.canonical(p).shape[1:]) for p in self.inputs.explained(accessor_path(self.cut)))
+
+    def replaces_all(self) -> bool:
+        return not self.inputs.counted.together and set(self.inputs.explained(accessor_path(self.cut))) == set(self.inputs.own)
+
+    def left_out(self) -> tuple[Cut, ...]:
+        if self.cut.layer or self.cut.anchor == "out" or self.inputs.only is not None:
+            return ()
+        start = accessor_path(self.cut)
+        there = set(self.inputs.explained(start))
+        return tuple(input_at(p) for p in self.inputs.beside if p[: len(start)] == start and p not in there)
+
+
+class BlackBoxSession(Session):
     """See :class:`ascribe.backends.protocol.Session`. Rows are taken to be independent of each other."""
 
     xp = xp
 
     def __init__(self, model: Any, call: Call) -> None:
         self.model, self.call = model, call
-        self.runner = runner_for(model)
+        self.runner = runner = runner_for(model)
         self.inputs = Inputs(call)
         self.records = self.inputs.records
-        self.class_names = self.runner.class_names
-        self.notes = [self.runner.note] if self.runner.note else []
-        self.integers, self.regresses = self.runner.ids, self.runner.regresses
-
-    def __enter__(self) -> BlackBoxSession:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        return None
-
-    def close(self) -> None:
-        """There is nothing to put back."""
+        self.notes, self.facts = [runner.note] if runner.note else [], Facts()
+        self.traits = Traits(runner.class_names, runner.regresses, runner.ids)
 
     def another(self, call: Call) -> BlackBoxSession:
         return BlackBoxSession(self.model, call)
 
+    def cut_info(self, cut: Cut) -> BlackBoxCutInfo:
+        return BlackBoxCutInfo(self.inputs, cut, self.model)
+
     def resolve(self, cut: Cut, wrt: bool) -> Cut:
         if wrt:
-            raise RuleError(
-                "gradients of a black box",
-                there=f"{type(self.model).__name__}: a function of arrays",
-                try_="coalitions, such as over=asc.Permutations(), or the model in a framework that has gradients",
-                code="E-RULE-GRADIENT",
-            )
+            raise without_gradients(self.model)
         if cut.layer:
             raise CutError(f"no place {cut!r} in a black box", there="its arguments and what it returns", try_="at=asc.INPUT")
         if cut.anchor == "in":
-            self.inputs.explained(start_of(cut))
+            self.inputs.explained(accessor_path(cut))
         return cut
-
-    def source(self, at: Cut) -> Cut:
-        return self.resolve(INPUT, True)
 
     def evaluate(self, job: Job) -> Evidence:
         if job.wrt:
@@ -87,7 +95,7 @@ class BlackBoxSession:
 
     def _given(self, cut: Cut, job: Job, news: dict[Path, np.ndarray]) -> Reading:
         reading = Reading()
-        for path in self.inputs.explained(start_of(cut)):
+        for path in self.inputs.explained(accessor_path(cut)):
             rows = news[path] if path in news else self.inputs.canonical(path)[job.index]
             reading.spots.append(ArrayAt(cut, 0, path, self.inputs.axis(path)))
             reading.arrays.append(np.array(rows).reshape(len(rows) // job.records, job.records, *rows.shape[1:]))
@@ -106,7 +114,7 @@ class BlackBoxSession:
         args, kwargs = self.inputs.rows(job.index, job.points, news)
         try:
             found, whole = as_arrays(self.runner.call(*args, **kwargs))
-            self.integers = whole or self.runner.ids
+            self.traits.returns_integers = whole or self.runner.ids
             return found
         except (AscribeError, MemoryError):
             raise
@@ -121,74 +129,33 @@ class BlackBoxSession:
             error.call, error.rows = Call.of(args, kwargs), job.rows
             raise error from wrong
 
-    def splits(self) -> bool:
-        return not self.inputs.counted.together or self.records == 1
+    def independence_trial(self) -> bool:
+        return not self.inputs.counted.together
 
-    def remembered(self, what: str, key: Any) -> Any:
-        return None
-
-    def remember(self, what: str, key: Any, value: Any, lasting: bool = True) -> None:
-        return None
-
-    def names(self, spots: Sequence[ArrayAt]) -> list[str]:
-        return [named(s.path) if s.cut.anchor == "in" else repr(s.cut) for s in spots]
-
-    def given(self, array: Array) -> Any:
-        return array
+    def may_vary(self) -> bool:
+        return True
 
     def places(self) -> list[Place]:
         shapes = tuple((1, *self.inputs.canonical(p).shape[1:]) for p in self.inputs.explained(()))
-        index = np.arange(1 if self.splits() else self.records)
+        index = np.arange(1 if not self.inputs.counted.together else self.records)
         output = self.evaluate(Job(index, read=(OUTPUT,))).reads[OUTPUT].arrays
         kind = type(self.model).__name__
         return [Place(INPUT, kind, shapes, 1), Place(OUTPUT, kind, tuple(tuple(a.shape[1:]) for a in output), 1)]
 
-    def weights(self) -> int:
-        return 0
 
-    def shared(self, cut: Cut, sure: bool = True) -> bool:
-        return False
-
-    def doubtful(self) -> bool:
-        return True
-
-    def left_out(self, cut: Cut) -> tuple[Cut, ...]:
-        if cut.layer or cut.anchor == "out" or self.inputs.only is not None:
-            return ()
-        start = start_of(cut)
-        there = set(self.inputs.explained(start))
-        return tuple(input_at(p) for p in self.inputs.beside if p[: len(start)] == start and p not in there)
-
-    def replaces_all(self, cut: Cut) -> bool:
-        return not self.inputs.counted.together and set(self.inputs.explained(start_of(cut))) == set(self.inputs.own)
-
-    def row_numbers(self, cut: Cut) -> int:
-        return sum(math.prod(self.inputs.canonical(p).shape[1:]) for p in self.inputs.explained(start_of(cut)))
-
-    def wait(self) -> None:
-        return None
-
-    def out_of_memory(self, error: BaseException) -> bool:
-        return isinstance(error, MemoryError)
-
-    def spare_memory(self) -> int:
-        known = "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", ())  # not on macOS
-        return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 0.5) if known else 1 << 33
-
-    def held(self, job: Job) -> tuple[Evidence, int]:
-        return self.evaluate(job), 0
+def without_gradients(model: Any) -> RuleError:
+    """Why a black box cannot be differentiated, and what can be done instead."""
+    return RuleError(
+        "gradients of a black box",
+        there=f"{type(model).__name__}: a function of arrays",
+        try_="coalitions, such as over=asc.Permutations(), or the model in a framework that has gradients",
+        code="E-RULE-GRADIENT",
+    )
 
 
 def flat(write: np.ndarray) -> np.ndarray:
     """``[points, records, ...]`` as rows."""
     return write.reshape(write.shape[0] * write.shape[1], *write.shape[2:])
-
-
-def start_of(cut: Cut) -> Path:
-    """An accessor of the input as a path among (positional, keyword)."""
-    accessor = cut.accessor
-    path: Path = () if accessor is None else accessor if isinstance(accessor, tuple) else (accessor,)
-    return (int(isinstance(path[0], str)), *path) if path else ()
 
 
 def only_row(value: Any, rows: int) -> Any:
@@ -209,12 +176,10 @@ def joined(runs: list[Evidence]) -> Evidence:
 
 def part_of(output: Any, cut: Cut) -> Any:
     """What an accessor of the output picks. Raises CutError where there is nothing."""
-    accessor = cut.accessor
-    path: Path = () if accessor is None else accessor if isinstance(accessor, tuple) else (accessor,)
     try:
-        return follow(output, path)
+        return follow(output, accessor_path(cut))
     except (LookupError, AttributeError, TypeError) as wrong:
-        raise CutError(f"{cut!r} has no part {accessor!r}", there=type(output).__name__) from wrong
+        raise CutError(f"{cut!r} has no part {cut.accessor!r}", there=type(output).__name__) from wrong
 
 
 def explained(job: Job, tree: Any) -> np.ndarray:

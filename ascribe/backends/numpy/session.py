@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,19 +11,31 @@ from ...calls.call import Call
 from ...cuts import INPUT, LOGITS, OUTPUT, Cut, Together
 from ...errors import CutError, InputError, RuleError
 from ...rules import Gradient
-from ..protocol import ArrayAt, Evidence, Job, Place, Reading
+from ..facts import Facts
+from ..protocol import ArrayAt, CutInfo, Evidence, Job, Place, Reading, Session, Traits
 from .mlp import Mlp
 from .namespace import xp
 
 STEP = 1e-6
 
 
-class NumpySession:
+@dataclass(frozen=True)
+class MlpCutInfo(CutInfo):
+    """A cut of an Mlp: everywhere a row of numbers for each record."""
+
+    size: int
+
+    def source(self) -> Cut:
+        return INPUT
+
+    def elements(self) -> int:
+        return self.size
+
+
+class NumpySession(Session):
     """See :class:`ascribe.backends.protocol.Session`."""
 
     xp = xp
-    class_names: tuple[str, ...] | None = None
-    integers = regresses = False
 
     def __init__(self, model: Mlp, call: Call) -> None:
         if len(call.args) != 1 or call.kwargs:
@@ -33,19 +45,14 @@ class NumpySession:
         self.model, self.call = model, call
         self.x = np.asarray(call.args[0], dtype=np.float64)
         self.records = len(self.x)
-        self.notes: list[str] = []
-
-    def __enter__(self) -> NumpySession:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        return None
-
-    def close(self) -> None:
-        """There is nothing to put back."""
+        self.notes, self.facts, self.traits = [], Facts(), Traits()
 
     def another(self, call: Call) -> NumpySession:
         return NumpySession(self.model, call)
+
+    def cut_info(self, cut: Cut) -> MlpCutInfo:
+        widths = [len(self.model.weights[0]), *(w.shape[1] for w in self.model.weights)]
+        return MlpCutInfo(widths[self.level(cut)])
 
     def resolve(self, cut: Cut, wrt: bool) -> Cut:
         if cut in (INPUT, OUTPUT):
@@ -63,9 +70,6 @@ class NumpySession:
         if isinstance(cut, Together):
             raise CutError(f"{cut!r}", there="one place at a time for NumPy models")
         return len(self.model.weights) if cut == OUTPUT else int(cut.layer) + (cut.anchor == "out")
-
-    def source(self, at: Cut) -> Cut:
-        return self.resolve(INPUT, True)
 
     def evaluate(self, job: Job) -> Evidence:
         if job.by is not None and not isinstance(job.by, Gradient):
@@ -121,44 +125,8 @@ class NumpySession:
     def names(self, spots: Sequence[ArrayAt]) -> list[str]:
         return ["input 0" if s.cut == INPUT else repr(s.cut) for s in spots]
 
-    def remembered(self, what: str, key: Any) -> Any:
-        return None
-
-    def remember(self, what: str, key: Any, value: Any, lasting: bool = True) -> None:
-        return None
-
-    def given(self, array: np.ndarray) -> Any:
-        return array
-
-    def weights(self) -> int:
+    def parameter_count(self) -> int:
         return sum(w.size for w in self.model.weights)
 
-    def row_numbers(self, cut: Cut) -> int:
-        return int(self.model.weights[0].shape[0])
-
-    def splits(self) -> bool:
+    def independence_trial(self) -> bool:
         return True
-
-    def doubtful(self) -> bool:
-        return False
-
-    def left_out(self, cut: Cut) -> tuple[Cut, ...]:
-        return ()
-
-    def replaces_all(self, cut: Cut) -> bool:
-        return True
-
-    def shared(self, cut: Cut, sure: bool = True) -> bool:
-        return False
-
-    def wait(self) -> None:
-        return None
-
-    def out_of_memory(self, error: BaseException) -> bool:
-        return isinstance(error, MemoryError)
-
-    def spare_memory(self) -> int:
-        return 1 << 30
-
-    def held(self, job: Job) -> tuple[Evidence, int]:
-        return self.evaluate(job), 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +15,12 @@ from ...cuts import EMBEDDINGS, INPUT, OUTPUT, Cut, Together
 from ...errors import AscribeError, CutError, ModelError
 from ...tree import Path, walk
 from ..protocol import Place
+from .context import Context
 from .model.errors import complex_inputs
+from .run.call import call_model
 from .run.hooks import Demand, Run, floating
+from .run.independence import independent
 from .run.record_axes import note
-from .run.single import call_model, input_paths
-
-if TYPE_CHECKING:
-    from .session import TorchSession
 
 Tensor = torch.Tensor
 Visit = Callable[[Cut, nn.Module, int, Any], None]
@@ -46,7 +45,7 @@ class Look(Demand):
 
 
 def looked(
-    session: TorchSession,
+    ctx: Context,
     kinds: tuple[type[nn.Module], ...],
     tell: Visit,
     news: Mapping[Path, Tensor] = NOTHING,
@@ -55,21 +54,21 @@ def looked(
     """Run the first record once, all of them where they cannot be run apart, or those of ``index``, and tell every input and output of the
     modules of some kinds; the model's output. ``news`` are other rows for some arguments.
     """
-    modules = [(n, m) for n, m in session.host.named_modules() if n and isinstance(m, kinds)] if session.host is not None else []
+    modules = [(n, m) for n, m in ctx.host.named_modules() if n and isinstance(m, kinds)] if ctx.host is not None else []
     if index is None:
-        index = np.arange(1) if session.splits() else np.arange(session.records)
+        index = np.arange(1) if independent(ctx) else np.arange(ctx.records)
     while True:
-        run = Run(session.host, [Look(Cut(name, side), module, tell) for name, module in modules for side in ("in", "out")], stop=False)
-        args, kwargs = session.inputs.rows(index, 1, news)
+        run = Run(ctx.host, [Look(Cut(name, side), module, tell) for name, module in modules for side in ("in", "out")], stop=False)
+        args, kwargs = ctx.inputs.rows(index, 1, news)
         try:
-            with session.graphs(), run.hooked():
-                return call_model(session, lambda model, args, kwargs: model(*args, **kwargs), args, kwargs)
+            with ctx.graphs(), run.hooked():
+                return call_model(ctx, lambda model, args, kwargs: model(*args, **kwargs), args, kwargs)
         except ModelError as wrong:
-            if not session.needs_graph(wrong):
+            if not ctx.needs_graph(wrong):
                 raise
 
 
-def places(session: TorchSession) -> list[Place]:
+def places(ctx: Context) -> list[Place]:
     """Every cut that the call passes, in execution order, the input first and the output last."""
     found: dict[Cut, Place] = {}
 
@@ -79,15 +78,23 @@ def places(session: TorchSession) -> list[Place]:
         else:
             found[cut] = Place(cut, type(module).__name__, tuple(tuple(t.shape) for _, t in floating(tree, ())), 1)
 
-    output = looked(session, (nn.Module,), tell)
-    name = type(session.host).__name__ if session.host is not None else "function"
-    explained = tuple(session.inputs.one_row(p) for p in session.inputs.explained)
+    output = looked(ctx, (nn.Module,), tell)
+    name = type(ctx.host).__name__ if ctx.host is not None else "function"
+    explained = tuple(ctx.inputs.one_row(p) for p in ctx.inputs.explained)
     first = Place(Cut("", "in"), name, explained, 1)
     last = Place(OUTPUT, name, tuple(tuple(t.shape) for _, t in floating(output, ())), 1)
     return [first, *found.values(), last]
 
 
-def resolved(session: TorchSession, cut: Cut, wrt: bool) -> Cut:
+def resolve(ctx: Context, cut: Cut, wrt: bool) -> Cut:
+    """A cut as a place in the model, which the call will read. Raises CutError and InputError as :func:`located`."""
+    place = located(ctx, cut, wrt)
+    if place.layer or place.anchor == "out":
+        ctx.wanted.append(place)
+    return place
+
+
+def located(ctx: Context, cut: Cut, wrt: bool) -> Cut:
     """A cut as a place in the model; with ``wrt`` one that the call can be explained at.
 
     Raises CutError for a place that cannot be explained or written to, and InputError for inputs of complex numbers.
@@ -95,37 +102,39 @@ def resolved(session: TorchSession, cut: Cut, wrt: bool) -> Cut:
     if isinstance(cut, Together):
         if wrt:
             raise CutError(f"points at {cut!r}", there="places together are for a quantity's on=", try_="one of them")
-        return Together.of(*(session.resolve(one, False) for one in cut.each))
-    if not cut.layer and cut.anchor == "in" and not session.inputs.explained and session.inputs.complex:
-        raise complex_inputs(session)
-    if cut == INPUT and wrt and not session.inputs.explained:
-        cut = session.remembered("place", EMBEDDINGS) or embeddings(session)
-        session.remember("place", EMBEDDINGS, cut)
-        session.notes.append(f"the inputs are token ids: explained at {cut!r}")
+        return Together.of(*(resolve(ctx, one, False) for one in cut.each))
+    if not cut.layer and cut.anchor == "in" and not ctx.inputs.explained and ctx.inputs.complex:
+        raise complex_inputs(ctx.inputs)
+    if cut == INPUT and wrt and not ctx.inputs.explained:
+        cut = known_place(ctx, EMBEDDINGS)
+        ctx.notes.append(f"the inputs are token ids: explained at {cut!r}")
         return cut
     if wrt and not cut.layer and cut.anchor == "in":
-        input_paths(session, cut)
+        ctx.inputs.paths_at(cut)
     if cut.symbolic:
-        known = session.remembered("place", cut) or find(session, cut)
-        session.remember("place", cut, known)
+        known = known_place(ctx, cut)
         cut = Cut(known.layer, known.anchor, known.accessor if cut.accessor is None else cut.accessor, cut.call)
     if wrt and not cut.layer and cut.anchor == "out":
         raise CutError(f"at={cut!r}", there="the output itself", try_="at=asc.INPUT, or a layer before the output", code="E-CUT-OUTPUT")
     return cut
 
 
-def find(session: TorchSession, cut: Cut) -> Cut:
-    """The place that LOGITS or EMBEDDINGS stands for."""
-    return embeddings(session) if cut.layer == EMBEDDINGS.layer else logits(session)
+def known_place(ctx: Context, cut: Cut) -> Cut:
+    """The layer behind LOGITS or EMBEDDINGS."""
+    known = ctx.facts.shapes.symbolic_cuts.get(cut)
+    if known is None:
+        known = embeddings(ctx) if cut.layer == EMBEDDINGS.layer else logits(ctx)
+        ctx.facts.shapes.symbolic_cuts[cut] = known
+    return known
 
 
-def logits(session: TorchSession) -> Cut:
+def logits(ctx: Context) -> Cut:
     """A layer called ``logits``; what goes into a final softmax or sigmoid; the ``logits`` of an output object; or the output.
 
     Raises CutError when the output holds probabilities and nothing says where they come from.
     """
-    if session.host is not None:
-        for name, _ in session.host.named_modules():
+    if ctx.host is not None:
+        for name, _ in ctx.host.named_modules():
             if name.rpartition(".")[2] == "logits":
                 return Cut(name)
     ends: list[tuple[Cut, Tensor]] = []
@@ -134,7 +143,7 @@ def logits(session: TorchSession) -> Cut:
         if cut.anchor == "out" and isinstance(tree, Tensor):
             ends.append((Cut(cut.layer, "in", call=call or None), tree))
 
-    output = looked(session, SQUASHING, tell)
+    output = looked(ctx, SQUASHING, tell)
     if isinstance(output, Mapping) and "logits" in output:
         return OUTPUT.at("logits")
     if not isinstance(output, Tensor):
@@ -156,12 +165,12 @@ def logits(session: TorchSession) -> Cut:
     return OUTPUT
 
 
-def embeddings(session: TorchSession) -> Cut:
+def embeddings(ctx: Context) -> Cut:
     """What the model calls its input embeddings, or the one ``nn.Embedding`` that is given the token ids.
 
     Raises CutError when there is none, or several (then it lists them).
     """
-    host = session.host
+    host = ctx.host
     if host is None:
         raise CutError("EMBEDDINGS of a function", try_="an nn.Module", code="E-CUT-EMBEDDINGS")
     modules = dict(host.named_modules())
@@ -177,7 +186,7 @@ def embeddings(session: TorchSession) -> Cut:
         for name, module in modules.items():
             if module is named and name and tied <= {name}:  # of several with one weight, an encoder's and a decoder's, not all run
                 return Cut(name)
-    used = given_ids(session, tied) or moved_by_ids(session)
+    used = given_ids(ctx, tied) or moved_by_ids(ctx)
     if len(used) == 1:
         return Cut(next(iter(used)))
     each = f"at=[{', '.join(repr(Cut(name)) for name in used)}] for gradients, one at a time for paths"
@@ -193,13 +202,13 @@ def embeddings(session: TorchSession) -> Cut:
     )
 
 
-def given_ids(session: TorchSession, tied: set[str]) -> dict[str, None]:
+def given_ids(ctx: Context, tied: set[str]) -> dict[str, None]:
     """The embeddings that are given the ids of the call, or those ``tied`` together that run.
 
     Which they are does not depend on other records, so one is run, and what shapes it shows are remembered. Nobody need ask whether
     records can be run apart, unless one by itself does not run.
     """
-    ids = {_first(t) for leaf in session.inputs.ids for t in ((leaf[:1], leaf) if leaf.ndim else (leaf,))}
+    ids = {_first(t) for leaf in ctx.inputs.ids for t in ((leaf[:1], leaf) if leaf.ndim else (leaf,))}
     used: dict[str, None] = {}
     shapes: dict[str, list[tuple[int, ...]]] = {}
 
@@ -211,28 +220,28 @@ def given_ids(session: TorchSession, tied: set[str]) -> dict[str, None]:
         if cut.layer in tied if tied else any(_first(t) in ids for t in given):
             used[cut.layer] = None
 
-    if session.inputs.counted.together:
-        looked(session, TABLES, tell)
+    if ctx.inputs.counted.together:
+        looked(ctx, TABLES, tell)
         return used
     try:
-        output = looked(session, TABLES, tell, index=np.arange(1))
+        output = looked(ctx, TABLES, tell, index=np.arange(1))
     except ModelError:
         used.clear()
-        looked(session, TABLES, tell)
+        looked(ctx, TABLES, tell)
         return used
     shapes[OUTPUT.layer] = [tuple(t.shape) for _, t in floating(output, ())]
     for layer in (*used, OUTPUT.layer):
-        note(session, Cut(layer), 1, shapes.get(layer, []))
+        note(ctx, Cut(layer), 1, shapes.get(layer, []))
     return used
 
 
-def moved_by_ids(session: TorchSession) -> dict[str, None]:
+def moved_by_ids(ctx: Context) -> dict[str, None]:
     """The embeddings that are given other numbers when the ids are others: columns of them, parts, ids shifted or offset.
 
     No id is put in but smaller ones, which every table has, and the ids of other records.
     """
-    inputs = session.inputs
-    index = np.arange(1) if session.splits() else np.arange(inputs.records)
+    inputs = ctx.inputs
+    index = np.arange(1) if independent(ctx) else np.arange(inputs.records)
     paths = [p for p in inputs.tokens if p in inputs.counted.axes or inputs.counted.together]
 
     def given(change: Callable[[Path, Tensor], Tensor] | None) -> dict[tuple[str, int], Tensor]:
@@ -242,7 +251,7 @@ def moved_by_ids(session: TorchSession) -> dict[str, None]:
             if cut.anchor == "in":
                 found[cut.layer, call] = torch.cat([leaf.reshape(-1).double() for _, leaf in walk(tree) if isinstance(leaf, Tensor)])
 
-        looked(session, TABLES, tell, {p: change(p, inputs.own_rows(p, index)) for p in paths} if change is not None else NOTHING)
+        looked(ctx, TABLES, tell, {p: change(p, inputs.own_rows(p, index)) for p in paths} if change is not None else NOTHING)
         return found
 
     def other_rows(path: Path, leaf: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ...arrays import as_numpy
+from ...backends.independence import records_independent
 from ...backends.protocol import Job
 from ...errors import AscribeError
 from ...result.attribution import Check
@@ -32,10 +33,10 @@ def unsteady(plan: Plan, block: Block) -> Unsteady | None:
     before. None where the answer is the same. The block counts what it takes.
     """
     session = plan.session
-    if not session.doubtful():
+    if not session.may_vary():
         return None
     explained = block.explained
-    alone = session.records == 1 or session.splits()
+    alone = session.records == 1 or records_independent(session)
 
     def answer() -> np.ndarray:
         index = np.arange(1 if alone else session.records)
@@ -56,7 +57,7 @@ def unsteady(plan: Plan, block: Block) -> Unsteady | None:
         return Unsteady(apart, False)
     if before is not None and not close(first, before, ALIKE):
         return Unsteady(apart, True)
-    session.remember("steady", None, True)
+    session.facts.weights.repeatable = True
     return None
 
 

@@ -46,8 +46,8 @@ class Sums:
             len(index),
             plan.chunker,
             self.step,
-            wait=session.wait,
-            out_of_memory=session.out_of_memory,
+            wait=session.device.wait,
+            out_of_memory=session.device.out_of_memory,
             progress=plan.progress,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -95,9 +96,9 @@ class Pass:
         if plan.chunker.settled or plan.chunker.limit is not None:
             found = self.session.evaluate(job)
         else:
-            found, held = self.session.held(job)
-            if held:
-                plan.chunker.cap(max(1, self.session.spare_memory() * job.points * job.records // held))
+            found = self.session.evaluate(replace(job, count_bytes=True))
+            if found.bytes_kept:
+                plan.chunker.cap(max(1, self.session.device.spare_memory() * job.points * job.records // found.bytes_kept))
         self.count(found, job)
         self.block.unruled.update(found.unruled)
         self.block.trace.add(found.trace)
@@ -129,7 +130,7 @@ class Pass:
 
         Raises CutError where it does: the layer works in place on something that others rely on.
         """
-        if self.session.remembered("writable", (at, self.plan.on)):
+        if self.session.facts.weights.writable.get((at, self.plan.on)):
             return
         some = np.arange(len(self.index))
         if len(some) > FEW and not self.plan.on.layer and self.plan.apart() and all(a.shape[0] == len(some) for a in x):
@@ -144,7 +145,7 @@ class Pass:
                 try_="the cut where that value is made, or the layer without inplace=True",
                 code="E-CUT-ALIAS",
             )
-        self.session.remember("writable", (at, self.plan.on), True)
+        self.session.facts.weights.writable[at, self.plan.on] = True
 
     def _start(self) -> None:
         """Where paths start: one array per array at the cut, or the rows of a background."""
@@ -170,7 +171,7 @@ class Pass:
         at = self.plan.at
         if isinstance(inner, Call):
             return fit(inner, self._here(at))
-        source = self.session.source(at)
+        source = self.session.cut_info(at).source()
         start = fit(inner, self._here(source))
         return start if source == at else self._carried(source, start, fit is rows_of)
 
@@ -179,7 +180,7 @@ class Pass:
         plan, session = self.plan, self.session
         if not plan.at.layer:
             return [maker.rows(x, i, plan.seed, sample) for i, x in enumerate(self.x)]
-        source = session.source(plan.at)
+        source = session.cut_info(plan.at).source()
         if source.layer:  # token ids
             return [a[self.index] for a in self._other(plan.at, maker.call(session.call, plan.seed, sample))]
         rows = [maker.rows(x, i, plan.seed, sample) for i, x in enumerate(self._here(source).values)]
@@ -215,7 +216,7 @@ class Pass:
             write = tuple(broadcast(b[None], 1, len(index)) for b in start)
             found = self.evaluate(index=index, at=source, spots=spots, write=write, read=(self.plan.at,))
             return [a[0] for a in found.reads[self.plan.at].arrays]
-        if not self.session.replaces_all(source):
+        if not self.session.cut_info(source).replaces_all():
             raise DistributionError(
                 "rows for the inputs, with other arguments that belong to the records",
                 there=f"a path at {self.plan.at!r}",
@@ -234,7 +235,7 @@ class Pass:
         Only where the output is explained: to ask whether records run apart takes the whole model.
         """
         same = all(b.shape[0] == 1 for b in start) and not self.plan.on.layer
-        return same and self.session.replaces_all(at) and self.plan.apart()
+        return same and self.session.cut_info(at).replaces_all() and self.plan.apart()
 
     def _other(self, cut: Cut, call: Call) -> Leaves:
         """The value at a cut when the model is called with other arguments."""
@@ -329,7 +330,7 @@ class Pass:
         assert self.rows is not None and draws.row is not None
         used, times = np.unique(draws.row, return_counts=True)
         weights = times / times.sum()
-        alone = self.rows.shared and self.session.replaces_all(self.plan.at) and self.plan.apart()
+        alone = self.rows.shared and self.session.cut_info(self.plan.at).replaces_all() and self.plan.apart()
         total = np.zeros_like(self.block.explained)
         for some in self.chunks(np.arange(len(used)), 1 if alone else len(self.index)):
             write = self.rows.at(used[some])

@@ -47,8 +47,8 @@ class Comparison(Pass):
             len(self.index),
             plan.chunker,
             step,
-            wait=self.session.wait,
-            out_of_memory=self.session.out_of_memory,
+            wait=self.session.device.wait,
+            out_of_memory=self.session.device.out_of_memory,
             progress=plan.progress,
         )
         xp = self.session.xp

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array, namespace
+from ...backends.independence import records_independent
 from ...backends.protocol import ArrayAt, Job, Reading, Session
 from ...calls.call import Call
 from ...coalitions.hierarchies import halves
@@ -68,7 +69,7 @@ class Site:
 
 def first_record(session: Session) -> np.ndarray:
     """The first record, or all of them where they cannot be run apart."""
-    return np.arange(1 if session.splits() else session.records)
+    return np.arange(1 if records_independent(session) else session.records)
 
 
 def sites_of(session: Session, asked: Request) -> tuple[tuple[Site, ...], tuple[Held, ...]]:
@@ -98,7 +99,7 @@ def by_cut(removal: PerInput, cuts: Sequence[Cut]) -> PerInput:
 
 def site_of(session: Session, cut: Cut, removal: Removal | None, asked: Request, cuts: Sequence[Cut]) -> tuple[Site, Held]:
     """A cut with the arguments of whole numbers that take part, and the removal; and what is there for the first record."""
-    beside = [other for other in session.left_out(cut) if other not in cuts]
+    beside = [other for other in session.cut_info(cut).left_out() if other not in cuts]
     spots, arrays = Site((cut, *beside), Replace()).read(session, first_record(session))
     names = session.names(spots)
     ids = {k for k, spot in enumerate(spots) if spot.cut != cut}

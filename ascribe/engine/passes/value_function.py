@@ -111,8 +111,8 @@ class Worths:
             records,
             plan.chunker,
             step,
-            wait=session.wait,
-            out_of_memory=session.out_of_memory,
+            wait=session.device.wait,
+            out_of_memory=session.device.out_of_memory,
             progress=plan.progress,
         )
 
@@ -123,7 +123,7 @@ class Worths:
         chunker = run.plan.chunker
         if chunker.limit is None:  # masked rows, and what the model makes of them, must fit next to each other
             numbers = sum(int(np.prod(w.shape)) for w in write)
-            chunker.cap(max(1, run.session.spare_memory() * len(draw) * len(run.index) // (64 * max(1, numbers))))
+            chunker.cap(max(1, run.session.device.spare_memory() * len(draw) * len(run.index) // (64 * max(1, numbers))))
         job = {"points": len(draw), "at": self.at, "spots": self.spots, "write": write, "keep": keep, "owns_write": True}
         found = run.evaluate(**job, on=run.plan.on, of=run.reader)
         return as_numpy(found.value).astype(np.float64), found.probed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ import torch
 
 from ....calls.call import Call, Counted, counted, named
 from ....calls.not_arrays import without_arrays
+from ....cuts import Cut, accessor_path
 from ....distributions.baselines import BESIDE_IDS, RIDES_ALONG
-from ....errors import InputError, ModelError
-from ....tree import Path, mapped, walk
+from ....errors import CutError, InputError, ModelError
+from ....tree import Path, mapped, settled, walk
 from ..namespace import from_numpy
 from ..run.axes import FIRST, WHOLE, Axis, by_length
 
@@ -127,6 +129,26 @@ class Inputs:
         """The integer tensors, token ids among them; of those that the call names, where it names some."""
         found = {p: leaf for p, leaf in self.leaves.items() if cuttable(leaf) and whole_numbers(leaf) and not self._tells_rows(leaf)}
         return [leaf for p, leaf in found.items() if self.only is None or p[1] in self.only]
+
+    def paths_at(self, cut: Cut, whole: bool = False) -> list[Path]:
+        """The explained arguments under an accessor of INPUT; with ``whole`` token ids too, where there is nothing else.
+
+        Raises CutError where there are none.
+        """
+        start = accessor_path(cut)
+        with suppress(LookupError, AttributeError, TypeError):  # of a path that leads nowhere, the error below says more
+            start = settled(self.tree, start)
+        paths = [p for p in self.explained if p[: len(start)] == start]
+        if whole and (not paths or self.only is not None):
+            paths = [p for p in (self.own_paths if start else self.tokens) if p[: len(start)] == start]
+        if not paths:
+            raise CutError(
+                f"{cut!r} holds no floating tensor with a row per record",
+                there=", ".join(map(named, self.leaves)),
+                try_="at=asc.EMBEDDINGS for token ids",
+                code="E-CUT-INTEGER",
+            )
+        return paths
 
     def nonfinite(self) -> list[str]:
         """Where an explained input holds NaN: names with the index of the first."""

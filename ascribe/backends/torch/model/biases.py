@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
-
-from .modules import host_of
 
 Tensor = torch.Tensor
 
@@ -57,9 +55,8 @@ def bends(module: nn.Module) -> bool:
     return not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False))
 
 
-def read_biases(model: Any, layers: Iterable[str]) -> tuple[dict[str, Bias], list[str]]:
+def read_biases(host: nn.Module | None, layers: Iterable[str]) -> tuple[dict[str, Bias], list[str]]:
     """The biases among these layers, and the names of those that bend: ``norm (LayerNorm)``."""
-    host = host_of(model)
     modules = {name: host.get_submodule(name) for name in layers} if host is not None else {}
     biases = {name: bias for name, module in modules.items() if (bias := bias_of(module)) is not None}
     return biases, [f"{name} ({type(module).__name__})" for name, module in modules.items() if bends(module)]

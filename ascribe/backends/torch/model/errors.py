@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
-from ....calls.call import named
+from ....calls.call import Call, named
 from ....cuts import Cut
 from ....errors import AscribeError, CutError, InputError, ModelError
 from ....utils.hints import unexpected_hint
-
-if TYPE_CHECKING:
-    from ..session import TorchSession
+from .arguments import Inputs
 
 DTYPES = ("should be the same", "same dtype", "scalar type", "Found dtype", "expected dtype", "mat1 and mat2 must have")
 
 
-def wrong_dtype(session: TorchSession, wrong: BaseException) -> bool:
-    """Whether a run failed because the inputs have another floating type than the model."""
-    types = {session.inputs.leaves[p].dtype for p in session.inputs.explained}
-    told = any(part in str(wrong) for part in DTYPES)
-    return told and session.dtype is not None and bool(types) and types != {session.dtype}
+def wrong_dtype(inputs: Inputs, dtype: torch.dtype | None, wrong: BaseException) -> bool:
+    """True if a run failed because the inputs have another floating type than the model."""
+    types = {inputs.leaves[p].dtype for p in inputs.explained}
+    named_so = any(part in str(wrong) for part in DTYPES)
+    return named_so and dtype is not None and bool(types) and types != {dtype}
 
 
-def complex_inputs(session: TorchSession) -> InputError:
-    """What to do about inputs of complex numbers, which have no gradient of their own."""
-    there = ", ".join(f"{named(p)} {tuple(session.inputs.leaves[p].shape)}" for p in session.inputs.complex)
+def complex_inputs(inputs: Inputs) -> InputError:
+    """The error for inputs of complex numbers, which have no gradient of their own."""
+    there = ", ".join(f"{named(p)} {tuple(inputs.leaves[p].shape)}" for p in inputs.complex)
     try_ = "asc.attribute(lambda z: model(torch.view_as_complex(z)), torch.view_as_real(x)), with real and imaginary parts as numbers"
     return InputError("inputs of complex numbers", there=there, try_=try_, code="E-INPUT-COMPLEX")
 
@@ -49,9 +47,9 @@ def refuses_counting(wrong: BaseException | None) -> bool:
 MOST = 3  # layers named
 
 
-def without_graph(session: TorchSession, cuts: Sequence[Cut]) -> CutError:
-    """Why no gradient leads from the quantity to any of these places: layers that have none, or a value that was taken out of the graph."""
-    names = [name or "the model" for name in quantised(session.host)]
+def without_graph(host: torch.nn.Module | None, cuts: Sequence[Cut]) -> CutError:
+    """The error for cuts without a gradient: layers that have none, or a value that was taken out of the graph."""
+    names = [name or "the model" for name in quantised(host)]
     there = "a place that it does not depend on, or detach(), no_grad(), .data, NumPy or whole numbers between the two"
     if names:
         more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
@@ -70,40 +68,38 @@ def quantised(host: torch.nn.Module | None) -> list[str]:
     return found
 
 
-def explained_failure(session: TorchSession, wrong: Exception) -> AscribeError:
-    """An error of ours for what the model raised."""
+def explained_failure(model: Any, host: torch.nn.Module | None, call: Call, inputs: Inputs, wrong: Exception) -> AscribeError:
+    """An error of ours for what the model raised when it was called with these inputs."""
     first = (str(wrong).strip().splitlines() or [type(wrong).__name__])[0]
-    devices = sorted({str(leaf.device) for leaf in session.inputs.leaves.values()})
-    home = sorted({str(p.device) for p in session.host.parameters()}) if session.host is not None else []
+    devices = sorted({str(leaf.device) for leaf in inputs.leaves.values()})
+    home = sorted({str(p.device) for p in host.parameters()}) if host is not None else []
     if home and len(home) == 1 and devices != home and ("device" in first or "meta" in first):
         return InputError(f"the model is on {home[0]}", there=f"inputs on {', '.join(devices)}", try_=f'x.to("{home[0]}")', code="E-DEVICE")
-    given = ", ".join(
-        f"{named(path)} {tuple(leaf.shape)} {str(leaf.dtype).removeprefix('torch.')}" for path, leaf in session.inputs.leaves.items()
-    )
+    given = ", ".join(f"{named(path)} {tuple(leaf.shape)} {str(leaf.dtype).removeprefix('torch.')}" for path, leaf in inputs.leaves.items())
     return ModelError(
         f"the model raised {type(wrong).__name__}: {first}",
         there=f"called with {given}",
-        try_=_advice(session, first),
+        try_=_advice(model, call, inputs, first),
         code="E-MODEL-RUN",
     )
 
 
-def _advice(session: TorchSession, message: str) -> str:
+def _advice(model: Any, call: Call, inputs: Inputs, message: str) -> str:
     if (hint := unexpected_hint(message)) is not None:
         return hint
-    args, kwargs = session.call.args, session.call.kwargs
+    args, kwargs = call.args, call.kwargs
     if len(args) == 1 and not kwargs and isinstance(args[0], Mapping):
         return "the dictionary unpacked: method(model, **batch)"
     if "must be Tensor, not list" in message or "must be Tensor, not tuple" in message:
         return "torch.stack(x), for a list of records"
     if "expected np.ndarray (got Tensor)" in message:
         return "x.numpy(), for a model that takes arrays"
-    ranks = {leaf.ndim for leaf in session.inputs.leaves.values() if leaf.is_floating_point()}
+    ranks = {leaf.ndim for leaf in inputs.leaves.values() if leaf.is_floating_point()}
     sizes = ("size" in message or "shape" in message) and ranks <= {1, 3}
-    if sizes or any(told in message for told in ("channels", "dimensions", "not enough values to unpack")):
+    if sizes or any(part in message for part in ("channels", "dimensions", "not enough values to unpack")):
         return "x[None] if the input has no record axis"
-    if any(part in message for part in DTYPES) and not any(leaf.is_floating_point() for leaf in session.inputs.leaves.values()):
+    if any(part in message for part in DTYPES) and not any(leaf.is_floating_point() for leaf in inputs.leaves.values()):
         return "numbers of the type of the model's weights: x.float()"
-    if isinstance(session.model, torch.jit.ScriptModule):
+    if isinstance(model, torch.jit.ScriptModule):
         return "the model before scripting"
     return "the same call without ascribe, to see the model's own trace above"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -10,63 +11,48 @@ from weakref import WeakKeyDictionary
 import torch
 from torch.nn.parameter import is_lazy
 
-from ....cuts import Cut
-from ..run.hooks import Demand
+from ...facts import ShapeFacts, WeightFacts
 from .dependencies import Seen, Sight, written
+from .modules import Parts
+from .state import State
 
 MOST = 256  # signatures kept for one model: texts come in many lengths, and a fact that is gone is only learnt again
 LARGE = 1 << 26
 """Bytes of weights up to which they are copied at the first call, in case the model writes to them."""
 STATES = 16  # states of a model in which it is known again
-SHAPES = frozenset({"axes", "shapes", "place", "places", "beginning", "chunk", "fits", "seen", "cloned", "graph", "draws"})
-"""Facts that do not depend on the numbers in the weights, or that only cost time where they are out of date."""
 
 
-class Facts:
-    """What is known of calls of one signature: chunk sizes, ways to run, axes, how often layers run.
+@dataclass
+class Known:
+    """The facts about calls of one signature; ``numbers`` and ``seen`` are the weights that the facts in ``weights`` hold for."""
 
-    What a branch in the model could make wrong is forgotten when a weight was written to.
-    """
+    shapes: ShapeFacts = field(default_factory=ShapeFacts)
+    weights: WeightFacts = field(default_factory=WeightFacts)
+    numbers: tuple[Any, ...] | None = None
+    seen: Seen = field(default_factory=lambda: Seen(()))
 
-    def __init__(self) -> None:
-        self.shapes: dict[Hashable, Any] = {}
-        self.ways: dict[Hashable, Any] = {}
-        self.numbers: tuple[Any, ...] | None = None
-        self.weights = Seen(())
 
-    def under(self, weights: Sequence[torch.Tensor]) -> Facts:
-        """These facts, without those learnt from other weights."""
-        numbers = written(weights)
-        if numbers != self.numbers or not self.weights.same(list(weights)):
-            self.numbers, self.weights, self.ways = numbers, Seen(weights), {}
-        return self
-
-    def counts(self, demands: Sequence[Demand], stopped: bool) -> None:
-        """Remember how often each layer ran, once a run has gone to its end; one that varies is never counted on again."""
-        if not stopped:
-            for demand in demands:
-                if demand.cut.layer:
-                    place, last = ("last", demand.cut.layer, demand.cut.anchor), demand.fired - 1
-                    self.ways[place] = last if self.ways.get(place, last) == last else None  # it varies: never stop there
-
-    def last(self, cut: Cut) -> int | None:
-        """The number of a layer's last use in such a call, if it has been seen."""
-        found: int | None = self.ways.get(("last", cut.layer, cut.anchor))
-        return found
+def weight_facts(known: Known, parts: Parts, state: State | None, sight: Sight) -> WeightFacts:
+    """The facts that hold for the present weights: those of other weights are forgotten."""
+    weights = [*parts.parameters, *(state.buffers if state is not None else ()), *sight.tensors]
+    numbers = written(weights)
+    if numbers != known.numbers or not known.seen.same(weights):
+        known.numbers, known.seen, known.weights = numbers, Seen(weights), WeightFacts()
+    return known.weights
 
 
 class Memory:
     """Facts about one model, by the state of all it can see and the signature of the call."""
 
     def __init__(self) -> None:
-        self.signatures: dict[Hashable, Facts] = {}
+        self.signatures: dict[Hashable, Known] = {}
         self.states: dict[Hashable, tuple[int, Seen]] = {}
         self.writes: dict[int, tuple[int, ...]] = {}
         self.numbers = count()
 
     def state(self, sight: Sight) -> int:
         """The number of a state; a new one unless everything is as it was then."""
-        if sight.waiting:  # more than can be looked at: nobody knows whether it is the same
+        if sight.waiting:  # more than can be looked at: whether it is the same is not known
             return next(self.numbers)
         key = tuple(sight.tokens)
         try:
@@ -93,11 +79,11 @@ class Memory:
                 self.writes.pop(next(iter(self.writes)), None)
             self.writes[state] = tuple(i for i, w in enumerate(weights) if id(w) in touched)
 
-    def of(self, signature: Hashable) -> Facts:
+    def of(self, signature: Hashable) -> Known:
         """The facts about calls of a signature; the oldest signature goes when there are too many."""
         while len(self.signatures) > MOST:
             self.signatures.pop(next(iter(self.signatures)), None)
-        return self.signatures.get(signature) or self.signatures.setdefault(signature, Facts())
+        return self.signatures.get(signature) or self.signatures.setdefault(signature, Known())
 
 
 KNOWN: WeakKeyDictionary[Any, Memory] = WeakKeyDictionary()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -14,12 +14,15 @@ from ....rules import OperationRule
 from ....rules.books import RuleBook, short
 from ....rules.trace import RuleTrace
 from ...protocol import ArrayAt, Evidence, Job, Reading
+from ..context import Context
+from ..cut_info import TorchCutInfo
 from ..model.errors import without_graph
 from ..run.axes import Axis
 from ..run.compare import close
+from ..run.independence import independent
 from ..run.quantities import explained_rows
 from ..run.record_axes import axis_of
-from ..run.single import natives
+from ..run.single import natives, run_single
 from .alignment import References
 from .assignment import Assignment, assignment
 from .conservation import Ledger
@@ -28,11 +31,8 @@ from .record import Recorded, prepared, rooted, run_recorded
 from .regions import RECTIFYING
 from .reveal_cancel import Parted
 from .reverse import Reverse
+from .store import TapeStore
 from .tape import Tensor, Var
-
-if TYPE_CHECKING:
-    from ..session import TorchSession
-
 
 SHORT = (torch.bfloat16, torch.float16)
 SPARE = 4  # references are kept for the records to come while they hold no more than this many times what the records' run holds
@@ -54,33 +54,33 @@ class Pulled:
 class RuleEvaluation:
     """A job's points under a rule on operations; where the rule compares, each with a reference of its own beside one run."""
 
-    def __init__(self, session: TorchSession, job: Job) -> None:
+    def __init__(self, ctx: Context, tapes: TapeStore, job: Job) -> None:
         rule = job.by
         assert isinstance(rule, OperationRule)
         self.rule: OperationRule = rule
         if rule.compares and not job.reference:
             raise RuleError(f"by={job.by!r} compares", there="no reference", try_="over=asc.Reference(0.0) or asc.Background(rows)")
         self.rules = assignment(rule)
-        job = rooted(session, job, self.rules)
-        self.session, self.job = session, job
-        self.alone = rule.compares and job.at is not None and session.splits() and session.replaces_all(job.at)
+        job = rooted(ctx, job, self.rules)
+        self.ctx, self.tapes, self.job = ctx, tapes, job
+        self.alone = rule.compares and job.at is not None and independent(ctx) and TorchCutInfo(ctx, job.at).replaces_all()
         self.forward = 0
         self.unruled: dict[str, str] = {}
         self.trace = RuleTrace()
-        if session.dtype in SHORT:
-            kind = str(session.dtype).removeprefix("torch.")
-            session.notes.append(f"the rule was computed in {kind}, like the model: sums are as rough as that; model.float() for better")
+        if ctx.dtype in SHORT:
+            kind = str(ctx.dtype).removeprefix("torch.")
+            ctx.notes.append(f"the rule was computed in {kind}, like the model: sums are as rough as that; model.float() for better")
 
     def evidence(self) -> Evidence:
         """Everything that was asked, for all points."""
         try:
             found = self._found()
         finally:
-            self.session.tapes.forget()
+            self.tapes.forget()
         if self.unruled and self.rule.strict:
             there = list_unruled(self.unruled)
             raise RuleError(f"{self.rule!r} has no exact rule for all", there=there, try_="strict=False: named in the checks")
-        return replace(found, forward=self.forward, unruled=dict(self.unruled), trace=self.trace)
+        return replace(found, forward=self.forward, unruled=dict(self.unruled), trace=self.trace, bytes_kept=self.tapes.bytes)
 
     def _found(self) -> Evidence:
         job = self.job
@@ -98,7 +98,7 @@ class RuleEvaluation:
             held += main.tape.bytes() if job.write or not k else 0
             pulls.append(self._against(main, one) if self.rule.compares else self._by_itself(main, one))
             mains += [main] if job.write or not k else []
-        self.session.tapes.bytes = held * (1 if job.write else job.points)  # as if for each point
+        self.tapes.bytes = held * (1 if job.write else job.points)  # as if for each point
         value = torch.stack([(mains[k] if job.write else mains[0]).value for k in range(job.points)], 1)  # type: ignore[misc]
         reads = {cut: self._reading(mains, cut) for cut in job.read}
         starts = {c: [torch.cat(list(leaves)) for leaves in zip(*(p.begins[c] for p in pulls), strict=True)] for c in pulls[0].begins}
@@ -121,7 +121,7 @@ class RuleEvaluation:
         """
         job = self.job
         key = (job.at, job.wrt, job.read, job.on, job.quantity_key, type(self.rule))
-        known = self.session.remembered("turns", key)
+        known = self.ctx.facts.weights.turns.get(key)
         if known is False or job.every_quantity is None or any(a.at is None or a.whole for c in job.wrt for a in self._axes(c, 1)):
             return None
         try:
@@ -130,7 +130,7 @@ class RuleEvaluation:
             found = None
         if known is None:
             known = found is not None and self._agrees(found)
-            self.session.remember("turns", key, known)
+            self.ctx.facts.weights.turns[key] = known
             return replace(found, probed=True) if found is not None and known else None
         return found
 
@@ -151,10 +151,10 @@ class RuleEvaluation:
         record = self._main(replace(job, points=1, reference=()))
         assert record.value is not None and job.every_quantity is not None
         many = replace(job, index=job.index.repeat(points), points=1, of=job.every_quantity, read=(), reference=())
-        values = [v.detach() for v in natives(self.session, job, [r.transpose(0, 1) for r in job.reference])]
-        main = prepared(self.session, many, values, self.rules)
+        values = [v.detach() for v in natives(self.ctx, job, [r.transpose(0, 1) for r in job.reference])]
+        main = prepared(self.ctx, self.tapes.open, many, values, self.rules)
         self.forward += 1
-        self.session.tapes.bytes = main.tape.bytes()
+        self.tapes.bytes = main.tape.bytes()
         refer = References(main.tape, [v.value for v in record.tape.sources], record.tape)
         if main.tape.routed or record.tape.routed or refer.match is None or main.value is None:
             return None
@@ -182,15 +182,15 @@ class RuleEvaluation:
     def _main(self, job: Job) -> Recorded:
         """The records' run: the last one where nothing but the references has changed."""
         key = (job.index.tobytes(), job.at, job.wrt, job.read, job.on)
-        kept = self.session.tapes.records
+        kept = self.tapes.records
         if not job.write and kept is not None and kept[0] == key and kept[1].job.of is job.of:
             return kept[1]
-        self.session.tapes.records = None
-        values = [v.detach() for v in natives(self.session, job, job.write)] if job.write else None
-        found = prepared(self.session, job, values, self.rules)
+        self.tapes.records = None
+        values = [v.detach() for v in natives(self.ctx, job, job.write)] if job.write else None
+        found = prepared(self.ctx, self.tapes.open, job, values, self.rules)
         self.forward += 1
         if not job.write and self.rule.compares:
-            self.session.tapes.records = (key, found)
+            self.tapes.records = (key, found)
         return found
 
     def _by_itself(self, main: Recorded, job: Job) -> Pulled:
@@ -205,7 +205,7 @@ class RuleEvaluation:
 
     def _reverse(self, main: Recorded, refer: Callable[[Var], Tensor]) -> Reverse:
         assert main.rules is not None
-        return Reverse(main.tape, main.rules, refer, balances=self.session.tapes.balances)
+        return Reverse(main.tape, main.rules, refer, balances=self.tapes.balances)
 
     def _against(self, main: Recorded, job: Job) -> Pulled:
         """The quantity at one reference, multipliers against it, and what the cuts held there."""
@@ -213,10 +213,10 @@ class RuleEvaluation:
         n = job.records
         if reference is not None and len(reference.job.index) == n:
             assert job.of is not None
-            start = explained_rows(self.session, job.of, [reference.read], job.index)
+            start = explained_rows(self.ctx, job.of, [reference.read], job.index)
         elif reference is not None:
             assert job.every_quantity is not None
-            start = explained_rows(self.session, job.every_quantity, [reference.read], job.index[:1])
+            start = explained_rows(self.ctx, job.every_quantity, [reference.read], job.index[:1])
             start = start.reshape(-1, n)
         else:
             start = self._plain(job)
@@ -228,7 +228,7 @@ class RuleEvaluation:
     def _with(self, reverse: Reverse, main: Recorded, job: Job, quantities: int) -> Pulled:
         """Multipliers at every cut, and what it held at the reference."""
         if main.out is None:
-            raise without_graph(self.session, job.wrt)
+            raise without_graph(self.ctx.host, job.wrt)
         parted = Parted(reverse) if self.rule.treats.get("parts") == "orders" else None
         every = [v for cut in job.wrt for v in main.targets(cut)]
         found: list[list[Tensor]] = []
@@ -261,7 +261,7 @@ class RuleEvaluation:
     def _axes(self, cut: Cut, count: int) -> list[Axis]:
         """Where the arrays at a cut keep their records."""
         paths = [s.path for s in self.job.spots] if cut == self.job.at and not cut.layer else [()] * count
-        return [axis_of(self.session, cut, i, path) for i, path in enumerate(paths[:count])]
+        return [axis_of(self.ctx, cut, i, path) for i, path in enumerate(paths[:count])]
 
     def _begin(self, value: Tensor, var: Var, axis: Axis) -> Tensor:
         """A reference value as ``[1, 1 or records, ...]``."""
@@ -297,19 +297,19 @@ class RuleEvaluation:
 
     def _starts(self, job: Job, rows: Sequence[int]) -> list[Tensor]:
         """The references as the model has them, so many rows of each."""
-        together = self.session.inputs.counted.rows is not None
+        together = self.ctx.inputs.counted.rows is not None
         full = [r.expand(1, job.records if together else n, *r.shape[2:]) for r, n in zip(job.reference, rows, strict=True)]
-        return [v.detach() for v in natives(self.session, job, full)]
+        return [v.detach() for v in natives(self.ctx, job, full)]
 
     def _reference_run(self, main: Recorded, job: Job, values: list[Tensor], lasting: bool) -> Recorded:
         """A run of the reference; where one row is the reference of all, that of an earlier block of records will do."""
-        to_come = lasting and main.job.records < self.session.records
+        to_come = lasting and main.job.records < self.ctx.records
         key = (job.at, job.wrt, job.on, *(as_bytes(v) for v in values)) if to_come else None
-        known: dict[Any, Recorded] = self.session.tapes.references
+        known: dict[Any, Recorded] = self.tapes.references
         if key in known:
             return known[key]
         try:
-            found = run_recorded(self.session, job, values, like=main)
+            found = run_recorded(self.ctx, self.tapes.open, job, values, like=main)
         finally:
             self.forward += 1
         if key is not None and sum(r.tape.bytes() for r in (*known.values(), found)) <= SPARE * main.tape.bytes():
@@ -319,7 +319,7 @@ class RuleEvaluation:
     def _plain(self, job: Job) -> Tensor:
         """The quantity at the reference, run as any other point."""
         write = tuple(r.expand(1, job.records, *r.shape[2:]) for r in job.reference)
-        found = self.session.run(replace(job, write=write, wrt=(), read=(), by=None, reference=()), "single")
+        found = run_single(self.ctx, replace(job, write=write, wrt=(), read=(), by=None, reference=()))
         self.forward += 1
         assert found.value is not None
         return found.value[:, 0]
@@ -344,7 +344,7 @@ class RuleEvaluation:
         if not isinstance(rules.rule, RuleBook):
             return ()
         unused = [where for i, (where, _) in enumerate(rules.rule.pairs) if i not in rules.used]
-        modules = [name for name, _ in self.session.host.named_modules() if name] if self.session.host is not None else []
+        modules = [name for name, _ in self.ctx.host.named_modules() if name] if self.ctx.host is not None else []
         for where in unused:
             if where.layer is not None and not any(where.inside(name) for name in modules):
                 self.unruled[repr(where)] = "no module has such a path"
@@ -354,7 +354,7 @@ class RuleEvaluation:
         """What a cut held in the records' runs, ``[runs, records, ...]``."""
         reading = Reading()
         for i, (call, path, _) in enumerate(mains[0].demands["read", cut].seen):
-            axis = axis_of(self.session, cut, i, path)
+            axis = axis_of(self.ctx, cut, i, path)
             reading.spots.append(ArrayAt(cut, call, path, axis.told))
             held = [main.demands["read", cut].seen[i][2].detach() for main in mains]
             reading.arrays.append(torch.cat([axis.canonical(t, 0, 1, self.job.records) for t in held]))
@@ -386,6 +386,6 @@ def list_unruled(unruled: dict[str, str]) -> str:
     return "; ".join(f"{name} ({what})" for name, what in sorted(unruled.items()))
 
 
-def evaluate_rule(session: TorchSession, job: Job) -> Evidence:
+def evaluate_rule(ctx: Context, tapes: TapeStore, job: Job) -> Evidence:
     """Evaluate a job whose rule treats operations."""
-    return RuleEvaluation(session, job).evidence()
+    return RuleEvaluation(ctx, tapes, job).evidence()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -13,11 +13,13 @@ from ....errors import CutError
 from ....rules import OperationRule
 from ....tree import Path
 from ...protocol import ArrayAt, Job
+from ..context import Context
 from ..places import embeddings
+from ..run.call import call_model, count_uses
 from ..run.compare import close
 from ..run.hooks import Demand, Read, Run
 from ..run.quantities import explained_rows
-from ..run.single import call_model, input_paths, noted, nothing_seen
+from ..run.single import noted, nothing_seen, run_single
 from .assignment import Assignment
 from .gates import reached
 from .motifs import spell
@@ -26,9 +28,6 @@ from .regions import RECTIFYING, find
 from .retention import reading
 from .tape import Tape, Tensor, Var
 from .unfuse import unfused
-
-if TYPE_CHECKING:
-    from ..session import TorchSession
 
 
 @dataclass
@@ -83,18 +82,18 @@ class Recorded:
         return found.vars
 
 
-def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | None, like: Recorded | None = None) -> Recorded:
+def run_recorded(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Tensor] | None, like: Recorded | None = None) -> Recorded:
     """Run the model on a job's records, or with other values where its points live; ``like`` stops where that run stopped."""
     assert isinstance(job.by, OperationRule)
     recorder = Recorder(reading(job.by))
-    session.tapes.open.append(recorder.tape)
-    demands = demanded(session, job, values, recorder, like)
+    tapes.append(recorder.tape)
+    demands = demanded(ctx, job, values, recorder, like)
     found = Recorded(job, recorder.tape, recorder, demands)
-    args, kwargs = started(session, job, values, found)
-    run = Run(session.host, list(demands.values()), stop=True)
-    trail = recorder.trail.kept(session.host if like is None else None, run)
-    with torch.no_grad(), unfused(session.host), trail, recorder:
-        output = call_model(session, run, args, kwargs)
+    args, kwargs = started(ctx, job, values, found)
+    run = Run(ctx.host, list(demands.values()), stop=True)
+    trail = recorder.trail.kept(ctx.host if like is None else None, run)
+    with torch.no_grad(), unfused(ctx.host), trail, recorder:
+        output = call_model(ctx, run, args, kwargs)
         spell(recorder.tape)
         recorder.tape.close()
         for (_, cut), demand in demands.items():
@@ -103,10 +102,10 @@ def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | Non
             if not cut.layer and cut.anchor == "out":
                 demand.visit(0, output)
         if like is None:
-            session.facts.counts(run.demands, run.stopped)
-            noted(session, demands, job.records)
+            count_uses(ctx, run)
+            noted(ctx, demands, job.records)
             assert job.of is not None and job.on is not None
-            found.value = explained_rows(session, job.of, [found.read], job.rows)
+            found.value = explained_rows(ctx, job.of, [found.read], job.rows)
     if found.value is not None:
         found.out = recorder.read(found.value)
         if found.out is not None:
@@ -115,14 +114,14 @@ def run_recorded(session: TorchSession, job: Job, values: Sequence[Tensor] | Non
 
 
 def demanded(
-    session: TorchSession, job: Job, values: Sequence[Tensor] | None, recorder: Recorder, like: Recorded | None
+    ctx: Context, job: Job, values: Sequence[Tensor] | None, recorder: Recorder, like: Recorded | None
 ) -> dict[tuple[str, Cut], Demand]:
     """What is wanted at each place. Raises CutError for a place before the one where references live."""
     assert job.on is not None
     demands: dict[tuple[str, Cut], Demand] = {}
 
     def last(key: tuple[str, Cut]) -> int | None:
-        return like.demands[key].last if like is not None else session.last(key[1])
+        return like.demands[key].last if like is not None else ctx.last_use(key[1])
 
     for cut in dict.fromkeys((*([job.at] if job.at is not None else []), *job.wrt)):
         if cut.layer:
@@ -136,25 +135,25 @@ def demanded(
     return demands
 
 
-def started(session: TorchSession, job: Job, values: Sequence[Tensor] | None, run: Recorded) -> tuple[Any, Any]:
+def started(ctx: Context, job: Job, values: Sequence[Tensor] | None, run: Recorded) -> tuple[Any, Any]:
     """The arguments, those that the references are for known on the tape and seen by whoever reads the inputs."""
     news = {}
     if job.at is not None and not job.at.layer:
-        rows = values if values is not None else [session.inputs.own_rows(s.path, job.index) for s in job.spots]
+        rows = values if values is not None else [ctx.inputs.own_rows(s.path, job.index) for s in job.spots]
         news = {s.path: t.clone() for s, t in zip(job.spots, rows, strict=True)}
-    args, kwargs = session.inputs.rows(job.index, 1, news)
+    args, kwargs = ctx.inputs.rows(job.index, 1, news)
     for t in news.values():
         run.recorder.source(t)
     for (_, cut), demand in run.demands.items():
         if isinstance(demand, Read) and not cut.layer and cut.anchor == "in":
-            demand.seen = [(0, p, t.clone()) for p, t in news.items() if p in input_paths(session, cut)]
+            demand.seen = [(0, p, t.clone()) for p, t in news.items() if p in ctx.inputs.paths_at(cut)]
             demand.tree = (args, kwargs)
     return args, kwargs
 
 
-def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None, rules: Assignment) -> Recorded:
+def prepared(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Tensor] | None, rules: Assignment) -> Recorded:
     """The records' run, ready to go back over: regions found, the way to the targets known."""
-    found = run_recorded(session, job, values)
+    found = run_recorded(ctx, tapes, job, values)
     find(found.tape, any(t.regions in RECTIFYING for t in (rules.otherwise, *rules.pages)))
     assert isinstance(job.by, OperationRule)
     targets = [var for cut in job.wrt for var in found.targets(cut)]
@@ -165,7 +164,7 @@ def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None, r
     placed = [d for d in found.demands.values() if isinstance(d, Placed)]
     if any(d.written() for d in placed):
         at, spots = (job.at, job.spots) if job.write else (None, ())  # those of the references
-        plain = session.run(replace(job, at=at, spots=spots, wrt=(), by=None, reference=(), points=1), "single")
+        plain = run_single(ctx, replace(job, at=at, spots=spots, wrt=(), by=None, reference=(), points=1))
         assert plain.value is not None and found.value is not None
         if not close(plain.value[:, 0], found.value.detach()):
             raise CutError(
@@ -176,7 +175,7 @@ def prepared(session: TorchSession, job: Job, values: Sequence[Tensor] | None, r
     return found
 
 
-def rooted(session: TorchSession, job: Job, rules: Assignment) -> Job:
+def rooted(ctx: Context, job: Job, rules: Assignment) -> Job:
     """A job without points, as one whose dependence starts at the inputs that are asked for; at layers it starts by itself.
 
     Under rules that look beside an operation it starts at the inputs for layers too: what they do there shall not depend on where
@@ -186,22 +185,22 @@ def rooted(session: TorchSession, job: Job, rules: Assignment) -> Job:
         return job
     cut = next((c for c in job.wrt if not c.layer), None)
     if cut is None and (rules.pages or rules.otherwise.merges):
-        cut = beginning(session)
+        cut = beginning(ctx)
     if cut is None:
         return job
-    spots = () if cut.layer else tuple(ArrayAt(cut, 0, path, session.inputs.axis(path).told) for path in input_paths(session, cut))
+    spots = () if cut.layer else tuple(ArrayAt(cut, 0, path, ctx.inputs.axis(path).told) for path in ctx.inputs.paths_at(cut))
     return replace(job, at=cut, spots=spots)
 
 
-def beginning(session: TorchSession) -> Cut | None:
+def beginning(ctx: Context) -> Cut | None:
     """The inputs, or the embeddings of token ids; None where neither can be found."""
-    if session.inputs.explained:
+    if ctx.inputs.explained:
         return INPUT
-    known: tuple[Cut | None] | None = session.remembered("beginning", None)
+    known = ctx.facts.shapes.beginning
     if known is None:
         try:
-            known = (embeddings(session),)
+            known = (embeddings(ctx),)
         except CutError:
             known = (None,)
-        session.remember("beginning", None, known)
+        ctx.facts.shapes.beginning = known
     return known[0]

@@ -12,28 +12,28 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 
 from ....cuts import each_of
 from ....errors import AscribeError
+from ...facts import Facts
 from ...protocol import Evidence, Job
+from ..context import Context
 from ..model.errors import quantised
 from .compare import close, unlike
+from .independence import certainly_independent
+from .points import EXPAND, TILE, VMAP, run_one_by_one, run_points
 from .record_axes import unlike_first
-
-if TYPE_CHECKING:
-    from ..session import TorchSession
+from .single import SINGLE, run_single
 
 FILTERS = threading.RLock()  # warning filters belong to the process: two threads that change them must not overlap
-EXPAND, VMAP, TILE, SINGLE = "expand", "vmap", "tile", "single"
 WORTH = 0.25  # the share of a forward pass before the write from which vmap's own overhead is less than what it saves
 
 
-def choose(session: TorchSession, job: Job) -> tuple[str, bool, Evidence | None]:
+def choose(ctx: Context, job: Job) -> tuple[str, bool, Evidence | None]:
     """The first way that gives, at the first and the last point of this job and at the records, what single runs give; whether that says
     something about other points too, which it does not where these are all the same, or the model gives the same for all; and what the
     job gave in this way, where it was run whole.
@@ -41,39 +41,46 @@ def choose(session: TorchSession, job: Job) -> tuple[str, bool, Evidence | None]
     Where records can be run apart, two that differ are tried, and then the job itself is held to what single runs gave for these two: a
     way that is right for two records and wrong for all shows there, and no run is for nothing.
     """
-    for some in (pair(session, job), None):
+    for some in (pair(ctx, job), None):
         part = job if some is None else some_records(job, some)
         ends = ends_of(part)
-        probe = probed(session, part, ends)
-        truth = session.one_by_one(probe)
+        probe = probed(ctx, part, ends)
+        truth = run_one_by_one(ctx, probe)
         sure = telling(truth)
         if some is None or sure:  # else they say nothing: two of many may be silent where others are not
             break
-    for mode in candidates(session, part):
-        found = tried(session, probe, mode)
+    for mode in candidates(ctx, part):
+        found = tried(ctx, probe, mode)
         if found is None or not agree(found, truth):
             continue
         if some is None:
             return mode, sure, None
-        whole = tried(session, replace(job, owns_write=False), mode)
+        whole = tried(ctx, replace(job, owns_write=False), mode)
         if whole is not None and agree(picked(whole, truth, job, ends, some), truth):
             return mode, sure, whole
     return SINGLE, sure, None
 
 
-def pair(session: TorchSession, job: Job) -> list[int] | None:
+def pair(ctx: Context, job: Job) -> list[int] | None:
     """The first record of a job and the last one that differs from it; None where there are no more, or they cannot be run apart."""
     given = [*job.write, *(k for k in job.keep if k is not None)]
-    if job.records <= 2 or session.inputs.counted.together or any(w.shape[1] != job.records for w in given):
+    if job.records <= 2 or ctx.inputs.counted.together or any(w.shape[1] != job.records for w in given):
         return None
-    if session.remembered("splits", None) is None and (job.on is None or any(cut.layer for cut in each_of(job.on))):
+    facts = ctx.facts
+    known = facts.call.independent is not None or facts.weights.independent is not None
+    if not known and (job.on is None or any(cut.layer for cut in each_of(job.on))):
         return None  # to ask takes the whole model, where this job needs but a part of it
-    unlike = unlike_first(session, job.index).nonzero()[0]
-    if not len(unlike) or not session.surely_apart():
+    unlike = unlike_first(ctx, job.index).nonzero()[0]
+    if not len(unlike) or not certainly_independent(ctx):
         return None
-    if job.quantity_key and not session.remembered("apart", (job.quantity_key, job.on)):
+    if job.quantity_key and not quantities_independent(facts, (job.quantity_key, job.on)):
         return None  # a quantity of the user's own may look at all of them
     return [0, int(unlike[-1])]
+
+
+def quantities_independent(facts: Facts, key: Hashable) -> bool:
+    """True if a user's own quantity is known to read each row apart from the others."""
+    return facts.call.quantities_independent.get(key) or facts.weights.quantities_independent.get(key, False)
 
 
 def some_records(job: Job, some: list[int]) -> Job:
@@ -87,23 +94,23 @@ def ends_of(job: Job) -> list[int]:
     return [0, other_end(job)] if job.points > 2 else [job.points - 1]
 
 
-def probed(session: TorchSession, job: Job, ends: list[int]) -> Job:
+def probed(ctx: Context, job: Job, ends: list[int]) -> Job:
     """A job at some of its points, and at the records."""
-    reads = session.run(Job(job.index, read=job.places), SINGLE).reads
+    reads = run_single(ctx, Job(job.index, read=job.places)).reads
     here = {spot: a for cut in job.places for spot, a in zip(reads[cut].spots, reads[cut].arrays, strict=True)}
     write = tuple(torch.stack([*(w[k] for k in ends), here[s][0].expand_as(w[0])]) for w, s in zip(job.write, job.spots, strict=True))
     keep = tuple(None if k is None else torch.cat([k[ends], k[:1]]) for k in job.keep)
     return replace(job, points=len(ends) + 1, write=write, keep=keep, owns_write=False)
 
 
-def tried(session: TorchSession, job: Job, mode: str) -> Evidence | None:
+def tried(ctx: Context, job: Job, mode: str) -> Evidence | None:
     """What a job gives in one of the ways; None where the model does not run so."""
     try:
         with FILTERS, warnings.catch_warnings():  # vmap falls back to a loop for operations it has no rule for, and only warns
             warnings.filterwarnings("error", message=".*performance drop")
-            return session.way(job, mode)
+            return run_points(ctx, job, mode)
     except (RuntimeError, IndexError, ValueError, TypeError, AscribeError, UserWarning) as error:
-        if session.out_of_memory(error):
+        if ctx.device.out_of_memory(error):
             raise
         return None
 
@@ -145,28 +152,28 @@ def telling(truth: Evidence) -> bool:
     return any(unlike(a[k], a[0]) for a in found for k in range(1, len(a)))
 
 
-def candidates(session: TorchSession, job: Job) -> Iterator[str]:
+def candidates(ctx: Context, job: Job) -> Iterator[str]:
     """Ways in the order of what they should cost here; what runs before the write is only timed where the first did not do."""
-    if session.inputs.counted.together:
+    if ctx.inputs.counted.together:
         yield VMAP
         return
     inside = all(cut.layer for cut in job.places)
     if inside:
         yield EXPAND
-    if quantised(session.host):  # which vmap has no rule for; what it then warns of, in C++, no filter of warnings stops
+    if quantised(ctx.host):  # which vmap has no rule for; what it then warns of, in C++, no filter of warnings stops
         yield TILE
         return
-    yield from (VMAP, TILE) if inside and before_write(session, job) > WORTH else (TILE, VMAP)
+    yield from (VMAP, TILE) if inside and before_write(ctx, job) > WORTH else (TILE, VMAP)
 
 
-def before_write(session: TorchSession, job: Job) -> float:
+def before_write(ctx: Context, job: Job) -> float:
     """The share of a forward pass on these records that comes before the place written."""
     plain = replace(job, points=1, at=None, spots=(), write=(), keep=(), wrt=(), of=None, on=None)
     times = []
     for reads in (job.places, job.places if job.on is None else (job.on,)):
         start = time.perf_counter()
-        session.run(replace(plain, read=reads), SINGLE)
-        session.wait()
+        run_single(ctx, replace(plain, read=reads))
+        ctx.device.wait()
         times.append(time.perf_counter() - start)
     return times[0] / max(times[1], 1e-9)
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from ....errors import AscribeError
 from ...protocol import Evidence, Job
+from ..context import Context
 from .compare import close
-
-if TYPE_CHECKING:
-    from ..session import TorchSession
+from .points import run_points
 
 WORTH = 0.8
 """The share of the time below which the other layout is taken."""
@@ -27,27 +25,27 @@ LEAST = 2e-3
 """Seconds of a chunk from which it is worth finding out. Of the processor's time: what else runs on the machine must not decide."""
 
 
-def laid_out(session: TorchSession, job: Job, mode: str) -> Evidence:
+def laid_out(ctx: Context, job: Job, mode: str) -> Evidence:
     """A job in the layout that is known to be the faster one; the first chunk of a kind finds out."""
     key = (job.at, job.on, job.quantity_key, mode)
-    known = session.remembered("layout", key)
+    known = ctx.facts.weights.channels_last.get(key)
     if known is not None:
-        return session.way(channels_last(job) if known else job, mode)
+        return run_points(ctx, channels_last(job) if known else job, mode)
     start = time.process_time()
-    plain = session.way(replace(job, owns_write=False), mode)
+    plain = run_points(ctx, replace(job, owns_write=False), mode)
     took = time.process_time() - start
     if took < LEAST or job.points < 2:
         return plain
-    session.remember("layout", key, better(session, job, mode, plain, took))
+    ctx.facts.weights.channels_last[key] = better(ctx, job, mode, plain, took)
     return replace(plain, forward=plain.forward + 1, probed=True)
 
 
-def could_be(session: TorchSession, job: Job) -> bool:
+def could_be(ctx: Context, job: Job) -> bool:
     """Whether the layout can matter: pictures written at the input of a network with convolutions, on a CPU, without gradients."""
-    if job.wrt or job.read or job.at is None or job.at.layer or session.host is None:
+    if job.wrt or job.read or job.at is None or job.at.layer or ctx.host is None:
         return False
     pictures = all(w.ndim == 5 and w.is_floating_point() and not w.is_cuda and w.shape[2] > 1 for w in job.write)
-    return pictures and any(isinstance(module, nn.Conv2d) for module in session.host.modules())
+    return pictures and any(isinstance(module, nn.Conv2d) for module in ctx.host.modules())
 
 
 def channels_last(job: Job) -> Job:
@@ -56,13 +54,13 @@ def channels_last(job: Job) -> Job:
     return replace(job, write=tuple(rows))
 
 
-def better(session: TorchSession, job: Job, mode: str, plain: Evidence, took: float) -> bool:
+def better(ctx: Context, job: Job, mode: str, plain: Evidence, took: float) -> bool:
     """Whether the other layout gives the same in clearly less time."""
     start = time.process_time()
     try:
-        found = session.way(channels_last(job), mode)
+        found = run_points(ctx, channels_last(job), mode)
     except (RuntimeError, ValueError, TypeError, AscribeError) as error:
-        if session.out_of_memory(error):
+        if ctx.device.out_of_memory(error):
             raise
         return False
     if time.process_time() - start > WORTH * took or plain.value is None or found.value is None:

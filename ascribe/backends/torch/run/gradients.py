@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
 from ....cuts import Cut
 from ....errors import ModelError
+from ..context import Context
 from ..model.errors import without_graph
-
-if TYPE_CHECKING:
-    from ..session import TorchSession
 
 Tensor = torch.Tensor
 
 
-def differentiated(session: TorchSession, value: Tensor, leaves: list[Tensor], cuts: Sequence[Cut]) -> list[Tensor]:
+def differentiated(ctx: Context, value: Tensor, leaves: list[Tensor], cuts: Sequence[Cut]) -> list[Tensor]:
     """:func:`pull_back`, with errors of this package for those of the backward pass. Raises CutError where no gradient reaches any leaf."""
     try:
         found = pull_back(value, leaves) if value.requires_grad else None
     except Exception as wrong:
-        if session.out_of_memory(wrong):
+        if ctx.device.out_of_memory(wrong):
             raise
         first = (str(wrong).splitlines() or [""])[0]
         raise ModelError(f"the backward pass raised {type(wrong).__name__}: {first}", code="E-MODEL-GRADIENT") from wrong
     if found is None:
-        raise without_graph(session, cuts)
+        raise without_graph(ctx.host, cuts)
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from ....cuts import Cut
+from ....cuts import Cut, accessor_path
 from ....errors import CutError
 from ....tree import Path, follow, replaced, settled, walk
 from ..model.internals import transform_level
@@ -38,13 +38,6 @@ def floating(tree: Any, accessor: Path) -> list[tuple[Path, Tensor]]:
     accessor = settled(tree, accessor)
     part = follow(tree, accessor)
     return [((*accessor, *path), leaf) for path, leaf in walk(part) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
-
-
-def accessor_path(cut: Cut) -> Path:
-    """A cut's accessor as a path; what goes into a layer is (positional, keyword), so a number or a name says which."""
-    accessor = cut.accessor
-    path: Path = () if accessor is None else accessor if isinstance(accessor, tuple) else (accessor,)
-    return (int(isinstance(path[0], str)), *path) if path and cut.anchor == "in" else path
 
 
 @dataclass

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from ....cuts import Cut
+from ....cuts import Cut, accessor_path
 from ....errors import AscribeError, CutError, InputError, ModelError, QuantityError
 from ....tree import Path, follow, replaced, settled, walk
 from ...protocol import Explain
-from .hooks import Read, accessor_path, outline
+from ..context import Context
+from .hooks import Read, outline
 from .record_axes import axis_of
-
-if TYPE_CHECKING:
-    from ..session import TorchSession
 
 Tensor = torch.Tensor
 
 
-def explained_rows(session: TorchSession, of: Explain, reads: Sequence[Read], rows: np.ndarray) -> Tensor:
+def explained_rows(ctx: Context, of: Explain, reads: Sequence[Read], rows: np.ndarray) -> Tensor:
     """What the quantities say of the value that was read (of several the tuple of them), ``[quantities, rows]``.
 
     Raises CutError for a value that came several times, InputError for one whose rows are not the records, and QuantityError
     for what the quantity itself raises.
     """
-    trees = tuple(value_read(session, read, len(rows)) for read in reads)
+    trees = tuple(value_read(ctx, read, len(rows)) for read in reads)
     tree = trees[0] if len(trees) == 1 else trees
     try:
         values = of(tree, rows)
@@ -42,11 +40,11 @@ def explained_rows(session: TorchSession, of: Explain, reads: Sequence[Read], ro
             try_="" if part is None else f"one of its tensors, y[{part!r}], in place of y",
             code="E-QUANTITY-RAISED",
         ) from wrong
-    each = [one_per_row(session, v, len(rows)) for v in values]
+    each = [one_per_row(ctx, v, len(rows)) for v in values]
     return torch.stack(each) if len(each) > 1 else each[0].unsqueeze(0)
 
 
-def value_read(session: TorchSession, read: Read, rows: int) -> Any:
+def value_read(ctx: Context, read: Read, rows: int) -> Any:
     """The value at a place: one tensor with its records first, several as the layer gave them.
 
     A quantity that names parts of what a layer returned counts their axes as the layer does: the states of ``nn.LSTM`` have the layers
@@ -62,24 +60,24 @@ def value_read(session: TorchSession, read: Read, rows: int) -> Any:
     accessor = accessor_path(read.cut) if read.cut.layer or read.cut.anchor == "out" else ()
     tree = follow(read.tree, accessor)
     if isinstance(tree, Tensor):
-        return rows_first(session, read.cut, tree, rows) if tree.is_floating_point() else tree
+        return rows_first(ctx, read.cut, tree, rows) if tree.is_floating_point() else tree
     news = {}
     for i, (_, path, leaf) in enumerate(read.seen):
-        axis = axis_of(session, read.cut, i, path)
+        axis = axis_of(ctx, read.cut, i, path)
         folded = axis.fold > 1 and axis.at == 0 and axis.count(leaf) == rows
-        if folded or axis.rows is not None or (axis.whole and session.inputs.counted.together):
+        if folded or axis.rows is not None or (axis.whole and ctx.inputs.counted.together):
             news[path[len(settled(read.tree, accessor)) :]] = axis.canonical(leaf, 0, 1, rows)[0]
         elif axis.rank is not None:
             news[path[len(settled(read.tree, accessor)) :]] = axis.as_of_several(leaf)
     return replaced(tree, news)
 
 
-def rows_first(session: TorchSession, cut: Cut, value: Tensor, rows: int) -> Tensor:
+def rows_first(ctx: Context, cut: Cut, value: Tensor, rows: int) -> Tensor:
     """A value with its records on the first axis. Raises InputError where no axis, or one of another length, runs over them."""
     if value.is_meta:
         raise InputError("the model is on the meta device", try_="cuts_of needs no numbers", code="E-DEVICE")
-    path: Path = session.inputs.explained[0] if not cut.layer and cut.anchor == "in" and session.inputs.explained else ()
-    axis = axis_of(session, cut, 0, path)
+    path: Path = ctx.inputs.explained[0] if not cut.layer and cut.anchor == "in" and ctx.inputs.explained else ()
+    axis = axis_of(ctx, cut, 0, path)
     if axis.plain and value.ndim and value.shape[0] == rows:
         return value
     if axis.whole or axis.rows is not None or axis.count(value) == rows:
@@ -87,31 +85,31 @@ def rows_first(session: TorchSession, cut: Cut, value: Tensor, rows: int) -> Ten
     same = axis.at is None or not value.ndim
     raise InputError(
         f"a value of shape {tuple(value.shape)} at {cut!r}{', whatever the number of records' if same else ''}",
-        there=f"{rows} records, {counting(session)}",
+        there=f"{rows} records, {counting(ctx)}",
         try_="asc.Call(..., records=1) if the whole call is one record; records=batch, the record of each row, if rows are parts of "
         "records; x[None] for a single record without an axis of its own",
         code="E-RECORDS",
     )
 
 
-def counting(session: TorchSession) -> str:
+def counting(ctx: Context) -> str:
     """How records were counted."""
-    return "as records= says" if session.call.records is not None else "counted by the first axis of the first input"
+    return "as records= says" if ctx.call.records is not None else "counted by the first axis of the first input"
 
 
-def one_per_row(session: TorchSession, value: Any, rows: int) -> Tensor:
+def one_per_row(ctx: Context, value: Any, rows: int) -> Tensor:
     """A quantity's numbers as ``[rows]``. Raises InputError or ModelError when there is not one for each."""
     if not isinstance(value, Tensor):
         try_ = "a tensor with one number per record; for removal, asc.BlackBox(model) around a function of arrays, given arrays (x.numpy())"
         raise ModelError(f"the quantity gave a {type(value).__name__}", try_=try_, code="E-QUANTITY-TYPE")
     if value.ndim == 2 and value.shape[1] == 1:
         value = value[:, 0]
-    if value.ndim == 0 and rows == session.records == 1:
+    if value.ndim == 0 and rows == ctx.records == 1:
         value = value.reshape(1)
     if tuple(value.shape) != (rows,):
         raise InputError(
             f"the quantity has shape {tuple(value.shape)}",
-            there=f"{rows} records, {counting(session)}",
+            there=f"{rows} records, {counting(ctx)}",
             try_="one number per record; asc.Call(..., records=1) for one number of the whole call; x[None] for one record",
             code="E-RECORDS",
         )

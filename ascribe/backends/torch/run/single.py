@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from ....calls.call import named
 from ....cuts import OUTPUT, Cut, each_of
-from ....errors import AscribeError, CutError, ModelError, QuantityError
-from ....tree import Path, follow, settled
+from ....errors import CutError, ModelError, QuantityError
+from ....tree import Path, follow
 from ...protocol import ArrayAt, Evidence, Job, Reading
-from ..model.errors import explained_failure, refuses_counting
+from ..context import Context
 from .axes import Axis
+from .call import call_model, count_uses
 from .compare import close
 from .gradients import differentiated
-from .hooks import Demand, Read, Run, Watch, Write, accessor_path
+from .hooks import Demand, Read, Run, Watch, Write
 from .quantities import explained_rows
 from .record_axes import axis_of, note
 
-if TYPE_CHECKING:
-    from ..session import TorchSession
-
 Tensor = torch.Tensor
+SINGLE = "single"
 
 
 @dataclass
 class Work:
     """One run: arguments and demands made, the model run, the quantity pulled back, everything brought to canonical form."""
 
-    session: TorchSession
+    ctx: Context
     job: Job
     mode: str
     cloned: bool
@@ -41,24 +38,24 @@ class Work:
     kept: list[Tensor | None] = field(default_factory=list)
 
     def go(self) -> Evidence:
-        job, session = self.job, self.session
+        job, ctx = self.job, self.ctx
         points = 1 if self.mode == "expand" else job.points
-        self.written = [self._owned(w) for w in natives(session, job, job.write)]
-        self.kept = natives(session, job, job.kept)
-        with session.graphs(job.wrt):
+        self.written = [self._owned(w) for w in natives(ctx, job, job.write)]
+        self.kept = natives(ctx, job, job.kept)
+        with ctx.graphs(job.wrt):
             news = self._at_input(points)
             self._at_layers()
-            args, kwargs = session.inputs.rows(job.index, points, news)
+            args, kwargs = ctx.inputs.rows(job.index, points, news)
             self._seen_at_input((args, kwargs))
-            run = Run(session.host, list(self.demands.values()), stop=True)
+            run = Run(ctx.host, list(self.demands.values()), stop=True)
             if job.of is None and self.demands and all(not c.layer and c.anchor == "in" for _, c in self.demands):
                 return Evidence(None, {}, {cut: self._reading(cut, self.demands["read", cut].seen) for cut in job.read})
-            output = call_model(session, run, args, kwargs)
+            output = call_model(ctx, run, args, kwargs)
             for demand in run.demands:
                 if demand.cut.layer and not demand.seen:
                     raise nothing_seen(demand)
             if run.inside:
-                session.facts.counts(run.demands, run.stopped)
+                count_uses(ctx, run)
             self._seen_at_output(output)
             return self._evidence(output)
 
@@ -73,21 +70,21 @@ class Work:
 
     def _at_input(self, points: int) -> dict[Path, Tensor]:
         """Values for the model's arguments: written ones, and records to be differentiated."""
-        job, session = self.job, self.session
+        job, ctx = self.job, self.ctx
         leaves = {s.path: t for s, t in zip(job.spots, self.written, strict=True) if not s.cut.layer}
         for cut in job.wrt:
             if not cut.layer and cut.anchor == "in" and cut != job.at:
                 demand = self.demands.setdefault(("wrt", cut), Demand(cut))
-                for path in input_paths(session, cut):
+                for path in ctx.inputs.paths_at(cut):
                     if path not in leaves:
-                        rows = session.inputs.own_rows(path, job.index)
-                        leaves[path] = session.inputs.repeated(path, rows, points).requires_grad_()
+                        rows = ctx.inputs.own_rows(path, job.index)
+                        leaves[path] = ctx.inputs.repeated(path, rows, points).requires_grad_()
                     demand.seen.append((0, path, leaves[path]))
         return {path: leaf.clone() if self.cloned else leaf for path, leaf in leaves.items()}
 
     def _at_layers(self) -> None:
         """Demands for hooks, in the order write, wrt, read: later ones see what earlier ones put in the place."""
-        job, last, inner = self.job, self.session.last, self.session.inner
+        job, last, inner = self.job, self.ctx.last_use, self.ctx.differentiates
         for cut in job.places:
             if cut.layer:
                 mine = [k for k, spot in enumerate(job.spots) if spot.cut == cut]
@@ -104,7 +101,7 @@ class Work:
     def _seen_at_input(self, tree: Any) -> None:
         for (_, cut), demand in self.demands.items():
             if isinstance(demand, Read) and not cut.layer and cut.anchor == "in":
-                demand.seen = [(0, path, follow(tree, path).detach().clone()) for path in input_paths(self.session, cut, not self.job.wrt)]
+                demand.seen = [(0, path, follow(tree, path).detach().clone()) for path in self.ctx.inputs.paths_at(cut, not self.job.wrt)]
                 demand.tree = tree
 
     def _seen_at_output(self, output: Any) -> None:
@@ -116,7 +113,7 @@ class Work:
         job = self.job
         value, grads = None, {}
         if job.points == 1:
-            noted(self.session, self.demands, job.records)
+            noted(self.ctx, self.demands, job.records)
         if job.of is not None:
             assert job.on is not None
             value = self._explained()
@@ -132,7 +129,7 @@ class Work:
         job = self.job
         assert job.of is not None and job.on is not None
         reads = [self.demands["read", cut] for cut in each_of(job.on)]
-        return explained_rows(self.session, job.of, [read for read in reads if isinstance(read, Read)], job.rows)
+        return explained_rows(self.ctx, job.of, [read for read in reads if isinstance(read, Read)], job.rows)
 
     def _targets(self) -> list[tuple[Cut, list[tuple[int, Path, Tensor]]]]:
         targets = []
@@ -152,12 +149,12 @@ class Work:
             raise QuantityError(
                 f"the quantity is of type {value.dtype}", try_="scores: whole numbers have no gradient", code="E-QUANTITY-INTEGER"
             )
-        found = differentiated(self.session, value, leaves, self.job.wrt)
+        found = differentiated(self.ctx, value, leaves, self.job.wrt)
         grads: dict[Cut, list[Tensor]] = {}
         for cut, seen in targets:
             mine, found = found[: len(seen)], found[len(seen) :]
             grads[cut] = [
-                self._canonical(g, axis_of(self.session, cut, i, path), cut, path, 1)
+                self._canonical(g, axis_of(self.ctx, cut, i, path), cut, path, 1)
                 for i, (g, (_, path, _)) in enumerate(zip(mine, seen, strict=True))
             ]
         return grads
@@ -166,7 +163,7 @@ class Work:
         """What a cut held. Of an output that a quantity is read from, only the parts that have a row for each record."""
         reading, beside, records = Reading(), cut == OUTPUT and self.job.of is not None, self.job.records
         for i, (call, path, leaf) in enumerate(seen):
-            axis = axis_of(self.session, cut, i, path)
+            axis = axis_of(self.ctx, cut, i, path)
             plain = axis.plain and leaf.ndim > 0 and leaf.shape[0] == records
             if beside and not plain and not self._fits(axis, leaf, 0):
                 continue
@@ -186,33 +183,33 @@ class Work:
         job = self.job
         if axis.plain and array.ndim > lead and array.shape[lead] == job.records:
             return array.unsqueeze(lead)
-        lost = axis.at is None and self.session.inputs.counted.rows is not None
+        lost = axis.at is None and self.ctx.inputs.counted.rows is not None
         if lost or (axis.at is not None and not self._fits(axis, array, lead)):
-            raise other_rows(self.session, cut, path, tuple(array.shape[lead:]), job.records)
+            raise other_rows(self.ctx, cut, path, tuple(array.shape[lead:]), job.records)
         return axis.canonical(array, lead, job.points, job.records, bool(lead))
 
 
-def other_rows(session: TorchSession, cut: Cut, path: Path, shape: tuple[int, ...], records: int) -> CutError:
+def other_rows(ctx: Context, cut: Cut, path: Path, shape: tuple[int, ...], records: int) -> CutError:
     """Why an array at a cut cannot be given to records."""
     part = "" if cut.accessor is not None or not path else f", part {'.'.join(map(str, path))!r}"
     place = "a layer around it whose value has one row per record"
     if not cut.layer and path:
         place = "a part that has: OUTPUT.at(...), as on= of the quantity or as at="
-    if (rows := session.inputs.counted.rows) is not None:
+    if (rows := ctx.inputs.counted.rows) is not None:
         there = f"records= for {len(rows)} rows of {records} records"
         return CutError(f"{cut!r}{part} has shape {shape}", there=there, try_=place, code="E-CUT-FOLDED")
     there = f"{records} records, picked from or mixed with others on one axis"
     return CutError(f"{cut!r}{part} has shape {shape}", there=there, try_=place, code="E-CUT-FOLDED")
 
 
-def noted(session: TorchSession, demands: Mapping[tuple[str, Cut], Demand], records: int) -> None:
+def noted(ctx: Context, demands: Mapping[tuple[str, Cut], Demand], records: int) -> None:
     """Remember the shapes that a run showed at cuts whose record axes are not known yet."""
     for (_, cut), demand in demands.items():
-        if demand.seen and (cut.layer or cut.anchor == "out") and cut not in session.settled and session.remembered("axes", cut) is None:
-            note(session, cut, records, [tuple(t.shape) for _, _, t in demand.seen])
+        if demand.seen and (cut.layer or cut.anchor == "out") and cut not in ctx.axes and cut not in ctx.facts.shapes.record_axes:
+            note(ctx, cut, records, [tuple(t.shape) for _, _, t in demand.seen])
 
 
-def natives(session: TorchSession, job: Job, values: Sequence[Tensor | None]) -> list[Any]:
+def natives(ctx: Context, job: Job, values: Sequence[Tensor | None]) -> list[Any]:
     """Values for a job's points, ``[points, records, ...]``, as the model has them there; None where there are none."""
     assert job.at is not None or not values
     found: list[Tensor | None] = []
@@ -220,31 +217,10 @@ def natives(session: TorchSession, job: Job, values: Sequence[Tensor | None]) ->
         if value is None:
             found.append(None)
             continue
-        axis: Axis = axis_of(session, spot.cut, i, spot.path)
+        axis: Axis = axis_of(ctx, spot.cut, i, spot.path)
         rows = value.flatten(0, 1)
         found.append(rows if axis.plain else axis.native(rows))
     return found
-
-
-def input_paths(session: TorchSession, cut: Cut, whole: bool = False) -> list[Path]:
-    """The explained arguments under an accessor of INPUT; with ``whole`` token ids too, where there is nothing else.
-
-    Raises CutError where there are none.
-    """
-    start = accessor_path(cut)
-    with suppress(LookupError, AttributeError, TypeError):  # of a path that leads nowhere, the error below says more
-        start = settled(session.inputs.tree, start)
-    paths = [p for p in session.inputs.explained if p[: len(start)] == start]
-    if whole and (not paths or session.inputs.only is not None):
-        paths = [p for p in (session.inputs.own_paths if start else session.inputs.tokens) if p[: len(start)] == start]
-    if not paths:
-        raise CutError(
-            f"{cut!r} holds no floating tensor with a row per record",
-            there=", ".join(map(named, session.inputs.leaves)),
-            try_="at=asc.EMBEDDINGS for token ids",
-            code="E-CUT-INTEGER",
-        )
-    return paths
 
 
 def nothing_seen(demand: Demand) -> CutError:
@@ -255,40 +231,14 @@ def nothing_seen(demand: Demand) -> CutError:
     return CutError(f"{demand.cut!r} holds no floating tensor", try_="asc.cuts_of(model, *args)", code="E-CUT-INTEGER")
 
 
-def call_model(session: TorchSession, run: Callable[[Any, Any, Any], Any], args: Any, kwargs: Any) -> Any:
-    """Run the model from the state its user left; its own errors come back as ours, with the first line of what it said."""
-    if session.state is not None:
-        session.state.rewind()
-    try:
-        return run(session.runs, args, kwargs)
-    except AscribeError:
-        raise
-    except Exception as wrong:
-        if session.out_of_memory(wrong):
-            raise
-        raise explained_failure(session, wrong) from wrong
-
-
-def joined(runs: Sequence[Evidence]) -> Evidence:
-    """Evidence of several runs as that of one with more points."""
-    first = runs[0]
-    value = None if first.value is None else torch.cat([r.value for r in runs], 1)  # type: ignore[misc]
-    grads = {cut: [torch.cat([r.grads[cut][i] for r in runs], 1) for i in range(len(g))] for cut, g in first.grads.items()}
-    reads = {
-        cut: Reading(r.spots, [torch.cat([run.reads[cut].arrays[i] for run in runs]) for i in range(len(r.arrays))])
-        for cut, r in first.reads.items()
-    }
-    return Evidence(value, grads, reads, sum(r.forward for r in runs), sum(r.backward for r in runs))
-
-
-def run_once(session: TorchSession, job: Job, mode: str) -> Evidence:
+def run_once(ctx: Context, job: Job, mode: str) -> Evidence:
     """One run of the model, places kept apart from later in-place work where the model does some.
 
     Raises CutError where a value that is changed in place is read by another branch too.
     """
-    cloned = bool(session.remembered("cloned", (job.at, job.wrt)))
+    cloned = (job.at, job.wrt) in ctx.facts.shapes.clones
     try:
-        work = Work(session, job, mode, cloned)
+        work = Work(ctx, job, mode, cloned)
         evidence = work.go()
     except RuntimeError as wrong:
         if cloned or "in-place operation" not in str(wrong):
@@ -296,34 +246,26 @@ def run_once(session: TorchSession, job: Job, mode: str) -> Evidence:
         evidence, work = None, None
     if work is not None and evidence is not None and not work.moved():
         return evidence
-    plain = evidence if evidence is not None else Work(session, replace(job, wrt=()), mode, False).go()
-    evidence = Work(session, job, mode, True).go()
+    plain = evidence if evidence is not None else Work(ctx, replace(job, wrt=()), mode, False).go()
+    evidence = Work(ctx, job, mode, True).go()
     if plain.value is not None and evidence.value is not None and not close(plain.value, evidence.value):
         raise CutError(
             f"something works in place on the value at {', '.join(map(repr, job.wrt))}, and another branch relies on it",
             try_="the cut where that value is made, or the model without inplace=True",
             code="E-CUT-ALIAS",
         )
-    session.remember("cloned", (job.at, job.wrt), True)
+    ctx.facts.shapes.clones[job.at, job.wrt] = True
     return evidence
 
 
-def kept_for_gradients(session: TorchSession, job: Job) -> tuple[Evidence, int]:
-    """A job's evidence, and the bytes that autograd keeps for it; 0 where the model does not let them be counted."""
-    seen: dict[int, int] = {}
+def run_single(ctx: Context, job: Job, mode: str = SINGLE) -> Evidence:
+    """One run of the model, with gradients inside where it takes some itself.
 
-    def count(t: Tensor) -> Tensor:
-        seen[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
-        return t.detach()  # not itself: what an operation keeps of its own output would keep the operation
-
+    Once more where it wrote to its weights in another run, before the gradient was taken: by then all is known that took that run.
+    """
     try:
-        with torch.autograd.graph.saved_tensors_hooks(count, _itself):
-            return session.evaluate(job), sum(seen.values())
+        return run_once(ctx, job, mode)
     except ModelError as wrong:
-        if not refuses_counting(wrong.__cause__):
+        if not ctx.needs_graph(wrong) and "modified by an inplace operation" not in str(wrong):
             raise
-    return session.evaluate(job), 0
-
-
-def _itself(tensor: Tensor) -> Tensor:
-    return tensor
+    return run_once(ctx, job, mode)

@@ -7,26 +7,22 @@ does what cannot be mapped.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from ....cuts import each_of
 from ....errors import ModelError
 from ...protocol import Evidence, Job
+from ..context import Context
+from .call import call_model
 from .gradients import differentiated
 from .hooks import Demand, Read, Run, Write
 from .quantities import explained_rows
 from .record_axes import axis_of
-from .single import call_model
-
-if TYPE_CHECKING:
-    from ..session import TorchSession
 
 Tensor = torch.Tensor
 
 
-def run_vmapped(session: TorchSession, job: Job) -> Evidence:
+def run_vmapped(ctx: Context, job: Job) -> Evidence:
     """Evaluate a job in one run, for the quantity and its gradient where the points are.
 
     Raises ModelError for jobs that want more than that.
@@ -34,24 +30,24 @@ def run_vmapped(session: TorchSession, job: Job) -> Evidence:
     alone = job.on is not None and len(each_of(job.on)) == 1
     if job.read or set(job.wrt) - {job.at} or job.at is None or job.of is None or not alone:
         raise ModelError("only the quantity and its gradient at the points can be mapped")
-    axes = [axis_of(session, spot.cut, i, spot.path) for i, spot in zip(job.numbers, job.spots, strict=True)]
+    axes = [axis_of(ctx, spot.cut, i, spot.path) for i, spot in zip(job.numbers, job.spots, strict=True)]
     native = [axis.native(value, 1).detach().clone() for value, axis in zip(job.write, axes, strict=True)]
     leaves = [leaf.requires_grad_(bool(job.wrt)) for leaf in native]
     kept = [axis.native(k, 1) for k, axis in zip(job.kept, axes, strict=True) if k is not None]
-    with session.graphs(job.wrt):
-        value = torch.vmap(lambda *points: _one(session, job, points), randomness="different")(*leaves, *kept).transpose(0, 1)
+    with ctx.graphs(job.wrt):
+        value = torch.vmap(lambda *points: _one(ctx, job, points), randomness="different")(*leaves, *kept).transpose(0, 1)
         grads = {}
         if job.wrt:
-            found = differentiated(session, value, leaves, job.wrt)
+            found = differentiated(ctx, value, leaves, job.wrt)
             back = [axis.canonical(g, 2, 1, job.records, True)[:, :, 0] for g, axis in zip(found, axes, strict=True)]
             grads = {job.at: back}
     return Evidence(value.detach(), grads, {}, 1, int(bool(job.wrt)))
 
 
-def _one(session: TorchSession, job: Job, points: tuple[Tensor, ...]) -> Tensor:
+def _one(ctx: Context, job: Job, points: tuple[Tensor, ...]) -> Tensor:
     """One point: ``[quantities, records]``."""
     assert job.of is not None and job.on is not None
-    read = Read(job.on, session.last(job.on), live=True)
+    read = Read(job.on, ctx.last_use(job.on), live=True)
     values, rest = points[: len(job.spots)], iter(points[len(job.spots) :])
     kept = [None if k is None else next(rest) for k in job.kept]
     demands: list[Demand] = []
@@ -59,11 +55,11 @@ def _one(session: TorchSession, job: Job, points: tuple[Tensor, ...]) -> Tensor:
         mine = [k for k, spot in enumerate(job.spots) if spot.cut == cut]
         if cut.layer:
             put, left = [values[k] for k in mine], [kept[k] for k in mine]
-            demands.append(Write(cut, session.last(cut), values=put, kept=left, cloned=True, through=session.inner))
+            demands.append(Write(cut, ctx.last_use(cut), values=put, kept=left, cloned=True, through=ctx.differentiates))
     demands.append(read)
     news = {s.path: p.clone() for s, p in zip(job.spots, values, strict=True) if not s.cut.layer}
-    args, kwargs = session.inputs.rows(job.index, 1, news)
-    output = call_model(session, Run(session.host, demands, stop=True), args, kwargs)
+    args, kwargs = ctx.inputs.rows(job.index, 1, news)
+    output = call_model(ctx, Run(ctx.host, demands, stop=True), args, kwargs)
     if not job.on.layer:
         read.visit(0, output if job.on.anchor == "out" else (args, kwargs))
-    return explained_rows(session, job.of, [read], job.index)
+    return explained_rows(ctx, job.of, [read], job.index)

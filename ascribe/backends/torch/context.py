@@ -1,0 +1,103 @@
+"""A PyTorch model and one call of it, with what is known about both: what every helper of a session works with."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch.nn.parameter import is_lazy
+
+from ...calls.call import Call
+from ...cuts import Cut
+from ...errors import InputError, ModelError
+from ..facts import Facts
+from .device import TorchDevice
+from .model.arguments import Inputs
+from .model.dependencies import Sight, around
+from .model.errors import differentiates_inside
+from .model.facts import Memory, memory_of, weight_facts
+from .model.modules import Parts, modules_behind
+from .model.state import State
+from .run.axes import Axis
+
+
+class Context:
+    """A model, the arguments of one call, and what was learnt about both.
+
+    ``runs`` is what is called, ``host`` the one module behind it whose layers have names, ``parts`` all its modules and parameters.
+    ``axes`` are the record axes found in this call, ``wanted`` the cuts that the call will read. Raises InputError or ModelError for a
+    model and arguments that cannot be run together.
+    """
+
+    sight: Sight
+    number: int
+
+    def __init__(self, model: Any, call: Call, memory: Memory | None = None) -> None:
+        self.model, self.call = model, call
+        self.runs = getattr(model, "_orig_mod", model)  # compiled code does not see hooks added later
+        self.modules = modules_behind(model)
+        self.host = self.modules[0] if len(self.modules) == 1 else None
+        self.parts = Parts(self.modules)
+        self.memory = memory or memory_of(self.host if self.host is not None else model)
+        weights = self.parts.parameters if self.host is not None else []
+        self.dtype = next((p.dtype for p in weights if p.is_floating_point()), None)
+        self.inputs = Inputs(call, self.dtype)
+        self.device = TorchDevice(self.inputs.leaves.values())
+        if weights and not weights[0].is_meta and any(leaf.is_meta for leaf in self.inputs.leaves.values()):
+            home = str(weights[0].device)  # an embedding would read numbers that are not there
+            raise InputError(f"the model is on {home}", there="inputs on meta", try_=f'x.to("{home}")', code="E-DEVICE")
+        if any(map(is_lazy, {type(p): p for p in weights}.values())):
+            raise ModelError("a layer of the model has no weights yet", try_="model(x) once, to make its lazy layers", code="E-MODEL-LAZY")
+        self.records = self.inputs.records
+        self.notes: list[str] = []
+        self.facts = Facts()
+        self.wanted: list[Cut] = []
+        self.axes: dict[Cut, tuple[Axis, ...]] = {}
+        self.state: State | None = None
+
+    def look(self) -> tuple[Any, ...]:
+        """Look at everything that the way the model runs can depend on; returns the signature of the call."""
+        signature, others = self.inputs.signature()
+        self.sight = sight = Sight(self.modules)
+        sight.of_modules(self.parts.modules)
+        sight.add((None if self.model is self.host else self.model, *around(), *others))
+        while sight.finish().modules:  # they are not registered in others: in plain lists, in objects, in what the function can see
+            known = len(self.parts.modules)
+            self.parts.extend(sight.modules)
+            sight.modules = []
+            sight.of_modules(self.parts.modules[known:])
+        return signature
+
+    def recall(self, signature: tuple[Any, ...]) -> None:
+        """Load the facts about calls of a signature, of the model in its present state."""
+        known = self.memory.of((self.number, *signature))
+        self.facts.load(known.shapes, partial(weight_facts, known, self.parts, self.state, self.sight))
+
+    def cast(self) -> None:
+        """Cast the inputs to the model's own floating type."""
+        assert self.dtype is not None
+        self.inputs.cast(self.dtype)
+        self.axes.clear()
+        self.recall(self.look())
+        self.notes.append(f"the inputs were cast to the model's {str(self.dtype).removeprefix('torch.')}")
+
+    def last_use(self, cut: Cut) -> int | None:
+        """The number of a layer's last use in such a call, if it has been seen."""
+        return self.facts.weights.last_uses.get((cut.layer, cut.anchor)) if cut.layer else None
+
+    @property
+    def differentiates(self) -> bool:
+        """True if the model is known to take gradients of its own, as for forces: it cannot do without a graph."""
+        return self.facts.shapes.differentiates
+
+    def graphs(self, wanted: object = False) -> torch.set_grad_enabled:
+        """A context with gradients if they are wanted, or if the model takes some itself."""
+        return torch.set_grad_enabled(bool(wanted) or self.facts.shapes.differentiates)
+
+    def needs_graph(self, wrong: BaseException) -> bool:
+        """True if a run failed for want of gradients and may now be made again with them."""
+        if self.differentiates or not differentiates_inside(wrong.__cause__ or wrong):
+            return False
+        self.facts.shapes.differentiates = True
+        return True
