@@ -15,6 +15,15 @@ import numpy as np
 Array = Any
 
 
+class ArrayLike(Protocol):
+    """An array of any framework, in the annotations of arguments."""
+
+    @property
+    def shape(self) -> Any: ...
+    @property
+    def dtype(self) -> Any: ...
+
+
 class Namespace(Protocol):
     """What a framework has to offer for ascribe's mathematics to run on its arrays."""
 

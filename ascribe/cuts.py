@@ -71,6 +71,9 @@ class Together(Cut):
         return f"Together.of({', '.join(map(repr, self.each))})"
 
 
+CutLike = Cut | str
+"""What ``at=`` and ``on=`` accept: a cut, or the dotted name of a layer for its output."""
+
 INPUT = Cut("", "in")
 """What the model is called with: every floating tensor among its arguments."""
 OUTPUT = Cut("", "out")

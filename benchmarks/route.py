@@ -35,7 +35,7 @@ METHODS: dict[str, Callable[[], Any]] = {
     "DeepLift": asc.DeepLift,
     "LRP": asc.LRP,
 }
-SETTLED = "request"
+SETTLED = "make_request"
 """The function whose return is the settled request."""
 
 

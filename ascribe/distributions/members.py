@@ -80,6 +80,10 @@ class Distribution(Protocol):
         """The points, for a seed; ``rows`` is the size of the background, where there is one."""
 
 
+DistributionLike = Distribution | None
+"""What ``over=`` accepts for gradients and rules: a distribution of points, or None for the records themselves."""
+
+
 class Multiplies(Value):
     """``a * b``: for every draw of ``a`` the points of ``b``."""
 

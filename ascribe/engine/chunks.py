@@ -245,10 +245,15 @@ Wanted = bool | Callable[[int], Progress] | None
 """Whether progress is shown, or a function of the number of rows that makes another kind of line."""
 
 
+def open_progress(total: int, wanted: Wanted) -> Progress:
+    """Returns the line for a number of rows; the caller closes it."""
+    return wanted(total) if callable(wanted) else Progress(total, wanted)
+
+
 @contextmanager
 def showing(total: int, wanted: Wanted) -> Iterator[Progress]:
     """A :class:`Progress` that is cleared however the work ends."""
-    progress = wanted(total) if callable(wanted) else Progress(total, wanted)
+    progress = open_progress(total, wanted)
     try:
         yield progress
         progress.complete()

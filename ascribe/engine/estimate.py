@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from ..backends import opened
 from ..backends.independence import records_independent
 from ..backends.protocol import Job
-from ..coalitions.base import are_coalitions
-from ..cuts import INPUT, as_cut
-from ..distributions.members import Background, Distribution, Gaussian, Line, Point, Uniform, baseline_of, expected_points, parts
+from ..coalitions.base import Coalitions, are_coalitions
+from ..cuts import INPUT, CutLike
+from ..distributions.members import Background, DistributionLike, Gaussian, Line, Uniform, baseline_of, expected_points, parts
 from ..errors import RuleError
+from ..features.coordinates import FeaturesLike
+from ..quantities.parse import QuantityLike
+from ..removal.base import RemovalLike
+from ..rules import RuleLike
 from ..utils.entry import entry
-from .chunks import Progress
-from .games import rows_needed
-from .plan import Plan, Reader
-from .result import chunk_for
-from .verbs import model_call, request, where_points_live, with_features
+from .passes.coalition import prepare_coalitions
+from .plan import BoundQuantities, Plan, make_plan
+from .request import as_call, make_request
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Estimate:
         return f"{self.forward_rows} rows forward, {self.backward_rows} backward, about {size}"
 
 
-def ends_of(over: Distribution) -> int:
+def ends_of(over: Any) -> int:
     """How many rows each record has at most to say how far the quantity changes: a start, or those of a background, and noisy ends."""
     if baseline_of(over) is None:
         return 0
@@ -59,11 +62,11 @@ def ends_of(over: Distribution) -> int:
 def estimate(
     model: Any,
     *args: Any,
-    of: Any = None,
-    at: Any = INPUT,
-    over: Any = None,
-    by: Any = None,
-    features: Any = None,
+    of: QuantityLike = None,
+    at: CutLike | Sequence[CutLike] = INPUT,
+    over: DistributionLike | Coalitions = None,
+    by: RuleLike | RemovalLike = None,
+    features: FeaturesLike = None,
     chunk: int | None = None,
     **kwargs: Any,
 ) -> Estimate:
@@ -74,31 +77,34 @@ def estimate(
     With ``tolerance`` on a line the rows are those of its first round. Raises RuleError for rules that compare with references:
     their runs are counted otherwise.
     """
-    asked = with_features(request(of, at, over, by, chunk=chunk), features)
-    if are_coalitions(asked.over):
-        rows, size, spare = rows_needed(model, model_call(args, kwargs), asked)
-        return Estimate(rows, 0, min(size, rows), 0, spare)
-    over = cast(Distribution, asked.over)
-    if asked.by.compares:
+    request = make_request(of, at, over, by, features, chunk=chunk, progress=False)
+    if request.family == "reference":
         raise RuleError(
             f"an estimate for by={by!r}", there="rules that need no reference", try_="attribute() on a few records, and its .cost"
         )
-    with opened(model, model_call(args, kwargs)) as door, door as session:
-        cuts = tuple(session.resolve(cut, True) for cut in asked.cuts)
-        where = cuts[0] if isinstance(over, Point) else where_points_live(session, over, cuts)
-        on = session.resolve(as_cut(asked.quantities[0].on), False)
-        chunker = chunk_for(session, asked, where)
-        plan = Plan(session, asked.quantities, cuts, over, where, on, asked.by, 0, True, "mean", chunker, Progress(1, False))
+    with opened(model, as_call(args, kwargs)) as door, door as session:
+        plan = make_plan(session, request)
+        if plan.features is not None:
+            return estimate_coalitions(plan)
         index = np.arange(1) if records_independent(session) else np.arange(session.records)
-        reader = Reader(plan, index)
-        held = session.evaluate(Job(index, wrt=cuts, on=on, of=reader, by=asked.by, count_bytes=True)).bytes_kept
-        points = expected_points(over)
-        ends = ends_of(over)
-        forward = session.records * (points + (points > 1 or ends > 0) + ends)
+        bound = BoundQuantities(session, request.quantities, index)
+        job = Job(index, wrt=plan.cuts, on=plan.on, of=bound, by=request.by, count_bytes=True)
+        held = session.evaluate(job).bytes_kept
+        points = expected_points(request.over)
+        ends = ends_of(request.over)
         return Estimate(
-            forward,
+            session.records * (points + (points > 1 or ends > 0) + ends),
             session.records * points,
-            min(chunker.size, session.records * points),
+            min(plan.chunker.size, session.records * points),
             held // len(index),
             session.device.spare_memory(),
         )
+
+
+def estimate_coalitions(plan: Plan) -> Estimate:
+    """Returns the estimate of a request over coalitions. Runs one record once."""
+    session, over = plan.session, plan.request.over
+    assert plan.features is not None and are_coalitions(over)
+    draws = prepare_coalitions(plan, np.arange(1)).values.draws
+    rows = (plan.features.count_coalitions(over) * draws + 1) * session.records
+    return Estimate(rows, 0, min(plan.chunker.size, rows), 0, session.device.spare_memory())

@@ -1,71 +1,69 @@
-"""Some records, one pass: a plan with everything settled, the quantities read, the evidence of a run."""
+"""The plan of a call: cuts resolved, chunk size and progress set up; and the quantities bound to the records that they are read for."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_numpy, is_array, namespace
+from ..arrays import Array, as_numpy, is_array
 from ..backends.independence import records_independent
-from ..backends.protocol import ArrayAt, Evidence, Job, Session
-from ..cuts import OUTPUT, Cut, as_cut
-from ..distributions.baselines import Here, points_of
-from ..distributions.members import Point
-from ..errors import AscribeError, QuantityError
+from ..backends.protocol import Job, Session
+from ..coalitions.base import Coalitions, adapts, are_coalitions
+from ..cuts import INPUT, Cut
+from ..distributions.members import Distribution, Point, Reference, expected_points
+from ..errors import AscribeError, CutError, QuantityError
 from ..quantities import Bound, Part, Quantity, check_scores, scores
-from ..rules import Rule
-from ..rules.trace import RuleTrace
-from .chunks import Chunker, Progress
+from .chunks import Chunker, Progress, first_chunk, open_progress
+from .passes.sites import FeatureSites, find_sites
+from .request import Request
 
-Leaves = list[Array]
-Reduce = Literal["mean", "square", "variance"]
-"""What to make of the influence at all points: its mean, the mean of its square, or its variance."""
-
-
-Combine = Callable[..., Any]
-"""What to make of multipliers, values and reference values instead of multipliers times differences: see :func:`combined`."""
+LEAST_ROWS = 8
+"""The least rows of a first chunk over coalitions: nothing is kept for a backward pass, so more rows fit than elsewhere."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A request with everything about it settled: the cuts found, the quantities made, the draws known how to make.
+    """A request resolved in a session: everything that is the same for all batches of records.
 
-    ``bare``: values are all that is wanted, of quantities that need not see the records first.
+    ``cuts`` are the attribution cuts, ``at`` is where the points are, ``on`` where the quantities are read. ``kinds`` are the user's own
+    functions among the quantities: only they can look at several rows. With ``bare`` only the values are computed. ``features`` are the
+    feature groups of coalitions. ``chunk_key`` and ``seen_key`` name in the session what is learnt about calls like this one.
     """
 
     session: Session
-    quantities: tuple[Quantity, ...]
+    request: Request
     cuts: tuple[Cut, ...]
-    over: Any
     at: Cut
     on: Cut
-    by: Rule
-    seed: int
-    multiply: bool
-    reduce: Reduce
+    kinds: tuple[Hashable, ...]
     chunker: Chunker
     progress: Progress
-    combine: Combine | None = None
     bare: bool = False
+    features: FeatureSites | None = None
+    chunk_key: tuple[Any, ...] | None = None
+    seen_key: tuple[Any, ...] | None = None
 
     @property
-    def kinds(self) -> tuple[Hashable, ...]:
-        """The quantities of the user's own among those explained: only they can look at several rows."""
-        return tuple(q.kind for q in self.quantities if hasattr(q, "kind"))
+    def inner(self) -> tuple[Cut, ...]:
+        """The attribution cuts other than the one where the points are."""
+        return tuple(cut for cut in self.cuts if cut != self.at)
 
     @property
-    def folded(self) -> bool:
-        """Whether all that comes back has to be a multiplier."""
-        return not self.multiply or self.reduce != "mean"
+    def multipliers_only(self) -> bool:
+        """True if all influence has to come back as a multiplier."""
+        return not self.request.multiply or self.request.reduce != "mean"
 
-    def apart(self) -> bool:
-        """Whether records can be run apart from each other with the same results: in the model, and in what is explained."""
-        if self.session.records == 1 or not records_independent(self.session):
-            return self.session.records == 1
+    @cached_property
+    def independent(self) -> bool:
+        """True if records run apart from each other give the same results: in the model, and in the quantities."""
+        if self.session.records == 1:
+            return True
+        if not records_independent(self.session):
+            return False
         if not self.kinds:
             return True
         facts, key = self.session.facts, (self.kinds, self.on)
@@ -73,17 +71,18 @@ class Plan:
         if known is None:
             known = facts.weights.quantities_independent.get(key)
         if known is None:
-            known, lasting = self._quantities_apart()
+            known, lasting = self._compare_records()
             (facts.weights if lasting else facts.call).quantities_independent[key] = known
         return known
 
-    def _quantities_apart(self) -> tuple[bool, bool]:
-        """Whether they are the same of two records together, and whether that says something: of equal values it does not."""
+    def _compare_records(self) -> tuple[bool, bool]:
+        """Returns whether two records have the same quantities together and alone, and whether that is conclusive: equal values are not."""
 
         def values(first: int, last: int) -> np.ndarray:
             index = np.arange(first, last)
-            found = self.session.evaluate(Job(index, on=self.on, of=Reader(self, index), quantity_key=self.kinds))
-            return as_numpy(found.value)[:, 0].astype(np.float64)
+            bound = BoundQuantities(self.session, self.request.quantities, index)
+            evidence = self.session.evaluate(Job(index, on=self.on, of=bound, quantity_key=self.kinds))
+            return as_numpy(evidence.value)[:, 0].astype(np.float64)
 
         try:
             together, single = values(0, 2), np.concatenate([values(0, 1), values(1, 2)], 1)
@@ -93,149 +92,160 @@ class Plan:
         same = bool(np.allclose(together, single, rtol=0, atol=limit, equal_nan=True))
         return same, not same or bool((np.abs(single[:, 0] - single[:, 1]) > 10 * limit).any())
 
-    @property
-    def inner(self) -> tuple[Cut, ...]:
-        """The attribution cuts other than the one where the points live."""
-        return tuple(cut for cut in self.cuts if cut != self.at)
+    def remember(self) -> None:
+        """Keeps in the session what a finished call has learnt: the chunk size, and that its records have been looked at."""
+        facts = self.session.facts.shapes
+        if self.request.family == "values":
+            facts.fitting_records[self.cuts] = self.chunker.size
+        elif self.chunk_key is not None:
+            facts.chunkers[self.chunk_key] = self.chunker
+        if self.seen_key is not None:
+            facts.examined[self.seen_key] = not any(getattr(q, "chooses", True) for q in self.request.quantities)
 
 
-@dataclass
-class Block:
-    """What came of some records. Arrays are ``[quantities, records, ...]``; ``record`` holds those at the cuts, ``[records, ...]``.
+def make_plan(session: Session, request: Request) -> Plan:
+    """Resolves a request in a session. Raises CutError, FeatureError or CoalitionError where that cannot be."""
+    if request.family == "coalition":
+        return plan_coalitions(session, request)
+    if request.family == "values":
+        return plan_values(session, request)
+    cuts = tuple([session.resolve(cut, True) for cut in request.cuts])
+    at = where_points_are(session, request, cuts)
+    on = session.resolve(request.on, False)
+    over: Distribution = request.over  # type: ignore[assignment]
+    one_row = session.records == 1 and isinstance(over, (Point, Reference))
+    chunk_key, kinds = chunk_key_of(request, at), kinds_of(request.quantities)
+    seen_key = ((at, *cuts, on), type(over), tuple([getattr(q, "kind", type(q)) for q in request.quantities]))
+    chunker = Chunker(1, fixed=True) if one_row and request.chunk is None else choose_chunker(session, request, at, chunk_key)
+    return Plan(
+        session,
+        request,
+        cuts,
+        at,
+        on,
+        kinds,
+        chunker,
+        open_progress(expected_points(over) * session.records, request.progress),
+        bare=request.bare and session.facts.shapes.examined.get(seen_key, False),
+        chunk_key=None if one_row or request.chunk is not None else chunk_key,
+        seen_key=seen_key,
+    )
 
-    ``bend`` finds how far the points of a line may miss the change, :meth:`.Course.bend`; None without a line.
-    """
 
-    index: np.ndarray
-    values: list[list[Array]] = field(default_factory=list)
-    record: list[list[Array]] = field(default_factory=list)
-    spots: list[list[ArrayAt]] = field(default_factory=list)
-    explained: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    change: np.ndarray | None = None
-    output: np.ndarray | None = None
-    classes: np.ndarray | None = None
-    steps: np.ndarray | None = None
-    bend: Callable[[], np.ndarray] | None = None
-    forward: int = 0
-    backward: int = 0
-    rows: int = 0
-    unruled: dict[str, str] = field(default_factory=dict)
-    trace: RuleTrace = field(default_factory=RuleTrace)
+def plan_coalitions(session: Session, request: Request) -> Plan:
+    """Resolves a request over coalitions of features, which reads the value at the cuts for one record."""
+    features = find_sites(session, request)
+    on = session.resolve(request.on, False)
+    over: Coalitions = request.over  # type: ignore[assignment]
+    at = features.cuts[0]
+    chunk_key = chunk_key_of(request, at)
+    chunker = choose_chunker(session, request, at, chunk_key)
+    if not chunker.settled:
+        chunker.size = max(chunker.size, LEAST_ROWS)
+    progress = open_progress(features.count_coalitions(over) * session.records, request.progress)
+    kept = None if request.chunk is not None else chunk_key
+    return Plan(session, request, features.cuts, at, on, kinds_of(request.quantities), chunker, progress, features=features, chunk_key=kept)
 
 
-class Reader:
-    """Reads the quantities off the model: bound at the records first, then the same for every point."""
+def plan_values(session: Session, request: Request) -> Plan:
+    """Resolves a request of values, which takes no gradient."""
+    cuts = tuple([session.resolve(cut, False) for cut in request.cuts])
+    at = cuts[0] if isinstance(request.over, Point) else session.resolve(request.points_at, True)
+    chunker = Chunker(session.facts.shapes.fitting_records.get(cuts, session.records), fixed=True)
+    return Plan(session, request, cuts, at, at, (), chunker, Progress(0, False))
 
-    def __init__(self, plan: Plan, index: np.ndarray) -> None:
-        self.plan, self.index = plan, index
+
+def where_points_are(session: Session, request: Request, cuts: tuple[Cut, ...]) -> Cut:
+    """Returns the cut of the points; of token ids with several embeddings the one that is explained."""
+    if request.family == "point" or request.points_at == request.cuts[0]:
+        return cuts[0]
+    try:
+        return session.resolve(request.points_at, True)
+    except CutError:
+        if request.points_at == INPUT and len(cuts) == 1 and (source := session.cut_info(cuts[0]).source()) == cuts[0]:
+            return source
+        raise
+
+
+def choose_chunker(session: Session, request: Request, at: Cut, key: tuple[Any, ...]) -> Chunker:
+    """Returns how many rows run at once: the user's number, that of earlier calls, or a first guess to measure from."""
+    if request.chunk is not None:
+        return Chunker(int(request.chunk), fixed=True)
+    known: Chunker | None = session.facts.shapes.chunkers.get(key)
+    if known is None:
+        chunker = Chunker(first_chunk(session.cut_info(at).elements(), session.parameter_count(), session.records))
+    else:
+        chunker = known.again()
+    if request.most is not None:
+        chunker.cap(request.most)
+    return chunker
+
+
+def chunk_key_of(request: Request, at: Cut) -> tuple[Any, ...]:
+    """Returns the key of a chunk size among those of calls with arguments of the same shapes."""
+    return at, request.cuts, len(request.quantities), type(request.by), request.most, request.features is None
+
+
+def kinds_of(quantities: Sequence[Quantity]) -> tuple[Hashable, ...]:
+    """Returns the kinds of the user's own functions among the quantities."""
+    return tuple([q.kind for q in quantities if hasattr(q, "kind")])
+
+
+def each_needs_its_own(plan: Plan) -> bool:
+    """Returns whether coalitions depend on the values of a record, so that each record is evaluated alone."""
+    over = plan.request.over
+    return plan.features is not None and are_coalitions(over) and adapts(over, plan.features.groups.players) and plan.independent
+
+
+class BoundQuantities:
+    """The quantities of a call, read from the model: bound at the records first, then the same for every point."""
+
+    def __init__(self, session: Session, quantities: Sequence[Quantity], index: np.ndarray) -> None:
+        self.quantities, self.index = quantities, index
+        self.session, self.total = session, session.records
         self.bound: list[Bound] = []
 
     def __call__(self, tree: Any, rows: np.ndarray) -> list[Array]:
-        """One number per row for each quantity; the first call, at the records, binds them."""
-        values = [scores(tree, q) for q in self.plan.quantities]
+        """Returns one number per row for each quantity; the first call, at the records, binds them."""
+        values = [scores(tree, q) for q in self.quantities]
         if not self.bound:
-            session, count = self.plan.session, len(self.index)
-            part = Part(self.index, session.records)
-            first = [y[:count] if len(rows) > count and is_array(y) else y for y in values]
-            for q, y in zip(self.plan.quantities, first, strict=True):
-                check_scores(y, session.traits.returns_integers, q)
-            self.bound = [q.bind(y, session.traits.class_names, part) for q, y in zip(self.plan.quantities, first, strict=True)]
+            self._bind(values, len(rows))
         if rows is self.index:  # one row for each record
-            return spread(b(y) for b, y in zip(self.bound, values, strict=True))
+            return flatten([b(y) for b, y in zip(self.bound, values, strict=True)])
         local = rows - self.index[0]
-        return spread(b(y) if b.same else b.take(local)(y) for b, y in zip(self.bound, values, strict=True))
+        return flatten([b(y) if b.same else b.take(local)(y) for b, y in zip(self.bound, values, strict=True)])
 
-    def across(self, tree: Any, rows: np.ndarray) -> list[Array]:
-        """For rows that stand for no record: every record's own quantity of each, ``quantities x records`` lists."""
-        found = []
-        for quantity, bound in zip(self.plan.quantities, self.bound, strict=True):
+    def _bind(self, values: Sequence[Any], rows: int) -> None:
+        count, part = len(self.index), Part(self.index, self.total)
+        first = [y[:count] if rows > count and is_array(y) else y for y in values]
+        for q, y in zip(self.quantities, first, strict=True):
+            check_scores(y, self.session.traits.returns_integers, q)
+        self.bound = [q.bind(y, self.session.traits.class_names, part) for q, y in zip(self.quantities, first, strict=True)]
+
+    def of_every_record(self, tree: Any, rows: np.ndarray) -> list[Array]:
+        """Returns every record's own quantity for rows that belong to no record: ``quantities x records`` lists."""
+        numbers: list[Array] = []
+        for quantity, bound in zip(self.quantities, self.bound, strict=True):
             y = scores(tree, quantity)
             if bound.same:
-                found += [value for value in spread([bound(y)]) for _ in self.index]
+                numbers += [value for value in flatten([bound(y)]) for _ in self.index]
             else:
-                each = [spread([bound.take(np.full(len(rows), i))(y)]) for i in range(len(self.index))]
-                found += [value for values in zip(*each, strict=True) for value in values]
-        return found
+                each = [flatten([bound.take(np.full(len(rows), i))(y)]) for i in range(len(self.index))]
+                numbers += [value for values in zip(*each, strict=True) for value in values]
+        return numbers
 
     def classes(self) -> np.ndarray | None:
-        """The class of each record under each quantity, where all are classes."""
-        all_classes = [b.classes for b in self.bound]
-        return None if any(c is None for c in all_classes) else np.stack([np.asarray(c) for c in all_classes])
+        """Returns the class of each record under each quantity, where all are classes."""
+        classes = [b.classes for b in self.bound]
+        return None if any(c is None for c in classes) else np.stack([np.asarray(c) for c in classes])
 
 
-def spread(values: Iterable[Any]) -> list[Array]:
-    """What quantities gave, one number per row each; one of the user's own may have given several, as a list or a tuple.
+def flatten(values: Iterable[Any]) -> list[Array]:
+    """Returns one number per row for each quantity; a function of the user's own may have returned several, as a list or a tuple.
 
-    Raises QuantityError where it gave none.
+    Raises QuantityError where it returned none.
     """
-    found = [v for value in values for v in (value if isinstance(value, (list, tuple)) else (value,))]
-    if not found:
+    numbers = [v for value in values for v in (value if isinstance(value, (list, tuple)) else (value,))]
+    if not numbers:
         raise QuantityError("the quantity gave no numbers", there="an empty list", try_="one number per record, or a list of such")
-    return found
-
-
-def at_record(plan: Plan, index: np.ndarray) -> Block:
-    """Value and influence at the records themselves: one pass, nothing written."""
-    reader = Reader(plan, index)
-    reads = tuple(dict.fromkeys((*plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
-    job = Job(index, wrt=plan.cuts, read=reads, on=plan.on, of=reader, by=plan.by, quantity_key=plan.kinds, multipliers_only=plan.folded)
-    start = time.perf_counter()
-    found = plan.session.evaluate(job)
-    if len(index) < plan.session.records and not plan.chunker.settled:
-        plan.session.device.wait()
-        plan.chunker.saw(len(index), time.perf_counter() - start)
-    block = Block(index, forward=found.forward, backward=found.backward, rows=len(index), unruled=found.unruled, trace=found.trace)
-    assert found.value is not None
-    block.explained = as_numpy(found.value)[:, 0].astype(np.float64)
-    block.classes, block.output = reader.classes(), table(found)
-    for cut in plan.cuts:
-        reading = found.reads[cut]
-        here = [a[0] for a in reading.arrays]
-        grads = [g[:, 0] for g in found.grads[cut]]
-        direct = [r[:, 0] for r in found.direct_relevance.get(cut, [])]
-        grads = [g * x[None] for g, x in zip(grads, here, strict=True)] if plan.multiply else grads
-        block.values.append([g + r for g, r in zip(grads, direct, strict=True)] if direct else grads)
-        block.record.append(here)
-        block.spots.append(reading.spots)
-    plan.progress.advance(len(index))
-    return block
-
-
-def read_at(session: Session, over: Any, cuts: tuple[Cut, ...], index: np.ndarray) -> Evidence:
-    """The values of some records at cuts: as they are, or their mean over points of the user's own, ``[1, records, ...]``."""
-    if isinstance(over, Point):
-        return session.evaluate(Job(index, read=cuts))
-    at = session.resolve(as_cut(over.at), True)
-    here = session.evaluate(Job(index, read=(at,))).reads[at]
-    values = [a[0] for a in here.arrays]
-    own = points_of(over.values, Here(values, session.names(here.spots), index, session.records, session.call))
-    total: dict[Cut, Leaves] = {}
-    for k in range(len(own[0])):
-        write = tuple(broadcast(p[k : k + 1], 1, len(index)) for p in own)
-        found = session.evaluate(Job(index, 1, at, tuple(here.spots), write, read=cuts))
-        for cut in cuts:
-            terms = found.reads[cut].arrays
-            total[cut] = [t + a for t, a in zip(total[cut], terms, strict=True)] if cut in total else terms
-    for cut in cuts:
-        found.reads[cut].arrays = [t / len(own[0]) for t in total[cut]]
-    return found
-
-
-def table(found: Evidence) -> np.ndarray | None:
-    """The model's output as ``[records, classes]``, when it is one floating array of that form."""
-    reading = found.reads.get(OUTPUT)
-    if reading is None:
-        return None
-    flat = [a for s, a in zip(reading.spots, reading.arrays, strict=True) if s.path in ((), ("logits",)) and a.ndim == 3]
-    return as_numpy(flat[0])[0].astype(np.float64) if len(flat) == 1 else None
-
-
-def broadcast(a: Array, points: int, records: int) -> Array:
-    """``[points or 1, records or 1, ...]`` in full."""
-    return namespace(a).broadcast_to(a, (points, records, *a.shape[2:]))
-
-
-def sum_all(leaves: Leaves) -> np.ndarray:
-    """What each record's values add up to over all arrays of a cut, ``[quantities, records]`` in double precision."""
-    total: np.ndarray = np.sum([namespace(v).sums(v, 2) for v in leaves], axis=0)
-    return total
+    return numbers

@@ -1,254 +1,184 @@
-"""From blocks of records to an :class:`~ascribe.Attribution`: put together, in the user's own form, and asked the questions."""
+"""Builds the :class:`~ascribe.Attribution` of a call: batches joined, values in the user's own form, checks run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_numpy, namespace
+from ..arrays import Array, namespace
 from ..backends.protocol import ArrayAt, RecordAxis, Session
-from ..coalitions.base import Coalitions
-from ..cuts import INPUT, Cut
-from ..distributions.members import Distribution, Point, Reference, has_background, parts
-from ..errors import warn_user
-from ..features import Automatic, Features
-from ..quantities import Max, Quantity
-from ..removal import Removal
-from ..result.attribution import Attribution, Check, Cost, Gap
-from ..rules import Gradient, Rule, treats_operations
-from ..rules.trace import RuleTrace
+from ..distributions.members import Point
+from ..features.table import FeatureTable
+from ..removal import PerInput, Removal
+from ..result.attribution import Attribution, Cost, Gap
 from ..tree import mapped
 from ..utils.ragged import Ragged
 from ..version import VERSION
-from .checks import general as ask
-from .checks import relevance as relevance
-from .checks.repeatability import repeated, unsteady
-from .chunks import Chunker, Wanted, first_chunk
-from .plan import Block, Combine, Plan, Reduce, sum_all
+from .batch import Batch, Leaves, join_batches, sum_all
+from .checks.coalitions import check_coalitions
+from .checks.general import check_gradients, check_values, compute_gap, warn_of_checks
+from .passes.sites import Site
+from .plan import Plan
+from .request import Request, text_of
 
 
-@dataclass(frozen=True)
-class Request:
-    """What was asked, normalised: everything but the model and its arguments."""
-
-    quantities: tuple[Quantity, ...]
-    several: bool
-    cuts: tuple[Cut, ...]
-    many: bool
-    over: Distribution | Coalitions
-    by: Rule
-    seed: int
-    chunk: int | None
-    progress: Wanted
-    multiply: bool
-    reduce: Reduce = "mean"
-    removal: Removal | None = None
-    features: Features | None = None
-    combine: Combine | None = None
-    bare: bool = False
-    """Whether values are all that is wanted: no prediction, no gap. A call like none before it is looked at in full all the same."""
-    most: int | None = None
-    """An upper bound for the rows at once, where ``chunk`` leaves their number to be measured."""
-
-    def __str__(self) -> str:
-        of = list(self.quantities) if self.several else self.quantities[0]
-        at = list(self.cuts) if self.many else self.cuts[0]
-        said = [f"of={of!r}"]
-        said += [f"at={at!r}"] if at != INPUT else []
-        said += [f"over={self.over!r}"] if self.over != Point() else []
-        by = self.by if self.removal is None else self.removal
-        said += [f"by={by!r}"] if by != Gradient() else []
-        said += [f"features={self.features!r}"] if self.features is not None and self.features != Automatic() else []
-        said += [f"seed={self.seed}"] if self.seed else []
-        return f"{'attribute' if self.multiply else 'influence'}(model, *inputs, {', '.join(said)})"
-
-
-def chunk_for(session: Session, asked: Request, at: Cut) -> Chunker:
-    """How many rows at once: what the user said, what was found last time, or a first guess to measure from."""
-    if asked.chunk is not None:
-        return Chunker(int(asked.chunk), fixed=True)
-    if session.records == 1 and isinstance(asked.over, (Point, Reference)):
-        return Chunker(1, fixed=True)  # one row: there is nothing to choose
-    found: Chunker | None = session.facts.shapes.chunkers.get(chunk_key(asked, at))
-    chunker = (
-        found.again()
-        if found is not None
-        else Chunker(first_chunk(session.cut_info(at).elements(), session.parameter_count(), session.records))
-    )
-    if asked.most is not None:
-        chunker.cap(asked.most)
-    return chunker
-
-
-def chunk_key(asked: Request, at: Cut) -> tuple[Any, ...]:
-    """What a chunk size was found for, beside the signature of the call."""
-    return at, asked.cuts, len(asked.quantities), type(asked.by), asked.most, asked.features is None
-
-
-def result(plan: Plan, asked: Request, done: Sequence[Block], seconds: float) -> Attribution:
-    """What a call returns, from the blocks that came of it."""
-    session, block = plan.session, whole(plan.session, done)
-    each = [[namespace(v).sizes(v, 2) for v in leaves] for leaves in block.values]
-    sizes, first = np.sum([size for leaves in each for size in leaves], axis=0), block.values[0]
-    gap = None
-    if block.change is not None:
-        eps, size = namespace(first[0]).eps(first[0]), sizes if len(each) == 1 else np.sum(each[0], axis=0)
-        gap = ask.gap_of(sum_all(first), size, block.change, block.explained, eps)
-    checks = asked_of(plan, block, gap, sizes)
-    warn(checks)
-    places, several = range(len(plan.cuts)), asked.several or len(block.explained) > 1
-    values = [shaped(session, block.spots[c], block.values[c], 1, not several) for c in places]
-    record = [shaped(session, block.spots[c], block.record[c], 0, False) for c in places]
+def build_attribution(plan: Plan, batches: Sequence[Batch], seconds: float, partial: bool = False) -> Attribution:
+    """Returns the result of a call; ``partial`` says that an error stopped it, so that nothing more is run and no warning is given."""
+    request, session, features = plan.request, plan.session, plan.features
+    batch = join_batches(session.xp, batches)
+    if request.family == "values":
+        return build_values(plan, batch, len(batches), seconds)
+    several = request.several or (features is None and len(batch.explained) > 1)
 
     def one(numbers: np.ndarray | None) -> np.ndarray | None:
         return numbers if several or numbers is None else numbers[0]
 
+    sites = None if features is None else features.sites
+    removal = None if sites is None else removal_of_sites(request, sites)
+    gap, sizes = measure(batch, plan)
+    if features is None:
+        checks = check_gradients(plan, batch, gap, sizes, partial)
+    else:
+        assert removal is not None
+        checks = check_coalitions(plan, batch, gap, sizes, removal, partial)
+    if not partial:
+        warn_of_checks(checks)
+    cut = text_of(plan.cuts if sites is None else [site.cut for site in sites], request.many)
+    pairs = batch.estimate is not None and batch.estimate.values.ndim > 3  # interactions: pairs of features, and no coordinates
     return Attribution(
-        values=tuple(values) if asked.many else values[0],
-        record=tuple(record) if asked.many else record[0],
-        cut=cut_text(plan.cuts, asked.many),
-        quantity=repr(list(asked.quantities) if asked.several else asked.quantities[0]),
-        method=str(asked),
-        explained=one(block.explained),
-        prediction=block.output,
+        values=session.given(one(batch.values[0][0])) if pairs else in_form(plan, batch.spots, batch.values, 1, not several),
+        record=None if pairs else in_form(plan, batch.spots, batch.record, 0, False),
+        cut=cut,
+        quantity=text_of(request.quantities, request.several),
+        method=request.code(cut if request.title else text_of(request.cuts, request.many), removal),
+        explained=one(batch.explained),
+        prediction=batch.output,
         class_names=session.traits.class_names,
-        target=one(block.classes),
-        gap=None if gap is None else Gap(*(numbers if several else numbers[0] for numbers in (gap.absolute, gap.relative))),
+        target=one(batch.classes),
+        gap=None if gap is None else gap if several else Gap(gap.absolute[0], gap.relative[0]),
         checks=checks,
-        cost=Cost(block.forward, block.backward, block.rows, seconds, plan.chunker.size),
-        settings=settings(asked, block),
-        rows=rows_of(block.spots),
+        cost=Cost(batch.forward, batch.backward, batch.rows, seconds, plan.chunker.size),
+        settings=settings_of(request, batch, removal),
+        error=build_errors(plan, batch, several),
+        features=None if features is None else build_table(plan, batch, several),
+        rows=None if pairs else rows_of(batch.spots),
     )
 
 
-def whole(session: Session, done: Sequence[Block]) -> Block:
-    """Blocks of records as one."""
-    first = done[0]
-    if len(done) == 1:
-        return first
-    trace = RuleTrace()
-    for b in done:
-        trace.add(b.trace)
-
-    def beside(name: str, axis: int) -> Any:
-        found = [getattr(b, name) for b in done]
-        return None if any(f is None for f in found) else np.concatenate(found, axis)
-
-    def arrays(name: str, axis: int) -> list[list[Array]]:
-        found = [getattr(b, name) for b in done]
-        return [[session.xp.concat([f[c][i] for f in found], axis) for i in range(len(leaves))] for c, leaves in enumerate(found[0])]
-
-    return Block(
-        index=beside("index", 0),
-        values=arrays("values", 1),
-        record=arrays("record", 0),
-        spots=first.spots,
-        explained=beside("explained", 1),
-        change=beside("change", 1),
-        output=beside("output", 0),
-        classes=beside("classes", 1),
-        steps=beside("steps", 0),
-        bend=None if first.bend is None else lambda: np.concatenate([b.bend() for b in done if b.bend is not None], -1),
-        forward=sum(b.forward for b in done),
-        backward=sum(b.backward for b in done),
-        rows=sum(b.rows for b in done),
-        unruled={name: what for b in done for name, what in b.unruled.items()},
-        trace=trace,
+def build_values(plan: Plan, batch: Batch, runs: int, seconds: float) -> Attribution:
+    """Returns the result of a call that only reads cuts."""
+    request, cut = plan.request, text_of(plan.cuts, plan.request.many)
+    over = "" if request.over == Point() else f", over={request.over!r}"
+    return Attribution(
+        values=in_form(plan, batch.spots, batch.record, 0, False),
+        record=None,
+        cut=cut,
+        quantity="",
+        method=f"activation(at={text_of(request.cuts, request.many)}{over})",
+        cost=Cost(runs, 0, plan.session.records, seconds),
+        checks=check_values(plan, batch),
+        rows=rows_of(batch.spots),
     )
 
 
-def asked_of(plan: Plan, block: Block, gap: Gap | None, sizes: np.ndarray) -> tuple[Check, ...]:
-    """The questions that every result is asked, and the answers; ``sizes`` are the values' ``[quantities, records]`` norm."""
-    promised = plan.cuts == (plan.at,) and (plan.by.compares or not treats_operations(plan.by))
-    drawn = has_background(plan.over) and not plan.by.compares
-    sampled = drawn or any(getattr(f, "quadrature", "") == "random" for f in parts(plan.over))
-    found = unsteady(plan, block)
-    return (
-        ask.completeness(gap, plan, promised, sampled, block.bend, found is not None and not found.others),
-        *([] if found is None else repeated(found, float(sizes[:, 0].max(initial=0.0)))),
-        ask.finite(sizes, plan.session.notes, gap),
-        ask.something(sizes),
-        ask.saturation(block.classes, block.output),
-        *by_rule(plan, block),
-        *largest_target(plan.session, plan.quantities, block.output),
-        *noted(plan.session),
-        *several_uses(block.spots),
+def measure(batch: Batch, plan: Plan) -> tuple[Gap | None, np.ndarray]:
+    """Returns the completeness gap, and the sums of the values' sizes ``[quantities, records]``."""
+    first = batch.values[0]
+    eps = 0.0 if batch.change is None else namespace(first[0]).eps(first[0])
+    if batch.estimate is not None:
+        flat = batch.estimate.values.reshape(*batch.estimate.values.shape[:2], -1)
+        sizes = np.abs(flat).sum(-1)
+        return None if batch.change is None else compute_gap(flat.sum(-1), sizes, batch.change, batch.explained, eps), sizes
+    each = [[namespace(v).sizes(v, 2) for v in leaves] for leaves in batch.values]
+    alone = len(each) == 1 and len(each[0]) == 1
+    sizes = each[0][0] if alone else np.sum([size for leaves in each for size in leaves], axis=0)
+    if batch.change is None:
+        return None, sizes
+    size = sizes if len(each) == 1 else np.sum(each[0], axis=0)
+    return compute_gap(sum_all(first), size, batch.change, batch.explained, eps), sizes
+
+
+def removal_of_sites(request: Request, sites: Sequence[Site]) -> Removal:
+    """Returns the removals of all sites as one value."""
+    by = [site.removal for site in sites]
+    if request.removal is not None:
+        return request.removal
+    return by[0] if all(one == by[0] for one in by) else PerInput(tuple(by))
+
+
+def build_errors(plan: Plan, batch: Batch, several: bool) -> Any:
+    """Returns the standard errors in the form of the values; None where values are exact or come from gradients."""
+    if not batch.errors or batch.estimate is None or batch.estimate.error is None:
+        return None
+    if batch.estimate.values.ndim > 3:
+        return plan.session.given(batch.errors[0][0] if several else batch.errors[0][0][0])
+    return in_form(plan, batch.spots, batch.errors, 1, not several)
+
+
+def build_table(plan: Plan, batch: Batch, several: bool) -> FeatureTable:
+    """Returns the values by feature, with the feature of each column where the cut holds tables."""
+    estimate, features = batch.estimate, plan.features
+    assert estimate is not None and features is not None
+    groups = features.groups
+    places: tuple[np.ndarray | None, ...] = ()
+    if groups.cover is None and estimate.values.ndim == 3:
+        held = [pair for spots, record in zip(batch.spots, batch.record, strict=True) for pair in zip(spots, record, strict=True)]
+        places = tuple(
+            np.broadcast_to(cells, (len(cells), x.shape[1])).astype(np.int32) if x.ndim == 2 and spot.axis == 0 else None
+            for (spot, x), cells in zip(held, groups.cells, strict=True)
+        )
+    error = estimate.error
+    return FeatureTable(
+        estimate.values if several else estimate.values[0],
+        error if several or error is None else error[0],
+        groups.names,
+        groups.told,
+        places,
     )
 
 
-def by_rule(plan: Plan, block: Block) -> list[Check]:
-    """What is asked where a rule treats operations."""
-    if not treats_operations(plan.by):
-        return []
-    found = [relevance.coverage(plan.by, block.unruled, block.trace), relevance.conservation(block.trace)]
-    if plan.multiply and block.trace.flows:
-        sums = np.max([np.abs(sum_all(leaves)) for leaves in block.values], axis=0)
-        every = [v for leaves in block.values for v in leaves]
-        largest = np.max([as_numpy(namespace(v).amax(abs(v), tuple(range(2, v.ndim)))) for v in every], axis=0)
-        found.append(relevance.blow_up(block.trace, sums, largest.reshape(sums.shape), block.explained))
-    return [check for check in found if check is not None]
+def settings_of(request: Request, batch: Batch, removal: Removal | None) -> dict[str, Any]:
+    """Returns what it takes to compute the result again, as plain data."""
+    steps = [] if batch.steps is None else [int(s) for s in batch.steps]
+    settings: dict[str, Any] = {
+        "ascribe": VERSION,
+        "seed": request.seed,
+        "over": repr(request.over),
+        "by": repr(request.by if removal is None else removal),
+        "steps": steps[0] if len(set(steps)) == 1 else steps,
+    }
+    if removal is not None:
+        settings |= {"features": repr(request.features), "coalitions": batch.coalitions}
+    return settings
 
 
-def shaped(session: Session, spots: Sequence[ArrayAt], arrays: Sequence[Array], lead: int, first: bool) -> Any:
-    """Arrays ``[lead..., records, ...]`` in the layers' own layout, structure and kind; ``first`` drops the axis of one quantity."""
-    laid = [native(a, s.axis, lead) for a, s in zip(arrays, spots, strict=True)]
-    return mapped(structured(spots, [a[0] for a in laid] if first else laid), lambda path, leaf: session.given(leaf))
+def in_form(plan: Plan, spots: Sequence[Sequence[ArrayAt]], arrays: Sequence[Leaves], lead: int, first: bool) -> Any:
+    """Returns the arrays of all cuts in the user's own form: at one cut, or at each of a list of them."""
+    each = [arrange(plan.session, s, a, lead, first) for s, a in zip(spots, arrays, strict=True)]
+    return tuple(each) if plan.request.many else each[0]
+
+
+def arrange(session: Session, spots: Sequence[ArrayAt], arrays: Sequence[Array], lead: int, first: bool) -> Any:
+    """Returns arrays ``[lead..., records, ...]`` in the layers' layout, structure and kind; ``first`` drops the axis of one quantity."""
+    native = [a if s.axis == 0 else in_layout(a, s.axis, lead) for a, s in zip(arrays, spots, strict=True)]
+    if len(native) == 1:
+        return session.given(native[0][0] if first else native[0])
+    return mapped(structured(spots, [a[0] for a in native] if first else native), lambda path, leaf: session.given(leaf))
 
 
 def rows_of(spots: Sequence[Sequence[ArrayAt]]) -> np.ndarray | None:
-    """The record of each row, where rows were given to records by an array."""
-    return next((s.axis.record for leaves in spots for s in leaves if isinstance(s.axis, Ragged)), None)
-
-
-def noted(session: Session) -> list[Check]:
-    """What was done to the call that the user should know of; run in another mode than it was left in, the model may differ."""
-    told = [note for note in dict.fromkeys(session.notes) if not note.startswith("NaN")]
-    return [Check("model", "warn" if "training mode" in note else "ok", note) for note in told]
-
-
-def largest_target(session: Session, quantities: Sequence[Quantity], output: np.ndarray | None) -> list[Check]:
-    """A warning where the largest of a regressor's targets was taken as if it were a predicted class."""
-    if not session.traits.regresses or output is None or output.shape[1] < 2 or not any(isinstance(q, Max) for q in quantities):
-        return []
-    told = f"Max() explains the largest of a regressor's {output.shape[1]} targets, which need not be the same one for each record"
-    return [Check("target", "warn", f"{told}; of=0 explains the first, of=[asc.Unit(k) for k in range({output.shape[1]})] each of them")]
-
-
-def several_uses(spots: Sequence[Sequence[ArrayAt]]) -> list[Check]:
-    """A note for every cut whose layer is used more than once: all its uses are in the result."""
-    found = []
+    """Returns the record of each row, where rows were given to records by an array."""
     for leaves in spots:
-        calls = {s.call for s in leaves}
-        if len(calls) > 1:
-            cut = leaves[0].cut
-            found.append(Check("calls", "ok", f"{cut!r} is used {len(calls)} times; all of them are here, call=0 would choose the first"))
-    return found
+        for spot in leaves:
+            if isinstance(spot.axis, Ragged):
+                return spot.axis.record
+    return None
 
 
-def settings(asked: Request, block: Block) -> dict[str, Any]:
-    """What it takes to do it again, as plain data."""
-    steps = [] if block.steps is None else [int(s) for s in block.steps]
-    return {
-        "ascribe": VERSION,
-        "seed": asked.seed,
-        "over": repr(asked.over),
-        "by": repr(asked.by),
-        "steps": steps[0] if len(set(steps)) == 1 else steps,
-    }
-
-
-def warn(found: Sequence[Check]) -> None:
-    """Warn of what would mislead: failed checks, and a model that was not run as the user left it."""
-    for check in found:
-        if check.status == "fail" or (check.name == "model" and "training mode" in check.detail):
-            warn_user(f"{check.name}: {check.detail}")
-
-
-def native(array: Array, axis: RecordAxis, lead: int) -> Array:
-    """``[lead..., records, ...]`` with the records on the axis where the layer keeps them, or its rows where they have several."""
+def in_layout(array: Array, axis: RecordAxis, lead: int) -> Array:
+    """Returns ``[lead..., records, ...]`` with the records on the axis of the layer, or its rows where records have several."""
     if isinstance(axis, Ragged):
         return axis.rows(array, lead)
     if axis is None:  # the layer's value has no record axis; a leading 1 of its own makes room for one
@@ -257,9 +187,7 @@ def native(array: Array, axis: RecordAxis, lead: int) -> Array:
 
 
 def structured(spots: Sequence[ArrayAt], arrays: Sequence[Array]) -> Any:
-    """Arrays in the structure of the value they came from: one alone as it is, several as a tuple or a dict."""
-    if len(arrays) == 1:
-        return arrays[0]
+    """Returns several arrays in the structure of the value that they came from: a tuple or a dict."""
     several = len({s.call for s in spots}) > 1
     paths = []
     for s in spots:
@@ -279,8 +207,3 @@ def _nested(items: list[tuple[tuple[int | str, ...], Array]]) -> Any:
     if all(isinstance(key, int) for key in groups):
         return tuple(_nested(group) for group in groups.values())
     return {key: _nested(group) for key, group in groups.items()}
-
-
-def cut_text(cuts: Sequence[Cut], many: bool) -> str:
-    """Cuts as they are written: one alone, several as a list."""
-    return repr(list(cuts)) if many else repr(cuts[0])

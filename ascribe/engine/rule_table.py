@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
 from ..backends import opened
-from ..cuts import INPUT
+from ..cuts import INPUT, CutLike
 from ..errors import RuleError
-from ..rules import OperationRule, as_rule
+from ..quantities.parse import QuantityLike
+from ..rules import OperationRule, RuleLike, as_rule
 from ..rules.trace import AppliedRule
 from ..utils.columns import aligned
 from ..utils.entry import entry
 from ..utils.escape import visible
-from .verbs import carried_out, model_call, request
+from .request import as_call, make_request
+from .run import run_request
 
 HEAD = ("operation", "kind", "in", "times", "rule")
 
@@ -60,7 +63,9 @@ class RuleTable:
 
 
 @entry
-def explain_rules(model: Any, *args: Any, by: Any, of: Any = None, at: Any = INPUT, **kwargs: Any) -> RuleTable:
+def explain_rules(
+    model: Any, *args: Any, by: RuleLike, of: QuantityLike = None, at: CutLike | Sequence[CutLike] = INPUT, **kwargs: Any
+) -> RuleTable:
     """Which rule each operation of this call meets under ``by``, and which operations have none.
 
     >>> asc.explain_rules(model, x, by=asc.Epsilon())
@@ -78,8 +83,8 @@ def explain_rules(model: Any, *args: Any, by: Any, of: Any = None, at: Any = INP
     if not isinstance(rule, OperationRule):
         raise RuleError(f"by={by!r}", there="no rule for operations: each passes on its own derivative", try_="by=asc.Epsilon()")
     lenient = replace(rule, strict=False)  # type: ignore[type-var]
-    with opened(model, model_call(args, kwargs)) as door, door as session:
-        _, done = carried_out(session, request(of, at, None, lenient, progress=False))
-    trace = done[0].trace
-    notes = {f"{name}: {what}" for block in done for name, what in block.unruled.items()}
+    with opened(model, as_call(args, kwargs)) as door, door as session:
+        _, batches = run_request(session, make_request(of, at, None, lenient, progress=False))
+    trace = batches[0].trace
+    notes = {f"{name}: {what}" for batch in batches for name, what in batch.unruled.items()}
     return RuleTable(rule, tuple(trace.applied), trace.unused, tuple(sorted(notes)))

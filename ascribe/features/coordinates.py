@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import as_numpy, is_array, is_table
+from ..arrays import ArrayLike, as_numpy, is_array, is_table
 from ..calls.not_arrays import WORDS, words_alone
 from ..coalitions.base import Tree
 from ..errors import FeatureError
@@ -188,6 +188,10 @@ class Several(Value):
 
 def _only(scene: Scene, i: int) -> list[Any]:
     return [scene.everyone()[i]]
+
+
+FeaturesLike = Features | ArrayLike | Sequence[Features | ArrayLike] | Mapping[str, Features | ArrayLike] | None
+"""What ``features=`` accepts: see :func:`as_features`; None leaves the choice to the package."""
 
 
 def as_features(given: Any) -> Features:

@@ -17,8 +17,10 @@ from ..arrays import as_numpy, copied, namespace
 from ..backends import opened
 from ..calls.call import Call
 from ..cuts import INPUT, Cut
-from ..engine.checks import general as ask
-from ..engine.verbs import cuts_known, influence, model_call
+from ..engine.checks.general import compute_gap, judge
+from ..engine.request import as_call
+from ..engine.run import list_cuts
+from ..engine.verbs import influence
 from ..errors import MethodError, warn_user
 from ..result.attribution import Attribution, Check, Gap
 from ..tree import mapped, walk
@@ -53,7 +55,7 @@ class Decomposing(Recipe):
 
         Raises MethodError for models whose layers' biases cannot be read, and, for a map, where no picture is among the arguments.
         """
-        found = self.of_call(model, model_call(args, kwargs), of, at, {"seed": seed, "chunk": chunk, "progress": progress})
+        found = self.of_call(model, as_call(args, kwargs), of, at, {"seed": seed, "chunk": chunk, "progress": progress})
         return replace(found, method=f"{self!r}(model, *inputs, of={found.quantity})")
 
     @abstractmethod
@@ -100,7 +102,7 @@ def decomposed(model: Any, call: Call, of: Any, at: Any, asked: dict[str, Any]) 
     """The parts by name, with the gap between their sum and the quantity; and the places of the model."""
     if at != INPUT:
         raise MethodError("FullGrad is a sum over the input and all layers", there=f"at={at!r}", try_="LayerCam() for one layer")
-    places, looked = cuts_known(model, call, anew=True)  # a layer that it misses would be missing in the sum
+    places, looked = list_cuts(model, call)  # a layer that it misses would be missing in the sum
     cuts = uses(places)
     biases, bends = biases_of(model, call, list(dict.fromkeys(cut.layer for cut in cuts)))
     cuts = [cut for cut in cuts if cut.layer in biases]
@@ -159,12 +161,12 @@ def gap_of(parts: dict[str, Any], raw: Attribution) -> Gap:
     arrays = [as_numpy(leaf).astype(np.float64) for _, leaf in walk(parts) if leaf is not None]
     flat = np.concatenate([array.reshape(*array.shape[:lead], -1) for array in arrays], -1)
     eps = max(namespace(leaf).eps(leaf) for _, leaf in walk(parts) if leaf is not None)
-    return ask.gap_of(flat.sum(-1), np.abs(flat).sum(-1), raw.explained, raw.explained, eps)
+    return compute_gap(flat.sum(-1), np.abs(flat).sum(-1), raw.explained, raw.explained, eps)
 
 
 def complete(gap: Gap, bends: list[str]) -> Check:
     """Whether the parts add up to the quantity, and which layers may be the reason if they do not."""
-    status, records = ask.judged(gap, LIMITS)
+    status, records = judge(gap, LIMITS)
     text = f"gap {described(gap.relative)}"
     if status in ("ok", "skipped"):
         return Check("completeness", status, text)

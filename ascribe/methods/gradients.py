@@ -17,8 +17,9 @@ from ..cuts import INPUT, Cut, as_cut
 from ..distributions.baselines import FromInput
 from ..distributions.members import Background, Distribution, Gaussian, Line, Point
 from ..distributions.quadrature import Quadrature
-from ..engine.plan import Combine, Reduce
-from ..engine.verbs import activation, explain, model_call, request
+from ..engine.request import Combine, Reduce, as_call, make_request
+from ..engine.run import explain
+from ..engine.verbs import activation
 from ..errors import MethodError
 from ..result.attribution import Attribution
 from ..rules import Rule
@@ -56,11 +57,20 @@ class Method(Recipe):
     ) -> Attribution:
         """Explain a call of the model."""
         where = INPUT if isinstance(at, (list, tuple)) else as_cut(at)
-        multiply = self.multiply and self.combine is None
-        asked = request(of, at, self.over(where), self.rule(), seed=seed, chunk=chunk, progress=progress, multiply=multiply)
-        found = explain(model, model_call(args, kwargs), replace(asked, reduce=self.reduce, combine=self.combine))
-        shown = [f"of={found.quantity}", *([f"at={found.cut}"] if at != INPUT else []), *([f"seed={seed}"] if seed else [])]
-        return self.finish(replace(found, method=f"{self!r}(model, *inputs, {', '.join(shown)})"))
+        request = make_request(
+            of,
+            at,
+            self.over(where),
+            self.rule(),
+            multiply=self.multiply,
+            seed=seed,
+            chunk=chunk,
+            progress=progress,
+            reduce=self.reduce,
+            combine=self.combine,
+            title=repr(self),
+        )
+        return self.finish(explain(model, as_call(args, kwargs), request))
 
     def finish(self, found: Attribution) -> Attribution:
         """What is left to do with the values."""

@@ -6,13 +6,14 @@ a layer, its values are removed: layer and neuron ablation are these methods too
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..coalitions import Dependence, Exact, LeaveOneOut, Owen, Permutations, ShapleyKernel, SmoothMasks, Surrogate, TotalIndices
 from ..coalitions.base import Coalitions
 from ..cuts import INPUT
-from ..engine.verbs import explain, model_call, request, with_features
+from ..engine.request import as_call, make_request
+from ..engine.run import explain
 from ..features import Pixels, Windows
 from ..removal import Permute
 from ..result.attribution import Attribution
@@ -51,10 +52,9 @@ class RemovalMethod(Recipe):
         **kwargs: Any,
     ) -> Attribution:
         """Explain a call of the model."""
-        asked = request(of, at, self.over(), self.instead(), seed=seed, chunk=chunk, progress=progress)
-        found = explain(model, model_call(args, kwargs), with_features(asked, self.grouped()))
-        shown = [f"of={found.quantity}", *([f"at={found.cut}"] if at != INPUT else []), *([f"seed={seed}"] if seed else [])]
-        return replace(found, method=f"{self!r}(model, *inputs, {', '.join(shown)})")
+        over, by, features = self.over(), self.instead(), self.grouped()
+        request = make_request(of, at, over, by, features, seed=seed, chunk=chunk, progress=progress, title=repr(self))
+        return explain(model, as_call(args, kwargs), request)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

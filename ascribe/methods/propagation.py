@@ -7,7 +7,7 @@ from typing import Any
 
 from ..cuts import Cut
 from ..distributions.members import Background, Distribution, Reference
-from ..engine.plan import Combine
+from ..engine.request import Combine
 from ..errors import MethodError, RuleError
 from ..result.attribution import Attribution
 from ..rules import Rule, treats_operations

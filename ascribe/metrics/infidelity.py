@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, namespace
-from ..engine.verbs import model_call
+from ..engine.request import as_call
 from ..errors import AscribeWarning, InputError
 from ..result.attribution import Attribution
 from ..tree import walk
@@ -76,7 +76,7 @@ class Infidelity(Recipe):
         perturb = self.perturb if callable(self.perturb) else Jitter(float(self.perturb))
         random = np.random.default_rng(seed)
         products, drops = [], []
-        with records_of(model, model_call(args, kwargs), of) as records:
+        with records_of(model, as_call(args, kwargs), of) as records:
             if [tuple(v.shape) for v in values] != [tuple(x.shape) for x in records.x]:
                 there = f"inputs of {[tuple(x.shape) for x in records.x]}"
                 raise InputError(f"values of {[tuple(v.shape) for v in values]}", there=there, try_="an attribution at asc.INPUT")

@@ -14,12 +14,10 @@ from ..backends import opened
 from ..backends.protocol import ArrayAt, Job, Session
 from ..calls.call import Call
 from ..cuts import INPUT, Cut, as_cut
-from ..distributions.members import Point
-from ..engine.chunks import Chunker, Progress, first_chunk
-from ..engine.plan import Plan, Reader
+from ..engine.chunks import first_chunk
+from ..engine.plan import BoundQuantities
 from ..errors import InputError, QuantityError
 from ..quantities import as_quantities
-from ..rules import Gradient
 from ..tree import replaced
 
 
@@ -31,7 +29,7 @@ class Records:
     at: Cut
     on: Cut
     spots: tuple[ArrayAt, ...]
-    reader: Reader
+    bound: BoundQuantities
     x: tuple[Array, ...]
     value: np.ndarray
 
@@ -40,7 +38,7 @@ class Records:
 
     def quantity_at(self, arrays: Sequence[Array]) -> np.ndarray:
         """The quantity ``[points, records]`` where the explained arrays are ``[points, records, ...]``."""
-        job = Job(np.arange(len(self)), len(arrays[0]), self.at, self.spots, tuple(arrays), on=self.on, of=self.reader)
+        job = Job(np.arange(len(self)), len(arrays[0]), self.at, self.spots, tuple(arrays), on=self.on, of=self.bound)
         return as_numpy(self.session.evaluate(job).value)[0].astype(np.float64)
 
     def call(self, arrays: Sequence[Array]) -> Call:
@@ -72,14 +70,8 @@ def records_of(model: Any, call: Call, of: Any) -> Iterator[Records]:
     with opened(model, call) as door, door as session:
         on, at = session.resolve(as_cut(quantities[0].on), False), session.resolve(INPUT, True)
         index = np.arange(session.records)
-        reader = Reader(plan_for(session, quantities, at, on), index)
-        found = session.evaluate(Job(index, read=(at,), on=on, of=reader))
+        bound = BoundQuantities(session, quantities, index)
+        found = session.evaluate(Job(index, read=(at,), on=on, of=bound))
         reading = found.reads[at]
         value = as_numpy(found.value)[0, 0].astype(np.float64)
-        yield Records(session, at, on, tuple(reading.spots), reader, tuple(a[0] for a in reading.arrays), value)
-
-
-def plan_for(session: Session, quantities: Any, at: Cut, on: Cut) -> Plan:
-    """The plan of a run that differentiates nothing."""
-    chunker, progress = Chunker(session.records, fixed=True), Progress(0, False)
-    return Plan(session, quantities, (), Point(), at, on, Gradient(), 0, False, "mean", chunker, progress)
+        yield Records(session, at, on, tuple(reading.spots), bound, tuple(a[0] for a in reading.arrays), value)

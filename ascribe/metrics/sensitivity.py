@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..arrays import Array, as_numpy, namespace
-from ..engine.verbs import model_call
+from ..engine.request import as_call
 from ..errors import InputError
 from ..quantities import Labels
 from ..result.attribution import Attribution
@@ -44,7 +44,7 @@ class Sensitivity(Recipe):
         self, method: Callable[..., Attribution], model: Any, *args: Any, of: Any = None, seed: int = 0, **kwargs: Any
     ) -> np.ndarray:
         """Judge a method (a value such as ``asc.Saliency()``) at the records of a call. Their classes are those of the records."""
-        call = model_call(args, kwargs)
+        call = as_call(args, kwargs)
         first = method(model, call, of=of)
         kept = Labels(tuple(map(int, first.target))) if of is None and first.target is not None else of
         random = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_numpy, is_array
+from ..arrays import Array, ArrayLike, as_numpy, is_array
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
 from .base import Bound, Part, Quantity, Same, whole_number
@@ -38,6 +38,10 @@ class Custom:
 
     def bind(self, y: Any, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         return Same(self.fn)
+
+
+QuantityLike = Quantity | int | str | Sequence[Any] | ArrayLike | Callable[[Any], Any] | None
+"""What ``of=`` accepts: see :func:`as_quantities`."""
 
 
 def as_quantities(of: Any) -> tuple[tuple[Quantity, ...], bool]:

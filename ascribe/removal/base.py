@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, ArrayLike
 from ..distributions.baselines import Here
 from ..errors import FeatureError
 from ..features.base import Groups, check_layout
@@ -73,6 +73,11 @@ class Removal(Protocol):
 
     def stand_in(self, scene: Removing) -> StandIn:
         """What to put in their place. Raises FeatureError or DistributionError where it does not fit."""
+
+
+RemovalLike = Removal | float | str | ArrayLike | Sequence[Any] | Mapping[str, Any] | Callable[..., Any] | None
+"""What ``by=`` accepts for coalitions: a removal, or the value that replaces a removed feature (a number, an array, a name such as
+"mean", a function of the model's arguments, one for each input in a tuple or a dict); None for the default."""
 
 
 @dataclass(frozen=True, eq=False)

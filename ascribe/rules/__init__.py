@@ -19,6 +19,10 @@ class Rule(Protocol):
     def compares(self) -> bool: ...
 
 
+RuleLike = Rule | None
+"""What ``by=`` accepts for gradients: a rule, or None for the plain gradient."""
+
+
 @runtime_checkable
 class OperationRule(Rule, Protocol):
     """A rule that treats operations by their kind, whatever in the model wrote them.

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.engine.checks.general import gap_of
+from ascribe.engine.checks.general import compute_gap
 from ascribe.utils.completeness import percent
 from tests.support.rescale_zoo import Fn
 from tests.support.small_models import chain, rows
@@ -34,7 +34,7 @@ def left(steps: int) -> asc.Line:
 
 def test_a_gap_is_a_share_of_the_change_or_of_the_values_however_large_the_quantity():
     total, size = np.array([[1.5, 3.0, 0.0, 0.2]]), np.array([[1.5, 3.0, 0.0, 5.0]])
-    gap = gap_of(total, size, np.array([[1.0, 4.0, 0.0, 0.1]]), np.array([[1000.0, -4.0, 0.0, 1.0]]))
+    gap = compute_gap(total, size, np.array([[1.0, 4.0, 0.0, 0.1]]), np.array([[1000.0, -4.0, 0.0, 1.0]]))
     np.testing.assert_allclose(gap.absolute, [[0.5, -1.0, 0.0, 0.1]])
     np.testing.assert_allclose(gap.relative, [[0.5 / 1.5, 0.25, 0.0, 0.02]])
 
@@ -43,7 +43,7 @@ def test_a_gap_is_a_share_of_the_change_or_of_the_values_however_large_the_quant
 def test_a_change_that_is_rounding_is_not_divided_by(eps, rounding):
     """Of the quantity, in the precision it has, or of values that cancel."""
     total, change = np.array([[2e-9, 2e-9]]), np.array([[1e-9, 1e-9]])
-    gap = gap_of(total, np.array([[0.0, 10.0]]), change, np.array([[1.0, 0.0]]), eps)
+    gap = compute_gap(total, np.array([[0.0, 10.0]]), change, np.array([[1.0, 0.0]]), eps)
     np.testing.assert_allclose(gap.relative, [[1e-9 / rounding, 1e-10]])
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.coalitions import Estimate
-from ascribe.engine.passes.coalition import together
+from ascribe.engine.passes.coalition import join_draws
 from ascribe.errors import DistributionError, FeatureError, MemoryLimitError
 from ascribe.features.base import Groups
 from ascribe.features.grids import halved
@@ -495,10 +495,10 @@ def test_a_cell_in_several_features_is_there_as_much_as_the_least_of_them():
 
 def test_an_error_is_that_of_the_estimate_and_that_of_the_draws():
     values, error = np.array([1.0, 2.0, 6.0]).reshape(3, 1, 1), np.array([0.3, 0.5, 0.1]).reshape(3, 1, 1)
-    both = together(Estimate(values, error), 3)
+    both = join_draws(Estimate(values, error), 3)
     np.testing.assert_allclose(both.values, 3.0)
     np.testing.assert_allclose(both.error, np.sqrt(7.0 / 3 + 0.3**2))  # variance of three draws over three; the mean error
-    np.testing.assert_allclose(together(Estimate(values), 3).error, np.sqrt(7.0 / 3))
+    np.testing.assert_allclose(join_draws(Estimate(values), 3).error, np.sqrt(7.0 / 3))
 
 
 def test_features_of_several_arrays_are_counted_on():

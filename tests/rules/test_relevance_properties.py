@@ -17,7 +17,8 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.backends import open_session
-from ascribe.engine.verbs import carried_out, request
+from ascribe.engine.request import make_request
+from ascribe.engine.run import run_request
 from tests.support.rescale_zoo import Fn, batch
 
 DOUBLE = torch.float64
@@ -87,7 +88,7 @@ def test_without_biases_nothing_is_lost(rule, seed, depth, kind):
 def test_what_is_lost_is_in_the_books(rule, seed, depth, kind):
     model, x = random_net(seed, depth, kind)
     with open_session(model, asc.Call(x)) as session:
-        _, (block,) = carried_out(session, request(1, asc.INPUT, None, rule))
+        _, (block,) = run_request(session, make_request(1, asc.INPUT, None, rule))
     lost = sum(flow.lost + flow.absorbed for flow in block.trace.flows.values())
     assert float(block.values[0][0].sum()) + lost == pytest.approx(block.explained.sum(), rel=1e-6, abs=1e-6)
 

@@ -9,8 +9,9 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.backends import open_session
-from ascribe.engine.checks.relevance import blow_up
-from ascribe.engine.verbs import carried_out, request
+from ascribe.engine.checks.relevance import check_blow_up
+from ascribe.engine.request import make_request
+from ascribe.engine.run import run_request
 from ascribe.errors import RuleError
 from ascribe.rules.trace import Flow, RuleTrace
 from tests.support.rescale_zoo import NETS, batch, net
@@ -27,7 +28,7 @@ def check(found: asc.Attribution, name: str) -> asc.result.Check:
 def trace_of(model: nn.Module, x: Tensor, by: object, **more: object) -> tuple[RuleTrace, Tensor]:
     """The books of a run, and the values that came of it."""
     with open_session(model, asc.Call(x)) as session:
-        _, done = carried_out(session, request(1, asc.INPUT, None, by, **more))
+        _, done = run_request(session, make_request(1, asc.INPUT, None, by, **more))
     return done[0].trace, done[0].values[0][0]
 
 
@@ -211,7 +212,7 @@ def test_relevance_is_large_beside_the_quantity_of_its_record_or_of_most():
         ([[1.0, 1.0, 1.0]], [[500.0, 1.0, 1.0]], (0,)),  # what is large cancels in the sum
         ([[1.0, -500.0, 500.0]], [[1.0, 1.0, 1.0]], (1, 2)),
     ):
-        said = blow_up(trace, np.array(sums), np.array(largest), numbers)
+        said = check_blow_up(trace, np.array(sums), np.array(largest), numbers)
         assert said.records == records
         assert said.status == ("warn" if records else "ok")
 

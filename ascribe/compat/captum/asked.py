@@ -14,8 +14,9 @@ from ...calls.call import Call
 from ...cuts import INPUT, OUTPUT, Cut
 from ...distributions.members import Distribution
 from ...engine.chunks import Wanted
-from ...engine.plan import Combine
-from ...engine.verbs import activation, explain, request, with_features
+from ...engine.request import Combine, make_request
+from ...engine.run import explain
+from ...engine.verbs import activation
 from ...errors import InputError
 from ...quantities import Bound, Part, Quantity, scores
 from ...result.attribution import Attribution as Result
@@ -76,27 +77,29 @@ class Asked:
         combine: Combine | None = None,
     ) -> Result:
         """The native verb, with what was asked filled in."""
-        wanted = request(
+        request = make_request(
             self.of if of is None else of,
             self.at if at is None else at,
             over,
             by,
+            multiply=self.multiply if multiply is None else multiply,
             seed=seed,
             progress=self.progress,
-            multiply=(self.multiply if multiply is None else multiply) and combine is None,
+            combine=combine,
+            most=self["internal_batch_size"],
+            bare=not self["return_convergence_delta"],
         )
-        bare = not self["return_convergence_delta"]
-        return explain(self.model, self.call, replace(wanted, combine=combine, most=self["internal_batch_size"], bare=bare))
+        return explain(self.model, self.call, request)
 
     def removed(self, over: Any, by: Any, features: Any, *, at: Any = None, seed: int = 0) -> tuple[Result, torch.dtype]:
         """The verb over coalitions of features, and the type of the output; ``perturbations_per_eval`` above 1 bounds the rows at once."""
         many = isinstance(self.of, list)
         seen = [Watched(of) for of in (self.of if many else [self.of])]
-        wanted = request(seen if many else seen[0], self.at if at is None else at, over, by, seed=seed, progress=self.progress)
         each = self["perturbations_per_eval"] or 1
         most = each * self.inputs.records if each > 1 else None
-        found = explain(self.model, self.call, replace(with_features(wanted, features), most=most))
-        return found, self.kind or seen[0].kinds[-1]
+        of, at = seen if many else seen[0], self.at if at is None else at
+        request = make_request(of, at, over, by, features, seed=seed, progress=self.progress, most=most)
+        return explain(self.model, self.call, request), self.kind or seen[0].kinds[-1]
 
     def result(self, values: Any) -> Any:
         """Native values in captum's form: that of the inputs, of the layer's value, or a list of those for several layers.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...backends.torch.model.modules import modules_behind
-from ...engine.verbs import cuts_known
+from ...engine.run import list_cuts
 from ...errors import RuleError
 from ...rules import OperationRule
 from ...rules.books import RuleBook, Where
@@ -198,7 +198,7 @@ class RepeatedError(RuleError, RuntimeError):
 def each_used_once(asked: Asked) -> None:
     """Raises RepeatedError where a module with weights is used several times, as captum does. A run for each shape of the inputs."""
     modules = {name: module for host in modules_behind(asked.model) for name, module in host.named_modules() if name}
-    places, _ = cuts_known(asked.model, asked.call, anew=False)
+    places, _ = list_cuts(asked.model, asked.call, fresh=False)
     for place in places:
         module = modules.get(place.cut.layer)
         if place.calls > 1 and module is not None and (module._parameters or getattr(module, "rule", None) is not None):

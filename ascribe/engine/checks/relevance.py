@@ -1,4 +1,4 @@
-"""What is asked of relevance: which operation met which rule, what constants and other operations took of it, does it blow up."""
+"""The checks of relevance: the rule of each operation, the relevance that constants and other operations absorb, values that blow up."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ LARGE = 100.0  # relevance so many times the quantity is no explanation of it
 FEW = 3
 
 
-def coverage(rule: OperationRule, unruled: Mapping[str, str], trace: RuleTrace) -> Check:
-    """Whether the rule has a formula for every operation; which kinds met which rule, and what was done about those without."""
-    text = f"; {met}" if (met := summary(trace)) else ""
+def check_coverage(rule: OperationRule, unruled: Mapping[str, str], trace: RuleTrace) -> Check:
+    """Checks that the rule has a formula for every operation, and names the rule of each kind, and what was done without a formula."""
+    text = f"; {met}" if (met := summarize(trace)) else ""
     if unruled:
         return Check("rule", "warn", "; ".join(f"{name}: {what}" for name, what in sorted(unruled.items())) + text)
     return Check("rule", "ok", f"{rule!r} has an exact rule for every operation{text}")
 
 
-def summary(trace: RuleTrace) -> str:
-    """Kinds of operations with their rules, counted; a book's pairs that fitted nothing."""
+def summarize(trace: RuleTrace) -> str:
+    """Returns kinds of operations with their rules, counted, and the pairs of a rule book that fitted nothing."""
     times: dict[tuple[str, str], int] = {}
     for one in trace.applied:
         if one.kind != "linear":
@@ -33,8 +33,8 @@ def summary(trace: RuleTrace) -> str:
     return "; ".join([*said, *([f"nothing fits {', '.join(trace.unused)}"] if trace.unused else [])])
 
 
-def conservation(trace: RuleTrace) -> Check | None:
-    """Whether what left the quantity arrived or went to biases; None where the rule keeps no books."""
+def check_conservation(trace: RuleTrace) -> Check | None:
+    """Checks that the relevance of the quantity arrived or went to biases; None where the rule does not count it."""
     if not trace.flows:
         return None
     flows = list(trace.flows.values())
@@ -45,14 +45,14 @@ def conservation(trace: RuleTrace) -> Check | None:
     scale = trace.size + np.finfo(np.float64).tiny
     lost = sum(n for _, n in gone)
     text = f"{arrived:.4g} of the quantity's {trace.quantity:.4g} (all records) arrived"
-    text += said("constants such as biases took", absorbed, scale) + said("values beside the cut", other, scale)
+    text += described_flows("constants such as biases took", absorbed, scale) + described_flows("values beside the cut", other, scale)
     if abs(lost) > 1e-3 * scale:
-        text += said("not conserved:", gone, scale)
+        text += described_flows("not conserved:", gone, scale)
     return Check("conservation", "ok" if abs(lost) <= LOST * scale else "warn", text)
 
 
-def said(what: str, parts: Iterable[tuple[Flow, float]], scale: float) -> str:
-    """A sum of flows with the largest of them; nothing where it is nothing."""
+def described_flows(what: str, parts: Iterable[tuple[Flow, float]], scale: float) -> str:
+    """Returns a sum of flows with the largest of them as text; "" where it is zero."""
     parts = sorted(parts, key=lambda pair: -abs(pair[1]))
     total = sum(n for _, n in parts)
     if all(abs(n) <= 1e-6 * scale for _, n in parts):
@@ -61,8 +61,8 @@ def said(what: str, parts: Iterable[tuple[Flow, float]], scale: float) -> str:
     return f"; {what} {total:.4g} ({largest})"
 
 
-def blow_up(trace: RuleTrace, sums: np.ndarray, largest: np.ndarray, explained: np.ndarray) -> Check | None:
-    """Whether relevance is far above the quantity, ``[quantities, records]``; names the first operation that made it so."""
+def check_blow_up(trace: RuleTrace, sums: np.ndarray, largest: np.ndarray, explained: np.ndarray) -> Check | None:
+    """Checks that relevance is not far above the quantity, ``[quantities, records]``, and names the first operation where it is."""
     if not trace.flows:
         return None
     typical = np.abs(explained).mean(-1, keepdims=True)

@@ -2,114 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ...arrays import Array, as_numpy, namespace
 from ...backends.protocol import Job
 from ...cuts import Cut
 from ...distributions.members import Draws
-from ..chunks import stream
-from ..plan import Leaves, broadcast
+from ..batch import Leaves, broadcast
 from .curvature import Course
+from .records import Records
+from .starts import Ends, Starts
 
-if TYPE_CHECKING:
-    from .path import Pass
 
+class Accumulator:
+    """The weighted sum of influence over points, kept as one array per array at each cut and quantity.
 
-class Sums:
-    """The weighted sum of influence over points, kept as one array per array at each cut and quantity."""
+    ``part`` are the positions in the batch of the records that it sums for: all, where it is not given.
+    """
 
-    def __init__(self, run: Pass, draws: Draws, ends: Callable[[np.ndarray], Leaves], part: np.ndarray | None = None) -> None:
-        self.run_, self.draws, self.ends = run, draws, ends
-        self.plan = run.plan
-        self.part = np.arange(len(run.index)) if part is None else part
+    def __init__(self, records: Records, starts: Starts, draws: Draws, ends: Ends, part: np.ndarray | None = None) -> None:
+        self.records, self.starts, self.draws, self.ends, self.plan = records, starts, draws, ends, records.plan
+        self.part = np.arange(len(records)) if part is None else part
         self.first: np.ndarray | None = None
         self.total: dict[Cut, list[list[Array]]] = {}
         self.direct: dict[Cut, list[list[Array]]] = {}
         self.carry: dict[Cut, tuple[Leaves, Leaves, np.ndarray]] = {}
         self.middle: dict[Cut, Leaves] = {}
-        self.index = run.index
+        self.index = records.index
         self.course: Course | None = None
         if draws.position is not None and draws.row is None and not self.plan.bare:
             self.course = Course(draws.position, draws.noise.each if draws.noise else len(draws))
 
     def run(self, index: np.ndarray) -> None:
-        """Go through all points in chunks."""
+        """Evaluates all points in chunks, for these records."""
         self.index = index
-        session, plan = self.plan.session, self.plan
-        stream(
-            len(self.draws),
-            len(index),
-            plan.chunker,
-            self.step,
-            wait=session.device.wait,
-            out_of_memory=session.device.out_of_memory,
-            progress=plan.progress,
-        )
+        self.records.run_chunks(len(self.draws), len(index), self.step)
 
     def step(self, first: int, last: int) -> bool:
-        """One chunk: make the points, run them, add what came. Whether its time was typical."""
-        plan, run = self.plan, self.run_
+        """Evaluates one chunk: makes the points, runs them, adds the result. Returns whether its time was typical."""
+        plan, request, draws = self.plan, self.plan.request, self.draws
         points = np.arange(first, last)
-        ends, starts = self._local(self.ends(points)), self._local(run.starts(self.draws, points))
-        write = tuple(broadcast(z, len(points), len(self.index)) for z in between(starts, ends, self.draws, points))
-        reads = plan.inner if self.draws.stepwise else ()
-        job = Job(self.index, len(points), plan.at, run.spots, write, plan.cuts, reads, plan.on, run.reader, plan.by, plan.kinds)
-        job = replace(job, multipliers_only=plan.folded or self.draws.stepwise)
+        ends, starts = self._local(self.ends(points)), self._local(self.starts.at(draws, points))
+        write = tuple([broadcast(z, len(points), len(self.index)) for z in between(starts, ends, draws, points)])
+        job = Job(
+            self.index,
+            len(points),
+            plan.at,
+            self.records.spots,
+            write,
+            plan.cuts,
+            plan.inner if draws.stepwise else (),
+            plan.on,
+            self.records.bound,
+            request.by,
+            plan.kinds,
+            multipliers_only=plan.multipliers_only or draws.stepwise,
+        )
         typical = plan.chunker.limit is not None
-        found = run.measured(job)
-        distances = self._moving(points, ends, starts) if plan.multiply and self.draws.moves else {}
-        if first == 0 and self.draws.position is not None and self.draws.position[0] == 0 and self.draws.row is None:
-            self.first = as_numpy(found.value)[:, 0].astype(np.float64)
+        evidence = self.records.evaluate_chunk(job)
+        distances = self._moving(points, ends, starts) if request.multiply and draws.moves else {}
+        if first == 0 and draws.position is not None and draws.position[0] == 0 and draws.row is None:
+            self.first = as_numpy(evidence.value)[:, 0].astype(np.float64)
+        weights = draws.weight[first:last]
         for cut in plan.cuts:
-            if self.draws.stepwise and plan.multiply:
-                values = list(write) if cut == plan.at else found.reads[cut].arrays
-                self._piecewise(cut, found.grads[cut], values, as_numpy(found.value).astype(np.float64))
-            else:
-                grads = found.grads[cut]
-                if distances:
-                    grads = [g * d[None] for g, d in zip(grads, distances[cut], strict=True)]
-                self._add(cut, grads, self.draws.weight[first:last])
-                summed(self.direct.setdefault(cut, []), found.direct_relevance.get(cut, []), self.draws.weight[first:last])
+            grads = evidence.grads[cut]
+            if draws.stepwise and request.multiply:
+                values = list(write) if cut == plan.at else evidence.reads[cut].arrays
+                self._piecewise(cut, grads, values, as_numpy(evidence.value).astype(np.float64))
+                continue
+            if distances:
+                grads = [g * d[None] for g, d in zip(grads, distances[cut], strict=True)]
+            self._add(cut, grads, weights)
+            if direct := evidence.direct_relevance.get(cut):
+                add_weighted(self.direct.setdefault(cut, []), direct, weights)
         if self.course is not None:
-            self.course.chunks[first] = found.value
-        return typical and not found.probed
+            self.course.chunks[first] = evidence.value
+        return typical and not evidence.probed
 
     def _local(self, leaves: Leaves | None) -> Leaves:
-        """Cut arrays ``[points, records, ...]`` to the records in this sum."""
-        if leaves is None or len(self.part) == len(self.run_.index):
+        """Returns cut arrays ``[points, records, ...]`` for the records in this sum."""
+        if leaves is None or len(self.part) == len(self.records.index):
             return leaves or []
         return [a if a.shape[1] == 1 else a[:, self.part] for a in leaves]
 
     def _moving(self, points: np.ndarray, ends: Leaves, starts: Leaves) -> dict[Cut, Leaves]:
-        """Distances of paths whose ends differ from point to point, at every cut, ``[points, records, ...]``."""
-        run, plan = self.run_, self.plan
-        found = {plan.at: [e - s for e, s in zip(ends, starts, strict=True)] if starts else ends}
-        if plan.inner:
-            at_end = {cut: [x[None] for x in run.record[cut]] for cut in plan.inner}
+        """Returns the distances of paths whose ends differ from point to point, at every cut, ``[points, records, ...]``."""
+        records, plan = self.records, self.plan
+        moved = {plan.at: [e - s for e, s in zip(ends, starts, strict=True)] if starts else ends}
+        if inner := plan.inner:
+            at_end = {cut: [x[None] for x in records.values[cut]] for cut in inner}
             if self.draws.noise is not None or self.draws.given:
-                reads = run.values_at(ends, len(points), read=plan.inner).reads
-                at_end = {cut: reads[cut].arrays for cut in plan.inner}
-            at_start = run.values_at(starts, len(points), read=plan.inner).reads if starts else None
-            for cut in plan.inner:
-                found[cut] = [e - s for e, s in zip(at_end[cut], at_start[cut].arrays, strict=True)] if at_start else at_end[cut]
-        return found
+                reads = records.evaluate_at(ends, len(points), read=inner).reads
+                at_end = {cut: reads[cut].arrays for cut in inner}
+            at_start = records.evaluate_at(starts, len(points), read=inner).reads if starts else None
+            for cut in inner:
+                moved[cut] = [e - s for e, s in zip(at_end[cut], at_start[cut].arrays, strict=True)] if at_start else at_end[cut]
+        return moved
 
     def _add(self, cut: Cut, grads: Leaves, weights: np.ndarray) -> None:
-        if self.plan.reduce == "square":
+        if self.plan.request.reduce == "square":
             grads = [g * g for g in grads]
-        elif self.plan.reduce == "variance":  # about the first chunk's mean, so that nothing cancels
+        elif self.plan.request.reduce == "variance":  # about the first chunk's mean, so that nothing cancels
             middle = self.middle.setdefault(cut, [g.mean(1)[:, None] for g in grads])
             grads = [g - m for g, m in zip(grads, middle, strict=True)]
             grads = [*grads, *(g * g for g in grads)]
-        summed(self.total.setdefault(cut, []), grads, weights)
+        add_weighted(self.total.setdefault(cut, []), grads, weights)
 
     def _piecewise(self, cut: Cut, grads: Leaves, values: Leaves, quantity: np.ndarray) -> None:
-        """Along the path's image: a mean of neighbouring influences times the step between them, so that a piece adds up where it can."""
+        """Adds a mean of neighbouring influences times the step between them, so that each piece of the path's image adds up if it can."""
         if cut in self.carry:
             last_g, last_v, last_q = self.carry[cut]
             ends = quantity[:, :1] - last_q
@@ -120,52 +120,54 @@ class Sums:
             self._pieces(cut, before, after, [v[:-1] for v in values], [v[1:] for v in values], np.diff(quantity, axis=1))
 
     def _pieces(self, cut: Cut, g0: Leaves, g1: Leaves, v0: Leaves, v1: Leaves, change: np.ndarray) -> None:
-        """Pieces whose ends have these influences and values, over which the quantity changes so much ``[quantities, pieces, records]``."""
+        """Adds pieces whose ends have these influences and values; ``change`` is the quantity's, ``[quantities, pieces, records]``."""
         steps = [w - v for v, w in zip(v0, v1, strict=True)]
         middle = [namespace(a).mix(a, b, 0.5) for a, b in zip(g0, g1, strict=True)]
         apart = [(a - b) * d[None] for a, b, d in zip(g0, g1, steps, strict=True)]
         share = bend(change - total([m * d[None] for m, d in zip(middle, steps, strict=True)]), total(apart), total(apart, sizes=True))
-        found = [m * d[None] for m, d in zip(middle, steps, strict=True)]
+        pieces = [m * d[None] for m, d in zip(middle, steps, strict=True)]
         if share.any():
             shares = [namespace(d).asarray(share.reshape(*share.shape, *[1] * (len(d.shape) - 3)), d) for d in apart]
-            found = [f + d * part for f, d, part in zip(found, apart, shares, strict=True)]
-        self._add(cut, found, np.ones(found[0].shape[1]))
+            pieces = [f + d * part for f, d, part in zip(pieces, apart, shares, strict=True)]
+        self._add(cut, pieces, np.ones(pieces[0].shape[1]))
 
-    def values(self) -> list[list[Array]]:
-        """The sums, times the distance where that is the same at every point: per cut, ``[quantities, records, ...]`` each."""
-        plan, run = self.plan, self.run_
-        fixed = plan.multiply and not self.draws.moves and not self.draws.stepwise
+    def values(self) -> list[Leaves]:
+        """Returns the sums, times the distance where that is the same at every point: per cut, ``[quantities, records, ...]`` each."""
+        plan, request = self.plan, self.plan.request
+        fixed = request.multiply and not self.draws.moves and not self.draws.stepwise
         distance = self.fixed() if fixed else {}
-        found = []
+        values = []
         for cut in plan.cuts:
             stacked = [namespace(t[0]).stack(t, 0) for t in self.total[cut]]
-            if plan.reduce == "variance":
+            if request.reduce == "variance":
                 half = len(stacked) // 2
                 stacked = [squares - mean * mean for mean, squares in zip(stacked[:half], stacked[half:], strict=True)]
             if fixed:
                 stacked = [s * d[None] for s, d in zip(stacked, distance[cut], strict=True)]
-            if self.direct.get(cut):
-                stacked = [s + namespace(r[0]).stack(r, 0) for s, r in zip(stacked, self.direct[cut], strict=True)]
-            found.append([namespace(s).cast(s, x) for s, x in zip(stacked, run.record[cut], strict=True)])
-        return found
+            if direct := self.direct.get(cut):
+                stacked = [s + namespace(r[0]).stack(r, 0) for s, r in zip(stacked, direct, strict=True)]
+            values.append([namespace(s).cast(s, x) for s, x in zip(stacked, self.records.values[cut], strict=True)])
+        return values
 
     def fixed(self) -> dict[Cut, Leaves]:
-        """From the baseline to the record, at every cut; elsewhere than where the points live the baseline is run forward."""
-        run, plan = self.run_, self.plan
-        part = self.part
-        if run.begin is None:
-            return {cut: [x[part] for x in run.record[cut]] for cut in plan.cuts}
-        found = {plan.at: [x[part] - (b if b.shape[0] == 1 else b[part]) for x, b in zip(run.x, run.begin, strict=True)]}
-        if plan.inner:
-            start = run.values_at([b[None] for b in run.begin], 1, run.reader, plan.inner)
-            self.first = as_numpy(start.value)[:, 0].astype(np.float64)
-            for cut in plan.inner:
-                found[cut] = [(x - b[0])[part] for x, b in zip(run.record[cut], start.reads[cut].arrays, strict=True)]
-        return found
+        """Returns record less baseline at every cut; elsewhere than where the points are the baseline is run forward."""
+        records, plan, part, start = self.records, self.plan, self.part, self.starts.fixed
+        every = len(part) == len(records.index)
+        if start is None:
+            return {cut: [x if every else x[part] for x in records.values[cut]] for cut in plan.cuts}
+        distance = {
+            plan.at: [x - b if every else x[part] - (b if b.shape[0] == 1 else b[part]) for x, b in zip(records.x, start, strict=True)]
+        }
+        if inner := plan.inner:
+            evidence = records.evaluate_at([b[None] for b in start], 1, records.bound, inner)
+            self.first = as_numpy(evidence.value)[:, 0].astype(np.float64)
+            for cut in inner:
+                distance[cut] = [(x - b[0])[part] for x, b in zip(records.values[cut], evidence.reads[cut].arrays, strict=True)]
+        return distance
 
 
-def summed(totals: list[list[Array]], parts: Leaves, weights: np.ndarray) -> None:
-    """Add the weighted points of ``[quantities, points, records, ...]`` to one sum for each quantity."""
+def add_weighted(totals: list[list[Array]], parts: Leaves, weights: np.ndarray) -> None:
+    """Adds the weighted points of ``[quantities, points, records, ...]`` to one sum for each quantity."""
     for i, g in enumerate(parts):
         xp = namespace(g)
         if len(totals) == i:
@@ -174,21 +176,20 @@ def summed(totals: list[list[Array]], parts: Leaves, weights: np.ndarray) -> Non
 
 
 def between(starts: Leaves, ends: Leaves, draws: Draws, points: np.ndarray) -> Leaves:
-    """The points on the way from start to end; the ends themselves where there is no line."""
+    """Returns the points on the way from start to end; the ends themselves where there is no line."""
     if draws.position is None:
         return ends
-    found = []
+    leaves = []
     for s, e in zip(starts, ends, strict=True):
-        a = namespace(e).asarray(draws.position[points].reshape(-1, *[1] * (e.ndim - 1)), e)
-        found.append(namespace(e).mix(s, e, a))
-    return found
+        xp = namespace(e)
+        leaves.append(xp.mix(s, e, xp.asarray(draws.position[points].reshape(-1, *[1] * (e.ndim - 1)), e)))
+    return leaves
 
 
 def total(leaves: Leaves, sizes: bool = False) -> np.ndarray:
-    """What numbers ``[quantities, pieces, records, ...]`` add up to, or their sizes."""
+    """Returns the sum of numbers ``[quantities, pieces, records, ...]`` over all but these axes, or of their sizes."""
     parts = [as_numpy((abs(a) if sizes else a).reshape(*a.shape[:3], -1).sum(-1)).astype(np.float64) for a in leaves]
-    found: np.ndarray = np.sum(parts, 0)
-    return found
+    return np.asarray(np.sum(parts, 0))
 
 
 BENT = 0.2
@@ -196,7 +197,7 @@ BENT = 0.2
 
 
 def bend(missing: np.ndarray, apart: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """How much of what a piece's ends differ by is ``missing`` from the mean of both, -1/2 to 1/2; 0 where a piece is smooth.
+    """Returns the share of the difference of a piece's ends that is ``missing`` from the mean of both, -1/2 to 1/2; 0 for smooth pieces.
 
     For a piecewise linear quantity with one bend in the piece it is the bend's distance from the middle, and the piece is exact. Where
     more is missing than one bend explains, other ways than the cut may carry it: then it says nothing.

@@ -1,4 +1,4 @@
-"""Records compared with references: multipliers times distances, under a rule that compares (DeepLIFT and its kin)."""
+"""The reference pass: records compared with references, multipliers times distances, under a rule that compares (DeepLIFT and its kin)."""
 
 from __future__ import annotations
 
@@ -11,114 +11,117 @@ from ...backends.protocol import Evidence, Job
 from ...cuts import OUTPUT, Cut
 from ...distributions.members import Draws, Line, baseline_of, parts
 from ...errors import RuleError
-from ..chunks import stream
-from ..plan import Block, Combine, Leaves, Plan, broadcast, table
-from .path import Pass
+from ..batch import Batch, Leaves, broadcast
+from ..plan import Plan
+from ..request import Combine
+from .accumulate import add_weighted
+from .records import Records
+from .starts import Starts, draw_points, find_ends, find_starts
 
 
-class Comparison(Pass):
-    """Some records against the references of a distribution. They are run once, whatever the number of references."""
+def run_reference(plan: Plan, index: np.ndarray) -> Batch:
+    """Returns the comparison of some records with the references of a distribution. The records are run once for all references.
 
-    def __init__(self, plan: Plan, index: np.ndarray) -> None:
-        super().__init__(plan, index)
-        self.total: dict[Cut, list[Leaves]] = {}
-        self.change = np.zeros(0)
-
-    def run(self) -> Block:
-        plan, block = self.plan, self.block
-        reading = self.evaluate(read=(plan.at,)).reads[plan.at]
-        self.spots, self.x = tuple(reading.spots), [a[0] for a in reading.arrays]
-        self._start()
-        draws = self._draws()
-        if draws.noise is not None:
-            self._look()
-        ends = self._ends(draws)
-
-        def step(first: int, last: int) -> bool:
-            points = np.arange(first, last)
-            write = tuple(ends(points)) if draws.noise is not None else ()
-            typical = plan.chunker.limit is not None
-            found = self._compared(draws, points, write)
-            self._add(found, draws.weight[first:last])
-            return typical and not found.probed
-
-        stream(
-            len(draws),
-            len(self.index),
-            plan.chunker,
-            step,
-            wait=self.session.device.wait,
-            out_of_memory=self.session.device.out_of_memory,
-            progress=plan.progress,
+    Raises RuleError for a distribution without references.
+    """
+    request = plan.request
+    if baseline_of(request.over) is None or any(isinstance(f, Line) for f in parts(request.over)):
+        raise RuleError(
+            f"by={request.by!r} compares the record with references",
+            there=f"over={request.over!r}",
+            try_="over=asc.Reference(0.0) or over=asc.Background(rows)",
+            code="E-RULE-REFERENCE",
         )
-        xp = self.session.xp
-        block.values = [[xp.cast(xp.stack(t, 0), x) for t, x in zip(self.total[cut], self.record[cut], strict=True)] for cut in plan.cuts]
-        block.change = self.change if plan.multiply else None
-        block.record = [self.record[cut] for cut in plan.cuts]
-        block.steps = np.full(len(self.index), len(draws))
-        return block
+    records = Records(plan, index)
+    reading = records.evaluate(read=(plan.at,)).reads[plan.at]
+    records.spots, records.x = tuple(reading.spots), [a[0] for a in reading.arrays]
+    starts = find_starts(records)
+    draws = draw_points(records, starts)
+    if draws.noise is not None:
+        records.read()
+    return ReferencePass(records, starts, draws).run()
 
-    def _compared(self, draws: Draws, points: np.ndarray, write: tuple[Array, ...]) -> Evidence:
-        """Some points, each record against its reference; the first of all binds the quantities and says what the cuts hold."""
-        plan = self.plan
-        first = not self.record
-        reads = tuple(dict.fromkeys((*plan.cuts, *([OUTPUT] if plan.on == OUTPUT else []))))
-        starts = self.starts(draws, points)
+
+class ReferencePass:
+    """Some records against references, chunk by chunk."""
+
+    def __init__(self, records: Records, starts: Starts, draws: Draws) -> None:
+        self.records, self.starts, self.draws, self.plan = records, starts, draws, records.plan
+        self.ends = find_ends(records, draws)
+        self.total: dict[Cut, list[Leaves]] = {}
+        self.change: np.ndarray | None = None
+
+    def run(self) -> Batch:
+        """Returns the batch with values, change and number of points."""
+        batch, records, draws = self.records.batch, self.records, self.draws
+        records.run_chunks(len(draws), len(records.index), self.step)
+        xp = records.session.xp
+        batch.values = [
+            [xp.cast(xp.stack(t, 0), x) for t, x in zip(self.total[cut], records.values[cut], strict=True)] for cut in self.plan.cuts
+        ]
+        batch.change = self.change if self.plan.request.multiply else None
+        batch.steps = np.full(len(records.index), len(draws))
+        return batch
+
+    def step(self, first: int, last: int) -> bool:
+        """Evaluates one chunk of references, and adds the result. Returns whether its time was typical."""
+        points, draws = np.arange(first, last), self.draws
+        write = tuple(self.ends(points)) if draws.noise is not None else ()
+        typical = self.plan.chunker.limit is not None
+        evidence = self._compare(points, write)
+        self._add(evidence, draws.weight[first:last])
+        return typical and not evidence.probed
+
+    def _compare(self, points: np.ndarray, write: tuple[Array, ...]) -> Evidence:
+        """Evaluates some points, each record against its reference; the first of all binds the quantities and reads the cuts."""
+        plan, records = self.plan, self.records
+        starts = self.starts.at(self.draws, points)
         assert starts is not None
         job = Job(
-            self.index,
+            records.index,
             len(points),
             quantity_key=plan.kinds,
             at=plan.at,
-            spots=self.spots,
+            spots=records.spots,
             write=write,
             wrt=plan.cuts,
-            read=reads,
+            read=plan.cuts if plan.on != OUTPUT or OUTPUT in plan.cuts else (*plan.cuts, OUTPUT),
             on=plan.on,
-            of=self.reader,
-            by=plan.by,
-            reference=tuple(broadcast(s, len(points), s.shape[1]) for s in starts),
-            every_quantity=self.reader.across,
+            of=records.bound,
+            by=plan.request.by,
+            reference=tuple([broadcast(s, len(points), s.shape[1]) for s in starts]),
+            every_quantity=records.bound.of_every_record,
         )
-        found = self.measured(job)
-        if first:
-            assert found.value is not None
-            self.block.explained = as_numpy(found.value)[:, 0].astype(np.float64)
-            self.block.classes, self.block.output = self.reader.classes(), table(found)
-            for cut in plan.cuts:
-                self.record[cut] = [a[0] for a in found.reads[cut].arrays]
-            self.block.spots = [found.reads[cut].spots for cut in plan.cuts]
-        return found
+        evidence = records.evaluate_chunk(job)
+        if not records.values:
+            records.keep_quantities(evidence)
+            records.keep_values(evidence, plan.cuts)
+        return evidence
 
-    def _add(self, found: Evidence, weights: np.ndarray) -> None:
-        plan = self.plan
-        assert found.value is not None and found.start is not None
-        change = as_numpy(found.value).astype(np.float64) - as_numpy(found.start).astype(np.float64)
+    def _add(self, evidence: Evidence, weights: np.ndarray) -> None:
+        assert evidence.value is not None and evidence.start is not None
+        change = as_numpy(evidence.value).astype(np.float64) - as_numpy(evidence.start).astype(np.float64)
         some = np.einsum("kpn,p->kn", change, weights)
-        self.change = some if not self.change.size else self.change + some
-        for cut in plan.cuts:
-            totals = self.total.setdefault(cut, [])
-            for i, terms in enumerate(self._terms(found, cut)):
-                xp = namespace(terms)
-                if len(totals) == i:
-                    totals.append([xp.accumulator(tuple(terms.shape[2:]), terms) for _ in range(terms.shape[0])])
-                totals[i] = [xp.accumulate(t, terms[k], weights) for k, t in enumerate(totals[i])]
+        self.change = some if self.change is None else self.change + some
+        for cut in self.plan.cuts:
+            add_weighted(self.total.setdefault(cut, []), self._terms(evidence, cut), weights)
 
-    def _terms(self, found: Evidence, cut: Cut) -> Leaves:
-        """What every point adds, ``[quantities, points, records, ...]`` for each array at the cut."""
-        grads, ends, starts = found.grads[cut], found.reads[cut].arrays, found.starts[cut]
-        if self.plan.combine is not None:
-            return combined(self.plan.combine, grads, ends, starts)
-        if self.plan.multiply:
-            return found.shares.get(cut) or [g * (x - x0)[None] for g, x, x0 in zip(grads, ends, starts, strict=True)]
+    def _terms(self, evidence: Evidence, cut: Cut) -> Leaves:
+        """Returns what every point adds, ``[quantities, points, records, ...]`` for each array at the cut."""
+        request = self.plan.request
+        grads, ends, starts = evidence.grads[cut], evidence.reads[cut].arrays, evidence.starts[cut]
+        if request.combine is not None:
+            return combined(request.combine, grads, ends, starts)
+        if request.multiply:
+            return evidence.shares.get(cut) or [g * (x - x0)[None] for g, x, x0 in zip(grads, ends, starts, strict=True)]
         return grads
 
 
 def combined(combine: Combine, grads: Leaves, ends: Leaves, starts: Leaves) -> Leaves:
-    """What a function of the user's own makes of multipliers, values and reference values (as many of them as it takes), for each
-    quantity and point: arrays ``[records, ...]``, tuples of them where the cut holds several. It returns as many, of the same shapes.
+    """Returns what a user's function makes of multipliers, values and reference values (as many of them as it takes).
 
-    Raises RuleError where it does not.
+    It is called for each quantity and point with arrays ``[records, ...]``, tuples of them where the cut holds several, and returns as
+    many, of the same shapes. Raises RuleError where it does not.
     """
     takes = [p for p in inspect.signature(combine).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     wide, points, records = grads[0].shape[:3]
@@ -128,8 +131,8 @@ def combined(combine: Combine, grads: Leaves, ends: Leaves, starts: Leaves) -> L
         made.append([])
         for p in range(points):
             given = ([g[q, p] for g in grads], [x[p] for x in ends], [x[p] for x in starts])
-            found = combine(*(g[0] if len(g) == 1 else tuple(g) for g in given[: len(takes)]))
-            leaves = [found] if len(grads) == 1 and not isinstance(found, (tuple, list)) else list(found)
+            returned = combine(*(g[0] if len(g) == 1 else tuple(g) for g in given[: len(takes)]))
+            leaves = [returned] if len(grads) == 1 and not isinstance(returned, (tuple, list)) else list(returned)
             if [tuple(a.shape) for a in leaves] != [tuple(g.shape[2:]) for g in grads]:
                 there = f"arrays of shape {', '.join(str(tuple(a.shape)) for a in leaves)}"
                 shapes = ", ".join(str(tuple(g.shape[2:])) for g in grads)
@@ -137,15 +140,3 @@ def combined(combine: Combine, grads: Leaves, ends: Leaves, starts: Leaves) -> L
             made[-1].append(leaves)
     xp = namespace(grads[0])
     return [xp.stack([xp.stack([leaves[i] for leaves in row], 0) for row in made], 0) for i in range(len(grads))]
-
-
-def run_compared(plan: Plan, index: np.ndarray) -> Block:
-    """Explain some records together under a rule that compares. Raises RuleError where there is nothing to compare with."""
-    if baseline_of(plan.over) is None or any(isinstance(f, Line) for f in parts(plan.over)):
-        raise RuleError(
-            f"by={plan.by!r} compares the record with references",
-            there=f"over={plan.over!r}",
-            try_="over=asc.Reference(0.0) or over=asc.Background(rows)",
-            code="E-RULE-REFERENCE",
-        )
-    return Comparison(plan, index).run()

@@ -1,9 +1,9 @@
-"""The places where a game removes features: one cut or several, each with its own removal, and integer inputs next to floating ones."""
+"""The sites where features are removed: one cut or several, each with its own removal, and integer inputs next to floating ones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,15 +14,16 @@ from ...arrays import Array, namespace
 from ...backends.independence import records_independent
 from ...backends.protocol import ArrayAt, Job, Reading, Session
 from ...calls.call import Call
+from ...coalitions.base import Coalitions
 from ...coalitions.hierarchies import halves
 from ...cuts import Cut, as_cut
-from ...errors import CutError, FeatureError
+from ...errors import CoalitionError, CutError, FeatureError
 from ...features import Automatic, Each, Features, Groups, Masks, Scene, as_features
 from ...features.coordinates import Several
 from ...removal import Drop, Nearest, Patch, PerInput, Permute, Removal, Replace, Resample
 from ...tree import walk
 from ...values import is_number
-from ..result import Request
+from ..request import Request
 
 Held = tuple[list[ArrayAt], list[Array]]
 """Where the arrays of a site are, and their values for some records."""
@@ -65,6 +66,42 @@ class Site:
         if not isinstance(self.removal, PerInput):
             return [(self.removal, list(range(len(self.names))))]
         return [(one, [k]) for k, one in enumerate(self.removal.each(self.names))]
+
+
+@dataclass(frozen=True)
+class FeatureSites:
+    """The sites of a request over coalitions, and the features that their coordinates are grouped to."""
+
+    sites: tuple[Site, ...]
+    groups: Groups
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """The cuts of all sites."""
+        return tuple(cut for site in self.sites for cut in site.cuts)
+
+    def count_coalitions(self, over: Coalitions) -> int:
+        """Returns how many coalitions are evaluated at most."""
+        with name_grouping(self.groups):
+            return int(over.rows(self.groups.players))
+
+
+@contextmanager
+def name_grouping(groups: Groups) -> Iterator[None]:
+    """Adds to a CoalitionError how the features were chosen, where ``features=`` was not given."""
+    try:
+        yield
+    except CoalitionError as error:
+        if not groups.chosen:
+            raise
+        there = f"{error.there}; {groups.told}, chosen because there are more numbers"
+        raise type(error)(error.asked, there=there, try_=f"{error.try_}, by features=", code=error.code) from error
+
+
+def find_sites(session: Session, request: Request) -> FeatureSites:
+    """Returns the sites of a request, and its features. Raises CutError and FeatureError where nothing can be removed."""
+    sites, held = sites_of(session, request)
+    return FeatureSites(sites, groups_of(session, sites, held, request))
 
 
 def first_record(session: Session) -> np.ndarray:

@@ -1,11 +1,10 @@
-"""What coalitions of features are worth: rows with the others removed, run in chunks, each coalition once."""
+"""The value function v(S): the quantity with only the features in S present, evaluated in chunks and kept for coalitions seen before."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,25 +12,23 @@ from ...arrays import Array, as_numpy, namespace
 from ...backends.protocol import ArrayAt
 from ...cuts import Together
 from ...errors import FeatureError
+from ...features import Groups
 from ...removal.base import StandIn
 from ...removal.blend import Blend
-from ..chunks import stream
-from ..plan import Leaves
-
-if TYPE_CHECKING:
-    from .coalition import Removed
+from ..batch import Leaves
+from .records import Records
 
 KEPT = 1 << 22
-"""Numbers that are remembered of coalitions already seen."""
+"""Numbers that are kept of coalitions already evaluated."""
 DRAWN = 64
-"""Up to so many random stand-ins are told apart, so that they have a standard error."""
+"""Up to so many random replacements have values of their own, so that they have a standard error."""
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Arrays of a site, where they are, and the replacements for their features; ``cells`` are their columns of the presence.
+    """Arrays of a site with the replacements for their features; ``cells`` are their columns of the presence.
 
-    ``live`` says that a feature that stays has the value of this run, after what was removed at earlier sites, not that of the record.
+    ``live`` says that a feature that stays has the value of this run, after the removal at earlier sites, not that of the record.
     """
 
     spots: Sequence[ArrayAt]
@@ -41,95 +38,86 @@ class Part:
     live: bool = False
 
 
-class Worths:
-    """The worth of coalitions for the records of one pass; ``run.reader`` has been bound to them."""
+class ValueFunction:
+    """The values of coalitions for the records of one batch, whose quantities are bound."""
 
-    def __init__(self, run: Removed, parts: Sequence[Part]) -> None:
-        self.run, self.parts = run, parts
+    def __init__(self, records: Records, groups: Groups, parts: Sequence[Part]) -> None:
+        self.records, self.groups, self.parts = records, groups, parts
         self.spots = tuple(s for part in parts for s in part.spots)
-        cuts = dict.fromkeys(s.cut for s in self.spots)
-        self.at = Together.of(*cuts)
+        self.at = Together.of(*dict.fromkeys(s.cut for s in self.spots))
         self.draws = joint([part.stand_in.draws for part in parts])
-        last = run.groups.width  # the number of what is never removed
+        last = groups.width  # the number of what is never removed
         self.blends = [[Blend(x, np.where(c < 0, last, c), p.stand_in) for x, c in zip(p.x, p.cells, strict=True)] for p in parts]
         random = any(part.stand_in.random for part in parts)
         self.apart = self.draws if random and 1 < self.draws <= DRAWN else 1
         self.known: dict[bytes, np.ndarray] = {}
-        full = np.ones(run.groups.count, bool)
-        for key in (full, full.astype(float)):
-            self.known[self.key(key)] = np.repeat(run.block.explained, self.apart, 0)
+        full = np.ones(groups.count, bool)
+        for everything in (full, full.astype(float)):
+            self.known[key_of(everything)] = np.repeat(records.batch.explained, self.apart, 0)
         self.latest: dict[bytes, np.ndarray] = {}
-        self.asked = 0
+        self.evaluated = 0
 
     def __call__(self, coalitions: np.ndarray) -> np.ndarray:
-        """``[quantities, coalitions, records]``; random stand-ins that are told apart follow each other within a quantity."""
-        keys = [self.key(row) for row in coalitions]
+        """Returns ``[quantities, coalitions, records]``; random replacements with values of their own follow each other in a quantity."""
+        keys = [key_of(row) for row in coalitions]
         news = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self.known}
         order = sorted(news.values())
-        self.asked += len(order)
+        self.evaluated += len(order)
         self.latest = {}
         if order:
             self._run(coalitions[order], [keys[i] for i in order])
-        found = [self.latest[key] if key in self.latest else self.known[key] for key in keys]
-        if len(self.known) * found[0].size < KEPT:
+        values = [self.latest[key] if key in self.latest else self.known[key] for key in keys]
+        if len(self.known) * values[0].size < KEPT:
             self.known.update(self.latest)
-        return np.stack(found, 1)
+        return np.stack(values, 1)
+
+    def empty(self) -> np.ndarray:
+        """Returns the quantity with no feature present, ``[quantities, records]``; the mean of random replacements."""
+        values = self(np.zeros((1, self.groups.count), bool))[:, 0]
+        return np.asarray(values.reshape(-1, self.apart, values.shape[-1]).mean(1))
 
     def known_of(self, coalitions: np.ndarray) -> list[np.ndarray]:
-        """The worths of the first of some coalitions, as far as they are known: what there is where the rest did not come."""
+        """Returns the values of the first of some coalitions, as far as they are known, where the evaluation of the rest failed."""
         known = self.known | self.latest
-        return [known[key] for key in takewhile(known.__contains__, map(self.key, coalitions))]
-
-    @staticmethod
-    def key(coalition: np.ndarray) -> bytes:
-        return np.packbits(coalition).tobytes() if coalition.dtype == bool else coalition.astype(np.float64).tobytes()
+        return [known[key] for key in takewhile(known.__contains__, map(key_of, coalitions))]
 
     def _run(self, coalitions: np.ndarray, keys: list[bytes]) -> None:
-        """All of some coalitions, each with all its stand-ins; they are noted as they come."""
-        run, draws = self.run, self.draws
-        quantities, records = run.block.explained.shape
-        worth = np.zeros((quantities, self.apart, len(coalitions), records))
-        session, plan = run.session, run.plan
+        """Evaluates some coalitions, each with all its replacements, and keeps each as it is complete."""
+        records, draws, groups, chunker = self.records, self.draws, self.groups, self.records.plan.chunker
+        quantities, count = records.batch.explained.shape
+        values = np.zeros((quantities, self.apart, len(coalitions), count))
 
         def step(first: int, last: int) -> bool:
             place, draw = np.divmod(np.arange(first, last), draws)
             low = int(place[0])
-            presence = run.groups.presence(coalitions[low : int(place[-1]) + 1])
-            typical = plan.chunker.limit is not None
-            values, probed = self._values(presence if draws == 1 else presence[place - low], draw)
+            presence = groups.presence(coalitions[low : int(place[-1]) + 1])
+            typical = chunker.limit is not None
+            numbers, probed = self._values(presence if draws == 1 else presence[place - low], draw)
             if self.apart == draws:
-                worth[:, draw, place] = values
-            else:  # the mean of a coalition's stand-ins, some of which may have come with an earlier chunk
+                values[:, draw, place] = numbers
+            else:  # the mean of a coalition's replacements, some of which may have come with an earlier chunk
                 starts = np.flatnonzero(np.diff(place, prepend=-1))
-                worth[:, 0, place[starts]] += np.add.reduceat(values, starts, axis=1) / draws
+                values[:, 0, place[starts]] += np.add.reduceat(numbers, starts, axis=1) / draws
             for k in range(len(self.latest), last // draws):
-                self.latest[keys[k]] = worth[:, :, k].reshape(-1, records)
+                self.latest[keys[k]] = values[:, :, k].reshape(-1, count)
             return typical and not probed
 
-        stream(
-            len(coalitions) * draws,
-            records,
-            plan.chunker,
-            step,
-            wait=session.device.wait,
-            out_of_memory=session.device.out_of_memory,
-            progress=plan.progress,
-        )
+        records.run_chunks(len(coalitions) * draws, count, step)
 
     def _values(self, presence: np.ndarray, draw: np.ndarray) -> tuple[np.ndarray, bool]:
-        """The quantities at one chunk of points, ``[quantities, points, records]``, and whether the model was also tried out."""
-        run = self.run
+        """Returns the quantities at one chunk of points, ``[quantities, points, records]``, and whether extra runs were made for it."""
+        records, plan = self.records, self.records.plan
         write, keep = self._written(presence, draw)
-        chunker = run.plan.chunker
-        if chunker.limit is None:  # masked rows, and what the model makes of them, must fit next to each other
+        if plan.chunker.limit is None:  # masked rows, and what the model computes from them, must fit next to each other
             numbers = sum(int(np.prod(w.shape)) for w in write)
-            chunker.cap(max(1, run.session.device.spare_memory() * len(draw) * len(run.index) // (64 * max(1, numbers))))
-        job = {"points": len(draw), "at": self.at, "spots": self.spots, "write": write, "keep": keep, "owns_write": True}
-        found = run.evaluate(**job, on=run.plan.on, of=run.reader)
-        return as_numpy(found.value).astype(np.float64), found.probed
+            plan.chunker.cap(max(1, records.session.device.spare_memory() * len(draw) * len(records.index) // (64 * max(1, numbers))))
+        evidence = records.evaluate(
+            points=len(draw), at=self.at, spots=self.spots, write=write, keep=keep, owns_write=True, on=plan.on, of=records.bound
+        )
+        return as_numpy(evidence.value).astype(np.float64), evidence.probed
 
     def _written(self, presence: np.ndarray, draw: np.ndarray) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
-        """The arrays to write, ``[points, records, ...]``, and how much of the run's own value stays; an empty tuple where none does."""
+        """Returns the arrays to write, ``[points, records, ...]``, and the share of the run's own value that stays; () where none does."""
         write: Leaves = []
         keep: list[Array | None] = []
         for part, blends in zip(self.parts, self.blends, strict=True):
@@ -143,8 +131,13 @@ class Worths:
         return tuple(write), tuple(keep) if any(k is not None for k in keep) else ()
 
 
+def key_of(coalition: np.ndarray) -> bytes:
+    """Returns the key of a coalition among those evaluated."""
+    return np.packbits(coalition).tobytes() if coalition.dtype == bool else coalition.astype(np.float64).tobytes()
+
+
 def joint(draws: Sequence[int]) -> int:
-    """How many stand-ins there are where several removals have some each: one goes with all, and equally many go together, in order.
+    """Returns how many replacements there are where several removals have some each: one goes with all, equally many go together.
 
     Raises FeatureError for others.
     """

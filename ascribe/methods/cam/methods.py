@@ -16,7 +16,9 @@ import numpy as np
 
 from ...arrays import as_numpy, copied, is_array, namespace
 from ...cuts import OUTPUT, Cut, as_cut
-from ...engine.verbs import activation, attribute, cuts_known, influence, model_call
+from ...engine.request import as_call
+from ...engine.run import list_cuts
+from ...engine.verbs import activation, attribute, influence
 from ...errors import CutError, MethodError, warn_user
 from ...result.attribution import Attribution, Check, Cost
 from ...tree import follow, walk
@@ -75,7 +77,7 @@ class Cam(Recipe):
         at = self.layer if at is None else at
 
         def found(anew: bool) -> Found | None:
-            places, looked = cuts_known(model, model_call(args, kwargs), anew)
+            places, looked = list_cuts(model, as_call(args, kwargs), anew)
             try:
                 if at is not None:
                     return named(read, places, picture, as_cut(at)).dearer(looked)
