@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...arrays import Array
 from ...calls.call import Call
 from ...cuts import INPUT, LOGITS, OUTPUT, Cut, Together
-from ...errors import CutError, InputError, RuleError
+from ...errors import AscribeError, CutError, InputError, QuantityError, RuleError
 from ...rules import Gradient
 from ..facts import Facts
 from ..protocol import ArrayAt, CutInfo, Evidence, Job, Place, Reading, Session, Traits
@@ -75,8 +76,7 @@ class NumpySession(Session):
         if job.by is not None and not isinstance(job.by, Gradient):
             raise RuleError(f"by={job.by!r} is not available for NumPy models", there="Gradient()")
         at = 0 if job.at is None else self.level(job.at)
-        rows = job.write[0].reshape(-1, *job.write[0].shape[2:]) if job.write else self.x[job.index]
-        values, pre = {at: rows}, {}
+        values, pre = {at: self._rows(job, at)}, {}
         for i in range(at, len(self.model.weights)):
             pre[i], values[i + 1] = self.model.layer(i, values[i])
         shape = (job.points, job.records)
@@ -87,12 +87,24 @@ class NumpySession(Session):
         if job.of is None or job.on is None:
             return Evidence(None, {}, reads, 1)
         on = self.level(job.on)
-        value = np.stack(job.of(values[on], job.rows))
+        value = np.stack(quantities(job, values[on]))
         slopes = [self._slope(job, values[on], k) for k in range(len(value))] if job.wrt else []
         grads = {
             cut: [np.stack([self._back(g, on, self.level(cut), pre) for g in slopes]).reshape(len(value), *shape, -1)] for cut in job.wrt
         }
         return Evidence(value.reshape(len(value), *shape), grads, reads, 1, int(bool(job.wrt)))
+
+    def _rows(self, job: Job, at: int) -> np.ndarray:
+        """The rows at the layer where the run begins: those written, or the records; of what is kept, the records' own."""
+        if not job.write:
+            return self.x[job.index]
+        (write,), (keep,) = job.write, job.kept
+        if keep is not None:
+            own = self.x[job.index]
+            for i in range(at):
+                own = self.model.layer(i, own)[1]
+            write = own * keep + write * (1 - keep)
+        return np.asarray(write.reshape(-1, *write.shape[2:]))
 
     def _slope(self, job: Job, y: np.ndarray, k: int) -> np.ndarray:
         """The quantity's own derivative, by central differences: quantities are few lines, and need no second form."""
@@ -101,7 +113,7 @@ class NumpySession(Session):
         for c in range(y.shape[1]):
             step = np.zeros(y.shape[1])
             step[c] = STEP
-            slope[:, c] = (job.of(y + step, job.rows)[k] - job.of(y - step, job.rows)[k]) / (2 * STEP)
+            slope[:, c] = (quantities(job, y + step)[k] - quantities(job, y - step)[k]) / (2 * STEP)
         return slope
 
     def _back(self, g: np.ndarray, top: int, bottom: int, pre: dict[int, np.ndarray]) -> np.ndarray:
@@ -130,3 +142,14 @@ class NumpySession(Session):
 
     def independence_trial(self) -> bool:
         return True
+
+
+def quantities(job: Job, y: np.ndarray) -> list[Array]:
+    """The quantities of rows. Raises QuantityError for what a quantity raises."""
+    assert job.of is not None
+    try:
+        return job.of(y, job.rows)
+    except (AscribeError, MemoryError):
+        raise
+    except Exception as wrong:
+        raise QuantityError(f"the quantity raised {type(wrong).__name__}: {wrong}", code="E-QUANTITY-RAISED") from wrong
