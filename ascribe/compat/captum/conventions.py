@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...arrays import Array, as_numpy
-from ...backends.torch.model.modules import modules_behind
-from ...backends.torch.run.hooks import module_named
+from ...backends.torch.adapters import module_named, modules_behind
 from ...calls.call import Call
 from ...cuts import OUTPUT, Cut
 from ...errors import CutError, InputError, MethodError, QuantityError

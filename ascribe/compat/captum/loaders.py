@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...backends.torch.model.modules import Parts, modules_behind
-from ...backends.torch.model.restore import EVALUATE
+from ...backends.torch.adapters import EVALUATE, Parts, modules_behind
 from ...errors import FeatureError, InputError, MethodError
 from .asked import start_for
 from .base import Attribution

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...backends.torch.model.modules import modules_behind
+from ...backends.torch.adapters import modules_behind
 from ...engine.run import list_cuts
 from ...errors import RuleError
 from ...rules import OperationRule

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ...backends.torch.model.modules import host_of
+from ...backends.torch.adapters import host_of
 from ...cuts import INPUT, Cut
 from ...engine.verbs import activation
 from ...tree import mapped, walk

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...backends.torch.model.modules import Parts, modules_behind
-from ...backends.torch.model.restore import EVALUATE
+from ...backends.torch.adapters import EVALUATE, Parts, modules_behind
 from ...errors import QuantityError
 from .asked import Asked, start_for
 from .cells import cells_of

@@ -11,9 +11,7 @@ import torch
 from torch import nn
 
 from ..... import Call
-from .....backends.torch.model.arguments import as_tensor
-from .....backends.torch.model.modules import Parts, modules_behind
-from .....backends.torch.model.restore import untouched
+from .....backends.torch.adapters import Parts, as_tensor, modules_behind, untouched
 from .....errors import BackendError
 from .....tree import mapped
 from ...utils.typing import ModelInputs

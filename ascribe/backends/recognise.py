@@ -1,0 +1,63 @@
+"""Which framework a model belongs to, from its class, its arguments, and what its code can see. Imports no framework.
+
+A framework is one row of :data:`RECOGNISERS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..calls.call import Call
+from ..tree import walk
+from .blackbox.runners import is_onnx
+
+
+@dataclass(frozen=True)
+class Recogniser:
+    """How the objects of a framework are recognised.
+
+    ``packages`` are the root packages of its classes. ``exits`` are attributes that make arrays of NumPy of the framework's own: a
+    function that reads one is called with NumPy and returns NumPy, as ``net(torch.tensor(x)).detach().numpy()``.
+    """
+
+    packages: frozenset[str]
+    exits: frozenset[str] = frozenset()
+
+    def owns(self, obj: Any) -> bool:
+        """True if an object's class is one of the framework's, or derived from one."""
+        return any(cls.__module__.partition(".")[0] in self.packages for cls in type(obj).__mro__)
+
+
+RECOGNISERS = {"torch": Recogniser(frozenset({"torch"}), frozenset({"numpy", "tolist"}))}
+"""The frameworks by the name of their backend."""
+
+
+def framework_of(obj: Any) -> str | None:
+    """The framework that an object belongs to; None for any other object."""
+    return next((name for name, recogniser in RECOGNISERS.items() if recogniser.owns(obj)), None)
+
+
+def framework(model: Any, call: Call) -> str:
+    """The name of the backend for a model and one call of it.
+
+    A framework's own for its models, for functions of its arrays and for functions around one of its models; ``"blackbox"`` for
+    everything else, and for functions around a model that are given NumPy arrays and return them.
+    """
+    if is_onnx(model):
+        return "blackbox"
+    for obj in (model, getattr(model, "__self__", None), getattr(model, "func", None)):
+        if (name := framework_of(obj)) is not None:
+            return name
+        if (named := getattr(type(obj), "ascribe_backend", None)) is not None:
+            return str(named)
+    leaves = [leaf for _, leaf in walk((call.args, call.kwargs))]
+    cells = [getattr(c, "cell_contents", None) for c in getattr(model, "__closure__", None) or ()]
+    names = getattr(getattr(model, "__code__", None), "co_names", ())
+    given = next((name for leaf in leaves if (name := framework_of(leaf)) is not None), None)
+    if given is not None:
+        return given
+    if any(not recogniser.exits.isdisjoint(names) for recogniser in RECOGNISERS.values()):
+        return "blackbox"
+    used = [model.__globals__[name] for name in names if name in model.__globals__]
+    return next((name for obj in (*cells, *used) if (name := framework_of(obj)) is not None), "blackbox")
