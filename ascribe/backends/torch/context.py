@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -20,6 +22,16 @@ from .model.facts import Memory, memory_of, weight_facts
 from .model.modules import Parts, modules_behind
 from .model.state import State
 from .run.axes import Axis
+
+is_meta = attrgetter("is_meta")
+
+
+def floating_type(weights: Sequence[torch.Tensor]) -> torch.dtype | None:
+    """The type of the first floating weight."""
+    for weight in weights:
+        if weight.is_floating_point():
+            return weight.dtype
+    return None
 
 
 class Context:
@@ -41,13 +53,13 @@ class Context:
         self.parts = Parts(self.modules)
         self.memory = memory or memory_of(self.host if self.host is not None else model)
         weights = self.parts.parameters if self.host is not None else []
-        self.dtype = next((p.dtype for p in weights if p.is_floating_point()), None)
+        self.dtype = floating_type(weights)
         self.inputs = Inputs(call, self.dtype)
         self.device = TorchDevice(self.inputs.leaves.values())
-        if weights and not weights[0].is_meta and any(leaf.is_meta for leaf in self.inputs.leaves.values()):
+        if weights and not weights[0].is_meta and True in map(is_meta, self.inputs.leaves.values()):
             home = str(weights[0].device)  # an embedding would read numbers that are not there
             raise InputError(f"the model is on {home}", there="inputs on meta", try_=f'x.to("{home}")', code="E-DEVICE")
-        if any(map(is_lazy, {type(p): p for p in weights}.values())):
+        if any(map(is_lazy, dict(zip(map(type, weights), weights, strict=True)).values())):
             raise ModelError("a layer of the model has no weights yet", try_="model(x) once, to make its lazy layers", code="E-MODEL-LAZY")
         self.records = self.inputs.records
         self.notes: list[str] = []

@@ -17,7 +17,10 @@ class TorchDevice:
     """The GPU of a call's arguments, or the computer itself. See :class:`ascribe.backends.device.Device`."""
 
     def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
-        self.gpu = next((tensor.device for tensor in tensors if tensor.is_cuda), None)
+        self.gpu: torch.device | None = None
+        for tensor in tensors:
+            if tensor.is_cuda and self.gpu is None:
+                self.gpu = tensor.device
 
     def wait(self) -> None:
         """Return when the GPU is done."""

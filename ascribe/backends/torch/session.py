@@ -63,10 +63,8 @@ class TorchSession(Session):
             written = ctx.memory.may_write(ctx.number, ctx.parts.parameters)
             notes, ctx.state = secured(self.guard, ctx.parts, self.chance, written)
             self.notes += notes
-            self.guard.note(partial(RUNNING.set, RUNNING.get()), local=True)
-            self.guard.note(partial(PLACED.set, PLACED.get()), local=True)
-            self.guard.note(self._unhook)
-            self.guard.note(self._close_others)
+            self.guard.note(partial(RUNNING.set, RUNNING.get()), partial(PLACED.set, PLACED.get()), local=True)
+            self.guard.note(self._unhook, self._close_others)
             PLACED.set(self.placed)
             ctx.recall(signature)
         except BaseException:
@@ -102,7 +100,8 @@ class TorchSession(Session):
             self.guard.release()
             raise
         finally:
-            self.tapes.clear()
+            if self.tapes.open:
+                self.tapes.clear()
             if self.outer is not None and self in self.outer.others:
                 self.outer.others.remove(self)
 

@@ -36,10 +36,9 @@ class Inputs:
         self.kind: torch.dtype | None = None
         self.tree = mapped((call.args, call.kwargs), lambda path, leaf: self._tensor(leaf, dtype))
         self.leaves: dict[Path, Tensor] = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
-        if nested := [named(path) for path, leaf in self.leaves.items() if leaf.is_nested]:
-            raise InputError("nested tensors", there=", ".join(nested), try_="padded rows and a mask", code="E-INPUT-LAYOUT")
-        if short := [named(path) for path, leaf in self.leaves.items() if leaf.is_quantized]:
-            raise InputError("quantised tensors", there=", ".join(short), try_="x.dequantize()", code="E-INPUT-LAYOUT")
+        for leaf in self.leaves.values():
+            if leaf.is_nested or leaf.is_quantized:
+                raise other_layout(self.leaves)
         self.counted = self._counted(call)
         self.records = self.counted.count
         self.own = frozenset(self.counted.axes)
@@ -135,6 +134,8 @@ class Inputs:
 
         Raises CutError where there are none.
         """
+        if cut.accessor is None and self.explained and (self.only is None or not whole):
+            return self.explained
         start = accessor_path(cut)
         with suppress(LookupError, AttributeError, TypeError):  # of a path that leads nowhere, the error below says more
             start = settled(self.tree, start)
@@ -230,6 +231,14 @@ class Inputs:
             else:
                 others.append(leaf)
         return tuple(items), others
+
+
+def other_layout(leaves: Mapping[Path, Tensor]) -> InputError:
+    """The error for nested and for quantised tensors."""
+    if nested := [named(path) for path, leaf in leaves.items() if leaf.is_nested]:
+        return InputError("nested tensors", there=", ".join(nested), try_="padded rows and a mask", code="E-INPUT-LAYOUT")
+    short = [named(path) for path, leaf in leaves.items() if leaf.is_quantized]
+    return InputError("quantised tensors", there=", ".join(short), try_="x.dequantize()", code="E-INPUT-LAYOUT")
 
 
 def cuttable(leaf: Tensor) -> bool:

@@ -73,8 +73,7 @@ class Sight:
         self.seen.update(dict.fromkeys(map(id, modules), -1))
         self.objects += modules
         self.classes({*map(type, modules)})
-        for module in modules:
-            self.add([value for name, value in module.__dict__.items() if name not in BESIDE])
+        self.add([value for module in modules for name, value in module.__dict__.items() if name not in BESIDE])
 
     def finish(self) -> Sight:
         """Look at all that waits, and at what it holds, the nearest first."""

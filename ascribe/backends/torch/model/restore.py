@@ -38,12 +38,13 @@ class Guard:
         self.back: list[tuple[Callable[[], object], bool]] = []
         HELD[self] = threading.get_ident()
 
-    def note(self, way: Callable[[], object], local: bool = False) -> None:
-        """Add the function that undoes a change, before the change is made. It may run twice, and without the change.
+    def note(self, *ways: Callable[[], object], local: bool = False) -> None:
+        """Add the functions that undo changes, before the changes are made. Each may run twice, and without the change.
 
         ``local`` changes belong to the thread, and are not undone in a fork.
         """
-        self.back.append((way, local))
+        for way in ways:
+            self.back.append((way, local))
 
     def release(self, fork: bool = False) -> None:
         """Undo all changes. After an interrupt the rest is undone first. Raises what one of the functions raised, when all have run."""
@@ -147,7 +148,7 @@ class Hold:
                 return
             others = [other.first for other in self.lease.holds if other is not self]
             for obj, first, now in zip(self.objects, self.first.values(), map(self.lease.read, self.objects), strict=True):
-                if now != first and not any(id(obj) in other for other in others):
+                if now != first and not (others and any(id(obj) in other for other in others)):
                     setattr(obj, self.lease.attribute, first)
             self.lease.holds.remove(self)
 
@@ -235,33 +236,45 @@ def secured(guard: Guard, parts: Parts, chance: Chance, weights: Sequence[torch.
     Gives notes for the user (what was different from the state they left the model in), and that state.
     """
     notes: list[str] = []
-    kinds = set(map(type, parts.modules))
     parameters = [p for p in parts.parameters if not p.is_inference()]  # those cannot be thawed again
-    guard.note(partial(torch.set_grad_enabled, torch.is_grad_enabled()), local=True)
-    guard.note(partial(leave_modes, mode_depths()), local=True)
+    guard.note(partial(torch.set_grad_enabled, torch.is_grad_enabled()), partial(leave_modes, mode_depths()), local=True)
     if torch.is_inference_mode_enabled():
         plain = torch.inference_mode(False)
         guard.note(partial(_left, plain), local=True)
         plain.__enter__()
-    guard.note(chance.put_back)
-    modes = EVALUATE.off(parts.modules)
-    guard.note(modes.leave)
+    modes = Hold(EVALUATE, parts.modules)
+    guard.note(chance.put_back, modes.leave)
     modes.take()
-    if depend := sorted({kind(m) for m in modes.held if _depends_on_mode(m)}):
+    if (held := modes.held) and (depend := sorted({kind(m) for m in held if _depends_on_mode(m)})):
         notes.append(f"the model was in training mode; explained in evaluation mode ({', '.join(depend)})")
-    frozen = FREEZE.off(parameters)
-    guard.note(frozen.leave)
+    frozen, state = Hold(FREEZE, parameters), State(parts.modules, weights)
+    guard.note(frozen.leave, state.put_back)
     frozen.take()
-    state = State(parts.modules, weights)
-    guard.note(state.put_back)
-    if True in [issubclass(k, FUSING) for k in kinds]:
+    special = special_kinds(parts.modules)
+    if "fusing" in special:
         UNFUSED.hold(guard)
-    if True in [issubclass(k, RECURRENT) for k in kinds] and any(p.is_cuda for p in parameters):
+    if "recurrent" in special and any(p.is_cuda for p in parameters):
         NO_CUDNN.hold(guard)  # its kernels have no backward in evaluation mode
-    if "OptimizedModule" in [k.__name__ for k in kinds] or True in ["_compiled_call_impl" in m.__dict__ for m in parts.modules]:
+    if "compiled" in special:
         EAGER.hold(guard)  # compiled code does not see hooks added later
         notes.append("compiled parts were run uncompiled")
     return notes, state
+
+
+def special_kinds(modules: Sequence[nn.Module]) -> set[str]:
+    """The kinds of layers among some modules that settings of the process have to be changed for."""
+    found = set()
+    for kind in {*map(type, modules)}:
+        if issubclass(kind, FUSING):
+            found.add("fusing")
+        if issubclass(kind, RECURRENT):
+            found.add("recurrent")
+        if kind.__name__ == "OptimizedModule":
+            found.add("compiled")
+    for module in modules:
+        if "_compiled_call_impl" in module.__dict__:
+            found.add("compiled")
+    return found
 
 
 def _left(context: torch.inference_mode) -> None:

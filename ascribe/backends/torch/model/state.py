@@ -36,8 +36,9 @@ class State:
         self.sizes = list(map(len, self.before))
         self.things = _things(compress(self.before, self.sizes))
         found = [b for buffers in self.before[2::4] for b in buffers.values() if b is not None and not b.is_inference()]
-        if True in [issubclass(kind, WRITES) for kind in {*map(type, modules)}]:
-            found += [m.weight for m in modules if isinstance(m, WRITES) and m.max_norm is not None]
+        for m in modules:
+            if isinstance(m, WRITES) and m.max_norm is not None:
+                found.append(m.weight)
         self.buffers = [*found]
         found += [w for w in weights if not w.is_inference()]
         self.kept = [(b, b.detach().clone()) for b in {id(b): b for b in found}.values()]

@@ -18,11 +18,12 @@ from ..context import Context
 from ..cut_info import TorchCutInfo
 from ..model.errors import without_graph
 from ..run.axes import Axis
+from ..run.canonical import natives
 from ..run.compare import close
 from ..run.independence import independent
 from ..run.quantities import explained_rows
 from ..run.record_axes import axis_of
-from ..run.single import natives, run_single
+from ..run.single import run_single
 from .alignment import References
 from .assignment import Assignment, assignment
 from .conservation import Ledger

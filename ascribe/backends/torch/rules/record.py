@@ -16,10 +16,11 @@ from ...protocol import ArrayAt, Job
 from ..context import Context
 from ..places import embeddings
 from ..run.call import call_model, count_uses
+from ..run.canonical import note_shapes, nothing_seen
 from ..run.compare import close
 from ..run.hooks import Demand, Read, Run
 from ..run.quantities import explained_rows
-from ..run.single import noted, nothing_seen, run_single
+from ..run.single import run_single
 from .assignment import Assignment
 from .gates import reached
 from .motifs import spell
@@ -103,7 +104,7 @@ def run_recorded(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Ten
                 demand.visit(0, output)
         if like is None:
             count_uses(ctx, run)
-            noted(ctx, demands, job.records)
+            note_shapes(ctx, demands.values(), job.records)
             assert job.of is not None and job.on is not None
             found.value = explained_rows(ctx, job.of, [found.read], job.rows)
     if found.value is not None:

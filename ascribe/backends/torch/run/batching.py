@@ -25,9 +25,9 @@ from ..context import Context
 from ..model.errors import quantised
 from .compare import close, unlike
 from .independence import certainly_independent
-from .points import EXPAND, TILE, VMAP, run_one_by_one, run_points
+from .points import TILE, VMAP, run_one_by_one, run_points
 from .record_axes import unlike_first
-from .single import SINGLE, run_single
+from .single import EXPAND, SINGLE, run_single
 
 FILTERS = threading.RLock()  # warning filters belong to the process: two threads that change them must not overlap
 WORTH = 0.25  # the share of a forward pass before the write from which vmap's own overhead is less than what it saves

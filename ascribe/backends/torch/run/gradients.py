@@ -33,8 +33,10 @@ def pull_back(value: Tensor, leaves: list[Tensor]) -> list[Tensor] | None:
     none of them has.
     """
     if len(value) == 1:
-        found = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
-        return filled([found], leaves)
+        alone = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
+        if len(leaves) == 1:
+            return None if alone[0] is None else [alone[0].unsqueeze(0)]
+        return filled([alone], leaves)
     totals = value.flatten(1).sum(1)
     eye = torch.eye(len(totals), dtype=totals.dtype, device=totals.device)
     try:

@@ -40,13 +40,17 @@ def floating(tree: Any, accessor: Path) -> list[tuple[Path, Tensor]]:
     return [((*accessor, *path), leaf) for path, leaf in walk(part) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
 
+Seen = list[tuple[int, Path, Tensor]]
+"""The arrays that came by at a cut: the number of the use, where each is in the value, and the array."""
+
+
 @dataclass
 class Demand:
     """What is wanted at one cut in one run; ``seen`` collects (call, path, tensor) for every array that came by."""
 
     cut: Cut
     last: int | None = None
-    seen: list[tuple[int, Path, Tensor]] = field(default_factory=list)
+    seen: Seen = field(default_factory=list)
     fired: int = 0
     looks: ClassVar[bool] = False
     """Whether it only looks at what comes by, and keeps nothing."""
@@ -64,6 +68,9 @@ class Demand:
         self.fired = call + 1
         if not self.wants(call):
             return {}
+        if isinstance(tree, Tensor) and self.cut.accessor is None:
+            new = self.handle(call, (), tree) if tree.is_floating_point() else None
+            return {} if new is None else {(): new}
         try:
             found = floating(tree, accessor_path(self.cut))
         except (KeyError, IndexError, AttributeError, TypeError) as wrong:
@@ -179,15 +186,16 @@ class Run:
 
     def __init__(self, host: nn.Module | None, demands: Sequence[Demand], stop: bool) -> None:
         self.host, self.demands = host, demands
-        self.stop = stop and all(d.cut.layer or d.cut.anchor == "in" for d in demands)
-        self.stopped = False
+        self.inside = False
+        """True if anything is demanded at a layer."""
+        for demand in demands:
+            if demand.cut.layer:
+                self.inside = True
+            elif demand.cut.anchor != "in":
+                stop = False
+        self.stop, self.stopped = stop, False
         self.level = 0
         self.hooks = Hooks()
-
-    @property
-    def inside(self) -> bool:
-        """Whether anything is demanded at a layer."""
-        return any(d.cut.layer for d in self.demands)
 
     def check_done(self) -> None:
         if self.stop and all(d.done() for d in self.demands if d.cut.layer):

@@ -11,7 +11,7 @@ from ..context import Context
 from .single import SINGLE, run_single
 from .vmapped import run_vmapped
 
-EXPAND, VMAP, TILE = "expand", "vmap", "tile"
+VMAP, TILE = "vmap", "tile"
 
 
 def run_points(ctx: Context, job: Job, mode: str) -> Evidence:

@@ -25,8 +25,7 @@ def explained_rows(ctx: Context, of: Explain, reads: Sequence[Read], rows: np.nd
     Raises CutError for a value that came several times, InputError for one whose rows are not the records, and QuantityError
     for what the quantity itself raises.
     """
-    trees = tuple(value_read(ctx, read, len(rows)) for read in reads)
-    tree = trees[0] if len(trees) == 1 else trees
+    tree = value_read(ctx, reads[0], len(rows)) if len(reads) == 1 else tuple(value_read(ctx, read, len(rows)) for read in reads)
     try:
         values = of(tree, rows)
     except (AscribeError, MemoryError, torch.OutOfMemoryError):
@@ -40,8 +39,9 @@ def explained_rows(ctx: Context, of: Explain, reads: Sequence[Read], rows: np.nd
             try_="" if part is None else f"one of its tensors, y[{part!r}], in place of y",
             code="E-QUANTITY-RAISED",
         ) from wrong
-    each = [one_per_row(ctx, v, len(rows)) for v in values]
-    return torch.stack(each) if len(each) > 1 else each[0].unsqueeze(0)
+    if len(values) == 1:
+        return one_per_row(ctx, values[0], len(rows)).unsqueeze(0)
+    return torch.stack([one_per_row(ctx, v, len(rows)) for v in values])
 
 
 def value_read(ctx: Context, read: Read, rows: int) -> Any:
@@ -51,7 +51,7 @@ def value_read(ctx: Context, read: Read, rows: int) -> Any:
     first. Only rows that the call's ``records=`` gives to records, and rows folded into the first axis, are brought to records.
     Raises CutError and InputError as :func:`explained_rows`.
     """
-    if len({call for call, _, _ in read.seen}) > 1:
+    if len(read.seen) > 1 and len({call for call, _, _ in read.seen}) > 1:
         raise CutError(
             f"{read.cut!r} is used {read.fired} times in this call",
             try_=f"Cut({read.cut.layer!r}, call=0) for the first use",
