@@ -40,12 +40,15 @@ class State:
             if isinstance(m, WRITES) and m.max_norm is not None:
                 found.append(m.weight)
         self.buffers = [*found]
-        found += [w for w in weights if not w.is_inference()]
-        self.kept = [(b, b.detach().clone()) for b in {id(b): b for b in found}.values()]
-        found = [b for b, _ in self.kept]
+        found += [w for w in weights if not w.is_inference()] if weights else []
+        self.kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+        """The tensors that may be written to, each with a copy."""
+        self.versions: list[int] = []
         self.touched: set[int] = set()
         """The addresses of the tensors that were written to."""
-        self.versions = [b._version for b in found]
+        if found:
+            self.kept = [(b, b.detach().clone()) for b in {id(b): b for b in found}.values()]
+            self.versions = [b._version for b, _ in self.kept]
         self.runs, self.unseen = 0, False
 
     def rewind(self) -> None:
