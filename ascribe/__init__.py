@@ -1,65 +1,39 @@
-"""Tells what a deep network's output is owed to, and how far that answer can be trusted."""
+"""Explains which parts of the input, or of any layer, a network's output depends on, and how far the explanation can be trusted.
+
+    a = asc.IntegratedGradients()(model, x, of=3)   # a named method, called with the model and its inputs
+    a.show()                                        # values, checks, the completeness gap
+
+The package holds what most calls need: the verbs (:func:`attribute` and others), the named methods, quantities (``of=``), cuts
+(``at=``), distributions of points (``over=``), the usual replacements for removed features (``by=``) and feature groups (``features=``),
+:class:`Attribution` and the errors. Everything else is public in its module: :mod:`ascribe.rules`, :mod:`ascribe.coalitions`,
+:mod:`ascribe.features`, :mod:`ascribe.removal`, :mod:`ascribe.quantities`, :mod:`ascribe.distributions`, :mod:`ascribe.metrics`,
+:mod:`ascribe.plots`, :mod:`ascribe.report`.
+"""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from importlib import import_module
+from typing import Any
 
 from .backends.blackbox.runners import BlackBox
 from .calls.call import Call
-from .coalitions import (
-    Banzhaf,
-    Dependence,
-    Exact,
-    Interactions,
-    LeaveOneOut,
-    Leverage,
-    Owen,
-    Permutations,
-    Players,
-    Random,
-    ShapleyKernel,
-    SmoothMasks,
-    Surrogate,
-    TotalIndices,
-)
-from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut, Together
-from .distributions.baselines import MaskTokens, mask_tokens
-from .distributions.members import Background, Gaussian, Line, Point, Points, Reference, Uniform
-from .distributions.shuffles import Shuffled, shuffled
-from .engine.estimate import Estimate, estimate
-from .engine.rule_table import RuleTable, explain_rules
+from .cuts import EMBEDDINGS, INPUT, LOGITS, OUTPUT, Cut
+from .distributions import Background, Gaussian, Line, Point, Points, Reference, Uniform
+from .engine.estimate import estimate
+from .engine.rule_table import explain_rules
 from .engine.verbs import activation, attribute, cuts_of, influence
 from .errors import AscribeError, AscribeWarning
-from .features import (
-    Automatic,
-    Channels,
-    Columns,
-    Each,
-    Grid,
-    Hierarchy,
-    Masks,
-    Pixels,
-    Segments,
-    Superpixels,
-    Tokens,
-    Windows,
-    channels,
-    grid,
-    segments,
-    superpixels,
-    tokens,
-    windows,
-)
+from .features import Columns, Grid, Segments, Superpixels, Tokens, Windows
 from .methods.cam.methods import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
 from .methods.cam.removal import AblationCam, ScoreCam
-from .methods.fullgrad import FullGrad, FullGradients
+from .methods.fullgrad import FullGrad, FullGradDecomposition
 from .methods.gradients import (
-    Activation,
     Conductance,
     ExpectedGradients,
     InputXGradient,
     IntegratedGradients,
     InternalInfluence,
+    LayerActivation,
     Saliency,
     SmoothGrad,
     SquareGrad,
@@ -80,205 +54,121 @@ from .methods.perturbation import (
     SobolIndices,
 )
 from .methods.propagation import LRP, RAP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop, GuidedGradCam
-from .quantities import Box, Channel, Contrast, Custom, Labels, LogProb, Mask, Max, Prob, Threshold, Total, Unit
-from .removal import Blur, Drop, Inpaint, MaskToken, Mean, Nearest, Noise, Patch, Permute, Replace, Resample
-from .result.attribution import Attribution
-from .rules import Gradient
-from .rules.books import (
-    EPSILON_ALPHA2_BETA1,
-    EPSILON_ALPHA2_BETA1_FLAT,
-    EPSILON_PLUS,
-    EPSILON_PLUS_FLAT,
-    EXCITATION_BACKPROP,
-    RELATIVE,
-    RuleBook,
-    Where,
-    epsilon_gamma_box,
-)
-from .rules.relevance import (
-    Absolute,
-    AlphaBeta,
-    BetaSmooth,
-    Deconv,
-    Epsilon,
-    Flat,
-    Gamma,
-    Guided,
-    Norm,
-    Pass,
-    Relative,
-    WSquare,
-    ZBox,
-    ZPlus,
-)
-from .rules.rescale import Rescale, RevealCancel
-from .rules.transformers import AttnLrp, CpLrp, Gim, Libra, LstmLrp
+from .quantities import Box, Channel, Contrast, Labels, LogProb, PredictedClass, Prob, Region, Threshold, Total, Unit
+from .removal import Blur, Drop, Inpaint, MaskToken, Mean, Replace, Resample
+from .result import Attribution
 from .utils.hints import root_hint
 from .version import VERSION as __version__
+
+MODULES = (
+    "coalitions", "compat", "cuts", "distributions", "errors", "features", "metrics", "plots", "quantities", "removal", "report",
+    "result", "rules",
+)  # fmt: skip
+"""The public modules; ``asc.rules`` and the others are loaded when they are first used."""
 
 __all__ = [
     "CPLRP",
     "EMBEDDINGS",
-    "EPSILON_ALPHA2_BETA1",
-    "EPSILON_ALPHA2_BETA1_FLAT",
-    "EPSILON_PLUS",
-    "EPSILON_PLUS_FLAT",
-    "EXCITATION_BACKPROP",
     "GIM",
     "INPUT",
     "LOGITS",
     "LRP",
     "OUTPUT",
     "RAP",
-    "RELATIVE",
     "AblationCam",
-    "Absolute",
-    "Activation",
-    "AlphaBeta",
     "AscribeError",
     "AscribeWarning",
     "AttnLRP",
-    "AttnLrp",
     "Attribution",
-    "Automatic",
     "Background",
-    "Banzhaf",
-    "BetaSmooth",
     "BlackBox",
     "Blur",
     "Box",
     "Call",
     "Channel",
-    "Channels",
     "Columns",
     "Conductance",
     "Contrast",
-    "CpLrp",
-    "Custom",
     "Cut",
-    "Deconv",
     "Deconvolution",
     "DeepLift",
     "DeepLiftShap",
-    "Dependence",
     "Drop",
-    "Each",
     "EigenCam",
-    "Epsilon",
-    "Estimate",
-    "Exact",
     "ExpectedGradients",
     "FeatureAblation",
     "FeaturePermutation",
-    "Flat",
     "FullGrad",
-    "FullGradients",
-    "Gamma",
+    "FullGradDecomposition",
     "Gaussian",
-    "Gim",
     "GradCam",
     "GradCamPlusPlus",
-    "Gradient",
     "Grid",
-    "Guided",
     "GuidedBackprop",
     "GuidedGradCam",
     "HiResCam",
-    "Hierarchy",
     "Hsic",
     "Inpaint",
     "InputXGradient",
     "IntegratedGradients",
-    "Interactions",
     "InternalInfluence",
     "KernelShap",
     "Labels",
+    "LayerActivation",
     "LayerCam",
-    "LeaveOneOut",
-    "Leverage",
-    "Libra",
     "LibraGrad",
     "Lime",
     "Line",
     "LogProb",
     "LstmLRP",
-    "LstmLrp",
-    "Mask",
     "MaskToken",
-    "MaskTokens",
-    "Masks",
-    "Max",
     "Mean",
-    "Nearest",
-    "Noise",
-    "Norm",
     "Occlusion",
-    "Owen",
     "Partition",
-    "Pass",
-    "Patch",
-    "Permutations",
-    "Permute",
-    "Pixels",
-    "Players",
     "Point",
     "Points",
+    "PredictedClass",
     "Prob",
-    "Random",
     "Reference",
+    "Region",
     "RelP",
-    "Relative",
     "Replace",
     "Resample",
-    "Rescale",
-    "RevealCancel",
     "Rise",
-    "RuleBook",
-    "RuleTable",
     "Saliency",
     "ScoreCam",
     "Segments",
     "ShapleyExact",
-    "ShapleyKernel",
     "ShapleySampling",
-    "Shuffled",
     "SmoothGrad",
-    "SmoothMasks",
     "SobolIndices",
     "SquareGrad",
     "Superpixels",
-    "Surrogate",
     "Threshold",
-    "Together",
     "Tokens",
     "Total",
-    "TotalIndices",
     "Uniform",
     "Unit",
     "VarGrad",
-    "WSquare",
-    "Where",
     "Windows",
     "XGradCam",
-    "ZBox",
-    "ZPlus",
     "activation",
     "attribute",
-    "channels",
     "cuts_of",
-    "epsilon_gamma_box",
     "estimate",
     "explain_rules",
-    "grid",
     "influence",
-    "mask_tokens",
-    "segments",
-    "shuffled",
-    "superpixels",
-    "tokens",
-    "windows",
 ]
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise AttributeError(f"module 'ascribe' has no attribute {name!r}{root_hint(name, __all__)}")
+def __getattr__(name: str) -> Any:
+    if name in MODULES:
+        return import_module(f"{__name__}.{name}")
+    home = next((m for m in MODULES if name[:1].isupper() and name in getattr(import_module(f"{__name__}.{m}"), "__all__", ())), None)
+    advice = f". Try: asc.{home}.{name}" if home else root_hint(name, __all__)
+    raise AttributeError(f"module 'ascribe' has no attribute {name!r}{advice}")
+
+
+def __dir__() -> list[str]:
+    """The public names and modules; internal modules that happen to be loaded are left out."""
+    return [*sorted((*__all__, *MODULES)), "__all__", "__doc__", "__file__", "__name__", "__path__", "__version__"]

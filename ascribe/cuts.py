@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from .errors import CutError
 
+__all__ = ["EMBEDDINGS", "INPUT", "LOGITS", "OUTPUT", "Cut", "JointCut"]
+
 Accessor = int | str | tuple[int | str, ...]
 
 
@@ -52,8 +54,8 @@ class Cut:
 
 
 @dataclass(frozen=True, repr=False)
-class Together(Cut):
-    """Several places for one quantity, which is given the tuple of their values: ``Together.of("conv1", "conv2")`` as its ``on=``."""
+class JointCut(Cut):
+    """Several places for one quantity, which is given the tuple of their values: ``JointCut.of("conv1", "conv2")`` as its ``on=``."""
 
     others: tuple[Cut, ...] = ()
 
@@ -61,14 +63,14 @@ class Together(Cut):
     def of(first: Any, *others: Any) -> Cut:
         """The places given; one alone is itself."""
         cut = as_cut(first)
-        return Together(cut.layer, cut.anchor, cut.accessor, cut.call, cut.op, tuple(map(as_cut, others))) if others else cut
+        return JointCut(cut.layer, cut.anchor, cut.accessor, cut.call, cut.op, tuple(map(as_cut, others))) if others else cut
 
     @property
     def each(self) -> tuple[Cut, ...]:
         return (Cut(self.layer, self.anchor, self.accessor, self.call, self.op), *self.others)
 
     def __repr__(self) -> str:
-        return f"Together.of({', '.join(map(repr, self.each))})"
+        return f"cuts.JointCut.of({', '.join(map(repr, self.each))})"
 
 
 CutLike = Cut | str
@@ -89,7 +91,7 @@ NAMES: dict[Any, str] = {cut: name for name, cut in BY_NAME.items()}
 
 def each_of(cut: Cut) -> tuple[Cut, ...]:
     """The places that a quantity looks at: one, or several together."""
-    return cut.each if isinstance(cut, Together) else (cut,)
+    return cut.each if isinstance(cut, JointCut) else (cut,)
 
 
 def accessor_path(cut: Cut) -> tuple[int | str, ...]:

@@ -28,6 +28,25 @@ from typing import Any
 
 from .utils.escape import visible
 
+__all__ = [
+    "ArgumentError",
+    "AscribeError",
+    "AscribeWarning",
+    "BackendError",
+    "CoalitionError",
+    "CompatError",
+    "CutError",
+    "DistributionError",
+    "FeatureError",
+    "InputError",
+    "MemoryLimitError",
+    "MethodError",
+    "ModelError",
+    "QuantityError",
+    "ResultError",
+    "RuleError",
+]
+
 HERE = str(Path(__file__).parent / "_").removesuffix("_")
 
 

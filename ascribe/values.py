@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from numbers import Integral, Real
 from types import FunctionType
@@ -35,7 +36,22 @@ class Value:
             if f.repr and not _same(value, default):
                 positional = default is dataclasses.MISSING or (i == 0 and not isinstance(value, bool))
                 shown.append(written(value) if positional else f"{f.name}={written(value)}")
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return f"{public_name(type(self))}({', '.join(shown)})"
+
+
+def public_name(kind: type) -> str:
+    """Returns the name of a class in an expression that can be pasted after ``from ascribe import *``.
+
+    Names of the package itself stand alone (``Line``); names of its modules come with the module (``rules.Epsilon``).
+    """
+    package, _, rest = kind.__module__.partition(".")
+    if package != "ascribe" or vars(sys.modules[package]).get(kind.__name__) is kind:
+        return kind.__name__
+    return f"{rest.partition('.')[0]}.{kind.__name__}" if rest.partition(".")[0] in MODULES else kind.__name__
+
+
+MODULES = ("coalitions", "cuts", "distributions", "features", "metrics", "quantities", "removal", "rules")
+"""The public modules whose classes are part of an expression."""
 
 
 def written(value: Any) -> str:

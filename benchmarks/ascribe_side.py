@@ -107,5 +107,5 @@ def activation(s: Subject, layer: str) -> Call:
     """Activation."""
     import ascribe as asc
 
-    method = asc.Activation()
+    method = asc.LayerActivation()
     return lambda: method(s.model, *s.args, at=layer)

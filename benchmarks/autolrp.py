@@ -68,7 +68,7 @@ def compared(family: Family) -> list[str] | None:
         return logits[0, -1, unit] if family.role == "lm" else logits[0, unit]
 
     def ours() -> float:
-        found = explained(model, family, asc.CpLrp())
+        found = explained(model, family, asc.rules.CPLRP())
         score = float(found.explained[0])  # type: ignore[index]
         return abs(float(totals(found).sum()) - score) / max(abs(score), 1e-30)
 
@@ -108,7 +108,7 @@ def times() -> list[list[str]]:
         torch.autograd.grad(model(inputs_embeds=x).logits[0, -1, 3], x)
 
     contenders: dict[str, Callable[[], Any]] = {"gradient x input": bare}
-    for name, by, preset in (("AttnLRP", asc.AttnLrp(), "ATTNLRP"), ("CP-LRP", asc.CpLrp(), "CPLRP")):
+    for name, by, preset in (("AttnLRP", asc.rules.AttnLRP(), "ATTNLRP"), ("CP-LRP", asc.rules.CPLRP(), "CPLRP")):
         contenders[f"ascribe {name}"] = lambda by=by: asc.attribute(model, input_ids=ids, of=of, at=asc.EMBEDDINGS, by=by, progress=False)
         contenders[f"autoLRP {name}"] = lambda preset=preset: by_autolrp(model, ids, lambda y: y[0, -1, 3], preset)
     took: dict[str, list[float]] = {name: [] for name in contenders}

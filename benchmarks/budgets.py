@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.coalitions import Leverage, Permutations, Players, ShapleyKernel
+from ascribe.coalitions import Leverage, Permutations, Players, ShapleyRegression
 from ascribe.errors import CoalitionError
 from benchmarks.shapley_games import FEATURES, Table, products, table, tables
 
 DOCS = Path(__file__).parents[1] / "docs" / "reports"
 ESTIMATORS: dict[str, Callable[[int], Any]] = {
-    "ShapleyKernel": ShapleyKernel,
+    "ShapleyRegression": ShapleyRegression,
     "Leverage": Leverage,
-    "ShapleyKernel, smooth=True": lambda budget: ShapleyKernel(budget, smooth=True),
-    "ShapleyKernel, smooth=False": lambda budget: ShapleyKernel(budget, smooth=False),
-    "ShapleyKernel, paired=False": lambda budget: ShapleyKernel(budget, paired=False),
+    "ShapleyRegression, smooth=True": lambda budget: ShapleyRegression(budget, smooth=True),
+    "ShapleyRegression, smooth=False": lambda budget: ShapleyRegression(budget, smooth=False),
+    "ShapleyRegression, paired=False": lambda budget: ShapleyRegression(budget, paired=False),
     "Permutations": Permutations,
     "Permutations, circles": lambda budget: Permutations(budget, "circles"),
     "Permutations, independent": lambda budget: Permutations(budget, "independent"),

@@ -122,7 +122,7 @@ def kernel(side: int, samples: int) -> Job:
     def ours(model: nn.Module, smooth: bool | None = False) -> Call:
         import ascribe as asc
 
-        over = asc.ShapleyKernel(samples, smooth=smooth)
+        over = asc.coalitions.ShapleyRegression(samples, smooth=smooth)
         return lambda: asc.attribute(model, x, of=1, over=over, by=0.0, features=ids).values
 
     def captum(model: nn.Module) -> Call:

@@ -81,7 +81,7 @@ class Job:
     points: int = 1
     """How many points there are for each record."""
     at: Cut | None = None
-    """The cut that is written at; it may be several cuts together (:class:`~ascribe.cuts.Together`)."""
+    """The cut that is written at; it may be several cuts together (:class:`~ascribe.cuts.JointCut`)."""
     spots: tuple[ArrayAt, ...] = ()
     """The position of each array of ``write``: its cut, the use of the layer, the path in the value."""
     write: tuple[Array, ...] = ()

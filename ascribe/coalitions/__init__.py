@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from .base import Coalitions, Estimate, Game, Players, Tree
-from .bernoulli import Random
+from .base import Coalitions, Game, GameEstimate, Players, Tree
+from .bernoulli import RandomCoalitions
 from .exact import Exact
-from .hsic import Dependence
+from .hsic import HsicIndices
 from .interactions import Interactions
-from .kernel import Banzhaf, Leverage, ShapleyKernel
+from .kernel import Banzhaf, Leverage, ShapleyRegression
 from .leave import LeaveOneOut
-from .lime import Surrogate
+from .lime import LinearSurrogate
 from .owen import Owen
 from .permutations import Permutations
 from .rise import SmoothMasks
-from .sobol import TotalIndices
+from .sobol import TotalSobolIndices
 
 __all__ = [
     "Banzhaf",
     "Coalitions",
-    "Dependence",
-    "Estimate",
     "Exact",
     "Game",
+    "GameEstimate",
+    "HsicIndices",
     "Interactions",
     "LeaveOneOut",
     "Leverage",
+    "LinearSurrogate",
     "Owen",
     "Permutations",
     "Players",
-    "Random",
-    "ShapleyKernel",
+    "RandomCoalitions",
+    "ShapleyRegression",
     "SmoothMasks",
-    "Surrogate",
-    "TotalIndices",
+    "TotalSobolIndices",
     "Tree",
 ]

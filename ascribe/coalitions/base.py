@@ -8,13 +8,14 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 import numpy as np
 
 from ..errors import CoalitionError
+from ..values import Value
 
 Tree = Any
 """A hierarchy of features: an int is a feature, a tuple is a group of trees."""
 
 
-@dataclass(frozen=True)
-class Players:
+@dataclass(frozen=True, repr=False)
+class Players(Value):
     """Whom a game is played by: ``count`` features, in a ``tree`` of groups and on a grid of that ``shape`` where they are."""
 
     count: int
@@ -23,7 +24,7 @@ class Players:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class GameEstimate:
     """What came of a game.
 
     ``values`` are ``[quantities, records, features]`` (``[..., features, features]`` for interactions), ``error`` their standard
@@ -52,7 +53,7 @@ class Game(Protocol):
     def tell(self, coalitions: np.ndarray, worth: np.ndarray) -> None:
         """The values of the coalitions just asked for, in their order: float64 ``[quantities, coalitions, records]``."""
 
-    def estimate(self) -> Estimate:
+    def estimate(self) -> GameEstimate:
         """The values so far; also before the end, from what there is. Raises CoalitionError while that is too little."""
 
 

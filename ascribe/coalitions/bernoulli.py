@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players, check_players
+from .base import GameEstimate, Players, check_players
 from .games import Block, Run, check_budget, check_count, check_share, check_tolerance
 
 BLOCK_CELLS = 1 << 20
@@ -17,7 +17,7 @@ ROWS = 32
 
 
 @dataclass(frozen=True, repr=False)
-class Random(Value):
+class RandomCoalitions(Value):
     """The mean with a feature there less the mean without it, when each is there by itself with probability ``p``.
 
     With ``p=0.5`` these are Banzhaf values (Wang and Jia 2023); :class:`Banzhaf` has smaller errors, this takes any number of
@@ -66,7 +66,7 @@ class _Means:
         for total, added in zip(self.sums, (worth.sum(axis=0), (worth**2).sum(axis=0), with_ @ worth, with_ @ worth**2), strict=True):
             total += added
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         if not self.rows:
             raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
         all_, squares, with_, with_squares = self.sums
@@ -75,7 +75,7 @@ class _Means:
         mean0, variance0 = moments(self.rows - there, all_ - with_, squares - with_squares)
         never = int((np.isnan(mean + mean0)).any(axis=1).sum())
         notes = (f"{never} features were there always or never: no values",) if never else ()
-        return Estimate(mean - mean0, np.sqrt(variance + variance0), False, notes)
+        return GameEstimate(mean - mean0, np.sqrt(variance + variance0), False, notes)
 
 
 def moments(count: np.ndarray, sums: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

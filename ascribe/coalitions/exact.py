@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players, check_players
+from .base import GameEstimate, Players, check_players
 from .games import Block, Run, check_count
 
 Index = Literal["shapley", "banzhaf"]
@@ -38,7 +38,7 @@ class Exact(Value):
         if n > self.most:
             raise CoalitionError(
                 f"all coalitions of {n} features", there=f"2^{n}{f' = {2**n:,}' if n < 60 else ''}; most={self.most}",
-                try_="ShapleyKernel(budget=...) or Permutations(budget=...), or fewer features: a grid, superpixels, groups",
+                try_="ShapleyRegression(budget=...) or Permutations(budget=...), or fewer features: a grid, superpixels, groups",
                 code="E-COALITION-MANY",
             )  # fmt: skip
         return int(2**n)
@@ -75,9 +75,9 @@ class Enumeration:
         self.values = self.values + gains(block.coalitions, self.arrives).T @ worth
         self.told += len(worth)
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         check_all(self.told, self.features)
-        return Estimate(np.asarray(self.values), complete=self.index == "shapley")
+        return GameEstimate(np.asarray(self.values), complete=self.index == "shapley")
 
 
 def arrivals(features: int, index: Index = "shapley") -> np.ndarray:

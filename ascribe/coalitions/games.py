@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..errors import CoalitionError
-from .base import Estimate
+from .base import GameEstimate
 
 LOOK_FROM = 8
 """Blocks before the first look at a standard error: one from fewer says little."""
@@ -35,7 +35,7 @@ class Tally(Protocol):
     def take(self, block: Block, worth: np.ndarray) -> None:
         """Add a block; ``worth`` is ``[rows, games]``."""
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         """Values and errors ``[features, games]``, or ``[features, features, games]``."""
 
 
@@ -96,7 +96,7 @@ class Run:
                 self._tally.take(sent.block, sent.worth)
         return used
 
-    def estimate(self) -> Estimate:
+    def estimate(self) -> GameEstimate:
         if not self._shape[0]:
             raise CoalitionError("an estimate before any coalition is known", code="E-COALITION-EARLY")
         found = self._result()
@@ -108,7 +108,7 @@ class Run:
         error = None if found.error is None else self._games_first(found.error)
         return replace(found, values=self._games_first(found.values), error=error, notes=notes)
 
-    def _result(self) -> Estimate:
+    def _result(self) -> GameEstimate:
         """What the tally has. What is not finite in it comes from the model, and is seen in the values: no earlier warning says more."""
         with np.errstate(all="ignore"):
             return self._tally.result()
@@ -160,19 +160,19 @@ class Average:
         self.sums = self.sums + (sample - self.shift)
         self.squares = self.squares + (sample - self.shift) ** 2
 
-    def estimate(self, complete: bool) -> Estimate:
+    def estimate(self, complete: bool) -> GameEstimate:
         """The mean with its standard error. Raises CoalitionError before the first sample."""
         if not self.count:
             raise CoalitionError("an estimate before one sample is complete", code="E-COALITION-EARLY")
         mean = np.asarray(self.sums) / self.count
         if self.count == 1:
             note = "one sample: standard errors are not known"
-            return Estimate(mean + self.shift, np.full_like(mean, np.nan), complete, (note,))
+            return GameEstimate(mean + self.shift, np.full_like(mean, np.nan), complete, (note,))
         variance = np.maximum(np.asarray(self.squares) / self.count - mean**2, 0) / (self.count - 1)
-        return Estimate(mean + self.shift, np.sqrt(variance), complete)
+        return GameEstimate(mean + self.shift, np.sqrt(variance), complete)
 
 
-def relative_error(found: Estimate) -> float:
+def relative_error(found: GameEstimate) -> float:
     """The largest standard error as a share of its game's range of values, 0 included; of all games the worst."""
     if found.error is None:
         return 0.0

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import CoalitionError
-from .base import Estimate
+from .base import GameEstimate
 from .covariance import Likeness, candidates, even
 from .exact import Index
 from .games import Block
@@ -64,7 +64,7 @@ class Smooth:
         if group >= 0:
             self.groups.append(group)
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         if not self.told.any() or (self.units.groups and not self.groups):
             raise CoalitionError("an estimate before any coalition but the empty and the full one is known", code="E-COALITION-EARLY")
         parts = max(1, min(-(-int(self.told.sum()) // max(ROOM, 5 * self.features)), len(self.groups)))
@@ -74,12 +74,12 @@ class Smooth:
         unseen = max(fit.unseen for fit in fits)
         notes = (f"{unseen} of {self.features} terms were not determined by these coalitions",) if unseen else ()
         if not self.units.groups:
-            return Estimate(values, None, adds_up, notes)
+            return GameEstimate(values, None, adds_up, notes)
         spread = [((fit.pulls - fit.pulls.mean(axis=0)) ** 2).sum(axis=0) / parts**2 for fit in fits]
         counts = [len(fit.pulls) for fit in fits]
         if min(counts) < 2:
-            return Estimate(values, np.full_like(values, np.nan), adds_up, notes)
-        return Estimate(values, np.sqrt(sum(s * c / (c - 1) for s, c in zip(spread, counts, strict=True))), adds_up, notes)
+            return GameEstimate(values, np.full_like(values, np.nan), adds_up, notes)
+        return GameEstimate(values, np.sqrt(sum(s * c / (c - 1) for s, c in zip(spread, counts, strict=True))), adds_up, notes)
 
     def _fit(self, groups: list[int]) -> Fitted:
         """The values from these groups, together with all that came before any group."""

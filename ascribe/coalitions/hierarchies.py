@@ -70,7 +70,7 @@ def halves(shape: tuple[int, ...]) -> Tree:
     return cut(np.arange(int(np.prod(shape))).reshape(shape))
 
 
-def shuffled(root: Group, rng: np.random.Generator) -> np.ndarray:
+def shuffled_order(root: Group, rng: np.random.Generator) -> np.ndarray:
     """A random order of the features in which every group stays together."""
     order: list[int] = []
     todo = [root]

@@ -9,14 +9,14 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players, check_players
+from .base import GameEstimate, Players, check_players
 from .games import Block, Run, check_budget, check_count, check_size
 
 ROWS = 64
 
 
 @dataclass(frozen=True, repr=False)
-class Dependence(Value):
+class HsicIndices(Value):
     """The Hilbert-Schmidt independence criterion between a feature's being there and the output (HSIC; Novello et al. 2022).
 
     0 where they are independent, up to about 1 / ``budget`` by chance; says nothing of direction, and is not a share of anything. Features
@@ -57,14 +57,14 @@ class _Pairs:
         self.there.append(block.coalitions)
         self.worth.append(worth)
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         if not self.there:
             raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
         signs = np.where(np.concatenate(self.there), 1.0, -1.0)
         signs -= signs.mean(axis=0)
         found = [dependence(signs, outputs, self.width) for outputs in np.concatenate(self.worth).T]
         values, errors = (np.stack(part, axis=-1) for part in zip(*found, strict=True))
-        return Estimate(values, errors)
+        return GameEstimate(values, errors)
 
 
 def dependence(signs: np.ndarray, outputs: np.ndarray, width: float | None) -> tuple[np.ndarray, np.ndarray]:

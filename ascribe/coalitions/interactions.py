@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players, check_players
+from .base import GameEstimate, Players, check_players
 from .exact import arrivals, check_all, everything, fits, gains
 from .games import Average, Block, Run, check_budget, check_count, check_tolerance, ends
 from .kernel import plan
@@ -33,7 +33,7 @@ class Interactions(Value):
     coefficients of the pairwise game nearest to the real one under the Shapley kernel (Faith-Shap; Tsai et al. 2023).
 
     All 2^n coalitions where the ``budget`` (4096, or 8 n (n - 1), if left out) holds them. Otherwise ``"faith"`` fits coalitions drawn
-    as for :class:`ShapleyKernel`, and the others take all arcs of random circles of features, n (n - 1) coalitions a circle, of
+    as for :class:`ShapleyRegression`, and the others take all arcs of random circles of features, n (n - 1) coalitions a circle, of
     which each pair and each feature has an unbiased sample (``"taylor"`` then adds up in the mean only). ``tolerance`` as there.
     """
 
@@ -112,9 +112,9 @@ class _Enumerated:
         alone = arrivals(self.features) if self.index == "shapley" else (np.arange(self.features) == 0).astype(float)
         return gains(there, alone)
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         check_all(self.told, self.features)
-        return Estimate(np.asarray(self.values), complete=True)
+        return GameEstimate(np.asarray(self.values), complete=True)
 
 
 def of_sizes(features: int, index: PairIndex) -> np.ndarray:
@@ -148,7 +148,7 @@ class _Circles:
         found[np.ix_(block.about, block.about)] = together(arcs, self.ends, self.index)
         self.average.add(found)
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         return self.average.estimate(self.index == "shapley")
 
 

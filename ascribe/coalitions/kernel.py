@@ -70,7 +70,7 @@ class _Regressed(Value):
 
 
 @dataclass(frozen=True, repr=False)
-class ShapleyKernel(_Regressed):
+class ShapleyRegression(_Regressed):
     """Shapley values by regression on coalitions drawn by the Shapley kernel (Kernel SHAP; Lundberg and Lee 2017).
 
     Coalitions are drawn without repetition by size, so that the smallest and the largest sizes are looked at completely first;
@@ -89,7 +89,7 @@ class ShapleyKernel(_Regressed):
 
 @dataclass(frozen=True, repr=False)
 class Leverage(_Regressed):
-    """Shapley values as :class:`ShapleyKernel` has them, from coalitions drawn by their leverage in the fit.
+    """Shapley values as :class:`ShapleyRegression` has them, from coalitions drawn by their leverage in the fit.
 
     All sizes are drawn alike, where the kernel prefers small and large ones: better for games with much going on between many
     features, and with proven bounds. Source: Musco and Witter 2025.
@@ -102,7 +102,7 @@ class Leverage(_Regressed):
 class Banzhaf(_Regressed):
     """Banzhaf values, a feature's mean contribution over all coalitions alike, as the nearest additive game under equal weights.
 
-    Arguments and costs are those of :class:`ShapleyKernel`. Values do not add up. Source: Liu et al. 2025 (Kernel Banzhaf).
+    Arguments and costs are those of :class:`ShapleyRegression`. Values do not add up. Source: Liu et al. 2025 (Kernel Banzhaf).
     """
 
     drawn: ClassVar[Sizes] = "uniform"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..values import Value
-from .base import Estimate, Players, check_players
+from .base import GameEstimate, Players, check_players
 from .games import Block, Run
 
 BLOCK_CELLS = 1 << 20
@@ -51,5 +51,5 @@ class _Leave:
         else:
             self.found[block.about] = worth - self.whole if self.alone else self.whole - worth
 
-    def result(self) -> Estimate:
-        return Estimate(self.found)
+    def result(self) -> GameEstimate:
+        return GameEstimate(self.found)

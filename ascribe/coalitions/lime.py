@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players, check_players
+from .base import GameEstimate, Players, check_players
 from .games import Block, Run, check_budget, check_count, check_share, check_size, check_tolerance
 
 GROUPS = 20
@@ -21,7 +21,7 @@ WIDTHS = {"cosine": 0.25, "hamming": 0.25}
 
 
 @dataclass(frozen=True, repr=False)
-class Surrogate(Value):
+class LinearSurrogate(Value):
     """The coefficients of a linear model fitted to random coalitions, those near the record counting most (LIME; Ribeiro et al. 2016).
 
     Features are there by chance, each with probability ``p``. A coalition counts exp(-distance^2 / (2 width^2)); ``distance`` to
@@ -31,7 +31,7 @@ class Surrogate(Value):
     The intercept is free.
 
     ``budget`` coalitions (2048, or 8 n, if left out), or fewer when ``tolerance`` is reached before. Does not add up, and is no
-    estimate of anything but its own fit; for values that can be checked take :class:`ShapleyKernel`.
+    estimate of anything but its own fit; for values that can be checked take :class:`ShapleyRegression`.
     """
 
     budget: int | None = None
@@ -76,7 +76,7 @@ class Surrogate(Value):
 class _Near:
     """Weighted sums of products of the terms (a constant and the features), and of terms and worth, for each group of coalitions."""
 
-    def __init__(self, features: int, budget: int, over: Surrogate, rng: np.random.Generator) -> None:
+    def __init__(self, features: int, budget: int, over: LinearSurrogate, rng: np.random.Generator) -> None:
         self.features, self.budget, self.over, self.rng = features, budget, over, rng
         self.groups = min(GROUPS, budget)
         self.products: list[np.ndarray] = []
@@ -97,15 +97,15 @@ class _Near:
         self.products.append(weighted @ terms)
         self.rights.append(weighted @ (worth - self.shift))
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         if not self.rights:
             raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
         matrix, right = np.sum(self.products, axis=0), np.sum(self.rights, axis=0)
         found = self._fitted(matrix, right)
         if len(self.rights) < 2:
-            return Estimate(found, np.full_like(found, np.nan))
+            return GameEstimate(found, np.full_like(found, np.nan))
         parts = zip(self.products, self.rights, strict=True)
-        return Estimate(found, jackknife(np.stack([self._fitted(matrix - m, right - r) for m, r in parts])))
+        return GameEstimate(found, jackknife(np.stack([self._fitted(matrix - m, right - r) for m, r in parts])))
 
     def _fitted(self, matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
         """The coefficients of the features; the constant is eliminated by taking means out."""

@@ -11,10 +11,10 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players, check_players
+from .base import GameEstimate, Players, check_players
 from .exact import arrivals, numbered
 from .games import Block, Run, check_budget, check_count, check_tolerance, ends
-from .hierarchies import Group, exact_rows, grouped, shuffled
+from .hierarchies import Group, exact_rows, grouped, shuffled_order
 from .permutations import Arrivals
 
 
@@ -59,7 +59,7 @@ class Owen(Value):
         root = grouped(players)
         if self.opened == "random" and exact_rows(root, self.budget) > self.budget:
             rng = np.random.default_rng((seed, 13))
-            return Run(Arrivals(n, self._pairs(n), "antithetic", lambda: shuffled(root, rng)), self.tolerance)
+            return Run(Arrivals(n, self._pairs(n), "antithetic", lambda: shuffled_order(root, rng)), self.tolerance)
         least = 2 + (2 ** len(root.parts) - 2 if root.parts else 0)
         check_budget(self.budget, least, f"the {len(root.parts)} groups at the top of the tree")
         return Run(_Opening(n, root, self.budget))
@@ -156,16 +156,16 @@ class _Opening:
         self.found += 1
         heapq.heappush(self.heap, (-float(np.abs(case.change).sum()), self.found, case))
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         if self.values is None:
             raise CoalitionError("an estimate before the empty and the full coalition are known", code="E-COALITION-EARLY")
         closed = [case for _, _, case in self.heap] + self.opening + self.wide
         if not closed:
-            return Estimate(self.values, complete=True)
+            return GameEstimate(self.values, complete=True)
         values, unknown = self.values.copy(), np.zeros(self.features, dtype=bool)
         for case in closed:
             values[case.group.members] += case.change / len(case.group.members)
             unknown[case.group.members] = True
         error = np.where(unknown[:, None], np.nan, np.zeros_like(values))
         note = f"{int(unknown.sum())} of {self.features} features share what their groups bring: {self.budget} coalitions left these closed"
-        return Estimate(values, error, True, (note,))
+        return GameEstimate(values, error, True, (note,))

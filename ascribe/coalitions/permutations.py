@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players, check_players
+from .base import GameEstimate, Players, check_players
 from .exact import Enumeration, fits
 from .games import Average, Block, Run, check_budget, check_count, check_tolerance, ends
 
@@ -103,7 +103,7 @@ class Arrivals:
         back = np.diff(np.concatenate([none, worth[self.features - 1 :], all_]), axis=0)
         return (there + back[::-1]) / 2
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         return self.average.estimate(True)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import CoalitionError
-from .base import Estimate
+from .base import GameEstimate
 from .games import Block, ends
 from .sampling import Sample
 
@@ -70,7 +70,7 @@ class Regression:
         """What the coefficients sum to."""
         return (self.ends[1] - self.ends[0]) / (2 if self.fit.paired else 1)
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         if not self.told.any() or (self.units.groups and not self.groups):
             raise CoalitionError("an estimate before any coalition but the empty and the full one is known", code="E-COALITION-EARLY")
         share = len(self.groups) / self.units.groups if self.units.groups else 1.0
@@ -83,7 +83,9 @@ class Regression:
         found = base + inverse @ (right - matrix.sum(axis=1)[:, None] * base)
         notes = () if rank == used else (f"{used - rank} of {used} terms were not determined by these coalitions",)
         errors = self._errors(found, matrix, share)
-        return Estimate(self._shaped(self.fit.readout @ found), None if errors is None else self._shaped(errors), self.fit.adds_up, notes)
+        return GameEstimate(
+            self._shaped(self.fit.readout @ found), None if errors is None else self._shaped(errors), self.fit.adds_up, notes
+        )
 
     def _shaped(self, values: np.ndarray) -> np.ndarray:
         return values.reshape(*(self.fit.shape or values.shape[:1]), -1)

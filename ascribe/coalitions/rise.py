@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players, check_players
+from .base import GameEstimate, Players, check_players
 from .games import Block, Run, check_budget, check_count, check_share, check_tolerance
 
 BLOCK_CELLS = 1 << 22
@@ -88,14 +88,14 @@ class _Weighted:
         for total, part in zip(self.sums, added, strict=True):
             total += part
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         if not self.sums:
             raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
         kept, kept2, weighted, weighted2, squares = self.sums
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = weighted / kept
             off = np.maximum(squares - 2 * mean * weighted2 + mean**2 * kept2, 0)
-            return Estimate(mean + self.shift, np.sqrt(off) / kept)
+            return GameEstimate(mean + self.shift, np.sqrt(off) / kept)
 
 
 def offsets(size: int, cells: int) -> np.ndarray:

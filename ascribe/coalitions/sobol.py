@@ -9,14 +9,14 @@ import numpy as np
 
 from ..errors import CoalitionError
 from ..values import Value
-from .base import Estimate, Players, check_players
+from .base import GameEstimate, Players, check_players
 from .games import Block, Run, check_budget, check_count, check_tolerance
 
 GROUPS = 16
 
 
 @dataclass(frozen=True, repr=False)
-class TotalIndices(Value):
+class TotalSobolIndices(Value):
     """Sobol's total indices: the share of the variance that a feature has a part in, alone or with others (Fel et al. 2021).
 
     How much of each feature is there is uniform between 0 and 1, drawn evenly (Latin hypercubes); Jansen's estimator compares
@@ -79,7 +79,7 @@ class _Jansen:
         self.sums[block.about] = (draws[:, 0] - self.shift).sum(axis=0)
         self.squares[block.about] = ((draws[:, 0] - self.shift) ** 2).sum(axis=0)
 
-    def result(self) -> Estimate:
+    def result(self) -> GameEstimate:
         if len(self.told) < 2:
             raise CoalitionError("an estimate before two groups of draws are complete", code="E-COALITION-EARLY")
         counts, changes, sums, squares = (a[self.told] for a in (self.counts, self.changes, self.sums, self.squares))
@@ -90,7 +90,7 @@ class _Jansen:
         variance = np.where(variance > 1e-14 * np.abs(squares.sum(axis=0) / count) + 1e-300, variance, np.inf)
         shares = changes.sum(axis=0) / count / variance
         pulls = (changes / count - shares * apart[:, None]) / variance  # of the groups on the shares, to first order; their sum is 0
-        return Estimate(shares, np.sqrt((pulls**2).sum(axis=0) * len(counts) / (len(counts) - 1)))
+        return GameEstimate(shares, np.sqrt((pulls**2).sum(axis=0) * len(counts) / (len(counts) - 1)))
 
 
 def even(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:

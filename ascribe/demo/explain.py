@@ -56,7 +56,7 @@ def recipes(task: Task, seed: int) -> list[Recipe]:
         Recipe("SmoothGrad", asc.SmoothGrad()),
         Recipe("ExpectedGradients", asc.ExpectedGradients(torch.as_tensor(task.train[rows]), samples=128)),
         Recipe("DeepLift", asc.DeepLift()),
-        Recipe("LRP", asc.LRP(asc.EPSILON_PLUS_FLAT)),
+        Recipe("LRP", asc.LRP(asc.rules.EPSILON_PLUS_FLAT)),
         *([] if table else [Recipe("GradCam", asc.GradCam()), Recipe("LayerCam", asc.LayerCam())]),
         Recipe("Conductance", asc.Conductance(), "act2" if table else "relu3"),
         *([] if table else [Recipe("Occlusion", asc.Occlusion((1, 2, 2), (1, 1, 1), by=0.0))]),

@@ -1,9 +1,9 @@
-"""The points over which influence is averaged: ``over=`` of the verbs."""
+"""The points over which influence is averaged: ``over=`` of the verbs, and the baselines where paths start."""
 
 from __future__ import annotations
 
-from .baselines import MaskTokens, mask_tokens
+from .baselines import MaskedTokens
 from .members import Background, Gaussian, Line, Point, Points, Reference, Uniform
-from .shuffles import Shuffled, shuffled
+from .shuffles import Shuffled
 
-__all__ = ["Background", "Gaussian", "Line", "MaskTokens", "Point", "Points", "Reference", "Shuffled", "Uniform", "mask_tokens", "shuffled"]
+__all__ = ["Background", "Gaussian", "Line", "MaskedTokens", "Point", "Points", "Reference", "Shuffled", "Uniform"]

@@ -33,26 +33,28 @@ class FromInput(Value):
     baseline: Any
 
 
-@dataclass(frozen=True)
-class MaskTokens:
-    """The same call with its token ids replaced by ``token``, but for those in ``keep`` (separators, padding)."""
+@dataclass(frozen=True, repr=False)
+class MaskedTokens(Value):
+    """A baseline for token ids: the same call with every id replaced by ``token``, except those in ``keep`` (separators, padding).
+
+    *Use it when* a path of points starts at a text without content: ``asc.Line(MaskedTokens(103), at=asc.EMBEDDINGS)``.
+    """
 
     token: int
     keep: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "token", int(self.token))
+        object.__setattr__(self, "keep", tuple(map(int, self.keep)))
+
     def __call__(self, *args: Any, **kwargs: Any) -> Call:
         """The call with other ids."""
-        return with_ids(Call.of(args, kwargs), self._masked, "mask_tokens")
+        return with_ids(Call.of(args, kwargs), self._masked, "MaskedTokens")
 
     def _masked(self, ids: Array) -> Array:
         xp = namespace(ids)
         numbers = xp.numpy(ids)
         return xp.asarray(np.where(np.isin(numbers, self.keep), numbers, self.token).astype(numbers.dtype), ids)
-
-
-def mask_tokens(token: int, keep: Sequence[int] = ()) -> MaskTokens:
-    """A baseline of mask tokens: see :class:`MaskTokens`."""
-    return MaskTokens(int(token), tuple(map(int, keep)))
 
 
 def with_ids(call: Call, change: Callable[[Array], Array], who: str) -> Call:

@@ -103,7 +103,7 @@ class Point(Multiplies):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Reference(Multiplies):
-    """The record itself, compared with a baseline: what rules that compare (:class:`~ascribe.Rescale`) need.
+    """The record itself, compared with a baseline: what rules that compare (:class:`~ascribe.rules.Rescale`) need.
 
     One pass, and one for the baseline. ``baseline`` is what it is for a :class:`Line`.
     """
@@ -204,7 +204,7 @@ class Background(Multiplies):
     """Starts taken from a set of samples: every row once, or ``samples`` rows drawn at random.
 
     ``rows`` is an array ``[rows, ...]``, a tuple or dict of those for several inputs (row i of each belongs together), a
-    :class:`~ascribe.distributions.baselines.Call` whose records are the rows, or :func:`~ascribe.shuffled`:
+    :class:`~ascribe.distributions.baselines.Call` whose records are the rows, or :func:`~ascribe.distributions.Shuffled`:
     for each record rows made out of it.
     """
 

@@ -17,7 +17,19 @@ from .baselines import with_ids
 
 @dataclass(frozen=True, repr=False)
 class Shuffled(Value):
-    """For each record shuffles of its own, as rows of a :class:`~ascribe.Background`: see :func:`shuffled`."""
+    """Shuffles of each record that keep how often every run of ``k`` letters occurs; ``k=2`` is the dinucleotide shuffle.
+
+    *Use it when* the input is a sequence (DNA, protein, tokens) and no neutral sequence exists to compare it with.
+
+    >>> background = asc.Background(asc.distributions.Shuffled(k=2), samples=20)
+
+    For one-hot sequences (or any with a few distinct columns) the letters are on ``axis``: 1 for ``[records, letters, length]``, 2 for
+    ``[records, length, letters]``. For sequences of token ids the ids of the call are shuffled, except those in ``keep`` (padding,
+    separators). The first and last ``k - 1`` letters keep their positions. Every arrangement is equally likely (a random Eulerian
+    path: Altschul and Erickson 1985, Kandel et al. 1996). The draws depend on the ``seed`` of the call only.
+
+    Raises DistributionError if the input is not a sequence, or if ``k``, ``axis`` or ``keep`` are not valid.
+    """
 
     k: int = 2
     axis: int = 1
@@ -47,7 +59,7 @@ class Shuffled(Value):
 
     def call(self, call: Call, seed: int, sample: int) -> Call:
         """A model call with its token ids shuffled."""
-        return with_ids(call, lambda ids: self.rows(ids, 0, seed, sample), "shuffled")
+        return with_ids(call, lambda ids: self.rows(ids, 0, seed, sample), "Shuffled")
 
     def _row(self, row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if row.ndim == 1:
@@ -57,30 +69,15 @@ class Shuffled(Value):
             return row
         if row.ndim != 2:
             there = f"records of shape {row.shape}"
-            raise DistributionError("shuffled() is for sequences", there=there, try_="[records, letters, length], or ids [records, length]")
+            raise DistributionError("Shuffled() is for sequences", there=there, try_="[records, letters, length], or ids [records, length]")
         lines = row.T if self.axis in (1, -2) else row
         if one_hot(lines.T) and not one_hot(lines):
             other = 2 if self.axis in (1, -2) else 1
             raise DistributionError(
-                f"shuffled(axis={self.axis})", there=f"letters on axis {other}", try_=f"axis={other}", code="E-BASELINE-AXIS"
+                f"Shuffled(axis={self.axis})", there=f"letters on axis {other}", try_=f"axis={other}", code="E-BASELINE-AXIS"
             )
         order = shuffle(np.unique(lines, axis=0, return_inverse=True)[1].ravel(), self.k, rng)
         return row[:, order] if self.axis in (1, -2) else row[order]
-
-
-def shuffled(k: int = 2, axis: int = 1, keep: tuple[int, ...] = ()) -> Shuffled:
-    """Shuffles of each record that keep how often every run of ``k`` letters occurs; ``k=2`` is the dinucleotide shuffle.
-
-    >>> background = asc.Background(asc.shuffled(k=2), samples=20)      # asc.DeepLiftShap(asc.shuffled(k=2), samples=20) too
-
-    For one-hot sequences (or any with a few distinct columns), the letters on ``axis``: 1 for ``[records, letters, length]``, 2 for
-    ``[records, length, letters]``. For id sequences the call's ids are shuffled, but for those in ``keep`` (padding, separators),
-    and the rows are what the cut holds then. First and last ``k - 1`` letters stay where they are; every arrangement is as likely as
-    any other (a random Eulerian path: Altschul and Erickson 1985, Kandel et al. 1996). Seeded by the call's ``seed``.
-
-    Raises DistributionError for what is no sequence, and for numbers of letters, axes and ids that are none.
-    """
-    return Shuffled(k, axis, keep)
 
 
 def one_hot(lines: np.ndarray) -> bool:

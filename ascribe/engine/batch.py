@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array, Namespace, namespace
 from ..backends.protocol import ArrayAt
-from ..coalitions.base import Estimate
+from ..coalitions.base import GameEstimate
 from ..rules.trace import RuleTrace
 
 Leaves = list[Array]
@@ -42,7 +42,7 @@ class Batch:
     rows: int = 0
     unruled: dict[str, str] = field(default_factory=dict)
     trace: RuleTrace = field(default_factory=RuleTrace)
-    estimate: Estimate | None = None
+    estimate: GameEstimate | None = None
     errors: list[Leaves] = field(default_factory=list)
     coalitions: int = 0
 
@@ -88,12 +88,12 @@ def join_batches(xp: Namespace, batches: Sequence[Batch]) -> Batch:
     )
 
 
-def join_estimates(estimates: Sequence[Estimate]) -> Estimate | None:
+def join_estimates(estimates: Sequence[GameEstimate]) -> GameEstimate | None:
     """Returns the estimates of several batches as one, ``[quantities, records, features]``; standard errors where all have them."""
     if not estimates:
         return None
     errors = [e.error for e in estimates if e.error is not None]
-    return Estimate(
+    return GameEstimate(
         np.concatenate([e.values for e in estimates], 1),
         np.concatenate(errors, 1) if len(errors) == len(estimates) else None,
         all(e.complete for e in estimates),

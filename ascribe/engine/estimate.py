@@ -26,7 +26,7 @@ from .request import as_call, make_request
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     """Model calls' rows forward (at most) and backward, rows at once, and the bytes that a chunk keeps for its backward pass.
 
     ``chunk`` is the first guess, or what earlier calls of the same shapes have found; ``spare`` is what the device has to give.
@@ -69,7 +69,7 @@ def estimate(
     features: FeaturesLike = None,
     chunk: int | None = None,
     **kwargs: Any,
-) -> Estimate:
+) -> CostEstimate:
     """What :func:`~ascribe.attribute` with the same arguments would take. One pass forward and backward, of one record.
 
     Over coalitions, the rows are at most that, and no bytes are counted: nothing is kept for a backward pass.
@@ -92,7 +92,7 @@ def estimate(
         held = session.evaluate(job).bytes_kept
         points = expected_points(request.over)
         ends = ends_of(request.over)
-        return Estimate(
+        return CostEstimate(
             session.records * (points + (points > 1 or ends > 0) + ends),
             session.records * points,
             min(plan.chunker.size, session.records * points),
@@ -101,10 +101,10 @@ def estimate(
         )
 
 
-def estimate_coalitions(plan: Plan) -> Estimate:
+def estimate_coalitions(plan: Plan) -> CostEstimate:
     """Returns the estimate of a request over coalitions. Runs one record once."""
     session, over = plan.session, plan.request.over
     assert plan.features is not None and are_coalitions(over)
     draws = prepare_coalitions(plan, np.arange(1)).values.draws
     rows = (plan.features.count_coalitions(over) * draws + 1) * session.records
-    return Estimate(rows, 0, min(plan.chunker.size, rows), 0, session.device.spare_memory())
+    return CostEstimate(rows, 0, min(plan.chunker.size, rows), 0, session.device.spare_memory())

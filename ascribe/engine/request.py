@@ -14,7 +14,7 @@ import numpy as np
 
 from ..calls.call import Call
 from ..coalitions.base import Coalitions, are_coalitions
-from ..cuts import INPUT, Cut, CutLike, Together, as_cut
+from ..cuts import INPUT, Cut, CutLike, JointCut, as_cut
 from ..distributions.members import Distribution, DistributionLike, Point, Points, Reference, as_distribution
 from ..errors import CutError, DistributionError, FeatureError, InputError, QuantityError, RuleError
 from ..features import Automatic, Features, as_features
@@ -131,7 +131,9 @@ def make_request(
     rule = as_rule(by)
     points = Reference() if over is None and rule.compares else as_distribution(over)
     if features is not None:
-        raise FeatureError(f"features={features!r}", there=f"over={points!r}", try_="over=asc.LeaveOneOut(), or other coalitions")
+        raise FeatureError(
+            f"features={features!r}", there=f"over={points!r}", try_="over=asc.coalitions.LeaveOneOut(), or other coalitions"
+        )
     family: Family = "reference" if rule.compares else "point" if isinstance(points, Point) else "path"
     tolerance = getattr(points, "tolerance", None) if family == "path" else None
     points_at = INPUT if family == "point" else as_cut(points.at)
@@ -165,7 +167,7 @@ def attribution_cuts(at: CutLike | Sequence[CutLike]) -> tuple[tuple[Cut, ...], 
     if not cuts:
         raise CutError("at=[] names no cut", try_="at=asc.INPUT")
     for cut in cuts:
-        if isinstance(cut, Together):
+        if isinstance(cut, JointCut):
             raise CutError(f"at={cut!r}", there="places together are for a quantity's on=", try_=f"at={list(cut.each)!r}")
     return cuts, many
 

@@ -68,20 +68,20 @@ def explain_rules(
 ) -> RuleTable:
     """Which rule each operation of this call meets under ``by``, and which operations have none.
 
-    >>> asc.explain_rules(model, x, by=asc.Epsilon())
-    Epsilon()
+    >>> asc.explain_rules(model, x, by=asc.rules.Epsilon())
+    rules.Epsilon()
     operation  kind        in  times  rule
-    ---------  ----------  --  -----  ---------
-    addmm      dense       0   1      Epsilon()
+    ---------  ----------  --  -----  ---------------
+    addmm      dense       0   1      rules.Epsilon()
     gelu       activation  1   1      f(x) / x
-    addmm      dense       2   1      Epsilon()
+    addmm      dense       2   1      rules.Epsilon()
 
     ``of`` and ``at`` are those of :func:`ascribe.attribute`; what they leave out is not in the table. One pass forward and one back,
     one more forward where the rule compares. ``strict`` raises nothing here. Raises RuleError for rules that treat no operations.
     """
     rule = as_rule(by)
     if not isinstance(rule, OperationRule):
-        raise RuleError(f"by={by!r}", there="no rule for operations: each passes on its own derivative", try_="by=asc.Epsilon()")
+        raise RuleError(f"by={by!r}", there="no rule for operations: each passes on its own derivative", try_="by=asc.rules.Epsilon()")
     lenient = replace(rule, strict=False)  # type: ignore[type-var]
     with opened(model, as_call(args, kwargs)) as door, door as session:
         _, batches = run_request(session, make_request(of, at, None, lenient, progress=False))

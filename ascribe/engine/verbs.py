@@ -38,10 +38,10 @@ def attribute(
 
     >>> g = asc.attribute(model, x, of=1)                                          # gradient times input
     >>> ig = asc.attribute(model, x, of=1, over=asc.Line(0.0, steps=64))           # integrated gradients
-    >>> out = asc.attribute(model, x, of=1, over=asc.Exact(), by=asc.Replace(0.0))  # Shapley values; features=asc.grid(8) for pictures
+    >>> out = asc.attribute(model, x, of=1, over=asc.coalitions.Exact(), by=asc.Replace(0.0))  # Shapley values
 
     The model is called as you call it: ``args`` and ``kwargs`` are its own. ``of`` is what is explained (default: the predicted
-    class, :class:`~ascribe.Max`), ``at`` the cut or cuts, ``over`` the points (default: the record itself), ``by`` the backward
+    class, :class:`~ascribe.PredictedClass`), ``at`` the cut or cuts, ``over`` the points (default: the record itself), ``by`` the backward
     rule. ``seed`` decides every draw; the same seed gives the same numbers whatever the chunking. ``chunk`` is how many rows run
     at once (default: measured). ``progress`` shows a line on stderr: None for long work on a terminal.
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from ..utils.record_layout import channels_last
 from .automatic import Automatic
 from .base import Features, Groups, Scene
-from .coordinates import Channels, Columns, Each, Hierarchy, Masks, Tokens, as_features
+from .coordinates import Channels, Columns, EachElement, Hierarchy, Masks, Tokens, as_features
 from .grids import Grid, Pixels, Segments, Windows
 from .superpixels import Superpixels
-
-grid, windows, segments, superpixels, channels, tokens = Grid, Windows, Segments, Superpixels, Channels, Tokens
 
 __all__ = [
     "Automatic",
     "Channels",
     "Columns",
-    "Each",
+    "EachElement",
     "Features",
     "Grid",
     "Groups",

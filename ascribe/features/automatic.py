@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from ..arrays import Array, namespace
 from ..utils.record_layout import MOST_CHANNELS, is_series, time_axis, written
+from ..values import Value
 from .base import Features, Groups, Scene, counted
-from .coordinates import Channels, Each, Several, Tokens
+from .coordinates import Channels, EachElement, Several, Tokens
 from .grids import Grid, Segments
 from .superpixels import Superpixels, available
 
@@ -20,8 +21,8 @@ BLOCKS = 4
 """Parts of each side of a volume."""
 
 
-@dataclass(frozen=True)
-class Automatic:
+@dataclass(frozen=True, repr=False)
+class Automatic(Value):
     """Tokens for token ids and embedded tokens; each number where there are at most 256, and of a table; else superpixels or a grid for
     pictures and volumes, stretches for series, channels at layers. Arrays of several kinds have features of their own each.
 
@@ -38,9 +39,9 @@ class Automatic:
             found = together(chosen).groups(scene)
         grey = [s for s, one in zip(scene.shapes, chosen, strict=True) if len(s) == 2 and isinstance(one, (Grid, Superpixels))]
         if grey:
-            series = f"features=asc.segments(16, axis={time_axis(grey[0]) + 1}) for a series"
+            series = f"features=asc.Segments(16, axis={time_axis(grey[0]) + 1}) for a series"
             found = replace(found, told=f"{found.told} of a grey picture {written(grey[0])} ({series})")
-        return replace(found, chosen=not all(isinstance(one, (Each, Tokens)) for one in chosen))
+        return replace(found, chosen=not all(isinstance(one, (EachElement, Tokens)) for one in chosen))
 
     @staticmethod
     def choice(value: Array, few: bool, layer: bool, name: str = "", patches: bool = True) -> Features:
@@ -52,7 +53,7 @@ class Automatic:
         if len(shape) == 2 and "embed" in name and not layer:
             return Tokens()
         if few or len(shape) < 2:
-            return Each()
+            return EachElement()
         if layer:
             return Channels()
         if len(shape) == 2 and is_series(shape):

@@ -122,7 +122,7 @@ def pictures(scene: Scene, axes: int, what: str) -> list[tuple[int, ...]]:
     """The shapes at the scene, each with at least this many axes. Raises FeatureError otherwise, and for channels in their place."""
     short = [f"{n} {s}" for n, s in zip(scene.names, scene.shapes, strict=True) if len(s) < axes]
     if short:
-        try_ = "features= for each input, by its name: {'image': asc.grid(8), 'table': asc.Each()}"
+        try_ = "features= for each input, by its name: {'image': asc.Grid(8), 'table': asc.features.EachElement()}"
         raise FeatureError(f"{what} needs {axes} axes in a record", there=", ".join(short), try_=try_)
     if empty := [f"{n} {s}" for n, s in zip(scene.names, scene.shapes, strict=True) if 0 in s]:
         raise FeatureError(f"{what} of records without a number", there=", ".join(empty), try_="axes of at least one")

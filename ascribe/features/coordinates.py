@@ -19,8 +19,8 @@ from .base import Features, Groups, Scene, counted, inner_axis, pictures
 from .table import joined
 
 
-@dataclass(frozen=True)
-class Each:
+@dataclass(frozen=True, repr=False)
+class EachElement(Value):
     """Every number is a feature of its own; those of several arrays are counted on."""
 
     def groups(self, scene: Scene) -> Groups:
@@ -34,8 +34,8 @@ class Each:
         return Groups(tuple(cells), count, f"each of {count} numbers", names=names, doubt=doubt)
 
 
-@dataclass(frozen=True)
-class Channels:
+@dataclass(frozen=True, repr=False)
+class Channels(Value):
     """Each channel is a feature: one number of ``axis``, counted with the records' axis, with everything behind and before it."""
 
     axis: int = 1
@@ -156,7 +156,7 @@ class Hierarchy(Value):
     of: Any = None
 
     def groups(self, scene: Scene) -> Groups:
-        found = as_features(self.of).groups(scene) if self.of is not None else Each().groups(scene)
+        found = as_features(self.of).groups(scene) if self.of is not None else EachElement().groups(scene)
         there = sorted(leaf for _, leaf in walk(self.tree))
         if there != list(range(found.count)):
             raise FeatureError(f"a tree over {len(there)} features", there=f"{found.count} of them", try_="each number once, from 0 up")
@@ -208,7 +208,7 @@ def as_features(given: Any) -> Features:
         return Masks(given)
     if parts and all(is_array(p) or isinstance(p, Features) for p in parts):
         return Several(given)
-    raise FeatureError(f"features={given!r}", try_="asc.grid(8), an array of ids, or a tuple or dict with one for each input")
+    raise FeatureError(f"features={given!r}", try_="asc.Grid(8), an array of ids, or a tuple or dict with one for each input")
 
 
 def listed(given: Any) -> list[Any]:

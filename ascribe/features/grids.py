@@ -98,7 +98,7 @@ class Segments(Value):
     def _other(self, shape: tuple[int, ...], time: int) -> str:
         """How to take another axis, where there is one."""
         other = 1 if time else 2
-        return f"; features=asc.segments({min(self.count, shape[other - 1])}, axis={other}) cuts the other" if len(shape) > 1 else ""
+        return f"; features=asc.Segments({min(self.count, shape[other - 1])}, axis={other}) cuts the other" if len(shape) > 1 else ""
 
 
 @dataclass(frozen=True, repr=False)

@@ -29,7 +29,7 @@ class Superpixels(Value):
 
     def groups(self, scene: Scene) -> Groups:
         if scene.layer:
-            raise FeatureError(f"{self!r} at a layer", there="no picture", try_="asc.grid(...) or asc.Channels()")
+            raise FeatureError(f"{self!r} at a layer", there="no picture", try_="asc.Grid(...) or asc.features.Channels()")
         if not is_count(self.count) or self.how not in HOW:
             raise FeatureError(repr(self), there=", ".join(HOW), try_="a whole number from 1 up, and one of these")
         shapes, found, count, fewest = pictures(scene, 2, repr(self)), [], 0, self.count
@@ -43,14 +43,14 @@ class Superpixels(Value):
         doubt = [doubt_of(shapes)]
         if poor.any():
             few, some = f"{fewest} patch{'' if fewest == 1 else 'es'}", ", ".join(map(str, np.flatnonzero(poor)[:8]))
-            doubt.append(f"only {few} in record {some}: {self.how!r} finds no regions there; features=asc.grid(8) cuts by place")
+            doubt.append(f"only {few} in record {some}: {self.how!r} finds no regions there; features=asc.Grid(8) cuts by place")
         told = f"superpixels ({self.how}, up to {count} in a record)"
         return Groups(tuple(found), count, told, doubt="; ".join(filter(None, doubt)))
 
     def _one(self, picture: np.ndarray) -> np.ndarray:
         """The patch of every pixel, from 0; channels are scaled to one range together."""
         if not np.isfinite(picture).all():
-            raise FeatureError(f"{self!r} of a picture with NaN or infinity", try_="asc.grid(8)")
+            raise FeatureError(f"{self!r} of a picture with NaN or infinity", try_="asc.Grid(8)")
         pixels = picture.reshape(-1, *picture.shape[-2:]).transpose(1, 2, 0)
         span = float(np.ptp(pixels)) or 1.0
         labels = segmented((pixels - pixels.min()) / span, self.how, self.count)
@@ -74,7 +74,7 @@ def segmented(pixels: np.ndarray, how: str, count: int) -> Any:
         from skimage import filters as untyped_filters
         from skimage import segmentation as untyped_segmentation
     except ImportError as error:
-        raise FeatureError("superpixels need scikit-image", there="no skimage", try_="pip install scikit-image, or asc.grid(8)") from error
+        raise FeatureError("superpixels need scikit-image", there="no skimage", try_="pip install scikit-image, or asc.Grid(8)") from error
     filters: Any = untyped_filters
     segmentation: Any = untyped_segmentation
     height, width, channels = pixels.shape

@@ -37,7 +37,7 @@ LIMITS = Limits(0.001, 0.05)  # of what the parts may miss before they are calle
 
 @dataclass(frozen=True, repr=False)
 class Decomposing(Recipe):
-    """What :class:`FullGradients` and :class:`FullGrad` share: the call, which divides the quantity among the input and all layers."""
+    """What :class:`FullGradDecomposition` and :class:`FullGrad` share: the call divides the quantity among all layers."""
 
     @entry
     def __call__(
@@ -64,7 +64,7 @@ class Decomposing(Recipe):
 
 
 @dataclass(frozen=True, repr=False)
-class FullGradients(Decomposing):
+class FullGradDecomposition(Decomposing):
     """Input x gradient, and bias x gradient at every layer that has a bias: parts that add up to the quantity itself.
 
     ``values`` is a dict: ``"INPUT"``, then each layer by name in the order in which they run. Batch normalisation counts with its
@@ -78,7 +78,7 @@ class FullGradients(Decomposing):
 
 @dataclass(frozen=True, repr=False)
 class FullGrad(Decomposing):
-    """A map of :class:`FullGradients`: every part's size, scaled to [0, 1] in each record, brought to the picture's size, added up.
+    """A map of :class:`FullGradDecomposition`: every part's size, scaled to [0, 1] in each record, brought to the picture's size, added up.
 
     ``values`` are ``[records, 1, height, width]``, without sign. Each layer's part is scaled as a whole, as the authors' program
     does. Parts without places (linear layers at the end) are not in the map; a check names them. Gap and checks are those of
@@ -88,7 +88,9 @@ class FullGrad(Decomposing):
     def of_call(self, model: Any, call: Call, of: Any, at: Any, asked: dict[str, Any]) -> Attribution:
         picture = picture_of(call.args, call.kwargs, None, None)
         if len(picture.size) != 2:
-            raise MethodError("FullGrad draws a map on a picture", there="none among the arguments", try_="FullGradients() for the parts")
+            raise MethodError(
+                "FullGrad draws a map on a picture", there="none among the arguments", try_="FullGradDecomposition() for the parts"
+            )
         full, places = decomposed(model, call, of, at, asked)
         clues = clues_of(places, picture)
         maps = {name: map_of(part, kind_of(name, places), picture, clues, full.records_axis) for name, part in full.values.items()}

@@ -203,12 +203,12 @@ class InternalInfluence(Method):
 
 
 @dataclass(frozen=True, repr=False)
-class Activation(Recipe):
+class LayerActivation(Recipe):
     """What a layer holds for each record. One pass forward, no further than the layer."""
 
     @entry
     def __call__(self, model: Any, *args: Any, at: Any = None, over: Any = None, **kwargs: Any) -> Attribution:
         """Read the layer ``at``. Raises MethodError without one."""
         if at is None:
-            raise MethodError("Activation() needs a place", try_='at="layer3", or asc.cuts_of(model, *args) for the places there are')
+            raise MethodError("LayerActivation() needs a place", try_='at="layer3", or asc.cuts_of(model, *args) for the places there are')
         return replace(activation(model, *args, at=at, over=over, **kwargs), method=f"{self!r}(model, *inputs, at={at!r})")

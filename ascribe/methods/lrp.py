@@ -12,7 +12,7 @@ from typing import Any
 from ..cuts import Cut
 from ..distributions.members import Distribution, Line, Point
 from ..rules import Rule
-from ..rules.transformers import AttnLrp, CpLrp, Gim, Libra, LstmLrp
+from ..rules import transformers as rules
 from .gradients import Method
 
 HERE = Point()
@@ -37,7 +37,7 @@ class AttnLRP(Corrected):
     One pass forward, one back. What flows into the constant part of a softmax is lost by design, so it does not add up.
     """
 
-    by = AttnLrp()
+    by = rules.AttnLRP()
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +47,7 @@ class CPLRP(Corrected):
     One pass forward, one back. Adds up to the quantity but for what biases and positions contribute.
     """
 
-    by = CpLrp()
+    by = rules.CPLRP()
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,7 +57,7 @@ class LibraGrad(Corrected):
     One pass forward, one back for each of the ``points``.
     """
 
-    by = Libra()
+    by = rules.Libra()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -70,7 +70,7 @@ class RelP(Method):
 
     baseline: Any = 0.0
 
-    by = Libra()
+    by = rules.Libra()
     multiply = True
 
     def over(self, at: Cut) -> Distribution:
@@ -82,7 +82,8 @@ class GIM(Method):
     """Gradient interaction modifications (Edin et al. 2025): coefficients at the record, times the difference from a ``baseline``.
 
     Made for language models: norms fixed, softmax's derivative at a ``temperature`` that keeps attention from hiding what it would make
-    up for, half to each factor of a product. The paper's baseline is ``asc.mask_tokens(space)``. Two passes forward, one back. No sum.
+    up for, half to each factor of a product. The paper's baseline is ``asc.distributions.MaskedTokens(space)``.
+    Two passes forward, one back. No sum.
     """
 
     baseline: Any = 0.0
@@ -94,7 +95,7 @@ class GIM(Method):
         return Line(self.baseline, 1, "riemann-right")
 
     def rule(self) -> Rule:
-        return Gim(self.temperature)
+        return rules.GIM(self.temperature)
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,4 +110,4 @@ class LstmLRP(Method):
     multiply = True
 
     def rule(self) -> Rule:
-        return LstmLrp(self.epsilon)
+        return rules.LstmLRP(self.epsilon)

@@ -9,7 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..coalitions import Dependence, Exact, LeaveOneOut, Owen, Permutations, ShapleyKernel, SmoothMasks, Surrogate, TotalIndices
+from ..coalitions import (
+    Exact,
+    HsicIndices,
+    LeaveOneOut,
+    LinearSurrogate,
+    Owen,
+    Permutations,
+    ShapleyRegression,
+    SmoothMasks,
+    TotalSobolIndices,
+)
 from ..coalitions.base import Coalitions
 from ..cuts import INPUT
 from ..engine.request import as_call, make_request
@@ -153,7 +163,7 @@ class KernelShap(RemovalMethod):
     tolerance: float | None = None
 
     def over(self) -> Coalitions:
-        return ShapleyKernel(self.budget, tolerance=self.tolerance)
+        return ShapleyRegression(self.budget, tolerance=self.tolerance)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -170,7 +180,7 @@ class Lime(RemovalMethod):
     width: float | None = None
 
     def over(self) -> Coalitions:
-        return Surrogate(self.budget, width=self.width, lasso=self.lasso)
+        return LinearSurrogate(self.budget, width=self.width, lasso=self.lasso)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -208,7 +218,7 @@ class SobolIndices(RemovalMethod):
     tolerance: float | None = None
 
     def over(self) -> Coalitions:
-        return TotalIndices(self.budget, self.tolerance)
+        return TotalSobolIndices(self.budget, self.tolerance)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -223,7 +233,7 @@ class Hsic(RemovalMethod):
     features: Any = None
 
     def over(self) -> Coalitions:
-        return Dependence(self.budget)
+        return HsicIndices(self.budget)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -10,9 +10,8 @@ from ..distributions.members import Background, Distribution, Reference
 from ..engine.request import Combine
 from ..errors import MethodError, RuleError
 from ..result.attribution import Attribution
-from ..rules import Rule, treats_operations
-from ..rules.books import RELATIVE
-from ..rules.relevance import Deconv, Epsilon, Guided
+from ..rules import Deconv, Epsilon, Guided, Rule, treats_operations
+from ..rules.books import RELATIVE_PROPAGATION
 from ..rules.rescale import Rescale
 from ..utils.entry import entry
 from ..utils.recipe import Recipe
@@ -37,7 +36,7 @@ class DeepLift(Method):
     embeddings), whatever ``at`` is; at a layer, the difference is that of what the layer holds. Adds up to the change of
     the quantity, for every architecture and every record by itself, at the input and at layers that everything passes.
     Without ``multiply`` the values are the multipliers; ``combine`` is a function that makes something else of ``(multipliers,
-    values, references)``, or of the first one or two. ``by`` is :class:`~ascribe.Rescale` or :class:`~ascribe.RevealCancel`.
+    values, references)``, or of the first one or two. ``by`` is :class:`~ascribe.rules.Rescale` or :class:`~ascribe.rules.RevealCancel`.
     Raises RuleError for other rules.
     """
 
@@ -47,7 +46,7 @@ class DeepLift(Method):
     combine: Combine | None = None
 
     def __post_init__(self) -> None:
-        fitting(self, compares=True, try_="asc.Rescale() or asc.RevealCancel()")
+        fitting(self, compares=True, try_="asc.rules.Rescale() or asc.rules.RevealCancel()")
 
     def over(self, at: Cut) -> Distribution:
         return Reference(self.baseline)
@@ -69,7 +68,7 @@ class DeepLiftShap(Method):
     combine: Combine | None = None
 
     def __post_init__(self) -> None:
-        fitting(self, compares=True, try_="asc.Rescale() or asc.RevealCancel()")
+        fitting(self, compares=True, try_="asc.rules.Rescale() or asc.rules.RevealCancel()")
 
     def over(self, at: Cut) -> Distribution:
         return Background(self.background, self.samples)
@@ -79,8 +78,9 @@ class DeepLiftShap(Method):
 class LRP(Method):
     """Layer-wise relevance propagation under a rule: relevance, which is the multiplier times the value (Bach et al. 2015).
 
-    One pass forward, one back. ``by`` is a rule for all layers (:class:`~ascribe.Epsilon`, :class:`~ascribe.Gamma`, ...) or a book of
-    rules (:data:`~ascribe.EPSILON_PLUS`, :class:`~ascribe.RuleBook`, ...). Adds up to the quantity, but for what biases take: the checks
+    One pass forward, one back. ``by`` is a rule for all layers (:class:`~ascribe.rules.Epsilon`,
+    :class:`~ascribe.rules.Gamma`, ...) or a rule book (:data:`~ascribe.rules.EPSILON_PLUS`, :class:`~ascribe.rules.RuleBook`).
+    Adds up to the quantity, but for what biases take: the checks
     say how much. Raises RuleError for other rules.
     """
 
@@ -89,7 +89,7 @@ class LRP(Method):
     multiply = True
 
     def __post_init__(self) -> None:
-        fitting(self, compares=False, try_="asc.Epsilon(), asc.EPSILON_PLUS, or another rule for relevance")
+        fitting(self, compares=False, try_="asc.rules.Epsilon(), asc.rules.EPSILON_PLUS, or another rule for relevance")
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,11 +116,12 @@ class Deconvolution(Method):
 class RAP(Method):
     """Relative attributing propagation: what gave less than its share counts against the quantity (Nam et al. 2020).
 
-    One pass forward, one back. :data:`~ascribe.RELATIVE` as a method; adds up to the quantity, biases included. For networks of layers
+    One pass forward, one back. :data:`~ascribe.rules.RELATIVE_PROPAGATION` as a method; adds up to the quantity, biases included.
+    For networks of layers
     and rectifiers on pictures or tables.
     """
 
-    by = RELATIVE
+    by = RELATIVE_PROPAGATION
     multiply = True
 
 

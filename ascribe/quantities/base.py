@@ -150,7 +150,7 @@ def one_table(y: Array, what: str) -> int:
             try_=f"Unit(position, class) for one number, such as Unit({y.shape[1] - 1}, token_id) of a language model; "
             "Channel(c) for all positions"
             if y.ndim == 3
-            else f"Unit{tuple([0] * (y.ndim - 1))} for one position, Channel(c), Box(c, ...) or Mask(c, ...) for a region",
+            else f"Unit{tuple([0] * (y.ndim - 1))} for one position, Channel(c), Box(c, ...) or Region(c, ...) for a region",
             code="E-TARGET-SHAPE",
         )
     return 1 if y.ndim == 1 else int(y.shape[1])

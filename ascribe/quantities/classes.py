@@ -16,14 +16,14 @@ from .base import Bound, Label, Part, Picked, Position, Same, class_index, one_t
 
 
 @dataclass(frozen=True, repr=False)
-class Max(Value):
+class PredictedClass(Value):
     """The highest-scoring class, chosen once at each record and kept along every path from it."""
 
     on: Cut = OUTPUT
     scored = True
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        classes = one_table(y, "Max()")
+        classes = one_table(y, "PredictedClass()")
         return Picked(as_numpy(y).reshape(len(y), classes).argmax(1))
 
 

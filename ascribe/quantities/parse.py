@@ -12,7 +12,7 @@ from ..arrays import Array, ArrayLike, as_numpy, is_array
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
 from .base import Bound, Part, Quantity, Same, whole_number
-from .classes import Labels, Max, Unit
+from .classes import Labels, PredictedClass, Unit
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Custom:
 
     def __repr__(self) -> str:
         place = "" if self.on == OUTPUT else f", on={self.on!r}"
-        return f"Custom({getattr(self.fn, '__qualname__', repr(self.fn))}{place})"
+        return f"quantities.Custom({getattr(self.fn, '__qualname__', repr(self.fn))}{place})"
 
     def bind(self, y: Any, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         return Same(self.fn)
@@ -47,7 +47,7 @@ QuantityLike = Quantity | int | str | Sequence[Any] | ArrayLike | Callable[[Any]
 def as_quantities(of: Any) -> tuple[tuple[Quantity, ...], bool]:
     """``of=`` as quantities, and whether several were asked for.
 
-    None is ``Max()``, an int one class for all, a tuple of ints one position, a list or an array of ints or names one class per
+    None is ``PredictedClass()``, an int one class for all, a tuple of ints one position, a list or an array of ints or names one class per
     record, a list of tuples or a tuple of arrays one position per record, a list of quantities or functions several explanations in one
     call, anything callable a quantity of your own.
 
@@ -60,7 +60,7 @@ def as_quantities(of: Any) -> tuple[tuple[Quantity, ...], bool]:
 
 def _as_quantity(of: Any) -> Quantity:
     if of is None:
-        return Max()
+        return PredictedClass()
     if hasattr(of, "bind") and hasattr(of, "on") and not isinstance(of, type):
         quantity: Quantity = of
         return quantity

@@ -89,7 +89,7 @@ class Box(Value):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Mask(Value):
+class Region(Value):
     """The mean of one channel under a mask: ``[height, width]`` for all records or ``[records, height, width]``, weights >= 0."""
 
     channel: int
@@ -97,7 +97,7 @@ class Mask(Value):
     on: Cut = OUTPUT
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        channel = _spatial_channel(self.channel, y, "Mask")
+        channel = _spatial_channel(self.channel, y, "Region")
         weights = as_numpy(self.mask).astype(np.float64)
         weights = weights[None] if weights.ndim == 2 else weights
         weights = weights if len(weights) == 1 else part_of(y, part).of(weights, "masks")
@@ -114,7 +114,7 @@ class Mask(Value):
 
 @dataclass(frozen=True, eq=False)
 class Masked:
-    """A bound :class:`Mask`: weights that sum to 1 for each record."""
+    """A bound :class:`Region`: weights that sum to 1 for each record."""
 
     channel: int
     weights: np.ndarray

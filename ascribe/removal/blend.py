@@ -53,7 +53,7 @@ class Blend:
         whole = presence.dtype == bool
         if not whole and not self.xp.is_floating(self.x):
             floats = "x.float()" if hasattr(self.x, "float") else "x.astype(float)"
-            try_ = f"coalitions of whole features, such as asc.Permutations(), or {floats} for a model that takes it"
+            try_ = f"coalitions of whole features, such as asc.coalitions.Permutations(), or {floats} for a model that takes it"
             raise FeatureError(f"type {self.x.dtype} for features that are there in part", try_=try_, code="E-FEATURES-TYPE")
         x = self.x[None]
         if not self.smooth:

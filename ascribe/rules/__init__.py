@@ -1,67 +1,64 @@
-"""How influence comes back from the quantity to the cut."""
+"""Backward rules: ``by=`` of the verbs, where ``over=`` are points.
+
+A rule says how influence is propagated backwards through each operation: the plain gradient, DeepLIFT, layer-wise relevance
+propagation (LRP), corrected gradients for transformers, and rule books that choose a rule by layer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from .base import Gradient, OperationRule, Rule, RuleLike, as_rule, treats_operations
+from .books import (
+    EPSILON_ALPHA2_BETA1,
+    EPSILON_ALPHA2_BETA1_FLAT,
+    EPSILON_PLUS,
+    EPSILON_PLUS_FLAT,
+    EXCITATION_BACKPROP,
+    RELATIVE_PROPAGATION,
+    RuleBook,
+    Where,
+    epsilon_gamma_box,
+)
+from .layers import Absolute, AlphaBeta, Epsilon, Flat, Gamma, LayerRule, Norm, Pass, RelativeAttributing, WSquare, ZBox, ZPlus
+from .rectifiers import BetaSmooth, Deconv, Guided
+from .rescale import Rescale, RevealCancel
+from .transformers import CPLRP, GIM, AttnLRP, Libra, LstmLRP
 
-from ..errors import RuleError
-
-
-class Rule(Protocol):
-    """A way to pull influence back through a network: a value that a backend knows how to carry out.
-
-    ``compares`` says whether the rule needs a reference run beside the record's (DeepLIFT does, a gradient does not).
-    """
-
-    @property
-    def compares(self) -> bool: ...
-
-
-RuleLike = Rule | None
-"""What ``by=`` accepts for gradients: a rule, or None for the plain gradient."""
-
-
-@runtime_checkable
-class OperationRule(Rule, Protocol):
-    """A rule that treats operations by their kind, whatever in the model wrote them.
-
-    ``treats`` names the treatment of each kind (``"linear"``, ``"elementwise"``, ``"product"``, ``"quotient"``, ``"norm"``,
-    ``"softmax"``, ``"pool"``, ``"choice"``, ``"other"``); a backend has the formulas. ``points`` is how many points of
-    an operation's own derivative stand for it where no formula does; with ``strict`` there must be one for every operation.
-    """
-
-    @property
-    def treats(self) -> Mapping[str, str]: ...
-    @property
-    def points(self) -> int: ...
-    @property
-    def strict(self) -> bool: ...
-
-
-def treats_operations(rule: object) -> TypeGuard[OperationRule]:
-    """Whether a rule is an :class:`OperationRule`; asked several times in every call, which a protocol answers slowly."""
-    return hasattr(rule, "treats")
-
-
-@dataclass(frozen=True)
-class Gradient:
-    """The plain derivative: each operation's own vector-Jacobian product."""
-
-    compares = False
-
-
-def as_rule(by: Any) -> Rule:
-    """``by=`` as a rule: None is the plain gradient.
-
-    Raises RuleError for anything that is not a rule.
-    """
-    if by is None:
-        return Gradient()
-    if isinstance(getattr(by, "compares", None), bool) and not isinstance(by, type):
-        rule: Rule = by
-        return rule
-    if hasattr(by, "stand_in"):
-        raise RuleError(f"by={by!r} removes features", there="no coalitions of them", try_="over=asc.LeaveOneOut(), or other coalitions")
-    raise RuleError(f"by={by!r} is not a rule", try_="by=asc.Gradient(), or leave it out")
+__all__ = [
+    "CPLRP",
+    "EPSILON_ALPHA2_BETA1",
+    "EPSILON_ALPHA2_BETA1_FLAT",
+    "EPSILON_PLUS",
+    "EPSILON_PLUS_FLAT",
+    "EXCITATION_BACKPROP",
+    "GIM",
+    "RELATIVE_PROPAGATION",
+    "Absolute",
+    "AlphaBeta",
+    "AttnLRP",
+    "BetaSmooth",
+    "Deconv",
+    "Epsilon",
+    "Flat",
+    "Gamma",
+    "Gradient",
+    "Guided",
+    "LayerRule",
+    "Libra",
+    "LstmLRP",
+    "Norm",
+    "OperationRule",
+    "Pass",
+    "RelativeAttributing",
+    "Rescale",
+    "RevealCancel",
+    "Rule",
+    "RuleBook",
+    "RuleLike",
+    "WSquare",
+    "Where",
+    "ZBox",
+    "ZPlus",
+    "as_rule",
+    "epsilon_gamma_box",
+    "treats_operations",
+]

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from ..errors import RuleError
 from ..values import Value
-from . import OperationRule
-from .layers import Absolute, AlphaBeta, Epsilon, Flat, Gamma, Relative, ZBox, ZPlus
+from .base import OperationRule
+from .layers import Absolute, AlphaBeta, Epsilon, Flat, Gamma, RelativeAttributing, ZBox, ZPlus
 from .treatments import Unreferenced
 
 KINDS = (
@@ -94,7 +94,7 @@ def as_where(place: Any) -> Where:
         return place
     if isinstance(place, str):
         return Where(place) if place in KINDS else Where(layer=place)
-    raise RuleError(f"{place!r} says no place", try_='"convolution", "features.*", or asc.Where("dense", position=-1)')
+    raise RuleError(f"{place!r} says no place", try_='"convolution", "features.*", or asc.rules.Where("dense", position=-1)')
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,7 +105,7 @@ class RuleBook(Unreferenced):
     as for its rules; a pair that fits nothing is told in the checks. Raises RuleError for rules that need a reference, and for what
     is no pair.
 
-    >>> book = asc.RuleBook((("convolution", asc.ZPlus()), (asc.Where("dense", position=-1), asc.Epsilon(1e-3))))
+    >>> book = asc.rules.RuleBook((("convolution", asc.rules.ZPlus()), (asc.rules.Where("dense", position=-1), asc.rules.Epsilon(1e-3))))
     """
 
     pairs: tuple[tuple[Any, OperationRule], ...] = ()
@@ -120,7 +120,7 @@ class RuleBook(Unreferenced):
     def __repr__(self) -> str:
         shown = "".join(f"({short(where)!r}, {rule!r}), " for where, rule in self.pairs)
         rest = "" if self.otherwise == Epsilon() else f", otherwise={self.otherwise!r}"
-        return f"RuleBook(({shown.rstrip(' ')}){rest}{', strict=True' if self.strict else ''})"
+        return f"rules.RuleBook(({shown.rstrip(' ')}){rest}{', strict=True' if self.strict else ''})"
 
     @property
     def treats(self) -> Mapping[str, str]:
@@ -143,7 +143,7 @@ def short(where: Where) -> Where | str:
 def as_pair(pair: Any) -> tuple[Where, OperationRule]:
     """A place and a rule. Raises RuleError for anything else."""
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise RuleError(f"{pair!r} in a rule book", try_='pairs of a place and a rule: ("convolution", asc.ZPlus())')
+        raise RuleError(f"{pair!r} in a rule book", try_='pairs of a place and a rule: ("convolution", asc.rules.ZPlus())')
     return as_where(pair[0]), as_operation_rule(pair[1])
 
 
@@ -151,7 +151,7 @@ def as_operation_rule(rule: Any) -> OperationRule:
     """A rule for the pages of a book. Raises RuleError for anything else."""
     if isinstance(rule, OperationRule) and not rule.compares and not isinstance(rule, (type, RuleBook)):
         return rule
-    raise RuleError(f"{rule!r} in a rule book", try_="a rule for operations that needs no reference, such as asc.Epsilon()")
+    raise RuleError(f"{rule!r} in a rule book", try_="a rule for operations that needs no reference, such as asc.rules.Epsilon()")
 
 
 EPSILON_PLUS = RuleBook((("convolution", ZPlus()), ("dense", Epsilon())))
@@ -170,7 +170,9 @@ EXCITATION_BACKPROP = RuleBook((("convolution", ZPlus(0.0, bias=False)), ("dense
 """Shares of the positive contributions only, in every layer, without biases and stabiliser (Zhang et al. 2016)."""
 
 
-RELATIVE = RuleBook(((Where(position=-1), Absolute()), ("convolution", Relative()), ("dense", Relative())))
+RELATIVE_PROPAGATION = RuleBook(
+    ((Where(position=-1), Absolute()), ("convolution", RelativeAttributing()), ("dense", RelativeAttributing()))
+)
 """Relative attributing propagation: sizes of contributions in the last layer, what is above the mean in the others (Nam et al. 2020)."""
 
 

@@ -198,7 +198,7 @@ class Absolute(LayerRule):
 
 
 @dataclass(frozen=True, repr=False)
-class Relative(LayerRule):
+class RelativeAttributing(LayerRule):
     """Relative attributing propagation through a layer (Nam et al. 2020): who gave less than the mean is counted against.
 
     With ``P_j`` the sum of a neuron's positive contributions and ``N_j`` that of the sizes of its negative ones, an input is credited

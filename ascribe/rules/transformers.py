@@ -14,7 +14,7 @@ from .treatments import Unreferenced, with_rest
 
 
 @dataclass(frozen=True, repr=False)
-class AttnLrp(Unreferenced):
+class AttnLRP(Unreferenced):
     """AttnLRP (Achtibat et al. 2024): products half to each side, softmax by its Taylor expansion, norms with their scale fixed.
 
     A linear operation passes the plain gradient on, which is LRP-epsilon in the limit; an activation passes on ``f(x) / x``.
@@ -26,8 +26,8 @@ class AttnLrp(Unreferenced):
 
 
 @dataclass(frozen=True, repr=False)
-class CpLrp(Unreferenced):
-    """CP-LRP (Ali et al. 2022): as :class:`AttnLrp`, all through the values of attention and through what a gate is applied to.
+class CPLRP(Unreferenced):
+    """CP-LRP (Ali et al. 2022): as :class:`AttnLRP`, all through the values of attention and through what a gate is applied to.
 
     Attention's probabilities and gates are fixed, so nothing is lost: without biases, relevance adds up to the quantity.
     """
@@ -50,7 +50,7 @@ class Libra(Unreferenced):
 
 
 @dataclass(frozen=True, repr=False)
-class Gim(Unreferenced):
+class GIM(Unreferenced):
     """Gradient interaction modifications (Edin et al. 2025, section 4): for transformers whose attention repairs itself.
 
     Norms go back with their scale fixed; a softmax by ``p (g - sum(p g))`` with the probabilities ``p`` of scores divided by the
@@ -70,7 +70,7 @@ class Gim(Unreferenced):
 
 
 @dataclass(frozen=True, repr=False)
-class LstmLrp(LayerRule):
+class LstmLRP(LayerRule):
     """LRP for recurrent nets (Arras et al. 2017): of a gate and a signal, the signal gets all; a layer's sums are split as they are.
 
     For ``nn.LSTM``, ``nn.GRU`` and cells written out, the same. Layers with weights follow LRP-epsilon.

@@ -54,9 +54,9 @@ ALONE: dict[str, str] = {
     "n_steps": "over=asc.Line(0.0, steps=64)", "steps": "over=asc.Line(0.0, steps=64)",
     "baseline": "over=asc.Line(0.0), from a baseline of 0",
     "baselines": "over=asc.Line(0.0), from a baseline of 0", "background": "over=asc.Background(rows) * asc.Line()",
-    "n_samples": "over=asc.Gaussian(0.15, samples=32)", "nsamples": "over=asc.ShapleyKernel(2048)",
+    "n_samples": "over=asc.Gaussian(0.15, samples=32)", "nsamples": "over=asc.coalitions.ShapleyRegression(2048)",
     "samples": "over=asc.Gaussian(0.15, samples=32)",
-    "max_evals": "over=asc.ShapleyKernel(2048)", "budget": "over=asc.ShapleyKernel(2048)",
+    "max_evals": "over=asc.coalitions.ShapleyRegression(2048)", "budget": "over=asc.coalitions.ShapleyRegression(2048)",
     "method": "asc.IntegratedGradients()(model, x), a method by its name",
 }  # fmt: skip
 """The advice for calls that take ``over=``: the verbs, which have no constructor."""
@@ -156,7 +156,7 @@ def _example(name: str) -> str:
 
 EXAMPLES: dict[str, str] = {
     "of": "1", "at": '"layer3"', "chunk": "64", "seed": "0", "progress": "True", "steps": "64", "samples": "32", "budget": "2048",
-    "baseline": "0.0", "background": "rows", "by": "asc.Resample(rows)", "features": "asc.grid(8)", "scale": "0.15", "size": "8",
+    "baseline": "0.0", "background": "rows", "by": "asc.Resample(rows)", "features": "asc.Grid(8)", "scale": "0.15", "size": "8",
     "stride": "4", "quadrature": '"trapezoid"', "signed": "True", "over": "asc.Line(0.0)", "layer": '"layer4"',
 }  # fmt: skip
 

@@ -54,7 +54,7 @@ def doubt_of(shapes: Sequence[Shape], cut: Sequence[bool] = (True, True)) -> str
     for shape in shapes:
         if len(shape) == 2 and is_series(shape) and max(shape) >= max(2 * min(shape), FEW_CHANNELS):
             time = time_axis(shape)
-            fix = f"features=asc.segments(16, axis={time + 1}) cuts that"
+            fix = f"features=asc.Segments(16, axis={time + 1}) cuts that"
             found = [len(shape) - len(cut) + i for i, one in enumerate(cut) if one]
             if found not in ([time], []):
                 return f"{written(shape)} looks like a series whose time is axis {time + 1}; {fix}"

@@ -99,14 +99,14 @@ def unruled(*found: asc.Attribution) -> str:
 
 def measured(subject: Subject, kind: str, repeats: int = 0) -> Row:
     """Everything about one network. Raises ValueError for one that is dead."""
-    single = explained(subject, kind, SINGLE, asc.Rescale())
-    double = explained(subject, kind, DOUBLE, asc.Rescale())
+    single = explained(subject, kind, SINGLE, asc.rules.Rescale())
+    double = explained(subject, kind, DOUBLE, asc.rules.Rescale())
     if moved(double) < ALIVE:
         raise ValueError(f"{subject.name} is dead: a record changes its score by {moved(double):.1e} of it")
     with Doubled():
-        through = explained(subject, kind, DOUBLE, asc.Rescale())
-    fixed = explained(subject, kind, SINGLE, asc.CpLrp(), bare=True)
-    half = explained(subject, kind, SINGLE, asc.AttnLrp(), bare=True)
+        through = explained(subject, kind, DOUBLE, asc.rules.Rescale())
+    fixed = explained(subject, kind, SINGLE, asc.rules.CPLRP(), bare=True)
+    half = explained(subject, kind, SINGLE, asc.rules.AttnLRP(), bare=True)
     assert half.explained is not None
     share = float(np.median(totals(half) / half.explained))
     times = timed(subject, kind, repeats) if repeats else (0.0, 0.0, 0.0)
@@ -117,7 +117,7 @@ def measured(subject: Subject, kind: str, repeats: int = 0) -> Row:
 def timed(subject: Subject, kind: str, repeats: int) -> tuple[float, float, float]:
     """How many times the processor's time of gradient times input DeepLIFT, AttnLRP and CP-LRP take; the middle of some runs, by turns."""
     model = subject.model(kind, SINGLE)
-    rules = (asc.Gradient(), asc.Rescale(), asc.AttnLrp(), asc.CpLrp())
+    rules = (asc.rules.Gradient(), asc.rules.Rescale(), asc.rules.AttnLRP(), asc.rules.CPLRP())
     taken: list[list[float]] = [[] for _ in rules]
     for i in range(repeats + 1):
         for rule, seconds in zip(rules, taken, strict=True):

@@ -88,7 +88,7 @@ def embeddings(model: nn.Module) -> nn.Embedding | None:
 SMALL: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 WORDS = {**SMALL, "vocab_size": 50}
 GROUPED = {**WORDS, "num_key_value_heads": 2}
-RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8}
+RELATIVE_PROPAGATION = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8}
 CLASSES = {"num_labels": 3}
 GPT = {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 50, "n_positions": 32, "bos_token_id": 1, "eos_token_id": 1}
 TEXTS: dict[str, tuple[str, str, dict[str, Any], bool]] = {
@@ -96,8 +96,8 @@ TEXTS: dict[str, tuple[str, str, dict[str, Any], bool]] = {
     "DistilBERT": ("DistilBert", "ForSequenceClassification",
                    {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64, "vocab_size": 50, **CLASSES}, True),
     "RoBERTa": ("Roberta", "ForSequenceClassification", {**WORDS, **CLASSES}, True),
-    "DeBERTa": ("Deberta", "ForSequenceClassification", {**WORDS, **RELATIVE, "max_relative_positions": 16, **CLASSES}, False),
-    "DeBERTa v2": ("DebertaV2", "ForSequenceClassification", {**WORDS, **RELATIVE, **CLASSES}, False),
+    "DeBERTa": ("Deberta", "ForSequenceClassification", {**WORDS, **RELATIVE_PROPAGATION, "max_relative_positions": 16, **CLASSES}, False),
+    "DeBERTa v2": ("DebertaV2", "ForSequenceClassification", {**WORDS, **RELATIVE_PROPAGATION, **CLASSES}, False),
     "GPT-2": ("GPT2", "LMHeadModel", GPT, True),
     "Llama": ("Llama", "ForCausalLM", GROUPED, True),
     "Qwen3": ("Qwen3", "ForCausalLM", {**GROUPED, "head_dim": 8}, True),

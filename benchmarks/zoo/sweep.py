@@ -65,7 +65,7 @@ def largest(model: torch.nn.Module, family: Family) -> tuple[int, float]:
     return unit, float((there - here).abs().max() / here[unit].abs())
 
 
-def tried(family: Family, by: Any = asc.CpLrp()) -> Finding:  # noqa: B008
+def tried(family: Family, by: Any = asc.rules.CPLRP()) -> Finding:  # noqa: B008
     """One family, whatever happens."""
     start = time.perf_counter()
     try:

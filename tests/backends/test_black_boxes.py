@@ -29,7 +29,7 @@ def scores(x: np.ndarray) -> np.ndarray:
 def test_a_function_needs_no_framework():
     code = """
 import sys, numpy as np, ascribe as asc
-a = asc.attribute(lambda x: x @ np.eye(3), np.ones((2, 3)), of=1, over=asc.Exact(), by=asc.Replace(0.25))
+a = asc.attribute(lambda x: x @ np.eye(3), np.ones((2, 3)), of=1, over=asc.coalitions.Exact(), by=asc.Replace(0.25))
 assert np.allclose(a.values, [[0, 0.75, 0]] * 2), a.values
 assert not {"torch", "sklearn", "pandas", "onnxruntime"} & set(sys.modules)
 """
@@ -45,7 +45,12 @@ def test_functions_give_what_the_same_torch_network_gives():
         with torch.no_grad():
             return net(torch.as_tensor(x)).numpy()
 
-    for over in (asc.Exact(), asc.LeaveOneOut(), asc.Permutations(40), asc.ShapleyKernel(14)):
+    for over in (
+        asc.coalitions.Exact(),
+        asc.coalitions.LeaveOneOut(),
+        asc.coalitions.Permutations(40),
+        asc.coalitions.ShapleyRegression(14),
+    ):
         a = asc.attribute(asc.BlackBox(run), X, over=over, by=asc.Replace(0.1), seed=3)
         b = asc.attribute(net, X, over=over, by=asc.Replace(0.1), seed=3)
         np.testing.assert_allclose(a.values, b.values, atol=1e-12)
@@ -79,7 +84,7 @@ def test_keyword_arguments_and_what_does_not_belong_to_records():
         return (x.sum(1) + extra[:, 0] * table[0, 0]) * scale
 
     extra, table = RNG.normal(size=(5, 2)), np.full((7, 2), 3.0)
-    found = asc.attribute(model, X, extra=extra, scale=2.0, table=table, over=asc.Exact())
+    found = asc.attribute(model, X, extra=extra, scale=2.0, table=table, over=asc.coalitions.Exact())
     np.testing.assert_allclose(found.values[0], 2 * X)
     np.testing.assert_allclose(found.values["extra"], extra * [6, 0], atol=1e-12)
 
@@ -91,7 +96,7 @@ def test_arguments_are_the_models_to_work_on():
         x *= 2
         return x.sum(1)
 
-    found = asc.attribute(model, x, over=asc.LeaveOneOut())
+    found = asc.attribute(model, x, over=asc.coalitions.LeaveOneOut())
     np.testing.assert_array_equal(x, X)
     np.testing.assert_allclose(found.values, 2 * X)
 
@@ -113,7 +118,7 @@ def fitted(name: str, x: Any = MANY) -> Any:
 def test_estimators_are_asked_for_probabilities(name):
     model = fitted(name)
     background = MANY[:6]
-    found = asc.attribute(model, X, of=1, over=asc.Exact(), by=asc.Resample(background))
+    found = asc.attribute(model, X, of=1, over=asc.coalitions.Exact(), by=asc.Resample(background))
     start, end = model.predict_proba(background)[:, 1].mean(), model.predict_proba(X)[:, 1]
     np.testing.assert_allclose(found.values.sum(1), end - start, atol=1e-6)
     assert found.class_names == ("0", "1")
@@ -133,12 +138,14 @@ def test_tables_stay_tables(name):
         seen.append(t)
         return model.predict_proba(t)
 
-    a = asc.attribute(watched, table, of=1, over=asc.Exact(), by=asc.Resample(table))
-    b = asc.attribute(model, table, of=1, over=asc.Exact(), by=asc.Resample(X))
+    a = asc.attribute(watched, table, of=1, over=asc.coalitions.Exact(), by=asc.Resample(table))
+    b = asc.attribute(model, table, of=1, over=asc.coalitions.Exact(), by=asc.Resample(X))
     np.testing.assert_allclose(a.values, b.values, atol=1e-7)
     assert all(list(t.columns) == names for t in seen)
     assert a.features.names == tuple(names)
-    some = asc.attribute(model, table, of=1, over=asc.Exact(), by=asc.Resample(table), features=asc.Columns({"body": ["age", "weight"]}))
+    some = asc.attribute(
+        model, table, of=1, over=asc.coalitions.Exact(), by=asc.Resample(table), features=asc.Columns({"body": ["age", "weight"]})
+    )
     assert some.features.names == ("body", "dose", "site")
 
 
@@ -169,13 +176,13 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_results_in_any_form(form):
-    found = asc.attribute(lambda x: FORMS[form](scores(x)), X, of=1, over=asc.Exact())
-    np.testing.assert_array_equal(found.values, asc.attribute(scores, X, of=1, over=asc.Exact()).values)
+    found = asc.attribute(lambda x: FORMS[form](scores(x)), X, of=1, over=asc.coalitions.Exact())
+    np.testing.assert_array_equal(found.values, asc.attribute(scores, X, of=1, over=asc.coalitions.Exact()).values)
 
 
 def test_a_column_of_a_table_is_a_result():
     pandas = pytest.importorskip("pandas")
-    found = asc.attribute(lambda x: pandas.Series(x @ WEIGHT), X, over=asc.Exact())
+    found = asc.attribute(lambda x: pandas.Series(x @ WEIGHT), X, over=asc.coalitions.Exact())
     np.testing.assert_allclose(found.values, X * WEIGHT, atol=1e-12)
 
 
@@ -183,9 +190,9 @@ def test_records_and_what_is_explained_are_told_as_for_other_models():
     def model(w: np.ndarray, x: np.ndarray, extra: np.ndarray) -> np.ndarray:
         return x @ w + extra[:, 0]
 
-    found = asc.attribute(model, WEIGHT, X, X[:, :1], over=asc.Exact())  # one row of weights for all
+    found = asc.attribute(model, WEIGHT, X, X[:, :1], over=asc.coalitions.Exact())  # one row of weights for all
     assert [v.shape for v in found.values] == [(5, 4), (5, 1)]
-    alone = asc.attribute(model, asc.Call(WEIGHT, X, X[:, :1]).only(1), over=asc.Exact())
+    alone = asc.attribute(model, asc.Call(WEIGHT, X, X[:, :1]).only(1), over=asc.coalitions.Exact())
     np.testing.assert_allclose(alone.values, X * WEIGHT, atol=1e-12)
 
 
@@ -193,11 +200,11 @@ def test_other_kinds_of_estimators():
     linear = pytest.importorskip("sklearn.linear_model")
     target = MANY @ WEIGHT
     regression = linear.LinearRegression().fit(MANY, target)
-    found = asc.attribute(regression, X, over=asc.Exact(), by=asc.Resample(MANY[:9]))
+    found = asc.attribute(regression, X, over=asc.coalitions.Exact(), by=asc.Resample(MANY[:9]))
     np.testing.assert_allclose(found.values, WEIGHT * (X - MANY[:9].mean(0)), atol=1e-9)
     ridge = linear.RidgeClassifier().fit(MANY, MANY_LABELS)
-    assert any("decision_function" in check.detail for check in asc.attribute(ridge, X, over=asc.LeaveOneOut()).checks)
-    labels = asc.attribute(Labels(), X, of="b", over=asc.LeaveOneOut())
+    assert any("decision_function" in check.detail for check in asc.attribute(ridge, X, over=asc.coalitions.LeaveOneOut()).checks)
+    labels = asc.attribute(Labels(), X, of="b", over=asc.coalitions.LeaveOneOut())
     assert set(np.unique(labels.features.values)) <= {-1.0, 0.0, 1.0}
     assert labels.class_names == ("a", "b")
 
@@ -207,8 +214,8 @@ def test_several_things_predicted_at_once():
     forest = pytest.importorskip("sklearn.ensemble").RandomForestClassifier(3, random_state=0)
     forest.fit(MANY, np.stack([MANY_LABELS, (MANY[:, 1] > 0) + (MANY[:, 2] > 1) * 1], 1))
     with pytest.raises(QuantityError, match="E-TARGET-WHICH"):
-        asc.attribute(forest, X, of=1, over=asc.Exact())
-    found = asc.attribute(forest, X, of=asc.Unit(1, on=asc.OUTPUT.at(0)), over=asc.Exact())
+        asc.attribute(forest, X, of=1, over=asc.coalitions.Exact())
+    found = asc.attribute(forest, X, of=asc.Unit(1, on=asc.OUTPUT.at(0)), over=asc.coalitions.Exact())
     expected = forest.predict_proba(X)[0][:, 1] - forest.predict_proba(np.zeros((1, 4)))[0][0, 1]
     np.testing.assert_allclose(found.values.sum(1), expected, atol=1e-12)
 
@@ -228,11 +235,11 @@ def test_onnx_sessions():
     for options in ({"zipmap": False}, {}):
         made = skl2onnx.to_onnx(forest, MANY[:1].astype(np.float32), options={id(forest): options} if options else None)
         session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
-        a = asc.attribute(session, X, of=1, over=asc.Exact(), by=asc.Replace(0.0))
-        b = asc.attribute(forest, X.astype(np.float32), of=1, over=asc.Exact(), by=asc.Replace(0.0))
+        a = asc.attribute(session, X, of=1, over=asc.coalitions.Exact(), by=asc.Replace(0.0))
+        b = asc.attribute(forest, X.astype(np.float32), of=1, over=asc.coalitions.Exact(), by=asc.Replace(0.0))
         np.testing.assert_allclose(a.values, b.values, atol=1e-5)
         with pytest.raises(InputError, match="one for each"):
-            asc.attribute(session, X, X, over=asc.Exact())
+            asc.attribute(session, X, X, over=asc.coalitions.Exact())
 
 
 class Endpoint:
@@ -251,7 +258,7 @@ class Endpoint:
 
 def test_an_endpoint_is_called_once_for_the_records_and_then_for_coalitions_alone():
     endpoint = Endpoint(most=10)
-    found = asc.attribute(endpoint, X, of=0, over=asc.Exact(), chunk=10)
+    found = asc.attribute(endpoint, X, of=0, over=asc.coalitions.Exact(), chunk=10)
     assert endpoint.calls == 1 + 8 + 1  # 15 coalitions beside the full one, 2 of them x 5 records in a call, and one record again
     assert found.cost.rows == 5 * 16 + 1
     assert found.cost.forward == endpoint.calls
@@ -269,7 +276,7 @@ def test_what_was_found_before_a_failure_is_kept():
 
     endpoint = Breaking(most=4, breaks=10)
     with pytest.raises(ModelError, match="the line is dead") as caught:
-        asc.attribute(endpoint, x, over=asc.LeaveOneOut(), chunk=4)
+        asc.attribute(endpoint, x, over=asc.coalitions.LeaveOneOut(), chunk=4)
     error = caught.value
     assert isinstance(error.__cause__, ConnectionError)
     assert "4 rows" in str(error)
@@ -284,18 +291,23 @@ def test_what_was_found_before_a_failure_is_kept():
 def test_records_that_were_done_before_a_failure_are_kept():
     endpoint = Endpoint(most=2, breaks=12)
     with pytest.raises(ModelError) as caught:
-        asc.attribute(endpoint, X, of=0, over=asc.LeaveOneOut(), chunk=2)
-    whole = asc.attribute(Endpoint(2), X, of=0, over=asc.LeaveOneOut(), chunk=2)
+        asc.attribute(endpoint, X, of=0, over=asc.coalitions.LeaveOneOut(), chunk=2)
+    whole = asc.attribute(Endpoint(2), X, of=0, over=asc.coalitions.LeaveOneOut(), chunk=2)
     assert len(caught.value.partial) >= 4
     np.testing.assert_array_equal(caught.value.partial.values[:4], whole.values[:4])
     endpoint = Endpoint(most=10, breaks=1)
     with pytest.raises(ModelError) as caught:
-        asc.attribute(endpoint, X, over=asc.LeaveOneOut())
+        asc.attribute(endpoint, X, over=asc.coalitions.LeaveOneOut())
     assert caught.value.partial is None
 
 
-SAMPLED = (asc.Permutations(20), asc.ShapleyKernel(14), asc.Banzhaf(14), asc.TotalIndices(20))
-EVERY = (asc.Exact(), asc.Owen(12), asc.Interactions(20), *SAMPLED)
+SAMPLED = (
+    asc.coalitions.Permutations(20),
+    asc.coalitions.ShapleyRegression(14),
+    asc.coalitions.Banzhaf(14),
+    asc.coalitions.TotalSobolIndices(20),
+)
+EVERY = (asc.coalitions.Exact(), asc.coalitions.Owen(12), asc.coalitions.Interactions(20), *SAMPLED)
 
 
 @pytest.mark.parametrize("over", EVERY, ids=repr)
@@ -329,7 +341,7 @@ def test_an_interrupt_keeps_what_was_found_too():
         return x.sum(1)
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        asc.attribute(model, X, over=asc.LeaveOneOut(), chunk=5)
+        asc.attribute(model, X, over=asc.coalitions.LeaveOneOut(), chunk=5)
     assert len(vars(caught.value)["partial"]) == 5
 
 
@@ -344,18 +356,26 @@ class Polar:
 
 REFUSED: dict[str, tuple[Any, type[AscribeError], str]] = {
     "gradients": (lambda: asc.attribute(scores, X), RuleError, "E-RULE-GRADIENT"),
-    "a path": (lambda: asc.IntegratedGradients()(scores, X), RuleError, "over=asc.Permutations"),
-    "a layer": (lambda: asc.attribute(scores, X, at="layer3", over=asc.Exact()), CutError, "black box"),
-    "no model": (lambda: asc.attribute("forest", X, over=asc.Exact()), BackendError, "not a model"),
-    "no array": (lambda: asc.attribute(scores, 3, over=asc.Exact()), InputError, "without an array"),
-    "hidden numbers": (lambda: asc.attribute(scores, np.ma.masked_less(X, 0), over=asc.Exact()), InputError, "a masked array"),
-    "a table of others": (lambda: asc.attribute(scores, Polar(), over=asc.Exact()), InputError, "to_pandas"),
-    "no records": (lambda: asc.attribute(scores, X[:0], over=asc.Exact()), InputError, "no records"),
-    "words out": (lambda: asc.attribute(lambda x: ["a"] * len(x), X, over=asc.Exact()), ModelError, "E-MODEL-OUTPUT"),
-    "one number out": (lambda: asc.attribute(lambda x: x.sum(), X, over=asc.Exact()), AscribeError, "rows"),
-    "no such argument": (lambda: asc.attribute(scores, X, at=asc.INPUT.at("y"), over=asc.Exact()), CutError, "input 0"),
-    "no such part": (lambda: asc.attribute(scores, X, of=asc.Unit(0, on=asc.OUTPUT.at("y")), over=asc.Exact()), CutError, "no part"),
-    "part of a whole": (lambda: asc.attribute(scores, X.astype(int), over=asc.Exact(), by=asc.Replace(0.5)), FeatureError, "whole"),
+    "a path": (lambda: asc.IntegratedGradients()(scores, X), RuleError, "over=asc.coalitions.Permutations"),
+    "a layer": (lambda: asc.attribute(scores, X, at="layer3", over=asc.coalitions.Exact()), CutError, "black box"),
+    "no model": (lambda: asc.attribute("forest", X, over=asc.coalitions.Exact()), BackendError, "not a model"),
+    "no array": (lambda: asc.attribute(scores, 3, over=asc.coalitions.Exact()), InputError, "without an array"),
+    "hidden numbers": (lambda: asc.attribute(scores, np.ma.masked_less(X, 0), over=asc.coalitions.Exact()), InputError, "a masked array"),
+    "a table of others": (lambda: asc.attribute(scores, Polar(), over=asc.coalitions.Exact()), InputError, "to_pandas"),
+    "no records": (lambda: asc.attribute(scores, X[:0], over=asc.coalitions.Exact()), InputError, "no records"),
+    "words out": (lambda: asc.attribute(lambda x: ["a"] * len(x), X, over=asc.coalitions.Exact()), ModelError, "E-MODEL-OUTPUT"),
+    "one number out": (lambda: asc.attribute(lambda x: x.sum(), X, over=asc.coalitions.Exact()), AscribeError, "rows"),
+    "no such argument": (lambda: asc.attribute(scores, X, at=asc.INPUT.at("y"), over=asc.coalitions.Exact()), CutError, "input 0"),
+    "no such part": (
+        lambda: asc.attribute(scores, X, of=asc.Unit(0, on=asc.OUTPUT.at("y")), over=asc.coalitions.Exact()),
+        CutError,
+        "no part",
+    ),
+    "part of a whole": (
+        lambda: asc.attribute(scores, X.astype(int), over=asc.coalitions.Exact(), by=asc.Replace(0.5)),
+        FeatureError,
+        "whole",
+    ),
 }  # fmt: skip
 
 
@@ -370,7 +390,7 @@ def test_what_a_black_box_cannot_do_is_refused(name):
 def test_systems_that_do_not_tell_their_memory(monkeypatch):
     monkeypatch.setattr("os.sysconf_names", {"SC_PAGE_SIZE": 30})  # macOS
     monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 4096}.__getitem__)
-    np.testing.assert_allclose(asc.attribute(lambda x: x @ WEIGHT, X, over=asc.Exact()).values, X * WEIGHT, atol=1e-12)
+    np.testing.assert_allclose(asc.attribute(lambda x: x @ WEIGHT, X, over=asc.coalitions.Exact()).values, X * WEIGHT, atol=1e-12)
 
 
 def test_places_of_a_black_box():
@@ -378,5 +398,5 @@ def test_places_of_a_black_box():
     assert [place.cut for place in found] == [asc.INPUT, asc.OUTPUT]
     assert found[0].shape == (1, 4)
     np.testing.assert_array_equal(asc.activation(scores, X, at=asc.OUTPUT).values, scores(X))
-    said = asc.estimate(scores, X, over=asc.Exact(), by=asc.Resample(MANY[:3]))
+    said = asc.estimate(scores, X, over=asc.coalitions.Exact(), by=asc.Resample(MANY[:3]))
     assert said.forward_rows == 5 * (16 * 3 + 1)

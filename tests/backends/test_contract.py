@@ -396,7 +396,7 @@ def test_a_session_leaves_the_model_as_it_was(backend: Backend) -> None:
 @pytest.mark.parametrize("chunk", [1, 2, 5, 64])
 def test_chunks_change_nothing(backend: Backend, chunk: int) -> None:
     model, x = backend.model(), backend.array(X)
-    asked = [{"over": asc.LeaveOneOut(), "by": 0.0}, {"over": asc.Exact(), "by": 0.0}]
+    asked = [{"over": asc.coalitions.LeaveOneOut(), "by": 0.0}, {"over": asc.coalitions.Exact(), "by": 0.0}]
     if backend.gradients:
         asked += [{"over": asc.Line(0.0, steps=6)}, {"over": asc.Line(0.0, steps=6), "at": backend.layer}]
     for over in asked:
@@ -406,8 +406,8 @@ def test_chunks_change_nothing(backend: Backend, chunk: int) -> None:
 
 
 def test_backends_give_the_same_numbers(backend: Backend) -> None:
-    truth = asc.attribute(BACKENDS["numpy"].model(), X, of=1, over=asc.Exact(), by=0.0)
-    found = asc.attribute(backend.model(), backend.array(X), of=1, over=asc.Exact(), by=0.0)
+    truth = asc.attribute(BACKENDS["numpy"].model(), X, of=1, over=asc.coalitions.Exact(), by=0.0)
+    found = asc.attribute(backend.model(), backend.array(X), of=1, over=asc.coalitions.Exact(), by=0.0)
     np.testing.assert_allclose(as_numpy(found.values), as_numpy(truth.values), rtol=1e-9, atol=1e-12)
 
 

@@ -43,7 +43,7 @@ def by_hand(model: Mixed, start: Tensor, steps: int) -> Tensor:
     return total * (end - start)
 
 
-@pytest.mark.parametrize(("baseline", "ids"), [(asc.Call(0 * IDS, 0 * NUMBERS), 0), (asc.mask_tokens(9), 9), (0.0, None)])
+@pytest.mark.parametrize(("baseline", "ids"), [(asc.Call(0 * IDS, 0 * NUMBERS), 0), (asc.distributions.MaskedTokens(9), 9), (0.0, None)])
 def test_ids_of_a_baseline_count_where_numbers_are_beside_them(baseline: Any, ids: int | None) -> None:
     model = seeded(Mixed())
     assert isinstance(model, Mixed)
@@ -152,7 +152,7 @@ def test_complex_inputs() -> None:
     def spectrum(x: Tensor) -> Tensor:
         return model(torch.view_as_real(x).flatten(1))
 
-    for ask in (lambda: asc.attribute(spectrum, z, of=1), lambda: asc.attribute(spectrum, z, of=1, over=asc.LeaveOneOut())):
+    for ask in (lambda: asc.attribute(spectrum, z, of=1), lambda: asc.attribute(spectrum, z, of=1, over=asc.coalitions.LeaveOneOut())):
         with pytest.raises(InputError, match=r"complex numbers.*view_as_real") as caught:
             ask()
         assert caught.value.code == "E-INPUT-COMPLEX"

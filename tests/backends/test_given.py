@@ -27,7 +27,7 @@ def model(rows: Any) -> np.ndarray:
 
 
 def explain(*args: Any, **kwargs: Any) -> asc.Attribution:
-    return asc.attribute(model, *args, over=asc.LeaveOneOut(), by=0.0, **kwargs)
+    return asc.attribute(model, *args, over=asc.coalitions.LeaveOneOut(), by=0.0, **kwargs)
 
 
 CAME = {
@@ -87,7 +87,7 @@ def test_the_code_for_texts_works() -> None:
             return np.array([[sum(weights.get(word, 0.0) for word in text.split())] for text in texts])
 
     pipeline = Pipeline()
-    whole = asc.attribute(pipeline, np.array(TEXTS, dtype=object), over=asc.Exact(), by=asc.Replace(""))
+    whole = asc.attribute(pipeline, np.array(TEXTS, dtype=object), over=asc.coalitions.Exact(), by=asc.Replace(""))
     told = next(check for check in whole.checks if check.name == "features")
     assert told.status == "warn"
     assert "a whole text is one feature" in told.detail
@@ -103,7 +103,7 @@ def test_the_code_for_texts_works() -> None:
 def test_the_code_for_sparse_rows_works() -> None:
     for row in ROWS:
         x = row.toarray() if row.ndim == 2 else row.toarray()[None]
-        a = asc.attribute(model, x, over=asc.Exact(), by=0.0, features=np.where(x != 0, np.arange(x.shape[1]), -1))
+        a = asc.attribute(model, x, over=asc.coalitions.Exact(), by=0.0, features=np.where(x != 0, np.arange(x.shape[1]), -1))
         assert a.features.values.shape[1] == (x != 0).sum()
         np.testing.assert_allclose(a.values, x)
 
@@ -114,7 +114,9 @@ def test_a_structured_array_says_how_it_becomes_a_table() -> None:
 
 
 def test_categories_that_are_one_word_each_are_records_still() -> None:
-    a = asc.attribute(lambda rows: (rows == "a").astype(float), np.array(["a", "b"]), over=asc.LeaveOneOut(), by=asc.Replace("z"))
+    a = asc.attribute(
+        lambda rows: (rows == "a").astype(float), np.array(["a", "b"]), over=asc.coalitions.LeaveOneOut(), by=asc.Replace("z")
+    )
     np.testing.assert_allclose(a.features.values[:, 0], [1.0, 0.0])
 
 

@@ -25,7 +25,7 @@ METHODS = [
     asc.ExpectedGradients(torch.zeros(4, 3, 16, 16, dtype=torch.float64), 8),
     asc.Conductance(steps=8),
     asc.DeepLift(),
-    asc.LRP(asc.EPSILON_PLUS_FLAT),
+    asc.LRP(asc.rules.EPSILON_PLUS_FLAT),
     asc.RAP(),
 ]
 

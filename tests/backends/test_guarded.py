@@ -22,7 +22,7 @@ LINE = asc.Line(0.0, steps=3)
 ASKED: list[Callable[[Any, Tensor], Any]] = [
     lambda m, x: asc.influence(m, x, of=1),
     lambda m, x: asc.attribute(m, x, of=1, over=LINE),
-    lambda m, x: asc.attribute(m, x, of=1, over=asc.LeaveOneOut()),
+    lambda m, x: asc.attribute(m, x, of=1, over=asc.coalitions.LeaveOneOut()),
     lambda m, x: asc.activation(m, x, at="fc"),
 ]
 
@@ -245,7 +245,9 @@ def test_runs_without_gradients_are_of_the_same_function(wrapped: bool) -> None:
     line = asc.attribute(called, x, mask, of=1, over=asc.Line(0.0, steps=64))
     change = (score - start).detach()
     assert np.allclose(np.asarray(line.gap.absolute), line.values.sum((1, 2)).double() - change.double(), atol=1e-5)
-    removed = asc.attribute(called, x, mask, of=1, over=asc.LeaveOneOut(), by=asc.Replace(0.0), features=asc.features.Windows((1, 8)))
+    removed = asc.attribute(
+        called, x, mask, of=1, over=asc.coalitions.LeaveOneOut(), by=asc.Replace(0.0), features=asc.features.Windows((1, 8))
+    )
     gone = x.clone()
     gone[:, 0] = 0
     truth = (score - model(gone.requires_grad_(), mask)[:, 1]).detach()

@@ -119,7 +119,7 @@ def test_bert_with_its_labels_and_loss() -> None:
 
 def test_baselines_of_mask_tokens_keep_what_is_kept() -> None:
     model = made("bert")
-    line = asc.Line(asc.mask_tokens(5, keep=[2, 3, 0]), steps=16, at=asc.EMBEDDINGS)
+    line = asc.Line(asc.distributions.MaskedTokens(5, keep=[2, 3, 0]), steps=16, at=asc.EMBEDDINGS)
     found = asc.attribute(model, input_ids=IDS, attention_mask=MASK, of=asc.Contrast(1, 0, on=asc.LOGITS), at=asc.EMBEDDINGS, over=line)
     kept = torch.isin(IDS, torch.tensor([0, 2, 3]))
     assert not bool(found.values[kept].any())

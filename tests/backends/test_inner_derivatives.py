@@ -58,7 +58,7 @@ def test_everything_at_the_input_is_as_of_the_closed_form(how: str) -> None:
     truth = torch.autograd.grad(force(model, z)[:, 1].sum(), z)[0]
     assert torch.allclose(asc.influence(model, X, of=1).values, truth, atol=1e-5)
     plain = lambda x: force(model, x)  # noqa: E731
-    for over in (asc.Line(0.0, steps=8), asc.Gaussian(0.1, 4), asc.Background(X * 0.5), asc.LeaveOneOut()):
+    for over in (asc.Line(0.0, steps=8), asc.Gaussian(0.1, 4), asc.Background(X * 0.5), asc.coalitions.LeaveOneOut()):
         found, wanted = (asc.attribute(m, X, of=1, over=over).values for m in (model, plain))
         assert torch.allclose(found, wanted, atol=1e-5), over
     assert len(asc.cuts_of(model, X)) == 6
@@ -74,7 +74,7 @@ def test_a_layer_under_the_inner_derivative(how: str) -> None:
     line = asc.attribute(model, X, of=1, at="a", over=asc.Line(0.0, steps=32, at=asc.Cut("a")))
     assert torch.allclose(line.values, -weights(model) * torch.tanh(v) ** 2, atol=1e-4)
     assert torch.allclose(asc.activation(model, X, at="a").values, v, atol=1e-6)
-    removed = asc.attribute(model, X, of=1, at="a", over=asc.LeaveOneOut())
+    removed = asc.attribute(model, X, of=1, at="a", over=asc.coalitions.LeaveOneOut())
     assert torch.allclose(removed.values, -weights(model) * torch.tanh(v) ** 2, atol=1e-5)
 
 

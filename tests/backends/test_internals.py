@@ -63,10 +63,10 @@ def test_without_the_private_functions_the_answers_are_the_safe_ones(monkeypatch
 
 def test_a_model_is_explained_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2)), rows(3, 4)
-    truth = [asc.influence(model, x, of=1, at="1").values, asc.attribute(model, x, of=1, over=asc.LeaveOneOut(), by=0.0).values]
+    truth = [asc.influence(model, x, of=1, at="1").values, asc.attribute(model, x, of=1, over=asc.coalitions.LeaveOneOut(), by=0.0).values]
     for name, missing in {"PEEK": None, "OPERATION_MODES": int, "FUNCTION_MODES": int, "HOLDERS": None}.items():
         monkeypatch.setattr(internals, name, missing)
-    found = [asc.influence(model, x, of=1, at="1").values, asc.attribute(model, x, of=1, over=asc.LeaveOneOut(), by=0.0).values]
+    found = [asc.influence(model, x, of=1, at="1").values, asc.attribute(model, x, of=1, over=asc.coalitions.LeaveOneOut(), by=0.0).values]
     assert all(map(torch.equal, found, truth))
 
 

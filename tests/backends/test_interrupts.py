@@ -68,8 +68,8 @@ ASKED: dict[str, Callable[[Any, Tensor], Any]] = {
     "gradient": lambda m, x: asc.influence(m, x, of=1),
     "layer": lambda m, x: asc.influence(m, x, of=1, at="norm"),
     "line": lambda m, x: asc.attribute(m, x, of=1, over=LINE),
-    "rule": lambda m, x: asc.influence(m, x, of=1, by=asc.Epsilon()),
-    "removal": lambda m, x: asc.attribute(m, x, of=1, over=asc.LeaveOneOut()),
+    "rule": lambda m, x: asc.influence(m, x, of=1, by=asc.rules.Epsilon()),
+    "removal": lambda m, x: asc.attribute(m, x, of=1, over=asc.coalitions.LeaveOneOut()),
     "another call": lambda m, x: asc.attribute(m, x, of=1, over=asc.Line(asc.Call(x * 0), steps=2, at=asc.Cut("norm")), at="norm"),
 }
 

@@ -37,7 +37,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def explained(net: nn.Module, chunk: int = 16) -> asc.Attribution:
-    return asc.attribute(net, X, of=1, over=asc.LeaveOneOut(), by=asc.Replace(0.0), features=asc.grid(4), chunk=chunk)
+    return asc.attribute(net, X, of=1, over=asc.coalitions.LeaveOneOut(), by=asc.Replace(0.0), features=asc.Grid(4), chunk=chunk)
 
 
 @pytest.mark.parametrize("kind", ["plain", "view", "storage"])

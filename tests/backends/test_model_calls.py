@@ -157,7 +157,7 @@ def test_ids_by_keyword_and_a_mask_token_baseline() -> None:
     words = model.tables[0]
     start = words(torch.where(ids == 0, ids, 19)).detach()
     truth = line_by_hand(lambda z: model.fc(z.mean(1))[:, 2], words(ids).detach(), start)
-    over = asc.Line(asc.mask_tokens(19, keep=[0]), steps=6, at=asc.EMBEDDINGS)
+    over = asc.Line(asc.distributions.MaskedTokens(19, keep=[0]), steps=6, at=asc.EMBEDDINGS)
     for args, kwargs in (((ids,), {}), ((), {"ids": ids})):
         assert close(asc.attribute(model, *args, of=2, at=asc.EMBEDDINGS, over=over, **kwargs).values, truth)
 
@@ -245,7 +245,7 @@ def test_quantised_layers_are_named_as_what_has_no_derivative(by: Any, capfd: py
     over = asc.Reference(0.0) if isinstance(by, Rescale) else None
     with pytest.raises(CutError if by is None else RuleError, match="quantised layers.*: 0, 2" if by is None else "linear_dynamic in 2"):
         asc.attribute(model, torch.randn(3, 4), of=1, over=over, by=by)
-    removed = asc.attribute(model, torch.randn(3, 4), of=1, over=asc.LeaveOneOut(), by=asc.Replace(0.0))
+    removed = asc.attribute(model, torch.randn(3, 4), of=1, over=asc.coalitions.LeaveOneOut(), by=asc.Replace(0.0))
     assert removed.values.any()
     asc.KernelShap()(model, torch.randn(5, 4))
     assert "performance drop" not in capfd.readouterr().err  # vmap has no rule for quantised layers, and says so in C++

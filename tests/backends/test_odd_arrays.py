@@ -56,7 +56,7 @@ def test_views_of_numpy_arrays_are_explained_as_their_copies(view: Callable[[np.
 @pytest.mark.parametrize("by", ["gradients", "paths", "noise", "references", "rules"])
 def test_records_without_a_number_have_values_without_one(shape: tuple[int, ...], by: str) -> None:
     methods: dict[str, list[Any]] = {
-        "gradients": [asc.Saliency(), asc.InputXGradient(), asc.FullGradients()],
+        "gradients": [asc.Saliency(), asc.InputXGradient(), asc.FullGradDecomposition()],
         "paths": [IG, asc.Conductance(steps=2), asc.InternalInfluence(steps=2)],
         "noise": [asc.SmoothGrad(2), asc.VarGrad(2), asc.ExpectedGradients(torch.zeros(2, *shape[1:]), 4)],
         "references": [asc.DeepLift(), asc.DeepLiftShap(torch.zeros(2, *shape[1:]))],
@@ -106,7 +106,7 @@ def test_ids_without_numbers_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "IntegratedGradients", "SmoothGrad", "DeepLift", "LRP", "KernelShap", "FeatureAblation", "Conductance", "FullGradients", "Lime",
+    "IntegratedGradients", "SmoothGrad", "DeepLift", "LRP", "KernelShap", "FeatureAblation", "Conductance", "FullGradDecomposition", "Lime",
     "FeaturePermutation", "ShapleyExact", "GradCam", "Rise", "AblationCam", "Occlusion"])  # fmt: skip
 def test_the_default_device_does_not_matter(name: str) -> None:
     model = seeded(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2))).eval()
@@ -114,7 +114,7 @@ def test_the_default_device_does_not_matter(name: str) -> None:
     make: dict[str, Any] = {
         "Rise": lambda: asc.Rise(16),
         "Occlusion": lambda: asc.Occlusion(2),
-        "ShapleyExact": lambda: asc.ShapleyExact(features=asc.grid(2)),
+        "ShapleyExact": lambda: asc.ShapleyExact(features=asc.Grid(2)),
         "KernelShap": lambda: asc.KernelShap(160),
     }
     method = make.get(name, getattr(asc, name))()

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
 WAYS: dict[str, dict[str, Any]] = {
     "gradient": {},
     "line": {"over": asc.Line(0.0, steps=4)},
-    "rescale": {"over": asc.Reference(0.0), "by": asc.Rescale()},
-    "epsilon": {"by": asc.Epsilon()},
-    "removal": {"over": asc.LeaveOneOut(), "by": asc.Replace(0.0)},
+    "rescale": {"over": asc.Reference(0.0), "by": asc.rules.Rescale()},
+    "epsilon": {"by": asc.rules.Epsilon()},
+    "removal": {"over": asc.coalitions.LeaveOneOut(), "by": asc.Replace(0.0)},
 }
 
 
@@ -190,7 +190,7 @@ def test_texts_in_one_list_with_offsets() -> None:
         found = asc.attribute(model, call, of=[0, 1, 2], **WAYS[way])
         alone = [asc.attribute(model, asc.Call(p, offsets[:1], records=p * 0), of=i, **WAYS[way]).values for i, p in enumerate(pieces)]
         assert close(found.values, torch.cat(alone))
-    words = asc.attribute(model, call, of=[0, 1, 2], over=asc.LeaveOneOut(), by=asc.MaskToken(0))
+    words = asc.attribute(model, call, of=[0, 1, 2], over=asc.coalitions.LeaveOneOut(), by=asc.MaskToken(0))
     for i, piece in enumerate(pieces):
         start = int(offsets[i])
         for j in range(len(piece)):
@@ -327,7 +327,7 @@ class Counted(nn.Module):
         return self.net(x)
 
 
-@pytest.mark.parametrize("by", [None, asc.Epsilon()])
+@pytest.mark.parametrize("by", [None, asc.rules.Epsilon()])
 @pytest.mark.parametrize("at", ["INPUT", "net.0", ["INPUT", "net.0", "net.2"]])
 @pytest.mark.parametrize("records", [1, 4])
 def test_what_a_first_call_runs_beside_its_own_work(records: int, at: Any, by: Any) -> None:
@@ -351,7 +351,10 @@ def test_black_boxes() -> None:
         np.add.at(sums, batch, x)
         return np.tanh(sums) @ weights
 
-    for way in ({"over": asc.LeaveOneOut(), "by": asc.Replace(0.0)}, {"over": asc.Permutations(400), "by": asc.Replace(0.0)}):
+    for way in (
+        {"over": asc.coalitions.LeaveOneOut(), "by": asc.Replace(0.0)},
+        {"over": asc.coalitions.Permutations(400), "by": asc.Replace(0.0)},
+    ):
         found = asc.attribute(graphs, asc.Call(x, batch, records=batch), of=[0, 1, 2], **way)
         assert found.values.shape == x.shape
         for i in range(3):
@@ -359,14 +362,16 @@ def test_black_boxes() -> None:
             whole = asc.attribute(graphs, asc.Call(x[mine], batch[mine] * 0, records=1), of=i, **way)
             assert found.explained is not None
             assert whole.explained == pytest.approx(found.explained[[i]])
-            if isinstance(way["over"], asc.LeaveOneOut):
+            if isinstance(way["over"], asc.coalitions.LeaveOneOut):
                 np.testing.assert_allclose(whole.values[0], found.values[mine], atol=1e-6)
             else:
                 sums = graphs(x[mine], batch[mine] * 0)[0, i] - graphs(0 * x[mine], batch[mine] * 0)[0, i]
                 assert found.values[mine].sum() == pytest.approx(sums, abs=1e-6)
-    mean = asc.attribute(lambda x: float(np.tanh(x @ weights).mean()), asc.Call(x, records=1), over=asc.LeaveOneOut(), by=asc.Replace(0.0))
+    mean = asc.attribute(
+        lambda x: float(np.tanh(x @ weights).mean()), asc.Call(x, records=1), over=asc.coalitions.LeaveOneOut(), by=asc.Replace(0.0)
+    )
     assert mean.values.shape == (1, 9, 4)
-    cube, way = x.reshape(3, 3, 4), {"of": 1, "over": asc.LeaveOneOut(), "by": asc.Replace(0.0)}
+    cube, way = x.reshape(3, 3, 4), {"of": 1, "over": asc.coalitions.LeaveOneOut(), "by": asc.Replace(0.0)}
     time_first = asc.attribute(lambda x: np.tanh(x.sum(0) @ weights), asc.Call(cube, records={0: 1}), **way)
     plain = asc.attribute(lambda x: np.tanh(x.sum(1) @ weights), cube.transpose(1, 0, 2).copy(), **way)
     np.testing.assert_allclose(time_first.values, plain.values.transpose(1, 0, 2), atol=1e-6)
@@ -375,7 +380,7 @@ def test_black_boxes() -> None:
 def test_a_result_of_rows_knows_its_records(tmp_path: Any) -> None:
     order = torch.tensor([3, 0, 5, 1, 6, 4, 2, 8, 7])
     call = asc.Call(NODES[order], torch.argsort(order)[EDGES], BATCH[order], records=BATCH[order])
-    for over in (None, asc.LeaveOneOut()):
+    for over in (None, asc.coalitions.LeaveOneOut()):
         found = asc.attribute(seeded(Graphs()), call, of=[0, 1, 2], over=over, by=None if over is None else asc.Replace(0.0))
         assert found.rows is not None
         assert len(found) == 3

@@ -22,15 +22,15 @@ def test_columns_of_words_and_whole_numbers_keep_their_types():
         kinds.add(tuple(map(str, t.dtypes)))
         return (t.n * t.f + (t.w == "a") * 10 + (t.c == "x") * t.n).to_numpy(float)
 
-    found = asc.attribute(model, table, over=asc.Exact(), by=asc.Resample(table))
+    found = asc.attribute(model, table, over=asc.coalitions.Exact(), by=asc.Resample(table))
     assert kinds == {tuple(map(str, table.dtypes))}
     assert found.features.names == ("n", "w", "c", "f")
     change = model(table) - np.mean(model(table))
     np.testing.assert_allclose(found.values.sum(1), change, atol=1e-6)
     with pytest.raises(FeatureError, match="Resample"):
-        asc.attribute(model, table, over=asc.Exact())
+        asc.attribute(model, table, over=asc.coalitions.Exact())
     with pytest.raises(FeatureError, match="without numbers"):
-        asc.attribute(model, table, over=asc.Exact(), by=asc.Nearest(table, 2))
+        asc.attribute(model, table, over=asc.coalitions.Exact(), by=asc.removal.Nearest(table, 2))
 
 
 def gained(t: Any) -> np.ndarray:
@@ -39,14 +39,14 @@ def gained(t: Any) -> np.ndarray:
 
 def test_a_background_finds_its_columns_by_name():
     table = pandas.DataFrame({"a": [1, 2], "b": [30, 40]})
-    expected = asc.attribute(gained, table, over=asc.Exact(), by=asc.Resample(table)).values
+    expected = asc.attribute(gained, table, over=asc.coalitions.Exact(), by=asc.Resample(table)).values
     np.testing.assert_allclose(expected, (table - table.mean()) * [1, 100])
     for given in (table[["b", "a"]], table.assign(label=1)[["label", "b", "a"]]):
-        np.testing.assert_array_equal(asc.attribute(gained, table, over=asc.Exact(), by=asc.Resample(given)).values, expected)
+        np.testing.assert_array_equal(asc.attribute(gained, table, over=asc.coalitions.Exact(), by=asc.Resample(given)).values, expected)
     mean = table.mean()[["b", "a"]]  # a row of its own
-    np.testing.assert_allclose(asc.attribute(gained, table, over=asc.Exact(), by=asc.Replace(mean)).values, expected)
+    np.testing.assert_allclose(asc.attribute(gained, table, over=asc.coalitions.Exact(), by=asc.Replace(mean)).values, expected)
     with pytest.raises(DistributionError, match="'c'") as caught:
-        asc.attribute(gained, table, over=asc.Exact(), by=asc.Resample(table.rename(columns={"b": "c"})))
+        asc.attribute(gained, table, over=asc.coalitions.Exact(), by=asc.Resample(table.rename(columns={"b": "c"})))
     assert caught.value.code == "E-BASELINE-COLUMNS"
 
 
@@ -62,15 +62,15 @@ def test_columns_take_only_what_their_types_hold():
     own = [str(k) for k in table.dtypes]
     for row, expected in ({"a": 5, "b": 6, "c": False, "d": 7}, own), ({"a": np.nan, "b": np.nan, "c": 2, "d": 300}, None):
         kinds.clear()
-        asc.attribute(model, table, over=asc.LeaveOneOut(), by=asc.Resample(pandas.DataFrame([row])), features=np.zeros(4, int))
+        asc.attribute(model, table, over=asc.coalitions.LeaveOneOut(), by=asc.Resample(pandas.DataFrame([row])), features=np.zeros(4, int))
         assert kinds == [own, expected or ["float64", "Int64", "float64", "float64"], own]  # the first record is run once more
     twice = pandas.DataFrame([[1, 2], [3, 4]], columns=["a", "a"])
-    found = asc.attribute(lambda t: t.to_numpy(float).sum(1), twice, over=asc.Exact(), by=asc.Replace(0))
+    found = asc.attribute(lambda t: t.to_numpy(float).sum(1), twice, over=asc.coalitions.Exact(), by=asc.Replace(0))
     np.testing.assert_array_equal(found.values, twice)
     colours = pandas.DataFrame({"colour": pandas.Categorical(["red", "blue"])})
     other = pandas.DataFrame({"colour": pandas.Categorical(["red", "green"])})
     with pytest.raises(DistributionError, match="'green' in the column 'colour'"):
-        asc.attribute(lambda t: t.colour.cat.codes.to_numpy(float), colours, over=asc.Exact(), by=asc.Resample(other))
+        asc.attribute(lambda t: t.colour.cat.codes.to_numpy(float), colours, over=asc.coalitions.Exact(), by=asc.Resample(other))
 
 
 def test_names_of_columns_are_those_of_the_table_that_is_explained():
@@ -79,10 +79,10 @@ def test_names_of_columns_are_those_of_the_table_that_is_explained():
     def model(a: Any, b: Any) -> Any:
         return a.sum(axis=1) + b.sum(axis=1)
 
-    both = asc.attribute(model, a, b, over=asc.Exact())
+    both = asc.attribute(model, a, b, over=asc.coalitions.Exact())
     assert both.features.names == ("p", "q", "r", "s", "t")
     for at, names in ((0, ("p", "q")), (1, ("r", "s", "t"))):
-        found = asc.attribute(model, a, b, at=asc.INPUT.at(at), over=asc.Exact(), features=asc.Columns())
+        found = asc.attribute(model, a, b, at=asc.INPUT.at(at), over=asc.coalitions.Exact(), features=asc.Columns())
         assert found.features.names == names
 
 
@@ -99,6 +99,6 @@ def test_the_columns_of_a_table_are_the_inputs_of_a_session():
     kinds = {"age": skl2onnx.common.data_types.Int64TensorType([None, 1]), "town": skl2onnx.common.data_types.StringTensorType([None, 1])}
     made = skl2onnx.to_onnx(model, initial_types=list(kinds.items()), options={"zipmap": False})
     session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
-    found, expected = (asc.attribute(m, table[:3], of=1, over=asc.Exact(), by=asc.Resample(table)) for m in (session, model))
+    found, expected = (asc.attribute(m, table[:3], of=1, over=asc.coalitions.Exact(), by=asc.Resample(table)) for m in (session, model))
     np.testing.assert_allclose(found.values, expected.values, atol=1e-5)
     assert found.features.names == ("age", "town")

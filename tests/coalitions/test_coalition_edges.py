@@ -9,19 +9,19 @@ import pytest
 
 from ascribe.coalitions import (
     Banzhaf,
-    Dependence,
     Exact,
+    HsicIndices,
     Interactions,
     LeaveOneOut,
     Leverage,
+    LinearSurrogate,
     Owen,
     Permutations,
     Players,
-    Random,
-    ShapleyKernel,
+    RandomCoalitions,
+    ShapleyRegression,
     SmoothMasks,
-    Surrogate,
-    TotalIndices,
+    TotalSobolIndices,
 )
 from ascribe.coalitions import lime as surrogate
 from ascribe.coalitions.kernel import plan
@@ -36,7 +36,7 @@ FITS = [{}, {"smooth": False}, {"paired": False}, {"tolerance": 1e-9}]
 
 
 @pytest.mark.parametrize("more", FITS, ids=str)
-@pytest.mark.parametrize("make", [ShapleyKernel, Leverage, Banzhaf])
+@pytest.mark.parametrize("make", [ShapleyRegression, Leverage, Banzhaf])
 @pytest.mark.parametrize("features", [4, 5, 7])
 def test_the_least_budget_is_enough_for_any_sample(make, more, features):
     """Groups without which the others do not determine the fit have nothing to say of its errors; none breaks it."""
@@ -89,7 +89,7 @@ def test_a_flat_tree_of_many_is_counted():
 
 
 @pytest.mark.parametrize(
-    "over", [Exact(), Exact("banzhaf"), Interactions(), Interactions(index="taylor"), Permutations(5000), ShapleyKernel(5000)], ids=repr
+    "over", [Exact(), Exact("banzhaf"), Interactions(), Interactions(index="taylor"), Permutations(5000), ShapleyRegression(5000)], ids=repr
 )
 def test_sums_over_some_coalitions_are_no_values(over):
     """What needs all coalitions says so until it has them all; a part of the sum is not an estimate."""
@@ -123,7 +123,7 @@ def test_an_interruption_is_heard_over_a_game_that_knows_nothing_yet():
         return x.sum(1, keepdim=True)
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        asc.attribute(model, torch.ones(1, 10), of=0, over=asc.Exact(), by=asc.Replace(0.0), chunk=16)
+        asc.attribute(model, torch.ones(1, 10), of=0, over=asc.coalitions.Exact(), by=asc.Replace(0.0), chunk=16)
     assert caught.value.partial is None
 
 
@@ -146,7 +146,9 @@ def test_a_group_too_wide_to_open_does_not_keep_others_closed():
 
 
 @pytest.mark.parametrize("wrong", [None, "a", 100.5, True, -3], ids=repr)
-@pytest.mark.parametrize("make", [Owen, Random, SmoothMasks, Dependence, lambda n: SmoothMasks(cells=n), lambda n: Exact(most=n)])
+@pytest.mark.parametrize(
+    "make", [Owen, RandomCoalitions, SmoothMasks, HsicIndices, lambda n: SmoothMasks(cells=n), lambda n: Exact(most=n)]
+)
 def test_what_is_no_count_is_refused(make, wrong):
     with pytest.raises(CoalitionError, match=re.escape(f"={wrong!r}")):
         make(wrong)
@@ -156,20 +158,20 @@ def test_what_is_no_count_is_refused(make, wrong):
 @pytest.mark.parametrize("name", ["width", "lasso", "ridge", "p"])
 def test_what_is_no_size_is_refused(name, wrong):
     if name == "ridge" and wrong == 0.0:
-        assert Surrogate(ridge=wrong).ridge == 0.0
+        assert LinearSurrogate(ridge=wrong).ridge == 0.0
         return
     with pytest.raises(CoalitionError, match=name):
-        Surrogate(**{name: wrong})
+        LinearSurrogate(**{name: wrong})
     if name == "width":
         with pytest.raises(CoalitionError, match=name):
-            Dependence(width=wrong)
+            HsicIndices(width=wrong)
 
 
 def test_numbers_of_numpy_are_shown_as_numbers():
-    assert repr(Permutations(np.int64(100), tolerance=np.float64(0.5))) == "Permutations(100, tolerance=0.5)"
+    assert repr(Permutations(np.int64(100), tolerance=np.float64(0.5))) == "coalitions.Permutations(100, tolerance=0.5)"
 
 
-@pytest.mark.parametrize("make", [Random, SmoothMasks, Surrogate])
+@pytest.mark.parametrize("make", [RandomCoalitions, SmoothMasks, LinearSurrogate])
 def test_a_probability_cannot_be_left_out(make):
     with pytest.raises(CoalitionError, match="p=None"):
         make(p=None)
@@ -179,9 +181,9 @@ def test_a_probability_cannot_be_left_out(make):
 
 EVERY = (
     Exact(),
-    ShapleyKernel(100),
-    ShapleyKernel(100, smooth=False),
-    ShapleyKernel(100, paired=False),
+    ShapleyRegression(100),
+    ShapleyRegression(100, smooth=False),
+    ShapleyRegression(100, paired=False),
     Banzhaf(100),
     Permutations(100),
     Owen(),
@@ -189,12 +191,12 @@ EVERY = (
     Interactions(),
     Interactions(200),
     Interactions(200, "faith"),
-    Random(64),
+    RandomCoalitions(64),
     SmoothMasks(50, 3),
-    TotalIndices(100),
-    Dependence(64),
-    Surrogate(60),
-    Surrogate(60, lasso=0.01),
+    TotalSobolIndices(100),
+    HsicIndices(64),
+    LinearSurrogate(60),
+    LinearSurrogate(60, lasso=0.01),
     LeaveOneOut(),
 )
 

@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ascribe.coalitions import (
-    Dependence,
+    HsicIndices,
     Interactions,
+    LinearSurrogate,
     Owen,
     Permutations,
     Players,
-    Random,
-    ShapleyKernel,
+    RandomCoalitions,
+    ShapleyRegression,
     SmoothMasks,
-    Surrogate,
-    TotalIndices,
+    TotalSobolIndices,
 )
 from ascribe.coalitions.base import adapts
 from ascribe.coalitions.hierarchies import halves
@@ -43,11 +43,11 @@ SEVEN = (
     Interactions(110, "faith"),
     Interactions(index="faith"),
     SmoothMasks(100, 3),
-    TotalIndices(160),
-    Dependence(80),
-    Surrogate(100),
-    Surrogate(100, lasso=0.01),
-    Surrogate(100, tolerance=0.3),
+    TotalSobolIndices(160),
+    HsicIndices(80),
+    LinearSurrogate(100),
+    LinearSurrogate(100, lasso=0.01),
+    LinearSurrogate(100, tolerance=0.3),
 )
 few = settings(max_examples=15)
 
@@ -298,16 +298,16 @@ def test_one_number_of_cells_is_for_axes_that_have_room_for_it() -> None:
 def test_total_indices_in_closed_form():
     """A sum: shares of the variances. A product of (1 + a (u - 1/2)): 1 + a^2/12 each, by its definition."""
     weights = np.array([1.0, 2.0, 0.5, 0.0])
-    found = play(TotalIndices(40_000), 4, lambda u: (u @ weights)[None, :, None])
+    found = play(TotalSobolIndices(40_000), 4, lambda u: (u @ weights)[None, :, None])
     np.testing.assert_allclose(found.values[0, 0], weights**2 / (weights**2).sum(), atol=0.02)
     factor = 1 + weights**2 / 12
-    found = play(TotalIndices(40_000), 4, lambda u: (1 + weights * (u - 0.5)).prod(axis=1)[None, :, None])
+    found = play(TotalSobolIndices(40_000), 4, lambda u: (1 + weights * (u - 0.5)).prod(axis=1)[None, :, None])
     np.testing.assert_allclose(found.values[0, 0], (factor - 1) / factor * factor.prod() / (factor.prod() - 1), atol=0.02)
 
 
 def test_dependence_is_the_trace_of_its_matrices():
     game = network(5, records=2)
-    found, rows = referee(Dependence(100, width=0.7), 5, game)
+    found, rows = referee(HsicIndices(100, width=0.7), 5, game)
     y = game(rows)[0, :, 1]
     centre = np.eye(100) - 1 / 100
     outputs = np.exp(-((y[:, None] - y) ** 2) / (2 * 0.7**2))
@@ -320,9 +320,9 @@ def test_dependence_is_the_trace_of_its_matrices():
 
 def test_dependence_sees_what_means_do_not():
     """Exclusive or: no feature changes the mean, two change the output."""
-    found = play(Dependence(400), 4, lambda there: (there[:, 0] ^ there[:, 2]).astype(float)[None, :, None])
+    found = play(HsicIndices(400), 4, lambda there: (there[:, 0] ^ there[:, 2]).astype(float)[None, :, None])
     assert found.values.max() < 0.02
-    scaled = play(Dependence(400), 4, lambda there: np.where(there[:, 0], (there[:, 2] - 0.5) * 2, 0.0)[None, :, None])
+    scaled = play(HsicIndices(400), 4, lambda there: np.where(there[:, 0], (there[:, 2] - 0.5) * 2, 0.0)[None, :, None])
     assert scaled.values[0, 0, 0] > 10 * scaled.values[0, 0, 1]
 
 
@@ -334,7 +334,7 @@ def test_surrogates_are_the_fits_of_scikit_learn(distance):
     from sklearn.linear_model import Lasso, Ridge
 
     game = network(8, records=2)
-    for over in (Surrogate(300, distance, ridge=2.0), Surrogate(300, distance, 0.6, lasso=0.05)):
+    for over in (LinearSurrogate(300, distance, ridge=2.0), LinearSurrogate(300, distance, 0.6, lasso=0.05)):
         found, rows = referee(over, 8, game)
         size = rows.sum(axis=1)
         full = np.ones(8)
@@ -380,7 +380,7 @@ def test_the_sizes_asked_for_change_nothing(over):
             np.testing.assert_allclose(again.error, whole.error, rtol=1e-5, atol=1e-8)
 
 
-@pytest.mark.parametrize("over", [over for over in SEVEN if over not in (Owen(40), Surrogate(100, tolerance=0.3))], ids=repr)
+@pytest.mark.parametrize("over", [over for over in SEVEN if over not in (Owen(40), LinearSurrogate(100, tolerance=0.3))], ids=repr)
 def test_games_are_played_side_by_side(over):
     """Quantities and records share coalitions: each gets what it would get alone, where worth does not decide what is asked."""
     game = network(7, records=3, quantities=2)
@@ -399,7 +399,7 @@ def test_constant_games(over):
 
 
 @pytest.mark.parametrize(
-    "over", [Owen(), Interactions(), Interactions(index="faith"), SmoothMasks(100, 1), Surrogate(500, ridge=1e-9)], ids=repr
+    "over", [Owen(), Interactions(), Interactions(index="faith"), SmoothMasks(100, 1), LinearSurrogate(500, ridge=1e-9)], ids=repr
 )
 def test_one_feature(over):
     found = play(over, 1, lambda there: 2.0 + 3.0 * there[None, :, :1])
@@ -409,8 +409,8 @@ def test_one_feature(over):
 
 
 def test_one_feature_has_all_the_variance():
-    assert play(TotalIndices(4096), 1, lambda there: 2.0 + 3.0 * there[None, :, :1]).values.item() == pytest.approx(1.0, abs=0.05)
-    found = play(Dependence(64), 1, lambda there: 2.0 + 3.0 * there[None, :, :1])
+    assert play(TotalSobolIndices(4096), 1, lambda there: 2.0 + 3.0 * there[None, :, :1]).values.item() == pytest.approx(1.0, abs=0.05)
+    found = play(HsicIndices(64), 1, lambda there: 2.0 + 3.0 * there[None, :, :1])
     assert found.values.item() == pytest.approx((1 - np.exp(-0.5)) / 4)  # outputs 3 apart, which is also the median
 
 
@@ -421,10 +421,10 @@ HONEST = (
     Interactions(280, "taylor"),
     Interactions(300, "faith"),
     SmoothMasks(200, 3),
-    TotalIndices(100),
-    TotalIndices(640),
-    Surrogate(300),
-    Surrogate(300, lasso=0.02),
+    TotalSobolIndices(100),
+    TotalSobolIndices(640),
+    LinearSurrogate(300),
+    LinearSurrogate(300, lasso=0.02),
 )
 
 
@@ -439,7 +439,7 @@ def test_errors_told_are_errors_seen(over):
 
 def test_means_by_chance_have_the_errors_of_means():
     game = network(9, seed=6, records=2)
-    found, there = referee(Random(100, p=0.3), 9, game)
+    found, there = referee(RandomCoalitions(100, p=0.3), 9, game)
     worth = game(there)[0]
     for i in range(9):
         groups = worth[there[:, i]], worth[~there[:, i]]
@@ -463,8 +463,8 @@ TOLERANT = {
     "owen": lambda t: Owen(20_000, "random", t),
     "pairs": lambda t: Interactions(20_000, tolerance=t),
     "faith": lambda t: Interactions(20_000, "faith", t),
-    "surrogate": lambda t: Surrogate(20_000, tolerance=t),
-    "total": lambda t: TotalIndices(40_000, t),
+    "surrogate": lambda t: LinearSurrogate(20_000, tolerance=t),
+    "total": lambda t: TotalSobolIndices(40_000, t),
     "masks": lambda t: SmoothMasks(20_000, 3, tolerance=t),
 }
 
@@ -487,12 +487,12 @@ def test_tolerances(make):
         lambda: Interactions(50, "faith").rows(Players(12)),
         lambda: SmoothMasks(p=0.0),
         lambda: SmoothMasks(cells=0),
-        lambda: TotalIndices(20).rows(Players(12)),
-        lambda: Dependence(4),
-        lambda: Dependence(width=0.0),
-        lambda: Surrogate(distance="l1"),
-        lambda: Surrogate(ridge=-1.0),
-        lambda: Surrogate(10).rows(Players(12)),
+        lambda: TotalSobolIndices(20).rows(Players(12)),
+        lambda: HsicIndices(4),
+        lambda: HsicIndices(width=0.0),
+        lambda: LinearSurrogate(distance="l1"),
+        lambda: LinearSurrogate(ridge=-1.0),
+        lambda: LinearSurrogate(10).rows(Players(12)),
     ],
 )
 def test_what_makes_no_sense_is_refused(make):
@@ -503,9 +503,9 @@ def test_what_makes_no_sense_is_refused(make):
 ADAPTS = (
     Owen(20),
     Owen(40, "random", tolerance=0.3),
-    ShapleyKernel(240, tolerance=0.005),
+    ShapleyRegression(240, tolerance=0.005),
     Permutations(240, tolerance=0.05),
-    Surrogate(400, tolerance=0.1),
+    LinearSurrogate(400, tolerance=0.1),
 )
 
 
@@ -526,4 +526,4 @@ def test_what_one_record_asks_for_is_its_own_business(over):
     torch.testing.assert_close(alone.values[0], whole.values[2])
     assert adapts(over, Players(8))
     assert not adapts(Owen(10**6), Players(8))
-    assert not adapts(ShapleyKernel(60), Players(8))
+    assert not adapts(ShapleyRegression(60), Players(8))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ascribe.coalitions import Banzhaf, Coalitions, Exact, LeaveOneOut, Leverage, Permutations, Players, Random, ShapleyKernel
-from ascribe.coalitions.base import Estimate
+from ascribe.coalitions import Banzhaf, Coalitions, Exact, LeaveOneOut, Leverage, Permutations, Players, RandomCoalitions, ShapleyRegression
+from ascribe.coalitions.base import GameEstimate
 from ascribe.coalitions.covariance import NOISE, REACH
 from ascribe.coalitions.games import relative_error
 from ascribe.coalitions.gaussian_process import Smooth
@@ -21,17 +21,17 @@ from ascribe.errors import CoalitionError, DistributionError
 from tests.support.coalition_games import banzhaf, change, looked_up, network, play, polynomial, referee, shapley, table
 
 SAMPLED = (
-    ShapleyKernel(100),
-    ShapleyKernel(100, smooth=False),
-    ShapleyKernel(100, paired=False),
+    ShapleyRegression(100),
+    ShapleyRegression(100, smooth=False),
+    ShapleyRegression(100, paired=False),
     Leverage(100),
     Permutations(100),
     Permutations(100, "circles"),
     Permutations(100, "independent"),
 )
 """Shapley estimators with less than the 2^7 coalitions of seven features to spend."""
-SHAPLEY = (Exact(), *SAMPLED, ShapleyKernel(128), Permutations(128))
-ALL = (*SHAPLEY, LeaveOneOut(), LeaveOneOut(alone=True), Exact("banzhaf"), Banzhaf(100), Random(100))
+SHAPLEY = (Exact(), *SAMPLED, ShapleyRegression(128), Permutations(128))
+ALL = (*SHAPLEY, LeaveOneOut(), LeaveOneOut(alone=True), Exact("banzhaf"), Banzhaf(100), RandomCoalitions(100))
 LINEAR = tuple(replace(over, smooth=True) if getattr(over, "smooth", False) is None and over.paired else over for over in ALL)
 """Where each game is fitted in its own way the values are not linear in the game; a fit that is the same for all is."""
 few = settings(max_examples=20)
@@ -52,7 +52,7 @@ def test_exact_is_the_formula(features):
 
 
 @pytest.mark.parametrize(
-    "over", [Permutations(64), Permutations(64, "circles"), ShapleyKernel(64), Leverage(64), Permutations(), ShapleyKernel()]
+    "over", [Permutations(64), Permutations(64, "circles"), ShapleyRegression(64), Leverage(64), Permutations(), ShapleyRegression()]
 )
 @pytest.mark.parametrize("features", [1, 2, 3, 6])
 def test_all_coalitions_are_taken_where_they_fit(over, features):
@@ -69,7 +69,7 @@ def test_banzhaf_with_all_coalitions():
 
 
 @pytest.mark.parametrize("more", [{}, {"smooth": False}, {"paired": False}], ids=str)
-@pytest.mark.parametrize("drawn", [ShapleyKernel, Leverage])
+@pytest.mark.parametrize("drawn", [ShapleyRegression, Leverage])
 def test_a_fit_to_nearly_all_coalitions_is_nearly_exact(drawn, more):
     """The regression itself, not the enumeration: one coalition or pair short of all."""
     game = network(8, records=2)
@@ -115,9 +115,9 @@ def test_smooth_fits_are_their_definition():
 def test_many_pairs_are_fitted_in_parts(monkeypatch):
     game = network(12, seed=3)
     exact = shapley(game, 12)
-    whole = play(ShapleyKernel(1500), 12, game)
+    whole = play(ShapleyRegression(1500), 12, game)
     monkeypatch.setattr("ascribe.coalitions.gaussian_process.ROOM", 300)
-    parts = play(ShapleyKernel(1500), 12, game)
+    parts = play(ShapleyRegression(1500), 12, game)
     assert abs(parts.values - whole.values).max() > 0
     np.testing.assert_allclose(parts.values.sum(), change(game, 12).item(), atol=1e-9)
     for found in (whole, parts):
@@ -198,7 +198,7 @@ def test_one_feature(over):
 # Chance
 
 
-@pytest.mark.parametrize("over", [*ALL, Permutations(500, tolerance=0.2), ShapleyKernel(100, tolerance=0.1)], ids=repr)
+@pytest.mark.parametrize("over", [*ALL, Permutations(500, tolerance=0.2), ShapleyRegression(100, tolerance=0.1)], ids=repr)
 def test_the_sizes_asked_for_change_nothing(over):
     game = network(9 if over in ALL[1:7] else 7, records=2)
     features = 9 if over in ALL[1:7] else 7
@@ -211,7 +211,7 @@ def test_the_sizes_asked_for_change_nothing(over):
             np.testing.assert_allclose(again.error, whole.error, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("over", [*SAMPLED, Banzhaf(100), Random(100)], ids=repr)
+@pytest.mark.parametrize("over", [*SAMPLED, Banzhaf(100), RandomCoalitions(100)], ids=repr)
 def test_seeds_decide(over):
     game = network(9)
     assert np.array_equal(play(over, 9, game, seed=1).values, play(over, 9, game, seed=1).values)
@@ -224,26 +224,26 @@ def test_nobody_and_all_are_asked_for_once(over):
     assert (rows.sum(axis=1) == 0).sum() == (rows.all(axis=1)).sum() == 1
 
 
-@pytest.mark.parametrize("over", [ShapleyKernel(400), ShapleyKernel(400, paired=False), Leverage(400), Banzhaf(400)], ids=repr)
+@pytest.mark.parametrize("over", [ShapleyRegression(400), ShapleyRegression(400, paired=False), Leverage(400), Banzhaf(400)], ids=repr)
 def test_no_coalition_is_drawn_twice(over):
     _, rows = referee(over, 10, network(10))
     assert len(np.unique(rows, axis=0)) == len(rows) == 400
 
 
 RACE = {
-    ShapleyKernel(200): shapley,
-    ShapleyKernel(200, smooth=False): shapley,
-    ShapleyKernel(200, paired=False): shapley,
+    ShapleyRegression(200): shapley,
+    ShapleyRegression(200, smooth=False): shapley,
+    ShapleyRegression(200, paired=False): shapley,
     Leverage(200): shapley,
     Permutations(200): shapley,
     Permutations(200, "independent"): shapley,
     Permutations(600, "circles"): shapley,
     Banzhaf(200): banzhaf,
-    ShapleyKernel(600): shapley,
-    ShapleyKernel(600, smooth=False): shapley,
+    ShapleyRegression(600): shapley,
+    ShapleyRegression(600, smooth=False): shapley,
     Leverage(600): shapley,
     Banzhaf(600): banzhaf,
-    Random(200): banzhaf,
+    RandomCoalitions(200): banzhaf,
 }
 
 
@@ -265,7 +265,7 @@ def test_unbiased_and_honest_about_errors(over):
     assert 0.88 < (abs(off) < 2 * errors).mean() < 0.99
 
 
-@pytest.mark.parametrize("make", [ShapleyKernel, Leverage, Permutations, lambda b: Permutations(b, "circles")])
+@pytest.mark.parametrize("make", [ShapleyRegression, Leverage, Permutations, lambda b: Permutations(b, "circles")])
 def test_errors_shrink_with_the_budget(make):
     game = network(10, seed=2)
     exact = shapley(game, 10)
@@ -277,7 +277,7 @@ def test_pairs_and_kernel_sampling_earn_their_keep():
     """At one budget: pairs of orders beat orders, pairs of coalitions beat coalitions, a fit beats means."""
     game = network(10, seed=3)
     exact = shapley(game, 10)
-    raced = (ShapleyKernel(200), ShapleyKernel(200, smooth=False), ShapleyKernel(200, paired=False))
+    raced = (ShapleyRegression(200), ShapleyRegression(200, smooth=False), ShapleyRegression(200, paired=False))
     raced += (Permutations(200), Permutations(200, "independent"))
     at = {over: np.mean([(play(over, 10, game, seed).values - exact) ** 2 for seed in range(40)]) for over in raced}
     assert sorted(at, key=at.get) == list(raced)
@@ -286,7 +286,7 @@ def test_pairs_and_kernel_sampling_earn_their_keep():
 # Tolerances and budgets
 
 
-@pytest.mark.parametrize("make", [ShapleyKernel, Leverage, Permutations, Random, Banzhaf])
+@pytest.mark.parametrize("make", [ShapleyRegression, Leverage, Permutations, RandomCoalitions, Banzhaf])
 def test_tolerance_ends_a_game_early(make):
     game = network(14, records=2)
     found, rows = referee(make(8000, tolerance=0.1), 14, game)
@@ -299,7 +299,7 @@ def test_tolerance_ends_a_game_early(make):
     assert any("was not reached" in note for note in short.notes)
 
 
-@pytest.mark.parametrize("make", [ShapleyKernel, Leverage, Permutations, Banzhaf])
+@pytest.mark.parametrize("make", [ShapleyRegression, Leverage, Permutations, Banzhaf])
 def test_errors_of_games_ended_early_are_honest(make):
     """Stopped at half the sample, of which a fit draws most coalitions there are: what was left out counts as unknown."""
     game, over = network(9, seed=8), make(480, tolerance=1e-9)
@@ -319,7 +319,7 @@ def test_errors_of_games_ended_early_are_honest(make):
 
 
 def test_pieces_may_come_back_smaller_than_they_were_asked_for():
-    game, over = network(9), ShapleyKernel(100)
+    game, over = network(9), ShapleyRegression(100)
     whole = play(over, 9, game)
     run = over.game(Players(9), 0)
     while (there := run.ask(64)) is not None:
@@ -331,9 +331,9 @@ def test_pieces_may_come_back_smaller_than_they_were_asked_for():
 @pytest.mark.parametrize(
     ("over", "features", "said"),
     [
-        (Exact(), 17, r"2\^17 = 131,072.*ShapleyKernel"),
+        (Exact(), 17, r"2\^17 = 131,072.*ShapleyRegression"),
         (Exact(most=4), 5, "most=4"),
-        (ShapleyKernel(20), 12, "38 coalitions at least"),
+        (ShapleyRegression(20), 12, "38 coalitions at least"),
         (Leverage(20), 12, "budget=38"),
         (Permutations(20), 12, "24 coalitions at least"),
         (Permutations(100, "circles"), 12, "134 coalitions at least"),
@@ -352,11 +352,11 @@ def test_what_cannot_be_played_is_refused_with_its_numbers(over, features, said)
     [
         lambda: Permutations(orders="sorted"),
         lambda: Exact("owen"),
-        lambda: Random(p=1.0),
-        lambda: Random(budget=3),
-        lambda: ShapleyKernel(tolerance=2.0),
-        lambda: ShapleyKernel(1.5),
-        lambda: ShapleyKernel(paired=False, smooth=True),
+        lambda: RandomCoalitions(p=1.0),
+        lambda: RandomCoalitions(budget=3),
+        lambda: ShapleyRegression(tolerance=2.0),
+        lambda: ShapleyRegression(1.5),
+        lambda: ShapleyRegression(paired=False, smooth=True),
         lambda: Permutations(True),
     ],
 )
@@ -366,7 +366,7 @@ def test_members_that_make_no_sense_are_refused(make):
 
 
 def test_estimates_before_there_is_anything_are_refused():
-    for over in (ShapleyKernel(100), Permutations(100), Random(100)):
+    for over in (ShapleyRegression(100), Permutations(100), RandomCoalitions(100)):
         run = over.game(Players(9), 0)
         with pytest.raises(CoalitionError, match="before"):
             run.estimate()
@@ -392,7 +392,7 @@ def test_one_at_a_time(over):
 def test_many_features_take_little_memory_at_once():
     game = LeaveOneOut().game(Players(20_000), 0)
     assert len(game.ask(64)) == 64
-    kernel = ShapleyKernel().game(Players(60), 0).ask(10_000)
+    kernel = ShapleyRegression().game(Players(60), 0).ask(10_000)
     assert len(kernel) <= 2048 + 240
 
 
@@ -404,7 +404,7 @@ def test_members_keep_to_the_protocol(over):
 def test_an_error_is_a_share_of_the_range_of_values():
     """Nothing is always among them; of several games the worst counts."""
     values, error = np.array([[-1.0, 1.0], [3.0, 2.0]]), np.array([[0.4, 0.02], [0.1, 0.0]])  # [features, games]
-    assert relative_error(Estimate(values, error)) == pytest.approx(0.1)
-    assert relative_error(Estimate(values[:, 1:], error[:, 1:])) == pytest.approx(0.01)
-    assert relative_error(Estimate(values)) == 0
-    assert relative_error(Estimate(values, np.full_like(error, np.nan))) == np.inf
+    assert relative_error(GameEstimate(values, error)) == pytest.approx(0.1)
+    assert relative_error(GameEstimate(values[:, 1:], error[:, 1:])) == pytest.approx(0.01)
+    assert relative_error(GameEstimate(values)) == 0
+    assert relative_error(GameEstimate(values, np.full_like(error, np.nan))) == np.inf

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from ascribe.coalitions import Banzhaf, Leverage, ShapleyKernel
+from ascribe.coalitions import Banzhaf, Leverage, ShapleyRegression
 from ascribe.coalitions.covariance import LARGEST, Likeness, candidates, even
 from ascribe.coalitions.kernel import ALIKE_FROM
 from ascribe.coalitions.sampling import size_weights
@@ -56,7 +56,7 @@ def test_nothing_known_is_one_candidate_for_all():
     assert all((like.rates <= LARGEST).all() and (like.rates > 0).all() for like in candidates(np.array([1.0, 0, 0, 1e-9])))
 
 
-PAIRED = [ShapleyKernel(200), Leverage(200), Banzhaf(200)]
+PAIRED = [ShapleyRegression(200), Leverage(200), Banzhaf(200)]
 
 
 @pytest.mark.parametrize("over", PAIRED, ids=repr)
@@ -84,7 +84,7 @@ def test_a_game_of_few_features_is_found_from_few_coalitions():
     """Three features of fourteen act, all together: one likeness for all games takes them for noise."""
     game = polynomial(14, {(0, 1, 2): 5.0, (0,): 1.0, (1,): 1.0, (2,): 1.0})
     exact = shapley(game, 14)
-    off = {smooth: np.mean([(play(ShapleyKernel(128, smooth=smooth), 14, game, seed).values - exact) ** 2 for seed in range(8)])
+    off = {smooth: np.mean([(play(ShapleyRegression(128, smooth=smooth), 14, game, seed).values - exact) ** 2 for seed in range(8)])
            for smooth in (None, True, False)}  # fmt: skip
     assert off[None] < off[True] / 3
     assert off[True] < off[False]
@@ -92,8 +92,8 @@ def test_a_game_of_few_features_is_found_from_few_coalitions():
 
 def test_values_add_up_and_dull_games_are_left_alone():
     game = network(12, seed=1)
-    np.testing.assert_allclose(play(ShapleyKernel(300), 12, game).values.sum(), change(game, 12).item(), atol=1e-9)
-    nothing = play(ShapleyKernel(300), 12, lambda there: 0.0 * game(there))
+    np.testing.assert_allclose(play(ShapleyRegression(300), 12, game).values.sum(), change(game, 12).item(), atol=1e-9)
+    nothing = play(ShapleyRegression(300), 12, lambda there: 0.0 * game(there))
     assert not nothing.values.any()
 
 
@@ -112,7 +112,7 @@ def test_sizes_are_drawn_alike_where_there_are_many_coalitions_for_each_feature(
         return np.bincount(np.concatenate(rows), minlength=n + 1)
 
     many, few = ALIKE_FROM * n + 2, ALIKE_FROM * n
-    assert (sizes(ShapleyKernel(many)) == sizes(Leverage(many))).all()
-    assert (sizes(ShapleyKernel(few)) != sizes(Leverage(few))).any()
-    assert (sizes(ShapleyKernel(many, smooth=False)) != sizes(Leverage(many))).any()
+    assert (sizes(ShapleyRegression(many)) == sizes(Leverage(many))).all()
+    assert (sizes(ShapleyRegression(few)) != sizes(Leverage(few))).any()
+    assert (sizes(ShapleyRegression(many, smooth=False)) != sizes(Leverage(many))).any()
     assert size_weights(n, "leverage").std() == 0

@@ -67,7 +67,7 @@ KNOWN: dict[str, tuple[Any, Callable[[frozenset[int]], np.ndarray]]] = {
     "rows of both": (asc.Resample((BACK, BACK_IDS)), replaced(BACK, BACK_IDS)),
     "rows by name": (asc.Resample({"input 0": BACK, "input 1": BACK_IDS}), replaced(BACK, BACK_IDS)),
     "values of both": (asc.Replace((0.3, 6)), replaced(FLAT, torch.tensor([[6, 6]]))),
-    "a call": (asc.Patch(asc.Call(BACK[:4], BACK_IDS[:4])), None),
+    "a call": (asc.removal.Patch(asc.Call(BACK[:4], BACK_IDS[:4])), None),
     "a removal for each": ((asc.Replace(0.3), asc.MaskToken(6)), replaced(FLAT, torch.tensor([[6, 6]]))),
     "a removal by name": ({"input 1": asc.MaskToken(6), "input 0": 0.3}, replaced(FLAT, torch.tensor([[6, 6]]))),
     "rows and a token": ((asc.Resample(BACK), asc.MaskToken(6)), replaced(BACK, torch.full((5, 2), 6))),
@@ -79,7 +79,7 @@ KNOWN: dict[str, tuple[Any, Callable[[frozenset[int]], np.ndarray]]] = {
 @pytest.mark.parametrize("chunk", [None, 1, 5])
 def test_ids_take_part_where_a_replacement_is_known(name, chunk):
     by, worth = KNOWN[name]
-    found = asc.attribute(NET, NUMBERS, IDS, of=1, over=asc.Exact(), by=by, chunk=chunk)
+    found = asc.attribute(NET, NUMBERS, IDS, of=1, over=asc.coalitions.Exact(), by=by, chunk=chunk)
     if worth is None:
 
         def worth(there: frozenset[int]) -> np.ndarray:
@@ -98,7 +98,9 @@ def test_ids_take_part_where_a_replacement_is_known(name, chunk):
 
 
 def test_permuted_ids_are_those_of_the_same_other_record():
-    found = asc.attribute(NET, NUMBERS, IDS, of=1, over=asc.LeaveOneOut(), by=asc.Permute(3), features=asc.Each(), seed=5)
+    found = asc.attribute(
+        NET, NUMBERS, IDS, of=1, over=asc.coalitions.LeaveOneOut(), by=asc.removal.Permute(3), features=asc.features.EachElement(), seed=5
+    )
     total = np.zeros((4, 5))
     for k in range(3):
         other = np.random.default_rng((5, 7, k)).permutation(4)
@@ -110,9 +112,9 @@ def test_permuted_ids_are_those_of_the_same_other_record():
     np.testing.assert_allclose(found.features.values, total, atol=1e-12)
 
 
-@pytest.mark.parametrize("by", [None, 0.3, asc.Replace([0.1, 0.2, 0.3]), asc.Resample(BACK), asc.Noise()], ids=repr)
+@pytest.mark.parametrize("by", [None, 0.3, asc.Replace([0.1, 0.2, 0.3]), asc.Resample(BACK), asc.removal.Noise()], ids=repr)
 def test_ids_that_nothing_replaces_are_left_out_and_said_to_be(by):
-    found = asc.attribute(NET, NUMBERS, IDS, of=1, over=asc.Exact(), by=by)
+    found = asc.attribute(NET, NUMBERS, IDS, of=1, over=asc.coalitions.Exact(), by=by)
     assert found.values.shape == NUMBERS.shape
     (check,) = (c for c in found.checks if c.name == "features")
     assert check.status == "warn"
@@ -122,12 +124,12 @@ def test_ids_that_nothing_replaces_are_left_out_and_said_to_be(by):
 
 def test_features_for_ids_take_them_in_and_shared_ids_are_one_feature():
     masks = (np.array([0, 0, 1]), np.array([1, 2]))
-    found = asc.attribute(NET, NUMBERS, IDS, of=1, over=asc.Exact(), by=0.0, features=masks)
+    found = asc.attribute(NET, NUMBERS, IDS, of=1, over=asc.coalitions.Exact(), by=0.0, features=masks)
     own = replaced(torch.zeros(1, 3).double(), torch.zeros(1, 2, dtype=torch.long))
     members = [(0, 1), (2, 3), (4,)]
     expected = shapley(lambda there: own(frozenset(m for k in there for m in members[k])), 3)
     np.testing.assert_allclose(found.features.values, expected, atol=1e-12)
-    alone = asc.attribute(NET, NUMBERS, IDS, of=1, over=asc.Exact(), by=asc.Permute(2), features=np.arange(3))
+    alone = asc.attribute(NET, NUMBERS, IDS, of=1, over=asc.coalitions.Exact(), by=asc.removal.Permute(2), features=np.arange(3))
     assert alone.values.shape == NUMBERS.shape
 
 
@@ -149,7 +151,7 @@ def test_tokens_are_dropped_beside_numbers_and_what_rides_along_is_no_feature():
     ids, mask = torch.tensor([[5, 6, 7], [8, 9, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]])
     call: dict[str, Any] = {"numbers": numbers, "input_ids": ids, "attention_mask": mask, "lengths": torch.tensor([3, 2])}
     by = {"numbers": 0.5, "input_ids": asc.Drop()}
-    found = asc.attribute(net, **call, of=0, over=asc.Exact(), by=by)
+    found = asc.attribute(net, **call, of=0, over=asc.coalitions.Exact(), by=by)
 
     def worth(there: frozenset[int]) -> np.ndarray:
         keep = torch.tensor([k in there for k in range(5)])
@@ -157,7 +159,7 @@ def test_tokens_are_dropped_beside_numbers_and_what_rides_along_is_no_feature():
             return net(torch.where(keep[:2], numbers, torch.tensor(0.5, dtype=torch.float64)), ids, mask * keep[2:])[:, 0].numpy()
 
     np.testing.assert_allclose(found.features.values, shapley(worth, 5), atol=1e-12)
-    left = asc.attribute(net, **call, of=0, over=asc.Exact())
+    left = asc.attribute(net, **call, of=0, over=asc.coalitions.Exact())
     (check,) = (c for c in left.checks if c.name == "features")
     assert "input_ids" in check.detail
     assert "lengths" not in check.detail
@@ -171,7 +173,7 @@ def test_black_boxes_share_a_game_between_numbers_ids_and_words():
         return numbers.sum(1) * ids + np.array([rate[w] for w in words]) * ids
 
     background = (numbers[:3], ids[1:], words[1:])
-    found = asc.attribute(model, numbers, ids, words, over=asc.Exact(), by=asc.Resample(background))
+    found = asc.attribute(model, numbers, ids, words, over=asc.coalitions.Exact(), by=asc.Resample(background))
 
     def worth(there: frozenset[int]) -> np.ndarray:
         keep = [k in there for k in range(5)]
@@ -182,7 +184,7 @@ def test_black_boxes_share_a_game_between_numbers_ids_and_words():
         return np.mean(each, 0)
 
     np.testing.assert_allclose(found.features.values, shapley(worth, 5), atol=1e-12)
-    left = asc.attribute(model, numbers, ids, words, over=asc.Exact(), by=0.0)
+    left = asc.attribute(model, numbers, ids, words, over=asc.coalitions.Exact(), by=0.0)
     assert any("input 1, input 2" in c.detail and c.status == "warn" for c in left.checks)
 
 
@@ -212,8 +214,8 @@ def deep(x: Tensor, ids: Tensor, keep: list[bool], instead: float) -> np.ndarray
 def test_inputs_and_a_layer_behind_them_share_a_game(chunk):
     """What is there of a hidden unit is what the rest of the coalition makes of it, not what it was for the whole record."""
     found = asc.attribute(
-        DEEP, X, TOKENS, of=1, at=[asc.INPUT.at(0), "first"], over=asc.Exact(), by=[0.1, asc.Replace(-0.4)],
-        features=[asc.Each(), asc.channels()], chunk=chunk,
+        DEEP, X, TOKENS, of=1, at=[asc.INPUT.at(0), "first"], over=asc.coalitions.Exact(), by=[0.1, asc.Replace(-0.4)],
+        features=[asc.features.EachElement(), asc.features.Channels()], chunk=chunk,
     )  # fmt: skip
 
     def worth(there: frozenset[int]) -> np.ndarray:
@@ -233,8 +235,8 @@ def test_floats_ids_and_hidden_layers_in_one_game(chunk):
     """Features given for each cut: the numbers as one, each token, two groups of hidden units."""
     places = [asc.INPUT.at(0), asc.INPUT.at(1), "first"]
     found = asc.attribute(
-        DEEP, X, TOKENS, of=1, at=places, over=asc.Exact(), by=[0.1, asc.MaskToken(8), -0.4],
-        features=[asc.Masks(np.array([0, 0])), asc.tokens(), asc.Masks(np.array([0, 0, 1]))], chunk=chunk,
+        DEEP, X, TOKENS, of=1, at=places, over=asc.coalitions.Exact(), by=[0.1, asc.MaskToken(8), -0.4],
+        features=[asc.features.Masks(np.array([0, 0])), asc.Tokens(), asc.features.Masks(np.array([0, 0, 1]))], chunk=chunk,
     )  # fmt: skip
 
     def worth(there: frozenset[int]) -> np.ndarray:
@@ -247,16 +249,17 @@ def test_floats_ids_and_hidden_layers_in_one_game(chunk):
     assert [tuple(v.shape) for v in found.values] == [(3, 2), (3, 2), (3, 3)]
     np.testing.assert_allclose(found.values[2].numpy(), expected[:, [3, 3, 4]], atol=1e-12)
     by_name = asc.attribute(
-        DEEP, X, TOKENS, of=1, at=places, over=asc.Exact(),
+        DEEP, X, TOKENS, of=1, at=places, over=asc.coalitions.Exact(),
         by={"first": -0.4, asc.INPUT.at(0): 0.1, asc.INPUT.at(1): asc.MaskToken(8)},
-        features={"first": asc.Masks(np.array([0, 0, 1])), asc.INPUT.at(1): asc.tokens(), asc.INPUT.at(0): asc.Masks(np.array([0, 0]))},
+        features={"first": asc.features.Masks(np.array([0, 0, 1])), asc.INPUT.at(1): asc.Tokens(),
+            asc.INPUT.at(0): asc.features.Masks(np.array([0, 0]))},
     )  # fmt: skip
     np.testing.assert_allclose(by_name.features.values, expected, atol=1e-12)
 
 
 def test_the_same_number_at_several_cuts_is_the_same_feature():
     masks = [np.array([0, 1]), np.array([1, -1, 0])]
-    found = asc.attribute(DEEP, X, TOKENS, of=1, at=[asc.INPUT.at(0), "first"], over=asc.Exact(), by=0.1, features=masks)
+    found = asc.attribute(DEEP, X, TOKENS, of=1, at=[asc.INPUT.at(0), "first"], over=asc.coalitions.Exact(), by=0.1, features=masks)
 
     def worth(there: frozenset[int]) -> np.ndarray:
         x = torch.where(torch.tensor([0 in there, 1 in there]), X, torch.tensor(0.1, dtype=torch.float64))
@@ -267,21 +270,21 @@ def test_the_same_number_at_several_cuts_is_the_same_feature():
 
 
 def test_several_quantities_standard_errors_and_parts_of_several_cuts():
-    how: dict[str, Any] = {"at": [asc.INPUT.at(0), "words"], "by": 0.0, "features": [asc.Each(), asc.channels(2)]}
-    both = asc.attribute(DEEP, X, TOKENS, of=[asc.Unit(0), asc.Unit(1)], over=asc.Permutations(14), **how)
+    how: dict[str, Any] = {"at": [asc.INPUT.at(0), "words"], "by": 0.0, "features": [asc.features.EachElement(), asc.features.Channels(2)]}
+    both = asc.attribute(DEEP, X, TOKENS, of=[asc.Unit(0), asc.Unit(1)], over=asc.coalitions.Permutations(14), **how)
     assert both.values[1].shape == (2, 3, 2, 2)
     assert [e.shape for e in both.error] == [v.shape for v in both.values]
-    exact = asc.attribute(DEEP, X, TOKENS, of=[asc.Unit(0), asc.Unit(1)], over=asc.Exact(), **how)
-    one = asc.attribute(DEEP, X, TOKENS, of=1, over=asc.Exact(), **how)
+    exact = asc.attribute(DEEP, X, TOKENS, of=[asc.Unit(0), asc.Unit(1)], over=asc.coalitions.Exact(), **how)
+    one = asc.attribute(DEEP, X, TOKENS, of=1, over=asc.coalitions.Exact(), **how)
     np.testing.assert_allclose(exact.quantity_at(1).part(1).values, one.values[1], atol=1e-12)
-    owen = asc.attribute(DEEP, X, TOKENS, of=1, over=asc.Owen(), **how)
+    owen = asc.attribute(DEEP, X, TOKENS, of=1, over=asc.coalitions.Owen(), **how)
     assert np.abs(owen.gap.absolute).max() < 1e-12
-    pairs = asc.attribute(DEEP, X, TOKENS, of=1, over=asc.Interactions(), **how)
+    pairs = asc.attribute(DEEP, X, TOKENS, of=1, over=asc.coalitions.Interactions(), **how)
     assert pairs.features.values.shape == (3, 4, 4)
-    fading = asc.attribute(DEEP, X, TOKENS, of=1, over=asc.TotalIndices(400), **how)
-    again = asc.attribute(DEEP, X, TOKENS, of=1, over=asc.TotalIndices(400), chunk=3, **how)
+    fading = asc.attribute(DEEP, X, TOKENS, of=1, over=asc.coalitions.TotalSobolIndices(400), **how)
+    again = asc.attribute(DEEP, X, TOKENS, of=1, over=asc.coalitions.TotalSobolIndices(400), chunk=3, **how)
     np.testing.assert_allclose(fading.features.values, again.features.values, atol=1e-12)
-    assert asc.estimate(DEEP, X, TOKENS, of=1, over=asc.Exact(), **how).forward_rows == 3 * (2**4 + 1)
+    assert asc.estimate(DEEP, X, TOKENS, of=1, over=asc.coalitions.Exact(), **how).forward_rows == 3 * (2**4 + 1)
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
@@ -289,7 +292,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "the output": (lambda: game(at=["first", asc.OUTPUT]), CutError, "the output itself"),
     "removals": (lambda: game(at=["first", "words"], by=[0.0]), FeatureError, "1 removals, one for each cut"),
     "no removal by name": (lambda: game(at=["first", "words"], by={"first": 0.0}), FeatureError, "none for \"Cut('words')\""),
-    "features": (lambda: game(at=["first", "words"], features=[asc.Each()]), FeatureError, "features for 1 places"),
+    "features": (lambda: game(at=["first", "words"], features=[asc.features.EachElement()]), FeatureError, "features for 1 places"),
     "other rows": (lambda: game(by=(asc.Resample(X), asc.Resample(TOKENS[:2]))), FeatureError, "[2, 3] values each"),
     "no removal for an input": (lambda: game(by={"input 1": asc.MaskToken(3)}), FeatureError, "none for 'input 0'"),
     "one removal within another": (lambda: game(by=(0.0, PerInput((0.0,)))), FeatureError, "one removal for each input"),
@@ -298,7 +301,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 
 
 def game(**how: Any) -> Any:
-    return asc.attribute(DEEP, X, TOKENS, of=1, over=asc.Exact(), **how)
+    return asc.attribute(DEEP, X, TOKENS, of=1, over=asc.coalitions.Exact(), **how)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -310,7 +313,9 @@ def test_what_does_not_fit_together_is_refused(name):
 
 
 def test_a_method_by_name_takes_several_cuts():
-    found = asc.ShapleyExact([0.0, 0.0], [asc.Each(), asc.channels()])(DEEP, X, TOKENS, of=1, at=[asc.INPUT.at(0), "first"])
+    found = asc.ShapleyExact([0.0, 0.0], [asc.features.EachElement(), asc.features.Channels()])(
+        DEEP, X, TOKENS, of=1, at=[asc.INPUT.at(0), "first"]
+    )
     assert "first" in found.method
     assert len(found.values) == 2
     assert found.features.names == ("input 0[0]", "input 0[1]", "first[0]", "first[1]", "first[2]")
@@ -326,11 +331,11 @@ def test_special_tokens_stay_where_the_rest_of_a_text_is_dropped():
         return head((words(input_ids) * weight).sum(1) / weight.sum(1)).tanh()
 
     call = {"input_ids": torch.tensor([[1, 5, 6, 2], [1, 7, 2, 0]]), "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])}
-    bare = asc.attribute(model, **call, of=0, over=asc.Exact(), by=asc.Drop())
+    bare = asc.attribute(model, **call, of=0, over=asc.coalitions.Exact(), by=asc.Drop())
     assert any(c.name == "finite" and c.status == "fail" and "asc.Drop(keep=" in c.detail for c in bare.checks)
-    found = asc.attribute(model, **call, of=0, over=asc.Exact(), by=asc.Drop(keep=[1, 2]), features=asc.Each())
+    found = asc.attribute(model, **call, of=0, over=asc.coalitions.Exact(), by=asc.Drop(keep=[1, 2]), features=asc.features.EachElement())
     assert found.ok
-    one = asc.attribute(model, **call, of=0, over=asc.LeaveOneOut(), by=asc.Drop(keep=1), features=asc.Each())
+    one = asc.attribute(model, **call, of=0, over=asc.coalitions.LeaveOneOut(), by=asc.Drop(keep=1), features=asc.features.EachElement())
     assert (one.features.values[:, 0] == 0).all()
 
     def worth(there: frozenset[int]) -> np.ndarray:
@@ -348,7 +353,7 @@ def test_a_layer_is_looked_at_once_before_a_game():
     try:
         for _ in range(2):  # what is learnt about the model takes runs in the first call
             runs.clear()
-            asc.attribute(DEEP, X, TOKENS, of=1, at="first", over=asc.LeaveOneOut(), by=0.0, chunk=64)
+            asc.attribute(DEEP, X, TOKENS, of=1, at="first", over=asc.coalitions.LeaveOneOut(), by=0.0, chunk=64)
     finally:
         hook.remove()
     assert len(runs) <= 3

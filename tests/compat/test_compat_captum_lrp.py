@@ -83,7 +83,7 @@ def test_relevance(body: str, rule: str, options: dict[str, Any]) -> None:
 def test_without_rules_it_is_epsilon() -> None:
     net = seeded(lambda: Net(*BODIES["convolutions"]()))
     same(oa.LRP(net).attribute(PICTURES, target=1), ca.LRP(net).attribute(PICTURES.clone(), target=1))
-    plain = asc.LRP(asc.Epsilon(1e-9))(net, PICTURES, of=1).values
+    plain = asc.LRP(asc.rules.Epsilon(1e-9))(net, PICTURES, of=1).values
     torch.testing.assert_close(oa.LRP(net).attribute(PICTURES, target=1), plain, rtol=1e-9, atol=1e-12)
 
 
@@ -136,8 +136,8 @@ def test_layers_that_captum_does_not_know() -> None:
 
 def test_native_rules_on_modules() -> None:
     net = seeded(lambda: Net(*BODIES["convolutions"]()))
-    net.body[0].rule = asc.ZPlus()
-    book = asc.RuleBook((("body.0", asc.ZPlus()),), asc.Epsilon(1e-9))
+    net.body[0].rule = asc.rules.ZPlus()
+    book = asc.rules.RuleBook((("body.0", asc.rules.ZPlus()),), asc.rules.Epsilon(1e-9))
     torch.testing.assert_close(oa.LRP(net).attribute(PICTURES, target=1), asc.LRP(book)(net, PICTURES, of=1).values)
     net.body[0].rule = "gamma"
     with pytest.raises(TypeError, match=r"module\.rule"):

@@ -324,7 +324,7 @@ def test_neurons_beyond_captum() -> None:
     def held(x: torch.Tensor) -> torch.Tensor:
         return neuron(net.lstm(x)).detach()
 
-    for rule in (None, asc.Rescale(), asc.RevealCancel()):
+    for rule in (None, asc.rules.Rescale(), asc.rules.RevealCancel()):
         found = oa.NeuronDeepLift(net, net.lstm).attribute(x, neuron, start, by=rule)
         torch.testing.assert_close(sums(found), held(x) - held(start), rtol=1e-9, atol=1e-10)
     back = rows(4, 6, 4, seed=3)

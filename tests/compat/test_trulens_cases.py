@@ -279,7 +279,7 @@ def test_6_a_baseline_of_tokens(text):
     found = IntegratedGradients(text.wrapper(), embedded, N, text.emb, 1).attributions(**CALL)
     close(found, expected)
     assert (found[IDS == OTHER] == 0).all()
-    over = asc.Line(asc.mask_tokens(MASK, KEPT), N, "even", at=asc.EMBEDDINGS)
+    over = asc.Line(asc.distributions.MaskedTokens(MASK, KEPT), N, "even", at=asc.EMBEDDINGS)
     close(asc.attribute(text.net, **CALL, of=1, at=asc.EMBEDDINGS, over=over).values, expected)
 
 
@@ -300,5 +300,8 @@ def test_7_everything_at_a_cut_of_its_own(text, cut, multiply):
     for found, point in zip(result.interventions[0], points, strict=True):
         close(found, point)
     on = {"LogitCut()": asc.LOGITS, "by name": asc.Cut(text.logits.path), "into the softmax": asc.Cut("softmax", "in")}[cut]
-    over, ask = asc.Line(asc.mask_tokens(MASK, KEPT), N, "even", at=asc.EMBEDDINGS), asc.attribute if multiply else asc.influence
+    over, ask = (
+        asc.Line(asc.distributions.MaskedTokens(MASK, KEPT), N, "even", at=asc.EMBEDDINGS),
+        asc.attribute if multiply else asc.influence,
+    )
     close(ask(text.net, **CALL, of=asc.Unit(2, on=on), at=text.place, over=over).values, expected)

@@ -476,7 +476,7 @@ class TestOwnQuantities:
             with pytest.raises(AscribeError, match="the quantity "):
                 InputAttribution(W, qoi=lambda y: nothing, rebatch_size=size).attributions(X)
         with pytest.raises(AscribeError, match="the quantity "):
-            asc.attribute(lambda x: x, X.numpy(), of=lambda y: nothing, over=asc.LeaveOneOut())
+            asc.attribute(lambda x: x, X.numpy(), of=lambda y: nothing, over=asc.coalitions.LeaveOneOut())
 
     def test_a_function_that_does_not_say_what_it_takes(self):
         close(InputAttribution(W, qoi=torch.sum, multiply_activation=False).attributions(X), gradient(lambda z: NET(z).sum(1), X))

@@ -41,7 +41,7 @@ TARGETS: dict[str, Refused] = {
     "a table": (table, lambda m: asc.attribute(m, X, of=torch.zeros(2, 2, dtype=torch.long)), QuantityError, "E-TARGET-SHAPE"),
     "name without names": (table, lambda m: asc.attribute(m, X, of="cat"), QuantityError, "E-TARGET-NAME"),
     "name that is not there": (Named, lambda m: asc.attribute(m, X, of="cow"), QuantityError, "E-TARGET-NAME"),
-    "a quantity's class": (table, lambda m: asc.attribute(m, X, of=asc.Max), QuantityError, "E-QUANTITY"),
+    "a quantity's class": (table, lambda m: asc.attribute(m, X, of=asc.PredictedClass), QuantityError, "E-QUANTITY"),
     "a dict": (table, lambda m: asc.attribute(m, X, of={"class": 1}), QuantityError, "E-QUANTITY"),
     "a slice of nothing": (table, lambda m: asc.attribute(m, X, of=asc.Unit(slice(7, 9))), QuantityError, "E-TARGET-RANGE"),
     "labels that are none": (table, lambda m: asc.attribute(m, X, of=asc.Labels(3)), QuantityError, "E-QUANTITY-RAISED"),
@@ -62,7 +62,7 @@ TARGETS: dict[str, Refused] = {
         table, lambda m: asc.attribute(m, X, of=[asc.Unit(0), asc.Unit(0, on=asc.Cut("0"))]), QuantityError, "E-QUANTITY"),
     "a box outside": (lambda: seeded(nn.Conv2d(3, 2, 3)), lambda m: asc.attribute(m, PICTURE, of=asc.Box(0, (0, 0, 9, 2))),
                       QuantityError, "E-QUANTITY"),
-    "an empty mask": (lambda: seeded(nn.Conv2d(3, 2, 3)), lambda m: asc.attribute(m, PICTURE, of=asc.Mask(0, np.zeros((6, 6)))),
+    "an empty mask": (lambda: seeded(nn.Conv2d(3, 2, 3)), lambda m: asc.attribute(m, PICTURE, of=asc.Region(0, np.zeros((6, 6)))),
                       QuantityError, "E-QUANTITY"),
 }  # fmt: skip
 
@@ -99,7 +99,7 @@ PATHS: dict[str, Refused] = {
         lambda: seeded(Pair()), lambda m: asc.attribute(m, X, rows(2, 2), over=asc.Background((rows(3, 4), rows(2, 2)))),
         DistributionError, "E-BASELINE-COUNT"),
     "no mask token among floats": (
-        table, lambda m: asc.attribute(m, X, over=line(asc.mask_tokens(3))), DistributionError, "E-DISTRIBUTION"),
+        table, lambda m: asc.attribute(m, X, over=line(asc.distributions.MaskedTokens(3))), DistributionError, "E-DISTRIBUTION"),
     "no steps": (table, lambda m: asc.attribute(m, X, over=asc.Line(0.0, steps=0)), DistributionError, "E-DISTRIBUTION"),
     "half a step": (table, lambda m: asc.attribute(m, X, over=asc.Line(0.0, steps=2.5)), DistributionError, "E-DISTRIBUTION"),
     "steps a flag": (table, lambda m: asc.attribute(m, X, over=asc.Line(0.0, steps=True)), DistributionError, "E-DISTRIBUTION"),
@@ -124,7 +124,7 @@ PATHS: dict[str, Refused] = {
     "a number": (table, lambda m: asc.attribute(m, X, over=5), DistributionError, "E-DISTRIBUTION"),
     "a class": (table, lambda m: asc.attribute(m, X, over=asc.Line), DistributionError, "E-DISTRIBUTION"),
     "rule a number": (table, lambda m: asc.attribute(m, X, by=5), RuleError, "E-RULE"),
-    "rule a class": (table, lambda m: asc.attribute(m, X, by=asc.Gradient), RuleError, "E-RULE"),
+    "rule a class": (table, lambda m: asc.attribute(m, X, by=asc.rules.Gradient), RuleError, "E-RULE"),
     "rule not there": (table, lambda m: asc.attribute(m, X, by=SimpleNamespace(compares=True)), RuleError, "E-RULE"),
     "seed below zero": (table, lambda m: asc.attribute(m, X, over=asc.Gaussian(), seed=-1), InputError, "E-SEED"),
     "seed a word": (table, lambda m: asc.attribute(m, X, over=asc.Gaussian(), seed="a"), InputError, "E-SEED"),

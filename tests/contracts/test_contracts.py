@@ -1,4 +1,6 @@
-"""What every exported quantity, distribution, rule and method keeps to. A member joins by being in ``ascribe.__all__``.
+"""What every exported quantity, distribution, rule and method keeps to.
+
+A member joins by being in ``__all__`` of ``ascribe`` or of one of its modules.
 
 Members that can be made without arguments need nothing here; the others need one line in EXAMPLES.
 """
@@ -10,6 +12,7 @@ import dataclasses
 import inspect
 import pickle
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -45,8 +48,8 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "LogProb": (asc.LogProb(), asc.LogProb(1), asc.LogProb((0, 1, 2))),
     "Threshold": (asc.Threshold(0.2), asc.Threshold(0.2, low_minus_high=True)),
     "Box": (asc.Box(1, (0, 1, 3, 4)),),
-    "Mask": (asc.Mask(1, np.ones((6, 6))), asc.Mask(0, rows(3, 6, 6).abs())),
-    "Custom": (asc.Custom(first), asc.Custom(first, on=asc.Cut("2"))),
+    "Region": (asc.Region(1, np.ones((6, 6))), asc.Region(0, rows(3, 6, 6).abs())),
+    "Custom": (asc.quantities.Custom(first), asc.quantities.Custom(first, on=asc.Cut("2"))),
     "Point": (asc.Point(), asc.Point(at=asc.Cut("0"))),
     "Line": (
         asc.Line(),
@@ -66,15 +69,15 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
         asc.Background(BACKGROUND.numpy()) * asc.Uniform(0.1, 2),
     ),
     "Reference": (asc.Reference(), asc.Reference(0.5) * asc.Gaussian(0.1, 2), asc.Reference(0.5, at=asc.Cut("0"))),
-    "Exact": (asc.Exact(), asc.Exact("banzhaf", most=4)),
-    "Interactions": (asc.Interactions(), asc.Interactions(512, "faith")),
-    "LeaveOneOut": (asc.LeaveOneOut(), asc.LeaveOneOut(alone=True)),
-    "Permutations": (asc.Permutations(), asc.Permutations(512, "circles", tolerance=0.1)),
-    "ShapleyKernel": (asc.ShapleyKernel(), asc.ShapleyKernel(512, paired=False)),
-    "SmoothMasks": (asc.SmoothMasks(), asc.SmoothMasks(100, (3, 4))),
-    "Surrogate": (asc.Surrogate(), asc.Surrogate(100, "hamming", lasso=0.1)),
-    "Masks": (asc.Masks(np.array([0, 1, 0, -1])), asc.Masks(np.arange(4).reshape(1, 4))),
-    "Hierarchy": (asc.Hierarchy(((0, 1), (2, 3))), asc.Hierarchy(((0, 1), 2), asc.Columns({"a": [0, 3]}))),
+    "Exact": (asc.coalitions.Exact(), asc.coalitions.Exact("banzhaf", most=4)),
+    "Interactions": (asc.coalitions.Interactions(), asc.coalitions.Interactions(512, "faith")),
+    "LeaveOneOut": (asc.coalitions.LeaveOneOut(), asc.coalitions.LeaveOneOut(alone=True)),
+    "Permutations": (asc.coalitions.Permutations(), asc.coalitions.Permutations(512, "circles", tolerance=0.1)),
+    "ShapleyRegression": (asc.coalitions.ShapleyRegression(), asc.coalitions.ShapleyRegression(512, paired=False)),
+    "SmoothMasks": (asc.coalitions.SmoothMasks(), asc.coalitions.SmoothMasks(100, (3, 4))),
+    "LinearSurrogate": (asc.coalitions.LinearSurrogate(), asc.coalitions.LinearSurrogate(100, "hamming", lasso=0.1)),
+    "Masks": (asc.features.Masks(np.array([0, 1, 0, -1])), asc.features.Masks(np.arange(4).reshape(1, 4))),
+    "Hierarchy": (asc.features.Hierarchy(((0, 1), (2, 3))), asc.features.Hierarchy(((0, 1), 2), asc.Columns({"a": [0, 3]}))),
     "Columns": (asc.Columns({"a": (0, 2)}), asc.Columns(names=("a", "b", "c", "d"))),
     "Grid": (asc.Grid(2), asc.Grid((3, 2))),
     "Windows": (asc.Windows(2), asc.Windows((2, 3, 3), (1, 2, 1))),
@@ -82,43 +85,45 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "Superpixels": (asc.Superpixels(4), asc.Superpixels(4, "felzenszwalb")),
     "Tokens": (asc.Tokens(), asc.Tokens((0, 0, 1, None))),
     "Replace": (asc.Replace(), asc.Replace(0.5), asc.Replace(np.arange(4.0)), asc.Replace(asc.Call(rows(3, 4, seed=5)))),
-    "Patch": (asc.Patch(asc.Call(rows(3, 4, seed=5))),),
-    "Noise": (asc.Noise(samples=2), asc.Noise(0.1, 3, around=True)),
+    "Patch": (asc.removal.Patch(asc.Call(rows(3, 4, seed=5))),),
+    "Noise": (asc.removal.Noise(samples=2), asc.removal.Noise(0.1, 3, around=True)),
     "Resample": (asc.Resample(BACKGROUND), asc.Resample(BACKGROUND.numpy(), 2)),
-    "Nearest": (asc.Nearest(BACKGROUND, 2),),
+    "Nearest": (asc.removal.Nearest(BACKGROUND, 2),),
     "MaskToken": (asc.MaskToken(3), asc.MaskToken(3, (0, 1))),
-    "Rescale": (asc.Rescale(), asc.Rescale(strict=True), asc.Rescale(points=4)),
+    "Rescale": (asc.rules.Rescale(), asc.rules.Rescale(strict=True), asc.rules.Rescale(points=4)),
     "DeepLift": (
         asc.DeepLift(),
         asc.DeepLift(0.5),
         asc.DeepLift(multiply=False),
-        asc.DeepLift(by=asc.RevealCancel()),
+        asc.DeepLift(by=asc.rules.RevealCancel()),
         asc.DeepLift(combine=summed_up),
     ),
-    "RevealCancel": (asc.RevealCancel(), asc.RevealCancel(strict=True)),
+    "RevealCancel": (asc.rules.RevealCancel(), asc.rules.RevealCancel(strict=True)),
     "DeepLiftShap": (
         asc.DeepLiftShap(BACKGROUND),
         asc.DeepLiftShap(BACKGROUND, 2),
-        asc.DeepLiftShap(BACKGROUND, by=asc.RevealCancel()),
+        asc.DeepLiftShap(BACKGROUND, by=asc.rules.RevealCancel()),
     ),
     "RuleBook": (
-        asc.RuleBook(),
-        asc.EPSILON_PLUS,
-        asc.EPSILON_PLUS_FLAT,
-        asc.EPSILON_ALPHA2_BETA1,
-        asc.EPSILON_ALPHA2_BETA1_FLAT,
-        asc.EXCITATION_BACKPROP,
-        asc.RELATIVE,
-        asc.epsilon_gamma_box(-3.0, 3.0),
-        asc.RuleBook((("0", asc.Gamma()), (asc.Where("dense", position=-1), asc.Pass())), otherwise=asc.ZPlus()),
+        asc.rules.RuleBook(),
+        asc.rules.EPSILON_PLUS,
+        asc.rules.EPSILON_PLUS_FLAT,
+        asc.rules.EPSILON_ALPHA2_BETA1,
+        asc.rules.EPSILON_ALPHA2_BETA1_FLAT,
+        asc.rules.EXCITATION_BACKPROP,
+        asc.rules.RELATIVE_PROPAGATION,
+        asc.rules.epsilon_gamma_box(-3.0, 3.0),
+        asc.rules.RuleBook(
+            (("0", asc.rules.Gamma()), (asc.rules.Where("dense", position=-1), asc.rules.Pass())), otherwise=asc.rules.ZPlus()
+        ),
     ),
-    "Epsilon": (asc.Epsilon(), asc.Epsilon(0.1), asc.Epsilon(bias=False)),
-    "Gamma": (asc.Gamma(), asc.Gamma(0.5), asc.Gamma(generalised=True)),
-    "ZPlus": (asc.ZPlus(), asc.ZPlus(0.0, bias=False)),
-    "ZBox": (asc.ZBox(-3.0, 3.0), asc.ZBox(-np.ones(4), np.ones(4))),
-    "BetaSmooth": (asc.BetaSmooth(), asc.BetaSmooth(2.0)),
+    "Epsilon": (asc.rules.Epsilon(), asc.rules.Epsilon(0.1), asc.rules.Epsilon(bias=False)),
+    "Gamma": (asc.rules.Gamma(), asc.rules.Gamma(0.5), asc.rules.Gamma(generalised=True)),
+    "ZPlus": (asc.rules.ZPlus(), asc.rules.ZPlus(0.0, bias=False)),
+    "ZBox": (asc.rules.ZBox(-3.0, 3.0), asc.rules.ZBox(-np.ones(4), np.ones(4))),
+    "BetaSmooth": (asc.rules.BetaSmooth(), asc.rules.BetaSmooth(2.0)),
     "GuidedGradCam": (asc.GuidedGradCam(), asc.GuidedGradCam(prefix=0)),
-    "LRP": (asc.LRP(), asc.LRP(asc.EPSILON_PLUS), asc.LRP(asc.Gamma(0.5)), asc.LRP(asc.CpLrp())),
+    "LRP": (asc.LRP(), asc.LRP(asc.rules.EPSILON_PLUS), asc.LRP(asc.rules.Gamma(0.5)), asc.LRP(asc.rules.CPLRP())),
     "IntegratedGradients": (asc.IntegratedGradients(), asc.IntegratedGradients(0.5, 4, "riemann-left"), asc.IntegratedGradients("mean", 4)),
     "ExpectedGradients": (asc.ExpectedGradients(BACKGROUND, 5),),
     "Occlusion": (asc.Occlusion((2, 3, 3)), asc.Occlusion(2, 1, 0.5)),
@@ -128,14 +133,14 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "Rise": (asc.Rise(60, 3),),
     "SobolIndices": (asc.SobolIndices(60),),
     "Hsic": (asc.Hsic(60),),
-    "Partition": (asc.Partition(), asc.Partition(features=asc.Hierarchy(((0, 3), (1, 2))))),
-    "Activation": (),  # needs a layer: see WITH_A_LAYER
+    "Partition": (asc.Partition(), asc.Partition(features=asc.features.Hierarchy(((0, 3), (1, 2))))),
+    "LayerActivation": (),  # needs a layer: see WITH_A_LAYER
 }
 PATHS = (asc.Conductance(0.5, 4), asc.InternalInfluence(0.5, 4), asc.IntegratedGradients(0.5, 4))
 DEEP = (asc.DeepLift(0.5), asc.DeepLiftShap(BACKGROUND))
 NOISY = (asc.SmoothGrad(3), asc.ExpectedGradients(BACKGROUND, 5))
 REMOVING = (asc.FeatureAblation(0.5), asc.ShapleyExact(), asc.KernelShap(), asc.FeaturePermutation(2))
-WITH_A_LAYER = (asc.Activation(), asc.Saliency(), asc.InputXGradient(), *NOISY, *DEEP, *PATHS, *REMOVING)
+WITH_A_LAYER = (asc.LayerActivation(), asc.Saliency(), asc.InputXGradient(), *NOISY, *DEEP, *PATHS, *REMOVING)
 HOMES: dict[str, Callable[[], tuple[nn.Module, torch.Tensor]]] = {
     "a table": lambda: (chain(4, 6, 3), rows(3, 4)),
     "a table with rectifiers": lambda: (chain(4, 6, 3, activation=nn.ReLU), rows(3, 4)),
@@ -146,10 +151,15 @@ HOMES: dict[str, Callable[[], tuple[nn.Module, torch.Tensor]]] = {
 }
 
 
+def public(name: str) -> Any:
+    """The object of a public name, with its module or without one."""
+    return reduce(getattr, name.split("."), asc)
+
+
 def family(name: str) -> str | None:
     """What kind of member a public name is, by what it can do."""
-    kind = getattr(asc, name)
-    if not inspect.isclass(kind) or kind.__name__ != name:  # grid is Grid, for those who think of a function
+    kind = public(name)
+    if not inspect.isclass(kind) or getattr(kind, "_is_protocol", False) or kind in PARTS:
         return None
     if hasattr(kind, "bind"):
         return "quantity"
@@ -165,15 +175,20 @@ def family(name: str) -> str | None:
 
 
 FOR_TOKENS = (asc.MaskToken, asc.Drop)  # these run in test_removal.py
-FAMILIES = {name: kind for name in asc.__all__ if (kind := family(name))}
+PARTS = (asc.removal.PerInput, asc.rules.LayerRule)
+"""Classes in public modules that members are made of."""
+WINGS = ("coalitions", "distributions", "features", "quantities", "removal", "rules")
+NAMES = [*asc.__all__, *(f"{wing}.{n}" for wing in WINGS for n in public(wing).__all__ if n not in asc.__all__ or wing == "rules")]
+FAMILIES = {name: kind for name in NAMES if (kind := family(name))}
 
 
 def examples(name: str) -> tuple[Any, ...]:
     """Members to try; none where the class needs arguments that nobody has written down."""
-    if name in EXAMPLES:
-        return EXAMPLES[name]
+    wing, _, bare = name.rpartition(".")
+    if bare in EXAMPLES and not (wing and bare in asc.__all__):
+        return EXAMPLES[bare]
     try:
-        return (getattr(asc, name)(),)
+        return (public(name)(),)
     except TypeError:
         return ()
 
@@ -189,8 +204,8 @@ def run(kind: str, member: Any, model: nn.Module, x: Any, **more: Any) -> asc.At
         return member(model, x, **more)
     at = {"at": member.at} if kind == "distribution" and member.at != asc.INPUT else {}
     argument = {"quantity": "of", "distribution": "over", "coalitions": "over", "rule": "by", "removal": "by", "features": "features"}[kind]
-    at |= {"over": asc.LeaveOneOut()} if kind in ("removal", "features") else {}
-    at |= {"features": asc.Pixels()} if isinstance(getattr(member, "cells", None), tuple) and kind == "coalitions" else {}
+    at |= {"over": asc.coalitions.LeaveOneOut()} if kind in ("removal", "features") else {}
+    at |= {"features": asc.features.Pixels()} if isinstance(getattr(member, "cells", None), tuple) and kind == "coalitions" else {}
     return asc.attribute(model, x, **{argument: member}, **at, **more)
 
 
@@ -229,9 +244,9 @@ def test_there_are_members_of_every_kind():
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_member_has_an_example(name):
-    if name not in EXAMPLES and not examples(name):
+    if name.rpartition(".")[2] not in EXAMPLES and not examples(name):
         pytest.fail(f"{name} needs arguments: add a line to EXAMPLES in {__name__}.py, such as {name!r}: (asc.{name}(...),)")
-    said = inspect.getdoc(getattr(asc, name))
+    said = inspect.getdoc(public(name))
     assert said, f"{name} says what it computes"
     assert "(" not in said.splitlines()[0].partition(" ")[0], f"{name} has a docstring of its own, not its signature"
 
@@ -287,7 +302,7 @@ def test_members_run_and_leave_no_trace(kind, member):
         assert leaf.dtype == x.dtype
         assert not leaf.requires_grad
         assert torch.isfinite(leaf).all()
-    if isinstance(member, asc.Interactions):
+    if isinstance(member, asc.coalitions.Interactions):
         assert found.values.shape == (3, 4, 4)
         return
     if kind != "method" or found.cut == "INPUT":

@@ -71,7 +71,7 @@ HINTS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "max_evals": (lambda: asc.Partition(max_evals=100), ArgumentError, "Partition(budget=2048)"),
     "background": (lambda: asc.KernelShap(background=X), ArgumentError, "KernelShap(by=asc.Resample(rows))"),
     "masker": (lambda: asc.KernelShap(masker=masked), ArgumentError, "KernelShap(by=asc.Resample(rows))"),
-    "feature_mask": (lambda: asc.FeatureAblation(feature_mask=X), ArgumentError, "FeatureAblation(features=asc.grid(8))"),
+    "feature_mask": (lambda: asc.FeatureAblation(feature_mask=X), ArgumentError, "FeatureAblation(features=asc.Grid(8))"),
     "sliding_window_shapes": (lambda: asc.Occlusion(sliding_window_shapes=(3, 3)), ArgumentError, "Occlusion(size=8)"),
     "strides": (lambda: asc.Occlusion(strides=2), ArgumentError, "Occlusion(stride=4)"),
     "target_layers": (lambda: asc.GradCam(target_layers=[NET]), ArgumentError, 'GradCam(layer="layer4")'),
@@ -87,8 +87,12 @@ HINTS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "baseline in the call": (lambda: IG(NET, X, baseline=0), ArgumentError, "IntegratedGradients(baseline=0.0)(model, x)"),
     "n_steps in the verb": (lambda: asc.attribute(NET, X, n_steps=9), ArgumentError, "over=asc.Line(0.0, steps=64)"),
     "steps in the verb": (lambda: asc.influence(NET, X, steps=9), ArgumentError, "over=asc.Line(0.0, steps=64)"),
-    "budget in the verb": (lambda: asc.attribute(NET, X, budget=9), ArgumentError, "over=asc.ShapleyKernel(2048)"),
-    "n_steps where no points are": (lambda: asc.FullGradients()(NET, X, n_steps=9), ArgumentError, "Try: the call without n_steps="),
+    "budget in the verb": (lambda: asc.attribute(NET, X, budget=9), ArgumentError, "over=asc.coalitions.ShapleyRegression(2048)"),
+    "n_steps where no points are": (
+        lambda: asc.FullGradDecomposition()(NET, X, n_steps=9),
+        ArgumentError,
+        "Try: the call without n_steps=",
+    ),
     "target of a look": (lambda: asc.cuts_of(NET, X, target=1), ArgumentError, "Try: the call without target="),
     "by in the call": (lambda: asc.KernelShap()(NET, X, by=0.0), ArgumentError, "KernelShap(by=asc.Resample(rows))(model, x)"),
     "additional_forward_args": (lambda: IG(NET, X, additional_forward_args=X), ArgumentError, "IntegratedGradients(...)(model, x, mask)"),
@@ -282,7 +286,11 @@ def test_an_error_comes_from_the_line_of_the_call(name: str) -> None:
             raise ValueError("a fault of the model's")
 
     x = torch.ones(1, 1, 8, 8)
-    more: dict[str, Any] = {"activation": {"at": asc.OUTPUT}, "Activation": {"at": asc.OUTPUT}, "explain_rules": {"by": asc.Epsilon()}}
+    more: dict[str, Any] = {
+        "activation": {"at": asc.OUTPUT},
+        "LayerActivation": {"at": asc.OUTPUT},
+        "explain_rules": {"by": asc.rules.Epsilon()},
+    }
     call = getattr(asc, name)
     if name in CALLS:
         first = next(iter(inspect.signature(call).parameters.values()), None)
@@ -345,7 +353,9 @@ class Full(nn.Module):
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried"), torch.OutOfMemoryError("full")], ids=repr)
-@pytest.mark.parametrize("name", ["cuts_of", "FullGrad", "FullGradients", "AblationCam", "IntegratedGradients", "attribute", "GradCam"])
+@pytest.mark.parametrize(
+    "name", ["cuts_of", "FullGrad", "FullGradDecomposition", "AblationCam", "IntegratedGradients", "attribute", "GradCam"]
+)
 def test_a_full_memory_is_a_memory_limit(name: str, error: Exception) -> None:
     call = getattr(asc, name)
     call = call() if isinstance(call, type) else call
@@ -423,7 +433,7 @@ def test_what_was_found_before_the_memory_was_full_is_kept() -> None:
     assert told.value.partial is not None
 
 
-@pytest.mark.parametrize("name", ["FullGrad", "FullGradients", "GuidedGradCam"])
+@pytest.mark.parametrize("name", ["FullGrad", "FullGradDecomposition", "GuidedGradCam"])
 def test_methods_of_several_calls_take_what_every_call_takes(name: str) -> None:
     """They have no place and no points of their own to say, but records in blocks, a seed and a line of progress."""
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3)).eval()
@@ -437,5 +447,5 @@ def test_methods_of_several_calls_take_what_every_call_takes(name: str) -> None:
 
 def test_activations_take_points_through_the_method_too() -> None:
     points = asc.Points(torch.zeros(1, *X.shape), at=asc.INPUT)
-    found = asc.Activation()(NET, X, at="0", over=points)
+    found = asc.LayerActivation()(NET, X, at="0", over=points)
     torch.testing.assert_close(found.values, asc.activation(NET, X, at="0", over=points).values)

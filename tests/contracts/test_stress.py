@@ -123,9 +123,9 @@ METHODS: dict[str, Callable[[Tensor], Any]] = {
     "LRP": lambda x: asc.LRP(),
     "AttnLRP": lambda x: asc.AttnLRP(),
     "FeatureAblation": lambda x: asc.FeatureAblation(0.0),
-    "KernelShap": lambda x: asc.KernelShap(120, features=asc.Masks(np.arange(x[0].numel()).reshape(1, *x.shape[1:]) % 6)),
-    "ShapleySampling": lambda x: asc.ShapleySampling(60, features=asc.Masks(np.arange(x[0].numel()).reshape(1, *x.shape[1:]) % 6)),
-    "Lime": lambda x: asc.Lime(60, features=asc.Masks(np.arange(x[0].numel()).reshape(1, *x.shape[1:]) % 6)),
+    "KernelShap": lambda x: asc.KernelShap(120, features=asc.features.Masks(np.arange(x[0].numel()).reshape(1, *x.shape[1:]) % 6)),
+    "ShapleySampling": lambda x: asc.ShapleySampling(60, features=asc.features.Masks(np.arange(x[0].numel()).reshape(1, *x.shape[1:]) % 6)),
+    "Lime": lambda x: asc.Lime(60, features=asc.features.Masks(np.arange(x[0].numel()).reshape(1, *x.shape[1:]) % 6)),
 }
 
 
@@ -333,7 +333,7 @@ def test_whatever_comes_in_there_is_a_result_or_an_error_of_our_own(seed: int) -
     assert results >= 12  # a tenth: without results nothing of the values would have been looked at
 
 
-class Random(nn.Module):
+class RandomCoalitions(nn.Module):
     """A chain of blocks drawn from what networks are made of, on records ``[n, 4, 6]``."""
 
     def __init__(self, seed: int) -> None:
@@ -408,9 +408,9 @@ BLOCKS: dict[str, Callable[..., Tensor]] = {
 
 @pytest.mark.parametrize("seed", range(90))
 def test_deep_lift_adds_up_on_random_networks(seed: int) -> None:
-    model, x, base = Random(seed), rows(3, 4, 6, seed=seed).double(), rows(3, 4, 6, seed=seed + 1000).double()
+    model, x, base = RandomCoalitions(seed), rows(3, 4, 6, seed=seed).double(), rows(3, 4, 6, seed=seed + 1000).double()
     change = (model(x) - model(base))[:, 1].detach()
-    for by in (asc.Rescale(), asc.RevealCancel()):
+    for by in (asc.rules.Rescale(), asc.rules.RevealCancel()):
         found = asc.attribute(model, x, of=1, over=asc.Reference(base), by=by)
         total = found.values.sum((1, 2))
         scale = float(found.values.abs().sum((1, 2)).max()) + float(change.abs().max())

@@ -197,7 +197,7 @@ def results(**more: Any) -> dict[str, Attribution]:
     x = rng.normal(size=(3, 1, 8, 8))
     known: dict[str, Any] = {
         "record": x,
-        "quantity": "Max()",
+        "quantity": "PredictedClass()",
         "prediction": np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]),
         "class_names": ("cat", "dog"),
         "target": np.array([1, 0, 1]),
@@ -206,7 +206,9 @@ def results(**more: Any) -> dict[str, Attribution]:
     gap = Gap(np.zeros(3), np.array([0.0, 0.5, 0.001]))
     check = Check("completeness", "fail", "50 %", (1,))
     cam = Attribution(rng.normal(size=(3, 2, 2)), rng.normal(size=(3, 16, 2, 2)), method="GradCam(at=Cut('2'))")
-    ig = Attribution(x * 2, method="IntegratedGradients(steps=8)(model, *inputs, of=Max())", gap=gap, checks=(check,), **(known | more))
+    ig = Attribution(
+        x * 2, method="IntegratedGradients(steps=8)(model, *inputs, of=PredictedClass())", gap=gap, checks=(check,), **(known | more)
+    )
     return {"IntegratedGradients": ig, "CAM": cam}
 
 

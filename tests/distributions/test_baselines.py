@@ -183,7 +183,7 @@ def test_baselines_by_the_names_of_the_arguments():
 
 def test_token_baselines():
     ids = torch.tensor([[1, 5, 6, 2], [1, 7, 2, 0]])
-    mask = asc.mask_tokens(9, keep=(0, 1, 2))
+    mask = asc.distributions.MaskedTokens(9, keep=(0, 1, 2))
     assert mask(ids).args[0].tolist() == [[1, 9, 9, 2], [1, 9, 2, 0]]
     assert mask(attention_mask=ids * 0, input_ids=ids).kwargs["input_ids"].tolist() == [[1, 9, 9, 2], [1, 9, 2, 0]]
     assert mask(X, ids).args[0] is X
@@ -195,7 +195,7 @@ def test_token_baselines():
 
 def test_a_baseline_of_tokens_is_what_the_embedding_holds_for_them():
     net, ids = seeded(Words), torch.tensor([[1, 5, 6, 2], [1, 7, 2, 0]])
-    mask = asc.mask_tokens(9, keep=(0, 1, 2))
+    mask = asc.distributions.MaskedTokens(9, keep=(0, 1, 2))
     found = asc.attribute(net, ids, of=1, at=asc.EMBEDDINGS, over=asc.Line(mask, 24, at=asc.EMBEDDINGS))
     written = asc.attribute(net, ids, of=1, at=asc.EMBEDDINGS, over=asc.Line(net.embed(mask(ids).args[0]).detach(), 24, at=asc.EMBEDDINGS))
     torch.testing.assert_close(found.values, written.values)
@@ -212,7 +212,7 @@ def test_a_layers_baseline_from_the_inputs():
         for baseline in (FromInput(form), asc.Call(base)):
             torch.testing.assert_close(asc.attribute(net, X, of=1, at="0", over=asc.Line(baseline, 9, at=asc.Cut("0"))).values, expected)
     assert FromInput(base.numpy()) == FromInput(base.numpy().copy())
-    assert repr(FromInput(0.5)) == "FromInput(0.5)"
+    assert repr(FromInput(0.5)) == "distributions.FromInput(0.5)"
 
 
 def test_a_call_or_tokens_as_the_baseline_of_a_method_at_a_layer():
@@ -220,7 +220,7 @@ def test_a_call_or_tokens_as_the_baseline_of_a_method_at_a_layer():
     expected = asc.IntegratedGradients(base, 9)(net, X, of=1, at="0").values
     torch.testing.assert_close(asc.IntegratedGradients(asc.Call(base), 9)(net, X, of=1, at="0").values, expected)
     words, ids = seeded(Words), torch.tensor([[1, 5, 6, 2], [1, 7, 2, 0]])
-    masked = asc.mask_tokens(9, keep=(0, 1, 2))
+    masked = asc.distributions.MaskedTokens(9, keep=(0, 1, 2))
     held = words.mix(words.embed(masked(ids).args[0])).detach()
     expected = asc.attribute(words, ids, of=1, at="mix", over=asc.Line(held, 9, at=asc.Cut("mix"))).values
     torch.testing.assert_close(asc.IntegratedGradients(masked, 9)(words, ids, of=1, at="mix").values, expected)

@@ -135,7 +135,7 @@ class TestSeveralFromOneFunction:
             np.testing.assert_allclose(found.quantity_at(k).explained, alone.explained)
 
     def test_beside_others(self):
-        found = asc.influence(NET, X, of=[asc.Unit(1), asc.Custom(lambda y: (y[:, 0], y[:, 2]))])
+        found = asc.influence(NET, X, of=[asc.Unit(1), asc.quantities.Custom(lambda y: (y[:, 0], y[:, 2]))])
         close(found.values[2], gradient(lambda z: NET(z)[:, 2], X))
         assert asc.influence(NET, X, of=lambda y: [y[:, 0]]).values.shape == X.shape
 
@@ -143,7 +143,7 @@ class TestSeveralFromOneFunction:
 class TestPlacesTogether:
     """A quantity of the values at several places."""
 
-    on = asc.Together.of("0", asc.Cut("1"), asc.OUTPUT)
+    on = asc.cuts.JointCut.of("0", asc.Cut("1"), asc.OUTPUT)
 
     @staticmethod
     def written_out(z):
@@ -153,13 +153,13 @@ class TestPlacesTogether:
     @pytest.mark.parametrize("over", [asc.Point(), asc.Line(0.0, 5), asc.Points(POINTS)], ids=repr)
     @pytest.mark.parametrize("chunk", [None, 2])
     def test_it_is_given_all_of_them(self, over, chunk):
-        of = asc.Custom(lambda y: y[0][:, 0] * y[1][:, 1] + y[2][:, 2], on=self.on)
+        of = asc.quantities.Custom(lambda y: y[0][:, 0] * y[1][:, 1] + y[2][:, 2], on=self.on)
         found = asc.influence(NET, X, of=of, over=over, chunk=chunk)
         close(found.values, asc.influence(WrittenOut(), X, of=lambda y: y, over=over).values)
         np.testing.assert_allclose(found.explained, self.written_out(X).detach())
 
     def test_points_at_one_of_them(self):
-        of = asc.Custom(lambda y: y[0][:, 0] * y[1][:, 1], on=asc.Together.of("0", "1"))
+        of = asc.quantities.Custom(lambda y: y[0][:, 0] * y[1][:, 1], on=asc.cuts.JointCut.of("0", "1"))
         found = asc.attribute(NET, X, of=of, at="0", over=asc.Line(0.0, 5, at="0"))
         held = NET[0](X).detach()
         position, weight = np.polynomial.legendre.leggauss(5)
@@ -169,15 +169,15 @@ class TestPlacesTogether:
 
     def test_they_have_a_repr(self):
         assert eval(repr(self.on), vars(asc)) == self.on
-        assert asc.Together.of("0") == asc.Cut("0")
+        assert asc.cuts.JointCut.of("0") == asc.Cut("0")
 
     def test_where_they_cannot_be(self):
-        of = asc.Custom(lambda y: y[0][:, 0], on=self.on)
+        of = asc.quantities.Custom(lambda y: y[0][:, 0], on=self.on)
         for wrong in (
             lambda: asc.influence(NET, X, at=self.on),
             lambda: asc.activation(NET, X, at=self.on),
             lambda: asc.attribute(NET, X, over=asc.Line(at=self.on)),
-            lambda: asc.attribute(NET, X, of=of, by=asc.Epsilon()),
+            lambda: asc.attribute(NET, X, of=of, by=asc.rules.Epsilon()),
             lambda: asc.influence(Mlp([np.eye(4)], [np.zeros(4)]), X.numpy(), of=of),
         ):
             with pytest.raises((CutError, RuleError)):

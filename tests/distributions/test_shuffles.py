@@ -56,7 +56,7 @@ def test_every_arrangement_is_as_likely(word, k):
 
 def test_rows_belong_to_the_seed_and_the_sample_and_to_nothing_else():
     x = dna(3, 30)
-    maker = asc.shuffled(k=2)
+    maker = asc.distributions.Shuffled(k=2)
     first = maker.rows(x, 0, 7, 1)
     assert torch.equal(first, maker.rows(x, 0, 7, 1))
     assert torch.equal(first[1:], maker.rows(x[1:], 0, 7, 1)), "not to the place among the records"
@@ -67,32 +67,32 @@ def test_rows_belong_to_the_seed_and_the_sample_and_to_nothing_else():
 
 def test_letters_on_either_axis():
     x = dna(2, 25)
-    lying = asc.shuffled().rows(x, 0, 0, 0)
-    standing = asc.shuffled(axis=2).rows(x.transpose(1, 2).contiguous(), 0, 0, 0)
+    lying = asc.distributions.Shuffled().rows(x, 0, 0, 0)
+    standing = asc.distributions.Shuffled(axis=2).rows(x.transpose(1, 2).contiguous(), 0, 0, 0)
     assert torch.equal(lying, standing.transpose(1, 2))
     for row, new in zip(x, lying, strict=True):
         assert counts(row.argmax(0).numpy(), 2) == counts(new.argmax(0).numpy(), 2)
     with pytest.raises(DistributionError, match="axis=1") as wrong:
-        asc.shuffled(axis=2).rows(x, 0, 0, 0)
+        asc.distributions.Shuffled(axis=2).rows(x, 0, 0, 0)
     assert wrong.value.code == "E-BASELINE-AXIS"
     with pytest.raises(DistributionError, match="sequences"):
-        asc.shuffled().rows(torch.zeros(2, 3, 4, 5), 0, 0, 0)
+        asc.distributions.Shuffled().rows(torch.zeros(2, 3, 4, 5), 0, 0, 0)
     for k in (0, 1.5, True):
         with pytest.raises(DistributionError):
-            asc.shuffled(k=k)
+            asc.distributions.Shuffled(k=k)
 
 
 @pytest.mark.parametrize("keep", ["a", (0, "b"), 1.5, None], ids=repr)
 def test_ids_to_keep_are_ids(keep):
     with pytest.raises(DistributionError, match="keep"):
-        asc.shuffled(keep=keep)
-    assert asc.shuffled(keep=3) == asc.shuffled(keep=np.array([3]))
+        asc.distributions.Shuffled(keep=keep)
+    assert asc.distributions.Shuffled(keep=3) == asc.distributions.Shuffled(keep=np.array([3]))
 
 
 def test_unknown_letters_are_a_letter_of_their_own():
     x = dna(1, 40)
     x[0, :, 5:9] = 0
-    new = asc.shuffled().rows(x, 0, 0, 0)
+    new = asc.distributions.Shuffled().rows(x, 0, 0, 0)
     assert (new.sum(1) == 0).sum() == 4
     letters = [torch.where(row.sum(0) == 0, 4, row.argmax(0)).numpy() for row in (x[0], new[0])]
     assert counts(letters[0], 2) == counts(letters[1], 2)
@@ -119,30 +119,32 @@ def motifs() -> nn.Module:
 def test_each_record_has_shuffles_of_its_own():
     model, x = motifs(), dna(3, 24)
     with unchanged(model, arguments=(x,)):
-        found = asc.DeepLiftShap(asc.shuffled(), samples=6)(model, x, of=1, seed=5)
-    rows = [asc.shuffled().rows(x, 0, 5, i) for i in range(6)]
+        found = asc.DeepLiftShap(asc.distributions.Shuffled(), samples=6)(model, x, of=1, seed=5)
+    rows = [asc.distributions.Shuffled().rows(x, 0, 5, i) for i in range(6)]
     each = [asc.DeepLift(row)(model, x, of=1).values for row in rows]
     torch.testing.assert_close(found.values, torch.stack(each).mean(0))
     assert found.gap.relative.max() < 1e-9
-    assert asc.DeepLiftShap(asc.shuffled())(model, x, of=1).settings["steps"] == 20
+    assert asc.DeepLiftShap(asc.distributions.Shuffled())(model, x, of=1).settings["steps"] == 20
     for part in (slice(0, 1), slice(2, 3)):
-        alone = asc.DeepLiftShap(asc.shuffled(), samples=6)(model, x[part], of=1, seed=5)
+        alone = asc.DeepLiftShap(asc.distributions.Shuffled(), samples=6)(model, x[part], of=1, seed=5)
         torch.testing.assert_close(alone.values, found.values[part])
     for chunk in (1, 2, 7):
-        again = asc.DeepLiftShap(asc.shuffled(), samples=6)(model, x, of=1, seed=5, chunk=chunk)
+        again = asc.DeepLiftShap(asc.distributions.Shuffled(), samples=6)(model, x, of=1, seed=5, chunk=chunk)
         torch.testing.assert_close(again.values, found.values)
 
 
 def test_expected_gradients_from_shuffles():
     model, x = motifs(), dna(3, 24)
-    found = asc.ExpectedGradients(asc.shuffled(), samples=400)(model, x, of=1)
-    rows = torch.stack([asc.shuffled().rows(x, 0, 0, i) for i in range(400)])
+    found = asc.ExpectedGradients(asc.distributions.Shuffled(), samples=400)(model, x, of=1)
+    rows = torch.stack([asc.distributions.Shuffled().rows(x, 0, 0, i) for i in range(400)])
     mean = torch.stack([model(row)[:, 1] for row in rows]).mean(0).detach()
     torch.testing.assert_close(found.values.flatten(1).sum(1), model(x)[:, 1].detach() - mean, rtol=0.1, atol=0.02)
-    at_layer = asc.DeepLiftShap(asc.shuffled(), samples=4)(model, x, of=1, at="conv")
+    at_layer = asc.DeepLiftShap(asc.distributions.Shuffled(), samples=4)(model, x, of=1, at="conv")
     assert at_layer.values.shape == model.conv(x).shape
     assert at_layer.gap.relative.max() < 1e-9
-    path = asc.attribute(model, x, of=1, at="conv", over=asc.Background(asc.shuffled(), 4, at=asc.Cut("conv")), by=asc.Rescale())
+    path = asc.attribute(
+        model, x, of=1, at="conv", over=asc.Background(asc.distributions.Shuffled(), 4, at=asc.Cut("conv")), by=asc.rules.Rescale()
+    )
     torch.testing.assert_close(path.values, at_layer.values, rtol=1e-6, atol=1e-9)
 
 
@@ -164,7 +166,7 @@ def test_token_ids_are_shuffled_and_explained_at_their_embeddings():
         model = Words().double().eval()
     ids = torch.randint(1, 6, (3, 18), generator=torch.Generator().manual_seed(0))
     ids[1, 12:] = 0
-    maker = asc.shuffled(k=2, keep=(0,))
+    maker = asc.distributions.Shuffled(k=2, keep=(0,))
     found = asc.DeepLiftShap(maker, samples=5)(model, input_ids=ids, of=1, seed=2)
     assert found.values.shape == (3, 18, 5)
     assert found.gap.relative.max() < 1e-9
@@ -175,5 +177,5 @@ def test_token_ids_are_shuffled_and_explained_at_their_embeddings():
     assert all(((maker.rows(parted, 0, seed, 0) == 0) == (parted == 0)).all() for seed in range(20)), "and what stands between words"
     mean = torch.stack([model(row)[:, 1] for row in rows]).mean(0)
     np.testing.assert_allclose(found.explained - found.values.sum((1, 2)).numpy(), mean.detach().numpy(), rtol=1e-9)
-    with pytest.raises(DistributionError, match="shuffled found no token ids"):
+    with pytest.raises(DistributionError, match="Shuffled found no token ids"):
         maker.call(asc.Call(torch.zeros(2, 3)), 0, 0)

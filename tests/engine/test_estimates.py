@@ -50,5 +50,5 @@ def start_rows(over: object) -> range:
 
 
 def test_rules_that_compare_are_refused() -> None:
-    with pytest.raises(asc.AscribeError, match="an estimate for by=Rescale"):
-        asc.estimate(net(), torch.randn(5, 4), by=asc.Rescale())
+    with pytest.raises(asc.AscribeError, match=r"an estimate for by=rules\.Rescale"):
+        asc.estimate(net(), torch.randn(5, 4), by=asc.rules.Rescale())

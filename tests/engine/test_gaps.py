@@ -79,7 +79,7 @@ def test_values_that_are_exact_by_construction_are_held_to_less():
     """A rule that compares has no points to be short of: 2 % is something missing."""
     model = Fn(lambda x: 0.98 * x + 0.02 * torch.from_numpy(x.detach().numpy().copy()))
     _, line = sum_of(model, rows(3, 2), of=0)
-    _, rule = sum_of(model, rows(3, 2), of=0, over=asc.Reference(0.0), by=asc.Rescale())
+    _, rule = sum_of(model, rows(3, 2), of=0, over=asc.Reference(0.0), by=asc.rules.Rescale())
     assert (line.status, rule.status) == ("ok", "warn")
     assert line.detail == rule.detail == "gap 3 of 3 records above 1 %, worst 2 %"
 
@@ -211,7 +211,7 @@ def test_the_bend_does_not_depend_on_chunks_or_order():
 
 
 @pytest.mark.parametrize("where", ["record", "weights", "baseline"])
-@pytest.mark.parametrize("by", [asc.Gradient(), asc.Rescale()], ids=repr)
+@pytest.mark.parametrize("by", [asc.rules.Gradient(), asc.rules.Rescale()], ids=repr)
 def test_what_is_not_finite_fails_as_that_alone(where, by):
     model, x, start = chain(4, 5, 3), rows(3, 4), torch.zeros(1, 4, dtype=DOUBLE)
     if where == "weights":

@@ -89,16 +89,16 @@ def test_one_row_that_does_not_fit(name: str, records: int, error: type[BaseExce
 
 
 def test_records_that_cannot_be_run_apart_are_not() -> None:
-    class Together(Tight):
+    class JointCut(Tight):
         def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
             return super().forward(x - x.mean(0), mask)
 
     x = rows(6, 4)
-    truth = asc.attribute(seeded(Together()), x, of=1, over=asc.Line(0.0, steps=12))
-    found = asc.attribute(seeded(Together(13)), x, of=1, over=asc.Line(0.0, steps=12))
+    truth = asc.attribute(seeded(JointCut()), x, of=1, over=asc.Line(0.0, steps=12))
+    found = asc.attribute(seeded(JointCut(13)), x, of=1, over=asc.Line(0.0, steps=12))
     assert torch.allclose(found.values, truth.values, atol=1e-6)
     with pytest.raises(MemoryLimitError):
-        asc.attribute(seeded(Together(5)), x, of=1, over=asc.Line(0.0, steps=12))
+        asc.attribute(seeded(JointCut(5)), x, of=1, over=asc.Line(0.0, steps=12))
 
 
 def test_arguments_are_halved_with_their_records() -> None:

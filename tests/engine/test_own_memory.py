@@ -22,7 +22,7 @@ METHODS = [
     asc.AblationCam(),
     asc.ScoreCam(),
     asc.FullGrad(),
-    asc.FullGradients(),
+    asc.FullGradDecomposition(),
     asc.GuidedGradCam(),
     asc.Saliency(),
     asc.IntegratedGradients(X * 0, steps=2),
@@ -88,6 +88,6 @@ def test_a_black_boxs_result_is_its_own_too() -> None:
         buffer[: len(rows), 0], buffer[: len(rows), 1] = rows.sum(1), rows.prod(1)
         return buffer[: len(rows)]
 
-    a = asc.attribute(model, x, of=labels, over=asc.LeaveOneOut(), by=0.0, chunk=2)
+    a = asc.attribute(model, x, of=labels, over=asc.coalitions.LeaveOneOut(), by=0.0, chunk=2)
     own = {address(array) for array in (x, buffer, labels)}
     assert not [name for name, leaf in held(a) if address(leaf) in own]

@@ -23,7 +23,7 @@ def run(shape: tuple[int, ...], features: Any = None, x: np.ndarray | None = Non
         return rows.reshape(len(rows), -1).sum(1)
 
     args, kwargs = ((), {names["name"]: given}) if names else ((given,), {})
-    return asc.attribute(model, *args, over=asc.LeaveOneOut(), by=0.0, features=features, **kwargs)
+    return asc.attribute(model, *args, over=asc.coalitions.LeaveOneOut(), by=0.0, features=features, **kwargs)
 
 
 def check(a: asc.Attribution) -> Check:
@@ -36,7 +36,7 @@ def cut(a: asc.Attribution) -> list[bool]:
     return [bool((np.diff(values, axis=i) != 0).any()) for i in range(values.ndim)]
 
 
-@pytest.mark.parametrize("features", [None, asc.segments(12)])
+@pytest.mark.parametrize("features", [None, asc.Segments(12)])
 @pytest.mark.parametrize(("shape", "along"), [((1000, 12), [True, False]), ((12, 1000), [False, True]), ((64, 500), [False, True])])
 def test_stretches_are_of_time_wherever_the_channels_are(features: Any, shape: tuple[int, ...], along: list[bool]) -> None:
     a = run(shape, features)
@@ -50,26 +50,26 @@ def test_stretches_are_of_time_wherever_the_channels_are(features: Any, shape: t
 
 @pytest.mark.parametrize(("axis", "along"), [(1, [True, False]), (2, [False, True]), (-1, [False, True]), (-2, [True, False])])
 def test_the_axis_of_time_is_the_users_to_say(axis: int, along: list[bool]) -> None:
-    a = run((40, 30), asc.segments(5, axis=axis))
+    a = run((40, 30), asc.Segments(5, axis=axis))
     assert cut(a) == along
     assert check(a).status == "ok"
-    assert repr(asc.segments(5, axis=axis)) == f"Segments(5, axis={axis})"
+    assert repr(asc.Segments(5, axis=axis)) == f"Segments(5, axis={axis})"
 
 
 def test_where_time_could_be_either_axis_the_check_says_so_with_the_code_for_the_other() -> None:
-    told = check(run((40, 30), asc.segments(5)))
+    told = check(run((40, 30), asc.Segments(5)))
     assert told.status == "warn"
-    assert "asc.segments(5, axis=1)" in told.detail
-    assert cut(run((40, 30), asc.segments(5, axis=1))) == [True, False]
-    with pytest.raises(FeatureError, match=r"6 steps along axis 2 .*asc.segments\(8, axis=1\)"):
-        run((9, 6), asc.segments(8, axis=2))
+    assert "asc.Segments(5, axis=1)" in told.detail
+    assert cut(run((40, 30), asc.Segments(5, axis=1))) == [True, False]
+    with pytest.raises(FeatureError, match=r"6 steps along axis 2 .*asc.Segments\(8, axis=1\)"):
+        run((9, 6), asc.Segments(8, axis=2))
     for axis in (0, 3, 1.0, True):
         with pytest.raises(FeatureError, match="behind that of the records"):
-            run((9, 6), asc.segments(2, axis=axis))
+            run((9, 6), asc.Segments(2, axis=axis))
 
 
 def test_a_single_series_has_one_axis() -> None:
-    a = run((300,), asc.segments(10))
+    a = run((300,), asc.Segments(10))
     assert a.features.values.shape == (2, 10)
     assert check(a).status == "ok"
 
@@ -82,7 +82,7 @@ def test_a_grey_picture_is_no_series(shape: tuple[int, ...]) -> None:
     assert cut(a)[-2:] == [True, True]
     told = check(a)
     assert told.status == "warn"
-    assert ("grey picture" in told.detail and "asc.segments(16, axis=2)" in told.detail) == (len(shape) == 2)
+    assert ("grey picture" in told.detail and "asc.Segments(16, axis=2)" in told.detail) == (len(shape) == 2)
 
 
 @pytest.mark.parametrize(
@@ -101,23 +101,23 @@ def test_volumes_and_films_are_cut_into_blocks(shape: tuple[int, ...], along: li
 
 
 def test_a_grid_has_as_many_axes_as_it_has_numbers() -> None:
-    a = run((2, 4, 6, 8), asc.grid((2, 3, 4)))
+    a = run((2, 4, 6, 8), asc.Grid((2, 3, 4)))
     assert a.features.values.shape == (2, 24)
     np.testing.assert_allclose(a.values[0, 0, :2, :2, :2], a.values[0, 0, 0, 0, 0])
     assert a.values[0, 0, 0, 0, 0] != a.values[0, 0, 2, 0, 0]
-    assert run((6, 8), asc.grid((2, 4))).features.values.shape == (2, 8)
+    assert run((6, 8), asc.Grid((2, 4))).features.values.shape == (2, 8)
     with pytest.raises(FeatureError, match="pictures of 4 x 6 x 8"):
-        run((2, 4, 6, 8), asc.grid((5, 3, 4)))
+        run((2, 4, 6, 8), asc.Grid((5, 3, 4)))
 
 
 @pytest.mark.parametrize(
     ("shape", "features", "words"),
     [
-        ((12, 1000), asc.grid(4), "axis=2"),
-        ((1000, 12), asc.windows(4), "axis=1"),
-        ((1000, 12), asc.windows((4,)), "axis=1"),
-        ((64, 64, 12), asc.grid(4), "channels came last"),
-        ((12, 1000), asc.superpixels(), "axis=2"),
+        ((12, 1000), asc.Grid(4), "axis=2"),
+        ((1000, 12), asc.Windows(4), "axis=1"),
+        ((1000, 12), asc.Windows((4,)), "axis=1"),
+        ((64, 64, 12), asc.Grid(4), "channels came last"),
+        ((12, 1000), asc.Superpixels(), "axis=2"),
     ],
 )
 def test_features_of_pictures_on_what_looks_like_something_else_warn(shape: Any, features: Any, words: str) -> None:
@@ -128,8 +128,8 @@ def test_features_of_pictures_on_what_looks_like_something_else_warn(shape: Any,
 
 @pytest.mark.parametrize(
     ("shape", "features"),
-    [((12, 1000), asc.grid((1, 8))), ((1000, 12), asc.windows((50, 12))), ((12, 1000), asc.windows((50,))), ((28, 28), asc.grid(4)),
-     ((3, 32, 32), asc.grid(4)), ((64, 32, 32), asc.grid(4)), ((8, 8), asc.grid(4))],
+    [((12, 1000), asc.Grid((1, 8))), ((1000, 12), asc.Windows((50, 12))), ((12, 1000), asc.Windows((50,))), ((28, 28), asc.Grid(4)),
+     ((3, 32, 32), asc.Grid(4)), ((64, 32, 32), asc.Grid(4)), ((8, 8), asc.Grid(4))],
 )  # fmt: skip
 def test_plain_layouts_are_ok(shape: Any, features: Any) -> None:
     assert check(run(shape, features)).status == "ok"
@@ -139,19 +139,19 @@ def test_superpixels_of_noise_say_that_they_are_none() -> None:
     pytest.importorskip("skimage")
     x = RNG.random((3, 3, 32, 32))
     x[1], x[1, :, 8:20, 8:20] = 0.2, 0.9
-    a = run((3, 32, 32), asc.superpixels(), x=x)
+    a = run((3, 32, 32), asc.Superpixels(), x=x)
     told = check(a)
     assert told.status == "warn"
     assert "in record 0, 2" in told.detail
-    assert "asc.grid(8)" in told.detail
+    assert "asc.Grid(8)" in told.detail
     chosen = check(run((3, 32, 32), x=x))  # one record of noise is enough: the grid serves all of them
     assert "a grid of 8 x 8" in chosen.detail
-    assert check(run((3, 32, 32), asc.superpixels(), x=x[1:2])).status == "ok"
-    several = asc.attribute(lambda a, b: a.sum((1, 2, 3)) + b.sum(1), x, np.ones((3, 2)), over=asc.LeaveOneOut(), by=0.0)
+    assert check(run((3, 32, 32), asc.Superpixels(), x=x[1:2])).status == "ok"
+    several = asc.attribute(lambda a, b: a.sum((1, 2, 3)) + b.sum(1), x, np.ones((3, 2)), over=asc.coalitions.LeaveOneOut(), by=0.0)
     assert "a grid of 8 x 8" in check(several).detail
 
 
-@pytest.mark.parametrize("features", [None, asc.grid(1), asc.superpixels(), asc.segments(1), asc.windows(1), asc.channels()])
+@pytest.mark.parametrize("features", [None, asc.Grid(1), asc.Superpixels(), asc.Segments(1), asc.Windows(1), asc.features.Channels()])
 @pytest.mark.parametrize("shape", [(3, 0, 5), (3, 20, 0), (0, 30, 30)])
 def test_records_without_a_number_have_no_features(shape: tuple[int, ...], features: Any) -> None:
     with pytest.raises(FeatureError, match=r"without a number|layout|channels last"):
@@ -190,8 +190,10 @@ def curved(rows: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("by", [asc.Blur(3.0), asc.Mean(), asc.Replace("mean"), asc.Replace("blur")], ids=repr)
 def test_stand_ins_of_a_series_are_made_along_its_time(by: Any) -> None:
     x = RNG.normal(size=(2, 3, 40))
-    first = asc.attribute(curved, x, over=asc.Exact(), by=by, features=asc.segments(4))
-    last = asc.attribute(lambda rows: curved(rows.swapaxes(1, 2)), x.swapaxes(1, 2), over=asc.Exact(), by=by, features=asc.segments(4))
+    first = asc.attribute(curved, x, over=asc.coalitions.Exact(), by=by, features=asc.Segments(4))
+    last = asc.attribute(
+        lambda rows: curved(rows.swapaxes(1, 2)), x.swapaxes(1, 2), over=asc.coalitions.Exact(), by=by, features=asc.Segments(4)
+    )
     np.testing.assert_allclose(last.features.values, first.features.values, atol=1e-9)
 
 
@@ -199,8 +201,8 @@ def test_stand_ins_of_a_series_are_made_along_its_time(by: Any) -> None:
 @pytest.mark.parametrize("size", [(20, 24), (8, 8)])
 def test_stand_ins_of_a_grey_picture_are_those_with_an_axis_for_its_channel(by: Any, size: tuple[int, int]) -> None:
     x = RNG.normal(size=(2, *size))
-    plain = asc.attribute(curved, x, over=asc.Exact(), by=by, features=asc.grid(2))
-    one = asc.attribute(lambda rows: curved(rows[:, 0]), x[:, None], over=asc.Exact(), by=by, features=asc.grid(2))
+    plain = asc.attribute(curved, x, over=asc.coalitions.Exact(), by=by, features=asc.Grid(2))
+    one = asc.attribute(lambda rows: curved(rows[:, 0]), x[:, None], over=asc.coalitions.Exact(), by=by, features=asc.Grid(2))
     np.testing.assert_allclose(plain.features.values, one.features.values, atol=1e-9)
 
 

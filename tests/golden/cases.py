@@ -112,12 +112,12 @@ GRADIENT: dict[str, Callable[[str], Any]] = {
     "Conductance": lambda n: asc.Conductance(steps=5),
     "InternalInfluence": lambda n: asc.InternalInfluence(steps=4),
     "DeepLift": lambda n: asc.DeepLift(),
-    "DeepLift RevealCancel": lambda n: asc.DeepLift(by=asc.RevealCancel()),
+    "DeepLift RevealCancel": lambda n: asc.DeepLift(by=asc.rules.RevealCancel()),
     "DeepLift multipliers": lambda n: asc.DeepLift(0.2, multiply=False),
     "DeepLiftShap": lambda n: asc.DeepLiftShap(rows(n)),
     "DeepLiftShap drawn": lambda n: asc.DeepLiftShap(rows(n), samples=3),
     "LRP": lambda n: asc.LRP(),
-    "LRP EPSILON_PLUS": lambda n: asc.LRP(asc.EPSILON_PLUS),
+    "LRP EPSILON_PLUS": lambda n: asc.LRP(asc.rules.EPSILON_PLUS),
     "RAP": lambda n: asc.RAP(),
     "GuidedBackprop": lambda n: asc.GuidedBackprop(),
     "Deconvolution": lambda n: asc.Deconvolution(),
@@ -137,7 +137,7 @@ for name, make in GRADIENT.items():
             add(f"{name} | {net} | inner", lambda make=make, net=net, at=told.inner: ask(make(net), net, at=at))
 
 WHOLE: dict[str, Callable[[], Any]] = {
-    "FullGradients": lambda: asc.FullGradients(),
+    "FullGradients": lambda: asc.FullGradDecomposition(),
     "FullGrad": lambda: asc.FullGrad(),
     "GradCam": lambda: asc.GradCam(),
     "GradCam without relu": lambda: asc.GradCam(relu=False),
@@ -196,22 +196,28 @@ for name, plain in REMOVAL.items():
 # What the methods' call takes beside the model: quantities, seeds, chunks.
 
 add("IntegratedGradients | mlp | labels", lambda: ask(asc.IntegratedGradients(steps=4), "mlp", of=[2, 0, 1]))
-add("IntegratedGradients | mlp | several", lambda: ask(asc.IntegratedGradients(steps=4), "mlp", of=[asc.Unit(0), asc.Max(), asc.Prob(1)]))
+add(
+    "IntegratedGradients | mlp | several",
+    lambda: ask(asc.IntegratedGradients(steps=4), "mlp", of=[asc.Unit(0), asc.PredictedClass(), asc.Prob(1)]),
+)
 add("IntegratedGradients | mlp | chunk 2", lambda: ask(asc.IntegratedGradients(steps=5), "mlp", chunk=2))
 add("SmoothGrad | cnn | seed 3 chunk 4", lambda: ask(asc.SmoothGrad(samples=5), "cnn", seed=3, chunk=4))
 add("ExpectedGradients | mlp | seed 5", lambda: ask(asc.ExpectedGradients(rows("mlp"), 5), "mlp", seed=5))
 add("KernelShap | mlp | seed 5 chunk 7", lambda: ask(asc.KernelShap(13, by=0.0), "mlp", seed=5, chunk=7))
-add("KernelShap | cnn | grid", lambda: ask(asc.KernelShap(200, by=0.0, features=asc.grid(4)), "cnn"))
-add("KernelShap | cnn | grid tolerance", lambda: ask(asc.KernelShap(800, by=0.0, features=asc.grid(4), tolerance=0.2), "cnn"))
-add("ShapleyExact | cnn | grid", lambda: ask(asc.ShapleyExact(by=0.0, features=asc.grid(3)), "cnn"))
+add("KernelShap | cnn | grid", lambda: ask(asc.KernelShap(200, by=0.0, features=asc.Grid(4)), "cnn"))
+add("KernelShap | cnn | grid tolerance", lambda: ask(asc.KernelShap(800, by=0.0, features=asc.Grid(4), tolerance=0.2), "cnn"))
+add("ShapleyExact | cnn | grid", lambda: ask(asc.ShapleyExact(by=0.0, features=asc.Grid(3)), "cnn"))
 add("ShapleyExact | tokens | mask token", lambda: ask(asc.ShapleyExact(by=asc.MaskToken(11)), "tokens", of=1))
-add("IntegratedGradients | tokens | mask tokens", lambda: ask(asc.IntegratedGradients(asc.mask_tokens(11, keep=(0,)), 4), "tokens"))
-add("GIM | tokens | mask tokens", lambda: ask(asc.GIM(asc.MaskTokens(11)), "tokens", of=2))
+add(
+    "IntegratedGradients | tokens | mask tokens",
+    lambda: ask(asc.IntegratedGradients(asc.distributions.MaskedTokens(11, keep=(0,)), 4), "tokens"),
+)
+add("GIM | tokens | mask tokens", lambda: ask(asc.GIM(asc.distributions.MaskedTokens(11)), "tokens", of=2))
 add("Conductance | mlp | from rows", lambda: ask(asc.Conductance(rows("mlp")[:1], 6), "mlp", at="2"))
-add("Activation | cnn | all", lambda: ask(asc.Activation(), "cnn", at=["conv1", "norm2", "head"]))
+add("Activation | cnn | all", lambda: ask(asc.LayerActivation(), "cnn", at=["conv1", "norm2", "head"]))
 for net, told in NETS.items():
     if told.inner is not None:
-        add(f"Activation | {net}", lambda net=net, at=told.inner: ask(asc.Activation(), net, at=at))
+        add(f"Activation | {net}", lambda net=net, at=told.inner: ask(asc.LayerActivation(), net, at=at))
         add(f"activation | {net} | in", lambda net=net, at=told.inner: ask(asc.activation, net, at=asc.Cut(at, "in")))
 
 
@@ -246,8 +252,8 @@ OVER: dict[str, Callable[[str], Any]] = {
     "Uniform Background": lambda n: asc.Uniform(0.1, 2) * asc.Background(rows(n), 2),
     "Point Line": lambda n: asc.Point() * asc.Line(0.0, 2),
     "Reference": lambda n: asc.Reference(0.1),
-    "Shuffled": lambda n: asc.Background(asc.shuffled(2), 3),
-    "Shuffled letters": lambda n: asc.Background(asc.Shuffled(1, axis=2, keep=(0,)), 2),
+    "Shuffled": lambda n: asc.Background(asc.distributions.Shuffled(2), 3),
+    "Shuffled letters": lambda n: asc.Background(asc.distributions.Shuffled(1, axis=2, keep=(0,)), 2),
 }  # fmt: skip
 for name, make in OVER.items():
     for net in ("mlp", "cnn", "tokens", "lstm", "numpy"):
@@ -259,7 +265,7 @@ add_both("over Line at a layer", "mlp", over=lambda: asc.Line(0.0, 3, at=asc.Cut
 add_both("over Line at a layer itself", "cnn", over=lambda: asc.Line(0.0, 3, at=asc.Cut("norm2")), at=lambda: "norm2")
 add_both("over Gaussian at a layer", "mlp", over=lambda: asc.Gaussian(0.2, 3, at=asc.Cut("0")), at=lambda: "2")
 add_both("over Gaussian at several", "mlp", over=lambda: asc.Gaussian(0.2, 3), at=lambda: ["0", asc.INPUT, "3"])
-add_both("over mask tokens", "tokens", over=lambda: asc.Line(asc.mask_tokens(11), 3))
+add_both("over mask tokens", "tokens", over=lambda: asc.Line(asc.distributions.MaskedTokens(11), 3))
 add_both("over a function", "mlp", over=lambda: asc.Line(lambda x: x * 0.5, 3))
 add_both("over a call", "mlp", over=lambda: asc.Line(asc.Call(X * 0.25 + 1), 3))
 add_both("over rows of each record", "mlp", over=lambda: asc.Line(tensor(3, 4, seed=44), 3))
@@ -287,7 +293,7 @@ OF: dict[str, Callable[[], Any]] = {
     "-1": lambda: -1,
     "(2,)": lambda: (2,),
     "list": lambda: [2, 0, 1],
-    "Max": lambda: asc.Max(),
+    "Max": lambda: asc.PredictedClass(),
     "Unit": lambda: asc.Unit(2),
     "Labels": lambda: asc.Labels((0, 2, 1)),
     "Contrast": lambda: asc.Contrast(0, 2),
@@ -301,13 +307,16 @@ OF: dict[str, Callable[[], Any]] = {
     "Threshold turned": lambda: asc.Threshold(0.2, low_minus_high=True),
     "Channel": lambda: asc.Channel(1),
     "function": lambda: lambda y: y[:, 0] * y[:, 1],
-    "Custom several": lambda: asc.Custom(lambda y: [y[:, 0] ** 2, y[:, 1]]),
-    "several": lambda: [asc.Unit(0), asc.Contrast(1, 2), asc.Max()],
+    "Custom several": lambda: asc.quantities.Custom(lambda y: [y[:, 0] ** 2, y[:, 1]]),
+    "several": lambda: [asc.Unit(0), asc.Contrast(1, 2), asc.PredictedClass()],
 }  # fmt: skip
 for name, make_of in OF.items():
     for net in ("mlp", "cnn", "tokens", "numpy"):
         add_both(f"of {name}", net, of=make_of, over=lambda: asc.Line(0.0, 3))
-    add(f"attribute | function | of {name}", lambda make_of=make_of: ask(asc.attribute, "function", of=make_of(), over=asc.Exact(), by=0.0))
+    add(
+        f"attribute | function | of {name}",
+        lambda make_of=make_of: ask(asc.attribute, "function", of=make_of(), over=asc.coalitions.Exact(), by=0.0),
+    )
 INSIDE: dict[str, Callable[[], Any]] = {
     "Unit on a layer": lambda: asc.Unit(1, on=asc.Cut("head", "in")),
     "Unit of a map": lambda: asc.Unit(1, 2, 3, on=asc.Cut("norm1")),
@@ -315,14 +324,16 @@ INSIDE: dict[str, Callable[[], Any]] = {
     "Channel mean": lambda: asc.Channel(1, "mean", on=asc.Cut("conv2")),
     "Channel max": lambda: asc.Channel(1, "max", on=asc.Cut("conv2")),
     "Total on a layer": lambda: asc.Total(on=asc.Cut("norm1")),
-    "Together": lambda: asc.Custom(lambda pair: pair[0].sum((1, 2, 3)) + pair[1][:, 0], on=asc.Together.of("norm1", "head")),
+    "Together": lambda: asc.quantities.Custom(
+        lambda pair: pair[0].sum((1, 2, 3)) + pair[1][:, 0], on=asc.cuts.JointCut.of("norm1", "head")
+    ),
 }
 for name, make_of in INSIDE.items():
     add_both(f"of {name}", "cnn", of=make_of)
 DENSE: dict[str, Callable[[], Any]] = {
     "Box": lambda: asc.Box(1, (1, 2, 4, 7)),
-    "Mask": lambda: asc.Mask(0, np.arange(64.0).reshape(8, 8) / 64),
-    "Mask each": lambda: asc.Mask(2, np.arange(192.0).reshape(3, 8, 8) % 5),
+    "Mask": lambda: asc.Region(0, np.arange(64.0).reshape(8, 8) / 64),
+    "Mask each": lambda: asc.Region(2, np.arange(192.0).reshape(3, 8, 8) % 5),
     "Channel": lambda: asc.Channel(0, "mean"),
     "Unit": lambda: asc.Unit(1, 3, 4),
     "Threshold": lambda: asc.Threshold(0.1),
@@ -337,43 +348,47 @@ for name, make_of in DENSE.items():
 # Rules and rule books
 
 BY: dict[str, Callable[[], Any]] = {
-    "Gradient": lambda: asc.Gradient(),
-    "Rescale": lambda: asc.Rescale(),
-    "RevealCancel": lambda: asc.RevealCancel(),
-    "Epsilon": lambda: asc.Epsilon(),
-    "Epsilon large": lambda: asc.Epsilon(0.1, bias=False),
-    "Gamma": lambda: asc.Gamma(),
-    "Gamma generalised": lambda: asc.Gamma(0.5, generalised=True),
-    "AlphaBeta": lambda: asc.AlphaBeta(),
-    "AlphaBeta 3 2": lambda: asc.AlphaBeta(3, 2, bias=False),
-    "ZPlus": lambda: asc.ZPlus(),
-    "WSquare": lambda: asc.WSquare(),
-    "Flat": lambda: asc.Flat(),
-    "ZBox": lambda: asc.ZBox(-4.0, 4.0),
-    "Norm": lambda: asc.Norm(),
-    "Pass": lambda: asc.Pass(),
-    "Absolute": lambda: asc.Absolute(),
-    "Relative": lambda: asc.Relative(),
-    "BetaSmooth": lambda: asc.BetaSmooth(),
-    "Guided": lambda: asc.Guided(),
-    "Deconv": lambda: asc.Deconv(),
-    "AttnLrp": lambda: asc.AttnLrp(),
-    "CpLrp": lambda: asc.CpLrp(),
-    "Libra": lambda: asc.Libra(),
-    "LstmLrp": lambda: asc.LstmLrp(),
-    "Gim": lambda: asc.Gim(1.5),
-    "EPSILON_PLUS": lambda: asc.EPSILON_PLUS,
-    "EPSILON_PLUS_FLAT": lambda: asc.EPSILON_PLUS_FLAT,
-    "EPSILON_ALPHA2_BETA1": lambda: asc.EPSILON_ALPHA2_BETA1,
-    "EPSILON_ALPHA2_BETA1_FLAT": lambda: asc.EPSILON_ALPHA2_BETA1_FLAT,
-    "EXCITATION_BACKPROP": lambda: asc.EXCITATION_BACKPROP,
-    "RELATIVE": lambda: asc.RELATIVE,
-    "epsilon_gamma_box": lambda: asc.epsilon_gamma_box(-4.0, 4.0),
-    "RuleBook": lambda: asc.RuleBook(
-        ((asc.Where(position=0), asc.WSquare()), (asc.Where("dense", position=-1), asc.Epsilon(1e-3)), ("dense", asc.Gamma())),
-        otherwise=asc.Epsilon(0.01),
+    "Gradient": lambda: asc.rules.Gradient(),
+    "Rescale": lambda: asc.rules.Rescale(),
+    "RevealCancel": lambda: asc.rules.RevealCancel(),
+    "Epsilon": lambda: asc.rules.Epsilon(),
+    "Epsilon large": lambda: asc.rules.Epsilon(0.1, bias=False),
+    "Gamma": lambda: asc.rules.Gamma(),
+    "Gamma generalised": lambda: asc.rules.Gamma(0.5, generalised=True),
+    "AlphaBeta": lambda: asc.rules.AlphaBeta(),
+    "AlphaBeta 3 2": lambda: asc.rules.AlphaBeta(3, 2, bias=False),
+    "ZPlus": lambda: asc.rules.ZPlus(),
+    "WSquare": lambda: asc.rules.WSquare(),
+    "Flat": lambda: asc.rules.Flat(),
+    "ZBox": lambda: asc.rules.ZBox(-4.0, 4.0),
+    "Norm": lambda: asc.rules.Norm(),
+    "Pass": lambda: asc.rules.Pass(),
+    "Absolute": lambda: asc.rules.Absolute(),
+    "Relative": lambda: asc.rules.RelativeAttributing(),
+    "BetaSmooth": lambda: asc.rules.BetaSmooth(),
+    "Guided": lambda: asc.rules.Guided(),
+    "Deconv": lambda: asc.rules.Deconv(),
+    "AttnLrp": lambda: asc.rules.AttnLRP(),
+    "CpLrp": lambda: asc.rules.CPLRP(),
+    "Libra": lambda: asc.rules.Libra(),
+    "LstmLrp": lambda: asc.rules.LstmLRP(),
+    "Gim": lambda: asc.rules.GIM(1.5),
+    "EPSILON_PLUS": lambda: asc.rules.EPSILON_PLUS,
+    "EPSILON_PLUS_FLAT": lambda: asc.rules.EPSILON_PLUS_FLAT,
+    "EPSILON_ALPHA2_BETA1": lambda: asc.rules.EPSILON_ALPHA2_BETA1,
+    "EPSILON_ALPHA2_BETA1_FLAT": lambda: asc.rules.EPSILON_ALPHA2_BETA1_FLAT,
+    "EXCITATION_BACKPROP": lambda: asc.rules.EXCITATION_BACKPROP,
+    "RELATIVE": lambda: asc.rules.RELATIVE_PROPAGATION,
+    "epsilon_gamma_box": lambda: asc.rules.epsilon_gamma_box(-4.0, 4.0),
+    "RuleBook": lambda: asc.rules.RuleBook(
+        (
+            (asc.rules.Where(position=0), asc.rules.WSquare()),
+            (asc.rules.Where("dense", position=-1), asc.rules.Epsilon(1e-3)),
+            ("dense", asc.rules.Gamma()),
+        ),
+        otherwise=asc.rules.Epsilon(0.01),
     ),
-    "RuleBook of layers": lambda: asc.RuleBook((("conv*", asc.ZPlus()), ("norm*", asc.Pass()))),
+    "RuleBook of layers": lambda: asc.rules.RuleBook((("conv*", asc.rules.ZPlus()), ("norm*", asc.rules.Pass()))),
 }
 
 
@@ -390,48 +405,48 @@ for name, make_by in BY.items():
         add(f"explain_rules | {net} | {name}", lambda n=net, b=make_by: told(ask(asc.explain_rules, n, by=b())))
     add(f"attribute | numpy | by {name}", lambda b=make_by: ask(asc.attribute, "numpy", by=b()))
 for net in ("mlp", "cnn", "tokens", "lstm"):
-    add_both("by Rescale over Background", net, by=lambda: asc.Rescale(), over=lambda net=net: asc.Background(rows(net)))
-    add_both("by RevealCancel over a Line", net, by=lambda: asc.RevealCancel(points=4), over=lambda: asc.Reference(0.2))
-    add_both("by Epsilon over Gaussian", net, by=lambda: asc.Epsilon(), over=lambda: asc.Gaussian(0.1, 3))
+    add_both("by Rescale over Background", net, by=lambda: asc.rules.Rescale(), over=lambda net=net: asc.Background(rows(net)))
+    add_both("by RevealCancel over a Line", net, by=lambda: asc.rules.RevealCancel(points=4), over=lambda: asc.Reference(0.2))
+    add_both("by Epsilon over Gaussian", net, by=lambda: asc.rules.Epsilon(), over=lambda: asc.Gaussian(0.1, 3))
 
 # Coalitions
 
 GAMES: dict[str, Callable[[], Any]] = {
-    "LeaveOneOut": lambda: asc.LeaveOneOut(),
-    "LeaveOneOut alone": lambda: asc.LeaveOneOut(alone=True),
-    "Exact": lambda: asc.Exact(),
-    "Exact banzhaf": lambda: asc.Exact("banzhaf"),
-    "Banzhaf": lambda: asc.Banzhaf(40),
-    "Banzhaf unpaired": lambda: asc.Banzhaf(40, paired=False),
-    "Leverage": lambda: asc.Leverage(40),
-    "Leverage rough": lambda: asc.Leverage(40, smooth=False),
-    "ShapleyKernel": lambda: asc.ShapleyKernel(40),
-    "ShapleyKernel unpaired": lambda: asc.ShapleyKernel(40, paired=False),
-    "ShapleyKernel smooth": lambda: asc.ShapleyKernel(40, smooth=True),
-    "Permutations": lambda: asc.Permutations(40),
-    "Permutations circles": lambda: asc.Permutations(140, "circles"),
-    "Permutations independent": lambda: asc.Permutations(40, "independent"),
-    "Permutations tolerance": lambda: asc.Permutations(400, tolerance=0.2),
-    "Owen": lambda: asc.Owen(40),
-    "Owen random": lambda: asc.Owen(40, "random"),
-    "Interactions": lambda: asc.Interactions(300),
-    "Interactions taylor": lambda: asc.Interactions(300, "taylor"),
-    "Interactions faith": lambda: asc.Interactions(300, "faith"),
-    "Random": lambda: asc.Random(40),
-    "Random 0.3": lambda: asc.Random(40, 0.3),
-    "SmoothMasks": lambda: asc.SmoothMasks(40, 2),
-    "Surrogate": lambda: asc.Surrogate(40),
-    "Surrogate euclidean": lambda: asc.Surrogate(40, "euclidean", 2.0),
-    "Surrogate hamming lasso": lambda: asc.Surrogate(40, "hamming", lasso=0.02, p=0.6),
-    "TotalIndices": lambda: asc.TotalIndices(200),
-    "Dependence": lambda: asc.Dependence(64),
-    "Dependence width": lambda: asc.Dependence(64, 0.7),
+    "LeaveOneOut": lambda: asc.coalitions.LeaveOneOut(),
+    "LeaveOneOut alone": lambda: asc.coalitions.LeaveOneOut(alone=True),
+    "Exact": lambda: asc.coalitions.Exact(),
+    "Exact banzhaf": lambda: asc.coalitions.Exact("banzhaf"),
+    "Banzhaf": lambda: asc.coalitions.Banzhaf(40),
+    "Banzhaf unpaired": lambda: asc.coalitions.Banzhaf(40, paired=False),
+    "Leverage": lambda: asc.coalitions.Leverage(40),
+    "Leverage rough": lambda: asc.coalitions.Leverage(40, smooth=False),
+    "ShapleyKernel": lambda: asc.coalitions.ShapleyRegression(40),
+    "ShapleyKernel unpaired": lambda: asc.coalitions.ShapleyRegression(40, paired=False),
+    "ShapleyKernel smooth": lambda: asc.coalitions.ShapleyRegression(40, smooth=True),
+    "Permutations": lambda: asc.coalitions.Permutations(40),
+    "Permutations circles": lambda: asc.coalitions.Permutations(140, "circles"),
+    "Permutations independent": lambda: asc.coalitions.Permutations(40, "independent"),
+    "Permutations tolerance": lambda: asc.coalitions.Permutations(400, tolerance=0.2),
+    "Owen": lambda: asc.coalitions.Owen(40),
+    "Owen random": lambda: asc.coalitions.Owen(40, "random"),
+    "Interactions": lambda: asc.coalitions.Interactions(300),
+    "Interactions taylor": lambda: asc.coalitions.Interactions(300, "taylor"),
+    "Interactions faith": lambda: asc.coalitions.Interactions(300, "faith"),
+    "Random": lambda: asc.coalitions.RandomCoalitions(40),
+    "Random 0.3": lambda: asc.coalitions.RandomCoalitions(40, 0.3),
+    "SmoothMasks": lambda: asc.coalitions.SmoothMasks(40, 2),
+    "Surrogate": lambda: asc.coalitions.LinearSurrogate(40),
+    "Surrogate euclidean": lambda: asc.coalitions.LinearSurrogate(40, "euclidean", 2.0),
+    "Surrogate hamming lasso": lambda: asc.coalitions.LinearSurrogate(40, "hamming", lasso=0.02, p=0.6),
+    "TotalIndices": lambda: asc.coalitions.TotalSobolIndices(200),
+    "Dependence": lambda: asc.coalitions.HsicIndices(64),
+    "Dependence width": lambda: asc.coalitions.HsicIndices(64, 0.7),
 }
 SHAPES: dict[str, Callable[[], Any]] = {
     "mlp": lambda: None,
-    "cnn": lambda: asc.grid(3),
+    "cnn": lambda: asc.Grid(3),
     "tokens": lambda: None,
-    "lstm": lambda: asc.segments(4),
+    "lstm": lambda: asc.Segments(4),
     "numpy": lambda: None,
     "function": lambda: asc.Columns({"both": [0, 2]}),
 }
@@ -444,7 +459,7 @@ for name, make_game in GAMES.items():
         )
     add(
         f"attribute | cnn | over {name} of ten",
-        lambda g=make_game: ask(asc.attribute, "cnn", over=g(), by=0.1, features=asc.grid((2, 5)), of=[asc.Unit(0), asc.Prob(1)]),
+        lambda g=make_game: ask(asc.attribute, "cnn", over=g(), by=0.1, features=asc.Grid((2, 5)), of=[asc.Unit(0), asc.Prob(1)]),
     )
     add(f"attribute | mlp | over {name} at a layer", lambda g=make_game: ask(asc.attribute, "mlp", over=g(), by=0.0, at="1", chunk=9))
 
@@ -459,14 +474,14 @@ BLACK: dict[str, Callable[[str], Any]] = {
     "Replace function": lambda n: asc.Replace(lambda *a, **k: a[0] * 0),
     "Resample": lambda n: asc.Resample(rows(n)),
     "Resample drawn": lambda n: asc.Resample(rows(n), 2),
-    "Nearest": lambda n: asc.Nearest(rows(n), 2),
-    "Permute": lambda n: asc.Permute(2),
+    "Nearest": lambda n: asc.removal.Nearest(rows(n), 2),
+    "Permute": lambda n: asc.removal.Permute(2),
     "Blur": lambda n: asc.Blur(1.0),
     "Mean": lambda n: asc.Mean(),
-    "Noise": lambda n: asc.Noise(0.5, 3),
-    "Noise around": lambda n: asc.Noise(0.5, 2, around=True),
+    "Noise": lambda n: asc.removal.Noise(0.5, 3),
+    "Noise around": lambda n: asc.removal.Noise(0.5, 2, around=True),
     "Inpaint": lambda n: asc.Inpaint(),
-    "Patch": lambda n: asc.Patch(
+    "Patch": lambda n: asc.removal.Patch(
         asc.Call(*(a.flip(0) if isinstance(a, torch.Tensor) else a[::-1] for a in NETS[n].args), **NETS[n].kwargs)
     ),
     "MaskToken": lambda n: asc.MaskToken(11, keep=(0,)),
@@ -477,62 +492,74 @@ for name, make in BLACK.items():
     for net, shape in SHAPES.items():
         if net == "numpy" and name.startswith("Drop"):
             continue  # a ValueError out of the NumPy backend when this was recorded, neither numbers nor a refusal
-        for game, over in (("alone", lambda: asc.LeaveOneOut(alone=True)), ("kernel", lambda: asc.ShapleyKernel(30))):
+        for game, over in (
+            ("alone", lambda: asc.coalitions.LeaveOneOut(alone=True)),
+            ("kernel", lambda: asc.coalitions.ShapleyRegression(30)),
+        ):
             add(
                 f"attribute | {net} | by {name} {game}",
                 lambda net=net, make=make, s=shape, o=over: ask(asc.attribute, net, over=o(), by=make(net), features=s(), seed=4),
             )
     add(
         f"attribute | mlp | by {name} at a layer",
-        lambda make=make: ask(asc.attribute, "mlp", over=asc.Exact(), by=make("mlp"), at="1"),
+        lambda make=make: ask(asc.attribute, "mlp", over=asc.coalitions.Exact(), by=make("mlp"), at="1"),
     )
 add(
     "attribute | mlp | by each of two",
-    lambda: ask(asc.attribute, "mlp", over=asc.LeaveOneOut(), by=[0.0, asc.Noise(1.0, 2)], at=["0", "2"]),
+    lambda: ask(asc.attribute, "mlp", over=asc.coalitions.LeaveOneOut(), by=[0.0, asc.removal.Noise(1.0, 2)], at=["0", "2"]),
 )
-add("attribute | mlp | by Resample of a layer", lambda: ask(asc.attribute, "mlp", over=asc.Exact(), by=asc.Resample(tensor(4, 6)), at="1"))
-add("attribute | mlp | by Nearest of a layer", lambda: ask(asc.attribute, "mlp", over=asc.Exact(), by=asc.Nearest(tensor(4, 6), 2), at="1"))
+add(
+    "attribute | mlp | by Resample of a layer",
+    lambda: ask(asc.attribute, "mlp", over=asc.coalitions.Exact(), by=asc.Resample(tensor(4, 6)), at="1"),
+)
+add(
+    "attribute | mlp | by Nearest of a layer",
+    lambda: ask(asc.attribute, "mlp", over=asc.coalitions.Exact(), by=asc.removal.Nearest(tensor(4, 6), 2), at="1"),
+)
 
 # Features
 
 FEATURES: dict[str, tuple[str, Callable[[], Any]]] = {
-    "Automatic": ("cnn", lambda: asc.Automatic()),
-    "Automatic table": ("mlp", lambda: asc.Automatic()),
-    "Each": ("mlp", lambda: asc.Each()),
-    "Channels": ("lstm", lambda: asc.Channels(2)),
-    "channels": ("lstm", lambda: asc.channels(1)),
+    "Automatic": ("cnn", lambda: asc.features.Automatic()),
+    "Automatic table": ("mlp", lambda: asc.features.Automatic()),
+    "Each": ("mlp", lambda: asc.features.EachElement()),
+    "Channels": ("lstm", lambda: asc.features.Channels(2)),
+    "channels": ("lstm", lambda: asc.features.Channels(1)),
     "Columns": ("function", lambda: asc.Columns()),
     "Columns named": ("function", lambda: asc.Columns({"a": ["w", "z"]}, ("w", "x", "y", "z"))),
     "Grid": ("cnn", lambda: asc.Grid((2, 3))),
-    "grid": ("cnn", lambda: asc.grid(2)),
-    "Hierarchy": ("mlp", lambda: asc.Hierarchy(((0, 1), (2, 3)))),
-    "Hierarchy of columns": ("function", lambda: asc.Hierarchy(((0, 1), 2), asc.Columns({"a": [0, 3]}))),
-    "Masks": ("mlp", lambda: asc.Masks(np.array([0, 1, 0, -1]))),
-    "Masks of a picture": ("cnn", lambda: asc.Masks(np.arange(64).reshape(1, 8, 8) // 13)),
+    "grid": ("cnn", lambda: asc.Grid(2)),
+    "Hierarchy": ("mlp", lambda: asc.features.Hierarchy(((0, 1), (2, 3)))),
+    "Hierarchy of columns": ("function", lambda: asc.features.Hierarchy(((0, 1), 2), asc.Columns({"a": [0, 3]}))),
+    "Masks": ("mlp", lambda: asc.features.Masks(np.array([0, 1, 0, -1]))),
+    "Masks of a picture": ("cnn", lambda: asc.features.Masks(np.arange(64).reshape(1, 8, 8) // 13)),
     "ids": ("mlp", lambda: np.array([0, 0, 1, 2])),
-    "Pixels": ("cnn", lambda: asc.Pixels()),
+    "Pixels": ("cnn", lambda: asc.features.Pixels()),
     "Segments": ("lstm", lambda: asc.Segments(3)),
-    "segments along an axis": ("lstm", lambda: asc.segments(2, axis=2)),
+    "segments along an axis": ("lstm", lambda: asc.Segments(2, axis=2)),
     "Superpixels": ("cnn", lambda: asc.Superpixels(6)),
-    "superpixels felzenszwalb": ("cnn", lambda: asc.superpixels(6, "felzenszwalb")),
+    "superpixels felzenszwalb": ("cnn", lambda: asc.Superpixels(6, "felzenszwalb")),
     "Tokens": ("tokens", lambda: asc.Tokens()),
-    "tokens of words": ("tokens", lambda: asc.tokens([[0, 0, 1, 2, 2], [0, 1, 1, None, None], [0, 1, 2, 2, None]])),
+    "tokens of words": ("tokens", lambda: asc.Tokens([[0, 0, 1, 2, 2], [0, 1, 1, None, None], [0, 1, 2, 2, None]])),
     "Windows": ("cnn", lambda: asc.Windows((4, 3), 2)),
-    "windows of a series": ("lstm", lambda: asc.windows((2, 3), 1)),
+    "windows of a series": ("lstm", lambda: asc.Windows((2, 3), 1)),
 }
 for name, (net, shape) in FEATURES.items():
     for game, over in (
-        ("leave", lambda: asc.LeaveOneOut()),
-        ("owen", lambda: asc.Owen(30)),
-        ("orders", lambda: asc.Permutations(60)),
-        ("masks", lambda: asc.SmoothMasks(20, 2)),
+        ("leave", lambda: asc.coalitions.LeaveOneOut()),
+        ("owen", lambda: asc.coalitions.Owen(30)),
+        ("orders", lambda: asc.coalitions.Permutations(60)),
+        ("masks", lambda: asc.coalitions.SmoothMasks(20, 2)),
     ):
         by = (lambda: asc.MaskToken(11)) if net == "tokens" else (lambda: 0.0)
         add(
             f"features | {net} | {name} {game}",
             lambda net=net, s=shape, o=over, by=by: ask(asc.attribute, net, over=o(), by=by(), features=s(), seed=3, of=0),
         )
-add("attribute | black box | over Exact", lambda: asc.attribute(asc.BlackBox(table_function), X.numpy(), over=asc.Exact(), by=0.0))
+add(
+    "attribute | black box | over Exact",
+    lambda: asc.attribute(asc.BlackBox(table_function), X.numpy(), over=asc.coalitions.Exact(), by=0.0),
+)
 
 
 def played(over: Any, players: Any) -> dict[str, Any]:
@@ -546,9 +573,9 @@ def played(over: Any, players: Any) -> dict[str, Any]:
 
 
 for name, make_game in GAMES.items():
-    add(f"game | five | {name}", lambda g=make_game: played(g(), asc.Players(5)))
-    add(f"game | tree | {name}", lambda g=make_game: played(g(), asc.Players(6, ((0, 1), (2, (3, 4)), 5))))
-    add(f"game | shape | {name}", lambda g=make_game: played(g(), asc.Players(12, None, (3, 4))))
+    add(f"game | five | {name}", lambda g=make_game: played(g(), asc.coalitions.Players(5)))
+    add(f"game | tree | {name}", lambda g=make_game: played(g(), asc.coalitions.Players(6, ((0, 1), (2, (3, 4)), 5))))
+    add(f"game | shape | {name}", lambda g=make_game: played(g(), asc.coalitions.Players(12, None, (3, 4))))
 
 # Results: arithmetic, parts, pooling
 
@@ -587,7 +614,7 @@ def cost(net: str, **how: Any) -> dict[str, Any]:
 
 for net, told_ in NETS.items():
     add(f"cuts_of | {net}", lambda net=net: places(net))
-    add(f"estimate | {net} | Exact", lambda net=net: cost(net, over=asc.Exact(), by=0))
+    add(f"estimate | {net} | Exact", lambda net=net: cost(net, over=asc.coalitions.Exact(), by=0))
     if told_.gradients:
         add(f"estimate | {net} | Line", lambda net=net: cost(net, over=asc.Line(0.0, 7)))
         add(f"estimate | {net} | Background", lambda net=net: cost(net, over=asc.Background(rows(net)) * asc.Line(steps=2)))

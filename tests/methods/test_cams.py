@@ -514,7 +514,7 @@ def test_broken_records_are_named_and_spoil_no_other(method: type[Cam]) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_are_values(method: type[Cam]) -> None:
     made = method(layer=asc.Cut("layer4", "in"), grid=(7, 7), prefix=1)
-    names = {cls.__name__: cls for cls in METHODS} | {"Cut": asc.Cut, "Max": asc.Max}
+    names = {cls.__name__: cls for cls in METHODS} | {"Cut": asc.Cut, "PredictedClass": asc.PredictedClass}
     assert eval(repr(made), names) == made
     assert repr(method()) == f"{method.__name__}()"
     assert pickle.loads(pickle.dumps(made)) == made
@@ -527,7 +527,7 @@ def test_methods_are_values(method: type[Cam]) -> None:
 def test_the_methods_of_results_can_be_pasted(method: type[Cam]) -> None:
     model, x = ready(Residual()), pictures(2, 3, 9, 13)
     a = method()(model, x)
-    names = {cls.__name__: cls for cls in METHODS} | {"Cut": asc.Cut, "Max": asc.Max, "model": model, "inputs": (x,)}
+    names = {cls.__name__: cls for cls in METHODS} | {"Cut": asc.Cut, "PredictedClass": asc.PredictedClass, "model": model, "inputs": (x,)}
     torch.testing.assert_close(eval(a.method, names).values, a.values)
 
 

@@ -19,7 +19,7 @@ from tests.support.rescale_zoo import Fn, batch, net
 captum = pytest.importorskip("captum.attr")
 DOUBLE = torch.float64
 LABELS = torch.tensor([0, 1, 2])
-RULES = (asc.Rescale(), asc.RevealCancel())
+RULES = (asc.rules.Rescale(), asc.rules.RevealCancel())
 
 
 def relu_net() -> nn.Sequential:
@@ -114,7 +114,7 @@ def test_token_ids_are_explained_at_their_embeddings():
     ids = torch.randint(0, 20, (3, 7), generator=torch.Generator().manual_seed(1))
     zeros = asc.DeepLift()(model, input_ids=ids, of=1)
     assert zeros.values.shape == (3, 7, 6)
-    masked = asc.DeepLift(asc.mask_tokens(4))(model, input_ids=ids, of=1)
+    masked = asc.DeepLift(asc.distributions.MaskedTokens(4))(model, input_ids=ids, of=1)
     start = model.embed(torch.full_like(ids, 4)).detach()
     torch.testing.assert_close(masked.values, asc.DeepLift(start)(model, input_ids=ids, of=1).values)
     rows = asc.DeepLiftShap(asc.Call(input_ids=torch.arange(14).view(2, 7)))(model, input_ids=ids, of=1)
@@ -199,10 +199,10 @@ def test_a_combination_of_ones_own(takes):
     close(twice.values[1], asc.DeepLift(row, combine=mine)(model, x, of=1).values)
 
 
-@pytest.mark.parametrize("by", [None, asc.Epsilon(), asc.Gradient(), asc.Rescale], ids=repr)
+@pytest.mark.parametrize("by", [None, asc.rules.Epsilon(), asc.rules.Gradient(), asc.rules.Rescale], ids=repr)
 @pytest.mark.parametrize("method", [lambda by: asc.DeepLift(by=by), lambda by: asc.DeepLiftShap(torch.zeros(1, 3), by=by)])
 def test_rules_that_compare_nothing_are_refused(method, by):
-    with pytest.raises(RuleError, match=r"asc\.Rescale\(\)"):
+    with pytest.raises(RuleError, match=r"asc\.rules\.Rescale\(\)"):
         method(by)
 
 
@@ -219,9 +219,9 @@ def test_contributions_that_any_letter_would_make():
     def hypothetical(m: torch.Tensor, x: torch.Tensor, x0: torch.Tensor) -> torch.Tensor:
         return m - (m * x0).sum(1, keepdim=True)
 
-    model, x, rows = dna_net(), dna(3), [asc.shuffled().rows(dna(3), 0, 0, i) for i in range(4)]
-    found = asc.DeepLiftShap(asc.shuffled(), 4, combine=hypothetical)(model, x, of=1).values
-    plain = asc.DeepLiftShap(asc.shuffled(), 4)(model, x, of=1).values
+    model, x, rows = dna_net(), dna(3), [asc.distributions.Shuffled().rows(dna(3), 0, 0, i) for i in range(4)]
+    found = asc.DeepLiftShap(asc.distributions.Shuffled(), 4, combine=hypothetical)(model, x, of=1).values
+    plain = asc.DeepLiftShap(asc.distributions.Shuffled(), 4)(model, x, of=1).values
     torch.testing.assert_close((found * x).sum(1), plain.sum(1))
     m = torch.stack([asc.DeepLift(row, multiply=False)(model, x, of=1).values for row in rows])
     expected = (m - (m * torch.stack(rows)).sum(2, keepdim=True)).mean(0)
@@ -388,7 +388,7 @@ def test_complete_on_the_models_of_user_reports(head, twin, by):
     """Every pair of a record and a shuffled reference, the second input of a twin being the same on both sides."""
     model, x = dna_net(head, twin), dna(3)
     other = {"other": dna(6)[3:]} if twin else {}
-    shuffles = [asc.shuffled().rows(x, 0, 0, i) for i in range(3)]
+    shuffles = [asc.distributions.Shuffled().rows(x, 0, 0, i) for i in range(3)]
     changes = []
     for row in shuffles:
         baseline = {"input 0": row, **other} if twin else row
@@ -401,14 +401,14 @@ def test_complete_on_the_models_of_user_reports(head, twin, by):
         changes.append(change)
     assert float(torch.stack(changes).abs().min()) > 1e-6, "there is something to miss"
     if not twin:
-        mean = asc.DeepLiftShap(asc.shuffled(), 3, by=by)(model, x, of=1)
+        mean = asc.DeepLiftShap(asc.distributions.Shuffled(), 3, by=by)(model, x, of=1)
         torch.testing.assert_close(mean.values.flatten(1).sum(1), torch.stack(changes).mean(0), rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_complete_in_single_precision_on_the_models_of_user_reports(head):
     model, x = dna_net(head).float(), dna(3).float()
-    assert asc.DeepLiftShap(asc.shuffled(), 3)(model, x, of=1).gap.relative.max() < 1e-4
+    assert asc.DeepLiftShap(asc.distributions.Shuffled(), 3)(model, x, of=1).gap.relative.max() < 1e-4
 
 
 TAILS: dict[str, Callable[[], list[nn.Module]]] = {
@@ -427,7 +427,7 @@ def test_captum_loses_part_of_the_change_on_them(tail):
         model = nn.Sequential(*layers, nn.Linear(30, 3), *TAILS[tail]()).double().eval()
     x, missed = dna(3), {"theirs": 0.0, "ours": 0.0}
     for i in range(3):
-        row = asc.shuffled().rows(x, 0, 0, i)
+        row = asc.distributions.Shuffled().rows(x, 0, 0, i)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             theirs = captum.DeepLift(model).attribute(x, row, target=1).detach()
@@ -462,4 +462,4 @@ def test_layers_inside_a_checkpoint(reentrant, by):
 
 def test_layers_in_order():
     with pytest.raises(CutError, match="before the references"):
-        asc.attribute(relu_net(), batch(), of=1, at=asc.INPUT, over=asc.Reference(0.1, at=asc.Cut("2")), by=asc.Rescale())
+        asc.attribute(relu_net(), batch(), of=1, at=asc.INPUT, over=asc.Reference(0.1, at=asc.Cut("2")), by=asc.rules.Rescale())

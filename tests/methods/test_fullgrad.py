@@ -18,7 +18,7 @@ from ascribe.backends.numpy.mlp import Mlp
 from ascribe.backends.torch.model.biases import Bias, bends, bias_of, read_biases
 from ascribe.backends.torch.model.modules import host_of
 from ascribe.errors import AscribeWarning, MethodError
-from ascribe.methods.fullgrad import FullGrad, FullGradients
+from ascribe.methods.fullgrad import FullGrad, FullGradDecomposition
 
 Module = nn.Module
 
@@ -57,7 +57,7 @@ def check(a: Any, name: str) -> Any:
 
 def test_one_layer_is_its_closed_form() -> None:
     model, x = drawn(nn.Sequential(nn.Linear(4, 3))), pictures(5, 4)
-    a = FullGradients()(model, x, of=2)
+    a = FullGradDecomposition()(model, x, of=2)
     layer = model[0]
     torch.testing.assert_close(a.values["INPUT"], x * layer.weight[2].detach())
     torch.testing.assert_close(a.values["0"], torch.eye(3, dtype=torch.double)[2] * layer.bias.detach().expand(5, 3))
@@ -65,7 +65,7 @@ def test_one_layer_is_its_closed_form() -> None:
 
 def test_two_layers_are_their_closed_form() -> None:
     model, x = drawn(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))), pictures(5, 4)
-    a = FullGradients()(model, x, of=1)
+    a = FullGradDecomposition()(model, x, of=1)
     first, last = model[0], model[2]
     gates = (first(x) > 0).double() * last.weight[1].detach()
     torch.testing.assert_close(a.values["INPUT"], x * (gates @ first.weight.detach()))
@@ -91,13 +91,13 @@ def test_on_piecewise_linear_networks_the_parts_are_the_quantity(seed: int, laye
     body = nn.Sequential(*(made[name]() for name in layers))
     x = pictures(3, 3, 9, 10, seed=seed)
     model = drawn(nn.Sequential(body, nn.Flatten(), nn.Linear(body(x.float()).flatten(1).shape[1], 4)), seed)
-    a = FullGradients()(model, x, of=[0, 3, 1])
+    a = FullGradDecomposition()(model, x, of=[0, 3, 1])
     np.testing.assert_allclose(a.gap.absolute, 0, atol=1e-9 * float(sum(part.abs().sum() for part in a.values.values())))
     assert check(a, "completeness").status == "ok"
 
 
 def test_the_sum_is_that_of_all_parts() -> None:
-    a = FullGradients()(drawn(network()), pictures(4, 3, 9, 13), of=[0, 1, 2, 3])
+    a = FullGradDecomposition()(drawn(network()), pictures(4, 3, 9, 13), of=[0, 1, 2, 3])
     assert list(a.values) == ["INPUT", "0", "1", "8"]
     total = sum(part.flatten(1).sum(1) for part in a.values.values())
     np.testing.assert_allclose(total.numpy(), a.explained, rtol=1e-10)
@@ -109,7 +109,7 @@ def test_batch_normalisation_is_worth_the_convolution_it_can_be_folded_into() ->
     model = drawn(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 4 * 6, 5)))
     x = pictures(2, 3, 6, 8)
     folded = nn.Sequential(nn.utils.fusion.fuse_conv_bn_eval(model[0], model[1]), *model[2:])
-    apart, together = FullGradients()(model, x, of=3), FullGradients()(folded, x, of=3)
+    apart, together = FullGradDecomposition()(model, x, of=3), FullGradDecomposition()(folded, x, of=3)
     torch.testing.assert_close(apart.values["INPUT"], together.values["INPUT"])
     torch.testing.assert_close(apart.values["0"] + apart.values["1"], together.values["0"])
 
@@ -123,7 +123,7 @@ def test_a_layer_used_twice_has_a_part_for_each_use() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.head(torch.relu(self.layer(torch.relu(self.layer(x)))))
 
-    a = FullGradients()(drawn(Shared()), pictures(3, 4), of=1)
+    a = FullGradDecomposition()(drawn(Shared()), pictures(3, 4), of=1)
     assert list(a.values) == ["INPUT", "layer, use 0", "layer, use 1", "head"]
     np.testing.assert_allclose(a.gap.relative, 0, atol=1e-9)
 
@@ -138,10 +138,10 @@ def test_several_inputs_and_quantities() -> None:
             return torch.relu(self.left(x)).mean((2, 3)) + torch.relu(self.right(y))
 
     model, x, y = drawn(Two()), pictures(3, 3, 6, 8), pictures(3, 5)
-    both = FullGradients()(model, x, y=y, of=[asc.Unit(0), asc.Unit(2)])
+    both = FullGradDecomposition()(model, x, y=y, of=[asc.Unit(0), asc.Unit(2)])
     assert both.gap.relative.shape == (2, 3)
     np.testing.assert_allclose(both.gap.relative, 0, atol=1e-9)
-    alone = FullGradients()(model, x, y=y, of=2)
+    alone = FullGradDecomposition()(model, x, y=y, of=2)
     torch.testing.assert_close(both.values["left"][1], alone.values["left"])
     assert FullGrad()(model, x, y=y, of=[asc.Unit(0), asc.Unit(2)]).values.shape == (2, 3, 1, 6, 8)
 
@@ -149,7 +149,7 @@ def test_several_inputs_and_quantities() -> None:
 def test_layers_that_bend_are_named_when_the_sum_fails() -> None:
     model = drawn(nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.LayerNorm(6), nn.Linear(6, 3)))
     with pytest.warns(AscribeWarning, match="completeness"):
-        a = FullGradients()(model, pictures(3, 4), of=1)
+        a = FullGradDecomposition()(model, pictures(3, 4), of=1)
     assert check(a, "completeness").status == "fail"
     assert "1 (GELU), 2 (LayerNorm)" in check(a, "completeness").detail
     assert check(a, "completeness").records == (0, 1, 2)
@@ -165,15 +165,15 @@ def test_what_is_added_outside_layers_is_noticed() -> None:
             return self.layer(x) + 7.0
 
     with pytest.warns(AscribeWarning, match="outside layers"):
-        a = FullGradients()(drawn(Shifted()), pictures(3, 4), of=1)
+        a = FullGradDecomposition()(drawn(Shifted()), pictures(3, 4), of=1)
     np.testing.assert_allclose(a.gap.absolute, -7.0)
 
 
 def test_in_training_mode_the_parts_are_those_of_evaluation() -> None:
     model, x = drawn(network()), pictures(2, 3, 9, 13)
-    want = FullGradients()(model, x, of=1)
+    want = FullGradDecomposition()(model, x, of=1)
     with pytest.warns(AscribeWarning, match="training mode"):
-        got = FullGradients()(model.train(), x, of=1)
+        got = FullGradDecomposition()(model.train(), x, of=1)
     torch.testing.assert_close(got.values["1"], want.values["1"])
 
 
@@ -195,7 +195,7 @@ def slow_map(a: Any, size: tuple[int, int]) -> torch.Tensor:
 def test_the_map_is_the_papers() -> None:
     model, x = drawn(network()), pictures(4, 3, 9, 13)
     a = FullGrad()(model, x, of=2)
-    torch.testing.assert_close(a.values, slow_map(FullGradients()(model, x, of=2), (9, 13)))
+    torch.testing.assert_close(a.values, slow_map(FullGradDecomposition()(model, x, of=2), (9, 13)))
     torch.testing.assert_close(a.record, x)
     np.testing.assert_allclose(a.gap.relative, 0, atol=1e-9)
     assert check(a, "parts").detail == "8: no places, not in the map"
@@ -211,23 +211,23 @@ def test_channels_last_parts_are_laid_out() -> None:
             return self.head(torch.relu(self.mix(self.conv(x).permute(0, 2, 3, 1))).mean((1, 2)))
 
     model, x = drawn(Last()), pictures(2, 3, 8, 12)
-    parts = FullGradients()(model, x, of=2)
+    parts = FullGradDecomposition()(model, x, of=2)
     parts.values["mix"] = parts.values["mix"].permute(0, 3, 1, 2)
     torch.testing.assert_close(FullGrad()(model, x, of=2).values, slow_map(parts, (8, 12)))
 
 
 def test_what_has_no_picture_is_refused() -> None:
     table = drawn(nn.Sequential(nn.Linear(4, 3)))
-    with pytest.raises(MethodError, match="FullGradients"):
+    with pytest.raises(MethodError, match="FullGradDecomposition"):
         FullGrad()(table, pictures(2, 4))
     with pytest.raises(MethodError, match="LayerCam"):
-        FullGradients()(table, pictures(2, 4), at="0")
+        FullGradDecomposition()(table, pictures(2, 4), at="0")
 
 
 def test_frameworks_without_a_way_to_read_biases_are_refused() -> None:
     network = Mlp([np.ones((4, 3))], [np.zeros(3)])
     with pytest.raises(MethodError, match="read the biases"):
-        FullGradients()(network, np.ones((2, 4)), of=1)
+        FullGradDecomposition()(network, np.ones((2, 4)), of=1)
 
 
 # Biases
@@ -272,9 +272,9 @@ def test_biases_are_read_by_layer_name() -> None:
     assert list(biases) == ["0"]
 
 
-@pytest.mark.parametrize("method", [FullGrad, FullGradients])
+@pytest.mark.parametrize("method", [FullGrad, FullGradDecomposition])
 def test_methods_are_values(method: Any) -> None:
     assert eval(repr(method()), {method.__name__: method}) == method() == pickle.loads(pickle.dumps(method()))
-    assert FullGrad() != FullGradients()
+    assert FullGrad() != FullGradDecomposition()
     a = method()(drawn(network()), pictures(1, 3, 9, 13), of=asc.Unit(2))
     assert a.method == f"{method.__name__}()(model, *inputs, of=Unit(2))"

@@ -90,7 +90,7 @@ def test_permutation_importance_of_scikit_learn():
     y = x @ [2.0, -1.0, 0.5, 0.0] + 0.1 * rng.normal(size=60)
     model = linear.LinearRegression().fit(x, y)
     theirs = inspection.permutation_importance(model, x, y, scoring="neg_mean_squared_error", n_repeats=40, random_state=0)
-    of = asc.Custom(lambda prediction: prediction)
+    of = asc.quantities.Custom(lambda prediction: prediction)
     predicted = asc.FeaturePermutation(samples=40)(lambda x: -((model.predict(x[:, :4]) - x[:, 4]) ** 2), np.column_stack([x, y]), of=of,
         )  # fmt: skip
     ours = predicted.values.mean(0)[:4]
@@ -279,7 +279,10 @@ def test_maps_by_removal_cost_what_their_parts_cost():
     net = seeded(convolutions)
     asc.AblationCam("1")(net, IMAGES, of=1)  # the layers are known from then on
     found = asc.AblationCam("1")(net, IMAGES, of=1)
-    parts = asc.activation(net, IMAGES, at="1"), asc.attribute(net, IMAGES, of=1, at="1", over=asc.LeaveOneOut(), features=asc.channels())
+    parts = (
+        asc.activation(net, IMAGES, at="1"),
+        asc.attribute(net, IMAGES, of=1, at="1", over=asc.coalitions.LeaveOneOut(), features=asc.features.Channels()),
+    )
     assert found.cost.rows == sum(part.cost.rows for part in parts) == len(IMAGES) * (1 + 1 + 4)
 
 

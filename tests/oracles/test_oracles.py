@@ -78,7 +78,7 @@ class TestLinear:
         close(asc.IntegratedGradients(BASE, 3)(net, X, of=CLASSES, at="0").values, outer * moved)
         close(asc.InternalInfluence(BASE, 3)(net, X, of=CLASSES, at="0").values, outer)
         close(asc.InputXGradient()(net, X, of=CLASSES, at="0").values, outer * net[0](X))
-        close(asc.Activation()(net, X, at="0").values, net[0](X))
+        close(asc.LayerActivation()(net, X, at="0").values, net[0](X))
 
 
 # Quadratic functions: gradients that are linear in the point
@@ -257,7 +257,7 @@ def test_gradients_of_quantities(name):
 DENSE: dict[str, tuple[object, Callable]] = {
     "pixel": (asc.Unit(2, 1, 3), lambda y: y[:, 2, 1, 3]),
     "box": (asc.Box(1, (1, 0, 4, 2)), lambda y: y[:, 1, 1:4, :2].mean((1, 2))),
-    "mask": (asc.Mask(0, rows(2, 4, 5, seed=3).abs()), lambda y: torch.einsum("nhw,nhw->n", y[:, 0], MASK)),
+    "mask": (asc.Region(0, rows(2, 4, 5, seed=3).abs()), lambda y: torch.einsum("nhw,nhw->n", y[:, 0], MASK)),
     "mean": (asc.Channel(1, "mean"), lambda y: y[:, 1].mean((1, 2))),
     "max": (asc.Channel(1, "max"), lambda y: y[:, 1].amax((1, 2))),
 }

@@ -179,7 +179,7 @@ def test_5_points_at_the_embeddings_attribution_further_in(bert, call):
     close(asc.attribute(bert, **call, of=1, at=INNER, over=over).values, mean * moved)
 
 
-MASKED = asc.mask_tokens(4, keep=(0, 2, 3))
+MASKED = asc.distributions.MaskedTokens(4, keep=(0, 2, 3))
 OTHER = torch.where(torch.isin(IDS, torch.tensor([0, 2, 3])), IDS, 4)
 
 

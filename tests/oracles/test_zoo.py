@@ -102,19 +102,19 @@ def test_cp_lrp_conserves_and_nothing_is_without_a_rule(name, kind):
 @pytest.mark.parametrize(("name", "kind"), [p for p in MARKED if "packed" not in p.values[0]])  # its lengths are no input
 def test_a_record_is_explained_by_itself(name, kind):
     subject = SUBJECTS[name]
-    whole = explained(subject, kind, torch.float64, asc.Rescale())
+    whole = explained(subject, kind, torch.float64, asc.rules.Rescale())
     rows = {key: value[1:2] for key, value in subject.call(torch.float64).items()}
     model = subject.model(kind, torch.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         over = asc.Reference(0.0, at=subject.at)
-        alone = asc.attribute(model, of=subject.of, at=subject.at, over=over, by=asc.Rescale(), **rows)
+        alone = asc.attribute(model, of=subject.of, at=subject.at, over=over, by=asc.rules.Rescale(), **rows)
     size = abs(totals(whole)).max() + 1
     assert abs(totals(alone)[0] - totals(whole)[1]) < 1e-5 * size
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in FUSED])
-@pytest.mark.parametrize("rule", [asc.Rescale(), asc.AttnLrp(), asc.CpLrp()], ids=repr)
+@pytest.mark.parametrize("rule", [asc.rules.Rescale(), asc.rules.AttnLRP(), asc.rules.CPLRP()], ids=repr)
 def test_attention_by_one_kernel_and_by_several_agree(name, rule):
     eager, fused = (explained(SUBJECTS[name], kind, torch.float64, rule) for kind in ("eager", "sdpa"))
     largest = max(float(a.abs().max()) for _, a in eager.arrays())
@@ -126,10 +126,10 @@ def test_attention_by_one_kernel_and_by_several_agree(name, rule):
 def test_biases_are_where_the_rest_goes():
     """The zoo's measure can fail: with its biases, a network's relevance does not add up to the score."""
     subject = SUBJECTS["BERT"]
-    assert lost(explained(subject, "eager", torch.float32, asc.CpLrp())) > 0.01
-    assert lost(asked(subject, unbiased(subject.model("eager", torch.float32)), torch.float32, asc.Gradient())) > 0.01
-    assert gap(explained(subject, "eager", torch.float32, asc.Rescale())) > 0
-    assert unruled(explained(SUBJECTS["Mixtral"], "eager", torch.float32, asc.Rescale())) == "topk"
+    assert lost(explained(subject, "eager", torch.float32, asc.rules.CPLRP())) > 0.01
+    assert lost(asked(subject, unbiased(subject.model("eager", torch.float32)), torch.float32, asc.rules.Gradient())) > 0.01
+    assert gap(explained(subject, "eager", torch.float32, asc.rules.Rescale())) > 0
+    assert unruled(explained(SUBJECTS["Mixtral"], "eager", torch.float32, asc.rules.Rescale())) == "topk"
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "bert", "mamba", "gpt_oss", "bloom", "deepseek_v3", "rwkv"])

@@ -57,11 +57,55 @@ asc.Attribution.load({str(tmp_path / "a.safetensors")!r}).show()
     assert "IntegratedGradients" in python(code)
 
 
-def test_every_public_name_is_there_once_and_in_order() -> None:
-    names = ascribe.__all__
+MODULES = ascribe.MODULES
+PUBLIC = {"": ascribe.__all__} | {m: getattr(ascribe, m).__all__ for m in MODULES if m != "compat"}
+
+
+def test_the_front_door_is_small() -> None:
+    """The names of the package are those of the first hour; the rest is in its modules."""
+    assert 80 <= len(ascribe.__all__) <= 100
+    assert set(dir(ascribe)) == {*ascribe.__all__, *MODULES, "__all__", "__doc__", "__file__", "__name__", "__path__", "__version__"}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_is_there_once(module: str) -> None:
+    names, home = PUBLIC[module], getattr(ascribe, module) if module else ascribe
     assert len(set(names)) == len(names)
-    assert all(hasattr(ascribe, name) for name in names)
+    assert all(hasattr(home, name) for name in names)
     assert all(not name.startswith("_") for name in names)
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_no_two_names_differ_in_case_or_underscores_only(module: str) -> None:
+    names = [*PUBLIC[module], *([] if module else MODULES)]
+    plain: dict[str, list[str]] = {}
+    for name in names:
+        plain.setdefault(name.replace("_", "").lower(), []).append(name)
+    assert [group for group in plain.values() if len(group) > 1] == []
+
+
+def test_names_are_the_same_thing_in_every_module_but_for_rules() -> None:
+    """A method and its rule may share a name, ``AttnLRP`` and ``rules.AttnLRP``; spelt alike, never nearly alike."""
+    plain = {name.lower(): name for name in ascribe.__all__}
+    for module, names in PUBLIC.items():
+        for name in names:
+            assert plain.get(name.lower(), name) == name, f"{module}.{name} beside {plain[name.lower()]}"
+
+
+def test_modules_load_when_they_are_used() -> None:
+    assert python("import sys, ascribe; print('ascribe.plots' in sys.modules, 'ascribe.metrics' in sys.modules)") == "False False"
+    assert python("import ascribe; print(ascribe.metrics.Infidelity.__name__, ascribe.plots.__name__)") == "Infidelity ascribe.plots"
+
+
+def test_names_that_live_in_a_module_are_found_there() -> None:
+    with pytest.raises(AttributeError, match=r"asc\.rules\.Epsilon"):
+        vars(ascribe)["__getattr__"]("Epsilon")
+
+
+def test_no_module_has_the_name_of_a_public_function() -> None:
+    """Importing it would replace the function: ``ascribe.influence`` must stay callable."""
+    taken = {name for name in dir(ascribe) if callable(getattr(ascribe, name))}
+    assert {path.stem for path in PACKAGE.iterdir()} & taken == set()
 
 
 def test_version_is_that_of_the_distribution() -> None:

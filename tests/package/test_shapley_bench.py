@@ -10,7 +10,7 @@ from tests.support.coalition_games import looked_up, shapley
 pytest.importorskip("captum")
 pytest.importorskip("shap")
 
-from ascribe.coalitions import Permutations, ShapleyKernel
+from ascribe.coalitions import Permutations, ShapleyRegression
 from benchmarks import accuracy, budgets
 from benchmarks.shapley_games import FEATURES, products, table
 
@@ -57,7 +57,7 @@ def test_curves_begin_where_there_is_room():
     assert found[4096] == pytest.approx(0, abs=1e-20)  # all coalitions
     game = products(6, 20)
     np.testing.assert_allclose(game.exact, shapley(lambda z: game.look(z)[None, :, None], 6)[0, 0], atol=1e-12)
-    assert budgets.error(game, ShapleyKernel(64), 0) < 1e-20
+    assert budgets.error(game, ShapleyRegression(64), 0) < 1e-20
 
 
 def test_the_picture_is_drawn(tmp_path):

@@ -238,7 +238,7 @@ def test_rows_of_several_inputs_are_drawn_together():
 def test_layer_activation_and_gradient_x_activation(mixed, entering):
     at = asc.Cut("act", "in" if entering else "out")
     call = {"additional_forward_args": MORE, "attribute_to_layer_input": entering}
-    close(asc.Activation()(mixed, A, B, *MORE, at=at).values, ca.LayerActivation(mixed, mixed.act).attribute((A, B), **call))
+    close(asc.LayerActivation()(mixed, A, B, *MORE, at=at).values, ca.LayerActivation(mixed, mixed.act).attribute((A, B), **call))
     theirs = ca.LayerGradientXActivation(mixed, mixed.act).attribute((A, B), LABELS, **call)
     close(asc.InputXGradient()(mixed, A, B, *MORE, of=LABELS, at=at).values, theirs)
     alone = ca.LayerGradientXActivation(mixed, mixed.act, multiply_by_inputs=False).attribute((A, B), LABELS, **call)
@@ -248,7 +248,7 @@ def test_layer_activation_and_gradient_x_activation(mixed, entering):
 def test_several_layers_at_once(mixed):
     layers = [mixed.left, mixed.act]
     theirs = ca.LayerActivation(mixed, layers).attribute((A, B), MORE)
-    close(asc.Activation()(mixed, A, B, *MORE, at=["left", "act"]).values, tuple(theirs))
+    close(asc.LayerActivation()(mixed, A, B, *MORE, at=["left", "act"]).values, tuple(theirs))
     theirs = ca.LayerGradientXActivation(mixed, layers).attribute((A, B), 1, MORE)
     close(asc.InputXGradient()(mixed, A, B, *MORE, of=1, at=["left", "act"]).values, tuple(theirs))
 
@@ -356,7 +356,7 @@ def test_every_use_of_a_layer_is_there():
     net = seeded(Twice)
     first = net.shared(A).detach()
     second = net.shared(torch.tanh(first)).detach()
-    close(asc.Activation()(net, A, at="shared").values, (first, second))
+    close(asc.LayerActivation()(net, A, at="shared").values, (first, second))
     close(ca.LayerActivation(net, net.shared).attribute(A), second)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -370,7 +370,7 @@ def test_every_use_of_a_layer_is_there():
 
 
 NEURONS = {"a unit": (4, asc.Unit(4, on=asc.Cut("act"))), "a range": ((slice(1, 4),), asc.Unit(slice(1, 4), on=asc.Cut("act")))}
-NEURONS["a function"] = (lambda h: h.tanh().sum(1), asc.Custom(lambda h: h.tanh().sum(1), on=asc.Cut("act")))
+NEURONS["a function"] = (lambda h: h.tanh().sum(1), asc.quantities.Custom(lambda h: h.tanh().sum(1), on=asc.Cut("act")))
 
 
 @pytest.mark.parametrize("name", NEURONS)

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pytest
 
-from ascribe.coalitions import Exact, Interactions, Owen, Permutations, Players, ShapleyKernel
+from ascribe.coalitions import Exact, Interactions, Owen, Permutations, Players, ShapleyRegression
 from tests.support.coalition_games import looked_up, play, polynomial, table
 
 shap = pytest.importorskip("shap")
@@ -46,7 +46,7 @@ def test_interactions(features):
 def test_kernel_with_all_coalitions():
     game = looked_up(table(7, 3))
     theirs = shap.KernelExplainer(model(game), np.zeros((1, 7))).shap_values(ones(7), nsamples=2**7, l1_reg=False, silent=True)
-    np.testing.assert_allclose(play(ShapleyKernel(2**7), 7, game).values[0], theirs, atol=1e-6)
+    np.testing.assert_allclose(play(ShapleyRegression(2**7), 7, game).values[0], theirs, atol=1e-6)
 
 
 def test_permutations_of_pairs_of_features():

@@ -42,7 +42,7 @@ STATES: dict[str, Callable[[Any], Tensor]] = {
 @pytest.mark.parametrize("records", [1, 2, 3, 5])  # as many as layers, among others
 def test_a_quantity_of_several_tensors_sees_them_as_the_layer_gave_them(records: int, name: str) -> None:
     net, x, of = seeded(Recurrent()), rows(records, 6, 4), STATES[name]
-    quantity = asc.Custom(of, on=asc.Cut("lstm"))
+    quantity = asc.quantities.Custom(of, on=asc.Cut("lstm"))
     leaf = x.clone().requires_grad_()
     value = of(net.lstm(leaf))
     (expected,) = torch.autograd.grad(value.sum(), leaf)
@@ -52,7 +52,7 @@ def test_a_quantity_of_several_tensors_sees_them_as_the_layer_gave_them(records:
     start = of(net.lstm(torch.zeros(1, 6, 4, dtype=x.dtype))).detach()
     line = asc.attribute(net, x, of=quantity, over=asc.Line(0.0, steps=64))
     assert close(line.values.flatten(1).sum(1), (value - start).detach())
-    for rule in (asc.Rescale(), asc.Gamma(0.0)):
+    for rule in (asc.rules.Rescale(), asc.rules.Gamma(0.0)):
         assert asc.attribute(net, x, of=quantity, by=rule).explained == pytest.approx(value.detach().numpy())
 
 

@@ -38,10 +38,10 @@ SPELLINGS: dict[str, Any] = {
 
 @pytest.mark.parametrize("chunk", [None, 1, 2])
 @pytest.mark.parametrize("spelling", SPELLINGS)
-@pytest.mark.parametrize("over", [None, asc.Line(0.0, steps=4), asc.LeaveOneOut()])
+@pytest.mark.parametrize("over", [None, asc.Line(0.0, steps=4), asc.coalitions.LeaveOneOut()])
 def test_each_record_has_its_own(spelling: str, over: Any, chunk: int | None) -> None:
     model, x = seeded(Forecast()), rows(3, 5)
-    by = asc.Replace(0.0) if isinstance(over, asc.LeaveOneOut) else None
+    by = asc.Replace(0.0) if isinstance(over, asc.coalitions.LeaveOneOut) else None
     found = asc.attribute(model, x, of=SPELLINGS[spelling], over=over, by=by, chunk=chunk)
     for i, position in enumerate(zip(STEPS, SERIES, strict=True)):
         truth = asc.attribute(model, x[i : i + 1], of=position, over=over, by=by)
@@ -50,8 +50,8 @@ def test_each_record_has_its_own(spelling: str, over: Any, chunk: int | None) ->
 
 def test_with_a_position_for_all_and_with_a_range() -> None:
     model, x = seeded(Forecast()), rows(3, 5)
-    mixed = asc.attribute(model, x, of=asc.Unit(STEPS, 1), by=asc.Rescale())
-    same = asc.attribute(model, x, of=asc.Unit(STEPS, [1, 1, 1]), by=asc.Rescale())
+    mixed = asc.attribute(model, x, of=asc.Unit(STEPS, 1), by=asc.rules.Rescale())
+    same = asc.attribute(model, x, of=asc.Unit(STEPS, [1, 1, 1]), by=asc.rules.Rescale())
     assert torch.equal(mixed.values, same.values)
     ranged = asc.attribute(model, x, of=asc.Unit(slice(1, 3), SERIES))
     for i, series in enumerate(SERIES):

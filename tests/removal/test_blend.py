@@ -83,7 +83,7 @@ def test_a_model_may_keep_what_it_is_given(kind):
         return x.sum((1, 2, 3))
 
     x: Any = rows(1, 1, 4, 4) if kind == "torch" else rows(1, 1, 4, 4).numpy()
-    asc.attribute(model, x, of=lambda y: y, over=asc.LeaveOneOut(), features=asc.grid(2), chunk=2)
+    asc.attribute(model, x, of=lambda y: y, over=asc.coalitions.LeaveOneOut(), features=asc.Grid(2), chunk=2)
     held = [np.asarray(rows_) for rows_ in seen if len(rows_) == 2]
     assert len({tuple(h.reshape(-1).tolist()) for h in held}) == len(held)
     assert len(held) >= 2

@@ -47,7 +47,7 @@ def masked(model: nn.Module, x: torch.Tensor, ids: np.ndarray, instead: Any, of:
 @pytest.mark.parametrize("players", [1, 2, 3, 5])
 def test_exact_shapley_values_are_those_of_the_formula(players):
     net, x = chain(players, 7, 3), rows(4, players)
-    found = asc.attribute(net, x, of=2, over=asc.Exact(), by=asc.Replace(0.3))
+    found = asc.attribute(net, x, of=2, over=asc.coalitions.Exact(), by=asc.Replace(0.3))
     expected = shapley(masked(net, x, np.arange(players), 0.3, 2), players)
     np.testing.assert_allclose(found.values.numpy(), expected, atol=1e-12)
     np.testing.assert_allclose(found.features.values, expected, atol=1e-12)
@@ -63,7 +63,7 @@ def test_ids_that_are_shared_by_several_inputs_are_one_feature():
 
     a, b = rows(3, 2), rows(3, 2, seed=1)
     masks = {"input 0": np.array([7, 3]), "b": np.array([3, 7])}
-    found = asc.attribute(Two(), a, b=b, of=0, over=asc.Exact(), features=masks)
+    found = asc.attribute(Two(), a, b=b, of=0, over=asc.coalitions.Exact(), features=masks)
 
     def worth(there: frozenset[int]) -> np.ndarray:
         keep = [torch.as_tensor(np.isin(masks[k], [(3, 7)[i] for i in there])) for k in ("input 0", "b")]
@@ -80,21 +80,27 @@ def test_linear_models_in_closed_form():
     """Removed one by one, all together, or in any order: weight times distance. Against a background: from its mean."""
     net, x = chain(4, 3), rows(5, 4)
     weight = net[0].weight.detach()[1]
-    for over in (asc.LeaveOneOut(), asc.LeaveOneOut(alone=True), asc.Exact(), asc.Permutations(64), asc.ShapleyKernel(64)):
+    for over in (
+        asc.coalitions.LeaveOneOut(),
+        asc.coalitions.LeaveOneOut(alone=True),
+        asc.coalitions.Exact(),
+        asc.coalitions.Permutations(64),
+        asc.coalitions.ShapleyRegression(64),
+    ):
         found = asc.attribute(net, x, of=1, over=over, by=asc.Replace(0.5))
         torch.testing.assert_close(found.values, weight * (x - 0.5), rtol=0, atol=1e-9)
     background = rows(7, 4, seed=3)
-    found = asc.attribute(net, x, of=1, over=asc.Exact(), by=asc.Resample(background))
+    found = asc.attribute(net, x, of=1, over=asc.coalitions.Exact(), by=asc.Resample(background))
     torch.testing.assert_close(found.values, weight * (x - background.mean(0)), rtol=0, atol=1e-12)
     assert found.error is None
 
 
 def test_interventional_values_are_means_over_the_background():
     net, x, background = chain(3, 5, 2), rows(2, 3), rows(4, 3, seed=8)
-    found = asc.attribute(net, x, of=0, over=asc.Exact(), by=asc.Resample(background))
+    found = asc.attribute(net, x, of=0, over=asc.coalitions.Exact(), by=asc.Resample(background))
     each = [shapley(masked(net, x, np.arange(3), row, 0), 3) for row in background]
     np.testing.assert_allclose(found.values.numpy(), np.mean(each, 0), atol=1e-12)
-    some = asc.attribute(net, x, of=0, over=asc.Exact(), by=asc.Resample(background, 3), seed=4)
+    some = asc.attribute(net, x, of=0, over=asc.coalitions.Exact(), by=asc.Resample(background, 3), seed=4)
     assert (some.error.numpy() > 0).all()
     near = min(np.abs(some.values.numpy() - np.mean([each[i] for i in part], 0)).max() for part in combinations(range(4), 3))
     assert near < 1e-12
@@ -103,7 +109,7 @@ def test_interventional_values_are_means_over_the_background():
 def test_windows_give_a_place_the_mean_of_those_over_it():
     model, x = seeded(Pictures), rows(2, 2, 6, 6)
     size, stride = (2, 3, 4), (2, 2, 1)
-    found = asc.attribute(model, x, of=1, over=asc.LeaveOneOut(), features=asc.windows(size, stride))
+    found = asc.attribute(model, x, of=1, over=asc.coalitions.LeaveOneOut(), features=asc.Windows(size, stride))
     total, times = torch.zeros_like(x), torch.zeros_like(x)
     with torch.no_grad():
         for i in (0, 2, 4):
@@ -119,8 +125,8 @@ def test_windows_give_a_place_the_mean_of_those_over_it():
 
 def test_windows_that_do_not_overlap_are_a_grid():
     model, x = seeded(Pictures), rows(2, 2, 6, 6)
-    a = asc.attribute(model, x, of=1, over=asc.Exact(), features=asc.windows(3))
-    b = asc.attribute(model, x, of=1, over=asc.Exact(), features=asc.grid(2))
+    a = asc.attribute(model, x, of=1, over=asc.coalitions.Exact(), features=asc.Windows(3))
+    b = asc.attribute(model, x, of=1, over=asc.coalitions.Exact(), features=asc.Grid(2))
     torch.testing.assert_close(a.values, b.values, rtol=0, atol=1e-12)
     assert a.values[0, 0, :3, :3].unique().numel() == 1
 
@@ -136,14 +142,14 @@ def test_a_mask_of_fewer_axes_fits_from_behind_at_any_chunk():
             expected += torch.where(mask == i, (net(x) - net(gone))[:, 1].detach()[:, None, None, None], 0.0)
         for chunk in (None, 1, 2, 3):
             for given in (mask, mask[None], mask[None, None]):
-                found = asc.attribute(net, x, of=1, over=asc.LeaveOneOut(), features=given, chunk=chunk)
+                found = asc.attribute(net, x, of=1, over=asc.coalitions.LeaveOneOut(), features=given, chunk=chunk)
                 torch.testing.assert_close(found.values, expected, rtol=0, atol=1e-12)
 
 
 def test_masks_of_their_own_for_each_record():
     net, x = chain(4, 5, 2), rows(3, 4)
     ids = np.array([[0, 0, 1, 2], [2, 1, 0, -1], [1, 1, 1, 1]])
-    found = asc.attribute(net, x, of=0, over=asc.Exact(), features=ids, chunk=4)
+    found = asc.attribute(net, x, of=0, over=asc.coalitions.Exact(), features=ids, chunk=4)
     for i in range(3):
         expected = shapley(masked(net, x[i : i + 1], ids[i], 0.0, 0), 3)[0]
         np.testing.assert_allclose(found.features.values[i], expected, atol=1e-12)
@@ -158,68 +164,76 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "a mask with holes": (lambda: run(features=np.array([0.5, 1, 2, 3])), FeatureError, "E-FEATURES-TYPE"),
     "a mask with nothing": (lambda: run(features=np.full(4, -1)), FeatureError, "without a feature"),
     "no features": (lambda: run(features="all"), FeatureError, "features='all'"),
-    "a grid of half a cell": (lambda: picture(features=asc.grid(2.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
-    "a grid of four axes": (lambda: picture(features=asc.grid((1, 1, 2, 3))), FeatureError, "4 axes"),
-    "windows of words": (lambda: picture(features=asc.windows("ab")), FeatureError, "whole numbers"),  # type: ignore[arg-type]
-    "half a step": (lambda: picture(features=asc.windows(2, 0.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
-    "half a stretch": (lambda: picture(features=asc.segments(2.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
-    "channels by a word": (lambda: picture(features=asc.channels("red")), FeatureError, "an axis behind"),  # type: ignore[arg-type]
-    "no superpixels": (lambda: picture(features=asc.superpixels(0)), FeatureError, "from 1 up"),
+    "a grid of half a cell": (lambda: picture(features=asc.Grid(2.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
+    "a grid of four axes": (lambda: picture(features=asc.Grid((1, 1, 2, 3))), FeatureError, "4 axes"),
+    "windows of words": (lambda: picture(features=asc.Windows("ab")), FeatureError, "whole numbers"),  # type: ignore[arg-type]
+    "half a step": (lambda: picture(features=asc.Windows(2, 0.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
+    "half a stretch": (lambda: picture(features=asc.Segments(2.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
+    "channels by a word": (lambda: picture(features=asc.features.Channels("red")), FeatureError, "an axis behind"),  # type: ignore[arg-type]
+    "no superpixels": (lambda: picture(features=asc.Superpixels(0)), FeatureError, "from 1 up"),
     "superpixels of nothing known": (
-        lambda: asc.attribute(seeded(Pictures), rows(2, 2, 6, 6) * torch.nan, over=asc.LeaveOneOut(), features=asc.superpixels(2)),
+        lambda: asc.attribute(
+            seeded(Pictures), rows(2, 2, 6, 6) * torch.nan, over=asc.coalitions.LeaveOneOut(), features=asc.Superpixels(2)
+        ),
         FeatureError, "NaN"),
-    "a grid of a table": (lambda: run(features=asc.grid(2)), FeatureError, "2 axes"),
-    "more cells than pixels": (lambda: picture(features=asc.grid(7)), FeatureError, "6 x 6"),
-    "windows larger than pictures": (lambda: picture(features=asc.windows(7)), FeatureError, "6 x 6"),
-    "a stride over the size": (lambda: picture(features=asc.windows(2, 3)), FeatureError, "stride"),
+    "a grid of a table": (lambda: run(features=asc.Grid(2)), FeatureError, "2 axes"),
+    "more cells than pixels": (lambda: picture(features=asc.Grid(7)), FeatureError, "6 x 6"),
+    "windows larger than pictures": (lambda: picture(features=asc.Windows(7)), FeatureError, "6 x 6"),
+    "a stride over the size": (lambda: picture(features=asc.Windows(2, 3)), FeatureError, "stride"),
     "no such column": (lambda: run(features=asc.Columns({"a": ["x"]})), FeatureError, "'x'"),
     "a column twice": (lambda: run(features=asc.Columns({"a": [0], "b": [0]})), FeatureError, "two groups"),
-    "a tree of others": (lambda: run(features=asc.Hierarchy((0, 1))), FeatureError, "4 of them"),
-    "words for other tokens": (lambda: run(features=asc.tokens([0, 1])), FeatureError, "a number for each"),
-    "words that are none": (lambda: run(features=asc.tokens([None] * 4)), FeatureError, "without a feature"),
-    "words by name": (lambda: run(features=asc.tokens(["a", "b", "c", "d"])), FeatureError, "E-FEATURES"),
-    "half a word": (lambda: run(features=asc.tokens([0, 0.5, 1, 1])), FeatureError, "E-FEATURES-TYPE"),  # type: ignore[list-item]
-    "a function of words that fails": (lambda: run(features=asc.tokens(lambda i: [1 // 0])), FeatureError, "E-FEATURES-RAISED"),
-    "words that are a number": (lambda: run(features=asc.tokens(3)), FeatureError, "E-FEATURES-RAISED"),  # type: ignore[arg-type]
-    "noise of half a sample": (lambda: run(by=asc.Noise(1.0, 2.5)), FeatureError, "samples"),  # type: ignore[arg-type]
-    "noise of NaN": (lambda: run(by=asc.Noise(float("nan"))), FeatureError, "scale"),
-    "a blur of a word": (lambda: picture(by=asc.Blur("much"), features=asc.grid(2)), FeatureError, "sigma"),  # type: ignore[arg-type]
-    "half a neighbour": (lambda: run(by=asc.Nearest(X, 1.5)), FeatureError, "nearest"),  # type: ignore[arg-type]
-    "a rule beside coalitions": (lambda: run(by=asc.Gradient()), RuleError, "Replace"),
+    "a tree of others": (lambda: run(features=asc.features.Hierarchy((0, 1))), FeatureError, "4 of them"),
+    "words for other tokens": (lambda: run(features=asc.Tokens([0, 1])), FeatureError, "a number for each"),
+    "words that are none": (lambda: run(features=asc.Tokens([None] * 4)), FeatureError, "without a feature"),
+    "words by name": (lambda: run(features=asc.Tokens(["a", "b", "c", "d"])), FeatureError, "E-FEATURES"),
+    "half a word": (lambda: run(features=asc.Tokens([0, 0.5, 1, 1])), FeatureError, "E-FEATURES-TYPE"),  # type: ignore[list-item]
+    "a function of words that fails": (lambda: run(features=asc.Tokens(lambda i: [1 // 0])), FeatureError, "E-FEATURES-RAISED"),
+    "words that are a number": (lambda: run(features=asc.Tokens(3)), FeatureError, "E-FEATURES-RAISED"),  # type: ignore[arg-type]
+    "noise of half a sample": (lambda: run(by=asc.removal.Noise(1.0, 2.5)), FeatureError, "samples"),  # type: ignore[arg-type]
+    "noise of NaN": (lambda: run(by=asc.removal.Noise(float("nan"))), FeatureError, "scale"),
+    "a blur of a word": (lambda: picture(by=asc.Blur("much"), features=asc.Grid(2)), FeatureError, "sigma"),  # type: ignore[arg-type]
+    "half a neighbour": (lambda: run(by=asc.removal.Nearest(X, 1.5)), FeatureError, "nearest"),  # type: ignore[arg-type]
+    "a rule beside coalitions": (lambda: run(by=asc.rules.Gradient()), RuleError, "Replace"),
     "a removal without coalitions": (lambda: asc.attribute(NET, X, by=asc.Replace(0.0)), RuleError, "LeaveOneOut"),
-    "features without coalitions": (lambda: asc.attribute(NET, X, features=asc.Each()), FeatureError, "LeaveOneOut"),
-    "influence over coalitions": (lambda: asc.influence(NET, X, over=asc.LeaveOneOut()), FeatureError, "attribute"),
+    "features without coalitions": (lambda: asc.attribute(NET, X, features=asc.features.EachElement()), FeatureError, "LeaveOneOut"),
+    "influence over coalitions": (lambda: asc.influence(NET, X, over=asc.coalitions.LeaveOneOut()), FeatureError, "attribute"),
     "the output": (lambda: run(at=asc.OUTPUT), CutError, "E-CUT-OUTPUT"),
     "a baseline that does not fit": (lambda: run(by=asc.Replace(np.zeros(3))), DistributionError, "E-BASELINE-SHAPE"),
     "a background that does not fit": (lambda: run(by=asc.Resample(np.zeros((5, 3)))), DistributionError, "E-BASELINE-SHAPE"),
-    "more neighbours than rows": (lambda: run(by=asc.Nearest(np.zeros((2, 4)), 3)), FeatureError, "2 in the background"),
+    "more neighbours than rows": (lambda: run(by=asc.removal.Nearest(np.zeros((2, 4)), 3)), FeatureError, "2 in the background"),
     "a blurred table": (lambda: run(by=asc.Blur()), FeatureError, "places"),
     "a token for numbers": (lambda: run(by=asc.MaskToken(1)), FeatureError, "E-FEATURES-TYPE"),
     "a mask that is not there": (lambda: run(by=asc.Drop()), FeatureError, "attention_mask"),
-    "neighbours of what is missing": (lambda: run(X * torch.nan, by=asc.Nearest(X, 2)), FeatureError, "NaN"),
-    "missing neighbours": (lambda: run(by=asc.Nearest(X * torch.nan, 2)), FeatureError, "NaN"),
+    "neighbours of what is missing": (lambda: run(X * torch.nan, by=asc.removal.Nearest(X, 2)), FeatureError, "NaN"),
+    "missing neighbours": (lambda: run(by=asc.removal.Nearest(X * torch.nan, 2)), FeatureError, "NaN"),
     "a mask for embeddings": (
-        lambda: run_two(x=(rows(2, 3, 4), rows(2, 3)), at=asc.INPUT.at(0), by=asc.Drop(1), features=asc.tokens()),
+        lambda: run_two(x=(rows(2, 3, 4), rows(2, 3)), at=asc.INPUT.at(0), by=asc.Drop(1), features=asc.Tokens()),
         FeatureError, "E-FEATURES-SHAPE"),
     "a mask with axes of its own": (
         lambda: run_two(x=(rows(2, 3), rows(2, 1, 1, 3)), at=asc.INPUT.at(0), by=asc.Drop(1)), FeatureError, "E-FEATURES-SHAPE"),
-    "the only record": (lambda: asc.attribute(NET, X[:1], over=asc.LeaveOneOut(), by=asc.Permute()), FeatureError, "several records"),
+    "the only record": (
+        lambda: asc.attribute(NET, X[:1], over=asc.coalitions.LeaveOneOut(), by=asc.removal.Permute()),
+        FeatureError,
+        "several records",
+    ),
     "too many for all coalitions": (
-        lambda: asc.attribute(chain(30, 2), rows(1, 30), over=asc.Exact()), DistributionError, "30"),
+        lambda: asc.attribute(chain(30, 2), rows(1, 30), over=asc.coalitions.Exact()), DistributionError, "30"),
 }  # fmt: skip
 NET, X = chain(4, 3), rows(3, 4)
 
 
 def run(x: torch.Tensor = X, **more: Any) -> asc.Attribution:
-    return asc.attribute(NET, x, over=asc.LeaveOneOut(), **more)
+    return asc.attribute(NET, x, over=asc.coalitions.LeaveOneOut(), **more)
 
 
 def run_two(x: tuple[torch.Tensor, torch.Tensor] = (X[:, :2], X[:, 2:]), **more: Any) -> asc.Attribution:
-    return asc.attribute(lambda a, b: torch.stack([a.flatten(1).sum(1), b.flatten(1).sum(1)], 1), *x, over=asc.LeaveOneOut(), **more)
+    return asc.attribute(
+        lambda a, b: torch.stack([a.flatten(1).sum(1), b.flatten(1).sum(1)], 1), *x, over=asc.coalitions.LeaveOneOut(), **more
+    )
 
 
 def picture(**more: Any) -> asc.Attribution:
-    return asc.attribute(seeded(Pictures), rows(2, 2, 6, 6), over=asc.LeaveOneOut(), **more)
+    return asc.attribute(seeded(Pictures), rows(2, 2, 6, 6), over=asc.coalitions.LeaveOneOut(), **more)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -232,9 +246,9 @@ def test_what_makes_no_sense_is_refused(name):
 
 LAST = np.moveaxis(rows(2, 3, 8, 8).numpy(), 1, -1)
 PLACES = {
-    "a grid": {"features": asc.grid(2)},
-    "windows": {"features": asc.windows(2)},
-    "every place": {"features": asc.Pixels()},
+    "a grid": {"features": asc.Grid(2)},
+    "windows": {"features": asc.Windows(2)},
+    "every place": {"features": asc.features.Pixels()},
     "a mean": {"by": asc.Mean(), "features": np.zeros((8, 8, 1), int)},
     "a blur": {"by": asc.Blur(), "features": np.zeros((8, 8, 1), int)},
     "neighbours": {"by": asc.Inpaint(), "features": np.zeros((8, 8, 1), int)},
@@ -245,15 +259,15 @@ PLACES = {
 def test_channels_at_the_end_are_not_taken_for_places(name):
     """At the input they are refused; a layer may hold many channels and few columns."""
     with pytest.raises(FeatureError) as caught:
-        asc.attribute(lambda x: x.sum((1, 2, 3)), LAST, over=asc.LeaveOneOut(), **PLACES[name])
+        asc.attribute(lambda x: x.sum((1, 2, 3)), LAST, over=asc.coalitions.LeaveOneOut(), **PLACES[name])
     assert caught.value.code == "E-FEATURES-LAYOUT"
     net = nn.Sequential(nn.Identity(), nn.Flatten(), chain(192, 2))
-    asc.attribute(net, torch.as_tensor(LAST), of=0, at="0", over=asc.LeaveOneOut(), **PLACES[name])
+    asc.attribute(net, torch.as_tensor(LAST), of=0, at="0", over=asc.coalitions.LeaveOneOut(), **PLACES[name])
 
 
 def test_pictures_and_tables_have_features_of_their_own_unasked():
     image, table = rows(2, 3, 20, 24).numpy(), rows(2, 5).numpy()
-    found = asc.attribute(lambda i, t: i.mean((1, 2, 3)) + t.sum(1), image, table, over=asc.LeaveOneOut())
+    found = asc.attribute(lambda i, t: i.mean((1, 2, 3)) + t.sum(1), image, table, over=asc.coalitions.LeaveOneOut())
     assert 4 + 5 <= found.features.values.shape[1] <= 64 + 5
     np.testing.assert_allclose(found.values[1], table, atol=1e-6)
     assert any(c.name == "features" and c.status == "warn" for c in found.checks)
@@ -261,8 +275,8 @@ def test_pictures_and_tables_have_features_of_their_own_unasked():
 
 def test_words_with_gaps_are_as_many_as_there_are():
     for words in ([7, 7, None, 900], torch.tensor([7, 7, -1, 900]), np.array([[7, 7, -1, 900]]), lambda i: (7, 7, None, 900)):
-        found = asc.attribute(NET, X, of=1, over=asc.Exact(), features=asc.tokens(words))
-        expected = asc.attribute(NET, X, of=1, over=asc.Exact(), features=np.array([0, 0, -1, 1]))
+        found = asc.attribute(NET, X, of=1, over=asc.coalitions.Exact(), features=asc.Tokens(words))
+        expected = asc.attribute(NET, X, of=1, over=asc.coalitions.Exact(), features=np.array([0, 0, -1, 1]))
         torch.testing.assert_close(found.values, expected.values, rtol=0, atol=0)
         assert found.features.names == ("7", "900")
 
@@ -272,10 +286,14 @@ def test_what_another_call_holds_can_stand_in_everywhere():
         return np.tanh(x).sum(1)
 
     x, other = X.numpy(), rows(3, 4, seed=9).numpy()
-    expected = asc.attribute(model, x, over=asc.Exact(), by=asc.Replace(other))
-    np.testing.assert_array_equal(asc.attribute(model, x, over=asc.Exact(), by=asc.Patch(asc.Call(other))).values, expected.values)
+    expected = asc.attribute(model, x, over=asc.coalitions.Exact(), by=asc.Replace(other))
+    np.testing.assert_array_equal(
+        asc.attribute(model, x, over=asc.coalitions.Exact(), by=asc.removal.Patch(asc.Call(other))).values, expected.values
+    )
     net = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 2)).double()
     ids = torch.tensor([[1, 2, 3], [4, 5, 6]])
-    expected = asc.attribute(net, ids, of=1, over=asc.Exact(), by=asc.MaskToken(8))
-    for by in (asc.Replace(asc.mask_tokens(8)), asc.Patch(asc.Call(torch.full_like(ids, 8)))):
-        torch.testing.assert_close(asc.attribute(net, ids, of=1, over=asc.Exact(), by=by).values, expected.values, rtol=0, atol=0)
+    expected = asc.attribute(net, ids, of=1, over=asc.coalitions.Exact(), by=asc.MaskToken(8))
+    for by in (asc.Replace(asc.distributions.MaskedTokens(8)), asc.removal.Patch(asc.Call(torch.full_like(ids, 8)))):
+        torch.testing.assert_close(
+            asc.attribute(net, ids, of=1, over=asc.coalitions.Exact(), by=by).values, expected.values, rtol=0, atol=0
+        )

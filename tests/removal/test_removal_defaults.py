@@ -64,10 +64,12 @@ def test_the_largest_target_of_a_regressor_is_no_predicted_class(model):
     assert not [c for c in asc.KernelShap(200)(Estimator(True), TABLE).checks if c.name == "target"]
 
 
-@pytest.mark.parametrize("over", [asc.Owen(), asc.Owen(opened="random"), asc.Exact(), asc.SmoothMasks()], ids=repr)
+@pytest.mark.parametrize(
+    "over", [asc.coalitions.Owen(), asc.coalitions.Owen(opened="random"), asc.coalitions.Exact(), asc.coalitions.SmoothMasks()], ids=repr
+)
 @pytest.mark.parametrize("players", [Players(0), Players(0, shape=(0, 4)), Players(0, ())], ids=repr)
 def test_a_game_of_no_feature_is_refused(over, players):
-    asks = [lambda: over.game(players, 0), *([] if over == asc.SmoothMasks() else [lambda: over.rows(players)])]
+    asks = [lambda: over.game(players, 0), *([] if over == asc.coalitions.SmoothMasks() else [lambda: over.rows(players)])]
     for ask in asks:
         with pytest.raises(CoalitionError) as caught:
             ask()
@@ -94,7 +96,7 @@ def test_masks_that_do_not_fit_are_refused_with_some_that_do():
 
 
 def test_an_input_without_a_column_takes_part_in_nothing():
-    found = asc.attribute(lambda a, b: a @ np.arange(5.0) + b.sum(1), TABLE, TABLE[:, :0], over=asc.Exact())
+    found = asc.attribute(lambda a, b: a @ np.arange(5.0) + b.sum(1), TABLE, TABLE[:, :0], over=asc.coalitions.Exact())
     np.testing.assert_allclose(found.values[0], TABLE * np.arange(5.0), atol=1e-12)
     assert found.values[1].shape == (4, 0)
 
@@ -109,7 +111,7 @@ def test_an_error_about_coalitions_names_chosen_features_and_has_what_was_found(
         return x.sum((1, 2))
 
     with pytest.raises(CoalitionError, match=r"here; .*chosen because there are more numbers.*another game, by features=") as caught:
-        asc.attribute(model, rows(1, 20, 40).numpy(), over=asc.Permutations(2000), by=0.0, chunk=16)
+        asc.attribute(model, rows(1, 20, 40).numpy(), over=asc.coalitions.Permutations(2000), by=0.0, chunk=16)
     assert isinstance(caught.value.__cause__, CoalitionError)
     assert caught.value.partial.features.values.shape[0] == 1
 

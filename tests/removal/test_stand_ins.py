@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.coalitions import Estimate
+from ascribe.coalitions import GameEstimate
 from ascribe.engine.passes.coalition import join_draws
 from ascribe.errors import DistributionError, FeatureError, MemoryLimitError
 from ascribe.features.base import Groups
@@ -29,7 +29,7 @@ def scores(model: nn.Module, x: torch.Tensor, of: int = 1) -> torch.Tensor:
 
 
 def left_out(by: Any, x: torch.Tensor = X, **more: Any) -> asc.Attribution:
-    return asc.attribute(NET, x, of=1, over=asc.LeaveOneOut(), by=by, **more)
+    return asc.attribute(NET, x, of=1, over=asc.coalitions.LeaveOneOut(), by=by, **more)
 
 
 def test_blur_is_a_weighted_mean_that_keeps_constants():
@@ -37,21 +37,26 @@ def test_blur_is_a_weighted_mean_that_keeps_constants():
     kernel = np.exp(-0.5 * ((grid[:, None] - grid) / sigma) ** 2)
     kernel = torch.as_tensor(kernel / kernel.sum(1, keepdims=True))
     smooth = torch.einsum("ih,jw,nchw->ncij", kernel, kernel, IMAGES)
-    found = asc.attribute(PICTURES, IMAGES, of=1, over=asc.LeaveOneOut(alone=True), by=asc.Blur(sigma), features=torch.zeros(6, 6))
+    found = asc.attribute(
+        PICTURES, IMAGES, of=1, over=asc.coalitions.LeaveOneOut(alone=True), by=asc.Blur(sigma), features=torch.zeros(6, 6)
+    )
     change = scores(PICTURES, IMAGES) - scores(PICTURES, smooth)
     np.testing.assert_allclose(found.features.values[:, 0], change.numpy(), atol=1e-12)
     flat = torch.full((1, 2, 6, 6), 3.0, dtype=torch.float64)
-    assert abs(asc.attribute(PICTURES, flat, of=1, over=asc.LeaveOneOut(), by=asc.Blur(), features=asc.grid(2)).values).max() < 1e-12
+    assert (
+        abs(asc.attribute(PICTURES, flat, of=1, over=asc.coalitions.LeaveOneOut(), by=asc.Blur(), features=asc.Grid(2)).values).max()
+        < 1e-12
+    )
 
 
 def test_mean_is_each_records_own():
-    found = asc.attribute(PICTURES, IMAGES, of=1, over=asc.LeaveOneOut(), by=asc.Mean(), features=torch.zeros(1))
+    found = asc.attribute(PICTURES, IMAGES, of=1, over=asc.coalitions.LeaveOneOut(), by=asc.Mean(), features=torch.zeros(1))
     gone = IMAGES.mean((2, 3), keepdim=True).expand_as(IMAGES)
     np.testing.assert_allclose(found.features.values[:, 0], (scores(PICTURES, IMAGES) - scores(PICTURES, gone)).numpy(), atol=1e-12)
 
 
 def test_noise_is_averaged_and_has_an_error():
-    found = left_out(asc.Noise(0.5, 6), seed=2)
+    found = left_out(asc.removal.Noise(0.5, 6), seed=2)
     e = np.random.default_rng((2, 5, 0)).standard_normal((6, 1, 4)) * 0.5
     each = []
     for k, j in product(range(6), range(4)):
@@ -64,7 +69,7 @@ def test_noise_is_averaged_and_has_an_error():
 
 
 def test_nearest_rows_are_near_in_what_is_left():
-    found = left_out(asc.Nearest(BACKGROUND, 2))
+    found = left_out(asc.removal.Nearest(BACKGROUND, 2))
     scale = BACKGROUND.std(0, unbiased=False)
     expected = torch.zeros_like(X)
     for i, j in product(range(5), range(4)):
@@ -78,7 +83,7 @@ def test_nearest_rows_are_near_in_what_is_left():
 
 def test_permutation_takes_values_of_other_records_in_any_block():
     for chunk in (1, 2, 100):
-        found = left_out(asc.Permute(3), seed=1, chunk=chunk)
+        found = left_out(asc.removal.Permute(3), seed=1, chunk=chunk)
         expected = torch.zeros_like(X)
         for k in range(3):
             order = np.random.default_rng((1, 7, k)).permutation(5)
@@ -100,7 +105,7 @@ def test_inpainted_places_are_the_mean_of_their_neighbours():
 
     mask = torch.zeros(5, 5, dtype=torch.long)
     mask[1:4, 2:5] = 1
-    asc.attribute(Watching(), x, of=0, over=asc.LeaveOneOut(alone=True), by=asc.Inpaint(0.0), features=mask, chunk=1)
+    asc.attribute(Watching(), x, of=0, over=asc.coalitions.LeaveOneOut(alone=True), by=asc.Inpaint(0.0), features=mask, chunk=1)
     painted = next(s[0] for s in seen if torch.equal(s[0][:, mask == 0], x[0][:, mask == 0]) and not torch.equal(s[0], x[0]))
     weights = {(0, 1): 2, (1, 0): 2, (0, -1): 2, (-1, 0): 2, (1, 1): 1, (1, -1): 1, (-1, 1): 1, (-1, -1): 1}
     for c, i, j in product(range(2), range(1, 4), range(2, 5)):
@@ -113,7 +118,7 @@ def test_patching_brings_another_runs_activation():
     other = rows(5, 4, seed=8)
     with torch.no_grad():
         held, patch = NET[:2](X), NET[:2](other)
-    found = asc.attribute(NET, X, of=2, at="1", over=asc.LeaveOneOut(), by=asc.Patch(asc.Call(other)))
+    found = asc.attribute(NET, X, of=2, at="1", over=asc.coalitions.LeaveOneOut(), by=asc.removal.Patch(asc.Call(other)))
     for k in range(6):
         mixed = held.clone()
         mixed[:, k] = patch[:, k]
@@ -142,7 +147,7 @@ MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
 def test_dropped_tokens_are_not_attended_to(kind):
     net, mask = seeded(Words), MASK.to(kind)
     with unchanged(net, arguments=(IDS, mask)):
-        found = asc.attribute(net, input_ids=IDS, attention_mask=mask, of=1, over=asc.LeaveOneOut())
+        found = asc.attribute(net, input_ids=IDS, attention_mask=mask, of=1, over=asc.coalitions.LeaveOneOut())
     assert "Drop()" in found.method
     assert found.values.shape == IDS.shape
     assert found.values.is_floating_point()
@@ -156,8 +161,8 @@ def test_dropped_tokens_are_not_attended_to(kind):
 
 def test_masked_tokens_and_words():
     net = seeded(Words)
-    words = asc.tokens([[0, 0, 1, 1], [0, 1, 1, None]])
-    found = asc.attribute(net, IDS, attention_mask=MASK, of=1, over=asc.Exact(), by=asc.MaskToken(2, keep=(9,)), features=words)
+    words = asc.Tokens([[0, 0, 1, 1], [0, 1, 1, None]])
+    found = asc.attribute(net, IDS, attention_mask=MASK, of=1, over=asc.coalitions.Exact(), by=asc.MaskToken(2, keep=(9,)), features=words)
     cells = [[0, 0, 1, 1], [0, 1, 1, -1]]
     for i in range(2):
         worth = {}
@@ -176,27 +181,27 @@ def test_masked_tokens_and_words():
 def test_words_by_a_function_of_the_record():
     net = seeded(Words)
     given = [[0, 0, 1, 1], [0, 1, 1, None]]
-    a = asc.attribute(net, IDS, attention_mask=MASK, of=1, over=asc.Exact(), features=asc.tokens(lambda i: given[i]))
-    b = asc.attribute(net, IDS, attention_mask=MASK, of=1, over=asc.Exact(), features=asc.tokens(given))
+    a = asc.attribute(net, IDS, attention_mask=MASK, of=1, over=asc.coalitions.Exact(), features=asc.Tokens(lambda i: given[i]))
+    b = asc.attribute(net, IDS, attention_mask=MASK, of=1, over=asc.coalitions.Exact(), features=asc.Tokens(given))
     np.testing.assert_array_equal(a.features.values, b.features.values)
 
 
 def test_tokens_without_a_mask_need_a_stand_in():
     with pytest.raises(FeatureError, match="MaskToken"):
-        asc.attribute(nn.Sequential(nn.Embedding(20, 3), nn.Flatten(), nn.Linear(12, 2)), IDS, over=asc.LeaveOneOut())
+        asc.attribute(nn.Sequential(nn.Embedding(20, 3), nn.Flatten(), nn.Linear(12, 2)), IDS, over=asc.coalitions.LeaveOneOut())
     net = seeded(lambda: nn.Sequential(nn.Embedding(20, 3), nn.Flatten(), nn.Linear(12, 2)))
-    found = asc.attribute(net, IDS, of=0, over=asc.Exact(), by=asc.MaskToken(1))
+    found = asc.attribute(net, IDS, of=0, over=asc.coalitions.Exact(), by=asc.MaskToken(1))
     assert found.values.shape == IDS.shape
-    masked = asc.attribute(net, IDS, of=0, over=asc.Exact(), by=asc.Replace(1))
+    masked = asc.attribute(net, IDS, of=0, over=asc.coalitions.Exact(), by=asc.Replace(1))
     torch.testing.assert_close(found.values, masked.values)
 
 
 STOCHASTIC = (
-    {"over": asc.Permutations(30), "by": asc.Replace(0.2)},
-    {"over": asc.ShapleyKernel(20), "by": asc.Resample(BACKGROUND, 3)},
-    {"over": asc.Surrogate(40), "by": asc.Noise(0.3, 2)},
-    {"over": asc.TotalIndices(60), "by": asc.Replace("zeros")},
-    {"over": asc.LeaveOneOut(), "by": asc.Nearest(BACKGROUND, 2)},
+    {"over": asc.coalitions.Permutations(30), "by": asc.Replace(0.2)},
+    {"over": asc.coalitions.ShapleyRegression(20), "by": asc.Resample(BACKGROUND, 3)},
+    {"over": asc.coalitions.LinearSurrogate(40), "by": asc.removal.Noise(0.3, 2)},
+    {"over": asc.coalitions.TotalSobolIndices(60), "by": asc.Replace("zeros")},
+    {"over": asc.coalitions.LeaveOneOut(), "by": asc.removal.Nearest(BACKGROUND, 2)},
 )
 
 
@@ -228,7 +233,7 @@ def test_the_model_is_as_it_was_when_it_fails_in_the_middle():
 
     net = Failing().train()
     with unchanged(net, arguments=(X,)), pytest.raises(asc.AscribeError, match="the last column is needed") as caught:
-        asc.attribute(net, X, of=1, over=asc.LeaveOneOut(), chunk=5)
+        asc.attribute(net, X, of=1, over=asc.coalitions.LeaveOneOut(), chunk=5)
     known = caught.value.partial
     assert known is None or not known.ok
 
@@ -246,9 +251,9 @@ def test_chunks_that_do_not_fit_are_halved():
             self.most = max(self.most, len(x))
             return self.inner(x)
 
-    whole = asc.attribute(NET, X, of=1, over=asc.Exact())
+    whole = asc.attribute(NET, X, of=1, over=asc.coalitions.Exact())
     net = Small()
-    found = asc.attribute(net, X, of=1, over=asc.Exact())
+    found = asc.attribute(net, X, of=1, over=asc.coalitions.Exact())
     torch.testing.assert_close(found.values, whole.values, rtol=0, atol=1e-12)
     assert net.most <= 3
 
@@ -257,7 +262,7 @@ def test_chunks_that_do_not_fit_are_halved():
             raise torch.OutOfMemoryError("out of memory")
 
     with pytest.raises(MemoryLimitError):
-        asc.attribute(None_(), X, of=1, over=asc.Exact())
+        asc.attribute(None_(), X, of=1, over=asc.coalitions.Exact())
 
 
 def test_equal_coalitions_and_the_ends_are_run_once():
@@ -267,7 +272,7 @@ def test_equal_coalitions_and_the_ends_are_run_once():
         seen.append(len(x))
         return x.sum(1)
 
-    found = asc.attribute(model, X.numpy()[:1, :3], over=asc.Permutations(60, "independent"), by=asc.Replace(0.5))
+    found = asc.attribute(model, X.numpy()[:1, :3], over=asc.coalitions.Permutations(60, "independent"), by=asc.Replace(0.5))
     assert sum(seen) == 8 + 1  # a black box's first record is run once more, for the check of steadiness
     assert found.cost.rows == 8 + 1
     assert any("8 of 2^3" in check.detail or "7 of 2^3" in check.detail for check in found.checks)
@@ -281,7 +286,7 @@ def test_infinite_numbers_are_selected_not_multiplied():
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.stack([x[:, 0], x[:, 2]], 1)
 
-    found = asc.attribute(First(), x, of=1, over=asc.LeaveOneOut(), by=asc.Replace(0.0))
+    found = asc.attribute(First(), x, of=1, over=asc.coalitions.LeaveOneOut(), by=asc.Replace(0.0))
     torch.testing.assert_close(found.values[:, 2], x[:, 2])
     assert torch.isfinite(found.values).all()
 
@@ -303,7 +308,7 @@ def test_what_is_grouped_unasked_is_told(name):
         pytest.importorskip("skimage")
     x = make()
     net = nn.Sequential(nn.Flatten(), chain(x[0].numel(), 2))
-    found = asc.attribute(net, x, of=0, over=asc.LeaveOneOut())
+    found = asc.attribute(net, x, of=0, over=asc.coalitions.LeaveOneOut())
     (check,) = (c for c in found.checks if c.name == "features")
     assert told in check.detail
     assert check.status == status
@@ -318,8 +323,8 @@ def test_superpixels_follow_the_picture(how):
     x = torch.zeros(2, 3, 24, 24, dtype=torch.float64)
     x[0, :, :, 12:] = 1.0
     x[1, :, 12:] = 1.0
-    found = asc.attribute(lambda x: x.sum((1, 2, 3))[:, None] + 0 * x[:, 0, :1, 0], x, of=0, over=asc.LeaveOneOut(),
-                          features=asc.superpixels(9, how))  # fmt: skip
+    found = asc.attribute(lambda x: x.sum((1, 2, 3))[:, None] + 0 * x[:, 0, :1, 0], x, of=0, over=asc.coalitions.LeaveOneOut(),
+                          features=asc.Superpixels(9, how))  # fmt: skip
     assert 2 <= found.features.values.shape[1] <= 200
     assert "superpixels" in found.features.told
     np.testing.assert_allclose(found.features.values.sum(1), x.sum((1, 2, 3)).numpy(), atol=1e-6)
@@ -329,14 +334,14 @@ def test_superpixels_follow_the_picture(how):
 
 def test_trees_of_grids_halve_the_longer_side():
     assert halved(np.arange(6).reshape(2, 3)) == (((0, 1), (3, 4)), (2, 5))
-    found = asc.attribute(PICTURES, IMAGES, of=1, over=asc.Owen(), features=asc.grid((2, 3)))
-    exact = asc.attribute(PICTURES, IMAGES, of=1, over=asc.Exact(), features=asc.grid((2, 3)))
+    found = asc.attribute(PICTURES, IMAGES, of=1, over=asc.coalitions.Owen(), features=asc.Grid((2, 3)))
+    exact = asc.attribute(PICTURES, IMAGES, of=1, over=asc.coalitions.Exact(), features=asc.Grid((2, 3)))
     np.testing.assert_allclose(found.features.values.sum(1), exact.features.values.sum(1), atol=1e-9)
 
 
 def test_layers_of_channels_are_ablated_by_channel():
     net = nn.Sequential(nn.Conv2d(2, 24, 3), nn.ReLU(), nn.Flatten(), nn.Linear(24 * 16, 2)).double()
-    found = asc.attribute(net, IMAGES, of=1, at="1", over=asc.LeaveOneOut())
+    found = asc.attribute(net, IMAGES, of=1, at="1", over=asc.coalitions.LeaveOneOut())
     assert found.features.values.shape == (2, 24)
     with torch.no_grad():
         held = net[:2](IMAGES)
@@ -351,7 +356,7 @@ def test_interactions_are_a_matrix():
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return (x[:, 0] * x[:, 1] + 2 * x[:, 2])[:, None]
 
-    found = asc.attribute(Product(), X, of=0, over=asc.Interactions(), by=asc.Replace(0.0))
+    found = asc.attribute(Product(), X, of=0, over=asc.coalitions.Interactions(), by=asc.Replace(0.0))
     assert found.values.shape == (5, 4, 4)
     torch.testing.assert_close(found.values[:, 0, 1] + found.values[:, 1, 0], X[:, 0] * X[:, 1], rtol=0, atol=1e-9)
     torch.testing.assert_close(found.values[:, 2, 1], torch.zeros(5, dtype=torch.float64), rtol=0, atol=1e-9)
@@ -360,7 +365,11 @@ def test_interactions_are_a_matrix():
 
 
 def test_an_estimate_beforehand_is_what_it_takes():
-    for over, by in ((asc.Exact(), 0.0), (asc.LeaveOneOut(), asc.Noise(samples=4)), (asc.Exact(), asc.Resample(BACKGROUND))):
+    for over, by in (
+        (asc.coalitions.Exact(), 0.0),
+        (asc.coalitions.LeaveOneOut(), asc.removal.Noise(samples=4)),
+        (asc.coalitions.Exact(), asc.Resample(BACKGROUND)),
+    ):
         said = asc.estimate(NET, X, of=1, over=over, by=by)
         took = asc.attribute(NET, X, of=1, over=over, by=by).cost
         assert took.rows <= said.forward_rows <= took.rows * 1.3 + 3 * len(X) * 7
@@ -369,16 +378,16 @@ def test_an_estimate_beforehand_is_what_it_takes():
 
 def test_half_precision_inputs_come_back_in_their_own_type():
     net = chain(4, 6, 3).to(torch.bfloat16)
-    found = asc.attribute(net, X.to(torch.bfloat16), of=1, over=asc.ShapleyKernel(14), by=asc.Replace(0.5))
+    found = asc.attribute(net, X.to(torch.bfloat16), of=1, over=asc.coalitions.ShapleyRegression(14), by=asc.Replace(0.5))
     assert found.values.dtype == torch.bfloat16
-    exact = asc.attribute(NET, X, of=1, over=asc.Exact(), by=asc.Replace(0.5))
+    exact = asc.attribute(NET, X, of=1, over=asc.coalitions.Exact(), by=asc.Replace(0.5))
     assert float((found.values.double() - exact.values).abs().max()) < 0.05 * float(exact.values.abs().max()) + 0.02
 
 
 def test_a_zero_that_no_column_holds_is_told():
     net = chain(4, 2)
     for x, status in ((rows(8, 4), "ok"), (rows(8, 4).abs() + 1, "warn")):
-        (check,) = (c for c in asc.attribute(net, x, of=0, over=asc.LeaveOneOut()).checks if c.name == "removal")
+        (check,) = (c for c in asc.attribute(net, x, of=0, over=asc.coalitions.LeaveOneOut()).checks if c.name == "removal")
         assert check.status == status
         assert ("4 columns" in check.detail) == (status == "warn")
 
@@ -411,20 +420,22 @@ def test_a_row_of_a_table_has_no_mean(by):
     picture, table = rows(2, 3, 6, 6).numpy(), rows(2, 4).numpy()
     args = (picture, table) if isinstance(by, asc.Replace) and isinstance(by.value, tuple) else (table,)
     with pytest.raises(FeatureError, match=r"x_train\.mean\(0\)") as caught:
-        asc.attribute(lambda *x: x[-1].sum(1), *args, over=asc.LeaveOneOut(), by=by, features=None)
+        asc.attribute(lambda *x: x[-1].sum(1), *args, over=asc.coalitions.LeaveOneOut(), by=by, features=None)
     assert "4 columns" in str(caught.value)
-    column = asc.attribute(lambda x: x @ np.arange(4.0), table, over=asc.Exact(), by=table.mean(0))
+    column = asc.attribute(lambda x: x @ np.arange(4.0), table, over=asc.coalitions.Exact(), by=table.mean(0))
     np.testing.assert_allclose(column.values, np.arange(4) * (table - table.mean(0)), atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 6, 6), (2, 6, 6, 3), (2, 6, 6)])
 def test_a_picture_of_bytes_without_a_removal_becomes_dark(shape):
     x = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    found = asc.attribute(lambda x: x.reshape(len(x), -1).sum(1, dtype=float), x, over=asc.LeaveOneOut(), features=asc.Each())
+    found = asc.attribute(
+        lambda x: x.reshape(len(x), -1).sum(1, dtype=float), x, over=asc.coalitions.LeaveOneOut(), features=asc.features.EachElement()
+    )
     np.testing.assert_array_equal(found.values, x)
     assert any(c.name == "removal" and c.status == "ok" and "Replace()" in c.detail for c in found.checks)
     with pytest.raises(FeatureError, match=r"asc\.Replace\(0\) or by=asc\.Blur\(\)"):
-        asc.attribute(lambda x: x.reshape(len(x), -1).sum(1), x.astype(np.int64), over=asc.LeaveOneOut())
+        asc.attribute(lambda x: x.reshape(len(x), -1).sum(1), x.astype(np.int64), over=asc.coalitions.LeaveOneOut())
 
 
 WHOLE = np.array([[0, 3, 250], [7, 40, 5]], dtype=np.uint8)
@@ -432,8 +443,8 @@ WHOLE = np.array([[0, 3, 250], [7, 40, 5]], dtype=np.uint8)
 
 @pytest.mark.parametrize(("by", "expected"), [
     (asc.Mean(), np.rint(WHOLE.mean(1))[:, None, None].repeat(3, 2)),
-    (asc.Noise(0.0, 1, around=True), WHOLE),
-    (asc.Noise(400.0, 1), None),
+    (asc.removal.Noise(0.0, 1, around=True), WHOLE),
+    (asc.removal.Noise(400.0, 1), None),
     (asc.Replace(255), np.full((2, 3), 255)),
 ], ids=repr)  # fmt: skip
 def test_computed_stand_ins_for_whole_numbers_are_rounded_and_stay_in_range(by, expected):
@@ -444,7 +455,7 @@ def test_computed_stand_ins_for_whole_numbers_are_rounded_and_stay_in_range(by, 
         return x.reshape(2, 3).sum(1, dtype=float)
 
     x = WHOLE if expected is None or np.ndim(expected) == 2 else WHOLE[:, None]
-    asc.attribute(model, x, over=asc.LeaveOneOut(), by=by, features=np.zeros(3, int))
+    asc.attribute(model, x, over=asc.coalitions.LeaveOneOut(), by=by, features=np.zeros(3, int))
     assert all(x.dtype == np.uint8 for x in seen)
     if expected is None:
         drawn = np.random.default_rng((0, 5, 0)).standard_normal((1, 1, 3))[0] * 400
@@ -462,7 +473,7 @@ CUT: dict[str, tuple[np.ndarray, Any]] = {
     "longer words": (np.array([["a"], ["b"]]), asc.Resample(np.array([["abc"]]))),
     "a number among words": (MIXED, asc.Replace(0.5)),
     "the mean of words": (MIXED, asc.Mean()),
-    "noise on words": (MIXED, asc.Noise()),
+    "noise on words": (MIXED, asc.removal.Noise()),
 }
 
 
@@ -470,18 +481,20 @@ CUT: dict[str, tuple[np.ndarray, Any]] = {
 def test_stand_ins_are_never_cut_to_the_type_of_the_records(name):
     x, by = CUT[name]
     with pytest.raises((FeatureError, DistributionError)):
-        asc.attribute(lambda x: np.ones(len(x)), x, over=asc.LeaveOneOut(), by=by)
+        asc.attribute(lambda x: np.ones(len(x)), x, over=asc.coalitions.LeaveOneOut(), by=by)
 
 
 def test_whole_numbers_and_words_are_never_there_in_part():
     for x, by in ((WHOLE, asc.MaskToken(0)), (MIXED, asc.Resample(MIXED))):
         with pytest.raises(FeatureError, match="in part"):
-            asc.attribute(lambda x: np.ones(len(x)), x, over=asc.TotalIndices(64), by=by)
+            asc.attribute(lambda x: np.ones(len(x)), x, over=asc.coalitions.TotalSobolIndices(64), by=by)
 
 
 def test_a_column_of_texts():
     x = np.array(["a good film", "a film"], dtype=object)
-    found = asc.attribute(lambda x: [float(len(s)) for s in x], x, over=asc.Exact(), by=asc.Resample(np.array(["", "abcd"], dtype=object)))
+    found = asc.attribute(
+        lambda x: [float(len(s)) for s in x], x, over=asc.coalitions.Exact(), by=asc.Resample(np.array(["", "abcd"], dtype=object))
+    )
     np.testing.assert_array_equal(found.values, [11 - 2, 6 - 2])
 
 
@@ -495,10 +508,10 @@ def test_a_cell_in_several_features_is_there_as_much_as_the_least_of_them():
 
 def test_an_error_is_that_of_the_estimate_and_that_of_the_draws():
     values, error = np.array([1.0, 2.0, 6.0]).reshape(3, 1, 1), np.array([0.3, 0.5, 0.1]).reshape(3, 1, 1)
-    both = join_draws(Estimate(values, error), 3)
+    both = join_draws(GameEstimate(values, error), 3)
     np.testing.assert_allclose(both.values, 3.0)
     np.testing.assert_allclose(both.error, np.sqrt(7.0 / 3 + 0.3**2))  # variance of three draws over three; the mean error
-    np.testing.assert_allclose(join_draws(Estimate(values), 3).error, np.sqrt(7.0 / 3))
+    np.testing.assert_allclose(join_draws(GameEstimate(values), 3).error, np.sqrt(7.0 / 3))
 
 
 def test_features_of_several_arrays_are_counted_on():
@@ -511,9 +524,9 @@ def test_features_of_several_arrays_are_counted_on():
             with torch.no_grad():
                 exact.append((net(a, b) - net(*gone))[:, 1])
     exact = torch.stack(exact, 1).numpy()
-    found = asc.attribute(net, a, b, of=1, over=asc.LeaveOneOut(), features=asc.Channels())
+    found = asc.attribute(net, a, b, of=1, over=asc.coalitions.LeaveOneOut(), features=asc.features.Channels())
     np.testing.assert_allclose(found.features.values, exact, rtol=1e-9, atol=1e-12)
-    kept = (asc.Channels(), np.array([0, -1, 1]))
-    found = asc.attribute(net, a, b, of=1, over=asc.LeaveOneOut(), features=kept)
+    kept = (asc.features.Channels(), np.array([0, -1, 1]))
+    found = asc.attribute(net, a, b, of=1, over=asc.coalitions.LeaveOneOut(), features=kept)
     np.testing.assert_allclose(found.features.values, exact[:, [0, 1, 2, 3, 4, 6]], rtol=1e-9, atol=1e-12)
     assert (found.values[1][:, 1] == 0).all()

@@ -33,7 +33,7 @@ def result(values: Any, **more: Any) -> Attribution:
     """A result with everything that a call fills in."""
     known: dict[str, Any] = {
         "method": "IntegratedGradients(steps=8)",
-        "quantity": "Max()",
+        "quantity": "PredictedClass()",
         "explained": np.array([1.0, 2.0, 3.0]),
         "prediction": np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]),
         "class_names": ("cat", "dog"),
@@ -157,7 +157,7 @@ def test_arithmetic_says_what_was_done_and_drops_what_no_longer_holds() -> None:
     assert [check.name for check in c.checks] == ["ops"]
     assert c.cost == Cost(9, 9, 27, 0.6, 4, 5000)
     assert c.settings == {"left": {"seed": 0}, "right": {"seed": 1}}
-    assert (c.quantity, c.cut, c.class_names) == ("Max()", "INPUT", ("cat", "dog"))
+    assert (c.quantity, c.cut, c.class_names) == ("PredictedClass()", "INPUT", ("cat", "dog"))
     assert c.target is not None
     assert (-a).settings == {"seed": 0}
 
@@ -169,7 +169,7 @@ def test_facts_that_differ_are_dropped() -> None:
     other = a + result(table(1), record=table(4), explained=np.zeros(3), quantity="Unit(1)", cut="Cut('fc')")
     assert other.record is None
     assert other.explained is None
-    assert other.quantity == "(Max() + Unit(1))"
+    assert other.quantity == "(PredictedClass() + Unit(1))"
     assert other.cut == "(INPUT + Cut('fc'))"
     assert (a + result(table(1))).record is None
 
@@ -406,7 +406,7 @@ def test_pandas_is_asked_for_only_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_repr_is_one_line_without_numbers() -> None:
     text = repr(result({"image": torch.zeros(3, 3, 64, 64), "meta": None}))
     assert text == (
-        "<Attribution IntegratedGradients(steps=8) of Max() at INPUT: {'image': float32[3, 3, 64, 64], 'meta': None}; "
+        "<Attribution IntegratedGradients(steps=8) of PredictedClass() at INPUT: {'image': float32[3, 3, 64, 64], 'meta': None}; "
         "gap 2 of 3 records above 1 %, worst 7 %; completeness: fail, ops: warn>"
     )
     called = Attribution(table(), method="Saliency()(model, x, of=Unit(1), at=Cut('fc'))", quantity="Unit(1)", cut="Cut('fc')")

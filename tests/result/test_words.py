@@ -79,7 +79,7 @@ def explained() -> tuple[Any, Any]:
     def model(t: Any) -> np.ndarray:
         return (t["age"].fillna(0) / 10 + (t["town"] == "Genève") + t["member"] * (t["kind"] == "x") + t["since"].notna()).to_numpy(float)
 
-    return table, asc.attribute(model, table, over=asc.Exact(), by=asc.Resample(table))
+    return table, asc.attribute(model, table, over=asc.coalitions.Exact(), by=asc.Resample(table))
 
 
 def test_a_table_with_words_is_saved_and_read_again(tmp_path: Path):

@@ -207,14 +207,14 @@ def made(run: Callable[[Any, Tensor], Tensor], parts: Callable[[], dict[str, Any
     return Net(run, parts()).eval(), torch.randn(3, 5, 3, dtype=torch.float64), torch.randn(1, 5, 3, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("by", [asc.Rescale(), asc.RevealCancel()], ids=repr)
+@pytest.mark.parametrize("by", [asc.rules.Rescale(), asc.rules.RevealCancel()], ids=repr)
 @pytest.mark.parametrize("name", EXACT)
 def test_adds_up_exactly(name: str, by: Any) -> None:
     model, x, x0 = made(*EXACT[name])
     found = asc.attribute(model, x, of=1, over=asc.Reference(x0), by=by)
     change = (model(x) - model(x0))[:, 1].detach()
     assert torch.allclose(found.values.sum((1, 2)), change, rtol=0, atol=1e-10)
-    if isinstance(by, asc.Rescale):
+    if isinstance(by, asc.rules.Rescale):
         assert next(c for c in found.checks if c.name == "rule").status == "ok"
 
 
@@ -223,13 +223,17 @@ def test_adds_up_exactly(name: str, by: Any) -> None:
 def test_what_is_not_exact_is_named(name: str) -> None:
     run, parts, operation = NAMED[name]
     model, x, x0 = made(run, parts)
-    check = next(c for c in asc.attribute(model, x, of=1, over=asc.Reference(x0), by=asc.Rescale()).checks if c.name == "rule")
+    check = next(c for c in asc.attribute(model, x, of=1, over=asc.Reference(x0), by=asc.rules.Rescale()).checks if c.name == "rule")
     assert check.status == "warn"
     assert operation in check.detail
 
 
 @pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
-@pytest.mark.parametrize("by", [asc.Epsilon(), asc.CpLrp(), asc.AttnLrp(), asc.Gim(), asc.Rescale(), asc.RevealCancel()], ids=repr)
+@pytest.mark.parametrize(
+    "by",
+    [asc.rules.Epsilon(), asc.rules.CPLRP(), asc.rules.AttnLRP(), asc.rules.GIM(), asc.rules.Rescale(), asc.rules.RevealCancel()],
+    ids=repr,
+)
 @pytest.mark.parametrize("name", [*EXACT, *NAMED])
 def test_numbers_are_finite_and_the_model_is_let_go_of(name: str, by: Any) -> None:
     """At once, not when Python looks for circles."""

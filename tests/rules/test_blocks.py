@@ -39,11 +39,11 @@ MODELS = {
 
 
 @pytest.mark.parametrize("block", [1, 7, 100])
-@pytest.mark.parametrize("rule", [asc.Rescale(), asc.AttnLrp(), asc.CpLrp()], ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize("rule", [asc.rules.Rescale(), asc.rules.AttnLRP(), asc.rules.CPLRP()], ids=lambda rule: type(rule).__name__)
 @pytest.mark.parametrize("name", MODELS)
 def test_blocks_change_nothing(name, rule, block, monkeypatch):
     model, x = MODELS[name](), batch(3)
-    ask = {"of": asc.Custom(lambda y: (y.flatten(1) ** 2).sum(1)), "by": rule}
+    ask = {"of": asc.quantities.Custom(lambda y: (y.flatten(1) ** 2).sum(1)), "by": rule}
     ask |= {"over": asc.Reference(batch(1, seed=7))} if rule.compares else {}
     expected = asc.attribute(model, x, **ask).values
     for module in (attention, regions, softmax):

@@ -16,24 +16,26 @@ from tests.support.rescale_zoo import Fn, batch, net
 DOUBLE = torch.float64
 Tensor = torch.Tensor
 BOOKS = {
-    "EPSILON_PLUS": asc.EPSILON_PLUS,
-    "EPSILON_PLUS_FLAT": asc.EPSILON_PLUS_FLAT,
-    "EPSILON_ALPHA2_BETA1": asc.EPSILON_ALPHA2_BETA1,
-    "EPSILON_ALPHA2_BETA1_FLAT": asc.EPSILON_ALPHA2_BETA1_FLAT,
-    "EXCITATION_BACKPROP": asc.EXCITATION_BACKPROP,
-    "epsilon_gamma_box": asc.epsilon_gamma_box(-4.0, 4.0),
+    "EPSILON_PLUS": asc.rules.EPSILON_PLUS,
+    "EPSILON_PLUS_FLAT": asc.rules.EPSILON_PLUS_FLAT,
+    "EPSILON_ALPHA2_BETA1": asc.rules.EPSILON_ALPHA2_BETA1,
+    "EPSILON_ALPHA2_BETA1_FLAT": asc.rules.EPSILON_ALPHA2_BETA1_FLAT,
+    "EXCITATION_BACKPROP": asc.rules.EXCITATION_BACKPROP,
+    "epsilon_gamma_box": asc.rules.epsilon_gamma_box(-4.0, 4.0),
 }
 
 
 def test_the_first_pair_that_fits_holds():
-    book = asc.RuleBook((("features.*", asc.Flat()), ("convolution", asc.ZPlus()), (asc.Where("dense", position=-1), asc.Pass())))
+    book = asc.rules.RuleBook(
+        (("features.*", asc.rules.Flat()), ("convolution", asc.rules.ZPlus()), (asc.rules.Where("dense", position=-1), asc.rules.Pass()))
+    )
     assert book.choose(Operation("convolution", "features.0")) == 0
     assert book.choose(Operation("convolution", "features.3.conv")) == 0, "inside a module that the path names"
     assert book.choose(Operation("convolution", "stem")) == 1
     assert book.choose(Operation("dense", "head", 4, 5)) == 2
     assert book.choose(Operation("dense", "head", 3, 5)) is None
     assert book.choose(Operation("activation", "head")) is None
-    around = asc.Where(layer="block.?")
+    around = asc.rules.Where(layer="block.?")
     paths = ("block.1", "block.1.mlp.up", "block.10", "my.block.1")
     assert [path for path in paths if around.fits(Operation("dense", path))] == ["block.1", "block.1.mlp.up"]
 
@@ -42,20 +44,20 @@ def test_the_first_pair_that_fits_holds():
     ("position", "fits"), [(0, {0}), (-1, {4}), (2, {2}), ((0, 2), {0, 1}), ((3, None), {3, 4}), ((None, -3), {0, 1}), (7, set())]
 )
 def test_positions_count_layers(position, fits):
-    where = asc.Where(position=position)
+    where = asc.rules.Where(position=position)
     assert {i for i in range(5) if where.fits(Operation("dense", "a", i, 5))} == fits
     assert not where.fits(Operation("activation", "a"))
 
 
 def test_what_is_no_place_and_no_rule_is_refused():
-    for place in (3, None, asc.Where):
+    for place in (3, None, asc.rules.Where):
         with pytest.raises(RuleError, match="place"):
-            asc.RuleBook(((place, asc.Epsilon()),))
-    for rule in (asc.Rescale(), asc.Gradient(), asc.Epsilon, "epsilon", asc.EPSILON_PLUS):
+            asc.rules.RuleBook(((place, asc.rules.Epsilon()),))
+    for rule in (asc.rules.Rescale(), asc.rules.Gradient(), asc.rules.Epsilon, "epsilon", asc.rules.EPSILON_PLUS):
         with pytest.raises(RuleError):
-            asc.RuleBook((("dense", rule),))
+            asc.rules.RuleBook((("dense", rule),))
     with pytest.raises(RuleError, match="kind"):
-        asc.Where("gelu")
+        asc.rules.Where("gelu")
 
 
 def plain() -> nn.Module:
@@ -91,11 +93,13 @@ def by_hand(model: nn.Module, x: Tensor, rules: dict[str, object]) -> Tensor:
         def read(y: Tensor, share: Tensor = share) -> Tensor:
             return (y * share).flatten(1).sum(1)
 
-        relevance = asc.attribute(layer, value, of=asc.Custom(read), by=rule or asc.Epsilon(0.0)).values
+        relevance = asc.attribute(layer, value, of=asc.quantities.Custom(read), by=rule or asc.rules.Epsilon(0.0)).values
     return relevance
 
 
-@pytest.mark.parametrize("book", [*BOOKS.values(), asc.RuleBook(((asc.Where(layer="layers.b"), asc.Gamma()),), otherwise=asc.ZPlus())])
+@pytest.mark.parametrize(
+    "book", [*BOOKS.values(), asc.rules.RuleBook(((asc.rules.Where(layer="layers.b"), asc.rules.Gamma()),), otherwise=asc.rules.ZPlus())]
+)
 def test_a_book_is_its_rules_layer_by_layer(book):
     model, x = plain(), batch()
     kinds = {"a": "convolution", "b": "convolution", "c": "dense", "d": "dense"}
@@ -115,7 +119,11 @@ def folded(model: nn.Module) -> nn.Module:
     return model
 
 
-@pytest.mark.parametrize("rule", [*BOOKS.values(), asc.Gamma(), asc.AlphaBeta(), asc.ZBox(-4.0, 4.0), asc.WSquare(), asc.Flat()], ids=repr)
+@pytest.mark.parametrize(
+    "rule",
+    [*BOOKS.values(), asc.rules.Gamma(), asc.rules.AlphaBeta(), asc.rules.ZBox(-4.0, 4.0), asc.rules.WSquare(), asc.rules.Flat()],
+    ids=repr,
+)
 def test_batch_norm_is_merged_with_the_convolution_before_it(rule):
     model, x = net("relu module"), batch()
     model.layers["n"].weight.data.uniform_(-2, 2, generator=torch.Generator().manual_seed(3))
@@ -154,7 +162,14 @@ def read(y: Tensor) -> Tensor:
     return (y * y).flatten(1).sum(1) / 2
 
 
-AFFINE = (asc.Epsilon(), asc.Gamma(), asc.Gamma(generalised=True), asc.AlphaBeta(), asc.ZBox(-4.0, 4.0), asc.WSquare())
+AFFINE = (
+    asc.rules.Epsilon(),
+    asc.rules.Gamma(),
+    asc.rules.Gamma(generalised=True),
+    asc.rules.AlphaBeta(),
+    asc.rules.ZBox(-4.0, 4.0),
+    asc.rules.WSquare(),
+)
 
 
 @pytest.mark.parametrize("name", AFTER)
@@ -171,12 +186,12 @@ def test_affine_neighbours_make_one_layer(name, rule):
                     tensor.uniform_(-1.5, 1.5)
                 m.running_var.uniform_(0.5, 2)
         x = torch.randn(2, *shape, dtype=DOUBLE)
-    found = asc.attribute(model, x, of=asc.Custom(read), by=rule).values
+    found = asc.attribute(model, x, of=asc.quantities.Custom(read), by=rule).values
     for i in range(2):
         w, b = affine(model, x[i : i + 1])
         single = nn.Linear(*reversed(w.shape)).to(DOUBLE)
         single.weight.data, single.bias.data = w, b
-        expected = asc.attribute(single, x[i : i + 1].flatten(1), of=asc.Custom(read), by=rule).values
+        expected = asc.attribute(single, x[i : i + 1].flatten(1), of=asc.quantities.Custom(read), by=rule).values
         torch.testing.assert_close(found[i].flatten(), expected[0], rtol=1e-8, atol=1e-10)
 
 
@@ -205,11 +220,11 @@ def shifted_for_two(x: Tensor) -> Tensor:
 def test_nothing_is_merged_that_something_else_relies_on(run):
     """Without a stabiliser LRP-epsilon is gradient times input in a network of rectifiers (Ancona et al. 2018), however it is written."""
     x = weights(3, 5, seed=5)
-    found, expected = (asc.attribute(Fn(run), x, of=2, by=rule).values for rule in (asc.Epsilon(1e-12), None))
+    found, expected = (asc.attribute(Fn(run), x, of=2, by=rule).values for rule in (asc.rules.Epsilon(1e-12), None))
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize("first", [asc.Flat(), asc.WSquare(), asc.ZBox(-9.0, 9.0)], ids=repr)
+@pytest.mark.parametrize("first", [asc.rules.Flat(), asc.rules.WSquare(), asc.rules.ZBox(-9.0, 9.0)], ids=repr)
 def test_what_comes_by_two_ways_adds_up(first):
     """Relevance that is no multiple of a value and relevance that is one meet before a norm."""
 
@@ -224,7 +239,7 @@ def test_what_comes_by_two_ways_adds_up(first):
             return sum(layers[name](h) for name in taken)
 
         model = Fn(forward, norm=norm, **layers)
-        book = asc.RuleBook((("layers.one", first), ("layers.two", asc.Epsilon(1e-12))))
+        book = asc.rules.RuleBook((("layers.one", first), ("layers.two", asc.rules.Epsilon(1e-12))))
         return asc.attribute(model, weights(3, 5, seed=5), of=1, by=book).values
 
     torch.testing.assert_close(of("one", "two"), of("one") + of("two"), rtol=1e-5, atol=1e-7)
@@ -233,7 +248,7 @@ def test_what_comes_by_two_ways_adds_up(first):
 def test_relevance_at_a_layer_is_the_same_whatever_else_is_asked_for():
     """Between a convolution and its batch norm, at the norm, behind it."""
     model, x = net("relu module"), batch()
-    for rule in (*BOOKS.values(), asc.Gamma(), asc.AlphaBeta()):
+    for rule in (*BOOKS.values(), asc.rules.Gamma(), asc.rules.AlphaBeta()):
         whole = asc.attribute(model, x, of=1, by=rule).values
         for layer in ("layers.a", "layers.n", "layers.b"):
             alone = asc.attribute(model, x, of=1, at=layer, by=rule).values
@@ -276,15 +291,23 @@ def test_spellings_agree(name, book):
 def test_a_books_page_decides_what_is_fixed(name):
     """AttnLRP with CP-LRP's page for softmax and products is CP-LRP."""
     model, x = net(name), batch()
-    book = asc.RuleBook((("softmax", asc.CpLrp()), ("product", asc.CpLrp()), ("dense", asc.CpLrp())), otherwise=asc.AttnLrp())
+    book = asc.rules.RuleBook(
+        (("softmax", asc.rules.CPLRP()), ("product", asc.rules.CPLRP()), ("dense", asc.rules.CPLRP())), otherwise=asc.rules.AttnLRP()
+    )
     found = asc.attribute(model, x, of=1, by=book).values
-    torch.testing.assert_close(found, asc.attribute(model, x, of=1, by=asc.CpLrp()).values, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(found, asc.attribute(model, x, of=1, by=asc.rules.CPLRP()).values, rtol=1e-9, atol=1e-12)
     if name != "softmax head":
-        assert not torch.allclose(found, asc.attribute(model, x, of=1, by=asc.AttnLrp()).values)
+        assert not torch.allclose(found, asc.attribute(model, x, of=1, by=asc.rules.AttnLRP()).values)
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: asc.Epsilon(-1.0), lambda: asc.Gamma(-0.1), lambda: asc.ZBox(0.0, 1.0, -1.0), lambda: asc.ZPlus(float("nan"))]
+    "make",
+    [
+        lambda: asc.rules.Epsilon(-1.0),
+        lambda: asc.rules.Gamma(-0.1),
+        lambda: asc.rules.ZBox(0.0, 1.0, -1.0),
+        lambda: asc.rules.ZPlus(float("nan")),
+    ],
 )
 def test_numbers_below_zero_are_refused(make):
     with pytest.raises(RuleError, match="not negative"):
@@ -295,14 +318,16 @@ NO_NUMBER = (None, "a", True, float("nan"), float("inf"), [1.0], 1j)
 
 
 @pytest.mark.parametrize("value", NO_NUMBER, ids=repr)
-@pytest.mark.parametrize("make", [asc.Epsilon, asc.Gamma, asc.LstmLrp, asc.BetaSmooth, lambda v: asc.AlphaBeta(v, v)])
+@pytest.mark.parametrize(
+    "make", [asc.rules.Epsilon, asc.rules.Gamma, asc.rules.LstmLRP, asc.rules.BetaSmooth, lambda v: asc.rules.AlphaBeta(v, v)]
+)
 def test_what_is_no_number_is_refused(make, value):
     with pytest.raises(RuleError, match="Try:"):
         make(value)
 
 
 @pytest.mark.parametrize("points", [0, -1, 2.5, "8", True, None], ids=repr)
-@pytest.mark.parametrize("rule", [asc.Rescale, asc.RevealCancel])
+@pytest.mark.parametrize("rule", [asc.rules.Rescale, asc.rules.RevealCancel])
 def test_points_of_a_derivative_are_a_whole_number(rule, points):
     with pytest.raises(RuleError, match="whole number"):
         rule(points=points)
@@ -315,9 +340,9 @@ def test_points_of_a_derivative_are_a_whole_number(rule, points):
 )
 def test_bounds_are_numbers_the_lower_one_below(low, high):
     with pytest.raises(RuleError, match="bound"):
-        asc.ZBox(low, high)
+        asc.rules.ZBox(low, high)
     with pytest.raises(RuleError, match="bound"):
-        asc.epsilon_gamma_box(low, high)
+        asc.rules.epsilon_gamma_box(low, high)
 
 
 @pytest.mark.parametrize(
@@ -328,10 +353,10 @@ def test_bounds_are_numbers_the_lower_one_below(low, high):
 def test_places_that_are_none_are_refused(where):
     (name,) = where
     with pytest.raises(RuleError, match=name):
-        asc.Where(**where)
+        asc.rules.Where(**where)
 
 
-@pytest.mark.parametrize("pairs", [asc.ZPlus(), ("dense", asc.ZPlus()), (("dense",),), {"dense": asc.ZPlus()}], ids=repr)
+@pytest.mark.parametrize("pairs", [asc.rules.ZPlus(), ("dense", asc.rules.ZPlus()), (("dense",),), {"dense": asc.rules.ZPlus()}], ids=repr)
 def test_a_book_is_made_of_pairs(pairs):
     with pytest.raises(RuleError, match="pairs"):
-        asc.RuleBook(pairs)
+        asc.rules.RuleBook(pairs)

@@ -74,7 +74,7 @@ def test_the_same_as_autograd_on_the_rewritten_model(kind: str, temperature: flo
     x = torch.randn(3, 5, WIDE, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     z = x.clone().requires_grad_()
     (truth,) = torch.autograd.grad(Block("eager", temperature)(z)[:, 2].sum(), z)
-    found = asc.influence(Block(kind), x, of=2, by=asc.Gim(temperature))
+    found = asc.influence(Block(kind), x, of=2, by=asc.rules.GIM(temperature))
     assert torch.allclose(found.values, truth, rtol=0, atol=1e-12)
     assert next(c for c in found.checks if c.name == "rule").status == "ok"
     other = torch.full_like(x, 0.3)
@@ -86,10 +86,12 @@ def test_activations_pass_on_their_derivative() -> None:
     for act in (torch.relu, torch.tanh, F.gelu, torch.sigmoid, lambda t: t * torch.sigmoid(t)):
         z = x.clone().requires_grad_()
         (truth,) = torch.autograd.grad(act(z).sum(), z)
-        assert torch.allclose(asc.influence(lambda t, act=act: act(t).sum(1, keepdim=True), x, of=0, by=asc.Gim()).values, truth, atol=1e-6)
+        assert torch.allclose(
+            asc.influence(lambda t, act=act: act(t).sum(1, keepdim=True), x, of=0, by=asc.rules.GIM()).values, truth, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("temperature", [0, -1.0, float("inf"), float("nan"), "2", True])
 def test_a_temperature_is_a_number_above_zero(temperature: object) -> None:
     with pytest.raises(RuleError, match="temperature"):
-        asc.Gim(temperature)  # type: ignore[arg-type]
+        asc.rules.GIM(temperature)  # type: ignore[arg-type]

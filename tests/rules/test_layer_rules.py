@@ -87,20 +87,20 @@ def wsquare_with_bias(c: Case) -> Tensor:
 
 
 REPLICAS: list[tuple[object, Callable[[Case], Tensor]]] = [
-    (asc.Epsilon(EPS), epsilon),
-    (asc.Epsilon(EPS, bias=False), epsilon_without_bias),
-    (asc.Norm(EPS), epsilon),
-    (asc.Gamma(0.3, EPS), gamma),
-    (asc.Gamma(0.3, EPS, generalised=True), generalised),
-    (asc.Gamma(0.3, EPS, generalised=True, bias=False), lambda c: generalised(Case(c.x, c.w, 0 * c.b, c.relevance))),
-    (asc.AlphaBeta(2, 1, EPS), alphabeta(2, 1)),
-    (asc.AlphaBeta(1.5, 0.5, EPS, bias=False), alphabeta(1.5, 0.5, bias=False)),
-    (asc.AlphaBeta(1, 0, EPS), alphabeta(1, 0)),
-    (asc.ZPlus(EPS), alphabeta(1, 0)),
-    (asc.ZPlus(EPS, bias=False), alphabeta(1, 0, bias=False)),
-    (asc.ZBox(-2.5, 3.0, EPS), zbox),
-    (asc.WSquare(EPS), wsquare),
-    (asc.WSquare(EPS, bias=True), wsquare_with_bias),
+    (asc.rules.Epsilon(EPS), epsilon),
+    (asc.rules.Epsilon(EPS, bias=False), epsilon_without_bias),
+    (asc.rules.Norm(EPS), epsilon),
+    (asc.rules.Gamma(0.3, EPS), gamma),
+    (asc.rules.Gamma(0.3, EPS, generalised=True), generalised),
+    (asc.rules.Gamma(0.3, EPS, generalised=True, bias=False), lambda c: generalised(Case(c.x, c.w, 0 * c.b, c.relevance))),
+    (asc.rules.AlphaBeta(2, 1, EPS), alphabeta(2, 1)),
+    (asc.rules.AlphaBeta(1.5, 0.5, EPS, bias=False), alphabeta(1.5, 0.5, bias=False)),
+    (asc.rules.AlphaBeta(1, 0, EPS), alphabeta(1, 0)),
+    (asc.rules.ZPlus(EPS), alphabeta(1, 0)),
+    (asc.rules.ZPlus(EPS, bias=False), alphabeta(1, 0, bias=False)),
+    (asc.rules.ZBox(-2.5, 3.0, EPS), zbox),
+    (asc.rules.WSquare(EPS), wsquare),
+    (asc.rules.WSquare(EPS, bias=True), wsquare_with_bias),
 ]
 
 CONVOLUTIONS = [
@@ -161,7 +161,7 @@ def test_layers_are_their_matrices(name, make, shape, rule, replica, sign):
     layer = made(make)
     x = torch.randn(2, *shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(1))
     x = x.abs() if sign == "not negative" else x
-    found = asc.attribute(layer, x, of=asc.Custom(squares), by=rule).values
+    found = asc.attribute(layer, x, of=asc.quantities.Custom(squares), by=rule).values
     for i in range(2):
         w, b = matrix_of(layer, x[i : i + 1])
         y = x[i].flatten() @ w + b
@@ -173,7 +173,7 @@ def test_layers_are_their_matrices(name, make, shape, rule, replica, sign):
 def test_flat_counts_the_inputs_of_each_output(name, make, shape):
     layer = made(make)
     x = torch.randn(2, *shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(1))
-    found = asc.attribute(layer, x, of=asc.Custom(squares), by=asc.Flat(0.0)).values
+    found = asc.attribute(layer, x, of=asc.quantities.Custom(squares), by=asc.rules.Flat(0.0)).values
     for i in range(2):
         w, b = matrix_of(layer, x[i : i + 1])
         connected = (w != 0).to(DOUBLE)
@@ -187,7 +187,7 @@ def test_rules_for_first_layers_reach_inputs_that_are_zero(value):
     """Relevance there is no multiple of the value."""
     layer = made(lambda: nn.Linear(3, 2))
     x = torch.full((1, 3), value, dtype=DOUBLE)
-    for rule in (asc.Flat(), asc.WSquare(), asc.ZBox(-1.0, 2.0)):
+    for rule in (asc.rules.Flat(), asc.rules.WSquare(), asc.rules.ZBox(-1.0, 2.0)):
         found = asc.attribute(layer, x, of=1, by=rule)
         assert (found.values != 0).all()
         torch.testing.assert_close(found.values.sum(1), torch.as_tensor(found.explained), rtol=1e-4, atol=1e-6)
@@ -198,28 +198,32 @@ def test_relevance_that_is_no_multiple_of_a_value_is_found_at_a_layer():
     x = torch.randn(3, 4, dtype=DOUBLE, generator=torch.Generator().manual_seed(1))
     expected = net(x)[:, 1:2].detach().expand(3, 5) / 5
     for layer in ("0", "1"):
-        torch.testing.assert_close(asc.attribute(net, x, of=1, at=layer, by=asc.Flat(0.0)).values, expected)
+        torch.testing.assert_close(asc.attribute(net, x, of=1, at=layer, by=asc.rules.Flat(0.0)).values, expected)
 
 
 def test_pass_hands_on_what_it_gets():
     layer = made(lambda: nn.Linear(4, 4))
     x = torch.randn(3, 4, dtype=DOUBLE)
-    found = asc.attribute(layer, x, of=asc.Custom(squares), by=asc.Pass()).values
+    found = asc.attribute(layer, x, of=asc.quantities.Custom(squares), by=asc.rules.Pass()).values
     torch.testing.assert_close(found, layer(x).detach().square() / 2)
     with pytest.raises(RuleError, match="shape"):
-        asc.attribute(made(lambda: nn.Linear(4, 3)), x, of=0, by=asc.Pass())
+        asc.attribute(made(lambda: nn.Linear(4, 3)), x, of=0, by=asc.rules.Pass())
 
 
 def test_box_bounds_for_each_channel_and_each_number():
     layer = made(lambda: nn.Conv2d(3, 4, 3, padding=1))
     x = torch.rand(2, 3, 5, 5, dtype=DOUBLE)
     low, high = (-1.0, -0.5, 0.0), (1.0, 2.0, 1.5)
-    found = asc.attribute(layer, x, of=asc.Custom(squares), by=asc.ZBox(low, high)).values
+    found = asc.attribute(layer, x, of=asc.quantities.Custom(squares), by=asc.rules.ZBox(low, high)).values
     spread = [torch.tensor(b, dtype=DOUBLE).view(3, 1, 1).expand(3, 5, 5) for b in (low, high)]
-    for rule in (asc.ZBox(torch.tensor(low), torch.tensor(high)), asc.ZBox(*spread), asc.ZBox(*(b.numpy() for b in spread))):
-        torch.testing.assert_close(asc.attribute(layer, x, of=asc.Custom(squares), by=rule).values, found)
+    for rule in (
+        asc.rules.ZBox(torch.tensor(low), torch.tensor(high)),
+        asc.rules.ZBox(*spread),
+        asc.rules.ZBox(*(b.numpy() for b in spread)),
+    ):
+        torch.testing.assert_close(asc.attribute(layer, x, of=asc.quantities.Custom(squares), by=rule).values, found)
     with pytest.raises(RuleError, match="bound"):
-        asc.attribute(layer, x, of=asc.Custom(squares), by=asc.ZBox((0.0, 1.0), 1.0))
+        asc.attribute(layer, x, of=asc.quantities.Custom(squares), by=asc.rules.ZBox((0.0, 1.0), 1.0))
 
 
 PRODUCTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
@@ -246,10 +250,10 @@ class Spelt(nn.Module):
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
-@pytest.mark.parametrize("rule", [rule for rule, _ in REPLICAS] + [asc.Flat(EPS)], ids=repr)
+@pytest.mark.parametrize("rule", [rule for rule, _ in REPLICAS] + [asc.rules.Flat(EPS)], ids=repr)
 def test_all_spellings_of_a_layer_are_one(name, rule):
     x = torch.randn(3, 5, dtype=DOUBLE, generator=torch.Generator().manual_seed(1))
     found, expected = (
-        asc.attribute(made(lambda n=n: Spelt(PRODUCTS[n])), x, of=asc.Custom(squares), by=rule).values for n in (name, "linear")
+        asc.attribute(made(lambda n=n: Spelt(PRODUCTS[n])), x, of=asc.quantities.Custom(squares), by=rule).values for n in (name, "linear")
     )
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)

@@ -125,7 +125,9 @@ def test_masked_scores_have_no_rank_to_change() -> None:
 
 def test_without_a_reference_all_goes_to_what_was_picked() -> None:
     x = torch.tensor([[3.0, 1.0, 2.0]])
-    found = asc.influence(lambda h: (h.sort(-1).values * torch.tensor([1.0, 10.0, 100.0])).sum(1, keepdim=True), x, of=0, by=asc.AttnLrp())
+    found = asc.influence(
+        lambda h: (h.sort(-1).values * torch.tensor([1.0, 10.0, 100.0])).sum(1, keepdim=True), x, of=0, by=asc.rules.AttnLRP()
+    )
     assert found.values.tolist() == [[100.0, 1.0, 10.0]]
     assert next(c for c in found.checks if c.name == "rule").status == "ok"
 
@@ -203,7 +205,7 @@ def test_places_picked_by_a_mask_are_a_choice_and_named(name: str) -> None:
     assert "kept as it is for the record" in next(c for c in found.checks if c.name == "rule").detail
 
 
-@pytest.mark.parametrize("by", [asc.Epsilon(0.0), asc.CpLrp()], ids=["epsilon", "cp-lrp"])
+@pytest.mark.parametrize("by", [asc.rules.Epsilon(0.0), asc.rules.CPLRP()], ids=["epsilon", "cp-lrp"])
 def test_rules_without_a_reference_keep_what_a_mask_left(by: Any) -> None:
     x = torch.tensor([[2.0, -1.0, 3.0]])
     found = asc.attribute(written(lambda h: fill(h, h < 0, 0.0)), x, of=2, by=by)

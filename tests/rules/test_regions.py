@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu by hand": lambda h: h * torch.sigmoid(h),
     "sum of two": lambda h: F.silu(2 * h) + F.relu(h + h),
 }
-RULES = (asc.AttnLrp(), asc.CpLrp(), asc.Epsilon(), asc.ZPlus(), asc.Gamma(0.25), asc.Rescale())
+RULES = (asc.rules.AttnLRP(), asc.rules.CPLRP(), asc.rules.Epsilon(), asc.rules.ZPlus(), asc.rules.Gamma(0.25), asc.rules.Rescale())
 
 
 class Biased(nn.Module):
@@ -52,7 +52,7 @@ HEADS = (nn.Sigmoid, nn.Tanh, nn.Softplus, nn.GELU, nn.Identity)
 def test_guided_backpropagation_goes_through_the_last_activation(head: type[nn.Module]) -> None:
     model = seeded(lambda: nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2), head()).double())
     x = rows(3, 5).double()
-    found = asc.influence(model, x, of=1, by=asc.Guided()).values
+    found = asc.influence(model, x, of=1, by=asc.rules.Guided()).values
     h = model[0](x)
     after = h.detach().relu().requires_grad_()
     (g,) = torch.autograd.grad(model[3](model[2](after))[:, 1].sum(), after)
@@ -64,7 +64,7 @@ def test_guided_backpropagation_goes_through_the_last_activation(head: type[nn.M
 def test_where_record_and_reference_meet_multipliers_are_the_gradient(head: type[nn.Module]) -> None:
     model = seeded(lambda: nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2), head()).double())
     x = rows(3, 5).double()
-    found = asc.influence(model, x, of=1, by=asc.Rescale(), over=asc.Reference(x)).values
+    found = asc.influence(model, x, of=1, by=asc.rules.Rescale(), over=asc.Reference(x)).values
     at = x.clone().requires_grad_()
     (truth,) = torch.autograd.grad(model(at)[:, 1].sum(), at)
     torch.testing.assert_close(found, truth, rtol=1e-6, atol=1e-9)
@@ -84,7 +84,7 @@ def test_at_zero_an_activation_passes_on_its_derivative(activation: Callable[[Te
 
     model, x = Plain(), torch.ones(2, 4).double()
     assert not model.layer(x)[:, 0].any()
-    found = asc.attribute(model, x, of=0, by=asc.AttnLrp()).values
+    found = asc.attribute(model, x, of=0, by=asc.rules.AttnLRP()).values
     at = x.clone().requires_grad_()
     (g,) = torch.autograd.grad(model(at).sum(), at)
     torch.testing.assert_close(found, g * x, rtol=1e-9, atol=1e-12)

@@ -108,18 +108,18 @@ def test_a_smoothed_rectifier_is_a_softplus_on_the_way_back(name):
         return twin.layers["head"](nn.functional.avg_pool2d(h, 2).flatten(1))
 
     (gradient,) = torch.autograd.grad(forward(start)[:, 1].sum(), start)
-    found = asc.influence(net(name), x, of=1, by=asc.BetaSmooth(3.0)).values
+    found = asc.influence(net(name), x, of=1, by=asc.rules.BetaSmooth(3.0)).values
     torch.testing.assert_close(found, gradient, rtol=1e-9, atol=1e-12)
 
 
 def test_smoothing_goes_to_the_gradient_and_needs_rectifiers():
     model, x = net("relu module"), batch()
-    sharp = asc.influence(model, x, of=1, by=asc.BetaSmooth(1e9)).values
+    sharp = asc.influence(model, x, of=1, by=asc.rules.BetaSmooth(1e9)).values
     torch.testing.assert_close(sharp, asc.influence(model, x, of=1).values, rtol=1e-6, atol=1e-9)
     with pytest.raises(RuleError, match="rectifier"):
-        asc.influence(net("tanh"), x, of=1, by=asc.BetaSmooth())
+        asc.influence(net("tanh"), x, of=1, by=asc.rules.BetaSmooth())
     with pytest.raises(RuleError, match="beta"):
-        asc.BetaSmooth(0.0)
+        asc.rules.BetaSmooth(0.0)
 
 
 def pictures() -> nn.Sequential:

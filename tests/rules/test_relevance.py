@@ -16,7 +16,7 @@ from tests.support.rescale_zoo import NETS, Fn, batch, net
 captum = pytest.importorskip("captum.attr")
 DOUBLE = torch.float64
 Tensor = torch.Tensor
-RULES = (asc.Epsilon(), asc.Gamma(), asc.AlphaBeta(), asc.AlphaBeta(1, 0), asc.AttnLrp(), asc.CpLrp())
+RULES = (asc.rules.Epsilon(), asc.rules.Gamma(), asc.rules.AlphaBeta(), asc.rules.AlphaBeta(1, 0), asc.rules.AttnLRP(), asc.rules.CPLRP())
 
 
 def stable(z: Tensor, eps: float = 1e-6) -> Tensor:
@@ -46,7 +46,12 @@ def alphabeta(a: float, b: float) -> Callable[..., Tensor]:
     return rule
 
 
-REPLICAS = {asc.Epsilon(): epsilon, asc.Gamma(): gamma, asc.AlphaBeta(): alphabeta(2, 1), asc.AlphaBeta(1, 0): alphabeta(1, 0)}
+REPLICAS = {
+    asc.rules.Epsilon(): epsilon,
+    asc.rules.Gamma(): gamma,
+    asc.rules.AlphaBeta(): alphabeta(2, 1),
+    asc.rules.AlphaBeta(1, 0): alphabeta(1, 0),
+}
 
 
 def dense(bias: bool = True) -> nn.Sequential:
@@ -86,7 +91,7 @@ def test_convolutions_are_their_matrices(rule, options, kind):
         bias = layer(torch.zeros_like(x)).flatten()
         matrix = torch.stack([layer(e.view_as(x)).flatten() - bias for e in torch.eye(flat.numel(), dtype=DOUBLE)], 1)
         y = layer(x).flatten()
-    found = asc.attribute(layer, x, of=asc.Custom(squares), by=rule).values.flatten()
+    found = asc.attribute(layer, x, of=asc.quantities.Custom(squares), by=rule).values.flatten()
     expected = REPLICAS[rule](flat, matrix, bias, y * (y / 2))  # of squares / 2 between zero and the record: half to each
     torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-7 * float(expected.abs().max()))
 
@@ -97,7 +102,7 @@ def squares(y: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", ["relu function", "relu in place", "relu module in place", "relu by hand", "clamp"])
-@pytest.mark.parametrize("rule", [*RULES, asc.Guided(), asc.Deconv()], ids=repr)
+@pytest.mark.parametrize("rule", [*RULES, asc.rules.Guided(), asc.rules.Deconv()], ids=repr)
 def test_spellings_agree(name, rule):
     a, b = (asc.attribute(net(n), batch(), of=1, by=rule).values for n in ("relu module", name))
     torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
@@ -118,7 +123,7 @@ def unbiased(name: str) -> nn.Module:
 @pytest.mark.parametrize("name", ["relu module", "gelu", "silu by hand", "amax", "max pool 1d", "product", "matmul"])
 def test_without_biases_relevance_is_conserved(rule, name):
     """Through residual additions, overlapping pools, products and activations."""
-    if name == "max pool 1d" and rule == asc.AlphaBeta():
+    if name == "max pool 1d" and rule == asc.rules.AlphaBeta():
         pytest.skip("a neuron whose contributions are of one sign conserves alpha, or -beta, of its relevance")
     model, x = unbiased(name), batch()
     found = asc.attribute(model, x, of=1, by=rule)
@@ -128,11 +133,11 @@ def test_without_biases_relevance_is_conserved(rule, name):
 
 @pytest.mark.parametrize("name", ["attention", "encoder layer", "encoder layer, norm first", "layer norm", "rms norm by hand"])
 def test_cp_lrp_is_conserved_in_transformers(name):
-    found = asc.attribute(unbiased(name), batch(), of=1, by=asc.CpLrp())
+    found = asc.attribute(unbiased(name), batch(), of=1, by=asc.rules.CPLRP())
     torch.testing.assert_close(found.values.flatten(1).sum(1), torch.as_tensor(found.explained), rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("rule", [asc.AttnLrp(), asc.CpLrp(), asc.Epsilon()], ids=repr)
+@pytest.mark.parametrize("rule", [asc.rules.AttnLRP(), asc.rules.CPLRP(), asc.rules.Epsilon()], ids=repr)
 def test_what_is_quadratic_in_one_value_is_shared_once(rule):
     found = asc.attribute(Fn(lambda x: torch.stack([x.flatten(1).var(1), 3 * x.flatten(1).var(1)], 1)), batch(), of=1, by=rule)
     torch.testing.assert_close(found.values.flatten(1).sum(1), torch.as_tensor(found.explained))
@@ -144,12 +149,12 @@ def test_parity_with_captum_lrp():
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 4, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
         model = Fn(lambda x, a, b: b(a(x).view(len(x), 4)), a=model, b=nn.Linear(4, 3)).to(DOUBLE).eval()
     x = batch()
-    found = asc.attribute(model, x, of=1, by=asc.Epsilon(1e-9)).values
+    found = asc.attribute(model, x, of=1, by=asc.rules.Epsilon(1e-9)).values
     expected = captum.LRP(model).attribute(x.clone(), target=1).detach()
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6 * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize(("rule", "theirs"), [(asc.Guided(), "GuidedBackprop"), (asc.Deconv(), "Deconvolution")])
+@pytest.mark.parametrize(("rule", "theirs"), [(asc.rules.Guided(), "GuidedBackprop"), (asc.rules.Deconv(), "Deconvolution")])
 def test_parity_with_captum_on_rectifiers(rule, theirs):
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -160,7 +165,7 @@ def test_parity_with_captum_on_rectifiers(rule, theirs):
     torch.testing.assert_close(asc.influence(model, x, of=1, by=rule).values, expected)
 
 
-@pytest.mark.parametrize("rule", [asc.Guided(), asc.Deconv()], ids=repr)
+@pytest.mark.parametrize("rule", [asc.rules.Guided(), asc.rules.Deconv()], ids=repr)
 def test_a_network_without_a_rectifier_is_refused(rule):
     with pytest.raises(RuleError, match="rectifier"):
         asc.influence(net("tanh"), batch(), of=1, by=rule)
@@ -173,7 +178,7 @@ def test_the_derivative_of_everything_else_is_the_derivative(name):
     with_one = Fn(lambda x, m: torch.cat([m(x), F.relu(x.flatten(1))[:, :1]], 1), m=model)
     if any(word in name for word in ("relu", "clamp", "choosing", "softmax head", "centred", "instance", "writes")):
         return
-    found = asc.influence(with_one, batch(), of=asc.Contrast(1, 4), by=asc.Guided()).values
+    found = asc.influence(with_one, batch(), of=asc.Contrast(1, 4), by=asc.rules.Guided()).values
     expected = asc.influence(model, batch(), of=1).values
     skipped = torch.zeros_like(expected).flatten(1)
     expected = expected.flatten(1)
@@ -215,7 +220,7 @@ def test_a_rectifier_is_one_whatever_is_made_of_it(name, spelt):
         torch.manual_seed(1)
         model = Fn(forward, a=nn.Linear(6, 8), b=nn.Linear(8, 3)).double()
         x = torch.randn(4, 6, dtype=torch.float64, requires_grad=True)
-    found = asc.influence(model, x.detach(), of=1, by=asc.Guided()).values
+    found = asc.influence(model, x.detach(), of=1, by=asc.rules.Guided()).values
     out = forward(x, **dict(model.layers.items()), rectifier=Guiding.apply)
     torch.testing.assert_close(found, torch.autograd.grad(out[:, 1].sum(), x)[0])
 
@@ -223,9 +228,9 @@ def test_a_rectifier_is_one_whatever_is_made_of_it(name, spelt):
 @pytest.mark.parametrize("over", [asc.Line(0.1, 4), asc.Gaussian(0.1, 3), asc.Background(batch(3, seed=5))])
 def test_rules_run_over_distributions(over):
     model, x = net("relu module"), batch()
-    found = asc.attribute(model, x, of=1, over=over, by=asc.AttnLrp())
+    found = asc.attribute(model, x, of=1, over=over, by=asc.rules.AttnLRP())
     assert found.values.shape == x.shape
-    torch.testing.assert_close(asc.attribute(model, x, of=1, over=over, by=asc.AttnLrp(), chunk=3).values, found.values)
+    torch.testing.assert_close(asc.attribute(model, x, of=1, over=over, by=asc.rules.AttnLRP(), chunk=3).values, found.values)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)
@@ -237,7 +242,7 @@ def test_at_layers_and_neurons_and_record_by_record(rule):
     torch.testing.assert_close(asc.attribute(model, x[1:2], of=asc.Unit(2, on=asc.Cut("layers.head")), by=rule).values[0], neuron[1])
 
 
-@pytest.mark.parametrize("by", [None, asc.Gradient(), asc.Rescale(), asc.Epsilon], ids=repr)
+@pytest.mark.parametrize("by", [None, asc.rules.Gradient(), asc.rules.Rescale(), asc.rules.Epsilon], ids=repr)
 def test_lrp_takes_rules_for_relevance(by):
     with pytest.raises(RuleError, match="LRP"):
         asc.LRP(by)
@@ -245,4 +250,4 @@ def test_lrp_takes_rules_for_relevance(by):
 
 def test_alpha_and_beta_must_conserve():
     with pytest.raises(RuleError):
-        asc.AlphaBeta(2, 2)
+        asc.rules.AlphaBeta(2, 2)

@@ -23,25 +23,25 @@ from tests.support.rescale_zoo import Fn, batch
 
 DOUBLE = torch.float64
 Tensor = torch.Tensor
-FIRST = asc.Where(position=0)
+FIRST = asc.rules.Where(position=0)
 CONSERVING = (
-    asc.Epsilon(1e-13),
-    asc.Epsilon(1e-13, bias=False),
-    asc.Gamma(0.3, 1e-13),
-    asc.Gamma(0.3, 1e-13, generalised=True),
-    asc.Norm(1e-13),
-    asc.Absolute(),
-    asc.Relative(),
-    asc.RELATIVE,
-    asc.AttnLrp(),
-    asc.CpLrp(),
-    asc.RuleBook(((FIRST, asc.Flat(1e-13)),), otherwise=asc.Epsilon(1e-13)),
-    asc.RuleBook(((FIRST, asc.WSquare(1e-13)),), otherwise=asc.Epsilon(1e-13)),
-    asc.RuleBook(((FIRST, asc.ZBox(-4.0, 4.0, 1e-13)),), otherwise=asc.Epsilon(1e-13)),
+    asc.rules.Epsilon(1e-13),
+    asc.rules.Epsilon(1e-13, bias=False),
+    asc.rules.Gamma(0.3, 1e-13),
+    asc.rules.Gamma(0.3, 1e-13, generalised=True),
+    asc.rules.Norm(1e-13),
+    asc.rules.Absolute(),
+    asc.rules.RelativeAttributing(),
+    asc.rules.RELATIVE_PROPAGATION,
+    asc.rules.AttnLRP(),
+    asc.rules.CPLRP(),
+    asc.rules.RuleBook(((FIRST, asc.rules.Flat(1e-13)),), otherwise=asc.rules.Epsilon(1e-13)),
+    asc.rules.RuleBook(((FIRST, asc.rules.WSquare(1e-13)),), otherwise=asc.rules.Epsilon(1e-13)),
+    asc.rules.RuleBook(((FIRST, asc.rules.ZBox(-4.0, 4.0, 1e-13)),), otherwise=asc.rules.Epsilon(1e-13)),
 )
 """Rules that lose nothing where there are no biases. (A neuron whose contributions have one sign cannot pass on all under z+.)"""
 
-LOSING = (asc.ZPlus(1e-13), asc.AlphaBeta(2, 1, 1e-13), asc.EPSILON_PLUS, asc.EXCITATION_BACKPROP)
+LOSING = (asc.rules.ZPlus(1e-13), asc.rules.AlphaBeta(2, 1, 1e-13), asc.rules.EPSILON_PLUS, asc.rules.EXCITATION_BACKPROP)
 
 
 def random_net(seed: int, depth: int, kind: str) -> tuple[nn.Module, Tensor]:
@@ -110,7 +110,7 @@ def made(make: Any) -> nn.Module:
         return make().to(DOUBLE).eval()
 
 
-EVERY = (*CONSERVING, *LOSING, asc.EPSILON_ALPHA2_BETA1_FLAT)
+EVERY = (*CONSERVING, *LOSING, asc.rules.EPSILON_ALPHA2_BETA1_FLAT)
 
 
 @pytest.mark.parametrize("rule", EVERY, ids=repr)
@@ -122,7 +122,7 @@ def test_a_layer_used_twice_is_two_layers(rule):
     torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize("rule", [rule for rule in EVERY if not isinstance(rule, asc.RuleBook)], ids=repr)
+@pytest.mark.parametrize("rule", [rule for rule in EVERY if not isinstance(rule, asc.rules.RuleBook)], ids=repr)
 def test_a_twin_branch_on_something_fixed_changes_nothing(rule):
     """The same trunk on the record and on a second input that does not move, as two groups of outputs."""
     trunk, head = made(lambda: nn.Sequential(nn.Linear(5, 6), nn.ReLU())), made(lambda: nn.Linear(6, 3))
@@ -138,10 +138,10 @@ def test_a_residual_addition_shares_in_proportion_to_values():
     a, b, head = made(lambda: nn.Linear(5, 6)), made(lambda: nn.Linear(5, 6)), made(lambda: nn.Linear(6, 3))
     x = torch.randn(3, 5, dtype=DOUBLE, generator=torch.Generator().manual_seed(1))
     model = Fn(lambda x, a, b, head: head(a(x) + b(x)), a=a, b=b, head=head)
-    ways = asc.attribute(model, x, of=1, at=["layers.a", "layers.b"], by=asc.Epsilon(1e-13)).values
+    ways = asc.attribute(model, x, of=1, at=["layers.a", "layers.b"], by=asc.rules.Epsilon(1e-13)).values
     with torch.no_grad():
         one, other = a(x), b(x)
-        whole = asc.attribute(head, one + other, of=1, by=asc.Epsilon(1e-13)).values
+        whole = asc.attribute(head, one + other, of=1, by=asc.rules.Epsilon(1e-13)).values
     torch.testing.assert_close(ways[0], whole * one / (one + other))
     torch.testing.assert_close(ways[1], whole * other / (one + other))
 
@@ -161,10 +161,10 @@ def captums(rule: Any) -> nn.Module:
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (asc.Epsilon(1e-9), EpsilonRule),
-        (asc.Epsilon(0.1), lambda: EpsilonRule(0.1)),
-        (asc.Gamma(0.25, 1e-9, bias=False), lambda: GammaRule(0.25, set_bias_to_zero=True)),
-        (asc.ZPlus(1e-9, bias=False), lambda: Alpha1_Beta0_Rule(set_bias_to_zero=True)),
+        (asc.rules.Epsilon(1e-9), EpsilonRule),
+        (asc.rules.Epsilon(0.1), lambda: EpsilonRule(0.1)),
+        (asc.rules.Gamma(0.25, 1e-9, bias=False), lambda: GammaRule(0.25, set_bias_to_zero=True)),
+        (asc.rules.ZPlus(1e-9, bias=False), lambda: Alpha1_Beta0_Rule(set_bias_to_zero=True)),
     ],
     ids=["epsilon", "large epsilon", "gamma without bias", "z+ without bias"],
 )

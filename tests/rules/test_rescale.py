@@ -21,7 +21,7 @@ from tests.support.snapshots import unchanged
 
 captum = pytest.importorskip("captum.attr")
 DOUBLE = torch.float64
-RULE = asc.Rescale()
+RULE = asc.rules.Rescale()
 
 
 def explained(model: nn.Module, x: torch.Tensor, **more) -> asc.Attribution:
@@ -230,7 +230,7 @@ def test_several_quantities_are_each_their_own():
     torch.testing.assert_close(both.values[1], explained(model, x, of=asc.Contrast(2, 1)).values)
 
 
-@pytest.mark.parametrize("of", [asc.Max(), asc.Prob(1), asc.LogProb(1), asc.Contrast(2, 0), asc.Threshold(0.1), LABELS])
+@pytest.mark.parametrize("of", [asc.PredictedClass(), asc.Prob(1), asc.LogProb(1), asc.Contrast(2, 0), asc.Threshold(0.1), LABELS])
 def test_quantities(of):
     found = explained(net("relu module"), batch(), of=of)
     assert found.gap.relative.max() < 1e-9
@@ -255,7 +255,7 @@ def test_several_inputs():
 
 
 @pytest.mark.parametrize(
-    ("over", "by"), [(asc.Line(0.0, 8), None), (asc.Reference(0.0), asc.Rescale()), (asc.Reference(0.0), asc.RevealCancel())]
+    ("over", "by"), [(asc.Line(0.0, 8), None), (asc.Reference(0.0), asc.rules.Rescale()), (asc.Reference(0.0), asc.rules.RevealCancel())]
 )
 def test_what_rounding_leaves_of_values_that_cancel_is_no_gap(over, by):
     model = Fn(lambda x: x @ x.new_tensor([[0.1], [0.2], [-0.3]]))
@@ -297,7 +297,7 @@ def spectrum(x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("made", [indices_moved, mask_moved, spectrum])
-@pytest.mark.parametrize("by", [asc.Rescale(), asc.RevealCancel()], ids=repr)
+@pytest.mark.parametrize("by", [asc.rules.Rescale(), asc.rules.RevealCancel()], ids=repr)
 def test_constants_that_change_later_and_complex_numbers(made, by):
     x = torch.randn(3, 6, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
     found = asc.attribute(Fn(made), x, of=1, over=asc.Reference(0.5), by=by)
@@ -309,7 +309,7 @@ def test_random_numbers_are_constants(p):
     """Dropout that is always on: the relevance of what it left."""
     model = Fn(lambda x: F.dropout(x, p, training=True) * torch.rand_like(x))
     x = torch.rand(3, 6, dtype=DOUBLE, generator=torch.Generator().manual_seed(0)) + 1
-    for by in (asc.CpLrp(), asc.Epsilon(0.0), asc.AttnLrp()):
+    for by in (asc.rules.CPLRP(), asc.rules.Epsilon(0.0), asc.rules.AttnLRP()):
         found = asc.attribute(model, x, of=1, by=by)
         np.testing.assert_allclose(found.values.sum(1).numpy(), found.explained, rtol=1e-12, atol=1e-15)
 
@@ -322,7 +322,7 @@ def test_an_operation_without_a_rule_is_named():
     assert "atan2" in told.detail
     assert found.gap.relative.max() < 1e-2
     with pytest.raises(RuleError, match="atan2"):
-        explained(model.double(), batch(), by=asc.Rescale(strict=True))
+        explained(model.double(), batch(), by=asc.rules.Rescale(strict=True))
 
 
 def test_choices_are_frozen_and_named():
@@ -336,7 +336,7 @@ def test_choices_are_frozen_and_named():
     together = found.values
     torch.testing.assert_close(explained(model, batch()[1:2]).values[0], together[1])
     with pytest.raises(RuleError, match="topk"):
-        explained(model, batch(), by=asc.Rescale(strict=True))
+        explained(model, batch(), by=asc.rules.Rescale(strict=True))
 
 
 def test_what_leaves_the_framework_shows_in_the_gap():
@@ -472,7 +472,7 @@ MADE: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("rule", [asc.Rescale(), asc.RevealCancel()], ids=repr)
+@pytest.mark.parametrize("rule", [asc.rules.Rescale(), asc.rules.RevealCancel()], ids=repr)
 @pytest.mark.parametrize("name", MADE)
 def test_operations_made_of_others_add_up(name: str, rule: Any) -> None:
     torch.manual_seed(0)

@@ -17,7 +17,7 @@ from ascribe.errors import RuleError
 from tests.support.rescale_zoo import NETS, batch, net
 
 DOUBLE = torch.float64
-RULE = asc.RevealCancel()
+RULE = asc.rules.RevealCancel()
 
 
 def explained(model: nn.Module, x: torch.Tensor, **more) -> asc.Attribution:
@@ -120,7 +120,7 @@ def test_the_formulas_of_the_paper(sizes, seed):
     found = asc.attribute(model, torch.tensor(x), of=1, over=asc.Reference(x0), by=RULE).values.numpy()
     expected = np.stack([by_the_paper(weights, biases, row, x0, 1) for row in x])
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
-    rescaled = asc.attribute(model, torch.tensor(x), of=1, over=asc.Reference(x0), by=asc.Rescale()).values.numpy()
+    rescaled = asc.attribute(model, torch.tensor(x), of=1, over=asc.Reference(x0), by=asc.rules.Rescale()).values.numpy()
     assert len(sizes) == 2 or np.abs(rescaled - expected).max() > 1e-2, "the two rules differ here"
 
 
@@ -190,7 +190,7 @@ def test_the_minimum_of_two_inputs_is_shared_where_rescale_gives_all_to_one():
     """The example of the paper's figure: o = min(i1, i2) from (0, 0)."""
     model = Of(GAMES["minimum"])
     x = torch.tensor([[3.0, 2.0]], dtype=DOUBLE)
-    values = [asc.attribute(model, x, of=0, over=asc.Reference(0.0), by=by).values[0].tolist() for by in (RULE, asc.Rescale())]
+    values = [asc.attribute(model, x, of=0, over=asc.Reference(0.0), by=by).values[0].tolist() for by in (RULE, asc.rules.Rescale())]
     np.testing.assert_allclose(values[0], [1.0, 1.0], atol=1e-12)
     np.testing.assert_allclose(values[1], [0.0, 2.0], atol=1e-12)
 
@@ -255,7 +255,7 @@ def test_a_domain_that_the_parts_leave_is_named():
     assert found.gap.relative.max() < 1e-9
     assert "log" in next(c for c in found.checks if c.name == "rule").detail
     with pytest.raises(RuleError, match="log"):
-        asc.attribute(model, x, of=0, over=asc.Reference(row), by=asc.RevealCancel(strict=True))
+        asc.attribute(model, x, of=0, over=asc.Reference(row), by=asc.rules.RevealCancel(strict=True))
 
 
 @pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")

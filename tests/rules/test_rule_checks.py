@@ -18,7 +18,7 @@ from tests.support.rescale_zoo import NETS, batch, net
 
 DOUBLE = torch.float64
 Tensor = torch.Tensor
-CONSERVING = (asc.Epsilon(1e-12), asc.Gamma(0.3, 1e-12), asc.ZPlus(1e-12), asc.EPSILON_PLUS_FLAT, asc.CpLrp())
+CONSERVING = (asc.rules.Epsilon(1e-12), asc.rules.Gamma(0.3, 1e-12), asc.rules.ZPlus(1e-12), asc.rules.EPSILON_PLUS_FLAT, asc.rules.CPLRP())
 
 
 def check(found: asc.Attribution, name: str) -> asc.result.Check:
@@ -65,7 +65,7 @@ def test_the_share_of_biases_is_that_of_inputs_that_are_one():
     whole[0].weight, whole[0].bias, whole[2].weight, whole[2].bias = (
         nn.Parameter(t.detach()) for t in (split.a.weight, first, split.b.weight, second)
     )
-    rule = asc.Epsilon(1e-13)
+    rule = asc.rules.Epsilon(1e-13)
     trace, _ = trace_of(whole, x, rule)
     parts = asc.attribute(split, x, first.expand(3, 7).clone(), second.expand(3, 3).clone(), of=1, by=rule).values
     assert [flow.absorbed for flow in trace.flows.values() if flow.place == "0"] == [pytest.approx(float(parts[1].sum()))]
@@ -73,7 +73,7 @@ def test_the_share_of_biases_is_that_of_inputs_that_are_one():
 
 
 def test_conservation_is_told_with_the_largest_takers():
-    found = asc.attribute(net("relu module"), batch(), of=1, by=asc.Epsilon())
+    found = asc.attribute(net("relu module"), batch(), of=1, by=asc.rules.Epsilon())
     said = check(found, "conservation")
     assert said.status == "ok"
     assert f"{float(found.values.sum()):.4g} of the quantity's {float(found.explained.sum()):.4g}" in said.detail
@@ -84,7 +84,7 @@ def test_what_gets_lost_is_named():
     """z+ where some neurons have nothing positive to share among: their relevance goes nowhere."""
     model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False)).to(DOUBLE)
     model[0].weight.data, model[1].weight.data = -torch.eye(2, dtype=DOUBLE), torch.tensor([[1.0, 1.0]], dtype=DOUBLE)
-    found = asc.attribute(model, torch.tensor([[1.0, 2.0]], dtype=DOUBLE), of=0, by=asc.RuleBook((("0", asc.ZPlus()),)))
+    found = asc.attribute(model, torch.tensor([[1.0, 2.0]], dtype=DOUBLE), of=0, by=asc.rules.RuleBook((("0", asc.rules.ZPlus()),)))
     said = check(found, "conservation")
     assert said.status == "warn"
     assert "not conserved" in said.detail
@@ -97,11 +97,11 @@ def test_blow_up_names_the_operation():
     model[0].weight.data = torch.tensor([[1000.0, -999.0], [1.0, 0.0]], dtype=DOUBLE)
     model[2].weight.data = torch.tensor([[1.0, 1.0]], dtype=DOUBLE)
     x = torch.tensor([[1.0, 1.0], [0.001, 0.0]], dtype=DOUBLE)
-    said = check(asc.attribute(model, x, of=0, by=asc.Epsilon()), "blow-up")
+    said = check(asc.attribute(model, x, of=0, by=asc.rules.Epsilon()), "blow-up")
     assert said.status == "warn"
     assert said.records == (0,)
     assert "mm in 0" in said.detail
-    assert check(asc.attribute(model, x, of=0, by=asc.ZPlus()), "blow-up").status == "ok"
+    assert check(asc.attribute(model, x, of=0, by=asc.rules.ZPlus()), "blow-up").status == "ok"
 
 
 class Odd(nn.Module):
@@ -115,7 +115,7 @@ def odd() -> nn.Module:
         return nn.Sequential(nn.Linear(4, 4), nn.Sequential(Odd()), nn.Linear(4, 3)).to(DOUBLE)
 
 
-@pytest.mark.parametrize("rule", [asc.Epsilon(), asc.EPSILON_PLUS, asc.AttnLrp(), asc.Rescale()], ids=repr)
+@pytest.mark.parametrize("rule", [asc.rules.Epsilon(), asc.rules.EPSILON_PLUS, asc.rules.AttnLRP(), asc.rules.Rescale()], ids=repr)
 def test_operations_without_a_rule_are_named_with_their_place(rule):
     model, x = odd(), torch.randn(2, 4, dtype=DOUBLE)
     said = check(asc.attribute(model, x, of=1, by=rule), "rule")
@@ -127,7 +127,7 @@ def test_operations_without_a_rule_are_named_with_their_place(rule):
     assert "none:" in repr(table)
 
 
-STRICT = (asc.Epsilon(strict=True), asc.RuleBook((("nowhere", asc.Flat()),), strict=True), asc.Rescale(strict=True))
+STRICT = (asc.rules.Epsilon(strict=True), asc.rules.RuleBook((("nowhere", asc.rules.Flat()),), strict=True), asc.rules.Rescale(strict=True))
 
 
 @pytest.mark.parametrize("rule", STRICT, ids=repr)
@@ -135,16 +135,16 @@ def test_strict_raises_and_names_all(rule):
     model, x = odd(), torch.randn(2, 4, dtype=DOUBLE)
     with pytest.raises(RuleError, match="cumprod") as raised:
         asc.attribute(model, x, of=1, by=rule)
-    assert isinstance(rule, asc.RuleBook) == ("nowhere" in str(raised.value))
+    assert isinstance(rule, asc.rules.RuleBook) == ("nowhere" in str(raised.value))
     assert asc.explain_rules(model, x, by=rule).missing, "the table is there to look at"
 
 
 def test_pairs_that_fit_nothing_are_told():
     model, x = odd()[:1], torch.randn(2, 4, dtype=DOUBLE)
-    said = check(asc.attribute(model, x, of=1, by=asc.EPSILON_PLUS), "rule")
+    said = check(asc.attribute(model, x, of=1, by=asc.rules.EPSILON_PLUS), "rule")
     assert said.status == "ok"
     assert "nothing fits 'convolution'" in said.detail
-    said = check(asc.attribute(model, x, of=1, by=asc.RuleBook((("encoder.*", asc.Gamma()),))), "rule")
+    said = check(asc.attribute(model, x, of=1, by=asc.rules.RuleBook((("encoder.*", asc.rules.Gamma()),))), "rule")
     assert said.status == "warn"
     assert "encoder.*" in said.detail
     assert "no module has such a path" in said.detail
@@ -152,7 +152,7 @@ def test_pairs_that_fit_nothing_are_told():
 
 def test_the_table_counts_what_ran():
     """Convolutions merged with their norms, a module used twice, what only moves numbers together."""
-    table = asc.explain_rules(net("relu module"), batch(), by=asc.EPSILON_PLUS_FLAT)
+    table = asc.explain_rules(net("relu module"), batch(), by=asc.rules.EPSILON_PLUS_FLAT)
     rows = {(row.operation, row.place): (row.rule, row.times) for row in table.rows}
     assert rows["convolution", "layers.a"] == ("Flat()", 1)
     assert rows["convolution", "layers.b"] == ("ZPlus()", 1)
@@ -168,8 +168,8 @@ def test_the_table_counts_what_ran():
 def test_every_operation_of_every_network_is_in_the_table(name):
     """Whatever has no formula is marked, and the same is named in the result."""
     model, x = net(name), batch()
-    table = asc.explain_rules(model, x, by=asc.EPSILON_PLUS, of=1)
-    found = check(asc.attribute(model, x, of=1, by=asc.EPSILON_PLUS), "rule")
+    table = asc.explain_rules(model, x, by=asc.rules.EPSILON_PLUS, of=1)
+    found = check(asc.attribute(model, x, of=1, by=asc.rules.EPSILON_PLUS), "rule")
     assert table.rows
     for row in table.missing:
         assert row.operation in found.detail
@@ -178,14 +178,14 @@ def test_every_operation_of_every_network_is_in_the_table(name):
 
 def test_the_table_of_part_of_a_network():
     model, x = net("relu module"), batch()
-    table = asc.explain_rules(model, x, by=asc.Epsilon(), at="layers.b")
+    table = asc.explain_rules(model, x, by=asc.rules.Epsilon(), at="layers.b")
     assert {row.place for row in table.rows if row.kind in ("convolution", "dense")} == {"layers.head"}
 
 
 def test_what_others_named_is_escaped():
     model = nn.Sequential()
     model.add_module("<script>alert(1)</script>", nn.Linear(4, 3).to(DOUBLE))
-    page = asc.explain_rules(model, torch.randn(2, 4, dtype=DOUBLE), by=asc.Epsilon())._repr_html_()
+    page = asc.explain_rules(model, torch.randn(2, 4, dtype=DOUBLE), by=asc.rules.Epsilon())._repr_html_()
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
 
@@ -193,7 +193,7 @@ def test_what_others_named_is_escaped():
 def test_what_would_write_to_a_terminal_appears_as_escapes():
     model = nn.Sequential()
     model.add_module("\x1b[31mred\nline", Odd())
-    table = asc.explain_rules(model, torch.randn(2, 4, dtype=DOUBLE), by=asc.Epsilon())
+    table = asc.explain_rules(model, torch.randn(2, 4, dtype=DOUBLE), by=asc.rules.Epsilon())
     assert table.notes
     assert r"\x1b[31mred\nline" in repr(table)
     assert all(line.isprintable() for line in repr(table).splitlines())
@@ -201,7 +201,7 @@ def test_what_would_write_to_a_terminal_appears_as_escapes():
 
 def test_the_gradient_has_no_table():
     with pytest.raises(RuleError, match="derivative"):
-        asc.explain_rules(odd(), torch.randn(2, 4, dtype=DOUBLE), by=asc.Gradient())
+        asc.explain_rules(odd(), torch.randn(2, 4, dtype=DOUBLE), by=asc.rules.Gradient())
 
 
 def test_relevance_is_large_beside_the_quantity_of_its_record_or_of_most():
@@ -226,12 +226,12 @@ def test_an_operation_without_formula_and_derivative_is_named():
         def forward(self, x):
             return (self.first(x) * 3) // 0.5
 
-    for rule, over in ((asc.Rescale(), asc.Reference(0.0)), (asc.Epsilon(), asc.Point())):
+    for rule, over in ((asc.rules.Rescale(), asc.Reference(0.0)), (asc.rules.Epsilon(), asc.Point())):
         with pytest.raises(asc.AscribeError, match="floor_divide"):
             asc.attribute(Floored(), torch.ones(2, 3), of=1, by=rule, over=over)
 
 
-@pytest.mark.parametrize("by", [asc.Rescale(), asc.RevealCancel()], ids=repr)
+@pytest.mark.parametrize("by", [asc.rules.Rescale(), asc.rules.RevealCancel()], ids=repr)
 def test_shapes_that_depend_on_the_record_are_those_of_the_record(by):
     """A leaky rectifier by a mask: what is not packed at the reference is zero there, so the record's mask will do, and is named."""
 
@@ -259,7 +259,7 @@ def test_a_factor_that_is_added_too_is_told():
             h = self.first(x)
             return torch.addcmul(h, h, h.flip(1))
 
-    found = asc.attribute(Both(), torch.ones(2, 3), of=1, by=asc.AttnLrp())
+    found = asc.attribute(Both(), torch.ones(2, 3), of=1, by=asc.rules.AttnLRP())
     rule = next(check for check in found.checks if check.name == "rule")
     assert rule.status == "warn"
     assert "addcmul" in rule.detail
@@ -277,14 +277,18 @@ class Pictured(torch.nn.Module):
         return self.last((self.words(ids).mean(1) + self.picture(picture)).relu())
 
 
-@pytest.mark.parametrize("by", [asc.CpLrp(), asc.AttnLrp(), asc.Epsilon(1e-12), asc.Guided(), asc.Rescale(), asc.RevealCancel()], ids=repr)
+@pytest.mark.parametrize(
+    "by",
+    [asc.rules.CPLRP(), asc.rules.AttnLRP(), asc.rules.Epsilon(1e-12), asc.rules.Guided(), asc.rules.Rescale(), asc.rules.RevealCancel()],
+    ids=repr,
+)
 def test_inputs_and_embeddings_together_are_what_each_is_alone(by):
     model, picture, ids = Pictured().double().eval(), torch.randn(2, 6, dtype=torch.float64), torch.randint(0, 9, (2, 5))
     over = asc.Reference(0.0) if by.compares else None
     both = asc.attribute(model, picture, ids, of=1, at=[asc.INPUT, asc.EMBEDDINGS], by=by, over=over).values
     assert [tuple(v.shape) for v in both] == [(2, 6), (2, 5, 4)]
     alone = asc.attribute(model, picture, ids, of=1, by=by, over=over).values
-    if isinstance(by, asc.RevealCancel):  # words are a term of their sum now, so that its terms are parted anew
+    if isinstance(by, asc.rules.RevealCancel):  # words are a term of their sum now, so that its terms are parted anew
         both, alone = [v.flatten(1).sum(1) for v in both], alone.sum(1)
     assert torch.allclose(both[0], alone, rtol=0, atol=1e-6)
     if not by.compares:  # words do not move where the reference is the picture's
@@ -292,7 +296,9 @@ def test_inputs_and_embeddings_together_are_what_each_is_alone(by):
 
 
 @pytest.mark.parametrize("shape", [(2, 0), (2, 3, 0)])
-@pytest.mark.parametrize("by", [None, asc.CpLrp(), asc.Epsilon(), asc.Guided(), asc.Rescale(), asc.RevealCancel()], ids=repr)
+@pytest.mark.parametrize(
+    "by", [None, asc.rules.CPLRP(), asc.rules.Epsilon(), asc.rules.Guided(), asc.rules.Rescale(), asc.rules.RevealCancel()], ids=repr
+)
 @pytest.mark.parametrize("line", [False, True])
 def test_inputs_without_numbers_have_no_values(shape, by, line):
     over = asc.Reference(0.0) if by is not None and by.compares else asc.Line(0.0, steps=3) if line and by is None else None

@@ -194,12 +194,12 @@ FAMILIES: dict[str, tuple[Callable[[Tensor], Tensor], Spellings]] = {
     ),
 }  # fmt: skip
 RULES: dict[str, Any] = {
-    "rescale": asc.Rescale(),
-    "attn-lrp": asc.AttnLrp(),
-    "cp-lrp": asc.CpLrp(),
-    "libra": asc.Libra(),
-    "epsilon": asc.Epsilon(1e-12),
-    "lstm-lrp": asc.LstmLrp(1e-12),
+    "rescale": asc.rules.Rescale(),
+    "attn-lrp": asc.rules.AttnLRP(),
+    "cp-lrp": asc.rules.CPLRP(),
+    "libra": asc.rules.Libra(),
+    "epsilon": asc.rules.Epsilon(1e-12),
+    "lstm-lrp": asc.rules.LstmLRP(1e-12),
 }
 CASES = [(family, name) for family, (_, spellings) in FAMILIES.items() for name in spellings]
 
@@ -223,7 +223,7 @@ def test_every_spelling_gives_the_same_numbers(family: str, name: str, rule: str
     assert next(c for c in found.checks if c.name == "rule").status == "ok"
 
 
-@pytest.mark.parametrize("rule", [asc.Rescale(), asc.RevealCancel()], ids=["rescale", "reveal-cancel"])
+@pytest.mark.parametrize("rule", [asc.rules.Rescale(), asc.rules.RevealCancel()], ids=["rescale", "reveal-cancel"])
 @pytest.mark.parametrize(("family", "name"), CASES)
 def test_every_spelling_adds_up(family: str, name: str, rule: Any) -> None:
     found = explained(FAMILIES[family][1][name], rule, asc.attribute)
@@ -234,7 +234,8 @@ def test_every_spelling_adds_up(family: str, name: str, rule: Any) -> None:
 def test_a_zero_in_the_scale_is_no_quotient() -> None:
     scale = torch.tensor([1.0, 0.0, 2.0, 0.0, 1.0, 1.0], dtype=torch.float64)
     first, second = (
-        explained(how, asc.Rescale()).values for how in (lambda x: x * power(x).rsqrt() * scale, lambda x: x * (power(x).rsqrt() * scale))
+        explained(how, asc.rules.Rescale()).values
+        for how in (lambda x: x * power(x).rsqrt() * scale, lambda x: x * (power(x).rsqrt() * scale))
     )
     assert torch.allclose(first, second, rtol=0, atol=1e-12)
 
@@ -248,5 +249,5 @@ def test_a_sum_over_another_axis_is_no_softmax() -> None:
 
     torch.manual_seed(0)
     x, x0 = torch.randn(3, 6, dtype=torch.float64), torch.randn(1, 6, dtype=torch.float64)
-    found = asc.attribute(wrong, x, of=1, over=asc.Reference(x0), by=asc.Rescale())
+    found = asc.attribute(wrong, x, of=1, over=asc.Reference(x0), by=asc.rules.Rescale())
     assert torch.allclose(found.values.sum(1), (wrong(x) - wrong(x0))[:, 1], rtol=0, atol=1e-12)

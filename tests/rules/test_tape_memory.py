@@ -16,7 +16,7 @@ from ascribe.backends.torch.rules.storages import Stores
 from ascribe.backends.torch.rules.tape import Entry, Tape
 from tests.support.rescale_zoo import NETS, batch, net
 
-RULES = (asc.AttnLrp(), asc.CpLrp(), asc.Rescale(), asc.Guided())
+RULES = (asc.rules.AttnLRP(), asc.rules.CPLRP(), asc.rules.Rescale(), asc.rules.Guided())
 LONG, WIDE = 96, 32
 
 
@@ -172,5 +172,5 @@ def test_nothing_of_a_tape_outlives_the_call(rule: Any, monkeypatch: pytest.Monk
     assert written
     assert all(not tape.entries and not tape.bytes() for tape in written)
     with pytest.raises(asc.AscribeError):
-        asc.attribute(nn.Linear(4, 2).double(), torch.ones(2, 4).double(), of=1, by=asc.Guided())
+        asc.attribute(nn.Linear(4, 2).double(), torch.ones(2, 4).double(), of=1, by=asc.rules.Guided())
     assert all(not tape.entries for tape in written)

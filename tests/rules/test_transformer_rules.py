@@ -23,7 +23,7 @@ from tests.support.rescale_zoo import Fn
 
 DOUBLE = torch.float64
 Tensor = torch.Tensor
-RULES = (asc.AttnLrp(), asc.CpLrp(), asc.Libra(), asc.LstmLrp(1e-12))
+RULES = (asc.rules.AttnLRP(), asc.rules.CPLRP(), asc.rules.Libra(), asc.rules.LstmLRP(1e-12))
 
 
 def seeded(make: Callable[[], nn.Module], scale: float = 1.5) -> nn.Module:
@@ -93,7 +93,7 @@ def attention_by_hand(model: Attention, x: Tensor, r: Tensor, through_scores: bo
 
 
 @pytest.mark.parametrize("fused", [False, True])
-@pytest.mark.parametrize(("rule", "scores"), [(asc.AttnLrp(), True), (asc.CpLrp(), False), (asc.Libra(), False)])
+@pytest.mark.parametrize(("rule", "scores"), [(asc.rules.AttnLRP(), True), (asc.rules.CPLRP(), False), (asc.rules.Libra(), False)])
 def test_attention_is_the_papers_sum(fused, rule, scores):
     model, x = seeded(lambda: Attention(fused)), words()
     y = model(x).detach()
@@ -220,7 +220,9 @@ def test_activations_pass_on_what_they_get(rule, name):
 
 
 @pytest.mark.parametrize("act", ["silu", "gelu", "relu"])
-@pytest.mark.parametrize(("rule", "gate", "up"), [(asc.AttnLrp(), 0.5, 0.5), (asc.Libra(), 0.5, 0.5), (asc.CpLrp(), 0.0, 1.0)])
+@pytest.mark.parametrize(
+    ("rule", "gate", "up"), [(asc.rules.AttnLRP(), 0.5, 0.5), (asc.rules.Libra(), 0.5, 0.5), (asc.rules.CPLRP(), 0.0, 1.0)]
+)
 def test_gated_units_share_as_the_papers_say(rule, gate, up, act):
     make = lambda: Fn(lambda x, a, b: ACTIVATIONS[act](a(x)) * b(x), a=nn.Linear(6, 3, bias=False), b=nn.Linear(6, 3, bias=False))  # noqa: E731
     model, x = seeded(make), words()[:, 0]
@@ -260,12 +262,12 @@ def test_what_is_not_zero_at_zero_is_a_gate(rule, name):
     )
 
 
-@pytest.mark.parametrize("rule", [asc.CpLrp(), asc.Libra()], ids=repr)
+@pytest.mark.parametrize("rule", [asc.rules.CPLRP(), asc.rules.Libra()], ids=repr)
 def test_a_probability_that_is_explained_has_a_gradient(rule):
     """A softmax that is no factor of anything is a function, not a weight: a classifier that ends in one is explained."""
     model = seeded(lambda: nn.Sequential(nn.Linear(6, 3), nn.Softmax(1)))
     x = words()[:, 0]
-    torch.testing.assert_close(relevance(model, x, rule), relevance(model, x, asc.Gradient()))
+    torch.testing.assert_close(relevance(model, x, rule), relevance(model, x, asc.rules.Gradient()))
     assert asc.attribute(nn.Sequential(model[0]), x, of=asc.LogProb(1), by=rule).values.abs().max() > 1e-3
 
 
@@ -318,7 +320,7 @@ class ByCells(LastState):
 
 
 @pytest.mark.parametrize("made", [LastState, ByCells])
-@pytest.mark.parametrize("rule", [asc.LstmLrp(1e-12), asc.CpLrp()], ids=repr)
+@pytest.mark.parametrize("rule", [asc.rules.LstmLRP(1e-12), asc.rules.CPLRP()], ids=repr)
 def test_an_lstm_is_the_papers_loop(made, rule):
     model, x = seeded(made), words()
     found = asc.attribute(model, x, of=1, by=rule)
@@ -330,7 +332,7 @@ def test_an_lstm_is_the_papers_loop(made, rule):
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-@pytest.mark.parametrize("rule", [asc.LstmLrp(1e-9), asc.CpLrp(), asc.AttnLrp()], ids=repr)
+@pytest.mark.parametrize("rule", [asc.rules.LstmLRP(1e-9), asc.rules.CPLRP(), asc.rules.AttnLRP()], ids=repr)
 def test_recurrent_nets_conserve(kind, rule):
     """Two layers, both directions."""
     make = lambda: Fn(lambda x, r, b: b(r(x)[0][:, -1]), b=nn.Linear(10, 3, bias=False),  # noqa: E731
@@ -385,7 +387,7 @@ class Block(nn.Module):
         return self.head(x).mean(1)
 
 
-@pytest.mark.parametrize("rule", [*RULES, asc.Rescale()], ids=repr)
+@pytest.mark.parametrize("rule", [*RULES, asc.rules.Rescale()], ids=repr)
 @pytest.mark.parametrize("how", ["reentrant", "not reentrant"])
 def test_checkpointed_layers_are_seen_through(rule, how):
     over = asc.Reference(0.3) if rule.compares else None
@@ -393,7 +395,7 @@ def test_checkpointed_layers_are_seen_through(rule, how):
     torch.testing.assert_close(relevance(kept, words(), rule, over=over), relevance(plain, words(), rule, over=over))
 
 
-@pytest.mark.parametrize("rule", [*RULES[:2], asc.Rescale()], ids=repr)
+@pytest.mark.parametrize("rule", [*RULES[:2], asc.rules.Rescale()], ids=repr)
 @pytest.mark.parametrize("part", ["all of it", "a layer", "in place", "a function"])
 def test_compiled_parts_get_the_rules_too(rule, part):
     """Never the plain gradient: what was compiled is run as it was written."""
@@ -413,7 +415,7 @@ def test_compiled_parts_get_the_rules_too(rule, part):
     torch.testing.assert_close(relevance(model, x, rule, over=over), expected)
 
 
-@pytest.mark.parametrize("rule", [*RULES[:2], asc.Rescale()], ids=repr)
+@pytest.mark.parametrize("rule", [*RULES[:2], asc.rules.Rescale()], ids=repr)
 def test_scripted_modules_are_seen_through(rule):
     """Also after the runs that a script is optimised in."""
     over = asc.Reference(0.3) if rule.compares else None
@@ -424,7 +426,7 @@ def test_scripted_modules_are_seen_through(rule):
         scripted(x)
         found = relevance(scripted, x, rule, over=over)
         torch.testing.assert_close(found, relevance(plain, x, rule, over=over))
-    assert (found - relevance(plain, x, asc.Gradient())).abs().max() > 1e-3
+    assert (found - relevance(plain, x, asc.rules.Gradient())).abs().max() > 1e-3
 
 
 class Doubled(torch.autograd.Function):
@@ -439,7 +441,7 @@ class Doubled(torch.autograd.Function):
         raise AssertionError("asked")
 
 
-@pytest.mark.parametrize("rule", [*RULES, asc.Rescale()], ids=repr)
+@pytest.mark.parametrize("rule", [*RULES, asc.rules.Rescale()], ids=repr)
 def test_functions_of_ones_own_are_seen_through(rule):
     over = asc.Reference(0.3) if rule.compares else None
     own, plain = (seeded(lambda f=f: Fn(lambda x, a, b: b(f(a(x))), a=nn.Linear(6, 4), b=nn.Linear(4, 3))) for f in (Doubled.apply, F.silu))
@@ -448,7 +450,7 @@ def test_functions_of_ones_own_are_seen_through(rule):
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("rule", [*RULES[:3], asc.Rescale()], ids=repr)
+@pytest.mark.parametrize("rule", [*RULES[:3], asc.rules.Rescale()], ids=repr)
 def test_short_floats_run_and_are_told_of(rule, kind):
     over = asc.Reference(0.3) if rule.compares else None
     model, x = seeded(Block), words()
@@ -470,7 +472,12 @@ def test_points_of_a_line_are_averaged(rule):
         assert asc.attribute(model, x, of=1, over=over, by=rule).values.isfinite().all()
 
 
-METHODS = {asc.AttnLRP(): asc.AttnLrp(), asc.CPLRP(): asc.CpLrp(), asc.LibraGrad(): asc.Libra(), asc.LstmLRP(): asc.LstmLrp()}
+METHODS = {
+    asc.AttnLRP(): asc.rules.AttnLRP(),
+    asc.CPLRP(): asc.rules.CPLRP(),
+    asc.LibraGrad(): asc.rules.Libra(),
+    asc.LstmLRP(): asc.rules.LstmLRP(),
+}
 
 
 @pytest.mark.parametrize("method", METHODS, ids=repr)
@@ -485,10 +492,10 @@ def test_methods_are_the_rules_at_the_record(method):
 def test_relevance_patching_is_the_coefficient_times_the_change():
     model, x, other = seeded(Block), words(), words() + 0.4
     found = asc.RelP(other)(model, x, of=1)
-    torch.testing.assert_close(found.values, asc.influence(model, x, of=1, by=asc.Libra()).values * (x - other))
+    torch.testing.assert_close(found.values, asc.influence(model, x, of=1, by=asc.rules.Libra()).values * (x - other))
     inner = asc.RelP(other)(model, x, of=1, at="n2").values
     change = asc.activation(model, x, at="n2").values - asc.activation(model, other, at="n2").values
-    torch.testing.assert_close(inner, asc.influence(model, x, of=1, by=asc.Libra(), at="n2").values * change)
+    torch.testing.assert_close(inner, asc.influence(model, x, of=1, by=asc.rules.Libra(), at="n2").values * change)
 
 
 def test_other_models_keep_their_gradients_meanwhile():

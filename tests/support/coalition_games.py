@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.coalitions import Estimate, Players
+from ascribe.coalitions import GameEstimate, Players
 
 Worth = Callable[[np.ndarray], np.ndarray]
 """Coalitions ``[rows, features]`` to ``[quantities, rows, records]``."""
@@ -38,12 +38,12 @@ def polynomial(features: int, terms: dict[tuple[int, ...], float]) -> Worth:
     return lambda there: sum(c * np.prod(there[:, list(t)], axis=1, dtype=float) for t, c in terms.items())[None, :, None]
 
 
-def play(over: Any, players: Players | int, worth: Worth, seed: int = 0, most: int = 1000) -> Estimate:
+def play(over: Any, players: Players | int, worth: Worth, seed: int = 0, most: int = 1000) -> GameEstimate:
     """A whole game; the referee also looks that no more is asked than was said."""
     return referee(over, players, worth, seed, most)[0]
 
 
-def referee(over: Any, players: Players | int, worth: Worth, seed: int = 0, most: int = 1000) -> tuple[Estimate, np.ndarray]:
+def referee(over: Any, players: Players | int, worth: Worth, seed: int = 0, most: int = 1000) -> tuple[GameEstimate, np.ndarray]:
     """The estimate of a whole game, and all coalitions that were asked for."""
     players = Players(players) if isinstance(players, int) else players
     game = over.game(players, seed)

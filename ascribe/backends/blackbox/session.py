@@ -148,7 +148,7 @@ def without_gradients(model: Any) -> RuleError:
     return RuleError(
         "gradients of a black box",
         there=f"{type(model).__name__}: a function of arrays",
-        try_="coalitions, such as over=asc.Permutations(), or the model in a framework that has gradients",
+        try_="coalitions, such as over=asc.coalitions.Permutations(), or the model in a framework that has gradients",
         code="E-RULE-GRADIENT",
     )
 

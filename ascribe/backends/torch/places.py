@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...cuts import EMBEDDINGS, INPUT, OUTPUT, Cut, Together
+from ...cuts import EMBEDDINGS, INPUT, OUTPUT, Cut, JointCut
 from ...errors import AscribeError, CutError, ModelError
 from ...tree import Path, walk
 from ..protocol import Place
@@ -99,10 +99,10 @@ def located(ctx: Context, cut: Cut, wrt: bool) -> Cut:
 
     Raises CutError for a place that cannot be explained or written to, and InputError for inputs of complex numbers.
     """
-    if isinstance(cut, Together):
+    if isinstance(cut, JointCut):
         if wrt:
             raise CutError(f"points at {cut!r}", there="places together are for a quantity's on=", try_="one of them")
-        return Together.of(*(resolve(ctx, one, False) for one in cut.each))
+        return JointCut.of(*(resolve(ctx, one, False) for one in cut.each))
     if not cut.layer and cut.anchor == "in" and not ctx.inputs.explained and ctx.inputs.complex:
         raise complex_inputs(ctx.inputs)
     if cut == INPUT and wrt and not ctx.inputs.explained:

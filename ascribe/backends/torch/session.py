@@ -10,7 +10,7 @@ import torch
 
 from ...arrays import Array
 from ...calls.call import Call, named
-from ...cuts import Cut, Together
+from ...cuts import Cut, JointCut
 from ...errors import RuleError
 from ...rules import treats_operations
 from ..protocol import ArrayAt, Evidence, Job, Place, Session, Traits
@@ -119,7 +119,7 @@ class TorchSession(Session):
 
     def evaluate(self, job: Job) -> Evidence:
         if job.wrt and treats_operations(job.by):
-            if isinstance(job.on, Together):
+            if isinstance(job.on, JointCut):
                 raise RuleError(f"by={job.by!r} for a quantity on {job.on!r}", there="rules on operations go back from one place")
             return run_as_cast(self.ctx, job, self._evaluate_rule)
         run = partial(run_as_cast, self.ctx, run=evaluate_gradients)

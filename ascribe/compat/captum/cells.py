@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...errors import FeatureError
-from ...features import Each, Masks
+from ...features import EachElement, Masks
 from .asked import Asked
 
 
@@ -49,10 +49,10 @@ def features_of(asked: Asked) -> Any:
     """``feature_mask`` or ``layer_mask`` as features; without one every number is a feature."""
     if not asked.within:
         cells = cells_of(asked) if asked["feature_mask"] is not None else ()
-        return Masks(cells[0] if len(cells) == 1 else tuple(cells)) if cells else Each()
+        return Masks(cells[0] if len(cells) == 1 else tuple(cells)) if cells else EachElement()
     mask = asked["layer_mask"]
     if mask is None:
-        return Each()
+        return EachElement()
     masks = mask if isinstance(mask, (tuple, list)) else (mask,)
     return Masks(masks[0] if len(masks) == 1 else tuple(masks))
 

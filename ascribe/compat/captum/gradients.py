@@ -18,8 +18,7 @@ from ...distributions.members import Background, Distribution, Gaussian, Line
 from ...distributions.quadrature import Quadrature
 from ...errors import DistributionError, MethodError, RuleError
 from ...result.attribution import Attribution as Result
-from ...rules import Rule
-from ...rules.relevance import Deconv, Guided
+from ...rules import Deconv, Guided, Rule
 from ...tree import mapped, walk
 from .asked import Asked, change, starts, totals
 from .conventions import deviations, given

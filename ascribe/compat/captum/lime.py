@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from ...coalitions import Estimate, Players
+from ...coalitions import GameEstimate, Players
 from ...engine.chunks import first_chunk, showing
 from ...errors import InputError, MethodError, QuantityError
 from ...quantities import scores
@@ -85,8 +85,8 @@ class Told:
     def tell(self, coalitions: np.ndarray, worth: np.ndarray) -> None:
         self.worth.append(worth)
 
-    def estimate(self) -> Estimate:
-        return Estimate(np.concatenate(self.worth, 1).transpose(0, 2, 1)[..., None])
+    def estimate(self) -> GameEstimate:
+        return GameEstimate(np.concatenate(self.worth, 1).transpose(0, 2, 1)[..., None])
 
 
 class LimeBase(

@@ -39,7 +39,7 @@ class PropagationRule:
 
     def native(self) -> OperationRule:
         """The rule as the verb takes it. Raises RuleError for classes that do not say."""
-        raise RuleError(f"a {type(self).__name__} without _manipulate_weights()", try_="a rule of ascribe, such as asc.Gamma(0.25)")
+        raise RuleError(f"a {type(self).__name__} without _manipulate_weights()", try_="a rule of ascribe, such as asc.rules.Gamma(0.25)")
 
     def _manipulate_weights(self, module: Any, inputs: Any, outputs: Any) -> None:
         """What the rule makes of a module's weights, for classes of your own that go on from there."""
@@ -97,7 +97,7 @@ class Strengthened(LayerRule):
     """Weights ``kept w + more w+``, biases as they are: what captum's rules make of a layer.
 
     The papers' rules treat biases like weights, inputs of both signs apart, and batch normalisation as part of the layer beside it:
-    :class:`ascribe.Gamma`, :class:`ascribe.ZPlus`.
+    :class:`ascribe.rules.Gamma`, :class:`ascribe.rules.ZPlus`.
     """
 
     kept: float
@@ -149,7 +149,7 @@ def native(module: Any) -> OperationRule:
     if isinstance(rule, PropagationRule):
         hooks = [name for name in HOOKS if hasattr(rule, name)]
         if hooks:
-            try_ = "_manipulate_weights(), or a rule of ascribe such as asc.Flat(), asc.ZBox(low, high) or asc.WSquare()"
+            try_ = "_manipulate_weights(), or a rule of ascribe such as asc.rules.Flat(), asc.rules.ZBox(low, high) or asc.rules.WSquare()"
             raise RuleError(f"{type(rule).__name__}.{hooks[0]}()", there="rules without hooks", try_=try_)
         own = type(rule)._manipulate_weights is not PropagationRule._manipulate_weights
         rule = manipulated(rule, module) if own else rule.native()

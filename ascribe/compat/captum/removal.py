@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...coalitions import Exact, LeaveOneOut, Permutations, ShapleyKernel
+from ...coalitions import Exact, LeaveOneOut, Permutations, ShapleyRegression
 from ...cuts import INPUT, OUTPUT
 from ...engine.verbs import activation
 from ...errors import AscribeError, FeatureError, QuantityError
@@ -166,7 +166,7 @@ def exact_shapley(asked: Asked) -> Any:
 def kernel_shap(asked: Asked) -> Any:
     """Shapley values by regression on ``n_samples`` coalitions, or as few as determine them where that is more."""
     least = 3 * features_count(asked) + 2
-    over = ShapleyKernel(max(asked["n_samples"], least))
+    over = ShapleyRegression(max(asked["n_samples"], least))
     found, kind = asked.removed(over, stand_in(asked), features_of(asked), seed=drawn_seed())
     assert found.features is not None
     return coefficients(asked, found.features.values, smooth(asked, kind))

@@ -93,7 +93,7 @@ OURS = {"forward_kwargs": Argument(Mapping[str, Any] | None, None), "captum_exac
 """What ``attribute`` also takes here, by name only: keyword arguments for the model, and captum's own numbers where ours differ."""
 
 RULED = {"by": Argument(Any, None)}
-"""What the DeepLIFT methods also take: their rule, :class:`ascribe.Rescale` (None) or :class:`ascribe.RevealCancel`."""
+"""What the DeepLIFT methods also take: their rule, :class:`ascribe.rules.Rescale` (None) or :class:`ascribe.rules.RevealCancel`."""
 
 
 def parameter(word: str) -> inspect.Parameter:

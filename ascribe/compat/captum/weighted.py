@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from ...arrays import Array
-from ...cuts import Cut, Together
+from ...cuts import Cut, JointCut
 from ...quantities import Bound, Part, Quantity, scores
 from ...tree import mapped, walk
 from .conventions import entering
@@ -32,7 +32,7 @@ class Through:
 
     @property
     def on(self) -> Cut:
-        return Together.of(self.of.on, self.target.on)
+        return JointCut.of(self.of.on, self.target.on)
 
     @property
     def kind(self) -> Hashable:

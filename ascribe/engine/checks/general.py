@@ -11,7 +11,7 @@ from ...arrays import as_numpy, namespace
 from ...backends.protocol import ArrayAt, Session
 from ...distributions.members import has_background, parts
 from ...errors import warn_user
-from ...quantities import Max, Quantity
+from ...quantities import PredictedClass, Quantity
 from ...result.attribution import Check, Gap
 from ...rules import treats_operations
 from ...utils.completeness import APPROXIMATE, EXACT, Limits, described, scale_of
@@ -86,9 +86,11 @@ def check_model(session: Session) -> list[Check]:
 
 def check_target(session: Session, quantities: Sequence[Quantity], output: np.ndarray | None) -> list[Check]:
     """Returns a warning where the largest of a regressor's targets was taken as if it were a predicted class."""
-    if not session.traits.regresses or output is None or output.shape[1] < 2 or not any(isinstance(q, Max) for q in quantities):
+    if not session.traits.regresses or output is None or output.shape[1] < 2 or not any(isinstance(q, PredictedClass) for q in quantities):
         return []
-    text = f"Max() explains the largest of a regressor's {output.shape[1]} targets, which need not be the same one for each record"
+    text = (
+        f"PredictedClass() explains the largest of a regressor's {output.shape[1]} targets, which need not be the same one for each record"
+    )
     return [Check("target", "warn", f"{text}; of=0 explains the first, of=[asc.Unit(k) for k in range({output.shape[1]})] each of them")]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ...arrays import Array, namespace
 from ...backends.protocol import ArrayAt, Job, Reading
 from ...calls.call import Call
-from ...coalitions.base import Coalitions, Estimate, Game
+from ...coalitions.base import Coalitions, Game, GameEstimate
 from ...cuts import INPUT
 from ...distributions.baselines import Here
 from ...errors import CutError, FeatureError
@@ -163,7 +163,7 @@ class CoalitionPass:
         game.tell(coalitions, values)
         self.game = game
 
-    def _finish(self, estimate: Estimate, empty: np.ndarray | None) -> Batch:
+    def _finish(self, estimate: GameEstimate, empty: np.ndarray | None) -> Batch:
         """Returns the batch with an estimate; ``empty`` is the quantity with no feature present, where that was evaluated."""
         estimate, batch = join_draws(estimate, self.values.apart), self.records.batch
         batch.spots, batch.record = [spots for spots, _ in self.held], [values for _, values in self.held]
@@ -190,7 +190,7 @@ class CoalitionPass:
         return placed
 
 
-def join_draws(estimate: Estimate, draws: int) -> Estimate:
+def join_draws(estimate: GameEstimate, draws: int) -> GameEstimate:
     """Returns estimates for several random replacements as one, with the spread among them in its error.
 
     The estimator's own error is at most the mean of theirs; the draws add the standard error of their mean.

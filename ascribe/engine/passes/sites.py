@@ -18,7 +18,7 @@ from ...coalitions.base import Coalitions
 from ...coalitions.hierarchies import halves
 from ...cuts import Cut, as_cut
 from ...errors import CoalitionError, CutError, FeatureError
-from ...features import Automatic, Each, Features, Groups, Masks, Scene, as_features
+from ...features import Automatic, EachElement, Features, Groups, Masks, Scene, as_features
 from ...features.coordinates import Several
 from ...removal import Drop, Nearest, Patch, PerInput, Permute, Removal, Replace, Resample
 from ...tree import walk
@@ -168,7 +168,7 @@ def taking_part(
 
     if isinstance(features, (Several, Masks)):
         return found(features.by_array if isinstance(features, Several) else features.ids)
-    if not isinstance(features, (Automatic, Each)):
+    if not isinstance(features, (Automatic, EachElement)):
         return set()
     return ids if isinstance(removal, (Permute, Patch)) else found(replacement(removal, call))
 

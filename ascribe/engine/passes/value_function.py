@@ -10,7 +10,7 @@ import numpy as np
 
 from ...arrays import Array, as_numpy, namespace
 from ...backends.protocol import ArrayAt
-from ...cuts import Together
+from ...cuts import JointCut
 from ...errors import FeatureError
 from ...features import Groups
 from ...removal.base import StandIn
@@ -44,7 +44,7 @@ class ValueFunction:
     def __init__(self, records: Records, groups: Groups, parts: Sequence[Part]) -> None:
         self.records, self.groups, self.parts = records, groups, parts
         self.spots = tuple(s for part in parts for s in part.spots)
-        self.at = Together.of(*dict.fromkeys(s.cut for s in self.spots))
+        self.at = JointCut.of(*dict.fromkeys(s.cut for s in self.spots))
         self.draws = joint([part.stand_in.draws for part in parts])
         last = groups.width  # the number of what is never removed
         self.blends = [[Blend(x, np.where(c < 0, last, c), p.stand_in) for x, c in zip(p.x, p.cells, strict=True)] for p in parts]

@@ -119,7 +119,7 @@ def passed(rule: Any, layer: Layer, y: Tensor, relevance: Tensor) -> Answer:
     """Raises RuleError where shapes differ."""
     if relevance.shape != layer.x.shape:
         shapes = f"{layer.entry.name} from {tuple(layer.x.shape)} to {tuple(y.shape)} in {layer.entry.place or 'the model'}"
-        raise RuleError(f"{rule!r} for a layer that changes the shape", there=shapes, try_="asc.Epsilon() there")
+        raise RuleError(f"{rule!r} for a layer that changes the shape", there=shapes, try_="asc.rules.Epsilon() there")
     return None, relevance
 
 

@@ -52,5 +52,5 @@ def by_record(layer: Layer, t: Tensor) -> Tensor:
         source = source.entry.ins[0]
     if source.shape[0] != layer.records or len(t) % layer.records:
         there = f"{layer.entry.name} on {tuple(layer.x.shape)} in {layer.entry.place or 'the model'}, {layer.records} records"
-        raise RuleError("relative propagation where a layer's rows are not the records", there=there, try_="asc.Absolute() there")
+        raise RuleError("relative propagation where a layer's rows are not the records", there=there, try_="asc.rules.Absolute() there")
     return t.reshape(layer.records, -1)

@@ -156,7 +156,7 @@ def underived(entry: Entry) -> RuleError:
     return RuleError(
         f"the share of what goes into {entry.name}",
         there=where,
-        try_="a layer behind it, with at=; or removal: over=asc.LeaveOneOut(), by=asc.Replace(0.0)",
+        try_="a layer behind it, with at=; or removal: over=asc.coalitions.LeaveOneOut(), by=asc.Replace(0.0)",
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..... import INPUT, LOGITS, OUTPUT, Attribution, Call, Points, activation, cuts_of, influence
 from .....arrays import as_numpy, is_array
 from .....cuts import Cut as Place
-from .....cuts import Together
+from .....cuts import JointCut
 from .....errors import CutError, DistributionError, MemoryLimitError, QuantityError
 from .....tree import mapped, walk
 from ...utils.typing import Inputs, ModelInputs, Outputs, TensorAKs, many_of_om, om_of_many
@@ -181,8 +181,8 @@ def leaves(value: Any) -> list[Any]:
 
 def last_use(place: Place, uses: Mapping[Place, int]) -> Place:
     """The last use of a layer at a place; the place itself where there is one."""
-    if isinstance(place, Together):
-        return Together.of(*(last_use(one, uses) for one in place.each))
+    if isinstance(place, JointCut):
+        return JointCut.of(*(last_use(one, uses) for one in place.each))
     count = uses.get(Place(place.layer, place.anchor), 1)
     return place if count < 2 else Place(place.layer, place.anchor, place.accessor, count - 1)
 

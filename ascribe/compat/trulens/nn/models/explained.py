@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .....arrays import is_array, namespace
-from .....cuts import OUTPUT, Together
+from .....cuts import OUTPUT, JointCut
 from .....cuts import Cut as Place
 from .....errors import AscribeWarning, QuantityError
 from .....quantities import Bound, Part, Unit, scores
@@ -106,4 +106,4 @@ def explained(wrapper: ModelWrapper, qoi: QoI, cut: Cut, here: bool = False) -> 
     """A quantity at a cut. ``here`` is for values put into the model: its highest class is that of what comes of them."""
     if here and isinstance(qoi, MaxClassQoI) and qoi.axis != 0:
         qoi = MaxClassQoI(qoi.axis, qoi.activation, moving=True)
-    return Explained(qoi, cut, Together.of(*wrapper.places(cut, whole=True)))
+    return Explained(qoi, cut, JointCut.of(*wrapper.places(cut, whole=True)))
