@@ -312,7 +312,7 @@ def test_many_references_hold_no_more_than_few(monkeypatch):
 
         def watched(self, main, job):
             found = against(self, main, job)
-            kept = sum(r.tape.bytes() for r in self.session.tapes.references.values())
+            kept = sum(r.tape.bytes() for r in self.tapes.references.values())
             peaks.append(main.tape.bytes() + kept)
             return found
 
