@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...calls.call import Call
-from ...cuts import INPUT, LOGITS, OUTPUT, Cut, Together
+from ...cuts import INPUT, LOGITS, OUTPUT, Cut, JointCut
 from ...errors import AscribeError, CutError, InputError, QuantityError, RuleError
 from ...rules import Gradient
 from ..facts import Facts
@@ -68,7 +68,7 @@ class NumpySession(Session):
         """How many layers come before a cut."""
         if cut == INPUT:
             return 0
-        if isinstance(cut, Together):
+        if isinstance(cut, JointCut):
             raise CutError(f"{cut!r}", there="one place at a time for NumPy models")
         return len(self.model.weights) if cut == OUTPUT else int(cut.layer) + (cut.anchor == "out")
 
