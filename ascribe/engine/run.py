@@ -41,8 +41,10 @@ PASSES: dict[Family, Callable[[Plan, np.ndarray], Batch]] = {
 def explain(model: Any, call: Call, request: Request) -> Attribution:
     """Carries out a request for one call of a model.
 
-    >>> request = make_request(1, "layer3", None, None, reduce="mean", title="MyMethod()")
-    >>> explain(model, asc.Call(x), request)
+    >>> from ascribe.engine.request import make_request
+    >>> request = make_request(1, "1", None, None, reduce="mean", title="MyMethod()")
+    >>> explain(model, asc.Call(x), request).method
+    "MyMethod()(model, *inputs, of=Unit(1), at=Cut('1'))"
 
     Raises the errors of :func:`ascribe.attribute`. An error in the middle has the result of the records computed before in ``partial``.
     """
