@@ -108,6 +108,8 @@ def input_at(path: tuple[int | str, ...]) -> Cut:
 
 def as_cut(at: Any) -> Cut:
     """``at=`` as a cut: a string is a layer's output. Raises CutError for anything else that is not one."""
+    if at is INPUT or at is OUTPUT:
+        return at
     if isinstance(at, Cut):
         if at.op is not None:
             raise CutError(f"{at!r} names an operation", there="cuts at layers", try_="the layer around it", code="E-CUT-OP")

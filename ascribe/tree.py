@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Path = tuple[int | str, ...]
 PLAIN = (bool, int, float, str, bytes, type(None))
+DEEP = 500
+"""Containers within containers, above which the outermost is taken to hold itself."""
 
 
 def children(value: Any) -> list[tuple[int | str, Any]] | None:
@@ -28,14 +30,27 @@ def children(value: Any) -> list[tuple[int | str, Any]] | None:
     return None
 
 
-def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every leaf with its path, in order. None is a leaf; an unknown object (a cache, a config) is one too."""
-    parts = children(value)
-    if parts is None:
-        yield path, value
-        return
-    for key, part in parts:
-        yield from walk(part, (*path, key))
+def walk(value: Any, path: Path = ()) -> list[tuple[Path, Any]]:
+    """Returns every leaf with its path, in order. None is a leaf; an unknown object (a cache, a config) is one too.
+
+    Raises RecursionError for a container that holds itself.
+    """
+    leaves: list[tuple[Path, Any]] = []
+    waiting = [(path, value)]
+    while waiting:
+        path, value = waiting.pop()
+        kind = type(value)
+        if kind is tuple or kind is list:
+            parts: Any = enumerate(value)
+        elif kind is dict:
+            parts = value.items()
+        elif hasattr(value, "dtype") or (parts := children(value)) is None:
+            leaves.append((path, value))
+            continue
+        if len(path) > DEEP:
+            raise RecursionError("arguments nested too deeply, or within themselves")
+        waiting += [((*path, key), part) for key, part in parts][::-1]
+    return leaves
 
 
 def follow(value: Any, path: Path) -> Any:
@@ -56,6 +71,9 @@ def settled(value: Any, path: Path) -> Path:
 
     Raises KeyError, IndexError or AttributeError where the path leads nowhere.
     """
+    if not [key for key in path if isinstance(key, int) and key < 0]:
+        follow(value, path[:-1])
+        return path
     found: list[int | str] = []
     for key in path:
         here = follow(value, tuple(found))
@@ -66,12 +84,20 @@ def settled(value: Any, path: Path) -> Path:
 
 def mapped(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
     """A copy of ``value`` with ``change(path, leaf)`` in the place of each leaf; containers keep their types."""
+    kind = type(value)
+    if kind is tuple or kind is list:
+        changed = [
+            change((*path, key), part) if hasattr(part, "dtype") else mapped(part, change, (*path, key)) for key, part in enumerate(value)
+        ]
+        return tuple(changed) if kind is tuple else changed
+    if kind is dict:
+        return {
+            key: change((*path, key), part) if hasattr(part, "dtype") else mapped(part, change, (*path, key)) for key, part in value.items()
+        }
     parts = children(value)
     if parts is None:
         return change(path, value)
     new = [(key, mapped(part, change, (*path, key))) for key, part in parts]
-    if type(value) is tuple:
-        return tuple([part for _, part in new])
     if isinstance(value, Mapping):
         return _mapping_like(value, dict(new))
     if isinstance(value, (tuple, list)):
@@ -91,8 +117,6 @@ def replaced(value: Any, news: Mapping[Path, Any]) -> Any:
 
 
 def _mapping_like(value: Mapping[Any, Any], new: dict[Any, Any]) -> Any:
-    if type(value) is dict:
-        return new
     if dataclasses.is_dataclass(value):  # a Hugging Face output: both an ordered dict and a dataclass
         return type(value)(**new)
     fresh = value.copy() if hasattr(value, "copy") else dict(value)

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+PLAIN = frozenset({int, float, str, bool, type(None)})
+"""Types whose values are compared and written as they are."""
+
 
 class Value:
     """A dataclass's repr in short: the first field and the required ones by position, others and flags by name where not the default.
@@ -31,11 +34,13 @@ class Value:
     def __repr__(self) -> str:
         shown = []
         for i, f in enumerate(dataclasses.fields(self)):  # type: ignore[arg-type]
-            value = getattr(self, f.name)
-            default = f.default
-            if f.repr and not _same(value, default):
-                positional = default is dataclasses.MISSING or (i == 0 and not isinstance(value, bool))
-                shown.append(written(value) if positional else f"{f.name}={written(value)}")
+            value, default = getattr(self, f.name), f.default
+            plain = type(value) in PLAIN
+            if not f.repr or value is default or (value == default and type(value) is type(default) if plain else _same(value, default)):
+                continue
+            text = repr(value) if plain else written(value)
+            positional = default is dataclasses.MISSING or (i == 0 and not isinstance(value, bool))
+            shown.append(text if positional else f"{f.name}={text}")
         return f"{public_name(type(self))}({', '.join(shown)})"
 
 

@@ -1,8 +1,8 @@
 """The route of a call through the package: ``python -m benchmarks.route``.
 
 Counts, for a later call of a kind on a small network: calls of named functions of ascribe (no comprehensions), the files that they are
-in, how often the route changes from one module of the engine to another between the settled request and the second run at the backend
-(of a path: the first chunk of points), and the milliseconds of a call. ``--list NAME`` prints every call of one method with its depth,
+in, how often the stack of calls changes from one module to another between the settled request and the first chunk of points at the
+session, and the milliseconds of a call. ``--list NAME`` prints every call of one method with its depth,
 ``--count NAME`` the calls of each function. The figures of earlier states are in ``docs/reports/route.md``.
 """
 
@@ -38,6 +38,9 @@ METHODS: dict[str, Callable[[], Any]] = {
 SETTLED = "make_request"
 """The function whose return is the settled request."""
 
+CHUNKS = "stream"
+"""The function that evaluates points chunk by chunk."""
+
 
 @dataclass
 class Route:
@@ -56,16 +59,19 @@ class Route:
         return {file for file, _, _ in self.steps}
 
     def changes(self) -> int:
-        """How often a call goes from one module of the engine to another, from the settled request to the first run over points.
+        """How often the stack of calls changes from one module to another between the settled request and the session.
 
-        Calls into other folders (nouns, utilities, the session) and returns are left out.
+        The stack is that of the first run at the backend over a chunk of points; without chunks, that of the last run.
         """
-        start = self.settled or 0
-        evaluations = [
-            k for k, (file, name, _) in enumerate(self.steps) if k > start and file.startswith("backends") and name.endswith(".evaluate")
-        ]
-        points = self.steps[start : evaluations[min(1, len(evaluations) - 1)] + 1]
-        rooms = [file for file, _, _ in points if file.startswith("engine/") or file.endswith("/session.py")]
+        stack: dict[int, tuple[str, str]] = {}
+        rooms: list[str] = []
+        for k, (file, name, depth) in enumerate(self.steps):
+            stack = {d: step for d, step in stack.items() if d < depth} | {depth: (file, name)}
+            if k >= (self.settled or 0) and file.endswith("session.py") and name.endswith(".evaluate"):
+                inside = [step for d, step in sorted(stack.items()) if step[0].startswith("engine/") or d == depth]
+                rooms = [file for file, _ in inside]
+                if any(name == CHUNKS for _, name in inside):
+                    break
         return sum(a != b for a, b in pairwise(rooms))
 
 

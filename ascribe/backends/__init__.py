@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from ..calls.call import Call
 from .blackbox.runners import is_estimator, is_onnx
@@ -24,11 +24,19 @@ def open_session(model: Any, call: Call) -> Session:
 
     Raises BackendError for what cannot be called.
     """
+    if (family := known_family(type(model))) is not None:
+        return cast(Session, session_class(family)(model, call))
     if (wrong := no_model(model, call)) is not None and not (is_estimator(model) or is_onnx(model)):
         raise wrong
     family = framework(model, call)
     session: Session = session_class(family)(model, call)
     return session
+
+
+@lru_cache
+def known_family(kind: type) -> str | None:
+    """Returns the framework of a class whose objects are always models of it; None where the object or its arguments decide."""
+    return "torch" if any(cls.__module__ == "torch.nn.modules.module" for cls in kind.__mro__) else None
 
 
 class Door:

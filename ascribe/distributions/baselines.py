@@ -117,6 +117,8 @@ def resolve(baseline: Any, here: Here) -> list[Array]:
 
     Raises DistributionError where shapes or names do not fit.
     """
+    if type(baseline) in (int, float):
+        return [_fitted(baseline, value, here, i) for i, value in enumerate(here.values)]
     baseline = _called(baseline, here)
     found = []
     for i, (b, value) in enumerate(zip(each(baseline, here), here.values, strict=True)):

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -343,40 +343,42 @@ def _joined(a: Draws, b: Draws) -> Draws:
     return Draws(np.repeat(a.weight, m) * np.tile(b.weight, n), both(a.position, b.position), both(a.row, b.row), noise)
 
 
-def baseline_of(distribution: Any) -> Any:
-    """What the path starts from: the line's baseline, the background's rows, or None for a distribution without a start."""
-    for factor in parts(distribution):
-        if isinstance(factor, Background):
-            return factor.rows
-    for factor in parts(distribution):
-        if isinstance(factor, (Line, Reference)):
-            return 0.0 if factor.baseline is None else factor.baseline
-    return None
+class Outline(NamedTuple):
+    """The facts about a distribution that decide how it is run."""
+
+    points: int
+    """How many points each record is run at; for a tolerance those of its first round, for a Call as background one."""
+    baseline: Any
+    """Where paths start: the baseline of the line, the rows of the background; None for a distribution without a start."""
+    background: Background | None
+    line: Line | None
+    noisy: bool
+    """True if the ends of paths are displaced."""
+
+    @property
+    def random(self) -> bool:
+        """True if the points are a sample."""
+        return self.background is not None or (self.line is not None and self.line.quadrature == "random")
 
 
-def has_background(distribution: Any) -> bool:
-    """Whether paths start at the rows of a background."""
-    return any(isinstance(factor, Background) for factor in parts(distribution))
-
-
-def samples_of(distribution: Any) -> int | None:
-    """How many rows of a background are asked for; None for all there are."""
-    return next((factor.samples for factor in parts(distribution) if isinstance(factor, Background)), None)
-
-
-def expected_points(distribution: Any) -> int:
-    """How many points each record will be run at; for a tolerance those of its first round, for a Call as background one."""
-    points = 1
-    for factor in parts(distribution):
+def outline_of(distribution: Any) -> Outline:
+    """Returns the outline of a distribution."""
+    points, baseline, background, line, noisy = 1, None, None, None, False
+    for factor in distribution.factors if isinstance(distribution, Product) else (distribution,):
         if isinstance(factor, Line):
+            line = factor
             points *= 4 if factor.tolerance is not None else factor.size + factor.stepwise
         elif isinstance(factor, Background):
+            background = factor
             rows = next(iter(factor.rows.values()), ()) if isinstance(factor.rows, dict) else factor.rows
             rows = rows[0] if isinstance(rows, tuple) and rows else rows
             points *= factor.samples or (len(rows) if hasattr(rows, "__len__") else int(getattr(rows, "samples", 1)))
         else:
             points *= getattr(factor, "samples", 1)
-    return points
+            noisy |= isinstance(factor, (Gaussian, Uniform))
+        if isinstance(factor, (Line, Reference)):
+            baseline = 0.0 if factor.baseline is None else factor.baseline
+    return Outline(points, baseline if background is None else background.rows, background, line, noisy)
 
 
 def as_distribution(over: Any) -> Distribution:
@@ -386,5 +388,6 @@ def as_distribution(over: Any) -> Distribution:
     """
     if over is None:
         return Point()
-    distribution: Distribution = parts(over)[0] if len(parts(over)) == 1 else over
+    factors = parts(over)
+    distribution: Distribution = factors[0] if len(factors) == 1 else over
     return distribution

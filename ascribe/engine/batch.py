@@ -101,9 +101,9 @@ def join_estimates(estimates: Sequence[GameEstimate]) -> GameEstimate | None:
     )
 
 
-def sum_all(leaves: Leaves) -> np.ndarray:
+def sum_all(leaves: Leaves, xp: Namespace) -> np.ndarray:
     """Returns the sum of each record's values over all arrays of a cut, ``[quantities, records]`` in double precision."""
-    sums = [namespace(v).sums(v, 2) for v in leaves]
+    sums = [xp.sums(v, 2) for v in leaves]
     return sums[0] if len(sums) == 1 else np.sum(sums, axis=0)
 
 

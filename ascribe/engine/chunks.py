@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
+from ..backends.protocol import Evidence, Job, Session
 from ..errors import MemoryLimitError
 
 Result = TypeVar("Result")
@@ -46,8 +48,8 @@ class Chunker:
 
     def again(self) -> Chunker:
         """A chunker for another call that goes on from what this one has found."""
-        other = Chunker(self.size, fixed=self.settled)
-        other.limit, other.rates, other.tries = self.limit, dict(self.rates), dict(self.tries)
+        other = object.__new__(Chunker)
+        vars(other).update(vars(self), rates=dict(self.rates), tries=dict(self.tries))
         return other
 
     def rows(self, left: int) -> int:
@@ -151,6 +153,36 @@ def stream(
             chunker.saw(count * records, time.perf_counter() - start)
         done += count
         progress.advance(count * records)
+
+
+def evaluate_points(
+    session: Session,
+    chunker: Chunker,
+    progress: Progress,
+    points: int,
+    records: int,
+    make_job: Callable[[int, int], Job],
+    take: Callable[[Evidence, Job, int], None],
+) -> None:
+    """Evaluates all points of some records in chunks: ``make_job(first, last)`` makes the job of a chunk, ``take`` keeps its result.
+
+    The first chunk of all also counts its memory, which caps the chunks to come.
+    """
+
+    def step(first: int, last: int) -> bool:
+        typical = chunker.limit is not None
+        job = make_job(first, last)
+        if chunker.limit is not None or chunker.settled:
+            evidence = session.evaluate(job)
+        else:
+            evidence = session.evaluate(replace(job, count_bytes=True))
+            if evidence.bytes_kept:
+                chunker.cap(max(1, session.device.spare_memory() * job.points * job.records // evidence.bytes_kept))
+        take(evidence, job, first)
+        return typical and not evidence.probed
+
+    device = session.device
+    stream(points, records, chunker, step, wait=device.wait, out_of_memory=device.out_of_memory, progress=progress)
 
 
 def fitting(

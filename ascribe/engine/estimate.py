@@ -13,7 +13,7 @@ from ..backends.independence import records_independent
 from ..backends.protocol import Job
 from ..coalitions.base import Coalitions, are_coalitions
 from ..cuts import INPUT, CutLike
-from ..distributions.members import Background, DistributionLike, Gaussian, Line, Uniform, baseline_of, expected_points, parts
+from ..distributions.members import DistributionLike, Outline, outline_of
 from ..errors import RuleError
 from ..features.coordinates import FeaturesLike
 from ..quantities.parse import QuantityLike
@@ -48,14 +48,12 @@ class CostEstimate:
         return f"{self.forward_rows} rows forward, {self.backward_rows} backward, about {size}"
 
 
-def ends_of(over: Any) -> int:
-    """How many rows each record has at most to say how far the quantity changes: a start, or those of a background, and noisy ends."""
-    if baseline_of(over) is None:
+def ends_of(outline: Outline) -> int:
+    """Returns how many rows each record has at most for the change of the quantity: a start, or those of a background, and noisy ends."""
+    if outline.baseline is None:
         return 0
-    line = next((f for f in parts(over) if isinstance(f, Line)), None)
-    noisy = any(isinstance(f, (Gaussian, Uniform)) for f in parts(over))
-    starts = next((expected_points(f) for f in parts(over) if isinstance(f, Background)), 1)
-    return starts + (expected_points(over) // (1 if line is None else line.size) if noisy else 0)
+    starts = 1 if outline.background is None else outline_of(outline.background).points
+    return starts + (outline.points // (1 if outline.line is None else outline.line.size) if outline.noisy else 0)
 
 
 @entry
@@ -90,8 +88,7 @@ def estimate(
         bound = BoundQuantities(session, request.quantities, index)
         job = Job(index, wrt=plan.cuts, on=plan.on, of=bound, by=request.by, count_bytes=True)
         held = session.evaluate(job).bytes_kept
-        points = expected_points(request.over)
-        ends = ends_of(request.over)
+        points, ends = plan.outline.points, ends_of(plan.outline)
         return CostEstimate(
             session.records * (points + (points > 1 or ends > 0) + ends),
             session.records * points,

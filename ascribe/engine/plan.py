@@ -14,15 +14,18 @@ from ..backends.independence import records_independent
 from ..backends.protocol import Job, Session
 from ..coalitions.base import Coalitions, adapts, are_coalitions
 from ..cuts import INPUT, Cut
-from ..distributions.members import Distribution, Point, Reference, expected_points
+from ..distributions.members import Distribution, Outline, Point, Reference, outline_of
 from ..errors import AscribeError, CutError, QuantityError
 from ..quantities import Bound, Part, Quantity, check_scores, scores
+from ..rules import treats_operations
 from .chunks import Chunker, Progress, first_chunk, open_progress
 from .passes.sites import FeatureSites, find_sites
 from .request import Request
 
 LEAST_ROWS = 8
 """The least rows of a first chunk over coalitions: nothing is kept for a backward pass, so more rows fit than elsewhere."""
+
+NO_OUTLINE = Outline(1, None, None, None, False)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Plan:
     kinds: tuple[Hashable, ...]
     chunker: Chunker
     progress: Progress
+    by_operation: bool = False
+    """True if the rule treats operations by their kind."""
+    multipliers_only: bool = False
+    """True if all influence has to come back as a multiplier."""
+    outline: Outline = NO_OUTLINE
     bare: bool = False
     features: FeatureSites | None = None
     chunk_key: tuple[Any, ...] | None = None
@@ -51,11 +59,6 @@ class Plan:
     def inner(self) -> tuple[Cut, ...]:
         """The attribution cuts other than the one where the points are."""
         return tuple(cut for cut in self.cuts if cut != self.at)
-
-    @property
-    def multipliers_only(self) -> bool:
-        """True if all influence has to come back as a multiplier."""
-        return not self.request.multiply or self.request.reduce != "mean"
 
     @cached_property
     def independent(self) -> bool:
@@ -110,11 +113,12 @@ def make_plan(session: Session, request: Request) -> Plan:
     if request.family == "values":
         return plan_values(session, request)
     cuts = tuple([session.resolve(cut, True) for cut in request.cuts])
-    at = where_points_are(session, request, cuts)
+    alone = request.family == "point" or request.points_at == request.cuts[0]
+    at = cuts[0] if alone else where_points_are(session, request, cuts)
     on = session.resolve(request.on, False)
     over: Distribution = request.over  # type: ignore[assignment]
     one_row = session.records == 1 and isinstance(over, (Point, Reference))
-    chunk_key, kinds = chunk_key_of(request, at), kinds_of(request.quantities)
+    chunk_key, kinds, outline = chunk_key_of(request, at), kinds_of(request.quantities), outline_of(over)
     seen_key = ((at, *cuts, on), type(over), tuple([getattr(q, "kind", type(q)) for q in request.quantities]))
     chunker = Chunker(1, fixed=True) if one_row and request.chunk is None else choose_chunker(session, request, at, chunk_key)
     return Plan(
@@ -125,7 +129,10 @@ def make_plan(session: Session, request: Request) -> Plan:
         on,
         kinds,
         chunker,
-        open_progress(expected_points(over) * session.records, request.progress),
+        open_progress(outline.points * session.records, request.progress),
+        multipliers_only=not request.multiply or request.reduce != "mean",
+        outline=outline,
+        by_operation=treats_operations(request.by),
         bare=request.bare and session.facts.shapes.examined.get(seen_key, False),
         chunk_key=None if one_row or request.chunk is not None else chunk_key,
         seen_key=seen_key,
@@ -157,8 +164,6 @@ def plan_values(session: Session, request: Request) -> Plan:
 
 def where_points_are(session: Session, request: Request, cuts: tuple[Cut, ...]) -> Cut:
     """Returns the cut of the points; of token ids with several embeddings the one that is explained."""
-    if request.family == "point" or request.points_at == request.cuts[0]:
-        return cuts[0]
     try:
         return session.resolve(request.points_at, True)
     except CutError:
@@ -191,10 +196,10 @@ def kinds_of(quantities: Sequence[Quantity]) -> tuple[Hashable, ...]:
     return tuple([q.kind for q in quantities if hasattr(q, "kind")])
 
 
-def each_needs_its_own(plan: Plan) -> bool:
+def each_needs_its_own(plan: Plan, features: FeatureSites) -> bool:
     """Returns whether coalitions depend on the values of a record, so that each record is evaluated alone."""
     over = plan.request.over
-    return plan.features is not None and are_coalitions(over) and adapts(over, plan.features.groups.players) and plan.independent
+    return are_coalitions(over) and adapts(over, features.groups.players) and plan.independent
 
 
 class BoundQuantities:

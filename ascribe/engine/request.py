@@ -14,7 +14,7 @@ import numpy as np
 
 from ..calls.call import Call
 from ..coalitions.base import Coalitions, are_coalitions
-from ..cuts import INPUT, Cut, CutLike, JointCut, as_cut
+from ..cuts import INPUT, OUTPUT, Cut, CutLike, JointCut, as_cut
 from ..distributions.members import Distribution, DistributionLike, Point, Points, Reference, as_distribution
 from ..errors import CutError, DistributionError, FeatureError, InputError, QuantityError, RuleError
 from ..features import Automatic, Features, as_features
@@ -33,6 +33,9 @@ Reduce = Literal["mean", "square", "variance"]
 """The statistic of the influence over all points: its mean, the mean of its square, or its variance."""
 Combine = Callable[..., Any]
 """A function of multipliers, values and reference values that replaces multipliers times differences: see :func:`.reference.combined`."""
+
+
+GRADIENT = Gradient()
 
 
 class Options(TypedDict, total=False):
@@ -88,14 +91,14 @@ class Request:
     def __str__(self) -> str:
         return self.code(text_of(self.cuts, self.many), self.removal)
 
-    def code(self, at: str, removal: Removal | None) -> str:
-        """Returns the call as code, with the cuts and the removal as they are given here."""
-        shown = [f"of={text_of(self.quantities, self.several)}"] if self.quantities else []
+    def code(self, at: str, removal: Removal | None, quantity: str | None = None) -> str:
+        """Returns the call as code, with the cuts, the removal and the quantity as they are given here."""
+        shown = [f"of={quantity or text_of(self.quantities, self.several)}"] if self.quantities else []
         shown += [f"at={at}"] if at != "INPUT" else []
         if self.title:
             shown += [f"seed={self.seed}"] if self.seed else []
             return f"{self.title}(model, *inputs, {', '.join(shown)})"
-        shown += [f"over={self.over!r}"] if self.over != Point() else []
+        shown += [] if self.family == "point" else [f"over={self.over!r}"]
         by = self.by if removal is None else removal
         shown += [f"by={by!r}"] if by != Gradient() else []
         shown += [f"features={self.features!r}"] if self.features is not None and self.features != Automatic() else []
@@ -119,16 +122,17 @@ def make_request(
     """
     quantities, several = as_quantities(of)
     on = shared_cut(quantities)
-    cuts, many = attribution_cuts(at)
-    if options:
-        options["seed"] = check_options(options.get("seed", 0), options.get("chunk"))
+    cuts, many = ((INPUT,), False) if at is INPUT else attribution_cuts(at)
+    seed = options.get("seed", 0)
+    if type(seed) is not int or seed < 0 or options.get("chunk") is not None:
+        options["seed"] = check_options(seed, options.get("chunk"))
     if are_coalitions(over):
         if not multiply:
             there = "an influence is a gradient; coalitions give what features add"
             raise FeatureError(f"influence over={over!r}", there=there, try_="asc.attribute(...)")
         removal, grouping = removal_of(by, many), Automatic() if features is None else as_features(features)
         return Request("coalition", quantities, several, on, cuts, many, over, INPUT, Gradient(), True, removal, grouping, **options)
-    rule = as_rule(by)
+    rule = GRADIENT if by is None else as_rule(by)
     points = Reference() if over is None and rule.compares else as_distribution(over)
     if features is not None:
         raise FeatureError(
@@ -152,7 +156,8 @@ def request_values(at: CutLike | Sequence[CutLike], over: Points | None) -> Requ
 
 def shared_cut(quantities: Sequence[Quantity]) -> Cut:
     """Returns the cut that the quantities are read at. Raises QuantityError for several cuts."""
-    on = as_cut(quantities[0].on)
+    on = quantities[0].on
+    on = on if on is OUTPUT else as_cut(on)
     if len(quantities) > 1 and any(as_cut(q.on) != on for q in quantities[1:]):
         there = ", ".join(sorted({repr(q.on) for q in quantities}))
         raise QuantityError("several quantities at different cuts", there=there, try_="one call for each cut")

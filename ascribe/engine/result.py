@@ -46,13 +46,14 @@ def build_attribution(plan: Plan, batches: Sequence[Batch], seconds: float, part
     if not partial:
         warn_of_checks(checks)
     cut = text_of(plan.cuts if sites is None else [site.cut for site in sites], request.many)
+    quantity = text_of(request.quantities, request.several)
     pairs = batch.estimate is not None and batch.estimate.values.ndim > 3  # interactions: pairs of features, and no coordinates
     return Attribution(
         values=session.given(one(batch.values[0][0])) if pairs else in_form(plan, batch.spots, batch.values, 1, not several),
         record=None if pairs else in_form(plan, batch.spots, batch.record, 0, False),
         cut=cut,
-        quantity=text_of(request.quantities, request.several),
-        method=request.code(cut if request.title else text_of(request.cuts, request.many), removal),
+        quantity=quantity,
+        method=request.code(cut if request.title else text_of(request.cuts, request.many), removal, quantity),
         explained=one(batch.explained),
         prediction=batch.output,
         class_names=session.traits.class_names,
@@ -61,7 +62,7 @@ def build_attribution(plan: Plan, batches: Sequence[Batch], seconds: float, part
         checks=checks,
         cost=Cost(batch.forward, batch.backward, batch.rows, seconds, plan.chunker.size),
         settings=settings_of(request, batch, removal),
-        error=build_errors(plan, batch, several),
+        error=build_errors(plan, batch, several) if batch.errors else None,
         features=None if features is None else build_table(plan, batch, several),
         rows=None if pairs else rows_of(batch.spots),
     )
@@ -86,18 +87,19 @@ def build_values(plan: Plan, batch: Batch, runs: int, seconds: float) -> Attribu
 def measure(batch: Batch, plan: Plan) -> tuple[Gap | None, np.ndarray]:
     """Returns the completeness gap, and the sums of the values' sizes ``[quantities, records]``."""
     first = batch.values[0]
-    eps = 0.0 if batch.change is None else namespace(first[0]).eps(first[0])
+    xp = plan.session.xp
+    eps = 0.0 if batch.change is None else xp.eps(first[0])
     if batch.estimate is not None:
         flat = batch.estimate.values.reshape(*batch.estimate.values.shape[:2], -1)
         sizes = np.abs(flat).sum(-1)
         return None if batch.change is None else compute_gap(flat.sum(-1), sizes, batch.change, batch.explained, eps), sizes
-    each = [[namespace(v).sizes(v, 2) for v in leaves] for leaves in batch.values]
+    each = [[xp.sizes(v, 2) for v in leaves] for leaves in batch.values]
     alone = len(each) == 1 and len(each[0]) == 1
     sizes = each[0][0] if alone else np.sum([size for leaves in each for size in leaves], axis=0)
     if batch.change is None:
         return None, sizes
     size = sizes if len(each) == 1 else np.sum(each[0], axis=0)
-    return compute_gap(sum_all(first), size, batch.change, batch.explained, eps), sizes
+    return compute_gap(sum_all(first, xp), size, batch.change, batch.explained, eps), sizes
 
 
 def removal_of_sites(request: Request, sites: Sequence[Site]) -> Removal:

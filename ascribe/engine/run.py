@@ -120,7 +120,8 @@ def records_alone(plan: Plan) -> tuple[bool, bool, list[Cut]]:
         return False, False, []
     layers = [cut for cut in (plan.at, *plan.cuts) if cut.layer]
     answers = [session.cut_info(cut).is_shared(sure=family == "coalition") for cut in layers]
-    return True in answers or each_needs_its_own(plan), None in answers, layers
+    alone = True in answers or (plan.features is not None and each_needs_its_own(plan, plan.features))
+    return alone, None in answers, layers
 
 
 def list_cuts(model: Any, call: Call, fresh: bool = True) -> tuple[list[Place], Cost]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -53,9 +55,17 @@ def as_quantities(of: Any) -> tuple[tuple[Quantity, ...], bool]:
 
     Raises QuantityError for anything else.
     """
+    if type(of) in (int, str, NoneType):
+        return plain_quantity(of), False
     if isinstance(of, (list, tuple)) and of and all(hasattr(q, "bind") or (callable(q) and not isinstance(q, type)) for q in of):
         return tuple(map(_as_quantity, of)), True
     return (_as_quantity(of),), False
+
+
+@lru_cache(maxsize=1024)
+def plain_quantity(of: int | str | None) -> tuple[Quantity]:
+    """Returns the quantity of a class, or of the predicted class, as the only one."""
+    return (_as_quantity(of),)
 
 
 def _as_quantity(of: Any) -> Quantity:

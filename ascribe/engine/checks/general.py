@@ -9,7 +9,6 @@ import numpy as np
 
 from ...arrays import as_numpy, namespace
 from ...backends.protocol import ArrayAt, Session
-from ...distributions.members import has_background, parts
 from ...errors import warn_user
 from ...quantities import PredictedClass, Quantity
 from ...result.attribution import Check, Gap
@@ -32,10 +31,9 @@ STOPPED = Check("finite", "fail", "stopped in the middle: this is a part")
 def check_gradients(plan: Plan, batch: Batch, gap: Gap | None, sizes: np.ndarray, partial: bool = False) -> tuple[Check, ...]:
     """Returns the checks of a result that comes from gradients or a rule; ``sizes`` are the values' ``[quantities, records]`` norm."""
     request, session = plan.request, plan.session
-    by_operation = treats_operations(request.by)
     compares = request.family == "reference"
-    promised = plan.cuts == (plan.at,) and (compares or not by_operation)
-    sampled = request.family == "path" and draws_at_random(plan)
+    promised = plan.cuts == (plan.at,) and (compares or not plan.by_operation)
+    sampled = request.family == "path" and plan.outline.random
     difference = None if partial else compare_runs(plan, batch)
     unsteady = difference is not None and not difference.others
     return (
@@ -44,7 +42,7 @@ def check_gradients(plan: Plan, batch: Batch, gap: Gap | None, sizes: np.ndarray
         STOPPED if partial else check_finite(sizes, session.notes, gap),
         check_nonzero(sizes),
         check_saturation(batch.classes, batch.output),
-        *(check_rule(plan, batch) if by_operation else ()),
+        *(check_rule(plan, batch) if plan.by_operation else ()),
         *check_session(plan, batch),
     )
 
@@ -56,13 +54,12 @@ def check_values(plan: Plan, batch: Batch) -> tuple[Check, ...]:
 
 def check_session(plan: Plan, batch: Batch) -> list[Check]:
     """Returns the notes of a session: targets of a regressor, changes made to the call, layers that are used several times."""
-    return [*check_target(plan.session, plan.request.quantities, batch.output), *check_model(plan.session), *check_uses(batch.spots)]
-
-
-def draws_at_random(plan: Plan) -> bool:
-    """Returns whether the points of a path are a sample."""
-    over = plan.request.over
-    return has_background(over) or any(getattr(f, "quadrature", "") == "random" for f in parts(over))
+    session, checks = plan.session, list[Check]()
+    if session.traits.regresses:
+        checks += check_target(plan.request.quantities, batch.output)
+    if session.notes:
+        checks += check_model(session)
+    return checks + check_uses(batch.spots)
 
 
 def check_rule(plan: Plan, batch: Batch) -> list[Check]:
@@ -71,7 +68,7 @@ def check_rule(plan: Plan, batch: Batch) -> list[Check]:
     assert treats_operations(rule)
     checks = [relevance.check_coverage(rule, batch.unruled, trace), relevance.check_conservation(trace)]
     if plan.request.multiply and trace.flows:
-        sums = np.max([np.abs(sum_all(leaves)) for leaves in batch.values], axis=0)
+        sums = np.max([np.abs(sum_all(leaves, plan.session.xp)) for leaves in batch.values], axis=0)
         every = [v for leaves in batch.values for v in leaves]
         largest = np.max([as_numpy(namespace(v).amax(abs(v), tuple(range(2, v.ndim)))) for v in every], axis=0)
         checks.append(relevance.check_blow_up(trace, sums, largest.reshape(sums.shape), batch.explained))
@@ -80,13 +77,13 @@ def check_rule(plan: Plan, batch: Batch) -> list[Check]:
 
 def check_model(session: Session) -> list[Check]:
     """Returns what was done to the call that the user should know of; in training mode the model may give other values."""
-    notes = [note for note in dict.fromkeys(session.notes) if not note.startswith("NaN")] if session.notes else []
+    notes = [note for note in dict.fromkeys(session.notes) if not note.startswith("NaN")]
     return [Check("model", "warn" if "training mode" in note else "ok", note) for note in notes]
 
 
-def check_target(session: Session, quantities: Sequence[Quantity], output: np.ndarray | None) -> list[Check]:
+def check_target(quantities: Sequence[Quantity], output: np.ndarray | None) -> list[Check]:
     """Returns a warning where the largest of a regressor's targets was taken as if it were a predicted class."""
-    if not session.traits.regresses or output is None or output.shape[1] < 2 or not any(isinstance(q, PredictedClass) for q in quantities):
+    if output is None or output.shape[1] < 2 or not any(isinstance(q, PredictedClass) for q in quantities):
         return []
     text = (
         f"PredictedClass() explains the largest of a regressor's {output.shape[1]} targets, which need not be the same one for each record"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ...arrays import Array, as_numpy, namespace
-from ...backends.protocol import Job
+from ...backends.protocol import Evidence, Job
 from ...cuts import Cut
 from ...distributions.members import Draws
 from ..batch import Leaves, broadcast
+from ..chunks import evaluate_points
 from .curvature import Course
 from .records import Records
 from .starts import Ends, Starts
@@ -22,12 +23,15 @@ class Accumulator:
 
     def __init__(self, records: Records, starts: Starts, draws: Draws, ends: Ends, part: np.ndarray | None = None) -> None:
         self.records, self.starts, self.draws, self.ends, self.plan = records, starts, draws, ends, records.plan
-        self.part = np.arange(len(records)) if part is None else part
+        self.every = part is None
+        self.part = np.arange(len(records.index)) if part is None else part
+        self.xp = records.session.xp
         self.first: np.ndarray | None = None
         self.total: dict[Cut, list[list[Array]]] = {}
         self.direct: dict[Cut, list[list[Array]]] = {}
         self.carry: dict[Cut, tuple[Leaves, Leaves, np.ndarray]] = {}
         self.middle: dict[Cut, Leaves] = {}
+        self.moved: dict[Cut, Leaves] = {}
         self.index = records.index
         self.course: Course | None = None
         if draws.position is not None and draws.row is None and not self.plan.bare:
@@ -35,16 +39,21 @@ class Accumulator:
 
     def run(self, index: np.ndarray) -> None:
         """Evaluates all points in chunks, for these records."""
-        self.index = index
-        self.records.run_chunks(len(self.draws), len(index), self.step)
+        self.index, plan = index, self.plan
+        evaluate_points(plan.session, plan.chunker, plan.progress, len(self.draws.weight), len(index), self.make_job, self.take)
 
-    def step(self, first: int, last: int) -> bool:
-        """Evaluates one chunk: makes the points, runs them, adds the result. Returns whether its time was typical."""
+    def make_job(self, first: int, last: int) -> Job:
+        """Returns the job of a chunk of points."""
         plan, request, draws = self.plan, self.plan.request, self.draws
         points = np.arange(first, last)
-        ends, starts = self._local(self.ends(points)), self._local(self.starts.at(draws, points))
-        write = tuple([broadcast(z, len(points), len(self.index)) for z in between(starts, ends, draws, points)])
-        job = Job(
+        ends, starts = self.ends(points), self.starts.at(draws, points) or []
+        if not self.every:
+            ends, starts = self._local(ends), self._local(starts)
+        full = (len(points), len(self.index))
+        leaves = ends if draws.position is None else self._between(starts, ends, draws.position[points])
+        write = tuple([z if z.shape[:2] == full else broadcast(z, *full) for z in leaves])
+        self.moved = self._moving(points, ends, starts) if request.multiply and draws.moves else {}
+        return Job(
             self.index,
             len(points),
             plan.at,
@@ -58,16 +67,18 @@ class Accumulator:
             plan.kinds,
             multipliers_only=plan.multipliers_only or draws.stepwise,
         )
-        typical = plan.chunker.limit is not None
-        evidence = self.records.evaluate_chunk(job)
-        distances = self._moving(points, ends, starts) if request.multiply and draws.moves else {}
+
+    def take(self, evidence: Evidence, job: Job, first: int) -> None:
+        """Adds the influence at a chunk of points, of which ``first`` is the first."""
+        plan, request, draws, distances = self.plan, self.plan.request, self.draws, self.moved
+        self.records.count(evidence, job)
         if first == 0 and draws.position is not None and draws.position[0] == 0 and draws.row is None:
-            self.first = as_numpy(evidence.value)[:, 0].astype(np.float64)
-        weights = draws.weight[first:last]
+            self.first = self.xp.numpy(evidence.value)[:, 0].astype(np.float64)
+        weights = draws.weight[first : first + job.points]
         for cut in plan.cuts:
             grads = evidence.grads[cut]
             if draws.stepwise and request.multiply:
-                values = list(write) if cut == plan.at else evidence.reads[cut].arrays
+                values = list(job.write) if cut == plan.at else evidence.reads[cut].arrays
                 self._piecewise(cut, grads, values, as_numpy(evidence.value).astype(np.float64))
                 continue
             if distances:
@@ -77,13 +88,16 @@ class Accumulator:
                 add_weighted(self.direct.setdefault(cut, []), direct, weights)
         if self.course is not None:
             self.course.chunks[first] = evidence.value
-        return typical and not evidence.probed
 
-    def _local(self, leaves: Leaves | None) -> Leaves:
+    def _local(self, leaves: Leaves) -> Leaves:
         """Returns cut arrays ``[points, records, ...]`` for the records in this sum."""
-        if leaves is None or len(self.part) == len(self.records.index):
-            return leaves or []
         return [a if a.shape[1] == 1 else a[:, self.part] for a in leaves]
+
+    def _between(self, starts: Leaves, ends: Leaves, position: np.ndarray) -> Leaves:
+        """Returns the points at these positions on the way from start to end."""
+        xp = self.xp
+        shares = [xp.asarray(position.reshape(-1, *[1] * (e.ndim - 1)), e) for e in ends]
+        return [xp.mix(s, e, share) for s, e, share in zip(starts, ends, shares, strict=True)]
 
     def _moving(self, points: np.ndarray, ends: Leaves, starts: Leaves) -> dict[Cut, Leaves]:
         """Returns the distances of paths whose ends differ from point to point, at every cut, ``[points, records, ...]``."""
@@ -138,21 +152,21 @@ class Accumulator:
         distance = self.fixed() if fixed else {}
         values = []
         for cut in plan.cuts:
-            stacked = [namespace(t[0]).stack(t, 0) for t in self.total[cut]]
+            stacked = [self.xp.stack(t, 0) for t in self.total[cut]]
             if request.reduce == "variance":
                 half = len(stacked) // 2
                 stacked = [squares - mean * mean for mean, squares in zip(stacked[:half], stacked[half:], strict=True)]
             if fixed:
                 stacked = [s * d[None] for s, d in zip(stacked, distance[cut], strict=True)]
             if direct := self.direct.get(cut):
-                stacked = [s + namespace(r[0]).stack(r, 0) for s, r in zip(stacked, direct, strict=True)]
-            values.append([namespace(s).cast(s, x) for s, x in zip(stacked, self.records.values[cut], strict=True)])
+                stacked = [s + self.xp.stack(r, 0) for s, r in zip(stacked, direct, strict=True)]
+            values.append([self.xp.cast(s, x) for s, x in zip(stacked, self.records.values[cut], strict=True)])
         return values
 
     def fixed(self) -> dict[Cut, Leaves]:
         """Returns record less baseline at every cut; elsewhere than where the points are the baseline is run forward."""
         records, plan, part, start = self.records, self.plan, self.part, self.starts.fixed
-        every = len(part) == len(records.index)
+        every = self.every
         if start is None:
             return {cut: [x if every else x[part] for x in records.values[cut]] for cut in plan.cuts}
         distance = {
@@ -173,17 +187,6 @@ def add_weighted(totals: list[list[Array]], parts: Leaves, weights: np.ndarray) 
         if len(totals) == i:
             totals.append([xp.accumulator(tuple(g.shape[2:]), g) for _ in range(g.shape[0])])
         totals[i] = [xp.accumulate(t, g[k], weights) for k, t in enumerate(totals[i])]
-
-
-def between(starts: Leaves, ends: Leaves, draws: Draws, points: np.ndarray) -> Leaves:
-    """Returns the points on the way from start to end; the ends themselves where there is no line."""
-    if draws.position is None:
-        return ends
-    leaves = []
-    for s, e in zip(starts, ends, strict=True):
-        xp = namespace(e)
-        leaves.append(xp.mix(s, e, xp.asarray(draws.position[points].reshape(-1, *[1] * (e.ndim - 1)), e)))
-    return leaves
 
 
 def total(leaves: Leaves, sizes: bool = False) -> np.ndarray:

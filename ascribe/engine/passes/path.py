@@ -45,7 +45,8 @@ class PathPass:
             return batch
         draws = draw_points(records, self.starts)
         batch.steps = np.full(len(records.index), len(draws))
-        draws = self._with_start(draws)
+        if self.plan.at.layer and draws.position is not None:
+            draws = self._with_start(draws)
         ends = find_ends(records, draws)
         accumulator = Accumulator(records, self.starts, draws, ends)
         accumulator.run(records.index)
@@ -59,15 +60,16 @@ class PathPass:
     def _with_start(self, draws: Draws) -> Draws:
         """Adds, at a layer, the start of a line as a point without weight: the part before the layer is not run for it again."""
         plan = self.plan
-        if not (plan.at.layer and plan.request.multiply and self.starts.fixed is not None) or draws.position is None or draws.moves:
+        assert draws.position is not None
+        if not plan.request.multiply or self.starts.fixed is None or draws.moves or draws.stepwise or draws.position[0] == 0:
             return draws
-        if draws.stepwise or draws.position[0] == 0 or plan.inner or plan.bare:
+        if plan.inner or plan.bare:
             return draws
         return Draws(np.concatenate([[0.0], draws.weight]), np.concatenate([[0.0], draws.position]))
 
     def _change(self, draws: Draws, accumulator: Accumulator, ends: Ends) -> np.ndarray | None:
         """Returns the change of the quantity along the paths, averaged over them, ``[quantities, records]``; None without a start."""
-        if self.plan.bare or not self.plan.request.multiply or not self.starts.given:
+        if self.plan.bare or not self.plan.request.multiply or (self.starts.fixed is None and self.starts.rows is None):
             return None
         last: np.ndarray = self.batch.explained
         if draws.noise is not None:
@@ -139,7 +141,7 @@ class PathPass:
             values = new if not values else put(values, new, active)
             batch.steps[active] += len(draws)
             added = new[0] if multiply else [v * d[None] for v, d in zip(new[0], accumulator.fixed()[plan.at], strict=True)]
-            gap = np.abs(sum_all(added) - change[:, active])
+            gap = np.abs(sum_all(added, records.session.xp) - change[:, active])
             size = np.sum([namespace(a).sizes(a, 2) for a in added], axis=0)
             scale = scale_of(size, change[:, active], batch.explained[:, active], namespace(added[0]).eps(added[0]))
             open_ = gap > line.tolerance * scale

@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 
-from ...arrays import as_numpy
 from ...backends.protocol import Job
 from ...cuts import OUTPUT, Cut
 from ...distributions.baselines import Here, points_of
@@ -30,7 +29,7 @@ def run_point(plan: Plan, index: np.ndarray) -> Batch:
     batch = Batch(
         index, forward=evidence.forward, backward=evidence.backward, rows=len(index), unruled=evidence.unruled, trace=evidence.trace
     )
-    batch.explained = as_numpy(evidence.value)[:, 0].astype(np.float64)
+    batch.explained = session.xp.numpy(evidence.value)[:, 0].astype(np.float64)
     batch.classes, batch.output = bound.classes(), table_of(evidence)
     for cut in cuts:
         reading, direct = evidence.reads[cut], evidence.direct_relevance.get(cut)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,6 @@ from ...cuts import OUTPUT, Cut
 from ...distributions.baselines import Here
 from ...errors import CutError
 from ..batch import Batch, Leaves, broadcast
-from ..chunks import stream
 from ..plan import BoundQuantities, Plan
 
 FEW = 8
@@ -44,34 +42,21 @@ class Records:
         """Evaluates a job, for all records of the batch unless it says others, and counts what it costs."""
         made = Job(self.index if index is None else index, quantity_key=self.plan.kinds, **job)
         evidence = self.session.evaluate(made)
-        self.count(evidence, made)
-        return evidence
-
-    def evaluate_chunk(self, job: Job) -> Evidence:
-        """Evaluates a chunk of points; the first of all also counts its memory, which caps the chunks to come."""
-        chunker = self.plan.chunker
-        if chunker.settled or chunker.limit is not None:
-            evidence = self.session.evaluate(job)
-        else:
-            evidence = self.session.evaluate(replace(job, count_bytes=True))
-            if evidence.bytes_kept:
-                chunker.cap(max(1, self.session.device.spare_memory() * job.points * job.records // evidence.bytes_kept))
-        self.count(evidence, job)
-        self.batch.unruled.update(evidence.unruled)
-        self.batch.trace.add(evidence.trace)
+        batch = self.batch
+        batch.forward += evidence.forward
+        batch.backward += evidence.backward
+        batch.rows += made.points * len(made.index)
         return evidence
 
     def count(self, evidence: Evidence, job: Job) -> None:
-        """Adds the cost of a job."""
+        """Adds the cost of a job, and the trace of its rule."""
         batch = self.batch
         batch.forward += evidence.forward
         batch.backward += evidence.backward
         batch.rows += job.points * len(job.index)
-
-    def run_chunks(self, points: int, records: int, step: Callable[[int, int], bool]) -> None:
-        """Calls ``step(first, last)`` for all points, in chunks that fit: see :func:`.stream`."""
-        device, plan = self.session.device, self.plan
-        stream(points, records, plan.chunker, step, wait=device.wait, out_of_memory=device.out_of_memory, progress=plan.progress)
+        if self.plan.by_operation:
+            batch.unruled.update(evidence.unruled)
+            batch.trace.add(evidence.trace)
 
     def read(self) -> None:
         """Runs the records themselves: reads every cut and the prediction, binds the quantities. A bare plan runs only up to the cuts."""
@@ -88,7 +73,7 @@ class Records:
 
     def keep_quantities(self, evidence: Evidence) -> None:
         """Takes the quantities at the records from a run, and their classes and the prediction."""
-        self.batch.explained = as_numpy(evidence.value)[:, 0].astype(np.float64)
+        self.batch.explained = self.session.xp.numpy(evidence.value)[:, 0].astype(np.float64)
         self.batch.classes, self.batch.output = self.bound.classes(), table_of(evidence)
 
     def keep_values(self, evidence: Evidence, cuts: Sequence[Cut]) -> None:
@@ -160,7 +145,7 @@ class Records:
         evidence = self.evaluate(
             index=self.index[:1], points=count, at=plan.at, spots=self.spots, write=tuple(rows), on=plan.on, of=self.bound.of_every_record
         )
-        values = as_numpy(evidence.value)[:, :, 0].astype(np.float64)
+        values = self.session.xp.numpy(evidence.value)[:, :, 0].astype(np.float64)
         return values.reshape(*self.batch.explained.shape, count).transpose(0, 2, 1)
 
     def share_a_row(self, start: Leaves, at: Cut) -> bool:

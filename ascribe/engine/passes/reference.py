@@ -6,12 +6,13 @@ import inspect
 
 import numpy as np
 
-from ...arrays import Array, as_numpy, namespace
+from ...arrays import as_numpy, namespace
 from ...backends.protocol import Evidence, Job
 from ...cuts import OUTPUT, Cut
-from ...distributions.members import Draws, Line, baseline_of, parts
+from ...distributions.members import Draws
 from ...errors import RuleError
 from ..batch import Batch, Leaves, broadcast
+from ..chunks import evaluate_points
 from ..plan import Plan
 from ..request import Combine
 from .accumulate import add_weighted
@@ -25,7 +26,7 @@ def run_reference(plan: Plan, index: np.ndarray) -> Batch:
     Raises RuleError for a distribution without references.
     """
     request = plan.request
-    if baseline_of(request.over) is None or any(isinstance(f, Line) for f in parts(request.over)):
+    if plan.outline.baseline is None or plan.outline.line is not None:
         raise RuleError(
             f"by={request.by!r} compares the record with references",
             there=f"over={request.over!r}",
@@ -54,7 +55,8 @@ class ReferencePass:
     def run(self) -> Batch:
         """Returns the batch with values, change and number of points."""
         batch, records, draws = self.records.batch, self.records, self.draws
-        records.run_chunks(len(draws), len(records.index), self.step)
+        plan = self.plan
+        evaluate_points(plan.session, plan.chunker, plan.progress, len(draws.weight), len(records.index), self.make_job, self.take)
         xp = records.session.xp
         batch.values = [
             [xp.cast(xp.stack(t, 0), x) for t, x in zip(self.total[cut], records.values[cut], strict=True)] for cut in self.plan.cuts
@@ -63,27 +65,18 @@ class ReferencePass:
         batch.steps = np.full(len(records.index), len(draws))
         return batch
 
-    def step(self, first: int, last: int) -> bool:
-        """Evaluates one chunk of references, and adds the result. Returns whether its time was typical."""
-        points, draws = np.arange(first, last), self.draws
-        write = tuple(self.ends(points)) if draws.noise is not None else ()
-        typical = self.plan.chunker.limit is not None
-        evidence = self._compare(points, write)
-        self._add(evidence, draws.weight[first:last])
-        return typical and not evidence.probed
-
-    def _compare(self, points: np.ndarray, write: tuple[Array, ...]) -> Evidence:
-        """Evaluates some points, each record against its reference; the first of all binds the quantities and reads the cuts."""
-        plan, records = self.plan, self.records
+    def make_job(self, first: int, last: int) -> Job:
+        """Returns the job of some points, each record against its reference."""
+        plan, records, points = self.plan, self.records, np.arange(first, last)
         starts = self.starts.at(self.draws, points)
         assert starts is not None
-        job = Job(
+        return Job(
             records.index,
             len(points),
             quantity_key=plan.kinds,
             at=plan.at,
             spots=records.spots,
-            write=write,
+            write=tuple(self.ends(points)) if self.draws.noise is not None else (),
             wrt=plan.cuts,
             read=plan.cuts if plan.on != OUTPUT or OUTPUT in plan.cuts else (*plan.cuts, OUTPUT),
             on=plan.on,
@@ -92,11 +85,15 @@ class ReferencePass:
             reference=tuple([broadcast(s, len(points), s.shape[1]) for s in starts]),
             every_quantity=records.bound.of_every_record,
         )
-        evidence = records.evaluate_chunk(job)
+
+    def take(self, evidence: Evidence, job: Job, first: int) -> None:
+        """Adds a chunk of points; the first of all binds the quantities and reads the cuts."""
+        records = self.records
+        records.count(evidence, job)
         if not records.values:
             records.keep_quantities(evidence)
-            records.keep_values(evidence, plan.cuts)
-        return evidence
+            records.keep_values(evidence, self.plan.cuts)
+        self._add(evidence, self.draws.weight[first : first + job.points])
 
     def _add(self, evidence: Evidence, weights: np.ndarray) -> None:
         assert evidence.value is not None and evidence.start is not None

@@ -14,7 +14,7 @@ from ...calls.call import Call
 from ...cuts import Cut
 from ...distributions.background_rows import OwnRows, Rows, SharedRows
 from ...distributions.baselines import FromInput, Here, called, points_of, refuse_other_ids, resolve, rows_of
-from ...distributions.members import Draws, Points, baseline_of, has_background, samples_of
+from ...distributions.members import Draws, Points
 from ...distributions.shuffles import own_rows
 from ...errors import DistributionError
 from ..batch import Leaves, broadcast
@@ -34,11 +34,6 @@ class Starts:
     fixed: Leaves | None = None
     rows: Rows | None = None
 
-    @property
-    def given(self) -> bool:
-        """True if paths have a start."""
-        return self.fixed is not None or self.rows is not None
-
     def at(self, draws: Draws, points: np.ndarray) -> Leaves | None:
         """Returns the starts of some points, ``[points or 1, records or 1, ...]``."""
         if self.rows is not None:
@@ -49,15 +44,14 @@ class Starts:
 
 def find_starts(records: Records) -> Starts:
     """Returns where the paths of some records start. Raises DistributionError for a baseline that does not fit."""
-    over, call = records.plan.request.over, records.session.call
-    baseline = baseline_of(over)
+    outline, call = records.plan.outline, records.session.call
+    baseline, background = outline.baseline, outline.background
     if baseline is None:
         return Starts()
-    background = has_background(over)
-    fit = rows_of if background else resolve
+    fit = resolve if background is None else rows_of
     inner = baseline.baseline if isinstance(baseline, FromInput) else baseline
-    if own_rows(inner):
-        return Starts(rows=OwnRows(partial(rows_of_records, records, inner), samples_of(over) or inner.samples))
+    if background is not None and own_rows(inner):
+        return Starts(rows=OwnRows(partial(rows_of_records, records, inner), background.samples or inner.samples))
     given = called(inner, call)
     if isinstance(baseline, FromInput):
         leaves = start_from_input(records, given, fit)
@@ -65,7 +59,7 @@ def find_starts(records: Records) -> Starts:
         if isinstance(given, Call) and not records.plan.at.layer:
             refuse_other_ids(given, call)
         leaves = fit(given, records.context_at(records.plan.at))
-    return Starts(rows=SharedRows(leaves)) if background else Starts(fixed=leaves)
+    return Starts(fixed=leaves) if background is None else Starts(rows=SharedRows(leaves))
 
 
 def start_from_input(records: Records, inner: Any, fit: Callable[[Any, Here], Leaves]) -> Leaves:

@@ -8,14 +8,15 @@ from itertools import takewhile
 
 import numpy as np
 
-from ...arrays import Array, as_numpy, namespace
-from ...backends.protocol import ArrayAt
+from ...arrays import Array, namespace
+from ...backends.protocol import ArrayAt, Evidence, Job
 from ...cuts import JointCut
 from ...errors import FeatureError
 from ...features import Groups
 from ...removal.base import StandIn
 from ...removal.blend import Blend
 from ..batch import Leaves
+from ..chunks import evaluate_points
 from .records import Records
 
 KEPT = 1 << 22
@@ -83,38 +84,49 @@ class ValueFunction:
 
     def _run(self, coalitions: np.ndarray, keys: list[bytes]) -> None:
         """Evaluates some coalitions, each with all its replacements, and keeps each as it is complete."""
-        records, draws, groups, chunker = self.records, self.draws, self.groups, self.records.plan.chunker
+        records, draws, groups, plan = self.records, self.draws, self.groups, self.records.plan
         quantities, count = records.batch.explained.shape
         values = np.zeros((quantities, self.apart, len(coalitions), count))
 
-        def step(first: int, last: int) -> bool:
+        def make_job(first: int, last: int) -> Job:
             place, draw = np.divmod(np.arange(first, last), draws)
             low = int(place[0])
             presence = groups.presence(coalitions[low : int(place[-1]) + 1])
-            typical = chunker.limit is not None
-            numbers, probed = self._values(presence if draws == 1 else presence[place - low], draw)
+            return self._job(presence if draws == 1 else presence[place - low], draw)
+
+        def take(evidence: Evidence, job: Job, first: int) -> None:
+            records.count(evidence, job)
+            place, draw = np.divmod(np.arange(first, first + job.points), draws)
+            numbers = records.session.xp.numpy(evidence.value).astype(np.float64)
             if self.apart == draws:
                 values[:, draw, place] = numbers
             else:  # the mean of a coalition's replacements, some of which may have come with an earlier chunk
                 starts = np.flatnonzero(np.diff(place, prepend=-1))
                 values[:, 0, place[starts]] += np.add.reduceat(numbers, starts, axis=1) / draws
-            for k in range(len(self.latest), last // draws):
+            for k in range(len(self.latest), (first + job.points) // draws):
                 self.latest[keys[k]] = values[:, :, k].reshape(-1, count)
-            return typical and not probed
 
-        records.run_chunks(len(coalitions) * draws, count, step)
+        evaluate_points(plan.session, plan.chunker, plan.progress, len(coalitions) * draws, count, make_job, take)
 
-    def _values(self, presence: np.ndarray, draw: np.ndarray) -> tuple[np.ndarray, bool]:
-        """Returns the quantities at one chunk of points, ``[quantities, points, records]``, and whether extra runs were made for it."""
+    def _job(self, presence: np.ndarray, draw: np.ndarray) -> Job:
+        """Returns the job of one chunk of points."""
         records, plan = self.records, self.records.plan
         write, keep = self._written(presence, draw)
         if plan.chunker.limit is None:  # masked rows, and what the model computes from them, must fit next to each other
             numbers = sum(int(np.prod(w.shape)) for w in write)
-            plan.chunker.cap(max(1, records.session.device.spare_memory() * len(draw) * len(records.index) // (64 * max(1, numbers))))
-        evidence = records.evaluate(
-            points=len(draw), at=self.at, spots=self.spots, write=write, keep=keep, owns_write=True, on=plan.on, of=records.bound
+            plan.chunker.cap(max(1, plan.session.device.spare_memory() * len(draw) * len(records.index) // (64 * max(1, numbers))))
+        return Job(
+            records.index,
+            len(draw),
+            self.at,
+            self.spots,
+            write,
+            keep=keep,
+            owns_write=True,
+            on=plan.on,
+            of=records.bound,
+            quantity_key=plan.kinds,
         )
-        return as_numpy(evidence.value).astype(np.float64), evidence.probed
 
     def _written(self, presence: np.ndarray, draw: np.ndarray) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
         """Returns the arrays to write, ``[points, records, ...]``, and the share of the run's own value that stays; () where none does."""
