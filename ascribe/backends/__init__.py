@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, cast
@@ -24,7 +25,8 @@ def open_session(model: Any, call: Call) -> Session:
 
     Raises BackendError for what cannot be called.
     """
-    if (family := known_family(type(model))) is not None:
+    kind: Hashable = type(model)
+    if (family := known_family(kind)) is not None:
         return cast(Session, session_class(family)(model, call))
     if (wrong := no_model(model, call)) is not None and not (is_estimator(model) or is_onnx(model)):
         raise wrong
@@ -34,7 +36,7 @@ def open_session(model: Any, call: Call) -> Session:
 
 
 @lru_cache
-def known_family(kind: type) -> str | None:
+def known_family(kind: Any) -> str | None:
     """Returns the framework of a class whose objects are always models of it; None where the object or its arguments decide."""
     return "torch" if any(cls.__module__ == "torch.nn.modules.module" for cls in kind.__mro__) else None
 
