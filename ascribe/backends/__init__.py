@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, cast
@@ -25,7 +24,7 @@ def open_session(model: Any, call: Call) -> Session:
 
     Raises BackendError for what cannot be called.
     """
-    kind: Hashable = type(model)
+    kind: Any = type(model)
     if (family := known_family(kind)) is not None:
         return cast(Session, session_class(family)(model, call))
     if (wrong := no_model(model, call)) is not None and not (is_estimator(model) or is_onnx(model)):
