@@ -65,7 +65,7 @@ class AscribeError(Exception):
         self.code = code or type(self).code
         parts = [asked.rstrip(".") + "."]
         if there:
-            parts.append(f"There: {there.rstrip('.')}.")
+            parts.append(f"Found: {there.rstrip('.')}.")
         if try_:
             parts.append(f"Try: {try_.rstrip('.')}.")
         super().__init__(f"{' '.join(parts)} [{self.code}]")

@@ -122,7 +122,7 @@ def test_categories_that_are_one_word_each_are_records_still() -> None:
 
 @pytest.mark.parametrize("value", [[1.0, 2.0], NUMBERS, "a good film", TEXTS, NUMBERS.iloc[0], ROWS])
 def test_a_network_says_the_same(value: Any) -> None:
-    with pytest.raises(InputError, match=r"without a tensor.*There: input 0 is (a|the) .*Try: .*(torch|tokenizer)"):
+    with pytest.raises(InputError, match=r"without a tensor.*Found: input 0 is (a|the) .*Try: .*(torch|tokenizer)"):
         asc.Saliency()(torch.nn.Linear(2, 2), value)
 
 

@@ -433,7 +433,7 @@ def test_an_incomplete_result_warns() -> None:
 
 def test_the_error_names_what_there_is() -> None:
     model = seeded(Pictures())
-    with pytest.raises(CutError, match="There: conv"):
+    with pytest.raises(CutError, match="Found: conv"):
         asc.attribute(model, PICTURE, at="conv1")
     with pytest.raises(InputError, match=r"x\[None\]"):
         asc.attribute(table(), X[0])

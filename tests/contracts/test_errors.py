@@ -37,7 +37,7 @@ def test_errors_survive_pickle_and_copies(kind: type[AscribeError]) -> None:
         error.name = "captum.other"
     for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert type(other) is kind
-        assert str(other) == str(error) == "asked. There: found. Try: do. [E-SOME]"
+        assert str(other) == str(error) == "asked. Found: found. Try: do. [E-SOME]"
         assert (other.code, other.asked, other.there, other.try_) == ("E-SOME", "asked", "found", "do")
         assert other.__notes__ == ["a note"]
         np.testing.assert_array_equal(other.partial.values, np.ones((1, 2)))
@@ -47,7 +47,7 @@ def test_errors_survive_pickle_and_copies(kind: type[AscribeError]) -> None:
 def test_errors_come_back_from_process_pools() -> None:
     with ProcessPoolExecutor(1) as pool, pytest.raises(InputError) as told:
         pool.submit(fails, 3).result()
-    assert str(told.value) == "number 3. There: nothing. Try: another. [E-RECORDS]"
+    assert str(told.value) == "number 3. Found: nothing. Try: another. [E-RECORDS]"
     assert told.value.code == "E-RECORDS"
 
 

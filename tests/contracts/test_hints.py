@@ -395,7 +395,7 @@ def test_classes_at_positions_go_by_their_names() -> None:
     assert torch.equal(each[0], by_number.values[0])
     with pytest.raises(asc.AscribeError, match="3 class names for an axis of 5 numbers: 'O', 'PER', 'LOC'"):
         asc.influence(model, x, of=asc.Unit("PER", 3))
-    with pytest.raises(asc.AscribeError, match=r"class 'ORG' is not known. There: 'O', 'PER', 'LOC'"):
+    with pytest.raises(asc.AscribeError, match=r"class 'ORG' is not known. Found: 'O', 'PER', 'LOC'"):
         asc.influence(model, x, of=asc.Unit(3, "ORG"))
     with pytest.raises(asc.AscribeError, match=r"Unit\(4, token_id\) of a language model"):
         asc.influence(model, x)
@@ -413,9 +413,9 @@ def test_a_list_of_functions_is_several_quantities() -> None:
 def test_too_many_features_say_what_was_grouped() -> None:
     model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.Flatten(), nn.Linear(512, 2)).eval()
     picture = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    with pytest.raises(asc.AscribeError, match=r"all coalitions of \d+ features. There: .*superpixels.*chosen because.*features="):
+    with pytest.raises(asc.AscribeError, match=r"all coalitions of \d+ features. Found: .*superpixels.*chosen because.*features="):
         asc.ShapleyExact()(model, picture)
-    with pytest.raises(asc.AscribeError, match=r"a window of size 32. There: 16 coordinates"):
+    with pytest.raises(asc.AscribeError, match=r"a window of size 32. Found: 16 coordinates"):
         asc.Occlusion(32)(model, picture)
 
 

@@ -264,7 +264,7 @@ def test_masks_per_record_hold_in_every_chunk(chunk):
 
 
 def test_too_few_labels_are_told_with_the_number_of_all_records():
-    with pytest.raises(QuantityError, match=r"2 labels\. There: 5 records"):
+    with pytest.raises(QuantityError, match=r"2 labels\. Found: 5 records"):
         asc.attribute(chain(4, 6, 3), rows(5, 4), of=[0, 1], over=asc.Line(0.0, 4), chunk=2)
 
 
