@@ -81,6 +81,76 @@ class Namespace(Protocol):
 
     def cast(self, a: Array, like: Array) -> Array: ...
 
+    # Names that the formulas of rules need.
+
+    def kind(self, a: Array) -> str:
+        """The NumPy letter of the type: f(loat), c(omplex), i(nteger), b(oolean)."""
+
+    def astype(self, a: Array, dtype: Any) -> Array:
+        """The array in a type of the framework."""
+
+    def as_floats(self, a: Array) -> Array:
+        """The array in the framework's usual floating type."""
+
+    def constant(self, a: Any, like: Array) -> Array:
+        """A number or array in the type and on the device of ``like``."""
+
+    def stop(self, a: Array) -> Array:
+        """The array without a graph that derivatives would follow."""
+
+    def zeros(self, shape: Any, like: Array) -> Array: ...
+    def ones_like(self, a: Array) -> Array: ...
+    def reshape(self, a: Array, shape: Any) -> Array: ...
+    def permute(self, a: Array, order: Any) -> Array: ...
+    def matrix_transpose(self, a: Array) -> Array:
+        """The last two axes exchanged."""
+
+    def expand_dims(self, a: Array, axis: int) -> Array: ...
+    def put(self, a: Array, index: Any, b: Array) -> Array:
+        """``a`` with ``b`` at an index; may write into ``a``."""
+
+    def take_along(self, a: Array, index: Array, axis: int) -> Array:
+        """The elements at positions along an axis (``take_along_axis``)."""
+
+    def scatter(self, values: Array, index: Array, shape: Any) -> Array:
+        """Zeros with values added at positions along the last axis."""
+
+    def abs(self, a: Array) -> Array: ...
+    def tanh(self, a: Array) -> Array: ...
+    def sigmoid(self, a: Array) -> Array: ...
+    def clip(self, a: Array, low: float | None, high: float | None) -> Array: ...
+    def copysign(self, number: float, a: Array) -> Array:
+        """A new array of the number with the signs of ``a``."""
+
+    def divide(self, a: Array, b: Array, into: Array) -> Array:
+        """``a / b``; may use the memory of ``into``."""
+
+    def conj(self, a: Array) -> Array: ...
+    def real(self, a: Array) -> Array: ...
+    def softmax(self, a: Array, axis: int) -> Array: ...
+    def log_softmax(self, a: Array, axis: int) -> Array: ...
+    def sum(self, a: Array, axes: tuple[int, ...] | None = None, keepdims: bool = False) -> Array: ...
+    def mean(self, a: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array: ...
+    def max_and_place(self, a: Array) -> tuple[Array, Array]:
+        """The largest along the last axis, and its position; the axis stays with length 1."""
+
+    def sum_and_size(self, a: Array) -> list[Array]:
+        """The sum of all elements and that of their absolute values, in at least single precision."""
+
+    def isnan(self, a: Array) -> Array: ...
+    def isfinite(self, a: Array) -> Array: ...
+    def nan_to_num(self, a: Array, number: float) -> Array:
+        """A number in place of NaN."""
+
+    def any(self, a: Array) -> bool: ...
+    def all(self, a: Array) -> bool: ...
+    def has_nan(self, a: Array) -> bool: ...
+    def equal(self, a: Array, b: Array) -> bool:
+        """True if all elements are equal."""
+
+    def tiny(self, a: Array) -> float:
+        """The smallest normal number of the type."""
+
 
 BACKENDS = {"numpy": "numpy", "torch": "torch"}
 

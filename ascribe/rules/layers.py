@@ -14,14 +14,35 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arrays import as_numpy
+from ..arrays import Array, as_numpy, namespace
 from ..errors import RuleError
 from ..values import is_number, written
+from .layer import Answer, LinearLayer, has_negative, negative, positive, share, signed_forward
 from .treatments import Unreferenced, with_rest
 
 
 class LayerRule(Unreferenced):
-    """What the layer rules share. ``bias`` says whether biases take a share of the relevance, or all goes to the inputs."""
+    """What the rules for layers share. A rule of your own is a subclass with :meth:`propagate`: see ``docs/extending.md``.
+
+    ``bias`` says whether biases take a share of the relevance, or all goes to the inputs.
+    """
+
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="layer")
+
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        """The multipliers of a layer's inputs (relevance over value), given the relevance of its result.
+
+        The second part of the answer is relevance that is no multiple of the values. Either part may be None.
+        """
+        raise NotImplementedError
+
+    def bias_of(self, layer: LinearLayer) -> Array | None:
+        """The bias, unless the rule gives it no share."""
+        return layer.bias if getattr(self, "bias", True) else None
+
+    def result(self, layer: LinearLayer) -> Array:
+        """The layer's result, without the bias where that takes no share."""
+        return layer.y if layer.bias is None or self.bias_of(layer) is not None else layer.y - layer.bias
 
     def __post_init__(self) -> None:
         self.check()
@@ -45,7 +66,9 @@ class Epsilon(LayerRule):
     bias: bool = True
     strict: bool = False
 
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="epsilon")
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        p = share(relevance, self.result(layer), self.epsilon)
+        return layer.backward(p, layer.weight, self.bias_of(layer)), None
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,7 +85,18 @@ class Gamma(LayerRule):
     bias: bool = True
     strict: bool = False
 
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="gamma")
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        x, bias = layer.x, self.bias_of(layer)
+        more, more_bias = layer.weight + self.gamma * positive(layer.weight), positive(bias, self.gamma, 1.0)
+        if not self.generalised:
+            z = layer.forward(x, more, more_bias)
+            return layer.backward(share(relevance, z, self.epsilon), more, more_bias), None
+        less, less_bias = layer.weight + self.gamma * negative(layer.weight), negative(bias, self.gamma, 1.0)
+        above, both = self.result(layer) >= 0, has_negative(x)
+        p = share(relevance * above, signed_forward(layer, both, more, less, more_bias), self.epsilon)
+        n = share(relevance * ~above, signed_forward(layer, both, less, more, less_bias), self.epsilon)
+        high = layer.backward(p, more, more_bias) + layer.backward(n, less, less_bias)
+        return (layer.xp.where(x >= 0, high, layer.transpose(p, less) + layer.transpose(n, more)) if both else high), None
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,8 +114,6 @@ class AlphaBeta(LayerRule):
     bias: bool = True
     strict: bool = False
 
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="alphabeta")
-
     def __post_init__(self) -> None:
         self.check()
         numbers = is_number(self.alpha) and is_number(self.beta) and math.isfinite(self.alpha)
@@ -90,6 +122,9 @@ class AlphaBeta(LayerRule):
                 f"alpha={written(self.alpha)}, beta={written(self.beta)}",
                 try_="alpha - beta = 1 and beta >= 0, such as 2 and 1, or 1 and 0",
             )
+
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        return signed_contributions(layer, relevance, self.alpha, self.beta, self.epsilon, self.bias_of(layer))
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,7 +137,25 @@ class ZPlus(LayerRule):
 
     alpha: ClassVar[float] = 1.0
     beta: ClassVar[float] = 0.0
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="alphabeta")
+
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        return signed_contributions(layer, relevance, self.alpha, self.beta, self.epsilon, self.bias_of(layer))
+
+
+def signed_contributions(layer: LinearLayer, relevance: Array, alpha: float, beta: float, epsilon: float, bias: Array | None) -> Answer:
+    """Contributions of either sign apart: those of positive weights and inputs, or of negative ones, are the positive ones."""
+    xp, x = layer.xp, layer.x
+    plus, minus = positive(layer.weight), negative(layer.weight)
+    both = has_negative(x)
+    p = alpha * share(relevance, signed_forward(layer, both, plus, minus, positive(bias)), epsilon)
+    high = layer.backward(p, plus, positive(bias))
+    low = layer.transpose(p, minus) if both else high
+    if beta:
+        less = signed_forward(layer, both, minus, plus, negative(bias))
+        n = -beta * xp.where(less == 0, 0.0, relevance / (less - epsilon))
+        high = high + layer.backward(n, minus, negative(bias))
+        low = low + layer.transpose(n, plus) if both else high
+    return xp.where(x >= 0, high, low) if both else high, None
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -120,13 +173,36 @@ class ZBox(LayerRule):
     epsilon: float = 1e-6
     strict: bool = False
 
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="zbox")
-
     def __post_init__(self) -> None:
         self.check()
         low, high = (bound(value) for value in (self.low, self.high))
         if (not low.ndim or not high.ndim or low.shape == high.shape) and (low > high).any():
             raise RuleError(f"low={written(self.low)}, high={written(self.high)}", try_="a lower bound that is not above the upper one")
+
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        x, weight = layer.x, layer.weight
+        low, high = (bound_like(b, x) for b in (self.low, self.high))
+        plus, minus = positive(weight), negative(weight)
+        z = layer.product(x, weight) - layer.product(low, plus) - layer.product(high, minus)
+        p = share(relevance, z, self.epsilon)
+        return layer.transpose(p, weight), -low * layer.transpose(p, plus) - high * layer.transpose(p, minus)
+
+
+def bound_like(b: Any, x: Array) -> Array:
+    """A bound for every element of ``x``: from one number, one for each channel, or one for each element of a record.
+
+    Raises RuleError where it does not fit.
+    """
+    xp = namespace(x)
+    t = xp.constant(as_numpy(b), x)
+    if len(t.shape) == 1 and len(x.shape) > 2:
+        t = xp.reshape(t, (-1, *[1] * (len(x.shape) - 2)))
+    try:
+        np.broadcast_shapes(tuple(t.shape), tuple(x.shape))
+        return xp.broadcast_to(t, x.shape)
+    except (ValueError, RuntimeError):
+        there = f"inputs of shape {tuple(x.shape)}"
+        raise RuleError(f"a bound of shape {tuple(t.shape)}", there=there, try_="a number, or one for each channel") from None
 
 
 def bound(value: Any) -> np.ndarray:
@@ -148,7 +224,9 @@ class WSquare(LayerRule):
     bias: bool = False
     strict: bool = False
 
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="wsquare")
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        bias = self.bias_of(layer)
+        return evenly(layer, layer.weight * layer.weight, None if bias is None else bias * bias, relevance, self.epsilon)
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,7 +236,14 @@ class Flat(LayerRule):
     epsilon: float = 1e-6
     strict: bool = False
 
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="flat")
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        return evenly(layer, layer.xp.ones_like(layer.weight), None, relevance, self.epsilon)
+
+
+def evenly(layer: LinearLayer, weight: Array, bias: Array | None, relevance: Array, epsilon: float) -> Answer:
+    """Shares by weights, whatever the inputs are."""
+    p = share(relevance, layer.forward(layer.xp.ones_like(layer.x), weight, bias), epsilon)
+    return None, layer.backward(p, weight, bias)
 
 
 @dataclass(frozen=True, repr=False)
@@ -169,7 +254,11 @@ class Norm(LayerRule):
     strict: bool = False
 
     bias: ClassVar[bool] = True
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="epsilon", average="epsilon")
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="layer", average="epsilon")
+
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        p = share(relevance, layer.y, self.epsilon)
+        return layer.backward(p, layer.weight, layer.bias), None
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,7 +270,13 @@ class Pass(LayerRule):
 
     strict: bool = False
 
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="pass", norm="pass", average="pass")
+    treats: ClassVar[Mapping[str, str]] = with_rest(weights="layer", norm="pass", average="pass")
+
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        if relevance.shape != layer.x.shape:
+            shapes = f"{layer.name} from {tuple(layer.x.shape)} to {tuple(layer.y.shape)} in {layer.place}"
+            raise RuleError(f"{self!r} for a layer that changes the shape", there=shapes, try_="asc.rules.Epsilon() there")
+        return None, relevance
 
 
 @dataclass(frozen=True, repr=False)
@@ -194,7 +289,10 @@ class Absolute(LayerRule):
     epsilon: float = 0.0
     strict: bool = False
 
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="absolute")
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        size, weight = layer.xp.abs(layer.x), layer.xp.abs(layer.weight)
+        p = share(relevance, layer.product(size, weight), self.epsilon)
+        return None, size * layer.transpose(p, weight)
 
 
 @dataclass(frozen=True, repr=False)
@@ -210,7 +308,28 @@ class RelativeAttributing(LayerRule):
     epsilon: float = 0.0
     strict: bool = False
 
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="relative")
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        x, both = layer.x, has_negative(layer.x)
+        plus, minus = positive(layer.weight), negative(layer.weight)
+        ups, downs = signed_forward(layer, both, plus, minus, None), -signed_forward(layer, both, minus, plus, None)
+        p = share(relevance, ups, self.epsilon)
+        n = share(relevance, ups + downs, self.epsilon)
+        credit = layer.transpose(p, plus) - layer.transpose(n, minus)
+        if both:
+            credit = layer.xp.where(x >= 0, credit, layer.transpose(p, minus) - layer.transpose(n, plus))
+        return None, shifted(layer, x * credit, relevance)
+
+
+def shifted(layer: LinearLayer, credit: Array, relevance: Array) -> Array:
+    """Less the same amount at every active input of a record, so that it adds up to the relevance that came."""
+    xp = layer.xp
+    rows, came = layer.by_record(credit), layer.by_record(relevance)
+    if rows is None or came is None:
+        there = f"{layer.name} on {tuple(layer.x.shape)} in {layer.place}, {layer.records} records"
+        raise RuleError("relative propagation where a layer's rows are not the records", there=there, try_="asc.rules.Absolute() there")
+    total, active = xp.sum(came, (1,), True), rows != 0
+    count = xp.clip(xp.sum(xp.cast(active, rows), (1,), True), 1, None)
+    return xp.reshape(xp.where(active, rows - (xp.sum(rows, (1,), True) - total) / count, 0.0), credit.shape)
 
 
 @dataclass(frozen=True, repr=False)

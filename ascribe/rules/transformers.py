@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..arrays import Array
 from ..errors import RuleError
 from ..values import written
+from .layer import Answer, LinearLayer, share
 from .layers import LayerRule
 from .treatments import Unreferenced, with_rest
 
@@ -79,4 +81,8 @@ class LstmLRP(LayerRule):
     epsilon: float = 0.001
     strict: bool = False
 
-    treats: ClassVar[Mapping[str, str]] = with_rest(softmax="fixed", product="signal", weights="epsilon")
+    treats: ClassVar[Mapping[str, str]] = with_rest(softmax="fixed", product="signal", weights="layer")
+
+    def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
+        p = share(relevance, layer.y, self.epsilon)
+        return layer.backward(p, layer.weight, layer.bias), None

@@ -305,6 +305,7 @@ def test_references_that_cannot_run_together_run_one_by_one():
 def test_many_references_hold_no_more_than_few(monkeypatch):
     """The most that tapes hold at any time, by their own count."""
     from ascribe.backends.torch.rules import evaluate
+    from ascribe.backends.torch.rules.framework import tape_bytes
 
     def most(references: int, records: int) -> int:
         peaks: list[int] = []
@@ -312,8 +313,8 @@ def test_many_references_hold_no_more_than_few(monkeypatch):
 
         def watched(self, main, job):
             found = against(self, main, job)
-            kept = sum(r.tape.bytes() for r in self.tapes.references.values())
-            peaks.append(main.tape.bytes() + kept)
+            kept = sum(tape_bytes(r.tape) for r in self.tapes.references.values())
+            peaks.append(tape_bytes(main.tape) + kept)
             return found
 
         with monkeypatch.context() as patch:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import ascribe as asc
-from ascribe.backends.torch.rules import attention, regions, softmax
+from ascribe.backends.torch.rules import attention, formulas, kernels
 from tests.support.rescale_zoo import Fn, batch, net
 
 DOUBLE = torch.float64
@@ -46,7 +46,7 @@ def test_blocks_change_nothing(name, rule, block, monkeypatch):
     ask = {"of": asc.quantities.Custom(lambda y: (y.flatten(1) ** 2).sum(1)), "by": rule}
     ask |= {"over": asc.Reference(batch(1, seed=7))} if rule.compares else {}
     expected = asc.attribute(model, x, **ask).values
-    for module in (attention, regions, softmax):
+    for module in (attention, formulas, kernels):
         monkeypatch.setattr(module, "BLOCK", block)
     found = asc.attribute(model, x, **ask).values
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 import ascribe as asc
-from ascribe.backends.torch.rules import evaluate, record, tape
+from ascribe.backends.torch.rules import evaluate, record
+from ascribe.backends.torch.rules.framework import tape_bytes
 from ascribe.backends.torch.rules.retention import averages, derivatives
 from ascribe.backends.torch.rules.storages import Stores
-from ascribe.backends.torch.rules.tape import Entry, Tape
+from ascribe.tape import Entry, Tape, tape
 from tests.support.rescale_zoo import NETS, batch, net
 
 RULES = (asc.rules.AttnLRP(), asc.rules.CPLRP(), asc.rules.Rescale(), asc.rules.Guided())
@@ -96,8 +97,8 @@ def test_a_tape_holds_no_more_than_autograd_saves(make: Callable[[], nn.Module],
     tapes, again = tapes_of(monkeypatch)
     method(model, ids, of=1, at=asc.EMBEDDINGS)
     assert len(tapes) == 1
-    assert tapes[0].bytes() <= 1.05 * saved_by_autograd(model, ids)
-    large = {v.entry.name for v in again if v.entry is not None and v.shape.numel() > LONG}
+    assert tape_bytes(tapes[0]) <= 1.05 * saved_by_autograd(model, ids)
+    large = {v.entry.name for v in again if v.entry is not None and v.size > LONG}
     assert large <= {"gelu"}, "what takes a matrix product is computed again"
 
 
@@ -170,7 +171,7 @@ def test_nothing_of_a_tape_outlives_the_call(rule: Any, monkeypatch: pytest.Monk
     over = asc.Background(batch(4, seed=3)) if rule.compares else asc.Point()
     asc.attribute(net("relu module"), batch(), of=1, by=rule, over=over, chunk=2)
     assert written
-    assert all(not tape.entries and not tape.bytes() for tape in written)
+    assert all(not tape.entries and not tape_bytes(tape) for tape in written)
     with pytest.raises(asc.AscribeError):
         asc.attribute(nn.Linear(4, 2).double(), torch.ones(2, 4).double(), of=1, by=asc.rules.Guided())
     assert all(not tape.entries for tape in written)

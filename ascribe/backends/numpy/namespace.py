@@ -97,5 +97,118 @@ class NumpyNamespace:
     def cast(self, a: np.ndarray, like: np.ndarray) -> Array:
         return a.astype(like.dtype)
 
+    def kind(self, a: np.ndarray) -> str:
+        return "i" if a.dtype.kind == "u" else a.dtype.kind
+
+    def astype(self, a: np.ndarray, dtype: Any) -> Array:
+        return a.astype(dtype, copy=False)
+
+    def as_floats(self, a: np.ndarray) -> Array:
+        return a.astype(np.float64)
+
+    def constant(self, a: Any, like: np.ndarray) -> Array:
+        return np.asarray(a, like.dtype)
+
+    def stop(self, a: np.ndarray) -> Array:
+        return a
+
+    def zeros(self, shape: Any, like: np.ndarray) -> Array:
+        return np.zeros(shape, like.dtype)
+
+    def ones_like(self, a: np.ndarray) -> Array:
+        return np.ones_like(a)
+
+    def reshape(self, a: np.ndarray, shape: Any) -> Array:
+        return np.reshape(a, shape)
+
+    def permute(self, a: np.ndarray, order: Any) -> Array:
+        return np.transpose(a, order)
+
+    def matrix_transpose(self, a: np.ndarray) -> Array:
+        return np.swapaxes(a, -1, -2)
+
+    def expand_dims(self, a: np.ndarray, axis: int) -> Array:
+        return np.expand_dims(a, axis)
+
+    def put(self, a: np.ndarray, index: Any, b: np.ndarray) -> Array:
+        a[index] = b
+        return a
+
+    def take_along(self, a: np.ndarray, index: np.ndarray, axis: int) -> Array:
+        return np.take_along_axis(a, index, axis)
+
+    def scatter(self, values: np.ndarray, index: np.ndarray, shape: Any) -> Array:
+        total = np.zeros(shape, values.dtype)
+        np.add.at(total, (*np.indices(index.shape)[:-1], index), values)
+        return total
+
+    def abs(self, a: np.ndarray) -> Array:
+        return np.abs(a)
+
+    def tanh(self, a: np.ndarray) -> Array:
+        return np.tanh(a)
+
+    def sigmoid(self, a: np.ndarray) -> Array:
+        return (1 + np.tanh(a / 2)) / 2
+
+    def clip(self, a: np.ndarray, low: float | None, high: float | None) -> Array:
+        return np.clip(a, low, high)
+
+    def copysign(self, number: float, a: np.ndarray) -> Array:
+        return np.copysign(np.asarray(number, a.dtype), a)
+
+    def divide(self, a: np.ndarray, b: np.ndarray, into: np.ndarray) -> Array:
+        return a / b
+
+    def conj(self, a: np.ndarray) -> Array:
+        return np.conj(a)
+
+    def real(self, a: np.ndarray) -> Array:
+        return np.real(a)
+
+    def softmax(self, a: np.ndarray, axis: int) -> Array:
+        return np.exp(self.log_softmax(a, axis))
+
+    def log_softmax(self, a: np.ndarray, axis: int) -> Array:
+        a = a - a.max(axis=axis, keepdims=True)
+        return a - np.log(np.exp(a).sum(axis=axis, keepdims=True))
+
+    def sum(self, a: np.ndarray, axes: tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
+        return np.asarray(a.sum(axis=axes, keepdims=keepdims))
+
+    def mean(self, a: np.ndarray, axes: tuple[int, ...], keepdims: bool = False) -> Array:
+        return np.asarray(a.mean(axis=axes, keepdims=keepdims))
+
+    def max_and_place(self, a: np.ndarray) -> tuple[Array, Array]:
+        place = np.expand_dims(a.argmax(-1), -1)
+        return np.take_along_axis(a, place, -1), place
+
+    def sum_and_size(self, a: np.ndarray) -> list[Array]:
+        return [np.asarray(t.sum(dtype=np.promote_types(a.dtype, np.float32))) for t in (a, np.abs(a))]
+
+    def isnan(self, a: np.ndarray) -> Array:
+        return np.isnan(a)
+
+    def isfinite(self, a: np.ndarray) -> Array:
+        return np.isfinite(a)
+
+    def nan_to_num(self, a: np.ndarray, number: float) -> Array:
+        return np.nan_to_num(a, nan=number)
+
+    def any(self, a: np.ndarray) -> bool:
+        return bool(np.any(a))
+
+    def all(self, a: np.ndarray) -> bool:
+        return bool(np.all(a))
+
+    def has_nan(self, a: np.ndarray) -> bool:
+        return bool(np.isnan(a).any())
+
+    def equal(self, a: np.ndarray, b: np.ndarray) -> bool:
+        return np.array_equal(a, b)
+
+    def tiny(self, a: np.ndarray) -> float:
+        return float(np.finfo(a.dtype).tiny)
+
 
 xp = NumpyNamespace()

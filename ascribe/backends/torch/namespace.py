@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,12 @@ Tensor = torch.Tensor
 def from_numpy(array: np.ndarray) -> Tensor:
     """NumPy's numbers as a tensor on the CPU, whatever the default device is; those of an array that runs backwards in a copy."""
     return torch.from_numpy(array if all(step >= 0 for step in array.strides) and array.flags.writeable else array.copy())
+
+
+@lru_cache(None)
+def kind_of_type(dtype: torch.dtype) -> str:
+    """The NumPy letter of a type."""
+    return "f" if dtype.is_floating_point else "c" if dtype.is_complex else "b" if dtype is torch.bool else "i"
 
 
 class TorchNamespace:
@@ -119,6 +126,117 @@ class TorchNamespace:
 
     def cast(self, a: Tensor, like: Tensor) -> Tensor:
         return a.to(like.dtype)
+
+    def kind(self, a: Tensor) -> str:
+        return kind_of_type(a.dtype)
+
+    def astype(self, a: Tensor, dtype: Any) -> Tensor:
+        return a.to(dtype)
+
+    def as_floats(self, a: Tensor) -> Tensor:
+        return a.to(torch.get_default_dtype())
+
+    def constant(self, a: Any, like: Tensor) -> Tensor:
+        return torch.as_tensor(a, dtype=like.dtype, device=like.device)
+
+    def stop(self, a: Tensor) -> Tensor:
+        return a.detach()
+
+    def zeros(self, shape: Any, like: Tensor) -> Tensor:
+        return like.new_zeros(shape)
+
+    def ones_like(self, a: Tensor) -> Tensor:
+        return torch.ones_like(a)
+
+    def reshape(self, a: Tensor, shape: Any) -> Tensor:
+        return a.reshape(shape)
+
+    def permute(self, a: Tensor, order: Any) -> Tensor:
+        return a.permute(order)
+
+    def matrix_transpose(self, a: Tensor) -> Tensor:
+        return a.transpose(-1, -2)
+
+    def expand_dims(self, a: Tensor, axis: int) -> Tensor:
+        return a.unsqueeze(axis)
+
+    def put(self, a: Tensor, index: Any, b: Tensor) -> Tensor:
+        a[index] = b
+        return a
+
+    def take_along(self, a: Tensor, index: Tensor, axis: int) -> Tensor:
+        return a.gather(axis, index)
+
+    def scatter(self, values: Tensor, index: Tensor, shape: Any) -> Tensor:
+        return values.new_zeros(shape).scatter_add_(-1, index, values)
+
+    def abs(self, a: Tensor) -> Tensor:
+        return a.abs()
+
+    def tanh(self, a: Tensor) -> Tensor:
+        return a.tanh()
+
+    def sigmoid(self, a: Tensor) -> Tensor:
+        return a.sigmoid()
+
+    def clip(self, a: Tensor, low: float | None, high: float | None) -> Tensor:
+        return a.clamp(low, high)
+
+    def copysign(self, number: float, a: Tensor) -> Tensor:
+        return torch.copysign(a.new_tensor(number), a)
+
+    def divide(self, a: Tensor, b: Tensor, into: Tensor) -> Tensor:
+        return torch.div(a, b, out=into) if a.shape == into.shape and a.dtype is into.dtype else a / b
+
+    def conj(self, a: Tensor) -> Tensor:
+        return a.conj()
+
+    def real(self, a: Tensor) -> Tensor:
+        return a.real
+
+    def softmax(self, a: Tensor, axis: int) -> Tensor:
+        return a.softmax(axis)
+
+    def log_softmax(self, a: Tensor, axis: int) -> Tensor:
+        return a.log_softmax(axis)
+
+    def sum(self, a: Tensor, axes: tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+        return a.sum() if axes is None else a.sum(axes, keepdim=keepdims)
+
+    def mean(self, a: Tensor, axes: tuple[int, ...], keepdims: bool = False) -> Tensor:
+        return a.mean(axes, keepdim=keepdims)
+
+    def max_and_place(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        largest = a.max(-1, keepdim=True)
+        return largest.values, largest.indices
+
+    def sum_and_size(self, a: Tensor) -> list[Tensor]:
+        kind = torch.float64 if a.dtype is torch.float64 else torch.float32
+        return [a.sum(dtype=kind), torch.linalg.vector_norm(a, 1, dtype=kind)]
+
+    def isnan(self, a: Tensor) -> Tensor:
+        return a.isnan()
+
+    def isfinite(self, a: Tensor) -> Tensor:
+        return a.isfinite()
+
+    def nan_to_num(self, a: Tensor, number: float) -> Tensor:
+        return a.nan_to_num(number)
+
+    def any(self, a: Tensor) -> bool:
+        return bool(a.any())
+
+    def all(self, a: Tensor) -> bool:
+        return bool(a.all())
+
+    def has_nan(self, a: Tensor) -> bool:
+        return bool(a.sum().isnan())
+
+    def equal(self, a: Tensor, b: Tensor) -> bool:
+        return torch.equal(a, b)
+
+    def tiny(self, a: Tensor) -> float:
+        return torch.finfo(a.dtype).tiny
 
 
 xp = TorchNamespace()

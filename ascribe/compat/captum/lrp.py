@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,8 +14,8 @@ from ...engine.run import list_cuts
 from ...errors import RuleError
 from ...rules import OperationRule
 from ...rules.books import RuleBook, Where
+from ...rules.layer import Answer, LinearLayer, share
 from ...rules.layers import LayerRule, Pass
-from ...rules.treatments import with_rest
 from .asked import Asked, totals
 from .base import GradientAttribution, LayerAttribution
 
@@ -92,8 +91,24 @@ class IdentityRule(EpsilonRule):
         return Pass()
 
 
+class ChangedWeights(LayerRule):
+    """Contributions by weights that the rule makes of the layer's; the bias is as it was."""
+
+    epsilon: float
+    merges: ClassVar[bool] = False
+
+    def change(self, weight: Tensor) -> Tensor:
+        """The weights that contributions are counted with."""
+        raise NotImplementedError
+
+    def propagate(self, layer: LinearLayer, relevance: Tensor) -> Answer:
+        weight, bias = self.change(layer.weight), self.bias_of(layer)
+        z = layer.forward(layer.x, weight, bias)
+        return layer.backward(share(relevance, z, self.epsilon), weight, bias), None
+
+
 @dataclass(frozen=True, repr=False)
-class Strengthened(LayerRule):
+class Strengthened(ChangedWeights):
     """Weights ``kept w + more w+``, biases as they are: what captum's rules make of a layer.
 
     The papers' rules treat biases like weights, inputs of both signs apart, and batch normalisation as part of the layer beside it:
@@ -106,16 +121,13 @@ class Strengthened(LayerRule):
     bias: bool = True
     strict: bool = False
 
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="changed")
-    merges: ClassVar[bool] = False
-
     def change(self, weight: Tensor) -> Tensor:
         """The weights that contributions are counted with."""
         return self.kept * weight + self.more * weight.clamp(min=0)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Manipulated(LayerRule):
+class Manipulated(ChangedWeights):
     """Weights as a rule of the user's leaves them: ``after`` where a module's are ``before``, both laid out alike."""
 
     before: Tensor
@@ -123,9 +135,6 @@ class Manipulated(LayerRule):
     epsilon: float
     bias: bool
     strict: bool = False
-
-    treats: ClassVar[Mapping[str, str]] = with_rest(weights="changed")
-    merges: ClassVar[bool] = False
 
     def change(self, weight: Tensor) -> Tensor:
         """The weights that contributions are counted with. Raises RuleError where an operation has others than the module's own."""

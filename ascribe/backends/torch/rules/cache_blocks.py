@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .tape import Tensor
+Tensor = torch.Tensor
 
 ELSEWHERE = 1 << 26
 """Where there is no cache to fit, only memory to spare."""

@@ -13,6 +13,14 @@ from ....errors import AscribeError, RuleError
 from ....rules import OperationRule
 from ....rules.books import RuleBook, short
 from ....rules.trace import RuleTrace
+from ....tape import Var
+from ....tape.alignment import References
+from ....tape.assignment import Assignment, assign
+from ....tape.conservation import Ledger
+from ....tape.coverage import list_applied, summarise_unruled
+from ....tape.formulas.elementwise import RECTIFYING
+from ....tape.reveal_cancel import PartedReverse
+from ....tape.reverse import Reverse
 from ...protocol import ArrayAt, Evidence, Job, Reading
 from ..context import Context
 from ..cut_info import TorchCutInfo
@@ -24,16 +32,12 @@ from ..run.independence import independent
 from ..run.quantities import explained_rows
 from ..run.record_axes import axis_of
 from ..run.single import run_single
-from .alignment import References
-from .assignment import Assignment, assignment
-from .conservation import Ledger
-from .coverage import list_applied, summarise_unruled
+from .formulas import TORCH
+from .framework import tape_bytes
 from .record import Recorded, prepared, rooted, run_recorded
-from .regions import RECTIFYING
-from .reveal_cancel import Parted
-from .reverse import Reverse
 from .store import TapeStore
-from .tape import Tensor, Var
+
+Tensor = torch.Tensor
 
 SHORT = (torch.bfloat16, torch.float16)
 SPARE = 4  # references are kept for the records to come while they hold no more than this many times what the records' run holds
@@ -61,7 +65,7 @@ class RuleEvaluation:
         self.rule: OperationRule = rule
         if rule.compares and not job.reference:
             raise RuleError(f"by={job.by!r} compares", there="no reference", try_="over=asc.Reference(0.0) or asc.Background(rows)")
-        self.rules = assignment(rule)
+        self.rules = assign(rule, TORCH)
         job = rooted(ctx, job, self.rules)
         self.ctx, self.tapes, self.job = ctx, tapes, job
         self.alone = rule.compares and job.at is not None and independent(ctx) and TorchCutInfo(ctx, job.at).replaces_all()
@@ -96,7 +100,7 @@ class RuleEvaluation:
             write = tuple(w[k : k + 1] for w in job.write)
             one = replace(job, points=1, write=write, reference=tuple(r[k : k + 1] for r in job.reference))
             main = self._main(one)
-            held += main.tape.bytes() if job.write or not k else 0
+            held += tape_bytes(main.tape) if job.write or not k else 0
             pulls.append(self._against(main, one) if self.rule.compares else self._by_itself(main, one))
             mains += [main] if job.write or not k else []
         self.tapes.bytes = held * (1 if job.write else job.points)  # as if for each point
@@ -155,7 +159,7 @@ class RuleEvaluation:
         values = [v.detach() for v in natives(self.ctx, job, [r.transpose(0, 1) for r in job.reference])]
         main = prepared(self.ctx, self.tapes.open, many, values, self.rules)
         self.forward += 1
-        self.tapes.bytes = main.tape.bytes()
+        self.tapes.bytes = tape_bytes(main.tape)
         refer = References(main.tape, [v.value for v in record.tape.sources], record.tape)
         if main.tape.routed or record.tape.routed or refer.match is None or main.value is None:
             return None
@@ -206,7 +210,7 @@ class RuleEvaluation:
 
     def _reverse(self, main: Recorded, refer: Callable[[Var], Tensor]) -> Reverse:
         assert main.rules is not None
-        return Reverse(main.tape, main.rules, refer, balances=self.tapes.balances)
+        return Reverse(TORCH, main.tape, main.rules, refer, balances=self.tapes.balances)
 
     def _against(self, main: Recorded, job: Job) -> Pulled:
         """The quantity at one reference, multipliers against it, and what the cuts held there."""
@@ -230,7 +234,7 @@ class RuleEvaluation:
         """Multipliers at every cut, and what it held at the reference."""
         if main.out is None:
             raise without_graph(self.ctx.host, job.wrt)
-        parted = Parted(reverse) if self.rule.treats.get("parts") == "orders" else None
+        parted = PartedReverse(reverse) if self.rule.treats.get("parts") == "orders" else None
         every = [v for cut in job.wrt for v in main.targets(cut)]
         found: list[list[Tensor]] = []
         shares: list[list[Tensor]] = []
@@ -270,13 +274,13 @@ class RuleEvaluation:
         return axis.canonical(value, 0, 1, axis.count(value) or 1)
 
     def _pulled(
-        self, main: Recorded, reverse: Reverse | Parted, q: int, every: list[Var], last: bool
+        self, main: Recorded, reverse: Reverse | PartedReverse, q: int, every: list[Var], last: bool
     ) -> list[tuple[Tensor | None, Tensor | None]]:
         """One quantity's multipliers, and relevance beside them."""
         assert main.out is not None
         g = torch.zeros_like(main.out.value)
         g[q] = 1
-        if isinstance(reverse, Parted):
+        if isinstance(reverse, PartedReverse):
             return [(m, None) for m in reverse(main.out, g, every)]
         found = reverse(main.out, g, every, last)
         return [folded(v, m, r) for v, (m, r) in zip(every, found, strict=True)] if self.job.multipliers_only else found
@@ -313,7 +317,7 @@ class RuleEvaluation:
             found = run_recorded(self.ctx, self.tapes.open, job, values, like=main)
         finally:
             self.forward += 1
-        if key is not None and sum(r.tape.bytes() for r in (*known.values(), found)) <= SPARE * main.tape.bytes():
+        if key is not None and sum(tape_bytes(r.tape) for r in (*known.values(), found)) <= SPARE * tape_bytes(main.tape):
             known[key] = found
         return found
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 
-from .tape import SAME, Entry, Tape, Tensor, Var, aten
+from ....tape import Entry, Tape, Var
+from .formulas import TORCH
 
-WIDENED = frozenset({"expand", "unsqueeze", *SAME})
+Tensor = torch.Tensor
+aten = torch.ops.aten
 
 
 def spell(tape: Tape) -> None:
@@ -22,14 +24,10 @@ def spell(tape: Tape) -> None:
     entries: list[Entry] = []
     for entry in tape.entries:
         found = READ.get(entry.name)
-        if found is not None and len(entry.outs) == 1 and entry.out().dtype.is_floating_point:
+        if found is not None and len(entry.outs) == 1 and entry.out().kind == "f":
             entries += found(entry) or ()
         entries.append(entry)
     tape.entries = entries
-
-
-def become(entry: Entry, name: str, call: Any, u: Var, *rest: Any) -> None:
-    entry.name, entry.call, entry.args, entry.kwargs, entry.ins = name, call, (u, *rest), {}, [u]
 
 
 def divided(entry: Entry) -> list[Entry]:
@@ -56,7 +54,8 @@ def as_softmax(entry: Entry, a: Var, b: Var) -> list[Entry]:
     if not (twice or alike(over[0]) is alike(a)) or not alongside(b, a, over[1]):
         return []
     before = [] if factor is None else weighed(u, torch.as_tensor(factor).detach())
-    become(entry, "_softmax", aten._softmax.default, before[-1].out() if before else u, over[1], False)
+    v = before[-1].out() if before else u
+    entry.become(aten._softmax.default, "_softmax", (v, over[1], False), [v])
     return before
 
 
@@ -69,8 +68,8 @@ def weighed(u: Var, factor: Tensor) -> list[Entry]:
     )
     steps += [(aten.masked_fill.Scalar, "masked_fill", (nothing, -torch.inf))] if nothing.any() else []
     for call, name, rest in steps:
-        entry = Entry(call, name, (u, *rest), {}, [u])
-        u = Var(u, entry)
+        entry = Entry(call, name, (u, *rest), {}, [u], TORCH)
+        u = Var(u, entry, 0, u.kind)
         entry.outs = [u]
         found.append(entry)
     return found
@@ -83,7 +82,7 @@ def raised(entry: Entry) -> None:
     if source is None or source.out().shape != entry.out().shape:
         return
     if source.name == "_log_softmax" and source.out().dtype is entry.out().dtype:
-        become(entry, "_softmax", aten._softmax.default, *source.args[:2], False)
+        entry.become(aten._softmax.default, "_softmax", (*source.args[:2], False), source.ins[:1])
     elif source.name == "sub" and not source.kwargs and all(isinstance(a, Var) for a in source.args[:2]):
         u, total = source.args[:2]
         over = narrowed(total).entry
@@ -91,7 +90,7 @@ def raised(entry: Entry) -> None:
             return
         dim = only(over.args[1])
         if dim is not None and alongside(total, u, dim):
-            become(entry, "_softmax", aten._softmax.default, u, dim, False)
+            entry.become(aten._softmax.default, "_softmax", (u, dim, False), [u])
 
 
 def logged(entry: Entry) -> None:
@@ -101,9 +100,9 @@ def logged(entry: Entry) -> None:
     if source is None or inner.dtype is not entry.out().dtype:
         return
     if source.name == "_softmax" and source.args[0].dtype is inner.dtype:
-        become(entry, "_log_softmax", aten._log_softmax.default, *source.args[:2], False)
+        entry.become(aten._log_softmax.default, "_log_softmax", (*source.args[:2], False), source.ins[:1])
     elif source.name == "sum" and (over := summed(inner)) is not None and (u := exponent(over[0], False)[0]) is not None:
-        become(entry, "logsumexp", aten.logsumexp.default, u, [over[1]], source.arg(2, "keepdim", False))
+        entry.become(aten.logsumexp.default, "logsumexp", (u, [over[1]], source.arg(2, "keepdim", False)), [u])
 
 
 READ: dict[str, Callable[[Entry], list[Entry] | None]] = {"div": divided, "mul": multiplied, "exp": raised, "log": logged}
@@ -111,14 +110,14 @@ READ: dict[str, Callable[[Entry], list[Entry] | None]] = {"div": divided, "mul":
 
 def alike(v: Var) -> Var:
     """A value without copies of it in between."""
-    while v.entry is not None and v.entry.name in SAME:
+    while v.entry is not None and v.entry.op.same:
         v = v.entry.ins[0]
     return v
 
 
 def narrowed(v: Var) -> Var:
     """What a value was before it was laid out along another."""
-    while v.entry is not None and v.entry.name in WIDENED:
+    while v.entry is not None and (v.entry.op.same or v.entry.name in ("expand", "unsqueeze")):
         v = v.entry.ins[0]
     return v
 

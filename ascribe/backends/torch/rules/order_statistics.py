@@ -11,10 +11,12 @@ from collections.abc import Callable
 
 import torch
 
+from ....tape.formulas.pooling import reduced
+from ....tape.step import Back, Formula, Step
 from .cache_blocks import at_once
-from .pooling import reduced, share
-from .step import Back, Formula, Step
-from .tape import Tensor
+from .kernels import change_share
+
+Tensor = torch.Tensor
 
 BLOCK = 1 << 20
 """Pairs of numbers that a core looks at at once."""
@@ -104,7 +106,7 @@ def middle(s: Step) -> Back | None:
     if dim is not None:
         return through(s, dim, lower_middle)
     v = s.entry.ins[0]
-    wide = v.shape.numel()
+    wide = v.size
     g = s.g.new_zeros(1, wide)
     g[..., lower_middle(wide)] = s.g
     x0 = s.reference(v).expand(v.shape)
@@ -127,7 +129,7 @@ def running(sign: int) -> Formula:
         y0, there = (s.reference(out).expand(v.shape) for out in (y, places))
         d = y.value - y0
         winner = torch.where(sign * d >= 0, places.value, there)
-        m = share(d, (x - x0).gather(dim, winner)).mul_(s.g)
+        m = change_share(None, d, (x - x0).gather(dim, winner)).mul_(s.g)
         return [(v, torch.zeros_like(m).scatter_add_(dim, winner, m))]
 
     return formula

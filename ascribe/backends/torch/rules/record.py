@@ -11,6 +11,11 @@ import torch
 from ....cuts import INPUT, Cut
 from ....errors import CutError
 from ....rules import OperationRule
+from ....tape import Tape, Var
+from ....tape.assignment import Assignment
+from ....tape.formulas.elementwise import RECTIFYING
+from ....tape.gates import rank_values
+from ....tape.regions import find_regions
 from ....tree import Path
 from ...protocol import ArrayAt, Job
 from ..context import Context
@@ -21,14 +26,12 @@ from ..run.compare import close
 from ..run.hooks import Demand, Read, Run
 from ..run.quantities import explained_rows
 from ..run.single import run_single
-from .assignment import Assignment
-from .gates import reached
 from .motifs import spell
 from .recorder import Recorder
-from .regions import RECTIFYING, find
 from .retention import reading
-from .tape import Tape, Tensor, Var
 from .unfuse import unfused
+
+Tensor = torch.Tensor
 
 
 @dataclass
@@ -155,11 +158,11 @@ def started(ctx: Context, job: Job, values: Sequence[Tensor] | None, run: Record
 def prepared(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Tensor] | None, rules: Assignment) -> Recorded:
     """The records' run, ready to go back over: regions found, the way to the targets known."""
     found = run_recorded(ctx, tapes, job, values)
-    find(found.tape, any(t.regions in RECTIFYING for t in (rules.otherwise, *rules.pages)))
+    find_regions(found.tape, any(t.regions in RECTIFYING for t in (rules.otherwise, *rules.pages)))
     assert isinstance(job.by, OperationRule)
     targets = [var for cut in job.wrt for var in found.targets(cut)]
-    found.rules = settled = rules.settled(found.tape, found.out)
-    reached(found.tape, targets, job.by, lambda entry: settled.of(entry).rule)
+    found.rules = settled = rules.settle(found.tape, found.out)
+    rank_values(found.tape, targets, job.by, lambda entry: settled.of(entry).rule)
     for var in targets:
         var.kept = True
     placed = [d for d in found.demands.values() if isinstance(d, Placed)]

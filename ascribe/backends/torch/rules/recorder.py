@@ -14,12 +14,21 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ....tape import Entry, Tape, Var
+from ....tape.formulas.layers import WEIGHTED
 from ..model.internals import COMPOSITE, is_composite
-from .layers import WEIGHTED
+from .formulas import TORCH
+from .framework import PICKS, var_of
 from .module_paths import Trail
+from .operations import ROWS
 from .storages import Store, Stores, apart, fills, laid_out, layout, lying, plain
-from .tape import PICKS, SAME, Entry, Tape, Tensor, Var, aten
 from .unfuse import MADE_OF, UNFOLDED
+
+Tensor = torch.Tensor
+aten = torch.ops.aten
+
+LAYERS = frozenset(name for name, row in ROWS.items() if row.form in WEIGHTED)
+"""Operations that are layers where they have fixed weights."""
 
 STATISTICS = frozenset({"native_batch_norm", "_native_batch_norm_legit"})
 """Operations that write running statistics beside what they return."""
@@ -85,7 +94,7 @@ class Recorder(TorchDispatchMode):
     def source(self, t: Tensor) -> Var:
         """A tensor that dependence starts at."""
         with self.paused():
-            var = Var(t, None, len(self.tape.sources))
+            var = var_of(t, None, len(self.tape.sources))
             self.hold(var, t)
             self.tape.sources.append(var)
             self.stores.put(t, var)
@@ -98,7 +107,7 @@ class Recorder(TorchDispatchMode):
             copy = t.clone()
             if old is None:
                 return copy, self.source(copy)
-            var = self._add(Entry(None, "mark", (old,), {}, [old]), [copy]).out()
+            var = self._add(Entry(None, "mark", (old,), {}, [old], TORCH), [copy]).out()
             self.hold(var, copy)
             self.stores.put(copy, var)
         return copy, var
@@ -120,7 +129,7 @@ class Recorder(TorchDispatchMode):
         if flat is None:
             return None
         call = (flat, list(t.shape), list(t.stride()), t.storage_offset())
-        var = self._add(Entry(aten.as_strided.default, "as_strided", call, {}, [flat]), [t]).out()
+        var = self._add(Entry(aten.as_strided.default, "as_strided", call, {}, [flat], TORCH), [t]).out()
         store.values[layout(t)] = var
         return var
 
@@ -172,10 +181,10 @@ class Recorder(TorchDispatchMode):
         if name in CHECKED and out.all() == out.any():
             return out
         if again is not None:
-            self.stores.put(out, self._add(Entry(aten.alias.default, "alias", (again,), {}, [again]), [out]).out())
+            self.stores.put(out, self._add(Entry(aten.alias.default, "alias", (again,), {}, [again], TORCH), [out]).out())
             return out
         if not ins and not origins:
-            self.tape.before += name in WEIGHTED and not self.tape.entries
+            self.tape.before += name in LAYERS and not self.tape.entries
             return out
         outs = list(out) if isinstance(out, (list, tuple)) else [out]
         if origins and (ins or name == "_local_scalar_dense"):
@@ -190,7 +199,7 @@ class Recorder(TorchDispatchMode):
         if torch.Tag.inplace_view in func.tags:
             func = functional(func)
         named = {k: self._kept(a) for k, a in named.items()}
-        entry = Entry(func, name.rstrip("_") if name.endswith("_") else name, tuple(map(self._kept, recorded)), named, ins)
+        entry = Entry(func, name.rstrip("_") if name.endswith("_") else name, tuple(map(self._kept, recorded)), named, ins, TORCH)
         self._add(entry, outs, given)
         for t, var in zip(outs, entry.outs, strict=True):
             if var is not None and (var.continuous or t.dtype is torch.bool):
@@ -240,7 +249,7 @@ class Recorder(TorchDispatchMode):
         if ins and not whole:
             flat = self._flat(known, target) if known is not None else None
             flat = laid_out(target).clone() if flat is None else flat  # a constant that becomes a value
-        entry = Entry(functional(func), name.rstrip("_"), tuple(recorded), named, ins)
+        entry = Entry(functional(func), name.rstrip("_"), tuple(recorded), named, ins, TORCH)
         if ins and self.reads(entry)[0]:
             self._hold(given)
         store = self.stores.part(target)
@@ -264,7 +273,7 @@ class Recorder(TorchDispatchMode):
         """The storage as it is after a part of it was written."""
         call = (flat, var, list(target.shape), list(target.stride()), target.storage_offset())
         ins = [v for v in (flat, var) if isinstance(v, Var)]
-        return self._add(Entry(aten.as_strided_scatter.default, "as_strided_scatter", call, {}, ins), [laid_out(target)]).out()
+        return self._add(Entry(aten.as_strided_scatter.default, "as_strided_scatter", call, {}, ins, TORCH), [laid_out(target)]).out()
 
     def _opaque(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """An operation that writes elsewhere (``out=``, statistics): run, and told of where it hides what it does."""
@@ -315,7 +324,7 @@ class Recorder(TorchDispatchMode):
     def _add(self, entry: Entry, outs: list[Any], given: Given | None = None) -> Entry:
         self.tape.entries.append(entry)
         entry.place = self.trail.here
-        entry.outs = [Var(o, entry, k) if isinstance(o, torch.Tensor) else None for k, o in enumerate(outs)]
+        entry.outs = [var_of(o, entry, k) if isinstance(o, torch.Tensor) else None for k, o in enumerate(outs)]
         before, after = self.reads(entry)
         if before and given is not None:
             self._hold(given)
@@ -339,17 +348,15 @@ class Recorder(TorchDispatchMode):
         if value.dim() != 1:
             order = sorted(range(value.dim()), key=lambda d: (-value.stride()[d], -value.shape[d]))
             laid = value.permute(order)
-            full = self._add(Entry(aten.permute.default, "permute", (full, order), {}, [full]), [laid]).out()
-            full = self._add(Entry(aten.reshape.default, "reshape", (full, [-1]), {}, [full]), [laid.reshape(-1)]).out()
+            full = self._add(Entry(aten.permute.default, "permute", (full, order), {}, [full], TORCH), [laid]).out()
+            full = self._add(Entry(aten.reshape.default, "reshape", (full, [-1]), {}, [full], TORCH), [laid.reshape(-1)]).out()
         store.flat = full
         return full
 
 
 def whole_of(var: Var) -> Var:
     """The value that another is, under another name."""
-    while (
-        var.entry is not None and (var.entry.name in SAME or var.entry.name in ("expand", "view")) and var.entry.ins[0].shape == var.shape
-    ):
+    while var.entry is not None and (var.entry.op.same or var.entry.name in ("expand", "view")) and var.entry.ins[0].shape == var.shape:
         var = var.entry.ins[0]
     return var
 

@@ -1,7 +1,6 @@
-"""What the way back reads of an operation's numbers.
+"""Which activations the backward pass needs; all others are released while the model runs.
 
-What is read nowhere is let go while the model runs on: a tape then holds about what autograd would. A mistake here costs time and
-not truth, for numbers that are missing are computed again.
+A tape then holds about what autograd would. A mistake here costs time and changes no number: values that are missing are computed again.
 """
 
 from __future__ import annotations
@@ -11,20 +10,17 @@ from collections.abc import Callable
 import torch
 
 from ....rules import OperationRule
-from .attention import TAYLOR
-from .linear import LINEAR, OWN
-from .norms import NORM
-from .regions import linear, pointwise
-from .softmax import KERNELS
-from .tape import Entry, Var
+from ....tape import Entry
+from ....tape.regions import linear, pointwise
+from ....tape.tape import Var
 
 Reads = Callable[[Entry], tuple[bool, bool]]
 EVERYTHING = (True, True)
-ONE_FACTOR = frozenset({"mm", "bmm", "addmm", "baddbmm", "mul"})
-"""Products that read the other factor."""
-
-SHAPES = frozenset(LINEAR).difference(OWN, ("_convolution", "_grouped_mm", "grid_sampler_2d", "grid_sampler_3d", "lerp"))
-"""Operations whose way back knows all it needs from shapes."""
+SHAPES = frozenset(
+    {"reshape", "identity", "cast", "permute", "expand", "copy", "fill", "negative", "add", "sum", "mean", "concat", "stack"}
+)
+SHAPES |= {"getitem", "split", "unstack", "as_strided_scatter", "masked_fill", "reverse_subtract"}
+"""Forms whose backward pass needs shapes only."""
 
 
 def everything(entry: Entry) -> tuple[bool, bool]:
@@ -38,7 +34,7 @@ def derivatives(entry: Entry) -> tuple[bool, bool]:
         return known
     if pointwise(entry):
         return True, False
-    if entry.name in TAYLOR and entry.name not in KERNELS:
+    if entry.op.form in ("softmax", "log_softmax", "logsumexp"):
         return False, True
     return EVERYTHING
 
@@ -56,11 +52,11 @@ def common(entry: Entry) -> tuple[bool, bool] | None:
     """What any rule reads: the numbers that went in, and those that came out."""
     if entry.call is not None and torch.Tag.nondeterministic_seeded in entry.call.tags:
         return EVERYTHING
-    if entry.name in SHAPES or (pointwise(entry) and linear(entry)):
+    if entry.op.form in SHAPES or (pointwise(entry) and linear(entry)):
         return False, False
-    if entry.name in ONE_FACTOR:
+    if entry.op.form in ("matmul", "addmatmul", "multiply"):
         return len(entry.ins) > 1, False
-    return (True, False) if entry.name in NORM else None
+    return (True, False) if entry.op.kind == "norm" else None
 
 
 def reading(rule: OperationRule) -> Reads:

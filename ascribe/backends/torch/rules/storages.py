@@ -14,7 +14,9 @@ from weakref import ReferenceType, ref
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from .tape import Entry, Tensor, Var
+from ....tape import Entry, Var
+
+Tensor = torch.Tensor
 
 Key = tuple[Any, ...]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ....tape import Tape
+from ....tape.reverse import Balance
 from .record import Recorded
-from .reverse import Balance
-from .tape import Tape
 
 
 @dataclass

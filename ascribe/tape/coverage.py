@@ -1,8 +1,8 @@
-"""Which operation met which rule, in words: for the checks, and for the table before a run."""
+"""The rule that was applied to each operation, in words: for the checks, and for the table before a run."""
 
 from __future__ import annotations
 
-from ....rules.trace import AppliedRule, count_applied
+from ..rules.trace import AppliedRule, count_applied
 from .assignment import Assignment
 from .kinds import kind_of
 from .regions import inside

@@ -1,4 +1,4 @@
-"""Layers merged with what stands beside them: batch normalisation in evaluation, constants added or multiplied.
+"""Layers merged with their neighbours: batch normalisation in evaluation, constants added or multiplied.
 
 Where a layer's result goes nowhere but into such an affine step, both are one layer with other weights; so are a step and the
 layer after it, where nothing lies between. Nothing of the model is touched: the merged numbers live for one reverse pass.
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from math import prod
 
-import torch
-
-from .kinds import TURNS, VIEWS
-from .layers import Convolution, Diagonal, Layer, Product, layer_of, normalised
-from .linear import LINEAR
+from ..arrays import Array
+from .formulas.layers import Diagonal, Layer, Product, Reversed, layer_of, normalised
+from .formulas.linear import LINEAR
 from .step import Step
-from .tape import SAME, Entry, Tensor, Var, aten
+from .tape import Entry, Var
 
 
 @dataclass
@@ -24,40 +22,36 @@ class Affine:
     """``scale x + shift``; both broadcast against ``x``."""
 
     x: Var
-    scale: Tensor | None
-    shift: Tensor | None
+    scale: Array | None
+    shift: Array | None
 
 
 def affine_of(entry: Entry) -> Affine | None:
     """An operation as a factor and a summand that do not depend on the record; None where it is no such thing."""
     batch = normalised(entry)
     if batch is not None:
-        return Affine(entry.args[0], *batch)
-    if entry.name not in ("add", "sub", "rsub", "mul", "div") or len(entry.ins) != 1 or len(entry.args) != 2:
+        return Affine(entry.ins[0], *batch)
+    if entry.op.form not in ("add", "multiply", "divide") or len(entry.ins) != 1 or len(entry.args) != 2:
         return None
     a, b = entry.args
     x, other = (a, b) if isinstance(a, Var) else (b, a)
-    if x.shape != entry.out().shape or not x.dtype.is_floating_point:
+    if x.shape != entry.out().shape or x.kind != "f":
         return None
-    c = constant(other, x)
-    return written(entry, x, c, x is a) if c.isfinite().all() else None  # a mask is no bias
+    xp = entry.framework.xp
+    c = xp.constant(other, x.value)
+    c = xp.reshape(c, [1] * (len(x.shape) - len(c.shape)) + list(c.shape))
+    return affine_step(entry, x, c, x is a) if xp.all(xp.isfinite(c)) else None  # a mask is no bias
 
 
-def constant(c: Any, x: Var) -> Tensor:
-    c = torch.as_tensor(c, dtype=x.dtype, device=x.value.device)
-    return c.reshape([1] * (len(x.shape) - c.dim()) + list(c.shape))
-
-
-def written(entry: Entry, x: Var, c: Tensor, first: bool) -> Affine | None:
+def affine_step(entry: Entry, x: Var, c: Array, first: bool) -> Affine | None:
     """The step for ``x op c``, or for ``c op x``."""
-    c = c * entry.kwargs.get("alpha", 1) if entry.name != "rsub" else c
-    if entry.name == "add" and (first or not entry.kwargs):
-        return Affine(x, None, c)
-    if entry.name == "sub" and first:
-        return Affine(x, None, -c)
-    if entry.name == "mul":
+    form = entry.op.form
+    if form == "add":
+        factor = (entry.framework.arguments(entry) or (1, 1, 1))[2]
+        return Affine(x, None, c * factor) if first else Affine(x, None, c) if factor == 1 else None
+    if form == "multiply":
         return Affine(x, c, None)
-    if entry.name == "div" and first and not entry.kwargs:
+    if form == "divide" and first and not entry.kwargs:
         return Affine(x, 1 / c, None)
     return None
 
@@ -82,24 +76,24 @@ class Merger:
         own = [(e, found[id(e)]) for e in self.entries if id(e) in found]
         for entry, layer in own:
             if not isinstance(layer, Diagonal):
-                self.followed(layer)
+                self.merge_after(layer)
                 self.layers[id(entry)] = layer
         for merged in self.layers.values():
-            self.preceded(merged)
+            self.merge_before(merged)
         for entry, layer in own:
             if isinstance(layer, Diagonal) and id(entry) not in self.passing:
                 self.layers[id(entry)] = layer
 
-    def followed(self, layer: Layer) -> None:
+    def merge_after(self, layer: Layer) -> None:
         """Put the affine steps after a layer into it."""
         if layer.rest is not None:
             return
         v, way, turns = layer.out, list[Entry](), list[Entry]()
         while (entry := self.only(v)) is not None:
             out = entry.out()
-            if entry.name in TURNS and out.shape.numel() == v.shape.numel():
+            if entry.op.rearranges and out.size == v.size:
                 turns.append(entry)
-            elif entry.name not in SAME:
+            elif not entry.op.same:
                 step = affine_of(entry)
                 if step is None or out.root is not out or not merged_after(layer, step, out, turns):
                     break
@@ -113,20 +107,20 @@ class Merger:
         users = self.users.get(v, [])
         return users[0] if len(users) == 1 else None
 
-    def preceded(self, layer: Layer) -> None:
+    def merge_before(self, layer: Layer) -> None:
         """Put the affine steps before a layer into it."""
-        v = layer.x
+        v = layer.source
         way: list[Var] = []
         turned = False  # a view lies between: rows for each record and step
         while v.entry is not None and id(v.entry) not in self.passing and self.only(v) is not None and v.root is v:
             way.append(v)
-            if isinstance(layer, Product) and v.entry.name in VIEWS and same_last(v.entry.ins[0], v):
+            if isinstance(layer, Product) and v.entry.op.view and same_last(v.entry.ins[0], v):
                 turned = True
-            elif v.entry.name not in SAME:
+            elif not v.entry.op.same:
                 step = affine_of(v.entry)
-                if step is None or not merged_before(layer, as_rows(step, layer.x) if turned else step):
+                if step is None or not merged_before(layer, as_rows(step, layer) if turned else step):
                     break
-                layer.x, layer.home = (viewed(step.x, layer.x), step.x) if turned else (step.x, None)
+                layer.source, layer.home = (viewed(step.x, layer), step.x) if turned else (step.x, None)
                 layer.between += way
                 self.passing.update(id(w.entry) for w in way)
                 way = []
@@ -143,30 +137,30 @@ def merged_after(layer: Layer, step: Affine, out: Var, turns: list[Entry]) -> bo
         layer.weight = layer.weight * factor
         layer.bias = None if layer.bias is None else layer.bias * scale
     if step.shift is not None:
-        shift = turned_back(step.shift.expand(out.shape), turns) if turns else step.shift
+        shift = turned_back(layer.xp.broadcast_to(step.shift, out.shape), turns) if turns else step.shift
         layer.bias = shift if layer.bias is None else layer.bias + shift
     if turns:
         turned = turned_back(out.value, turns)
-        layer.out = Var(turned, layer.entry)
+        layer.out = Var(turned, layer.entry, 0, out.kind)
         layer.out.held = turned
     else:
         layer.out = out
     return True
 
 
-def turned_back(t: Tensor, turns: list[Entry]) -> Tensor:
+def turned_back(t: Array, turns: list[Entry]) -> Array:
     """Numbers as they lay before the turns."""
     for entry in reversed(turns):
-        t = LINEAR[entry.name](Step(entry, [t], lambda v: v.value))[0][1]  # type: ignore[index]
+        t = LINEAR[entry.op.form](Step(entry, [t], lambda v: v.value))[0][1]  # type: ignore[index]
     return t
 
 
-def last_axis(step: Affine, layer: Layer, turns: list[Entry]) -> Tensor | None:
+def last_axis(step: Affine, layer: Layer, turns: list[Entry]) -> Array | None:
     """Factors along the last axis, where the turns leave that as it is."""
     scale, rank = step.scale, len(layer.out.shape)
     assert scale is not None
-    kept = all(e.name in VIEWS and same_last(e.ins[0], e.out()) for e in turns)
-    return scale.reshape([1] * (rank - 1) + [-1]) if kept and scale.numel() in (1, scale.shape[-1]) else None
+    kept = all(e.op.view and same_last(e.ins[0], e.out()) for e in turns)
+    return layer.xp.reshape(scale, [1] * (rank - 1) + [-1]) if kept and prod(scale.shape) in (1, scale.shape[-1]) else None
 
 
 def same_last(a: Var, b: Var) -> bool:
@@ -180,8 +174,8 @@ def merged_before(layer: Layer, step: Affine) -> bool:
     if step.scale is not None and factor is None:
         return False
     if step.shift is not None:
-        shape = layer.x.shape
-        rows = step.shift.expand(1, *shape[1:]) if one_row(layer, step.shift) else step.shift.expand(shape)
+        shape = layer.source.shape
+        rows = layer.xp.broadcast_to(step.shift, (1, *shape[1:]) if one_row(layer, step.shift) else shape)
         shift = layer.product(rows, layer.weight)
         layer.bias = shift if layer.bias is None else layer.bias + shift
     if factor is not None:
@@ -189,29 +183,35 @@ def merged_before(layer: Layer, step: Affine) -> bool:
     return True
 
 
-def as_rows(step: Affine, rows: Var) -> Affine:
+def as_rows(step: Affine, layer: Layer) -> Affine:
     """A step on values of more axes, as it is on their rows."""
 
-    def laid(c: Tensor) -> Tensor:
-        if c.numel() in (1, c.shape[-1]):
-            return c.reshape([1] * (len(rows.shape) - 1) + [-1])
-        return c.expand(step.x.shape).reshape(rows.shape)
+    xp, rows = layer.xp, layer.source
 
-    return Affine(step.x, *(None if c is None else laid(c) for c in (step.scale, step.shift)))
+    def on_rows(c: Array) -> Array:
+        if prod(c.shape) in (1, c.shape[-1]):
+            return xp.reshape(c, [1] * (len(rows.shape) - 1) + [-1])
+        return xp.reshape(xp.broadcast_to(c, step.x.shape), rows.shape)
 
-
-def viewed(x: Var, rows: Var) -> Var:
-    """A value as another view lays it."""
-    numbers = x.value.reshape(rows.shape)
-    entry = Entry(aten.view.default, "view", (x, list(rows.shape)), {}, [x])
-    found = Var(numbers, entry)
-    found.held, entry.outs = numbers, [found]
-    return found
+    return Affine(step.x, *(None if c is None else on_rows(c) for c in (step.scale, step.shift)))
 
 
-def one_row(layer: Layer, shift: Tensor) -> bool:
+def viewed(x: Var, layer: Layer) -> Var:
+    """A value as rows of a layer."""
+    rows = layer.xp.reshape(x.value, layer.source.shape)
+    view = layer.source.entry
+    while view is not None and not view.op.view:
+        view = view.ins[0].entry
+    assert view is not None
+    entry = Entry(view.call, view.name, (x, *view.args[1:]), view.kwargs, [x], view.framework)
+    out = Var(rows, entry, 0, x.kind)
+    out.held, entry.outs = rows, [out]
+    return out
+
+
+def one_row(layer: Layer, shift: Array) -> bool:
     """Whether a summand is the same for all of a layer's rows."""
-    return isinstance(layer, (Product, Convolution)) and shift.dim() > 1 and shift.shape[0] == 1
+    return not isinstance(layer, (Reversed, Diagonal)) and len(shift.shape) > 1 and shift.shape[0] == 1
 
 
 def leading(entries: Iterable[Entry], out: Var | None) -> list[Entry]:

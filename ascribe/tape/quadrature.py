@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from ....distributions.quadrature import nodes
+from ..arrays import Array
+from ..distributions.quadrature import nodes
 from .step import Back, Step
-from .tape import Tensor, Var
+from .tape import Var
 
 
-def average(points: int, s: Step) -> Back:
+def average_vjp(points: int, s: Step) -> Back:
     """The vector-Jacobian product averaged over the straight line between the inputs' reference and record."""
-    found: dict[Var, Tensor] = {}
+    total: dict[Var, Array] = {}
     for position, weight in zip(*nodes("gauss-legendre", points), strict=True):
 
-        def at(v: Var, t: float = float(position)) -> Tensor:
+        def at(v: Var, t: float = float(position)) -> Array:
             x0 = s.refer(v)
             return x0 + t * (v.value - x0) if v.continuous else v.value
 
         for v, g in s.vjp(at):
-            found[v] = found[v] + float(weight) * g if v in found else float(weight) * g
-    return list(found.items())
+            total[v] = total[v] + float(weight) * g if v in total else float(weight) * g
+    return list(total.items())
