@@ -222,9 +222,9 @@ def substituted(argument: Any, change: Callable[[Var], Any]) -> Any:
     """An argument with the values on the tape replaced."""
     if isinstance(argument, Var):
         return change(argument)
-    if isinstance(argument, (list, tuple)):
+    if isinstance(argument, list):
         return [substituted(part, change) for part in argument]
-    return argument
+    return tuple(substituted(part, change) for part in argument) if isinstance(argument, tuple) else argument
 
 
 def fold(xp: Namespace, g: Array, shape: Sequence[int]) -> Array:
