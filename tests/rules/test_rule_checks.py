@@ -154,9 +154,9 @@ def test_the_table_counts_what_ran():
     """Convolutions merged with their norms, a module used twice, what only moves numbers together."""
     table = asc.explain_rules(net("relu module"), batch(), by=asc.rules.EPSILON_PLUS_FLAT)
     rows = {(row.operation, row.place): (row.rule, row.times) for row in table.rows}
-    assert rows["convolution", "layers.a"] == ("Flat()", 1)
-    assert rows["convolution", "layers.b"] == ("ZPlus()", 1)
-    assert rows["addmm", "layers.head"] == ("Epsilon()", 1)
+    assert rows["convolution", "layers.a"] == ("rules.Flat()", 1)
+    assert rows["convolution", "layers.b"] == ("rules.ZPlus()", 1)
+    assert rows["addmm", "layers.head"] == ("rules.Epsilon()", 1)
     assert rows["relu", "layers.m"] == ("f(x) / x", 2)
     assert rows["native_batch_norm", "layers.n"] == ("merged with the layer beside it", 1)
     assert not table.missing

@@ -27,8 +27,10 @@ class NumpyFramework:
 
     name = "NumPy"
     xp = xp
-    formulas: dict[Any, Any] = {}
-    kernels: dict[str, Any] = {}
+
+    def __init__(self) -> None:
+        self.formulas: dict[Any, Any] = {}
+        self.kernels: dict[str, Any] = {}
 
     def operation(self, call: Any, name: str) -> Operation:
         return ROWS[name]
