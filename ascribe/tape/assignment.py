@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ..rules import OperationRule
 from ..rules.books import Operation, RuleBook
@@ -44,6 +45,12 @@ class CompiledRule:
 def compile_rule(rule: OperationRule, framework: Framework) -> CompiledRule:
     """A rule with its formulas. Raises RuleError for an unknown treatment."""
     return CompiledRule(rule, formulas_of(rule, framework))
+
+
+@lru_cache(None)
+def compile_reading(framework: Framework) -> CompiledRule:
+    """The treatment of operations that read a quantity off the model's output."""
+    return compile_rule(Reading(), framework)
 
 
 @dataclass
@@ -91,7 +98,7 @@ class Assignment:
 
 def assign(rule: OperationRule, framework: Framework) -> Assignment:
     """A rule made ready for tapes. Raises RuleError for an unknown treatment."""
-    reading = compile_rule(Reading(), framework)
+    reading = compile_reading(framework)
     if isinstance(rule, RuleBook):
         pages = [compile_rule(page, framework) for _, page in rule.pairs]
         return Assignment(rule, compile_rule(rule.otherwise, framework), reading, pages)

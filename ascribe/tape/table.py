@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from ..errors import RuleError
 from ..rules import OperationRule
@@ -50,6 +51,7 @@ def formulas_of(rule: OperationRule, framework: Framework) -> dict[str, Formula]
     return formulas
 
 
+@lru_cache(None)
 def known(kind: str, treatment: str, framework: Framework) -> dict[str, Formula]:
     """The neutral formulas of a kind under a treatment, and the framework's own."""
     return {**TREATMENTS.get((kind, treatment), {}), **framework.formulas.get((kind, treatment), {})}

@@ -56,6 +56,8 @@ class Framework(Protocol):
     kernels: Mapping[str, Callable[..., Any]]
     """Faster versions of neutral functions, by name (:mod:`ascribe.tape.kernels`). May be empty."""
 
+    def __hash__(self) -> int: ...
+
     def operation(self, call: Any, name: str) -> Operation:
         """The row of an operation in the framework's table."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,9 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return torch.from_numpy(array if all(step >= 0 for step in array.strides) and array.flags.writeable else array.copy())
 
 
-@lru_cache(None)
-def kind_of_type(dtype: torch.dtype) -> str:
-    """The NumPy letter of a type."""
-    return "f" if dtype.is_floating_point else "c" if dtype.is_complex else "b" if dtype is torch.bool else "i"
+TYPES = {t for t in vars(torch).values() if isinstance(t, torch.dtype)}
+KINDS = {t: "f" if t.is_floating_point else "c" if t.is_complex else "b" if t is torch.bool else "i" for t in TYPES}
+"""The NumPy letter of each type."""
 
 
 class TorchNamespace:
@@ -128,7 +126,7 @@ class TorchNamespace:
         return a.to(like.dtype)
 
     def kind(self, a: Tensor) -> str:
-        return kind_of_type(a.dtype)
+        return KINDS[a.dtype]
 
     def astype(self, a: Tensor, dtype: Any) -> Tensor:
         return a.to(dtype)

@@ -11,7 +11,7 @@ from ....arrays import Namespace
 from ....tape import Entry, Operation, Tape, Var
 from ....tape.formulas.layers import Layer, along
 from ....tape.tape import substituted
-from ..namespace import kind_of_type, xp
+from ..namespace import KINDS, xp
 from .autograd import pulled
 from .operations import ROWS, operation
 
@@ -119,7 +119,7 @@ def tape_bytes(tape: Tape) -> int:
 
 def var_of(like: Tensor, entry: Entry | None, slot: int = 0) -> Var:
     """A value on the tape for a tensor."""
-    return Var(like, entry, slot, kind_of_type(like.dtype))
+    return Var(like, entry, slot, KINDS[like.dtype])
 
 
 def transposed(entry: Entry) -> tuple[Any, ...]:

@@ -143,7 +143,7 @@ class Recorder(TorchDispatchMode):
         if (name in UNFOLDED or composite(func)) and self._any((*args, *kwargs.values())):
             with self:
                 return UNFOLDED[name](*args, **kwargs) if name in UNFOLDED else func._op_dk(COMPOSITE, *args, **kwargs)
-        if (made := MADE_OF.get(str(func))) is not None and self._any((*args, *kwargs.values())):
+        if (made := made_of(func)) is not None and self._any((*args, *kwargs.values())):
             with self:
                 out = made(*args, **kwargs)
             if out is not NotImplemented:
@@ -366,6 +366,12 @@ def described(func: Any) -> tuple[str, list[int], bool]:
     """An operation's name, which arguments it writes to, and whether it only returns."""
     written = [i for i, a in enumerate(func._schema.arguments) if a.alias_info is not None and a.alias_info.is_write]
     return func._schema.name.split("::")[1], written, torch.Tag.inplace_view in func.tags or not written
+
+
+@lru_cache(None)
+def made_of(func: Any) -> Callable[..., Any] | None:
+    """An operation as a function of others that have rules; None for most."""
+    return MADE_OF.get(str(func))
 
 
 @lru_cache(None)
