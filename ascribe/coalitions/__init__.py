@@ -1,4 +1,4 @@
-"""Over which subsets of features: coalitions, and what is estimated from their worth."""
+"""Over which subsets of features: coalitions, and what is estimated from their values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .exact import Exact
 from .hsic import HsicIndices
 from .interactions import Interactions
 from .kernel import Banzhaf, Leverage, ShapleyRegression
-from .leave import LeaveOneOut
+from .leave_one_out import LeaveOneOut
 from .lime import LinearSurrogate
 from .owen import Owen
 from .permutations import Permutations

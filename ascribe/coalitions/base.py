@@ -50,7 +50,7 @@ class Game(Protocol):
         No rows come while the next coalitions depend on some whose values are not known yet.
         """
 
-    def tell(self, coalitions: np.ndarray, worth: np.ndarray) -> None:
+    def tell(self, coalitions: np.ndarray, values: np.ndarray) -> None:
         """The values of the coalitions just asked for, in their order: float64 ``[quantities, coalitions, records]``."""
 
     def estimate(self) -> GameEstimate:
@@ -62,7 +62,7 @@ class Coalitions(Protocol):
     """Subsets of features, as a frozen value: ``over=`` of the removal engine.
 
     ``rows`` is how many coalitions a game of that many features will ask for, at most. Where what is asked depends on what is told,
-    a method ``adapts(players)`` says so, or a ``tolerance`` that is not None (:func:`adapts`).
+    a method ``is_adaptive(players)`` says so, or a ``tolerance`` that is not None (:func:`adapts`).
     """
 
     def rows(self, players: Players) -> int: ...
@@ -75,7 +75,7 @@ def are_coalitions(over: object) -> TypeGuard[Coalitions]:
     return hasattr(over, "game") and not isinstance(over, type)
 
 
-def adapts(over: Coalitions, players: Players) -> bool:
+def is_adaptive(over: Coalitions, players: Players) -> bool:
     """Whether a game chooses coalitions by the values of earlier ones: then each record needs its own, or depends on the other records."""
     own = getattr(over, "adapts", None)
     return bool(own(players)) if own is not None else getattr(over, "tolerance", None) is not None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 REACH = 2.0
-"""The rates of all features together in a likeness that is not chosen: each has REACH / n. The best of 1, 2 and 4 on nets, forests
+"""The rates of all features together in a covariance that is not chosen: each has REACH / n. The best of 1, 2 and 4 on nets, forests
 and sums of unanimity games of 12 to 60 features; all were near each other."""
 NOISE = 0.1
 """What no such expectation covers, as a share of what it does. With a tenth of it, games that are nothing but noise come out worse."""
@@ -23,22 +23,22 @@ NODES = 16
 """Gauss-Legendre points of an integral whose integrand has terms of at most R^k / k! with R the sum of the rates: at R = 4 the rest is
 below 1e-16."""
 REACHES, POWERS, MIDDLE, NOISES = (1.0, 4.0), (0.0, 0.5, 1.0), 0.01, (0.1, 0.001)
-"""What a likeness is chosen from: the sum of the rates, the power of a feature's share that its rate goes with, and the noise: in the
+"""What a covariance is chosen from: the sum of the rates, the power of a feature's share that its rate goes with, and the noise: in the
 middle at first."""
 FLOOR = 1e-3
 """A feature's share is at least this part of the largest: one that acts in products only still has a rate."""
 
 
 @dataclass(frozen=True, eq=False)
-class Likeness:
+class PriorCovariance:
     """The covariance of the products of 3, 5, 7, ... features, in units in which that of all features with themselves is 1."""
 
     rates: np.ndarray
     noise: float = NOISE
 
-    def noises(self) -> Sequence[Likeness]:
+    def with_other_noise(self) -> Sequence[PriorCovariance]:
         """The same rates with more and with less noise."""
-        return [Likeness(self.rates, noise) for noise in NOISES]
+        return [PriorCovariance(self.rates, noise) for noise in NOISES]
 
     @property
     def unit(self) -> float:
@@ -54,7 +54,7 @@ class Likeness:
         scale = np.exp(0.5 * np.log1p(-(self.rates**2)).sum())
         return scale * np.sinh((signs * np.arctanh(self.rates)) @ others.T) - (signs * self.rates) @ others.T
 
-    def carried(self, signs: np.ndarray) -> np.ndarray:
+    def shapley_covariance(self, signs: np.ndarray) -> np.ndarray:
         """The Shapley values, half of them, of the game that a unit's covariance with all coalitions is: ``[units, features]``.
 
         A product of k features gives a k-th of itself to each. The k-ths are the integral over t from 0 to 1 of t^(k - 1).
@@ -67,21 +67,21 @@ class Likeness:
         return (found - signs * self.rates) / self.unit
 
 
-def even(features: int) -> Likeness:
+def make_uniform(features: int) -> PriorCovariance:
     """All features alike."""
-    return Likeness(np.full(features, min(REACH / features, LARGEST)))
+    return PriorCovariance(np.full(features, min(REACH / features, LARGEST)))
 
 
-def candidates(values: np.ndarray) -> Sequence[Likeness]:
+def make_candidates(values: np.ndarray) -> Sequence[PriorCovariance]:
     """Likenesses to choose from, given first estimates of the features' values: how much of the rates each feature gets is a power of
     its share in them (0: all alike), so that features that do much are expected to act together.
     """
     size = np.abs(values)
     if not (np.isfinite(size).all() and size.max(initial=0.0) > 0):
-        return [even(len(values))]
+        return [make_uniform(len(values))]
     found = []
     for power in POWERS:
         share = (size / size.max() + FLOOR) ** power
         rates = [np.minimum(reach * share / share.sum(), LARGEST) for reach in REACHES]
-        found += [Likeness(rate, MIDDLE) for rate in rates]
+        found += [PriorCovariance(rate, MIDDLE) for rate in rates]
     return found

@@ -17,44 +17,44 @@ LOOK_FROM = 8
 """Blocks before the first look at a standard error: one from fewer says little."""
 
 
-class Block(NamedTuple):
-    """Coalitions that are taken in together, ``[rows, features]``, and what their tally wants to know of them."""
+class CoalitionBlock(NamedTuple):
+    """Coalitions that are taken in together, ``[rows, features]``, and what their estimator wants to know of them."""
 
     coalitions: np.ndarray
-    about: Any = None
+    key: Any = None
 
 
-class Tally(Protocol):
+class Estimator(Protocol):
     """What an estimator asks for, and the sums it keeps. Games (a quantity at a record) are the last axis of all its arrays.
 
     ``blocks`` may give None: go on when all that was asked so far has been taken.
     """
 
-    def blocks(self) -> Iterator[Block | None]: ...
+    def blocks(self) -> Iterator[CoalitionBlock | None]: ...
 
-    def take(self, block: Block, worth: np.ndarray) -> None:
-        """Add a block; ``worth`` is ``[rows, games]``."""
+    def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
+        """Add a block; ``values`` is ``[rows, games]``."""
 
     def result(self) -> GameEstimate:
         """Values and errors ``[features, games]``, or ``[features, features, games]``."""
 
 
 @dataclass
-class _Told:
+class _PendingBlock:
     """A block on its way: how many of its rows have come back, and with what."""
 
-    block: Block
-    worth: np.ndarray | None = None
+    block: CoalitionBlock
+    values: np.ndarray | None = None
     rows: int = 0
 
 
-class Run:
-    """A game from a tally. With ``tolerance`` it ends when :func:`relative_error` is at most that; it looks again and again."""
+class SequentialGame:
+    """A game from a estimator. With ``tolerance`` it ends when :func:`compute_relative_error` is at most that; it looks again and again."""
 
-    def __init__(self, tally: Tally, tolerance: float | None = None) -> None:
-        self._tally, self._tolerance = tally, tolerance
-        self._stream = self._halting() if tolerance is not None else tally.blocks()
-        self._sent: deque[_Told] = deque()
+    def __init__(self, estimator: Estimator, tolerance: float | None = None) -> None:
+        self._estimator, self._tolerance = estimator, tolerance
+        self._stream = self._blocks_until_precise() if tolerance is not None else estimator.blocks()
+        self._sent: deque[_PendingBlock] = deque()
         self._rest = np.empty((0, 0), dtype=bool)
         self._waits = False
         self._shape: tuple[int, int] = (0, 0)
@@ -71,29 +71,29 @@ class Run:
             return np.concatenate(parts)
         return self._rest[:0] if self._waits else None
 
-    def tell(self, coalitions: np.ndarray, worth: np.ndarray) -> None:
-        worth = np.asarray(worth, dtype=np.float64)
-        assert worth.ndim == 3 and worth.shape[1] == len(coalitions), "worth is [quantities, coalitions, records]"
-        self._shape = (worth.shape[0], worth.shape[2])
-        rows = np.moveaxis(worth, 1, 0).reshape(len(coalitions), -1)
+    def tell(self, coalitions: np.ndarray, values: np.ndarray) -> None:
+        values = np.asarray(values, dtype=np.float64)
+        assert values.ndim == 3 and values.shape[1] == len(coalitions), "values is [quantities, coalitions, records]"
+        self._shape = (values.shape[0], values.shape[2])
+        rows = np.moveaxis(values, 1, 0).reshape(len(coalitions), -1)
         while len(rows):
             assert self._sent, "more was told than asked"
             rows = rows[self._fill(self._sent[0], rows) :]
 
-    def _fill(self, sent: _Told, rows: np.ndarray) -> int:
-        """Put rows where the first block on its way has room; how many were used. A whole block goes to the tally."""
+    def _fill(self, sent: _PendingBlock, rows: np.ndarray) -> int:
+        """Put rows where the first block on its way has room; how many were used. A whole block goes to the estimator."""
         size = len(sent.block.coalitions)
         used = min(size - sent.rows, len(rows))
         if used == size:
-            sent.worth = rows[:size]
+            sent.values = rows[:size]
         else:
-            sent.worth = np.empty((size, rows.shape[1])) if sent.worth is None else sent.worth
-            sent.worth[sent.rows : sent.rows + used] = rows[:used]
+            sent.values = np.empty((size, rows.shape[1])) if sent.values is None else sent.values
+            sent.values[sent.rows : sent.rows + used] = rows[:used]
         sent.rows += used
         if sent.rows == size:
             self._sent.popleft()
             with np.errstate(all="ignore"):
-                self._tally.take(sent.block, sent.worth)
+                self._estimator.add_block(sent.block, sent.values)
         return used
 
     def estimate(self) -> GameEstimate:
@@ -102,16 +102,15 @@ class Run:
         found = self._result()
         notes = found.notes
         if self._short:
-            notes += (
-                f"tolerance {self._tolerance:g} was not reached: the largest standard error is {relative_error(found):.2g} of the range",
-            )
+            reached = compute_relative_error(found)
+            notes += (f"tolerance {self._tolerance:g} was not reached: the largest standard error is {reached:.2g} of the range",)
         error = None if found.error is None else self._games_first(found.error)
         return replace(found, values=self._games_first(found.values), error=error, notes=notes)
 
     def _result(self) -> GameEstimate:
-        """What the tally has. What is not finite in it comes from the model, and is seen in the values: no earlier warning says more."""
+        """Returns the estimator's result. Non-finite values come from the model and stay visible, so NumPy's warnings are silenced."""
         with np.errstate(all="ignore"):
-            return self._tally.result()
+            return self._estimator.result()
 
     def _games_first(self, array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(np.moveaxis(array, -1, 0)).reshape(*self._shape, *array.shape[:-1])
@@ -128,26 +127,26 @@ class Run:
                 self._waits = True
             elif len(block.coalitions):
                 self._rest = block.coalitions
-                self._sent.append(_Told(block))
+                self._sent.append(_PendingBlock(block))
                 return True
         return False
 
-    def _halting(self) -> Iterator[Block | None]:
-        """The tally's blocks, with looks at the error: at a number of blocks that grows by a quarter each time."""
+    def _blocks_until_precise(self) -> Iterator[CoalitionBlock | None]:
+        """The estimator's blocks, with looks at the error: at a number of blocks that grows by a quarter each time."""
         assert self._tolerance is not None
         look = LOOK_FROM
-        for taken, block in enumerate(self._tally.blocks()):
+        for taken, block in enumerate(self._estimator.blocks()):
             if taken >= look:
                 yield None
-                if relative_error(self._result()) <= self._tolerance:
+                if compute_relative_error(self._result()) <= self._tolerance:
                     return
                 look = taken + max(1, taken // 4)
             yield block
         yield None
-        self._short = not relative_error(self._result()) <= self._tolerance
+        self._short = not compute_relative_error(self._result()) <= self._tolerance
 
 
-class Average:
+class RunningMean:
     """Sums of independent samples and of their squares. ``shift`` is taken off them first: squares of what is left keep their digits."""
 
     def __init__(self, shift: np.ndarray | float = 0.0) -> None:
@@ -172,7 +171,7 @@ class Average:
         return GameEstimate(mean + self.shift, np.sqrt(variance), complete)
 
 
-def relative_error(found: GameEstimate) -> float:
+def compute_relative_error(found: GameEstimate) -> float:
     """The largest standard error as a share of its game's range of values, 0 included; of all games the worst."""
     if found.error is None:
         return 0.0
@@ -183,7 +182,7 @@ def relative_error(found: GameEstimate) -> float:
     return float(shares.max(initial=0.0))
 
 
-def ends(features: int) -> np.ndarray:
+def make_empty_and_full(features: int) -> np.ndarray:
     """The empty and the full coalition: ``[2, features]``."""
     return np.repeat([[False], [True]], features, axis=1)
 

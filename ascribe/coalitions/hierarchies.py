@@ -20,14 +20,14 @@ class Group:
     parts: tuple[Group, ...] = ()
 
 
-def grouped(players: Players) -> Group:
-    """The root of the players' tree; without one, of halves of their grid, or of their row.
+def build_groups(players: Players) -> Group:
+    """The root of the players' tree; without one, of halve_grid of their grid, or of their row.
 
     Raises CoalitionError where there is no feature, and for a tree that does not have every feature just once.
     """
     check_players(players)
-    tree = halves(players.shape or (players.count,)) if players.tree is None else players.tree
-    root = _built(tree)
+    tree = halve_grid(players.shape or (players.count,)) if players.tree is None else players.tree
+    root = _build_group(tree)
     if not np.array_equal(np.sort(root.members), np.arange(players.count)):
         raise CoalitionError(
             "a tree that does not have every feature once", there=f"{len(root.members)} places for {players.count} features",
@@ -36,7 +36,7 @@ def grouped(players: Players) -> Group:
     return root
 
 
-def _built(tree: Tree) -> Group:
+def _build_group(tree: Tree) -> Group:
     """Nested sequences as groups, with a stack of its own: clusterings can be deeper than Python's."""
     results: list[Group] = []
     todo: list[tuple[Any, int]] = [(tree, -1)]
@@ -58,7 +58,7 @@ def _built(tree: Tree) -> Group:
     return results[0]
 
 
-def halves(shape: tuple[int, ...]) -> Tree:
+def halve_grid(shape: tuple[int, ...]) -> Tree:
     """A grid cut in two along its longest side, again and again: a tree of the numbers of its cells."""
 
     def cut(cells: np.ndarray) -> Tree:
@@ -70,7 +70,7 @@ def halves(shape: tuple[int, ...]) -> Tree:
     return cut(np.arange(int(np.prod(shape))).reshape(shape))
 
 
-def shuffled_order(root: Group, rng: np.random.Generator) -> np.ndarray:
+def draw_order(root: Group, rng: np.random.Generator) -> np.ndarray:
     """A random order of the features in which every group stays together."""
     order: list[int] = []
     todo = [root]
@@ -83,7 +83,7 @@ def shuffled_order(root: Group, rng: np.random.Generator) -> np.ndarray:
     return np.array(order)
 
 
-def exact_rows(root: Group, enough: int) -> int:
+def count_exact_coalitions(root: Group, enough: int) -> int:
     """How many coalitions exact Owen values take, nobody and all included; counts no further than ``enough``."""
     rows, todo = 2, [(root, 1)]
     while todo and rows <= enough:

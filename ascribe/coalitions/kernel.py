@@ -10,11 +10,11 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import Players, check_players
-from .exact import Enumeration, Index, fits
-from .games import Run, check_budget, check_count, check_tolerance
-from .gaussian_process import Smooth
-from .regression import Fit, Regression
-from .sampling import Plan, Sizes, size_weights
+from .exact import ExactEstimator, Index, can_enumerate
+from .games import SequentialGame, check_budget, check_count, check_tolerance
+from .gaussian_process import GaussianProcessEstimator
+from .regression import LinearFit, RegressionEstimator
+from .sampling import SamplingPlan, Sizes, compute_size_weights
 
 GROUPS = 20
 """Into which a sample is dealt to see how far chance moves the fit: standard errors are then known to about a sixth."""
@@ -27,7 +27,7 @@ ALIKE_FROM = 8
 
 
 @dataclass(frozen=True, repr=False)
-class _Regressed(Value):
+class _RegressionFamily(Value):
     """What the members of this family have in common."""
 
     budget: int | None = None
@@ -46,31 +46,31 @@ class _Regressed(Value):
 
     def rows(self, players: Players) -> int:
         n = check_players(players)
-        return int(2**n) if fits(n, self._budget(n)) else self._budget(n)
+        return int(2**n) if can_enumerate(n, self._budget(n)) else self._budget(n)
 
-    def game(self, players: Players, seed: int) -> Run:
+    def game(self, players: Players, seed: int) -> SequentialGame:
         n = check_players(players)
         budget = self._budget(n)
-        if fits(n, budget):
-            return Run(Enumeration(n, self.index))
+        if can_enumerate(n, budget):
+            return SequentialGame(ExactEstimator(n, self.index))
         smooth = self.paired and (n <= MOST_SMOOTH if self.smooth is None else self.smooth)
         drawn = "leverage" if smooth and self.drawn == "kernel" and budget > ALIKE_FROM * n else self.drawn
-        weights = size_weights(n, "kernel" if self.index == "shapley" else "uniform")
-        units = plan(n, weights, size_weights(n, drawn), budget, self.paired, self.tolerance is not None)
+        weights = compute_size_weights(n, "kernel" if self.index == "shapley" else "uniform")
+        units = make_plan(n, weights, compute_size_weights(n, drawn), budget, self.paired, self.tolerance is not None)
         sample = units.draw(np.random.default_rng((seed, 11)))
         if smooth:
-            return Run(Smooth(sample, self.index, self.smooth is None), self.tolerance)
-        return Run(Regression(sample, linear(n, self.paired, self.index)), self.tolerance)
+            return SequentialGame(GaussianProcessEstimator(sample, self.index, self.smooth is None), self.tolerance)
+        return SequentialGame(RegressionEstimator(sample, make_linear_fit(n, self.paired, self.index)), self.tolerance)
 
     def _budget(self, n: int) -> int:
         budget = 2048 + 4 * n if self.budget is None else self.budget
-        if fits(n, budget):
+        if can_enumerate(n, budget):
             return budget
         return check_budget(budget, 2 + 3 * n, f"a fit of {n} values and its errors")
 
 
 @dataclass(frozen=True, repr=False)
-class ShapleyRegression(_Regressed):
+class ShapleyRegression(_RegressionFamily):
     """Shapley values by regression on coalitions drawn by the Shapley kernel (Kernel SHAP; Lundberg and Lee 2017).
 
     Coalitions are drawn without repetition by size, so that the smallest and the largest sizes are looked at completely first;
@@ -88,7 +88,7 @@ class ShapleyRegression(_Regressed):
 
 
 @dataclass(frozen=True, repr=False)
-class Leverage(_Regressed):
+class Leverage(_RegressionFamily):
     """Shapley values as :class:`ShapleyRegression` has them, from coalitions drawn by their leverage in the fit.
 
     All sizes are drawn alike, where the kernel prefers small and large ones: better for games with much going on between many
@@ -99,7 +99,7 @@ class Leverage(_Regressed):
 
 
 @dataclass(frozen=True, repr=False)
-class Banzhaf(_Regressed):
+class Banzhaf(_RegressionFamily):
     """Banzhaf values, a feature's mean contribution over all coalitions alike, as the nearest additive game under equal weights.
 
     Arguments and costs are those of :class:`ShapleyRegression`. Values do not add up. Source: Liu et al. 2025 (Kernel Banzhaf).
@@ -109,18 +109,18 @@ class Banzhaf(_Regressed):
     index: ClassVar[Index] = "banzhaf"
 
 
-def plan(features: int, weights: np.ndarray, chances: np.ndarray, budget: int, paired: bool, early: bool) -> Plan:
+def make_plan(features: int, weights: np.ndarray, chances: np.ndarray, budget: int, paired: bool, early: bool) -> SamplingPlan:
     """How to spend a budget on sampled coalitions; ``early`` when the game may end before it is spent."""
     units = (budget - 2) // (1 + paired)
     groups = min(max(GROUPS, units // (4 * features)), 3 * GROUPS) if early else GROUPS
-    return Plan(features, weights, chances, units, 8 * features if early else units, paired, min(groups, units))
+    return SamplingPlan(features, weights, chances, units, 8 * features if early else units, paired, min(groups, units))
 
 
-def linear(features: int, paired: bool, index: Index) -> Fit:
+def make_linear_fit(features: int, paired: bool, index: Index) -> LinearFit:
     """One term for each feature: whether it is there. Banzhaf values have a constant in addition, which pairs cancel."""
     if index == "shapley" and not paired:
-        return Fit(lambda there: there.astype(float), np.eye(features), False)
+        return LinearFit(lambda there: there.astype(float), np.eye(features), False)
     signs, ends = 2 * np.eye(features), 0.0 if index == "shapley" else (1 + paired) / 2**features
     if paired:
-        return Fit(lambda there: 2.0 * there - 1.0, signs, True, index == "shapley", ends=ends)
-    return Fit(lambda there: np.insert(2.0 * there - 1.0, 0, 1.0, axis=1), np.insert(signs, 0, 0.0, axis=1), False, False, ends=ends)
+        return LinearFit(lambda there: 2.0 * there - 1.0, signs, True, index == "shapley", ends=ends)
+    return LinearFit(lambda there: np.insert(2.0 * there - 1.0, 0, 1.0, axis=1), np.insert(signs, 0, 0.0, axis=1), False, False, ends=ends)

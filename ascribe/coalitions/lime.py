@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import GameEstimate, Players, check_players
-from .games import Block, Run, check_budget, check_count, check_share, check_size, check_tolerance
+from .games import CoalitionBlock, SequentialGame, check_budget, check_count, check_share, check_size, check_tolerance
 
 GROUPS = 20
 SWEEPS = 1000
@@ -57,11 +57,11 @@ class LinearSurrogate(Value):
         n = check_players(players)
         return check_budget(max(2048, 8 * n) if self.budget is None else self.budget, n + 2, f"a fit of {n} values and a constant")
 
-    def game(self, players: Players, seed: int) -> Run:
+    def game(self, players: Players, seed: int) -> SequentialGame:
         rows = self.rows(players)
-        return Run(_Near(players.count, rows, self, np.random.default_rng((seed, 17))), self.tolerance)
+        return SequentialGame(_Near(players.count, rows, self, np.random.default_rng((seed, 17))), self.tolerance)
 
-    def nearness(self, there: np.ndarray) -> np.ndarray:
+    def weigh(self, there: np.ndarray) -> np.ndarray:
         """How much each coalition counts, by how many features it has."""
         n = there.shape[1]
         share = there.sum(axis=1) / n
@@ -74,7 +74,7 @@ class LinearSurrogate(Value):
 
 
 class _Near:
-    """Weighted sums of products of the terms (a constant and the features), and of terms and worth, for each group of coalitions."""
+    """Weighted sums of products of the terms (a constant and the features), and of terms and values, for each group of coalitions."""
 
     def __init__(self, features: int, budget: int, over: LinearSurrogate, rng: np.random.Generator) -> None:
         self.features, self.budget, self.over, self.rng = features, budget, over, rng
@@ -82,20 +82,20 @@ class _Near:
         self.products: list[np.ndarray] = []
         self.rights: list[np.ndarray] = []
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[CoalitionBlock]:
         for group, rows in enumerate(np.diff(np.linspace(0, self.budget, self.groups + 1).astype(int)).tolist()):
             there = self.rng.random((rows, self.features)) < self.over.p
             if group == 0:
                 there[0] = True  # the record itself, where the model is to be right
-            yield Block(there)
+            yield CoalitionBlock(there)
 
-    def take(self, block: Block, worth: np.ndarray) -> None:
+    def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
         if not self.rights:
-            self.shift = worth.mean(axis=0)
-        terms = np.concatenate([np.ones((len(worth), 1)), block.coalitions], axis=1)
-        weighted = terms.T * self.over.nearness(block.coalitions)
+            self.shift = values.mean(axis=0)
+        terms = np.concatenate([np.ones((len(values), 1)), block.coalitions], axis=1)
+        weighted = terms.T * self.over.weigh(block.coalitions)
         self.products.append(weighted @ terms)
-        self.rights.append(weighted @ (worth - self.shift))
+        self.rights.append(weighted @ (values - self.shift))
 
     def result(self) -> GameEstimate:
         if not self.rights:
@@ -105,7 +105,7 @@ class _Near:
         if len(self.rights) < 2:
             return GameEstimate(found, np.full_like(found, np.nan))
         parts = zip(self.products, self.rights, strict=True)
-        return GameEstimate(found, jackknife(np.stack([self._fitted(matrix - m, right - r) for m, r in parts])))
+        return GameEstimate(found, jackknife_error(np.stack([self._fitted(matrix - m, right - r) for m, r in parts])))
 
     def _fitted(self, matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
         """The coefficients of the features; the constant is eliminated by taking means out."""
@@ -117,7 +117,7 @@ class _Near:
         return lasso(inner / matrix[0, 0], target / matrix[0, 0], self.over.lasso)
 
 
-def jackknife(without: np.ndarray) -> np.ndarray:
+def jackknife_error(without: np.ndarray) -> np.ndarray:
     """The standard error of an estimate, from what it would be without each of ``[groups, ...]`` groups."""
     groups = len(without)
     return np.sqrt(((without - without.mean(axis=0)) ** 2).sum(axis=0) * (groups - 1) / groups)
@@ -130,19 +130,19 @@ def lasso(matrix: np.ndarray, right: np.ndarray, penalty: float, precision: floa
     """
     found = np.zeros_like(right)
     diagonal = np.diagonal(matrix)
-    scale = largest_of(right)
+    scale = largest_finite(right)
     for _ in range(SWEEPS):
         largest = 0.0
         for i in np.flatnonzero(diagonal > 0):
             rest = right[i] - matrix[i] @ found + diagonal[i] * found[i]
             new = np.sign(rest) * np.maximum(np.abs(rest) - penalty, 0) / diagonal[i]
-            largest = max(largest, diagonal[i] * largest_of(new - found[i]))
+            largest = max(largest, diagonal[i] * largest_finite(new - found[i]))
             found[i] = new
         if largest <= precision * scale:
             break
     return found
 
 
-def largest_of(values: np.ndarray) -> float:
+def largest_finite(values: np.ndarray) -> float:
     """The largest size of those that are finite; 0 where none is."""
     return float(np.abs(values).max(where=np.isfinite(values), initial=0.0))

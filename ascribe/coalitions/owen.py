@@ -12,10 +12,10 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import GameEstimate, Players, check_players
-from .exact import arrivals, numbered
-from .games import Block, Run, check_budget, check_count, check_tolerance, ends
-from .hierarchies import Group, exact_rows, grouped, shuffled_order
-from .permutations import Arrivals
+from .exact import contribution_weights, decode_coalitions
+from .games import CoalitionBlock, SequentialGame, check_budget, check_count, check_tolerance, make_empty_and_full
+from .hierarchies import Group, build_groups, count_exact_coalitions, draw_order
+from .permutations import PermutationEstimator
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,7 +23,7 @@ class Owen(Value):
     """Owen values: Shapley values in which features arrive by groups, and within a group by its own groups, down to single ones.
 
     The hierarchy is the features' own tree; without one the grid, or the row, is halved again and again. Where the ``budget``
-    of coalitions (2048 if left out) has room for the whole tree the values are exact: about n^2 coalitions for a tree of halves.
+    of coalitions (2048 if left out) has room for the whole tree the values are exact: about n^2 coalitions for a tree of halve_grid.
     Otherwise ``opened`` says what is done. ``"largest"``: groups are opened in the order of what they change, what a group left
     closed brings is shared alike in it, and its errors are not known (NaN); any number of features. ``"random"``: random orders
     that keep groups together, with their reverse; unbiased, with standard errors, and ``tolerance`` as in :class:`Permutations`.
@@ -44,25 +44,26 @@ class Owen(Value):
             raise CoalitionError("a tolerance for values without standard errors", try_="opened='random'")
 
     def rows(self, players: Players) -> int:
-        root = grouped(players)
-        rows = exact_rows(root, self.budget)
+        root = build_groups(players)
+        rows = count_exact_coalitions(root, self.budget)
         if rows <= self.budget or self.opened == "largest":
             return min(rows, self.budget)
         return 2 + self._pairs(players.count) * 2 * (players.count - 1)
 
     def adapts(self, players: Players) -> bool:
-        """Whether the budget ends before the tree does, or a tolerance before the budget."""
-        return exact_rows(grouped(players), self.budget) > self.budget and (self.opened == "largest" or self.tolerance is not None)
+        """True if the budget ends before the tree does, or a tolerance before the budget."""
+        is_exact = count_exact_coalitions(build_groups(players), self.budget) <= self.budget
+        return not is_exact and (self.opened == "largest" or self.tolerance is not None)
 
-    def game(self, players: Players, seed: int) -> Run:
+    def game(self, players: Players, seed: int) -> SequentialGame:
         n = check_players(players)
-        root = grouped(players)
-        if self.opened == "random" and exact_rows(root, self.budget) > self.budget:
+        root = build_groups(players)
+        if self.opened == "random" and count_exact_coalitions(root, self.budget) > self.budget:
             rng = np.random.default_rng((seed, 13))
-            return Run(Arrivals(n, self._pairs(n), "antithetic", lambda: shuffled_order(root, rng)), self.tolerance)
+            return SequentialGame(PermutationEstimator(n, self._pairs(n), "antithetic", lambda: draw_order(root, rng)), self.tolerance)
         least = 2 + (2 ** len(root.parts) - 2 if root.parts else 0)
         check_budget(self.budget, least, f"the {len(root.parts)} groups at the top of the tree")
-        return Run(_Opening(n, root, self.budget))
+        return SequentialGame(_Opening(n, root, self.budget))
 
     def _pairs(self, n: int) -> int:
         rows = 2 * (n - 1)
@@ -71,7 +72,7 @@ class Owen(Value):
 
 @dataclass(frozen=True, eq=False)
 class _Closed:
-    """A group among others that are there: how much that case counts, and the worth without the group and with it."""
+    """A group among others that are there: how much that case counts, and the values without the group and with it."""
 
     group: Group
     others: np.ndarray
@@ -95,13 +96,13 @@ class _Opening:
         self.found = 0
         self.values: np.ndarray | None = None
 
-    def blocks(self) -> Iterator[Block | None]:
-        yield Block(ends(self.features))
+    def blocks(self) -> Iterator[CoalitionBlock | None]:
+        yield CoalitionBlock(make_empty_and_full(self.features))
         yield None
         rows = 2
         while chosen := self._chosen(self.budget - rows, max(16, rows // 4)):
             for case in chosen:  # all are chosen before any of them is told, however the game is asked
-                yield Block(self._inside(case), case)
+                yield CoalitionBlock(self._inside(case), case)
                 rows += 2 ** len(case.group.parts) - 2
             yield None
 
@@ -124,22 +125,22 @@ class _Opening:
         """The others with some but not all of a group's parts."""
         parts = case.group.parts
         there = np.repeat(case.others[None], 2 ** len(parts) - 2, axis=0)
-        some = numbered(np.arange(1, 2 ** len(parts) - 1), len(parts))
+        some = decode_coalitions(np.arange(1, 2 ** len(parts) - 1), len(parts))
         for i, part in enumerate(parts):
             there[np.ix_(some[:, i], part.members)] = True
         return there
 
-    def take(self, block: Block, worth: np.ndarray) -> None:
-        if block.about is None:
-            self.values = np.zeros((self.features, worth.shape[1]))
-            self._put(_Closed(self.root, np.zeros(self.features, dtype=bool), 1.0, worth[0], worth[1]))
+    def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
+        if block.key is None:
+            self.values = np.zeros((self.features, values.shape[1]))
+            self._put(_Closed(self.root, np.zeros(self.features, dtype=bool), 1.0, values[0], values[1]))
             return
-        case: _Closed = block.about
+        case: _Closed = block.key
         self.opening.remove(case)
         parts = case.group.parts
-        whole = np.concatenate([case.without[None], worth, case.with_[None]])
-        some = numbered(np.arange(2 ** len(parts)), len(parts))
-        weights = arrivals(len(parts))
+        whole = np.concatenate([case.without[None], values, case.with_[None]])
+        some = decode_coalitions(np.arange(2 ** len(parts)), len(parts))
+        weights = contribution_weights(len(parts))
         for number, there in enumerate(some):
             others = case.others.copy()
             for part, is_there in zip(parts, there, strict=True):

@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import GameEstimate, Players, check_players
-from .exact import Enumeration, fits
-from .games import Average, Block, Run, check_budget, check_count, check_tolerance, ends
+from .exact import ExactEstimator, can_enumerate
+from .games import CoalitionBlock, RunningMean, SequentialGame, check_budget, check_count, check_tolerance, make_empty_and_full
 
 Orders = Literal["antithetic", "circles", "independent"]
 
@@ -42,16 +42,16 @@ class Permutations(Value):
 
     def rows(self, players: Players) -> int:
         n = check_players(players)
-        if fits(n, self._budget(n)):
+        if can_enumerate(n, self._budget(n)):
             return int(2**n)
         return 2 + self._units(n) * self._unit_rows(n)
 
-    def game(self, players: Players, seed: int) -> Run:
+    def game(self, players: Players, seed: int) -> SequentialGame:
         n = check_players(players)
-        if fits(n, self._budget(n)):
-            return Run(Enumeration(n))
+        if can_enumerate(n, self._budget(n)):
+            return SequentialGame(ExactEstimator(n))
         rng = np.random.default_rng((seed, 10))
-        return Run(Arrivals(n, self._units(n), self.orders, lambda: rng.permutation(n)), self.tolerance)
+        return SequentialGame(PermutationEstimator(n, self._units(n), self.orders, lambda: rng.permutation(n)), self.tolerance)
 
     def _budget(self, n: int) -> int:
         return max(2048, 16 * n) if self.budget is None else self.budget
@@ -65,56 +65,56 @@ class Permutations(Value):
         return (n - 1) * {"antithetic": 2, "circles": n, "independent": 1}[self.orders]
 
 
-class Arrivals:
+class PermutationEstimator:
     """The average contribution over independent samples: orders that ``draw`` gives, pairs of them, or circles."""
 
     def __init__(self, features: int, units: int, orders: Orders, draw: Callable[[], np.ndarray]) -> None:
         self.features, self.units, self.orders, self.draw_order = features, units, orders, draw
-        self.average = Average()
+        self.average = RunningMean()
 
-    def blocks(self) -> Iterator[Block]:
-        yield Block(ends(self.features))
-        make = circle if self.orders == "circles" else self._chains
+    def blocks(self) -> Iterator[CoalitionBlock]:
+        yield CoalitionBlock(make_empty_and_full(self.features))
+        make = make_arcs if self.orders == "circles" else self._chains
         for _ in range(self.units):
             order = self.draw_order()
-            yield Block(make(order), order)
+            yield CoalitionBlock(make(order), order)
 
     def _chains(self, order: np.ndarray) -> np.ndarray:
-        there = prefixes(order)
+        there = make_prefixes(order)
         return np.concatenate([there, ~there[::-1]]) if self.orders == "antithetic" else there
 
-    def take(self, block: Block, worth: np.ndarray) -> None:
-        if block.about is None:
-            self.ends = worth
-            self.average = Average((worth[1] - worth[0]) / self.features)
+    def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
+        if block.key is None:
+            self.ends = values
+            self.average = RunningMean((values[1] - values[0]) / self.features)
             return
-        gains = np.empty((self.features, worth.shape[1]))
-        gains[block.about] = self._gains(worth)
+        gains = np.empty((self.features, values.shape[1]))
+        gains[block.key] = self._gains(values)
         self.average.add(gains)
 
-    def _gains(self, worth: np.ndarray) -> np.ndarray:
+    def _gains(self, values: np.ndarray) -> np.ndarray:
         """What each feature of an order brings, in that order."""
         if self.orders == "circles":
-            return around(worth.reshape(self.features, self.features - 1, -1), self.ends)
+            return average_circle(values.reshape(self.features, self.features - 1, -1), self.ends)
         none, all_ = self.ends[:1], self.ends[1:]
-        there = np.diff(np.concatenate([none, worth[: self.features - 1], all_]), axis=0)
+        there = np.diff(np.concatenate([none, values[: self.features - 1], all_]), axis=0)
         if self.orders == "independent":
             return there
-        back = np.diff(np.concatenate([none, worth[self.features - 1 :], all_]), axis=0)
+        back = np.diff(np.concatenate([none, values[self.features - 1 :], all_]), axis=0)
         return (there + back[::-1]) / 2
 
     def result(self) -> GameEstimate:
         return self.average.estimate(True)
 
 
-def prefixes(order: np.ndarray) -> np.ndarray:
+def make_prefixes(order: np.ndarray) -> np.ndarray:
     """The coalitions on the way: the first, the first two, ... all but the last, ``[n - 1, n]``."""
     place = np.empty(len(order), dtype=int)
     place[order] = np.arange(len(order))
     return place < np.arange(1, len(order))[:, None]
 
 
-def circle(order: np.ndarray) -> np.ndarray:
+def make_arcs(order: np.ndarray) -> np.ndarray:
     """All arcs of a circle of features, ``[n (n - 1), n]``: from each start those of 1, 2, ... n - 1 features."""
     n = len(order)
     place = np.empty(n, dtype=int)
@@ -123,15 +123,15 @@ def circle(order: np.ndarray) -> np.ndarray:
     return (ahead[:, None] < np.arange(1, n)[:, None]).reshape(-1, n)
 
 
-def around(worth: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Mean contributions over all orders around a circle, from the worth of its arcs ``[starts, sizes, games]``.
+def average_circle(values: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Mean contributions over all orders around a circle, from the values of its arcs ``[starts, sizes, games]``.
 
     A feature joins every arc that ends just before it, and every arc that begins just after it.
     """
-    n = len(worth)
-    starts = worth.sum(axis=1) + ends[1]
+    n = len(values)
+    starts = values.sum(axis=1) + ends[1]
     sizes = np.arange(1, n)
-    stops = worth[(np.arange(n)[:, None] - sizes + 1) % n, sizes - 1].sum(axis=1) + ends[1]
+    stops = values[(np.arange(n)[:, None] - sizes + 1) % n, sizes - 1].sum(axis=1) + ends[1]
     forward = stops - np.roll(stops, 1, axis=0) + ends[1] - ends[0]
     backward = starts - np.roll(starts, -1, axis=0) + ends[1] - ends[0]
     return (forward + backward) / (2 * n)

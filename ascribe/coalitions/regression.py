@@ -1,4 +1,4 @@
-"""Values as the coefficients of a weighted least-squares fit to the worth of coalitions."""
+"""Values as the coefficients of a weighted least-squares fit to the values of coalitions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 from ..errors import CoalitionError
 from .base import GameEstimate
-from .games import Block, ends
-from .sampling import Sample
+from .games import CoalitionBlock, make_empty_and_full
+from .sampling import CoalitionSample
 
 
 @dataclass(frozen=True)
-class Fit:
+class LinearFit:
     """What is fitted: ``columns`` turns coalitions into the terms of a model, ``readout`` ``[values, terms]`` coefficients into values.
 
     With ``adds_up`` the coefficients sum to the change from nobody to all, exactly: the condition is eliminated, not weighted.
-    With ``paired`` a coalition and its complement count as one: half the difference of their worth, to which terms of even order
+    With ``paired`` a coalition and its complement count as one: half the difference of their values, to which terms of even order
     contribute nothing. ``ends`` is the weight of nobody, and of all, where they are fitted like any other coalition.
     """
 
@@ -30,30 +30,30 @@ class Fit:
     ends: float = 0.0
 
 
-class Regression:
-    """Sums of a fit: the right-hand side over all units and over each group; the matrix is structure and needs no worth."""
+class RegressionEstimator:
+    """Sums of a fit: the right-hand side over all units and over each group; the matrix is structure and needs no values."""
 
-    def __init__(self, units: Sample, fit: Fit) -> None:
+    def __init__(self, units: CoalitionSample, fit: LinearFit) -> None:
         self.units, self.fit = units, fit
         self.terms = fit.columns(units.coalitions)
-        self.outer = fit.columns(ends(units.coalitions.shape[1])[:: 1 + fit.paired])
+        self.outer = fit.columns(make_empty_and_full(units.coalitions.shape[1])[:: 1 + fit.paired])
         self.told = np.zeros(len(units.group), dtype=bool)
         self.groups: list[int] = []
         self.ends = np.empty((0, 0))
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[CoalitionBlock]:
         return self.units.blocks(self.fit.paired)
 
-    def take(self, block: Block, worth: np.ndarray) -> None:
-        if block.about is None:
-            self.ends = worth
-            shape = (self.units.groups + 1, self.terms.shape[1], worth.shape[1])
+    def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
+        if block.key is None:
+            self.ends = values
+            shape = (self.units.groups + 1, self.terms.shape[1], values.shape[1])
             self.right, self.spread = np.zeros(shape), np.zeros(shape)
-            self.right[-1] = self.fit.ends * self.outer.T @ self._targets(worth)
+            self.right[-1] = self.fit.ends * self.outer.T @ self._targets(values)
             return
-        index = block.about
+        index = block.key
         group = self.units.group[index[0]]
-        target = self._targets(worth)
+        target = self._targets(values)
         rows = self.terms[index].T * self.units.weight[index]
         self.right[group] += rows @ target
         self.spread[group] += (rows * np.sqrt(1 - self.units.chance[index])) @ target
@@ -61,9 +61,9 @@ class Regression:
         if group >= 0:
             self.groups.append(int(group))
 
-    def _targets(self, worth: np.ndarray) -> np.ndarray:
+    def _targets(self, values: np.ndarray) -> np.ndarray:
         """What the terms are to explain, less what the condition on their sum has them explain anyway."""
-        return (worth[::2] - worth[1::2]) / 2 if self.fit.paired else worth - self.ends[0]
+        return (values[::2] - values[1::2]) / 2 if self.fit.paired else values - self.ends[0]
 
     @property
     def total(self) -> np.ndarray:
@@ -79,7 +79,7 @@ class Regression:
         matrix += self.fit.ends * self.outer.T @ self.outer
         right = self.right[-1] + self.right[:-1].sum(axis=0) / share
         base = self.total / used if self.fit.adds_up else np.zeros_like(self.total)  # alike for all terms; the rest sums to 0
-        inverse, rank = inverted(matrix, self.fit.adds_up)
+        inverse, rank = invert_symmetric(matrix, self.fit.adds_up)
         found = base + inverse @ (right - matrix.sum(axis=1)[:, None] * base)
         notes = () if rank == used else (f"{used - rank} of {used} terms were not determined by these coalitions",)
         errors = self._errors(found, matrix, share)
@@ -105,7 +105,7 @@ class Regression:
         """How far the solution is from that without a group: as it is, and with only what is left to chance in each size."""
         index = self.units.group == group
         rows, weight, readout = self.terms[index], self.units.weight[index] / share, self.fit.readout
-        inverse, rank = inverted(matrix - (rows.T * weight) @ rows, self.fit.adds_up)
+        inverse, rank = invert_symmetric(matrix - (rows.T * weight) @ rows, self.fit.adds_up)
         if rank < len(found):  # the others fit whatever this group says: that they agree says nothing
             return np.full((2, len(readout), found.shape[1]), np.nan)
         fitted, left = rows @ found, np.sqrt(1 - self.units.chance[index])
@@ -114,7 +114,7 @@ class Regression:
         return np.stack([readout @ (inverse @ score) for score in (whole, part)])
 
 
-def inverted(matrix: np.ndarray, adds_up: bool) -> tuple[np.ndarray, int]:
+def invert_symmetric(matrix: np.ndarray, adds_up: bool) -> tuple[np.ndarray, int]:
     """The inverse of a symmetric matrix, and its rank; with ``adds_up`` the inverse among coefficients that sum to 0.
 
     Along equal shares, where nothing is asked of it then, the matrix is filled so that it inverts.

@@ -1,4 +1,4 @@
-"""Smooth random masks over a grid of features."""
+"""GaussianProcessEstimator random masks over a grid of features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import GameEstimate, Players, check_players
-from .games import Block, Run, check_budget, check_count, check_share, check_tolerance
+from .games import CoalitionBlock, SequentialGame, check_budget, check_count, check_share, check_tolerance
 
 BLOCK_CELLS = 1 << 22
 
@@ -42,7 +42,7 @@ class SmoothMasks(Value):
     def rows(self, players: Players) -> int:
         return self.budget
 
-    def game(self, players: Players, seed: int) -> Run:
+    def game(self, players: Players, seed: int) -> SequentialGame:
         check_players(players)
         shape = players.shape or (players.count,)
         cells = self.cells if isinstance(self.cells, tuple) else tuple(min(self.cells, size) for size in shape)
@@ -50,22 +50,22 @@ class SmoothMasks(Value):
             fitting = tuple(min(7, size) for size in shape)
             there = f"features on a grid of {' x '.join(map(str, shape))}"
             raise CoalitionError(f"cells={self.cells!r}", there=there, try_=f"cells={fitting!r}, no more than there are features")
-        return Run(_Weighted(shape, cells, self.budget, self.p, np.random.default_rng((seed, 14))), self.tolerance)
+        return SequentialGame(_Weighted(shape, cells, self.budget, self.p, np.random.default_rng((seed, 14))), self.tolerance)
 
 
 class _Weighted:
-    """Sums of worth weighted by masks, and what the variance of their ratio to the masks' own sum needs."""
+    """Sums of values weighted by masks, and what the variance of their ratio to the masks' own sum needs."""
 
     def __init__(self, shape: tuple[int, ...], cells: tuple[int, ...], budget: int, p: float, rng: np.random.Generator) -> None:
         self.shape, self.cells, self.budget, self.p, self.rng = shape, cells, budget, p, rng
-        self.lenses = [offsets(size, count) for size, count in zip(shape, cells, strict=True)]
+        self.lenses = [make_lenses(size, count) for size, count in zip(shape, cells, strict=True)]
         self.sums: list[np.ndarray] = []
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[CoalitionBlock]:
         size = int(np.prod(self.shape))
         rows = max(1, min(64, BLOCK_CELLS // size))
         for start in range(0, self.budget, rows):
-            yield Block(self._masks(min(rows, self.budget - start)).reshape(-1, size))
+            yield CoalitionBlock(self._masks(min(rows, self.budget - start)).reshape(-1, size))
 
     def _masks(self, rows: int) -> np.ndarray:
         masks = (self.rng.random((rows, *self.cells)) < self.p).astype(np.float32)
@@ -76,15 +76,15 @@ class _Weighted:
             masks = np.moveaxis(drawn, 1, axis)
         return masks
 
-    def take(self, block: Block, worth: np.ndarray) -> None:
+    def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
         masks = block.coalitions.T.astype(np.float64)
         if not self.sums:
-            self.shift = worth.mean(axis=0)
-            games = worth.shape[1]
+            self.shift = values.mean(axis=0)
+            games = values.shape[1]
             self.sums = [np.zeros((len(masks), size)) for size in (1, 1, games, games, games)]
-        worth = worth - self.shift
+        values = values - self.shift
         squared = masks**2
-        added = (masks.sum(axis=1)[:, None], squared.sum(axis=1)[:, None], masks @ worth, squared @ worth, squared @ worth**2)
+        added = (masks.sum(axis=1)[:, None], squared.sum(axis=1)[:, None], masks @ values, squared @ values, squared @ values**2)
         for total, part in zip(self.sums, added, strict=True):
             total += part
 
@@ -98,7 +98,7 @@ class _Weighted:
             return GameEstimate(mean + self.shift, np.sqrt(off) / kept)
 
 
-def offsets(size: int, cells: int) -> np.ndarray:
+def make_lenses(size: int, cells: int) -> np.ndarray:
     """Matrices that draw ``cells`` out to ``size`` by linear interpolation, one for each offset within a cell: ``[offsets, size, cells]``.
 
     The picture drawn is one cell longer than ``size``; an offset says where ``size`` of it is cut out.

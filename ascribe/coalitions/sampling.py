@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from .games import Block, ends
+from .games import CoalitionBlock, make_empty_and_full
 
 PIECE = 512
 """Units taken in at once of what comes before the groups."""
@@ -21,7 +21,7 @@ Sizes = Literal["kernel", "leverage", "uniform"]
 
 
 @dataclass(frozen=True)
-class Sample:
+class CoalitionSample:
     """Units of a design, each one coalition (with ``paired`` one and its complement), in groups that each mirror the whole.
 
     ``coalitions`` are ``[units, features]``; ``weight`` is how much each counts: the weight of its size over the share of that size
@@ -37,19 +37,19 @@ class Sample:
     def groups(self) -> int:
         return int(self.group.max(initial=-1)) + 1
 
-    def blocks(self, paired: bool) -> Iterator[Block]:
+    def blocks(self, paired: bool) -> Iterator[CoalitionBlock]:
         """Nobody and all; then what comes before the groups, then group by group: units, or each with its complement behind it."""
-        yield Block(ends(self.coalitions.shape[1]))
+        yield CoalitionBlock(make_empty_and_full(self.coalitions.shape[1]))
         for group in range(-1, self.groups):
             whole = np.flatnonzero(self.group == group)
             pieces = max(1, len(whole) if group >= 0 else PIECE)
             for start in range(0, len(whole), pieces):
                 index = whole[start : start + pieces]
                 there = self.coalitions[index]
-                yield Block(np.stack([there, ~there], axis=1).reshape(-1, there.shape[1]) if paired else there, index)
+                yield CoalitionBlock(np.stack([there, ~there], axis=1).reshape(-1, there.shape[1]) if paired else there, index)
 
 
-def size_weights(features: int, sizes: Sizes) -> np.ndarray:
+def compute_size_weights(features: int, sizes: Sizes) -> np.ndarray:
     """The weight of all coalitions of each size 1 ... n - 1 together: of the Shapley kernel, all alike, or by their number."""
     size = np.arange(1, features)
     if sizes == "kernel":
@@ -59,7 +59,7 @@ def size_weights(features: int, sizes: Sizes) -> np.ndarray:
     return np.array([comb(features, s) / 2**features for s in size.tolist()])  # of whole numbers: neither overflows
 
 
-def shares(counts: np.ndarray, weights: np.ndarray, total: int) -> np.ndarray:
+def allocate_draws(counts: np.ndarray, weights: np.ndarray, total: int) -> np.ndarray:
     """How many of each stratum's ``counts`` to draw: by ``weights``, no more than there are, ``total`` together where that many are."""
     drawn = np.zeros(len(counts))
     free = np.ones(len(counts), dtype=bool)
@@ -75,7 +75,7 @@ def shares(counts: np.ndarray, weights: np.ndarray, total: int) -> np.ndarray:
     return drawn
 
 
-def subsets(features: int, size: int, count: int, rng: np.random.Generator) -> np.ndarray:
+def draw_subsets(features: int, size: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """Distinct random subsets of one size, ``[count, features]``."""
     there = np.zeros((count, features), dtype=bool)
     if not count:
@@ -94,7 +94,7 @@ def subsets(features: int, size: int, count: int, rng: np.random.Generator) -> n
 
 
 @dataclass(frozen=True)
-class Plan:
+class SamplingPlan:
     """What to draw: ``units`` coalitions, or pairs of one and its complement, in ``groups``.
 
     ``weights`` are those of the sizes 1 ... n - 1 in the fit, ``chances`` say how likely each is drawn. Sizes that ``first`` units
@@ -114,28 +114,28 @@ class Plan:
         last = self.features // 2 if self.paired else self.features - 1
         return np.array([min(comb(self.features, s), MANY) / (1 + (self.paired and 2 * s == self.features)) for s in range(1, last + 1)])
 
-    def draw(self, rng: np.random.Generator) -> Sample:
-        counts, chances = self.counts(), folded(self.chances, self.paired)
-        expected, at_first = (shares(counts, chances, units) for units in (self.units, min(self.first, self.units)))
+    def draw(self, rng: np.random.Generator) -> CoalitionSample:
+        counts, chances = self.counts(), fold_pairs(self.chances, self.paired)
+        expected, at_first = (allocate_draws(counts, chances, units) for units in (self.units, min(self.first, self.units)))
         whole = expected >= counts * (1 - 1e-9)
-        drawn = np.where(whole, counts, rounded(np.where(whole, 0, expected), rng)).astype(int)
-        there = np.concatenate([self.some(size, number, rng) for size, number in enumerate(drawn.tolist(), 1)])
+        drawn = np.where(whole, counts, round_at_random(np.where(whole, 0, expected), rng)).astype(int)
+        there = np.concatenate([self._draw_size(size, number, rng) for size, number in enumerate(drawn.tolist(), 1)])
         group = np.repeat(np.where(at_first >= counts * (1 - 1e-9), -1, 0), drawn)
         dealt = group == 0
         groups = max(1, min(self.groups, int(dealt.sum())))  # none of them empty
         group[dealt] = (np.arange(dealt.sum()) + rng.integers(groups)) % groups
-        weight = folded(self.weights, self.paired) / np.where(expected > 0, expected, 1)
-        return Sample(there, np.repeat(weight, drawn), np.repeat(np.minimum(expected / counts, 1), drawn), group)
+        weight = fold_pairs(self.weights, self.paired) / np.where(expected > 0, expected, 1)
+        return CoalitionSample(there, np.repeat(weight, drawn), np.repeat(np.minimum(expected / counts, 1), drawn), group)
 
-    def some(self, size: int, number: int, rng: np.random.Generator) -> np.ndarray:
-        """That many units of one size; of a pair of halves the one with feature 0."""
+    def _draw_size(self, size: int, number: int, rng: np.random.Generator) -> np.ndarray:
+        """That many units of one size; of a pair of halve_grid the one with feature 0."""
         if not (self.paired and 2 * size == self.features):
-            return subsets(self.features, size, number, rng)
-        half = subsets(self.features - 1, size - 1, number, rng)
+            return draw_subsets(self.features, size, number, rng)
+        half = draw_subsets(self.features - 1, size - 1, number, rng)
         return np.concatenate([np.ones((number, 1), dtype=bool), half], axis=1)
 
 
-def folded(weights: np.ndarray, paired: bool) -> np.ndarray:
+def fold_pairs(weights: np.ndarray, paired: bool) -> np.ndarray:
     """Weights of sizes, those of a size and of its complement's together where coalitions come in pairs."""
     if not paired:
         return weights
@@ -146,7 +146,7 @@ def folded(weights: np.ndarray, paired: bool) -> np.ndarray:
     return half
 
 
-def rounded(expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def round_at_random(expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Whole numbers that are ``expected`` in the mean and next to it, with the same sum up to one."""
     ends = np.floor(np.concatenate([[0.0], np.cumsum(expected)]) + rng.random())
     return np.minimum(np.diff(ends), np.ceil(expected))

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import CoalitionError
 from ..values import Value
 from .base import GameEstimate, Players, check_players
-from .games import Block, Run, check_budget, check_count, check_tolerance
+from .games import CoalitionBlock, SequentialGame, check_budget, check_count, check_tolerance
 
 GROUPS = 16
 
@@ -35,9 +35,9 @@ class TotalSobolIndices(Value):
     def rows(self, players: Players) -> int:
         return self._draws(players.count) * (players.count + 1)
 
-    def game(self, players: Players, seed: int) -> Run:
+    def game(self, players: Players, seed: int) -> SequentialGame:
         n = check_players(players)
-        return Run(_Jansen(n, self._draws(n), np.random.default_rng((seed, 15))), self.tolerance)
+        return SequentialGame(_Jansen(n, self._draws(n), np.random.default_rng((seed, 15))), self.tolerance)
 
     def _draws(self, n: int) -> int:
         budget = max(4096, 32 * (n + 1)) if self.budget is None else self.budget
@@ -45,10 +45,10 @@ class TotalSobolIndices(Value):
 
 
 class _Jansen:
-    """Sums over groups of draws, each group a Latin hypercube: squared differences, worth and its squares.
+    """Sums over groups of draws, each group a Latin hypercube: squared differences, values and its squares.
 
     Half the mean squared change over the variance, 0 where nothing varies. Errors are those of a ratio, to first order: with few draws
-    what is left without a group may hardly vary at all, and a jackknife says nothing.
+    what is left without a group may hardly vary at all, and a jackknife_error says nothing.
     """
 
     def __init__(self, features: int, draws: int, rng: np.random.Generator) -> None:
@@ -56,28 +56,28 @@ class _Jansen:
         self.groups = min(GROUPS, draws // 2)
         self.told: list[int] = []
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[CoalitionBlock]:
         for group, draws in enumerate(np.diff(np.linspace(0, self.draws, self.groups + 1).astype(int)).tolist()):
-            evenly = even(draws, 2 * self.features, self.rng)
+            evenly = draw_latin_hypercube(draws, 2 * self.features, self.rng)
             there, new = evenly[:, : self.features], evenly[:, self.features :]
             rows = np.repeat(there[:, None], self.features + 1, axis=1)
             one = np.arange(self.features)
             rows[:, 1 + one, one] = new
-            yield Block(rows.reshape(-1, self.features), group)
+            yield CoalitionBlock(rows.reshape(-1, self.features), group)
 
-    def take(self, block: Block, worth: np.ndarray) -> None:
-        draws = worth.reshape(-1, self.features + 1, worth.shape[1])
+    def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
+        draws = values.reshape(-1, self.features + 1, values.shape[1])
         if not self.told:
-            games = worth.shape[1]
-            self.shift = worth.mean(axis=0)
+            games = values.shape[1]
+            self.shift = values.mean(axis=0)
             self.counts = np.zeros((self.groups, 1))
             self.changes = np.zeros((self.groups, self.features, games))
             self.sums, self.squares = np.zeros((self.groups, games)), np.zeros((self.groups, games))
-        self.told.append(block.about)
-        self.counts[block.about] = len(draws)
-        self.changes[block.about] = ((draws[:, 1:] - draws[:, :1]) ** 2).sum(axis=0) / 2
-        self.sums[block.about] = (draws[:, 0] - self.shift).sum(axis=0)
-        self.squares[block.about] = ((draws[:, 0] - self.shift) ** 2).sum(axis=0)
+        self.told.append(block.key)
+        self.counts[block.key] = len(draws)
+        self.changes[block.key] = ((draws[:, 1:] - draws[:, :1]) ** 2).sum(axis=0) / 2
+        self.sums[block.key] = (draws[:, 0] - self.shift).sum(axis=0)
+        self.squares[block.key] = ((draws[:, 0] - self.shift) ** 2).sum(axis=0)
 
     def result(self) -> GameEstimate:
         if len(self.told) < 2:
@@ -93,7 +93,7 @@ class _Jansen:
         return GameEstimate(shares, np.sqrt((pulls**2).sum(axis=0) * len(counts) / (len(counts) - 1)))
 
 
-def even(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+def draw_latin_hypercube(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
     """Numbers between 0 and 1, in every column one in each of ``rows`` equal pieces, in random order (a Latin hypercube)."""
     order = rng.permuted(np.repeat(np.arange(rows)[:, None], columns, axis=1), axis=0)
     return (order + rng.random((rows, columns))) / rows

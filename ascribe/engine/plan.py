@@ -12,7 +12,7 @@ import numpy as np
 from ..arrays import Array, as_numpy, is_array
 from ..backends.independence import records_independent
 from ..backends.protocol import Job, Session
-from ..coalitions.base import Coalitions, adapts, are_coalitions
+from ..coalitions.base import Coalitions, are_coalitions, is_adaptive
 from ..cuts import INPUT, Cut
 from ..distributions.members import Distribution, Outline, Point, Reference, outline_of
 from ..errors import AscribeError, CutError, QuantityError
@@ -199,7 +199,7 @@ def kinds_of(quantities: Sequence[Quantity]) -> tuple[Hashable, ...]:
 def each_needs_its_own(plan: Plan, features: FeatureSites) -> bool:
     """Returns whether coalitions depend on the values of a record, so that each record is evaluated alone."""
     over = plan.request.over
-    return are_coalitions(over) and adapts(over, features.groups.players) and plan.independent
+    return are_coalitions(over) and is_adaptive(over, features.groups.players) and plan.independent
 
 
 class BoundQuantities:

@@ -21,7 +21,7 @@ from ..features import Automatic, Features, as_features
 from ..features.coordinates import FeaturesLike
 from ..quantities import Quantity, as_quantities
 from ..quantities.parse import QuantityLike
-from ..removal import PerInput, Removal, standing
+from ..removal import PerInput, Removal, as_removal
 from ..removal.base import RemovalLike
 from ..rules import Gradient, Rule, RuleLike, as_rule
 from .chunks import Wanted
@@ -192,7 +192,7 @@ def removal_of(by: Any, many: bool) -> Removal | None:
         raise RuleError(f"by={by!r} beside coalitions of features", there="a rule for gradients", try_="by=asc.Replace(0.0)")
     if many and isinstance(by, (list, tuple, dict)):
         return PerInput(by if isinstance(by, dict) else tuple(by))
-    return None if by is None else standing(by)
+    return None if by is None else as_removal(by)
 
 
 def as_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:

@@ -125,7 +125,7 @@ def build_table(plan: Plan, batch: Batch, several: bool) -> FeatureTable:
     assert estimate is not None and features is not None
     groups = features.groups
     places: tuple[np.ndarray | None, ...] = ()
-    if groups.cover is None and estimate.values.ndim == 3:
+    if groups.membership is None and estimate.values.ndim == 3:
         held = [pair for spots, record in zip(batch.spots, batch.record, strict=True) for pair in zip(spots, record, strict=True)]
         places = tuple(
             np.broadcast_to(cells, (len(cells), x.shape[1])).astype(np.int32) if x.ndim == 2 and spot.axis == 0 else None
@@ -136,7 +136,7 @@ def build_table(plan: Plan, batch: Batch, several: bool) -> FeatureTable:
         estimate.values if several else estimate.values[0],
         error if several or error is None else error[0],
         groups.names,
-        groups.told,
+        groups.description,
         places,
     )
 

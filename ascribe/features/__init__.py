@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..utils.record_layout import channels_last
 from .automatic import Automatic
-from .base import Features, Groups, Scene
+from .base import FeatureContext, Features, Groups
 from .coordinates import Channels, Columns, EachElement, Hierarchy, Masks, Tokens, as_features
 from .grids import Grid, Pixels, Segments, Windows
 from .superpixels import Superpixels
@@ -14,13 +14,13 @@ __all__ = [
     "Channels",
     "Columns",
     "EachElement",
+    "FeatureContext",
     "Features",
     "Grid",
     "Groups",
     "Hierarchy",
     "Masks",
     "Pixels",
-    "Scene",
     "Segments",
     "Superpixels",
     "Tokens",

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from ..arrays import Array, namespace
 from ..utils.record_layout import MOST_CHANNELS, is_series, time_axis, written
 from ..values import Value
-from .base import Features, Groups, Scene, counted
-from .coordinates import Channels, EachElement, Several, Tokens
+from .base import FeatureContext, Features, Groups, count_elements
+from .coordinates import Channels, EachElement, PerArray, Tokens
 from .grids import Grid, Segments
-from .superpixels import Superpixels, available
+from .superpixels import Superpixels, is_available
 
 FEW = 256
 """More numbers than these are not removed one by one unless the user says so."""
@@ -29,22 +29,22 @@ class Automatic(Value):
     Records of two axes are grey pictures where both sides are long and alike, and series elsewhere: the check ``features`` says which.
     """
 
-    def groups(self, scene: Scene) -> Groups:
-        few = sum(map(counted, scene.shapes)) <= FEW
-        pairs = list(zip(scene.values, scene.names, strict=True))
-        chosen = [self.choice(value, few, scene.layer, name) for value, name in pairs]
-        found = together(chosen).groups(scene)
-        if found.doubt and any(isinstance(one, Superpixels) for one in chosen):  # a picture of noise is a single patch
-            chosen = [self.choice(value, few, scene.layer, name, False) for value, name in pairs]
-            found = together(chosen).groups(scene)
-        grey = [s for s, one in zip(scene.shapes, chosen, strict=True) if len(s) == 2 and isinstance(one, (Grid, Superpixels))]
+    def groups(self, context: FeatureContext) -> Groups:
+        few = sum(map(count_elements, context.shapes)) <= FEW
+        pairs = list(zip(context.values, context.names, strict=True))
+        chosen = [self.choose(value, few, context.layer, name) for value, name in pairs]
+        found = combine_features(chosen).groups(context)
+        if found.warning and any(isinstance(one, Superpixels) for one in chosen):  # a picture of noise is a single patch
+            chosen = [self.choose(value, few, context.layer, name, False) for value, name in pairs]
+            found = combine_features(chosen).groups(context)
+        grey = [s for s, one in zip(context.shapes, chosen, strict=True) if len(s) == 2 and isinstance(one, (Grid, Superpixels))]
         if grey:
             series = f"features=asc.Segments(16, axis={time_axis(grey[0]) + 1}) for a series"
-            found = replace(found, told=f"{found.told} of a grey picture {written(grey[0])} ({series})")
-        return replace(found, chosen=not all(isinstance(one, (EachElement, Tokens)) for one in chosen))
+            found = replace(found, description=f"{found.description} of a grey picture {written(grey[0])} ({series})")
+        return replace(found, is_default=not all(isinstance(one, (EachElement, Tokens)) for one in chosen))
 
     @staticmethod
-    def choice(value: Array, few: bool, layer: bool, name: str = "", patches: bool = True) -> Features:
+    def choose(value: Array, few: bool, layer: bool, name: str = "", patches: bool = True) -> Features:
         """The features for one array ``[1, ...]``; ``few`` where all arrays together are no more than can be removed one by one."""
         shape = tuple(value.shape[1:])
         words = getattr(value.dtype, "kind", "") in ("O", "U")
@@ -59,11 +59,11 @@ class Automatic(Value):
         if len(shape) == 2 and is_series(shape):
             return Segments(min(16, shape[time_axis(shape)]))
         if len(shape) < 4:
-            return Superpixels() if patches and available() and min(shape[-2:]) >= LEAST else Grid(min(8, *shape[-2:]))
+            return Superpixels() if patches and is_available() and min(shape[-2:]) >= LEAST else Grid(min(8, *shape[-2:]))
         frames = len(shape) == 4 and shape[1] <= MOST_CHANNELS < shape[0]  # [frames, channels, height, width]
         return Grid(tuple(1 if frames and i == 1 else min(BLOCKS, n) for i, n in enumerate(shape) if i or frames))
 
 
-def together(chosen: Sequence[Features]) -> Features:
+def combine_features(chosen: Sequence[Features]) -> Features:
     """What was chosen for each array, as features of them all."""
-    return chosen[0] if all(one == chosen[0] for one in chosen) else Several(tuple(chosen))
+    return chosen[0] if all(one == chosen[0] for one in chosen) else PerArray(tuple(chosen))

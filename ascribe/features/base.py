@@ -17,7 +17,7 @@ from ..utils.record_layout import channels_last
 
 
 @dataclass(frozen=True)
-class Scene:
+class FeatureContext:
     """What features are found in: the arrays at the cut of the first record, ``[1, ...]``, and how to read those of all.
 
     ``names`` is what the user calls the arrays, ``total`` how many records the call has, ``layer`` whether the cut is inside the model.
@@ -28,7 +28,7 @@ class Scene:
     total: int
     call: Call
     layer: bool
-    everyone: Callable[[], list[Array]]
+    read_all: Callable[[], list[Array]]
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -43,39 +43,39 @@ class Groups:
     ``cells`` are whole numbers for each array, ``[1 or all records, ...]``, to be broadcast against ``[records, ...]``; -1 is a
     coordinate that is never removed. A cell is a feature; or ``cover``, ``[cells, features]``, says which features a cell lies in
     (windows that overlap). ``names`` are the features', ``tree`` and ``shape`` how they lie (see
-    :class:`~ascribe.coalitions.base.Players`), ``told`` how they came about, ``chosen`` whether they are a default, ``doubt``
+    :class:`~ascribe.coalitions.base.Players`), ``told`` how they came about, ``chosen`` whether they are a default, ``warning``
     what may be wrong about them.
     """
 
     cells: tuple[np.ndarray, ...]
     count: int
-    told: str
-    cover: np.ndarray | None = None
+    description: str
+    membership: np.ndarray | None = None
     names: tuple[str, ...] | None = None
     tree: Tree = None
     shape: tuple[int, ...] | None = None
-    chosen: bool = False
-    doubt: str = ""
+    is_default: bool = False
+    warning: str = ""
 
     @property
     def players(self) -> Players:
         return Players(self.count, self.tree, self.shape)
 
     @property
-    def width(self) -> int:
+    def cell_count(self) -> int:
         """How many cells there are."""
-        return self.count if self.cover is None else len(self.cover)
+        return self.count if self.membership is None else len(self.membership)
 
-    def of(self, index: np.ndarray) -> Groups:
+    def take(self, index: np.ndarray) -> Groups:
         """Those of some records."""
         return replace(self, cells=tuple(c if len(c) == 1 else c[index] for c in self.cells))
 
     @cached_property
-    def shares(self) -> np.ndarray | None:
+    def cell_shares(self) -> np.ndarray | None:
         """What each feature gives to a cell, ``[features, cells]``: a cell in several gets their mean. None where cells are features."""
-        if self.cover is None:
+        if self.membership is None:
             return None
-        return (self.cover / np.maximum(self.cover.sum(1, keepdims=True), 1)).T
+        return (self.membership / np.maximum(self.membership.sum(1, keepdims=True), 1)).T
 
     def presence(self, coalitions: np.ndarray) -> np.ndarray:
         """How much of each cell is there, ``[coalitions, cells + 1]``; the last one, number -1, always is.
@@ -83,20 +83,20 @@ class Groups:
         A cell in several features is there as much as the one that is there least.
         """
         there = coalitions
-        if self.cover is not None and coalitions.dtype == bool:
-            there = (~coalitions).astype(np.float32) @ self.cover.T.astype(np.float32) == 0
-        elif self.cover is not None:
-            there = np.stack([np.where(self.cover, row, 1.0).min(1) for row in coalitions])
+        if self.membership is not None and coalitions.dtype == bool:
+            there = (~coalitions).astype(np.float32) @ self.membership.T.astype(np.float32) == 0
+        elif self.membership is not None:
+            there = np.stack([np.where(self.membership, row, 1.0).min(1) for row in coalitions])
         return np.concatenate([there, np.ones((len(there), 1), there.dtype)], 1)
 
-    def spread(self, values: np.ndarray) -> list[np.ndarray]:
+    def scatter(self, values: np.ndarray) -> list[np.ndarray]:
         """Features' values ``[..., records, features]`` at their coordinates: ``[..., records, *cells]`` for each array; 0 at cells -1."""
-        cells = values if self.shares is None else values @ self.shares
+        cells = values if self.cell_shares is None else values @ self.cell_shares
         padded = np.concatenate([cells, np.zeros((*cells.shape[:-1], 1))], -1)
-        return [_gathered(padded, c) for c in self.cells]
+        return [_gather(padded, c) for c in self.cells]
 
 
-def _gathered(table: np.ndarray, cells: np.ndarray) -> np.ndarray:
+def _gather(table: np.ndarray, cells: np.ndarray) -> np.ndarray:
     if len(cells) == 1:
         found: np.ndarray = table[..., cells[0]]
         return found
@@ -109,26 +109,26 @@ def _gathered(table: np.ndarray, cells: np.ndarray) -> np.ndarray:
 class Features(Protocol):
     """A way to group coordinates: ``features=`` of the removal engine."""
 
-    def groups(self, scene: Scene) -> Groups:
+    def groups(self, context: FeatureContext) -> Groups:
         """The groups for what is explained. Raises FeatureError where they do not fit it."""
 
 
-def counted(shape: tuple[int, ...]) -> int:
+def count_elements(shape: tuple[int, ...]) -> int:
     """How many numbers an array of this shape holds."""
     return int(np.prod(shape, dtype=np.int64))
 
 
-def pictures(scene: Scene, axes: int, what: str) -> list[tuple[int, ...]]:
-    """The shapes at the scene, each with at least this many axes. Raises FeatureError otherwise, and for channels in their place."""
-    short = [f"{n} {s}" for n, s in zip(scene.names, scene.shapes, strict=True) if len(s) < axes]
+def shapes_with_axes(context: FeatureContext, axes: int, what: str) -> list[tuple[int, ...]]:
+    """The shapes at the context, each with at least this many axes. Raises FeatureError otherwise, and for channels in their place."""
+    short = [f"{n} {s}" for n, s in zip(context.names, context.shapes, strict=True) if len(s) < axes]
     if short:
         try_ = "features= for each input, by its name: {'image': asc.Grid(8), 'table': asc.features.EachElement()}"
         raise FeatureError(f"{what} needs {axes} axes in a record", there=", ".join(short), try_=try_)
-    if empty := [f"{n} {s}" for n, s in zip(scene.names, scene.shapes, strict=True) if 0 in s]:
+    if empty := [f"{n} {s}" for n, s in zip(context.names, context.shapes, strict=True) if 0 in s]:
         raise FeatureError(f"{what} of records without a number", there=", ".join(empty), try_="axes of at least one")
-    if axes > 1 and not scene.layer:
-        check_layout(scene.shapes, what)
-    return scene.shapes
+    if axes > 1 and not context.layer:
+        check_layout(context.shapes, what)
+    return context.shapes
 
 
 def check_layout(shapes: Sequence[tuple[int, ...]], what: str) -> None:
@@ -139,7 +139,7 @@ def check_layout(shapes: Sequence[tuple[int, ...]], what: str) -> None:
             raise FeatureError(f"{what} for pictures with their channels last", there=f"{shape}", try_=try_, code="E-FEATURES-LAYOUT")
 
 
-def inner_axis(axis: Any, shape: tuple[int, ...], what: str) -> int:
+def resolve_axis(axis: Any, shape: tuple[int, ...], what: str) -> int:
     """An axis counted with that of the records, as one of the record. Raises FeatureError for others, and for the records' own."""
     inside = isinstance(axis, (int, np.integer)) and not isinstance(axis, bool) and -len(shape) <= axis <= len(shape)
     found = int(axis) % (len(shape) + 1) if inside else 0

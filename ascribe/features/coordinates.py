@@ -15,23 +15,23 @@ from ..coalitions.base import Tree
 from ..errors import FeatureError
 from ..tree import walk
 from ..values import Value, written
-from .base import Features, Groups, Scene, counted, inner_axis, pictures
-from .table import joined
+from .base import FeatureContext, Features, Groups, count_elements, resolve_axis, shapes_with_axes
+from .table import join_names
 
 
 @dataclass(frozen=True, repr=False)
 class EachElement(Value):
     """Every number is a feature of its own; those of several arrays are counted on."""
 
-    def groups(self, scene: Scene) -> Groups:
+    def groups(self, context: FeatureContext) -> Groups:
         cells, count = [], 0
-        for shape in scene.shapes:
-            cells.append(np.arange(count, count + counted(shape)).reshape(1, *shape))
-            count += counted(shape)
-        check_numbers(scene)
-        names = columns_of(scene)
-        doubt = f"a whole text is one feature; {WORDS}" if any(map(words_alone, scene.values)) else ""
-        return Groups(tuple(cells), count, f"each of {count} numbers", names=names, doubt=doubt)
+        for shape in context.shapes:
+            cells.append(np.arange(count, count + count_elements(shape)).reshape(1, *shape))
+            count += count_elements(shape)
+        check_not_empty(context)
+        names = column_names(context)
+        warning = f"a whole text is one feature; {WORDS}" if any(map(words_alone, context.values)) else ""
+        return Groups(tuple(cells), count, f"each of {count} numbers", names=names, warning=warning)
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,10 +40,10 @@ class Channels(Value):
 
     axis: int = 1
 
-    def groups(self, scene: Scene) -> Groups:
+    def groups(self, context: FeatureContext) -> Groups:
         cells, count = [], 0
-        for shape in pictures(scene, 1, repr(self)):
-            axis = inner_axis(self.axis, shape, repr(self)) + 1
+        for shape in shapes_with_axes(context, 1, repr(self)):
+            axis = resolve_axis(self.axis, shape, repr(self)) + 1
             size = shape[axis - 1]
             cells.append((np.arange(size) + count).reshape([1, *(size if i == axis else 1 for i in range(1, len(shape) + 1))]))
             count += size
@@ -60,15 +60,15 @@ class Masks(Value):
 
     ids: Any
 
-    def groups(self, scene: Scene) -> Groups:
-        check_numbers(scene)
-        given = each_of(self.ids, scene)
-        found = [ids_for(m, s, scene.total, n) for m, s, n in zip(given, scene.shapes, scene.names, strict=True)]
-        groups, columns = counted_on(found, "given by masks"), columns_of(scene)
+    def groups(self, context: FeatureContext) -> Groups:
+        check_not_empty(context)
+        given = match_arrays(self.ids, context)
+        found = [parse_ids(m, s, context.total, n) for m, s, n in zip(given, context.shapes, context.names, strict=True)]
+        groups, columns = number_groups(found, "given by masks"), column_names(context)
         if columns is None or any(len(cells) > 1 for cells in groups.cells):
             return groups
-        owners = np.concatenate([np.broadcast_to(c[0], s) for c, s in zip(groups.cells, scene.shapes, strict=True)])
-        names = [joined([columns[i] for i in np.flatnonzero(owners == k)]) for k in range(groups.count)]
+        owners = np.concatenate([np.broadcast_to(c[0], s) for c, s in zip(groups.cells, context.shapes, strict=True)])
+        names = [join_names([columns[i] for i in np.flatnonzero(owners == k)]) for k in range(groups.count)]
         return replace(groups, names=tuple(names))
 
 
@@ -82,25 +82,25 @@ class Tokens(Value):
 
     words: Sequence[Any] | Callable[[int], Sequence[int | None]] | None = None
 
-    def groups(self, scene: Scene) -> Groups:
-        shapes = pictures(scene, 1, repr(self))
+    def groups(self, context: FeatureContext) -> Groups:
+        shapes = shapes_with_axes(context, 1, repr(self))
         if len({s[0] for s in shapes}) > 1:
             raise FeatureError("token features for arrays of several lengths", there=f"{shapes}", try_="at= one of them")
         length = shapes[0][0]
-        ids = self._ids(scene.total, length)
-        padding = next((as_numpy(leaf) for p, leaf in walk(scene.call.kwargs) if p[-1] == "attention_mask" and is_array(leaf)), None)
-        if padding is not None and padding.shape == (scene.total, length):
+        ids = self._ids(context.total, length)
+        padding = next((as_numpy(leaf) for p, leaf in walk(context.call.kwargs) if p[-1] == "attention_mask" and is_array(leaf)), None)
+        if padding is not None and padding.shape == (context.total, length):
             ids = np.where(padding > 0, ids, -1)
         ids = ids[:1] if (ids == ids[:1]).all() else ids
         kind = "that are tokens" if self.words is None else "that are words"
-        return counted_on([ids.reshape(*ids.shape, *[1] * (len(s) - 1)) for s in shapes], kind)
+        return number_groups([ids.reshape(*ids.shape, *[1] * (len(s) - 1)) for s in shapes], kind)
 
     def _ids(self, total: int, length: int) -> np.ndarray:
         if self.words is None:
             return np.arange(length)[None]
         try:
-            given = listed([self.words(i) for i in range(total)] if callable(self.words) else self.words)
-            rows: list[list[Any]] = [listed(row) for row in given] if given and isinstance(given[0], Sized) else [given]
+            given = to_list([self.words(i) for i in range(total)] if callable(self.words) else self.words)
+            rows: list[list[Any]] = [to_list(row) for row in given] if given and isinstance(given[0], Sized) else [given]
         except Exception as wrong:
             said = f"words={written(self.words)} raised {type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
             raise FeatureError(said, try_="a number for each token", code="E-FEATURES-RAISED") from wrong
@@ -122,14 +122,14 @@ class Columns(Value):
     groups_: Mapping[str, Sequence[int | str]] | None = None
     names: tuple[str, ...] | None = None
 
-    def groups(self, scene: Scene) -> Groups:
-        (shape, *more) = pictures(scene, 1, repr(self))
+    def groups(self, context: FeatureContext) -> Groups:
+        (shape, *more) = shapes_with_axes(context, 1, repr(self))
         if more or len(shape) != 1:
-            raise FeatureError("columns", there=f"records of shapes {scene.shapes}", try_="a single table [records, columns]")
-        known = self.names or columns_of(scene) or tuple(map(str, range(shape[0])))
+            raise FeatureError("columns", there=f"records of shapes {context.shapes}", try_="a single table [records, columns]")
+        known = self.names or column_names(context) or tuple(map(str, range(shape[0])))
         ids, names = np.full(shape[0], -1), list[str]()
         for name, members in (self.groups_ or {}).items():
-            for at in (self._place(m, known) for m in members):
+            for at in (self._column_index(m, known) for m in members):
                 if ids[at] >= 0:
                     raise FeatureError(f"column {known[at]!r} is in two groups", there=f"{names[ids[at]]!r} and {name!r}")
                 ids[at] = len(names)
@@ -140,7 +140,7 @@ class Columns(Value):
         return Groups((ids[None],), len(names), f"{len(names)} columns or groups of them", names=tuple(names))
 
     @staticmethod
-    def _place(member: int | str, known: Sequence[str]) -> int:
+    def _column_index(member: int | str, known: Sequence[str]) -> int:
         if isinstance(member, str) and member in known:
             return list(known).index(member)
         if isinstance(member, str) or not 0 <= member < len(known):
@@ -155,8 +155,8 @@ class Hierarchy(Value):
     tree: Tree
     of: Any = None
 
-    def groups(self, scene: Scene) -> Groups:
-        found = as_features(self.of).groups(scene) if self.of is not None else EachElement().groups(scene)
+    def groups(self, context: FeatureContext) -> Groups:
+        found = as_features(self.of).groups(context) if self.of is not None else EachElement().groups(context)
         there = sorted(leaf for _, leaf in walk(self.tree))
         if there != list(range(found.count)):
             raise FeatureError(f"a tree over {len(there)} features", there=f"{found.count} of them", try_="each number once, from 0 up")
@@ -164,30 +164,30 @@ class Hierarchy(Value):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Several(Value):
+class PerArray(Value):
     """Features of each of several arrays by themselves, in a tuple or by name; ids among them are the array's own too."""
 
     by_array: Any
 
-    def groups(self, scene: Scene) -> Groups:
-        given = each_of(self.by_array, scene)
-        cells, count, told, names, named, doubts = [], 0, list[str](), list[str](), False, list[str]()
+    def groups(self, context: FeatureContext) -> Groups:
+        given = match_arrays(self.by_array, context)
+        cells, count, told, names, named, warnings = [], 0, list[str](), list[str](), False, list[str]()
         for i, one in enumerate(given):
-            alone = replace(scene, values=[scene.values[i]], names=[scene.names[i]], everyone=partial(_only, scene, i))
+            alone = replace(context, values=[context.values[i]], names=[context.names[i]], read_all=partial(_only, context, i))
             found = as_features(one).groups(alone)
-            if found.cover is not None:
+            if found.membership is not None:
                 raise FeatureError(f"{one!r} for one of several arrays", try_="at=asc.INPUT.at(...) for windows that overlap")
             cells.append(np.where(found.cells[0] >= 0, found.cells[0] + count, -1))
             count += found.count
-            told.append(f"{scene.names[i]}: {found.told}")
-            doubts += [f"{scene.names[i]}: {found.doubt}"] if found.doubt else []
+            told.append(f"{context.names[i]}: {found.description}")
+            warnings += [f"{context.names[i]}: {found.warning}"] if found.warning else []
             named = named or found.names is not None
-            names += found.names or [f"{scene.names[i]}[{k}]" for k in range(found.count)]
-        return Groups(tuple(cells), count, "; ".join(told), names=tuple(names) if named else None, doubt="; ".join(doubts))
+            names += found.names or [f"{context.names[i]}[{k}]" for k in range(found.count)]
+        return Groups(tuple(cells), count, "; ".join(told), names=tuple(names) if named else None, warning="; ".join(warnings))
 
 
-def _only(scene: Scene, i: int) -> list[Any]:
-    return [scene.everyone()[i]]
+def _only(context: FeatureContext, i: int) -> list[Any]:
+    return [context.read_all()[i]]
 
 
 FeaturesLike = Features | ArrayLike | Sequence[Features | ArrayLike] | Mapping[str, Features | ArrayLike] | None
@@ -207,17 +207,17 @@ def as_features(given: Any) -> Features:
     if parts and all(is_array(p) for p in parts):
         return Masks(given)
     if parts and all(is_array(p) or isinstance(p, Features) for p in parts):
-        return Several(given)
+        return PerArray(given)
     raise FeatureError(f"features={given!r}", try_="asc.Grid(8), an array of ids, or a tuple or dict with one for each input")
 
 
-def listed(given: Any) -> list[Any]:
+def to_list(given: Any) -> list[Any]:
     """An array, or anything that can be gone through, as a list."""
     found: list[Any] = as_numpy(given).tolist() if is_array(given) else list(given)
     return found
 
 
-def counted_on(ids: Sequence[np.ndarray], kind: str) -> Groups:
+def number_groups(ids: Sequence[np.ndarray], kind: str) -> Groups:
     """Groups by ids from the user, counted from 0 on; below 0 is none, and names are the ids where they had gaps.
 
     Raises FeatureError where there is none at all.
@@ -230,9 +230,9 @@ def counted_on(ids: Sequence[np.ndarray], kind: str) -> Groups:
     return Groups(cells, len(known), f"{len(known)} features {kind}", names=names)
 
 
-def each_of(given: Any, scene: Scene) -> list[Any]:
+def match_arrays(given: Any, context: FeatureContext) -> list[Any]:
     """One for each array. Raises FeatureError where there are more or fewer."""
-    names = list(scene.names)
+    names = list(context.names)
     if isinstance(given, Mapping):
         keys = [name if name in given else i for i, name in enumerate(names)]
         wrong = [repr(k) for k in given if k not in keys] + [f"none for {n}" for n, k in zip(names, keys, strict=True) if k not in given]
@@ -245,7 +245,7 @@ def each_of(given: Any, scene: Scene) -> list[Any]:
     return items
 
 
-def ids_for(given: Any, shape: tuple[int, ...], total: int, name: str) -> np.ndarray:
+def parse_ids(given: Any, shape: tuple[int, ...], total: int, name: str) -> np.ndarray:
     """Ids as ``[1 or all records, ...]``. Raises FeatureError where they are no whole numbers, or do not fit."""
     ids = as_numpy(given)
     if ids.dtype.kind not in "iub" and not (ids.dtype.kind == "f" and (ids == np.floor(ids)).all()):
@@ -259,18 +259,18 @@ def ids_for(given: Any, shape: tuple[int, ...], total: int, name: str) -> np.nda
     return full.astype(np.int64)
 
 
-def check_numbers(scene: Scene) -> None:
+def check_not_empty(context: FeatureContext) -> None:
     """Raise FeatureError where there is nothing to remove at all."""
-    if not any(map(counted, scene.shapes)):
-        raise FeatureError("records without a number", there=f"records of shapes {scene.shapes}", try_="axes of at least one")
+    if not any(map(count_elements, context.shapes)):
+        raise FeatureError("records without a number", there=f"records of shapes {context.shapes}", try_="axes of at least one")
 
 
-def columns_of(scene: Scene) -> tuple[str, ...] | None:
+def column_names(context: FeatureContext) -> tuple[str, ...] | None:
     """The names that tables among the arguments give the columns of what is explained; None where it is not clear which do."""
-    tables = [leaf.columns for _, leaf in walk((scene.call.args, scene.call.kwargs)) if is_table(leaf) and len(leaf) == scene.total]
-    widths = [shape[0] if len(shape) == 1 else None for shape in scene.shapes]
+    tables = [leaf.columns for _, leaf in walk((context.call.args, context.call.kwargs)) if is_table(leaf) and len(leaf) == context.total]
+    widths = [shape[0] if len(shape) == 1 else None for shape in context.shapes]
     if len(widths) == 1:
         tables = [names for names in tables if len(names) == widths[0]]
-    if scene.layer or [len(names) for names in tables] != widths:
+    if context.layer or [len(names) for names in tables] != widths:
         return None
     return tuple(" / ".join(map(str, name)) if isinstance(name, tuple) else str(name) for names in tables for name in names)

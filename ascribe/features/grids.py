@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..coalitions.base import Tree
+from ..coalitions.hierarchies import halve_grid
 from ..errors import FeatureError
 from ..utils.record_layout import doubt_of, time_axis, time_is_open, written
 from ..values import Value, is_count
-from .base import Groups, Scene, inner_axis, pictures
+from .base import FeatureContext, Groups, resolve_axis, shapes_with_axes
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,21 +24,21 @@ class Grid(Value):
 
     cells: int | tuple[int, ...] = 8
 
-    def groups(self, scene: Scene) -> Groups:
-        cells = sizes(self.cells, len(self.cells) if isinstance(self.cells, (tuple, list)) else 2, repr(self))
-        found, count, shapes = [], 0, pictures(scene, len(cells), repr(self))
+    def groups(self, context: FeatureContext) -> Groups:
+        cells = parse_sizes(self.cells, len(self.cells) if isinstance(self.cells, (tuple, list)) else 2, repr(self))
+        found, count, shapes = [], 0, shapes_with_axes(context, len(cells), repr(self))
         for shape in shapes:
             inner = shape[-len(cells) :]
             if any(c > n for c, n in zip(cells, inner, strict=True)):
                 there = f"pictures of {' x '.join(map(str, inner))}"
                 raise FeatureError(f"{self!r}", there=there, try_="at most one cell for each pixel")
-            ids = np.ravel_multi_index(np.ix_(*(parts(n, c) for n, c in zip(inner, cells, strict=True))), cells) + count
+            ids = np.ravel_multi_index(np.ix_(*(split_evenly(n, c) for n, c in zip(inner, cells, strict=True))), cells) + count
             found.append(ids.reshape(1, *[1] * (len(shape) - len(inner)), *inner))
             count += int(np.prod(cells))
         one = len(found) == 1
-        tree = halved(np.arange(count).reshape(cells)) if one else None
+        tree = halve_grid(cells) if one else None
         told = f"a grid of {' x '.join(map(str, cells))}"
-        return Groups(tuple(found), count, told, tree=tree, shape=cells if one else None, doubt=doubt_of(shapes, [c > 1 for c in cells]))
+        return Groups(tuple(found), count, told, tree=tree, shape=cells if one else None, warning=doubt_of(shapes, [c > 1 for c in cells]))
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,10 +51,10 @@ class Pixels(Value):
 
     least: int = 1
 
-    def groups(self, scene: Scene) -> Groups:
-        (shape, *more) = pictures(scene, 2, repr(self))
+    def groups(self, context: FeatureContext) -> Groups:
+        (shape, *more) = shapes_with_axes(context, 2, repr(self))
         if more:
-            raise FeatureError(f"{self!r} for several arrays", there=", ".join(scene.names), try_="at=asc.INPUT.at(0)")
+            raise FeatureError(f"{self!r} for several arrays", there=", ".join(context.names), try_="at=asc.INPUT.at(0)")
         height, width = shape[-2:]
         if len(shape) == 2 and self.least > 1 and (min(shape) < self.least or doubt_of([shape])):
             time = time_axis(shape)
@@ -62,7 +62,7 @@ class Pixels(Value):
             return Groups((np.arange(steps).reshape(1, *(-1 if i == time else 1 for i in range(2))),), steps, told, shape=(steps,))
         ids = np.arange(height * width).reshape(1, *[1] * (len(shape) - 2), height, width)
         told = f"each of {height} x {width} places"
-        return Groups((ids,), height * width, told, shape=(height, width), doubt=doubt_of(scene.shapes))
+        return Groups((ids,), height * width, told, shape=(height, width), warning=doubt_of(context.shapes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,24 +76,24 @@ class Segments(Value):
     count: int = 16
     axis: int | None = None
 
-    def groups(self, scene: Scene) -> Groups:
-        found, told, doubt, count = [], list[str](), list[str](), 0
-        sizes(self.count, 1, repr(self))
-        for shape in pictures(scene, 1, repr(self)):
-            time = time_axis(shape) if self.axis is None else inner_axis(self.axis, shape, repr(self))
+    def groups(self, context: FeatureContext) -> Groups:
+        found, told, warning, count = [], list[str](), list[str](), 0
+        parse_sizes(self.count, 1, repr(self))
+        for shape in shapes_with_axes(context, 1, repr(self)):
+            time = time_axis(shape) if self.axis is None else resolve_axis(self.axis, shape, repr(self))
             if self.count > shape[time]:
                 there = f"a series of {shape[time]} steps along axis {time + 1} of {written(shape)}"
                 try_ = f"at most one part for each step{self._other(shape, time)}"
                 raise FeatureError(f"{self!r}", there=there, try_=try_)
-            found.append((parts(shape[time], self.count) + count).reshape(1, *(-1 if i == time else 1 for i in range(len(shape)))))
+            found.append((split_evenly(shape[time], self.count) + count).reshape(1, *(-1 if i == time else 1 for i in range(len(shape)))))
             count += self.count
             told.append(f" along axis {time + 1} of {written(shape)}" if len(shape) > 1 else "")
-            if self.axis is None and len(shape) > 1 and (scene.layer or time_is_open(shape)):
-                doubt.append(f"which axis is time is open{self._other(shape, time)}")
+            if self.axis is None and len(shape) > 1 and (context.layer or time_is_open(shape)):
+                warning.append(f"which axis is time is open{self._other(shape, time)}")
         one = len(found) == 1
         said = f"{self.count} stretches of a series{' and '.join(dict.fromkeys(told))}"
-        tree = halved(np.arange(count)) if one else None
-        return Groups(tuple(found), count, said, tree=tree, shape=(count,) if one else None, doubt="; ".join(dict.fromkeys(doubt)))
+        tree = halve_grid((count,)) if one else None
+        return Groups(tuple(found), count, said, tree=tree, shape=(count,) if one else None, warning="; ".join(dict.fromkeys(warning)))
 
     def _other(self, shape: tuple[int, ...], time: int) -> str:
         """How to take another axis, where there is one."""
@@ -111,15 +111,15 @@ class Windows(Value):
     size: int | tuple[int, ...]
     stride: int | tuple[int, ...] | None = None
 
-    def groups(self, scene: Scene) -> Groups:
-        size = sizes(self.size, len(self.size) if isinstance(self.size, (tuple, list)) else 2, repr(self))
-        step = size if self.stride is None else sizes(self.stride, len(size), repr(self))
-        shapes = pictures(scene, len(size), repr(self))
+    def groups(self, context: FeatureContext) -> Groups:
+        size = parse_sizes(self.size, len(self.size) if isinstance(self.size, (tuple, list)) else 2, repr(self))
+        step = size if self.stride is None else parse_sizes(self.stride, len(size), repr(self))
+        shapes = shapes_with_axes(context, len(size), repr(self))
         if len(shapes) > 1:
-            raise FeatureError(f"{self!r} for several arrays", there=", ".join(scene.names), try_="at=asc.INPUT.at(0), or grids")
+            raise FeatureError(f"{self!r} for several arrays", there=", ".join(context.names), try_="at=asc.INPUT.at(0), or grids")
         inner = shapes[0][-len(size) :]
         check_windows(size, step, inner)
-        sides = [_covered(n, w, s) for n, w, s in zip(inner, size, step, strict=True)]
+        sides = [_overlaps(n, w, s) for n, w, s in zip(inner, size, step, strict=True)]
         cells, cover = np.zeros((1,) * len(inner), dtype=np.int64), np.ones((1, 1), dtype=bool)
         for axis, (ids, covered) in enumerate(sides):
             cells = cells * len(covered) + ids.reshape([-1 if i == axis else 1 for i in range(len(inner))])
@@ -129,8 +129,8 @@ class Windows(Value):
         apart = bool((cover.sum(1) == 1).all())
         cells = cover.argmax(1)[cells] if apart else cells
         cells = cells.reshape(1, *[1] * (len(shapes[0]) - len(inner)), *inner)
-        doubt = doubt_of(shapes, [w < n for w, n in zip(size, inner, strict=True)])
-        return Groups((cells,), cover.shape[1], told, None if apart else cover, shape=shape, doubt=doubt)
+        warning = doubt_of(shapes, [w < n for w, n in zip(size, inner, strict=True)])
+        return Groups((cells,), cover.shape[1], told, None if apart else cover, shape=shape, warning=warning)
 
 
 def check_windows(size: tuple[int, ...], step: tuple[int, ...], inner: tuple[int, ...]) -> None:
@@ -144,7 +144,7 @@ def check_windows(size: tuple[int, ...], step: tuple[int, ...], inner: tuple[int
             raise FeatureError(f"a stride of {stride}", there=there, try_=f"stride={tuple(map(min, step, size))}")
 
 
-def sizes(given: Any, axes: int, what: str) -> tuple[int, ...]:
+def parse_sizes(given: Any, axes: int, what: str) -> tuple[int, ...]:
     """A number for each axis, one alone for all. Raises FeatureError for what is no whole number from 1 up, and for other axes."""
     found = tuple(given) if isinstance(given, (tuple, list)) else (given,) * axes
     if not found or len(found) != axes or not all(map(is_count, found)):
@@ -152,22 +152,13 @@ def sizes(given: Any, axes: int, what: str) -> tuple[int, ...]:
     return found
 
 
-def parts(size: int, count: int) -> np.ndarray:
+def split_evenly(size: int, count: int) -> np.ndarray:
     """The number of the part that each of ``size`` places is in, for nearly equal parts."""
     found: np.ndarray = np.arange(size) * count // size
     return found
 
 
-def halved(ids: np.ndarray) -> Tree:
-    """A tree of features on a grid: halves of the longer side, down to single ones."""
-    if ids.size == 1:
-        return int(ids.reshape(-1)[0])
-    axis = int(np.argmax(ids.shape))
-    first, second = np.array_split(ids, 2, axis)
-    return halved(first), halved(second)
-
-
-def _covered(size: int, window: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
+def _overlaps(size: int, window: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
     """Along one axis: which cell a place is in, and which windows cover a cell, ``[cells, windows]``."""
     starts = np.arange(-(-(size - window) // stride) + 1) * stride
     over = (np.arange(size)[:, None] >= starts) & (np.arange(size)[:, None] < starts + window)

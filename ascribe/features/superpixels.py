@@ -12,7 +12,7 @@ from ..arrays import as_numpy
 from ..errors import FeatureError
 from ..utils.record_layout import doubt_of
 from ..values import Value, is_count
-from .base import Groups, Scene, pictures
+from .base import FeatureContext, Groups, shapes_with_axes
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,33 +27,33 @@ class Superpixels(Value):
     count: int = 49
     how: Literal["slic", "felzenszwalb", "quickshift", "watershed"] = "slic"
 
-    def groups(self, scene: Scene) -> Groups:
-        if scene.layer:
+    def groups(self, context: FeatureContext) -> Groups:
+        if context.layer:
             raise FeatureError(f"{self!r} at a layer", there="no picture", try_="asc.Grid(...) or asc.features.Channels()")
         if not is_count(self.count) or self.how not in HOW:
             raise FeatureError(repr(self), there=", ".join(HOW), try_="a whole number from 1 up, and one of these")
-        shapes, found, count, fewest = pictures(scene, 2, repr(self)), [], 0, self.count
-        poor = np.zeros(scene.total, bool)
-        for shape, pixels in zip(shapes, scene.everyone(), strict=True):
-            ids = np.stack([self._one(as_numpy(p).astype(np.float64)) for p in pixels])
+        shapes, found, count, fewest = shapes_with_axes(context, 2, repr(self)), [], 0, self.count
+        poor = np.zeros(context.total, bool)
+        for shape, pixels in zip(shapes, context.read_all(), strict=True):
+            ids = np.stack([self._segment_record(as_numpy(p).astype(np.float64)) for p in pixels])
             each = ids.reshape(len(ids), -1).max(1) + 1
             poor, fewest = poor | (each < min(FEWEST, self.count)), min(fewest, int(each.min()))
             found.append((ids + count).reshape(len(ids), *[1] * (len(shape) - 2), *shape[-2:]))
             count += int(each.max())
-        doubt = [doubt_of(shapes)]
+        warning = [doubt_of(shapes)]
         if poor.any():
             few, some = f"{fewest} patch{'' if fewest == 1 else 'es'}", ", ".join(map(str, np.flatnonzero(poor)[:8]))
-            doubt.append(f"only {few} in record {some}: {self.how!r} finds no regions there; features=asc.Grid(8) cuts by place")
+            warning.append(f"only {few} in record {some}: {self.how!r} finds no regions there; features=asc.Grid(8) cuts by place")
         told = f"superpixels ({self.how}, up to {count} in a record)"
-        return Groups(tuple(found), count, told, doubt="; ".join(filter(None, doubt)))
+        return Groups(tuple(found), count, told, warning="; ".join(filter(None, warning)))
 
-    def _one(self, picture: np.ndarray) -> np.ndarray:
+    def _segment_record(self, picture: np.ndarray) -> np.ndarray:
         """The patch of every pixel, from 0; channels are scaled to one range together."""
         if not np.isfinite(picture).all():
             raise FeatureError(f"{self!r} of a picture with NaN or infinity", try_="asc.Grid(8)")
         pixels = picture.reshape(-1, *picture.shape[-2:]).transpose(1, 2, 0)
         span = float(np.ptp(pixels)) or 1.0
-        labels = segmented((pixels - pixels.min()) / span, self.how, self.count)
+        labels = segment_image((pixels - pixels.min()) / span, self.how, self.count)
         return np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
 
 
@@ -62,12 +62,12 @@ FEWEST = 4
 HOW = ("slic", "felzenszwalb", "quickshift", "watershed")
 
 
-def available() -> bool:
+def is_available() -> bool:
     """Whether scikit-image is here."""
     return find_spec("skimage") is not None
 
 
-def segmented(pixels: np.ndarray, how: str, count: int) -> Any:
+def segment_image(pixels: np.ndarray, how: str, count: int) -> Any:
     """Labels ``[height, width]`` of a picture ``[height, width, channels]`` in 0 to 1. Raises FeatureError without scikit-image."""
     try:
         from skimage import color

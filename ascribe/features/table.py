@@ -27,7 +27,7 @@ class FeatureTable:
     values: np.ndarray
     error: np.ndarray | None = None
     names: tuple[str, ...] | None = None
-    told: str = ""
+    description: str = ""
     places: tuple[np.ndarray | None, ...] = ()
 
     def _each(self, change: Any) -> FeatureTable:
@@ -42,21 +42,21 @@ class FeatureTable:
         """Those of one of several quantities."""
         return self._each(lambda a: a[k])
 
-    def scaled(self, factor: float) -> FeatureTable:
+    def scale(self, factor: float) -> FeatureTable:
         """Times a number."""
         error = None if self.error is None else self.error * abs(factor)
         return replace(self, values=self.values * factor, error=error)
 
-    def changed(self, change: Callable[[np.ndarray], np.ndarray]) -> FeatureTable:
+    def with_values(self, change: Callable[[np.ndarray], np.ndarray]) -> FeatureTable:
         """With other values, which have no standard errors."""
         return replace(self, values=change(self.values), error=None)
 
-    def joined(self, other: FeatureTable | None, work: Callable[[Any, Any], Any]) -> FeatureTable | None:
+    def combine(self, other: FeatureTable | None, work: Callable[[Any, Any], Any]) -> FeatureTable | None:
         """The values of two results of the same features put together; None where they are of others."""
         if other is None or self.values.shape != other.values.shape or self.names != other.names:
             return None
-        same = len(self.places) == len(other.places) and all(map(alike, self.places, other.places))
-        return self.changed(lambda values: work(values, other.values)) if same else None
+        same = len(self.places) == len(other.places) and all(map(are_equal, self.places, other.places))
+        return self.with_values(lambda values: work(values, other.values)) if same else None
 
     def part(self, k: int) -> FeatureTable | None:
         """The features in one of several arrays; None where that is no table."""
@@ -68,7 +68,7 @@ class FeatureTable:
         names = None if self.names is None else tuple(self.names[i] for i in kept)
         return replace(table, names=names, places=(np.where(places < 0, -1, np.searchsorted(kept, places)),))
 
-    def of_table(self, columns: int) -> np.ndarray | None:
+    def column_features(self, columns: int) -> np.ndarray | None:
         """Which feature each column of a single table belongs to; None where the values are no table of so many columns."""
         (places, *more) = self.places or (None,)
         return None if more or places is None or places.shape[-1] != columns else places
@@ -98,11 +98,11 @@ class Rows:
         Raises ResultError where a name for each was not given.
         """
         if given is not None and self.grouped and len(given) != len(self.values):
-            columns = names_for(given, self.columns, what)
+            columns = label_places(given, self.columns, what)
             own = [visible(name) if name is not None and len(m) != 1 else None for m, name in self._named()]
-            return [joined([columns[i] for i in m], what) if name is None else name for m, name in zip(self.members, own, strict=True)]
+            return [join_names([columns[i] for i in m], what) if name is None else name for m, name in zip(self.members, own, strict=True)]
         if given is not None or (not self.grouped and self.names is None):
-            return names_for(given, len(self.values), what)
+            return label_places(given, len(self.values), what)
         return [self._numbered(m, what) if name is None else visible(name) for m, name in self._named()]
 
     def _named(self) -> list[tuple[tuple[int, ...], str | None]]:
@@ -120,7 +120,7 @@ class Rows:
         return [record[m[0]] if len(m) == 1 else [record[i] for i in m] for m in self.members]
 
 
-def names_for(names: Sequence[object] | None, count: int, what: str) -> list[str]:
+def label_places(names: Sequence[object] | None, count: int, what: str) -> list[str]:
     """A name for each of ``count`` places: the given ones, or their numbers."""
     if names is None:
         return [f"{what} {i}" for i in range(count)]
@@ -129,22 +129,22 @@ def names_for(names: Sequence[object] | None, count: int, what: str) -> list[str
     return [visible(str(name)) for name in names]
 
 
-def joined(names: Sequence[str], what: str = "feature") -> str:
+def join_names(names: Sequence[str], what: str = "feature") -> str:
     """The names of a feature's members as one: columns with a plus between them, the pieces of a word as the word."""
     if what == "token":
         return "".join(name.removeprefix("##") if i and name.startswith("##") else f" {name}" for i, name in enumerate(names)).strip()
     return " + ".join(names[:MEMBERS]) + (f" + {len(names) - MEMBERS} more" if len(names) > MEMBERS else "")
 
 
-def rows_of(values: np.ndarray, error: np.ndarray | None, table: FeatureTable | None, record: int) -> Rows:
+def split_rows(values: np.ndarray, error: np.ndarray | None, table: FeatureTable | None, record: int) -> Rows:
     """One record's values ``[columns]`` as rows; ``table`` is that of the whole result."""
-    places = None if table is None else table.of_table(len(values))
+    places = None if table is None else table.column_features(len(values))
     columns = len(values)
     each = tuple((i,) for i in range(columns))
     if table is None or places is None or table.values.ndim != 2:
         return Rows(values, error, columns, each)
     mine = places[record if len(places) > 1 else 0]
-    if not is_grouped(places):
+    if not has_shared_columns(places):
         names = None if table.names is None else tuple(table.names[k] if k >= 0 else None for k in mine)
         return Rows(values, error, columns, each, names)
     found = [(k, tuple(np.flatnonzero(mine == k).tolist())) for k in range(table.values.shape[-1])]
@@ -155,12 +155,12 @@ def rows_of(values: np.ndarray, error: np.ndarray | None, table: FeatureTable | 
     return Rows(table.values[record, shown], error, columns, tuple(m for _, m in here), names)
 
 
-def table_of(values: np.ndarray, table: FeatureTable | None) -> tuple[np.ndarray, list[str] | None]:
+def group_columns(values: np.ndarray, table: FeatureTable | None) -> tuple[np.ndarray, list[str] | None]:
     """All records of a table ``[..., records, columns]`` with a column for each feature, and the columns' names; None for their numbers."""
-    places = None if table is None or table.values.ndim != values.ndim else table.of_table(values.shape[-1])
+    places = None if table is None or table.values.ndim != values.ndim else table.column_features(values.shape[-1])
     if table is None or places is None:
         return values, None
-    if is_grouped(places):
+    if has_shared_columns(places):
         count = table.values.shape[-1]
         members = [np.flatnonzero(places[0] == k) if len(places) == 1 else [k] for k in range(count)]
         return table.values, list(table.names or [", ".join(map(str, m)) for m in members])
@@ -170,17 +170,17 @@ def table_of(values: np.ndarray, table: FeatureTable | None) -> tuple[np.ndarray
     return values, [table.names[k] if k >= 0 else str(i) for i, k in enumerate(owners)]
 
 
-def is_grouped(places: np.ndarray) -> bool:
+def has_shared_columns(places: np.ndarray) -> bool:
     """Whether columns of some record share a feature."""
     return any(np.bincount(row[row >= 0], minlength=1).max() > 1 for row in places)
 
 
-def alike(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+def are_equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     """Whether columns belong to the same features."""
     return a is b or (a is not None and b is not None and np.array_equal(a, b))
 
 
-def side_by_side(several: Sequence[Rows]) -> list[Rows]:
+def align_rows(several: Sequence[Rows]) -> list[Rows]:
     """The same rows for all results of a record: columns that one of them takes together are one row, and are added up in the others."""
     first = several[0]
     if all(rows.members == first.members for rows in several):
@@ -192,10 +192,10 @@ def side_by_side(several: Sequence[Rows]) -> list[Rows]:
         for i in columns:
             owner[i] = min(roots) if owner[i] in roots else owner[i]
     whole = tuple(tuple(sorted(i for i in columns if owner[i] == root)) for root in sorted(set(owner.values())))
-    return [_added(rows, whole) for rows in several]
+    return [_merge_rows(rows, whole) for rows in several]
 
 
-def _added(rows: Rows, whole: tuple[tuple[int, ...], ...]) -> Rows:
+def _merge_rows(rows: Rows, whole: tuple[tuple[int, ...], ...]) -> Rows:
     """Rows added up to larger ones; errors where a row is one of them alone."""
     values, errors, names = np.zeros(len(whole)), np.full(len(whole), np.nan), list[str | None]()
     for at, members in enumerate(whole):

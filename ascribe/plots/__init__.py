@@ -12,7 +12,7 @@ import numpy as np
 from ..arrays import as_numpy, is_array
 from ..display.layouts import Kind, kind_of
 from ..errors import ResultError
-from ..features.table import rows_of
+from ..features.table import split_rows
 from ..result.summary import recipe, record_text
 from ..tree import follow
 from ..utils.escape import visible
@@ -44,7 +44,7 @@ def plot(
     under = under if image is None else as_numpy(image)
     found = kind_of(values.shape, kind, () if under is None else under.shape)
     if values.ndim == 1 and found in FLAT:
-        rows = rows_of(values, error, a.features, record % len(a))
+        rows = split_rows(values, error, a.features, record % len(a))
         values, error = rows.values, rows.error
         names = rows.labels(names, FLAT[found]) if found == "bars" or rows.grouped else names
     with needing_matplotlib():

@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 
 from ..display import colours
 from ..display.layouts import map_of, photograph, strongest
-from ..features.table import names_for
+from ..features.table import label_places
 from ..utils.pooling import resized
 
 
@@ -58,7 +58,7 @@ def fresh(kind: str, drawing: Drawing) -> Picture:
     lanes = min(min(drawing.values.shape), drawing.top) if drawing.values.ndim == 2 else 1
     height = {"bars": 1.2 + 0.27 * (rows + 1), "series": 1.6 + 0.55 * lanes, "series_last": 1.6 + 0.55 * lanes}.get(kind, 4.0)
     if kind == "tokens":
-        height = 1.6 + 0.32 * len(wrapped(names_for(drawing.names, len(drawing.values), "token")))
+        height = 1.6 + 0.32 * len(wrapped(label_places(drawing.names, len(drawing.values), "token")))
     return Picture(figsize=(4.8 if kind.startswith("image") else 6.4, height), layout="constrained")
 
 
@@ -97,7 +97,7 @@ def image_last(ax: Axes, drawing: Drawing) -> None:
 def bars(ax: Axes, drawing: Drawing) -> None:
     """The strongest features as bars, largest above, and the rest added up, so that the bars add up to the whole."""
     values = drawing.values.astype(np.float64)
-    names = names_for(drawing.names, len(values), "feature")
+    names = label_places(drawing.names, len(values), "feature")
     order = strongest(values, drawing.top)
     labels, sizes = [names[i] for i in order], list(values[order])
     rest = len(values) - len(order)
@@ -126,7 +126,7 @@ def series(ax: Axes, drawing: Drawing) -> None:
     """A lane for each channel: the record as a line, over a strip coloured by the attribution of each moment."""
     values = np.atleast_2d(drawing.values.astype(np.float64))
     record = None if drawing.under is None or drawing.under.shape != drawing.values.shape else np.atleast_2d(drawing.under).astype(float)
-    names = names_for(drawing.names, len(values), "channel")
+    names = label_places(drawing.names, len(values), "channel")
     lanes = np.sort(strongest(np.abs(values).sum(1), drawing.top))
     top = colours.limit(values) or 1.0
     moments = values.shape[1]
@@ -155,7 +155,7 @@ def series_last(ax: Axes, drawing: Drawing) -> None:
 def tokens(ax: Axes, drawing: Drawing) -> None:
     """The tokens as running text, each on its colour."""
     values = drawing.values.astype(np.float64)
-    names = names_for(drawing.names, len(values), "token")
+    names = label_places(drawing.names, len(values), "token")
     shades = colours.signed(values)
     lines = wrapped(names)
     for row, line in enumerate(lines):

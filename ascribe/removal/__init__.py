@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .background import Nearest, Permute, Resample
-from .base import Removal, Removing, StandIn, standing
+from .base import Removal, RemovalContext, Replacement
 from .inpaint import Inpaint
+from .parse import as_removal, split_removal
 from .per_input import PerInput
 from .tokens import Drop, MaskToken
 from .values import Blur, Mean, Noise, Patch, Replace
@@ -21,9 +22,10 @@ __all__ = [
     "PerInput",
     "Permute",
     "Removal",
-    "Removing",
+    "RemovalContext",
     "Replace",
+    "Replacement",
     "Resample",
-    "StandIn",
-    "standing",
+    "as_removal",
+    "split_removal",
 ]

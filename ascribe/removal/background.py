@@ -10,7 +10,7 @@ import numpy as np
 from ..distributions.baselines import numbers_of, rows_of
 from ..errors import FeatureError
 from ..values import Value, is_count
-from .base import Fixed, Leaves, Removing, StandIn
+from .base import FixedReplacement, Leaves, RemovalContext, Replacement
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,15 +24,15 @@ class Resample(Value):
     background: Any
     samples: int | None = None
 
-    def stand_in(self, scene: Removing) -> StandIn:
-        rows = rows_of(self.background, scene.here)
+    def replacement_for(self, context: RemovalContext) -> Replacement:
+        rows = rows_of(self.background, context.here)
         count = len(rows[0])
         if self.samples is not None and not is_count(self.samples):
             raise FeatureError(f"samples={self.samples}", try_="from 1 up, or None for all rows")
         if self.samples is None or self.samples >= count:
-            return Fixed([r[:, None] for r in rows])
-        chosen = np.sort(np.random.default_rng((scene.here.seed, 6)).choice(count, self.samples, replace=False))
-        return Fixed([r[chosen][:, None] for r in rows], random=True)
+            return FixedReplacement([r[:, None] for r in rows])
+        chosen = np.sort(np.random.default_rng((context.here.seed, 6)).choice(count, self.samples, replace=False))
+        return FixedReplacement([r[chosen][:, None] for r in rows], random=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,15 +46,15 @@ class Nearest(Value):
     background: Any
     count: int = 5
 
-    def stand_in(self, scene: Removing) -> StandIn:
-        rows = rows_of(self.background, scene.here)
+    def replacement_for(self, context: RemovalContext) -> Replacement:
+        rows = rows_of(self.background, context.here)
         if not is_count(self.count) or self.count > len(rows[0]):
             there = f"{len(rows[0])} in the background"
             raise FeatureError(f"{self.count!r} nearest rows", there=there, try_="a whole number from 1 up, and no more than there are")
-        cells = scene.groups.of(scene.here.index).cells
-        width = scene.groups.width
-        apart = np.zeros((len(scene.here.index), len(rows[0]), width + 1))
-        for x, row, cell in zip(scene.values, rows, cells, strict=True):
+        cells = context.groups.take(context.here.index).cells
+        width = context.groups.cell_count
+        apart = np.zeros((len(context.here.index), len(rows[0]), width + 1))
+        for x, row, cell in zip(context.values, rows, cells, strict=True):
             numbers, others = (numbers_of(a, repr(self)) for a in (x, row))
             if not (np.isfinite(numbers).all() and np.isfinite(others).all()):
                 raise FeatureError(f"{self!r} with NaN or infinity", there="no distance between rows", try_="asc.Resample(rows)")
@@ -64,11 +64,11 @@ class Nearest(Value):
             for i, (square, place) in enumerate(zip(squares, where, strict=True)):
                 for b, values in enumerate(square):
                     apart[i, b] += np.bincount(np.where(place < 0, width, place).reshape(-1), values.reshape(-1), width + 1)
-        return Neighbours(rows, apart, self.count)
+        return NearestRows(rows, apart, self.count)
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbours:
+class NearestRows:
     """The nearest rows for every coalition; ``apart`` is the squared distance in each cell, ``[records, rows, cells + 1]``."""
 
     rows: Leaves
@@ -92,12 +92,12 @@ class Permute(Value):
 
     samples: int = 5
 
-    def stand_in(self, scene: Removing) -> StandIn:
-        total, index = scene.here.total, scene.here.index
+    def replacement_for(self, context: RemovalContext) -> Replacement:
+        total, index = context.here.total, context.here.index
         if total < 2 or not is_count(self.samples):
             there = f"records in the call: {total}"
             raise FeatureError(f"{self!r}", there=there, try_="a call with several records, and samples from 1 up")
-        draws = [np.random.default_rng((scene.here.seed, 7, k)).permutation(total)[index] for k in range(self.samples)]
+        draws = [np.random.default_rng((context.here.seed, 7, k)).permutation(total)[index] for k in range(self.samples)]
         wanted, place = np.unique(np.stack(draws), return_inverse=True)
-        values = scene.everyone(wanted)
-        return Fixed([v[place.reshape(self.samples, -1)] for v in values], random=True)
+        values = context.read_records(wanted)
+        return FixedReplacement([v[place.reshape(self.samples, -1)] for v in values], random=True)

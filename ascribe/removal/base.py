@@ -17,7 +17,7 @@ Leaves = list[Array]
 
 
 @dataclass(frozen=True, eq=False)
-class Removing:
+class RemovalContext:
     """What a removal is fitted to: the values of some records at the cut, and which feature their coordinates belong to.
 
     ``everyone`` reads the values of other records of the call, by their numbers; ``layer`` says that the cut is inside the model.
@@ -25,7 +25,7 @@ class Removing:
 
     here: Here
     groups: Groups
-    everyone: Callable[[np.ndarray], Leaves]
+    read_records: Callable[[np.ndarray], Leaves]
     layer: bool = False
     ids: Leaves | None = None
     """The token ids, where ``values`` are their masks."""
@@ -42,7 +42,7 @@ class Removing:
             try_ += "by=x.mean(1, keepdims=True) if columns are places of one signal"
             raise FeatureError(f"{what} of a row", there=there, try_=try_)
 
-    def places(self, axes: int, what: str) -> Sequence[Array]:
+    def values_with_axes(self, axes: int, what: str) -> Sequence[Array]:
         """The values, each a record's channels and places. Raises FeatureError where axes lack, or where channels come last."""
         shapes = [tuple(x.shape[1:]) for x in self.values]
         if short := [s for s in shapes if len(s) < axes]:
@@ -52,7 +52,7 @@ class Removing:
         return self.values
 
 
-class StandIn(Protocol):
+class Replacement(Protocol):
     """What is put in the place of removed coordinates of some records.
 
     ``draws`` is how many versions there are, over which the quantity is averaged; ``random`` says that they are a sample of more.
@@ -71,7 +71,7 @@ class StandIn(Protocol):
 class Removal(Protocol):
     """A way to take features out of records: a value."""
 
-    def stand_in(self, scene: Removing) -> StandIn:
+    def replacement_for(self, context: RemovalContext) -> Replacement:
         """What to put in their place. Raises FeatureError or DistributionError where it does not fit."""
 
 
@@ -81,7 +81,7 @@ RemovalLike = Removal | float | str | ArrayLike | Sequence[Any] | Mapping[str, A
 
 
 @dataclass(frozen=True, eq=False)
-class Fixed:
+class FixedReplacement:
     """The same stand-ins whatever is removed: one array ``[draws, records or 1, ...]`` for each at the cut."""
 
     arrays: Leaves
@@ -93,15 +93,3 @@ class Fixed:
 
     def __call__(self, presence: np.ndarray, draw: np.ndarray) -> Leaves:
         return self.arrays if self.draws == 1 else [a[draw] for a in self.arrays]
-
-
-def standing(given: Any) -> Removal:
-    """``by=`` as a removal: a number, an array or a name is what :class:`Replace` puts there, removals in a tuple or a dict are for each
-    input.
-    """
-    from .per_input import PerInput, has_removals
-    from .values import Replace
-
-    if isinstance(given, Removal) and not isinstance(given, type):
-        return given
-    return PerInput(given) if has_removals(given) else Replace(given)

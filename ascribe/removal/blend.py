@@ -6,13 +6,13 @@ import numpy as np
 
 from ..arrays import Array, namespace
 from ..errors import FeatureError
-from .base import Fixed, StandIn
+from .base import FixedReplacement, Replacement
 
 FEW = 2
 """How often a line must be repeated, on average, for its presence to be looked up once."""
 
 
-def different_lines(cells: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]]]:
+def collapse_repeated_lines(cells: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """Cells ``[1 or records, ..., height, width]`` without the lines that are equal to the one before, and the span of lines that each of
     those left is for: a grid of 7 rows on 224 lines has 7. All cells and no spans where lines are not repeated.
     """
@@ -32,12 +32,12 @@ class Blend:
     are written into the same memory again and again, unless the model or other code has kept a part of it.
     """
 
-    def __init__(self, x: Array, cells: np.ndarray, instead: StandIn) -> None:
+    def __init__(self, x: Array, cells: np.ndarray, instead: Replacement) -> None:
         self.x, self.xp = x, namespace(x)
         self.cells = cells
-        self.few, self.spans = different_lines(cells)
-        known = [x, *(instead.arrays if isinstance(instead, Fixed) else [])]
-        smooth = isinstance(instead, Fixed) and all(self.xp.is_floating(a) for a in known)
+        self.few, self.spans = collapse_repeated_lines(cells)
+        known = [x, *(instead.arrays if isinstance(instead, FixedReplacement) else [])]
+        smooth = isinstance(instead, FixedReplacement) and all(self.xp.is_floating(a) for a in known)
         sizes = [float(self.xp.sizes(a, 0)) for a in known] if smooth else [np.inf]
         self.smooth = bool(np.isfinite(sizes).all())
         self.nothing = self.smooth and not any(sizes[1:])

@@ -12,7 +12,7 @@ from ..arrays import Array, laid
 from ..distributions.baselines import numbers_of
 from ..errors import FeatureError
 from ..values import Value, is_number
-from .base import Leaves, Removing, StandIn
+from .base import Leaves, RemovalContext, Replacement
 
 STRAIGHT, DIAGONAL = 1 / 6, 1 / 12
 NEIGHBOURS = (
@@ -32,14 +32,15 @@ class Inpaint(Value):
 
     noise: float = 0.01
 
-    def stand_in(self, scene: Removing) -> StandIn:
+    def replacement_for(self, context: RemovalContext) -> Replacement:
         if not is_number(self.noise) or not 0 <= self.noise < np.inf:
             raise FeatureError(f"{self!r}", try_="noise from 0 up")
-        return Painted(scene.places(2, repr(self)), scene.groups.of(scene.here.index).cells, self.noise, scene.here.seed, scene.here.first)
+        here, values = context.here, context.values_with_axes(2, repr(self))
+        return InpaintedReplacement(values, context.groups.take(here.index).cells, self.noise, here.seed, here.first)
 
 
 @dataclass(frozen=True, eq=False)
-class Painted:
+class InpaintedReplacement:
     """The records with what is removed painted over."""
 
     values: Sequence[Array]
@@ -68,13 +69,13 @@ class Painted:
                 gone = ~there[places[n, k]]
                 some = slice(None) if len(places) == 1 else slice(n, n + 1), slice(None) if places.shape[1] == 1 else slice(k, k + 1)
                 if gone.any():
-                    out[p][some][..., gone] = solved(flat[some], gone, (height, width)) + grain[some][..., gone]
+                    out[p][some][..., gone] = solve_neighbour_means(flat[some], gone, (height, width)) + grain[some][..., gone]
         return laid(out.reshape(len(presence), *pixels.shape), x)
 
 
-def solved(flat: np.ndarray, gone: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def solve_neighbour_means(flat: np.ndarray, gone: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The values ``[..., removed places]`` at which each is the weighted mean of its neighbours; ``flat`` is ``[..., places]``."""
-    sparse, splu = scipy_parts()
+    sparse, splu = import_scipy()
     height, width = size
     ids = np.flatnonzero(gone)
     number = np.full(gone.size, -1)
@@ -101,7 +102,7 @@ def solved(flat: np.ndarray, gone: np.ndarray, size: tuple[int, int]) -> np.ndar
     return found
 
 
-def scipy_parts() -> tuple[Any, Any]:
+def import_scipy() -> tuple[Any, Any]:
     """SciPy's sparse matrices and their solver. Raises FeatureError without SciPy."""
     try:
         from scipy import sparse

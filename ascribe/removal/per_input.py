@@ -1,52 +1,39 @@
-"""A removal of its own for each of several inputs, or for each of several cuts."""
+"""A separate removal for each of several inputs, or for each of several cuts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import FeatureError
 from ..values import Value, written
-from .base import Removal, Removing, StandIn, standing
+from .base import RemovalContext, Replacement
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PerInput(Value):
-    """A removal for each input: in order in a tuple, or by name or number in a dict. ``{"numbers": Replace(0.0), "ids": MaskToken(103)}``.
+    """Uses a separate removal for each input: a tuple in the order of the inputs, or a dict by name or position.
 
-    Where features are removed at several cuts there is one for each cut. Removals that average over several values, such as
-    :class:`Resample`, must have equally many: value i of one goes with value i of the others.
+    *Use it when* the model has inputs of different kinds, such as numbers and token ids:
+    ``by={"numbers": asc.Replace(0.0), "ids": asc.MaskToken(103)}``. A plain tuple or dict is converted to this class. If features are
+    removed at several cuts, there is one removal for each cut.
+
+    Removals with several replacements, such as :class:`Resample`, must have the same number of them: replacement i of one input is
+    combined with replacement i of the others.
+
+    Raises FeatureError if an input has no removal, or a removal has no input.
     """
 
     by_input: Any
 
     def __repr__(self) -> str:
-        """As ``by=`` is written."""
+        """Returns the value as it is written in ``by=``."""
         return written(self.by_input)
 
-    def stand_in(self, scene: Removing) -> StandIn:
-        """Raises FeatureError: it is taken apart before anything is removed."""
-        raise FeatureError(f"{self!r} in another removal", try_="one removal for each input")
-
-    def each(self, names: Sequence[str], what: str = "input") -> list[Removal]:
-        """The removal for each name. Raises FeatureError where one is missing or there are too many."""
-        given = self.by_input
-        if isinstance(given, Mapping):
-            keys = [name if name in given else k for k, name in enumerate(names)]
-            missing = [name for name, key in zip(names, keys, strict=True) if key not in given]
-            unknown = [repr(key) for key in given if key not in keys]
-            if missing or unknown:
-                asked = [*(f"none for {name!r}" for name in missing), *(f"one for {key}" for key in unknown)]
-                raise FeatureError(f"removals for each {what}: {', '.join(asked)}", there=", ".join(names), try_="one for each")
-            given = [given[key] for key in keys]
-        if len(given) != len(names):
-            there = f"{len(names)}: {', '.join(names)}"
-            raise FeatureError(f"{len(given)} removals, one for each {what}", there=there, try_="as many of each")
-        return [standing(one) for one in given]
-
-
-def has_removals(given: Any) -> bool:
-    """Whether something is a tuple, a list or a dict with removals in it."""
-    parts = given.values() if isinstance(given, Mapping) else given if isinstance(given, (tuple, list)) else ()
-    return any(isinstance(one, Removal) and not isinstance(one, type) for one in parts)
+    def replacement_for(self, context: RemovalContext) -> Replacement:
+        """Raises FeatureError: the engine splits this removal by input, so it cannot be nested in another one."""
+        raise FeatureError(
+            f"by={self!r} is nested in another removal",
+            there="a tuple or dict inside a tuple or dict",
+            try_="one removal for each input, such as by=(asc.Replace(0.0), asc.Blur())",
+        )

@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import namespace
 from ..errors import FeatureError
 from ..values import Value
-from .base import Fixed, Removing, StandIn
+from .base import FixedReplacement, RemovalContext, Replacement
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,9 +22,9 @@ class MaskToken(Value):
     token: int
     keep: tuple[int, ...] = ()
 
-    def stand_in(self, scene: Removing) -> StandIn:
+    def replacement_for(self, context: RemovalContext) -> Replacement:
         found = []
-        for x in scene.values:
+        for x in context.values:
             xp = namespace(x)
             if xp.is_floating(x):
                 each = "by={'numbers': asc.Replace(0.0), 'ids': asc.MaskToken(id)}"
@@ -32,7 +32,7 @@ class MaskToken(Value):
                 raise FeatureError(f"{self!r} for floating numbers", try_=try_, code="E-FEATURES-TYPE")
             ids = xp.numpy(x)
             found.append(xp.asarray(np.where(np.isin(ids, self.keep), ids, self.token).astype(ids.dtype), x)[None])
-        return Fixed(found)
+        return FixedReplacement(found)
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,10 +47,10 @@ class Drop(Value):
     mask: str | int = "attention_mask"
     keep: tuple[int, ...] = ()
 
-    def stand_in(self, scene: Removing) -> StandIn:
+    def replacement_for(self, context: RemovalContext) -> Replacement:
         found = []
-        for x, ids in zip(scene.values, scene.ids or scene.values, strict=True):
+        for x, ids in zip(context.values, context.ids or context.values, strict=True):
             xp = namespace(x)
-            stays = np.isin(xp.numpy(ids), self.keep) if np.size(self.keep) and scene.ids else None
+            stays = np.isin(xp.numpy(ids), self.keep) if np.size(self.keep) and context.ids else None
             found.append((xp.zeros_like(x[:1]) if stays is None else x * xp.asarray(stays.astype(np.int8), x).reshape(x.shape))[None])
-        return Fixed([xp.cast(f, x) for f, x in zip(found, scene.values, strict=True)])
+        return FixedReplacement([xp.cast(f, x) for f, x in zip(found, context.values, strict=True)])

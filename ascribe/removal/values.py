@@ -11,7 +11,7 @@ from ..arrays import laid, namespace
 from ..distributions.baselines import each, numbers_of, resolve, smoothed
 from ..errors import FeatureError
 from ..values import Value, is_count, is_number
-from .base import Fixed, Removing, StandIn
+from .base import FixedReplacement, RemovalContext, Replacement
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -23,15 +23,15 @@ class Replace(Value):
 
     value: Any = 0.0
 
-    def stand_in(self, scene: Removing) -> StandIn:
-        for x in scene.values:
+    def replacement_for(self, context: RemovalContext) -> Replacement:
+        for x in context.values:
             whole = namespace(x).numpy(x).dtype.kind in "iub"
             if whole and isinstance(self.value, float) and not self.value.is_integer():
                 raise FeatureError(f"{self!r} for whole numbers", try_="a whole number, or x.astype(float)", code="E-FEATURES-TYPE")
         if isinstance(self.value, (str, tuple, list, dict)):
-            own = enumerate(each(self.value, scene.here))
-            scene.check_one_scale([k for k, v in own if isinstance(v, str) and v in ("mean", "uniform")], repr(self))
-        return Fixed([a[None] for a in resolve(self.value, scene.here)])
+            own = enumerate(each(self.value, context.here))
+            context.check_one_scale([k for k, v in own if isinstance(v, str) and v in ("mean", "uniform")], repr(self))
+        return FixedReplacement([a[None] for a in resolve(self.value, context.here)])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,8 +43,8 @@ class Patch(Value):
 
     call: Any
 
-    def stand_in(self, scene: Removing) -> StandIn:
-        return Fixed([a[None] for a in resolve(self.call, scene.here)])
+    def replacement_for(self, context: RemovalContext) -> Replacement:
+        return FixedReplacement([a[None] for a in resolve(self.call, context.here)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,12 +57,12 @@ class Blur(Value):
 
     sigma: float = 4.0
 
-    def stand_in(self, scene: Removing) -> StandIn:
+    def replacement_for(self, context: RemovalContext) -> Replacement:
         if not (is_number(self.sigma) and self.sigma > 0):
             raise FeatureError(f"{self!r}", try_="sigma above 0")
-        values = scene.places(2, repr(self))
-        smooth = [smoothed(numbers_of(x, repr(self)), lambda size: self.sigma, scene.here.places(x)) for x in values]
-        return Fixed([laid(a, x)[None] for a, x in zip(smooth, scene.values, strict=True)])
+        values = context.values_with_axes(2, repr(self))
+        smooth = [smoothed(numbers_of(x, repr(self)), lambda size: self.sigma, context.here.places(x)) for x in values]
+        return FixedReplacement([laid(a, x)[None] for a, x in zip(smooth, context.values, strict=True)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,9 +72,9 @@ class Mean(Value):
     Tables are refused: a row's columns have no mean in common. ``Replace(x_train.mean(0))`` has the mean of each column.
     """
 
-    def stand_in(self, scene: Removing) -> StandIn:
-        scene.check_one_scale(range(len(scene.places(0, repr(self)))), repr(self))
-        return Fixed([a[None] for a in resolve("mean", scene.here)])
+    def replacement_for(self, context: RemovalContext) -> Replacement:
+        context.check_one_scale(range(len(context.values_with_axes(0, repr(self)))), repr(self))
+        return FixedReplacement([a[None] for a in resolve("mean", context.here)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,13 +88,13 @@ class Noise(Value):
     samples: int = 8
     around: bool = False
 
-    def stand_in(self, scene: Removing) -> StandIn:
+    def replacement_for(self, context: RemovalContext) -> Replacement:
         if not is_count(self.samples) or not is_number(self.scale) or not 0 <= self.scale < np.inf:
             raise FeatureError(f"{self!r}", try_="samples from 1 and scale from 0 up")
         found = []
-        for i, x in enumerate(scene.values):
-            rng = np.random.default_rng((scene.here.seed, 5, scene.here.first + i))
+        for i, x in enumerate(context.values):
+            rng = np.random.default_rng((context.here.seed, 5, context.here.first + i))
             noise = rng.standard_normal((self.samples, 1, *x.shape[1:])) * self.scale
             own = numbers_of(x, repr(self))
             found.append(laid(noise + own if self.around else noise, x))
-        return Fixed(found, random=True)
+        return FixedReplacement(found, random=True)

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import as_numpy
 from ..display.layouts import photograph
 from ..errors import ResultError
-from ..features.table import Rows, rows_of, side_by_side
+from ..features.table import Rows, align_rows, split_rows
 from ..plots import one_record
 from ..result.attribution import Attribution, Check
 from ..result.summary import class_name, recipe, single_output
@@ -91,7 +91,8 @@ def rows_together(results: Mapping[str, Attribution], answers: Mapping[str, Answ
     if len({len(values) for values, *_ in answers.values()}) > 1:
         there = ", ".join(f"{name}: {len(values)}" for name, (values, *_) in answers.items())
         raise ResultError("the maps of a table need the same features", there=there)
-    return side_by_side([rows_of(v, error, results[name].features, record % len(results[name])) for name, (v, _, error) in answers.items()])
+    rows = [split_rows(v, error, results[name].features, record % len(results[name])) for name, (v, _, error) in answers.items()]
+    return align_rows(rows)
 
 
 def _names(rows: Sequence[Rows], given: Sequence[str] | None) -> list[str] | None:

@@ -18,7 +18,7 @@ import numpy as np
 from ..display import colours
 from ..display.layouts import layout_of, map_of, photograph, strongest
 from ..errors import ResultError
-from ..features.table import names_for
+from ..features.table import label_places
 from ..result.summary import cut
 from ..utils.completeness import percent
 from ..utils.escape import visible
@@ -132,7 +132,7 @@ def features(card: Card) -> list[dict[str, Any]]:
         shapes = ", ".join(str(values.shape) for values in wide)
         raise ResultError("the maps of a table need the same features", there=shapes)
     count = len(wide[0]) if wide else 0
-    names = names_for(card.feature_names, count, "feature")
+    names = label_places(card.feature_names, count, "feature")
     limits = [colours.limit(values) or 1.0 for values in wide]
     weight = np.mean([np.nan_to_num(np.abs(values)) / top for values, top in zip(wide, limits, strict=True)], 0) if wide else ()
     order = strongest(np.asarray(weight), ROWS)

@@ -212,7 +212,8 @@ class Attribution:
 
     def abs(self) -> Attribution:
         """The sizes, without the signs."""
-        return self._changed(self._each(operator.abs), "abs()", features=None if self.features is None else self.features.changed(np.abs))
+        features = None if self.features is None else self.features.with_values(np.abs)
+        return self._changed(self._each(operator.abs), "abs()", features=features)
 
     __abs__ = abs
 
@@ -252,7 +253,7 @@ class Attribution:
             found: np.ndarray = pooling.scaled(table, scale, clip=how == "quantile")
             return found
 
-        features = None if self.features is None else self.features.changed(by_record)
+        features = None if self.features is None else self.features.with_values(by_record)
         return self._changed(self._each(scaled), f"normalize({how!r})", features=features)
 
     def resize(self, height: int, width: int) -> Attribution:
@@ -339,7 +340,7 @@ class Attribution:
     def _scaled(self, factor: float) -> dict[str, Any]:
         """Errors and features' values times a number."""
         error = mapped(self.error, lambda _, leaf: None if leaf is None else leaf * abs(factor))
-        return {"error": error, "features": None if self.features is None else self.features.scaled(factor)}
+        return {"error": error, "features": None if self.features is None else self.features.scale(factor)}
 
     def _joined(self, other: Attribution, sign: str, work: Callable[[Any, Any], Any]) -> Attribution:
         if not isinstance(other, Attribution):
@@ -358,7 +359,7 @@ class Attribution:
             checks=surviving((*self.checks, *other.checks), SUMS | {"zero"}),
             cost=self.cost + other.cost if self.cost and other.cost else self.cost or other.cost,
             error=None,
-            features=None if self.features is None else self.features.joined(other.features, work),
+            features=None if self.features is None else self.features.combine(other.features, work),
             settings=self.settings if self.settings == other.settings else {"left": self.settings, "right": other.settings},
             **same,
         )

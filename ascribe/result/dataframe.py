@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import as_numpy
 from ..errors import ResultError
-from ..features.table import FeatureTable, rows_of, table_of
+from ..features.table import FeatureTable, group_columns, split_rows
 
 if TYPE_CHECKING:
     from .attribution import Attribution
@@ -48,14 +48,14 @@ def named(
     array: np.ndarray, first: int, table: FeatureTable | None, given: Sequence[str] | None
 ) -> tuple[np.ndarray, Sequence[str] | None]:
     """An array with one column for each feature where it is a table, and names: those given for columns or features, or known."""
-    grouped, known = (array, table.names) if table is not None and of_pairs(array, first, table) else table_of(array, table)
+    grouped, known = (array, table.names) if table is not None and of_pairs(array, first, table) else group_columns(array, table)
     if given is None or table is None or grouped is array:
         return grouped, known if given is None else given
     (places,) = table.places
     if places is None or len(places) > 1 or len(given) == grouped.shape[-1]:
         return grouped, given
     one = table if array.ndim == 2 else table.quantity_at(0)
-    return grouped, rows_of(np.zeros(array.shape[-1]), None, one, 0).labels(given, "feature")
+    return grouped, split_rows(np.zeros(array.shape[-1]), None, one, 0).labels(given, "feature")
 
 
 def of_pairs(array: np.ndarray, first: int, table: FeatureTable | None) -> bool:

@@ -88,11 +88,12 @@ def save(a: Attribution, path: str | PathLike[str]) -> None:
     if a.features is not None:
         known |= {"features.values": a.features.values, "features.error": a.features.error}
         known |= {f"features.places.{k}": place for k, place in enumerate(a.features.places)}
+    table = a.features
     described = {
         "values": _described(a.values, "values", tensors),
         "record": _described(a.record, "record", tensors),
         "error": _described(a.error, "error", tensors),
-        "features": None if a.features is None else {"names": a.features.names, "told": a.features.told, "arrays": len(a.features.places)},
+        "features": None if table is None else {"names": table.names, "told": table.description, "arrays": len(table.places)},
         "cut": a.cut,
         "quantity": a.quantity,
         "method": a.method,

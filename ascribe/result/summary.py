@@ -15,7 +15,7 @@ import numpy as np
 from ..arrays import as_numpy
 from ..display import colours
 from ..display.layouts import layout_of, map_of, photograph, shrunk, strongest
-from ..features.table import rows_of, table_of
+from ..features.table import group_columns, split_rows
 from ..utils.completeness import described
 from ..utils.escape import visible
 from ..utils.pooling import outline
@@ -164,7 +164,7 @@ def _caption(a: Attribution, i: int) -> str:
 
 
 def _table(a: Attribution, values: np.ndarray) -> str:
-    table, known = table_of(values, a.features)
+    table, known = group_columns(values, a.features)
     names, shown = known or list(map(str, range(table.shape[1]))), table[:SHOWN]
     order = strongest(np.abs(shown).mean(0), TOP)
     head = "".join(f"<th>{_isolated(cut(visible(names[k])))}</th>" for k in order)
@@ -234,7 +234,7 @@ def lines(a: Attribution, blocks: bool) -> Iterator[Line]:
 
 def _ranked(a: Attribution, values: np.ndarray, i: int) -> Iterator[Line]:
     """The strongest rows of a table."""
-    rows = rows_of(values, None, a.features, i)
+    rows = split_rows(values, None, a.features, i)
     named = rows.grouped or rows.names is not None
     names = rows.labels(None, "feature") if named else [f"[{k}]" for k in range(len(values))]
     yield from _bars(rows.values, names, TOP)

@@ -63,7 +63,7 @@ def as_rule(by: Any) -> Rule:
     if isinstance(getattr(by, "compares", None), bool) and not isinstance(by, type):
         rule: Rule = by
         return rule
-    if hasattr(by, "stand_in"):
+    if hasattr(by, "replacement_for"):
         raise RuleError(
             f"by={by!r} removes features", there="no coalitions of them", try_="over=asc.coalitions.LeaveOneOut(), or other coalitions"
         )

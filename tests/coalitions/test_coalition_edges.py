@@ -24,8 +24,8 @@ from ascribe.coalitions import (
     TotalSobolIndices,
 )
 from ascribe.coalitions import lime as surrogate
-from ascribe.coalitions.kernel import plan
-from ascribe.coalitions.sampling import size_weights
+from ascribe.coalitions.kernel import make_plan
+from ascribe.coalitions.sampling import compute_size_weights
 from ascribe.errors import CoalitionError
 from tests.support.coalition_games import banzhaf, change, looked_up, network, play, referee, table
 
@@ -67,8 +67,8 @@ def test_banzhaf_fits_count_nobody_and_all_like_others(budget, more):
 @pytest.mark.parametrize("sizes", ["kernel", "leverage", "uniform"])
 def test_more_coalitions_of_a_size_than_a_float_can_count(sizes, paired):
     """Of 1,200 features 600 at a time. Drawn by what they weigh, and no size completely, all units weigh the same."""
-    weights = size_weights(1200, sizes)
-    sample = plan(1200, weights, weights, 402, paired, False).draw(np.random.default_rng(0))
+    weights = compute_size_weights(1200, sizes)
+    sample = make_plan(1200, weights, weights, 402, paired, False).draw(np.random.default_rng(0))
     assert len(np.unique(sample.coalitions, axis=0)) == len(sample.coalitions) == 400 // (1 + paired)
     np.testing.assert_allclose(sample.weight, weights.sum() / len(sample.coalitions))
     assert sample.chance.max() < 1
@@ -204,7 +204,7 @@ EVERY = (
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("over", EVERY, ids=repr)
 def test_what_is_not_finite_is_seen_in_its_own_record_only(over):
-    """A record whose worth is infinite with most features there; no warning of numpy's, and nothing in the record beside it."""
+    """A record whose value is infinite with most features there; no warning of numpy's, and nothing in the record next to it."""
     game = network(10)
 
     def beside(there):
@@ -216,9 +216,9 @@ def test_what_is_not_finite_is_seen_in_its_own_record_only(over):
 
 
 def test_no_sweeps_are_made_for_what_is_not_finite(monkeypatch):
-    largest = surrogate.largest_of
+    largest = surrogate.largest_finite
     steps = []
-    monkeypatch.setattr(surrogate, "largest_of", lambda values: steps.append(1) or largest(values))
+    monkeypatch.setattr(surrogate, "largest_finite", lambda values: steps.append(1) or largest(values))
     matrix, right = np.eye(3) + 0.1, np.array([[1.0, np.nan], [2.0, np.nan], [-1.0, np.nan]])
     found = surrogate.lasso(matrix, right, 0.2)
     assert len(steps) < surrogate.SWEEPS / 10

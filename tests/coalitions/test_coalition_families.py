@@ -21,10 +21,10 @@ from ascribe.coalitions import (
     SmoothMasks,
     TotalSobolIndices,
 )
-from ascribe.coalitions.base import adapts
-from ascribe.coalitions.hierarchies import halves
+from ascribe.coalitions.base import is_adaptive
+from ascribe.coalitions.hierarchies import halve_grid
 from ascribe.coalitions.lime import lasso
-from ascribe.coalitions.rise import offsets
+from ascribe.coalitions.rise import make_lenses
 from ascribe.errors import CoalitionError
 from tests.support.coalition_games import change, looked_up, network, pair_index, play, polynomial, referee, shapley, table
 
@@ -62,7 +62,7 @@ def together(tree) -> list[tuple[int, ...]]:
     return found
 
 
-def owen(worth, features: int, tree) -> np.ndarray:
+def owen(value_of, features: int, tree) -> np.ndarray:
     """The mean contribution over those orders."""
     values = 0.0
     orders = together(tree)
@@ -70,7 +70,7 @@ def owen(worth, features: int, tree) -> np.ndarray:
         steps = np.zeros((features + 1, features), dtype=bool)
         for k, i in enumerate(order):
             steps[k + 1 :, i] = True
-        gains = np.diff(worth(steps), axis=1)
+        gains = np.diff(value_of(steps), axis=1)
         values = values + gains[:, np.argsort(order)] / len(orders)
     return np.moveaxis(values, 1, -1)
 
@@ -95,7 +95,7 @@ def test_a_tree_with_one_level_gives_shapley_values():
 
 def test_owen_costs_what_its_tree_has():
     _, rows = referee(Owen(10**6), Players(16), network(16))
-    assert len(rows) == 2 + sum(2 * 4**depth for depth in range(4))  # halves: 1, 2, 4, 8 groups in 1, 2, 4, 8 cases
+    assert len(rows) == 2 + sum(2 * 4**depth for depth in range(4))  # halve_grid: 1, 2, 4, 8 groups in 1, 2, 4, 8 cases
     assert len(np.unique(rows, axis=0)) == len(rows)
 
 
@@ -124,10 +124,10 @@ def test_what_changes_most_is_opened_first():
 
 
 def test_grids_are_halved_along_their_longer_side():
-    assert halves((2, 4)) == (((0, 1), (4, 5)), ((2, 3), (6, 7)))
-    assert halves((1, 3)) == ((0, 1), 2)
+    assert halve_grid((2, 4)) == (((0, 1), (4, 5)), ((2, 3), (6, 7)))
+    assert halve_grid((1, 3)) == ((0, 1), 2)
     found = play(Owen(), Players(8, shape=(2, 4)), looked_up(table(8, 1)))
-    expected = play(Owen(), Players(8, halves((2, 4))), looked_up(table(8, 1)))
+    expected = play(Owen(), Players(8, halve_grid((2, 4))), looked_up(table(8, 1)))
     np.testing.assert_array_equal(found.values, expected.values)
 
 
@@ -186,7 +186,7 @@ def test_taylor_is_the_mean_over_orders(features):
         assert found.values[0, 0, i, i] == pytest.approx(of(i) - of(), abs=1e-12)
 
 
-def faith(worth, features: int) -> np.ndarray:
+def faith(value_of, features: int) -> np.ndarray:
     """Faith-Shap from its definition: weighted least squares over all coalitions, both ends held by Lagrange multipliers."""
     subsets = np.array(list(product([False, True], repeat=features)))
     pairs = list(combinations(range(features), 2))
@@ -197,7 +197,7 @@ def faith(worth, features: int) -> np.ndarray:
     number = np.array([len(list(combinations(range(features), s))) for s in range(features + 1)])[size]
     inner = (size > 0) & (size < features)
     weight = np.where(inner, (features - 1) / np.where(inner, number * size * (features - size), 1), 0)
-    v = worth(subsets)[0, :, 0]
+    v = value_of(subsets)[0, :, 0]
     held = terms[~inner]
     k = terms.shape[1]
     system = np.block([[(terms.T * weight) @ terms, held.T], [held, np.zeros((2, 2))]])
@@ -252,7 +252,7 @@ def slowly(cells: np.ndarray, size: int, offset: int) -> np.ndarray:
 @pytest.mark.parametrize(("size", "cells"), [(14, 7), (10, 3), (5, 5), (9, 1)])
 def test_masks_are_grids_drawn_out_and_shifted(size, cells):
     row = np.random.default_rng(0).random(cells)
-    lenses = offsets(size, cells)
+    lenses = make_lenses(size, cells)
     assert len(lenses) == -(-size // cells)
     for offset, lens in enumerate(lenses):
         np.testing.assert_allclose(lens @ row, slowly(row, size, offset), atol=1e-6)
@@ -382,7 +382,7 @@ def test_the_sizes_asked_for_change_nothing(over):
 
 @pytest.mark.parametrize("over", [over for over in SEVEN if over not in (Owen(40), LinearSurrogate(100, tolerance=0.3))], ids=repr)
 def test_games_are_played_side_by_side(over):
-    """Quantities and records share coalitions: each gets what it would get alone, where worth does not decide what is asked."""
+    """Quantities and records share coalitions: each gets its values as alone, unless values decide which coalitions are asked for."""
     game = network(7, records=3, quantities=2)
     whole = play(over, 7, game)
     alone = play(over, 7, lambda there: game(there)[1:, :, 2:])
@@ -440,9 +440,9 @@ def test_errors_told_are_errors_seen(over):
 def test_means_by_chance_have_the_errors_of_means():
     game = network(9, seed=6, records=2)
     found, there = referee(RandomCoalitions(100, p=0.3), 9, game)
-    worth = game(there)[0]
+    values = game(there)[0]
     for i in range(9):
-        groups = worth[there[:, i]], worth[~there[:, i]]
+        groups = values[there[:, i]], values[~there[:, i]]
         np.testing.assert_allclose(found.values[0, :, i], groups[0].mean(0) - groups[1].mean(0), rtol=1e-9)
         np.testing.assert_allclose(found.error[0, :, i] ** 2, sum(g.var(0, ddof=1) / len(g) for g in groups), rtol=1e-9)
 
@@ -524,6 +524,6 @@ def test_what_one_record_asks_for_is_its_own_business(over):
         torch.testing.assert_close(asc.attribute(model, x, of=1, over=over, by=asc.Replace(0.0), chunk=chunk).values, whole.values)
     alone = asc.attribute(model, x[2:3], of=1, over=over, by=asc.Replace(0.0))
     torch.testing.assert_close(alone.values[0], whole.values[2])
-    assert adapts(over, Players(8))
-    assert not adapts(Owen(10**6), Players(8))
-    assert not adapts(ShapleyRegression(60), Players(8))
+    assert is_adaptive(over, Players(8))
+    assert not is_adaptive(Owen(10**6), Players(8))
+    assert not is_adaptive(ShapleyRegression(60), Players(8))

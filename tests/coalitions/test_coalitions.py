@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from ascribe.coalitions import Banzhaf, Coalitions, Exact, LeaveOneOut, Leverage, Permutations, Players, RandomCoalitions, ShapleyRegression
 from ascribe.coalitions.base import GameEstimate
 from ascribe.coalitions.covariance import NOISE, REACH
-from ascribe.coalitions.games import relative_error
-from ascribe.coalitions.gaussian_process import Smooth
-from ascribe.coalitions.kernel import plan
-from ascribe.coalitions.sampling import size_weights
+from ascribe.coalitions.games import compute_relative_error
+from ascribe.coalitions.gaussian_process import GaussianProcessEstimator
+from ascribe.coalitions.kernel import make_plan
+from ascribe.coalitions.sampling import compute_size_weights
 from ascribe.errors import CoalitionError, DistributionError
 from tests.support.coalition_games import banzhaf, change, looked_up, network, play, polynomial, referee, shapley, table
 
@@ -79,8 +79,8 @@ def test_a_fit_to_nearly_all_coalitions_is_nearly_exact(drawn, more):
     assert abs(found.values - exact).max() < 0.02 * np.ptp(exact)
 
 
-def smoothed(pairs, worth, weight, features: int) -> np.ndarray:
-    """The fit of :class:`Smooth` by its definition, with a coefficient for every product of an odd number of features.
+def smoothed(pairs, values, weight, features: int) -> np.ndarray:
+    """The fit of :class:`GaussianProcessEstimator` by its definition, with a coefficient for every product of an odd number of features.
 
     Coefficients of one feature are free; of k more they are normal with variance rho^k, in units in which a pair's own is NOISE
     over its weight; the condition at all features is met exactly. Shapley: a k-th of a product's 2 c to each of its features.
@@ -93,7 +93,7 @@ def smoothed(pairs, worth, weight, features: int) -> np.ndarray:
     penalty = np.where([len(c) > 1 for c in terms], scale / prior, 0)
     inner = columns[:-1].T * (weight / weight.mean() / NOISE)
     system = np.block([[inner @ columns[:-1] + np.diag(penalty), columns[-1:].T], [columns[-1:], np.zeros((1, 1))]])
-    found = np.linalg.solve(system, np.concatenate([inner @ worth[:-1], worth[-1:]]))[:-1]
+    found = np.linalg.solve(system, np.concatenate([inner @ values[:-1], values[-1:]]))[:-1]
     values = np.zeros(features)
     for c, value in zip(terms, found, strict=True):
         values[list(c)] += 2 * value / len(c)
@@ -102,14 +102,15 @@ def smoothed(pairs, worth, weight, features: int) -> np.ndarray:
 
 def test_smooth_fits_are_their_definition():
     game = looked_up(table(6, 8))
-    sample = plan(6, size_weights(6, "kernel"), size_weights(6, "kernel"), 40, True, False).draw(np.random.default_rng(0))
-    tally = Smooth(sample, "shapley")
-    for block in tally.blocks():
-        tally.take(block, game(block.coalitions)[0])
+    weights = compute_size_weights(6, "kernel")
+    sample = make_plan(6, weights, weights, 40, True, False).draw(np.random.default_rng(0))
+    estimator = GaussianProcessEstimator(sample, "shapley")
+    for block in estimator.blocks():
+        estimator.add_block(block, game(block.coalitions)[0])
     there = np.concatenate([sample.coalitions, np.ones((1, 6), dtype=bool)])
-    worth = (game(there) - game(~there))[0, :, 0] / 2
-    expected = smoothed(sample.coalitions, worth, sample.weight, 6)
-    np.testing.assert_allclose(tally.result().values[:, 0], expected, atol=1e-8)
+    values = (game(there) - game(~there))[0, :, 0] / 2
+    expected = smoothed(sample.coalitions, values, sample.weight, 6)
+    np.testing.assert_allclose(estimator.result().values[:, 0], expected, atol=1e-8)
 
 
 def test_many_pairs_are_fitted_in_parts(monkeypatch):
@@ -251,7 +252,7 @@ RACE = {
 def test_unbiased_and_honest_about_errors(over):
     """Over 120 seeds the mean is within its own standard error, and the errors told are those seen.
 
-    Smooth fits lean on what they expect of a game while there are few coalitions: by less than the errors they tell.
+    GaussianProcessEstimator fits lean on what they expect of a game while there are few coalitions: by less than the errors they tell.
     """
     game = network(10, seed=5, records=2)
     exact = RACE[over](game, 10)
@@ -404,7 +405,7 @@ def test_members_keep_to_the_protocol(over):
 def test_an_error_is_a_share_of_the_range_of_values():
     """Nothing is always among them; of several games the worst counts."""
     values, error = np.array([[-1.0, 1.0], [3.0, 2.0]]), np.array([[0.4, 0.02], [0.1, 0.0]])  # [features, games]
-    assert relative_error(GameEstimate(values, error)) == pytest.approx(0.1)
-    assert relative_error(GameEstimate(values[:, 1:], error[:, 1:])) == pytest.approx(0.01)
-    assert relative_error(GameEstimate(values)) == 0
-    assert relative_error(GameEstimate(values, np.full_like(error, np.nan))) == np.inf
+    assert compute_relative_error(GameEstimate(values, error)) == pytest.approx(0.1)
+    assert compute_relative_error(GameEstimate(values[:, 1:], error[:, 1:])) == pytest.approx(0.01)
+    assert compute_relative_error(GameEstimate(values)) == 0
+    assert compute_relative_error(GameEstimate(values, np.full_like(error, np.nan))) == np.inf

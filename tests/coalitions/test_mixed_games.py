@@ -18,9 +18,9 @@ from ascribe.removal import PerInput
 from tests.support.small_models import rows, seeded
 
 
-def shapley(worth: Callable[[frozenset[int]], np.ndarray], players: int) -> np.ndarray:
+def shapley(value_of: Callable[[frozenset[int]], np.ndarray], players: int) -> np.ndarray:
     """Every player's gain, averaged over the coalitions of the others by size: ``[records, players]``."""
-    known = {part: worth(frozenset(part)) for size in range(players + 1) for part in combinations(range(players), size)}
+    known = {part: value_of(frozenset(part)) for size in range(players + 1) for part in combinations(range(players), size)}
     found = []
     for i in range(players):
         others = [j for j in range(players) if j != i]
@@ -51,15 +51,15 @@ BACK, BACK_IDS = rows(5, 3, seed=4), torch.tensor([[1, 1], [0, 6], [5, 2], [3, 3
 
 
 def replaced(instead: Tensor, ids: Tensor, of: int = 1) -> Callable[[frozenset[int]], np.ndarray]:
-    """The worth of features of numbers (0 to 2) and ids (3, 4): the mean over the rows of what stands in."""
+    """The value of features of numbers (0 to 2) and ids (3, 4): the mean over the replacement rows."""
 
-    def worth(there: frozenset[int]) -> np.ndarray:
+    def value_of(there: frozenset[int]) -> np.ndarray:
         keep = torch.tensor([k in there for k in range(5)])
         with torch.no_grad():
             each = [NET(torch.where(keep[:3], NUMBERS, a), torch.where(keep[3:], IDS, b))[:, of] for a, b in zip(instead, ids, strict=True)]
         return torch.stack(each).mean(0).numpy()
 
-    return worth
+    return value_of
 
 
 FLAT = torch.full((1, 3), 0.3, dtype=torch.float64)
@@ -78,16 +78,16 @@ KNOWN: dict[str, tuple[Any, Callable[[frozenset[int]], np.ndarray]]] = {
 @pytest.mark.parametrize("name", KNOWN)
 @pytest.mark.parametrize("chunk", [None, 1, 5])
 def test_ids_take_part_where_a_replacement_is_known(name, chunk):
-    by, worth = KNOWN[name]
+    by, value_of = KNOWN[name]
     found = asc.attribute(NET, NUMBERS, IDS, of=1, over=asc.coalitions.Exact(), by=by, chunk=chunk)
-    if worth is None:
+    if value_of is None:
 
-        def worth(there: frozenset[int]) -> np.ndarray:
+        def value_of(there: frozenset[int]) -> np.ndarray:
             keep = torch.tensor([k in there for k in range(5)])
             with torch.no_grad():
                 return NET(torch.where(keep[:3], NUMBERS, BACK[:4]), torch.where(keep[3:], IDS, BACK_IDS[:4]))[:, 1].numpy()
 
-    expected = shapley(worth, 5)
+    expected = shapley(value_of, 5)
     np.testing.assert_allclose(found.features.values, expected, atol=1e-12)
     np.testing.assert_allclose(found.values[0].numpy(), expected[:, :3], atol=1e-12)
     np.testing.assert_allclose(found.values[1].numpy(), expected[:, 3:], atol=1e-6)  # whole numbers' values are in single precision
@@ -153,12 +153,12 @@ def test_tokens_are_dropped_beside_numbers_and_what_rides_along_is_no_feature():
     by = {"numbers": 0.5, "input_ids": asc.Drop()}
     found = asc.attribute(net, **call, of=0, over=asc.coalitions.Exact(), by=by)
 
-    def worth(there: frozenset[int]) -> np.ndarray:
+    def value_of(there: frozenset[int]) -> np.ndarray:
         keep = torch.tensor([k in there for k in range(5)])
         with torch.no_grad():
             return net(torch.where(keep[:2], numbers, torch.tensor(0.5, dtype=torch.float64)), ids, mask * keep[2:])[:, 0].numpy()
 
-    np.testing.assert_allclose(found.features.values, shapley(worth, 5), atol=1e-12)
+    np.testing.assert_allclose(found.features.values, shapley(value_of, 5), atol=1e-12)
     left = asc.attribute(net, **call, of=0, over=asc.coalitions.Exact())
     (check,) = (c for c in left.checks if c.name == "features")
     assert "input_ids" in check.detail
@@ -175,7 +175,7 @@ def test_black_boxes_share_a_game_between_numbers_ids_and_words():
     background = (numbers[:3], ids[1:], words[1:])
     found = asc.attribute(model, numbers, ids, words, over=asc.coalitions.Exact(), by=asc.Resample(background))
 
-    def worth(there: frozenset[int]) -> np.ndarray:
+    def value_of(there: frozenset[int]) -> np.ndarray:
         keep = [k in there for k in range(5)]
         each = [
             model(np.where(keep[:3], numbers, a), np.where(keep[3], ids, b), np.where(keep[4], words, c))
@@ -183,7 +183,7 @@ def test_black_boxes_share_a_game_between_numbers_ids_and_words():
         ]
         return np.mean(each, 0)
 
-    np.testing.assert_allclose(found.features.values, shapley(worth, 5), atol=1e-12)
+    np.testing.assert_allclose(found.features.values, shapley(value_of, 5), atol=1e-12)
     left = asc.attribute(model, numbers, ids, words, over=asc.coalitions.Exact(), by=0.0)
     assert any("input 1, input 2" in c.detail and c.status == "warn" for c in left.checks)
 
@@ -218,11 +218,11 @@ def test_inputs_and_a_layer_behind_them_share_a_game(chunk):
         features=[asc.features.EachElement(), asc.features.Channels()], chunk=chunk,
     )  # fmt: skip
 
-    def worth(there: frozenset[int]) -> np.ndarray:
+    def value_of(there: frozenset[int]) -> np.ndarray:
         keep = [k in there for k in range(5)]
         return deep(torch.where(torch.tensor(keep[:2]), X, torch.tensor(0.1, dtype=torch.float64)), TOKENS, keep[2:], -0.4)
 
-    expected = shapley(worth, 5)
+    expected = shapley(value_of, 5)
     np.testing.assert_allclose(found.features.values, expected, atol=1e-12)
     np.testing.assert_allclose(found.values[0].numpy(), expected[:, :2], atol=1e-12)
     np.testing.assert_allclose(found.values[1].numpy(), expected[:, 2:], atol=1e-12)
@@ -239,12 +239,12 @@ def test_floats_ids_and_hidden_layers_in_one_game(chunk):
         features=[asc.features.Masks(np.array([0, 0])), asc.Tokens(), asc.features.Masks(np.array([0, 0, 1]))], chunk=chunk,
     )  # fmt: skip
 
-    def worth(there: frozenset[int]) -> np.ndarray:
+    def value_of(there: frozenset[int]) -> np.ndarray:
         keep = [k in there for k in (0, 0, 1, 2, 3, 3, 4)]
         x = torch.where(torch.tensor(keep[:2]), X, torch.tensor(0.1, dtype=torch.float64))
         return deep(x, torch.where(torch.tensor(keep[2:4]), TOKENS, 8), keep[4:], -0.4)
 
-    expected = shapley(worth, 5)
+    expected = shapley(value_of, 5)
     np.testing.assert_allclose(found.features.values, expected, atol=1e-12)
     assert [tuple(v.shape) for v in found.values] == [(3, 2), (3, 2), (3, 3)]
     np.testing.assert_allclose(found.values[2].numpy(), expected[:, [3, 3, 4]], atol=1e-12)
@@ -261,11 +261,11 @@ def test_the_same_number_at_several_cuts_is_the_same_feature():
     masks = [np.array([0, 1]), np.array([1, -1, 0])]
     found = asc.attribute(DEEP, X, TOKENS, of=1, at=[asc.INPUT.at(0), "first"], over=asc.coalitions.Exact(), by=0.1, features=masks)
 
-    def worth(there: frozenset[int]) -> np.ndarray:
+    def value_of(there: frozenset[int]) -> np.ndarray:
         x = torch.where(torch.tensor([0 in there, 1 in there]), X, torch.tensor(0.1, dtype=torch.float64))
         return deep(x, TOKENS, [1 in there, True, 0 in there], 0.1)
 
-    np.testing.assert_allclose(found.features.values, shapley(worth, 2), atol=1e-12)
+    np.testing.assert_allclose(found.features.values, shapley(value_of, 2), atol=1e-12)
     assert (found.values[1][:, 1] == 0).all()
 
 
@@ -290,7 +290,7 @@ def test_several_quantities_standard_errors_and_parts_of_several_cuts():
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a place twice": (lambda: game(at=["first", "first"]), CutError, "twice"),
     "the output": (lambda: game(at=["first", asc.OUTPUT]), CutError, "the output itself"),
-    "removals": (lambda: game(at=["first", "words"], by=[0.0]), FeatureError, "1 removals, one for each cut"),
+    "removals": (lambda: game(at=["first", "words"], by=[0.0]), FeatureError, "1 removals, but there must be one for each cut"),
     "no removal by name": (lambda: game(at=["first", "words"], by={"first": 0.0}), FeatureError, "none for \"Cut('words')\""),
     "features": (lambda: game(at=["first", "words"], features=[asc.features.EachElement()]), FeatureError, "features for 1 places"),
     "other rows": (lambda: game(by=(asc.Resample(X), asc.Resample(TOKENS[:2]))), FeatureError, "[2, 3] values each"),
@@ -338,12 +338,12 @@ def test_special_tokens_stay_where_the_rest_of_a_text_is_dropped():
     one = asc.attribute(model, **call, of=0, over=asc.coalitions.LeaveOneOut(), by=asc.Drop(keep=1), features=asc.features.EachElement())
     assert (one.features.values[:, 0] == 0).all()
 
-    def worth(there: frozenset[int]) -> np.ndarray:
+    def value_of(there: frozenset[int]) -> np.ndarray:
         keep = torch.tensor([k in there for k in range(4)]) | torch.isin(call["input_ids"], torch.tensor([1, 2]))
         with torch.no_grad():
             return model(call["input_ids"], call["attention_mask"] * keep)[:, 0].numpy()
 
-    np.testing.assert_allclose(found.features.values, shapley(worth, 4), atol=1e-12)
+    np.testing.assert_allclose(found.features.values, shapley(value_of, 4), atol=1e-12)
 
 
 def test_a_layer_is_looked_at_once_before_a_game():

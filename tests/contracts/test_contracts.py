@@ -167,7 +167,7 @@ def family(name: str) -> str | None:
         return "distribution"
     if hasattr(kind, "compares"):
         return "rule"
-    for method, what in {"game": "coalitions", "groups": "features", "stand_in": "removal"}.items():
+    for method, what in {"game": "coalitions", "groups": "features", "replacement_for": "removal"}.items():
         if hasattr(kind, method):
             return what if kind not in FOR_TOKENS else "removal of tokens"
     takes = inspect.signature(kind.__call__).parameters if "__call__" in dir(kind) and kind.__call__ is not type.__call__ else {}

@@ -11,7 +11,7 @@ import pytest
 
 import ascribe as asc
 from ascribe.errors import ResultError
-from ascribe.features.table import rows_of, side_by_side
+from ascribe.features.table import align_rows, split_rows
 from ascribe.report import cards, page
 from ascribe.result.attribution import Attribution
 
@@ -172,7 +172,7 @@ def test_rows_of_two_groupings_are_what_both_are_parts_of() -> None:
     table = np.arange(4.0)
     one = asc.attribute(lambda r: r.sum(1), table[None], over=asc.coalitions.Exact(), by=0.0, features=np.array([0, 0, 1, 2]))
     two = asc.attribute(lambda r: r.sum(1), table[None], over=asc.coalitions.Exact(), by=0.0, features=np.array([0, 1, 1, 2]))
-    rows = side_by_side([rows_of(a.values[0], None, a.features, 0) for a in (one, two)])
+    rows = align_rows([split_rows(a.values[0], None, a.features, 0) for a in (one, two)])
     assert [r.members for r in rows] == [((0, 1, 2), (3,))] * 2
     assert all(np.allclose(r.values, [3, 3], rtol=1e-12) for r in rows)
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import ascribe as asc
-from ascribe.removal.base import Fixed
-from ascribe.removal.blend import Blend, different_lines
+from ascribe.removal.base import FixedReplacement
+from ascribe.removal.blend import Blend, collapse_repeated_lines
 from tests.support.small_models import rows
 
 RNG = np.random.default_rng(0)
@@ -35,7 +35,7 @@ def test_rows_are_those_of_the_formula_bit_for_bit(name, share, instead, kind):
     torch_kind = isinstance(kind, torch.dtype)
     x: Any = rows(2, 3, 9, 11).to(kind) if torch_kind else rows(2, 3, 9, 11).numpy().astype(kind)
     other = {"nothing": x[None, :1] * 0, "a value": x[None, :1] * 0 + 2, "draws": x[None, ::1][[0, 0, 0, 0, 0]] * 0.5}[instead]
-    blend = Blend(x, CELLS[name], Fixed(other))
+    blend = Blend(x, CELLS[name], FixedReplacement(other))
     presence = SHARES[share]
     keep = torch.as_tensor(presence.astype(np.float32)).to(kind)[:, CELLS[name]] if torch_kind else presence.astype(kind)[:, CELLS[name]]
     own = x[None]
@@ -50,16 +50,16 @@ def test_rows_are_those_of_the_formula_bit_for_bit(name, share, instead, kind):
 
 
 def test_lines_of_a_grid_are_looked_up_once():
-    cells, spans = different_lines(GRID)
+    cells, spans = collapse_repeated_lines(GRID)
     assert cells.shape == (1, 1, 3, 11)
     assert spans == [(0, 3), (3, 6), (6, 9)]
-    assert different_lines(CELLS["every number"])[1] == []
+    assert collapse_repeated_lines(CELLS["every number"])[1] == []
 
 
 @pytest.mark.parametrize("kind", ["torch", "numpy"])
 def test_memory_that_somebody_has_kept_is_not_written_again(kind):
     x: Any = rows(1, 3, 9, 11) if kind == "torch" else rows(1, 3, 9, 11).numpy()
-    blend = Blend(x, GRID, Fixed(x[None] * 0))
+    blend = Blend(x, GRID, FixedReplacement(x[None] * 0))
     first, second = (np.zeros((2, 13), bool) + flag for flag in (True, False))
 
     def address(a: Any) -> int:

@@ -54,7 +54,7 @@ def test_errors_and_features_are_saved(tmp_path: Path) -> None:
         if a.features is not None:
             np.testing.assert_array_equal(b.features.values, a.features.values)
             assert b.features.names == a.features.names
-            assert b.features.told == a.features.told
+            assert b.features.description == a.features.description
             assert (a.features.error is None) == (b.features.error is None)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...arrays import Array
 from ...errors import FeatureError
-from ...removal import Removing, StandIn
+from ...removal import RemovalContext, Replacement
 
 
 def permute_feature(x: Tensor, feature_mask: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -31,8 +31,8 @@ class PermutedBy:
 
     mix: Callable[[Tensor, Tensor], Tensor]
 
-    def stand_in(self, scene: Removing) -> StandIn:
-        return Mixed(self, scene)
+    def replacement_for(self, context: RemovalContext) -> Replacement:
+        return Mixed(self, context)
 
     def given(self, x: Tensor, mask: Tensor) -> Tensor:
         """What the function gives. Raises FeatureError where that is not shaped as the records are."""
@@ -48,15 +48,15 @@ class Mixed:
     """The function at the records of a call: it sees them all, and what it gives for those that are here is kept."""
 
     by: PermutedBy
-    scene: Removing
+    context: RemovalContext
     draws: int = 1
     random: bool = True
 
     def __call__(self, presence: np.ndarray, draw: np.ndarray) -> list[Array]:
-        index, total = self.scene.here.index, self.scene.here.total
-        everyone = self.scene.everyone(np.arange(total))
+        index, total = self.context.here.index, self.context.here.total
+        everyone = self.context.read_records(np.arange(total))
         found = []
-        for x, cells in zip(everyone, self.scene.groups.cells, strict=True):
+        for x, cells in zip(everyone, self.context.groups.cells, strict=True):
             gone = torch.as_tensor(~presence.astype(bool)[:, cells], device=x.device)
             mixed = torch.stack([self.by.given(x, mask) for mask in gone]) if len(gone) else x[None]
             found.append(mixed[:, torch.as_tensor(index, device=x.device)])

@@ -72,11 +72,11 @@ def check_errors(values: np.ndarray, error: np.ndarray) -> Check:
 def check_features(features: FeatureSites) -> Check:
     """Names the features, with a warning where they were chosen because there are many, or where inputs are left out."""
     groups = features.groups
-    text, warns = groups.told, groups.chosen or bool(groups.doubt)
-    if groups.chosen:
+    text, warns = groups.description, groups.is_default or bool(groups.warning)
+    if groups.is_default:
         text += ", chosen because there are too many numbers; features= says otherwise"
-    if groups.doubt:
-        text += f"; {groups.doubt}"
+    if groups.warning:
+        text += f"; {groups.warning}"
     for site in features.sites:
         if site.left:
             by = ", ".join(f"{name!r}: {'asc.MaskToken(id)' if name in site.left else site.removal}" for name in (*site.names, *site.left))

@@ -16,7 +16,7 @@ from ...cuts import INPUT
 from ...distributions.baselines import Here
 from ...errors import CutError, FeatureError
 from ...features.base import Groups
-from ...removal import Drop, Removal, Removing
+from ...removal import Drop, Removal, RemovalContext
 from ..batch import Batch, Leaves
 from ..plan import Plan
 from .records import Records
@@ -55,7 +55,7 @@ def prepare_coalitions(plan: Plan, index: np.ndarray) -> CoalitionPass:
             records.check_writable(site.cut, spots, values)
         parts += [make_part(records, site, (spots, values), removal, where, first) for removal, where in site.removals()]
         first += len(values)
-    groups = features.groups.of(index)
+    groups = features.groups.take(index)
     return CoalitionPass(records, groups, held, ValueFunction(records, groups, parts))
 
 
@@ -78,7 +78,7 @@ def make_part(records: Records, site: Site, held: Held, removal: Removal, where:
     )
     groups = replace(features.groups, cells=tuple(features.groups.cells[first + k] for k in where))
 
-    def everyone(index: np.ndarray) -> Leaves:
+    def read_records(index: np.ndarray) -> Leaves:
         reads = records.evaluate(index=index, read=site.cuts).reads
         return [site.held(reads, session.call)[1][k] for k in where]
 
@@ -86,9 +86,9 @@ def make_part(records: Records, site: Site, held: Held, removal: Removal, where:
     if isinstance(removal, Drop):
         ids = x
         at_spots, x = read_mask(records, site, removal, x)
-    scene = Removing(replace(here, values=x), groups, everyone, bool(site.cut.layer), ids)
+    context = RemovalContext(replace(here, values=x), groups, read_records, bool(site.cut.layer), ids)
     live = bool(site.cut.layer) and len(features.sites) > 1
-    return Part(at_spots, x, groups.of(records.index).cells, removal.stand_in(scene), live)
+    return Part(at_spots, x, groups.take(records.index).cells, removal.replacement_for(context), live)
 
 
 def read_site(records: Records, site: Site, call: Call, where: Sequence[int]) -> Leaves:
@@ -179,7 +179,7 @@ class CoalitionPass:
         x = self.held[0][1][0]
         if values.ndim > 3:
             return [[namespace(x).asarray(values, x)]]
-        parts, placed = iter(self.groups.spread(values)), []
+        parts, placed = iter(self.groups.scatter(values)), []
         for _, arrays in self.held:
             own: list[Any] = []
             for x, part in zip(arrays, parts, strict=False):

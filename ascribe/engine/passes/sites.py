@@ -15,12 +15,12 @@ from ...backends.independence import records_independent
 from ...backends.protocol import ArrayAt, Job, Reading, Session
 from ...calls.call import Call
 from ...coalitions.base import Coalitions
-from ...coalitions.hierarchies import halves
+from ...coalitions.hierarchies import halve_grid
 from ...cuts import Cut, as_cut
 from ...errors import CoalitionError, CutError, FeatureError
-from ...features import Automatic, EachElement, Features, Groups, Masks, Scene, as_features
-from ...features.coordinates import Several
-from ...removal import Drop, Nearest, Patch, PerInput, Permute, Removal, Replace, Resample
+from ...features import Automatic, EachElement, FeatureContext, Features, Groups, Masks, as_features
+from ...features.coordinates import PerArray
+from ...removal import Drop, Nearest, Patch, PerInput, Permute, Removal, Replace, Resample, split_removal
 from ...tree import walk
 from ...values import is_number
 from ..request import Request
@@ -65,7 +65,7 @@ class Site:
         """The removals with the numbers of the arrays that each is for."""
         if not isinstance(self.removal, PerInput):
             return [(self.removal, list(range(len(self.names))))]
-        return [(one, [k]) for k, one in enumerate(self.removal.each(self.names))]
+        return [(one, [k]) for k, one in enumerate(split_removal(self.removal, self.names))]
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ def name_grouping(groups: Groups) -> Iterator[None]:
     try:
         yield
     except CoalitionError as error:
-        if not groups.chosen:
+        if not groups.is_default:
             raise
-        there = f"{error.there}; {groups.told}, chosen because there are more numbers"
+        there = f"{error.there}; {groups.description}, chosen because there are more numbers"
         raise type(error)(error.asked, there=there, try_=f"{error.try_}, by features=", code=error.code) from error
 
 
@@ -117,7 +117,7 @@ def sites_of(session: Session, asked: Request) -> tuple[tuple[Site, ...], tuple[
             raise CutError(f"at={cut!r}", there="the output itself", try_="at=asc.INPUT, or a layer", code="E-CUT-OUTPUT")
     removals: list[Removal | None] = [asked.removal] * len(cuts)
     if asked.many and isinstance(asked.removal, PerInput):
-        removals = list(by_cut(asked.removal, asked.cuts).each([repr(cut) for cut in asked.cuts], "cut"))
+        removals = list(split_removal(by_cut(asked.removal, asked.cuts), [repr(cut) for cut in asked.cuts], "cut"))
     sites, held = zip(*(site_of(session, cut, by, asked, cuts) for cut, by in zip(cuts, removals, strict=True)), strict=True)
     places = [(s.cut.layer, s.cut.anchor, s.call, s.path) for spots, _ in held for s in spots]
     if len(set(places)) < len(places):
@@ -166,8 +166,8 @@ def taking_part(
         a_row = len(rest) == 1 and rest[0] == (len(given),) and all(map(is_number, given))
         return set() if a_row else ids
 
-    if isinstance(features, (Several, Masks)):
-        return found(features.by_array if isinstance(features, Several) else features.ids)
+    if isinstance(features, (PerArray, Masks)):
+        return found(features.by_array if isinstance(features, PerArray) else features.ids)
     if not isinstance(features, (Automatic, EachElement)):
         return set()
     return ids if isinstance(removal, (Permute, Patch)) else found(replacement(removal, call))
@@ -207,15 +207,15 @@ def groups_of(session: Session, sites: Sequence[Site], held: Sequence[Held], ask
     """The features of a call. Raises FeatureError where they do not fit it."""
     features = asked.features
     assert features is not None
-    scenes = [scene_of(session, site, values) for site, (_, values) in zip(sites, held, strict=True)]
+    contexts = [context_of(session, site, values) for site, (_, values) in zip(sites, held, strict=True)]
     if not asked.many:
-        return features.groups(scenes[0])
+        return features.groups(contexts[0])
     if isinstance(features, Masks):  # the same number at several cuts is the same feature
-        return features.groups(together(scenes))
+        return features.groups(together(contexts))
     each: list[Any] = [features] * len(sites)
-    if isinstance(features, Several):
+    if isinstance(features, PerArray):
         each = one_for_each(features.by_array, asked.cuts)
-    return joined([as_features(one).groups(scene) for one, scene in zip(each, scenes, strict=True)], [site.label for site in sites])
+    return joined([as_features(one).groups(context) for one, context in zip(each, contexts, strict=True)], [site.label for site in sites])
 
 
 def one_for_each(given: Any, cuts: Sequence[Cut]) -> list[Any]:
@@ -229,10 +229,10 @@ def one_for_each(given: Any, cuts: Sequence[Cut]) -> list[Any]:
     return list(given)
 
 
-def scene_of(session: Session, site: Site, values: Sequence[Array]) -> Scene:
+def context_of(session: Session, site: Site, values: Sequence[Array]) -> FeatureContext:
     """What features of one site are found in; ``values`` are those of the first record."""
-    everyone = partial(values_of, session, site, np.arange(session.records))
-    return Scene([v[:1] for v in values], site.names, session.records, session.call, bool(site.cut.layer), everyone)
+    read_all = partial(values_of, session, site, np.arange(session.records))
+    return FeatureContext([v[:1] for v in values], site.names, session.records, session.call, bool(site.cut.layer), read_all)
 
 
 def values_of(session: Session, site: Site, index: np.ndarray) -> list[Array]:
@@ -240,27 +240,27 @@ def values_of(session: Session, site: Site, index: np.ndarray) -> list[Array]:
     return site.read(session, index)[1]
 
 
-def together(scenes: Sequence[Scene]) -> Scene:
-    """Several scenes as one, with all their arrays."""
-    values, names = [v for s in scenes for v in s.values], [n for s in scenes for n in s.names]
-    return replace(scenes[0], values=values, names=names, layer=True, everyone=lambda: [a for s in scenes for a in s.everyone()])
+def together(contexts: Sequence[FeatureContext]) -> FeatureContext:
+    """Several contexts as one, with all their arrays."""
+    values, names = [v for s in contexts for v in s.values], [n for s in contexts for n in s.names]
+    return replace(contexts[0], values=values, names=names, layer=True, read_all=lambda: [a for s in contexts for a in s.read_all()])
 
 
 def joined(groups: Sequence[Groups], labels: Sequence[str]) -> Groups:
     """Features of several sites as those of one game: counted on, with the sites as the largest groups of their tree."""
     cells, names, trees, first, width = [], list[str](), list[Any](), 0, 0
-    covered = any(g.cover is not None for g in groups)
-    cover = np.zeros((sum(g.width for g in groups), sum(g.count for g in groups)), bool)
+    covered = any(g.membership is not None for g in groups)
+    cover = np.zeros((sum(g.cell_count for g in groups), sum(g.count for g in groups)), bool)
     for g, label in zip(groups, labels, strict=True):
         start = width if covered else first
         cells += [np.where(c >= 0, c + start, -1) for c in g.cells]
-        cover[width : width + g.width, first : first + g.count] = np.eye(g.count, dtype=bool) if g.cover is None else g.cover
+        cover[width : width + g.cell_count, first : first + g.count] = np.eye(g.count, dtype=bool) if g.membership is None else g.membership
         names += g.names or [f"{label}[{k}]" for k in range(g.count)]
-        trees.append(moved(halves(g.shape or (g.count,)) if g.tree is None else g.tree, first))
-        first, width = first + g.count, width + g.width
-    told = "; ".join(f"{label}: {g.told}" for g, label in zip(groups, labels, strict=True))
-    chosen, doubt = any(g.chosen for g in groups), "; ".join(g.doubt for g in groups if g.doubt)
-    return Groups(tuple(cells), first, told, cover if covered else None, tuple(names), tuple(trees), chosen=chosen, doubt=doubt)
+        trees.append(moved(halve_grid(g.shape or (g.count,)) if g.tree is None else g.tree, first))
+        first, width = first + g.count, width + g.cell_count
+    told = "; ".join(f"{label}: {g.description}" for g, label in zip(groups, labels, strict=True))
+    chosen, doubt = any(g.is_default for g in groups), "; ".join(g.warning for g in groups if g.warning)
+    return Groups(tuple(cells), first, told, cover if covered else None, tuple(names), tuple(trees), is_default=chosen, warning=doubt)
 
 
 def moved(tree: Any, first: int) -> Any:

@@ -13,7 +13,7 @@ from ...backends.protocol import ArrayAt, Evidence, Job
 from ...cuts import JointCut
 from ...errors import FeatureError
 from ...features import Groups
-from ...removal.base import StandIn
+from ...removal.base import Replacement
 from ...removal.blend import Blend
 from ..batch import Leaves
 from ..chunks import evaluate_points
@@ -35,7 +35,7 @@ class Part:
     spots: Sequence[ArrayAt]
     x: Leaves
     cells: Sequence[np.ndarray]
-    stand_in: StandIn
+    replacement: Replacement
     live: bool = False
 
 
@@ -46,10 +46,10 @@ class ValueFunction:
         self.records, self.groups, self.parts = records, groups, parts
         self.spots = tuple(s for part in parts for s in part.spots)
         self.at = JointCut.of(*dict.fromkeys(s.cut for s in self.spots))
-        self.draws = joint([part.stand_in.draws for part in parts])
-        last = groups.width  # the number of what is never removed
-        self.blends = [[Blend(x, np.where(c < 0, last, c), p.stand_in) for x, c in zip(p.x, p.cells, strict=True)] for p in parts]
-        random = any(part.stand_in.random for part in parts)
+        self.draws = joint([part.replacement.draws for part in parts])
+        last = groups.cell_count  # the number of what is never removed
+        self.blends = [[Blend(x, np.where(c < 0, last, c), p.replacement) for x, c in zip(p.x, p.cells, strict=True)] for p in parts]
+        random = any(part.replacement.random for part in parts)
         self.apart = self.draws if random and 1 < self.draws <= DRAWN else 1
         self.known: dict[bytes, np.ndarray] = {}
         full = np.ones(groups.count, bool)
@@ -133,7 +133,7 @@ class ValueFunction:
         write: Leaves = []
         keep: list[Array | None] = []
         for part, blends in zip(self.parts, self.blends, strict=True):
-            instead = part.stand_in(presence, draw if part.stand_in.draws > 1 else np.zeros_like(draw))
+            instead = part.replacement(presence, draw if part.replacement.draws > 1 else np.zeros_like(draw))
             for x, blend, other in zip(part.x, blends, instead, strict=True):
                 xp = namespace(x)
                 share = blend.keep(presence) if part.live else None

@@ -10,8 +10,8 @@ import numpy as np
 from ...arrays import Array, as_numpy, namespace
 from ...coalitions import LeaveOneOut
 from ...errors import MethodError
-from ...features import Channels, Groups, Scene, channels_last
-from ...removal import Removing, StandIn, standing
+from ...features import Channels, FeatureContext, Groups, channels_last
+from ...removal import RemovalContext, Replacement, as_removal
 from ...result.attribution import Attribution
 from ...utils.pooling import resized
 from . import formulas as cam_maps
@@ -85,9 +85,9 @@ class Lamps:
 
     count: int
 
-    def groups(self, scene: Scene) -> Groups:
+    def groups(self, context: FeatureContext) -> Groups:
         cover = np.concatenate([np.eye(self.count, dtype=bool), np.ones((1, self.count), bool)])
-        cells = tuple(np.full((1,) * (len(s) + 1), self.count) for s in scene.shapes)
+        cells = tuple(np.full((1,) * (len(s) + 1), self.count) for s in context.shapes)
         return Groups(cells, self.count, f"{self.count} masks", cover)
 
 
@@ -98,13 +98,13 @@ class Lit:
     masks: np.ndarray
     dark: Any
 
-    def stand_in(self, scene: Removing) -> StandIn:
-        if len(scene.values) != 1:
-            there, try_ = ", ".join(scene.here.names), "asc.Call(...).only(the picture)"
+    def replacement_for(self, context: RemovalContext) -> Replacement:
+        if len(context.values) != 1:
+            there, try_ = ", ".join(context.here.names), "asc.Call(...).only(the picture)"
             raise MethodError("a map of masks for several inputs", there=there, try_=try_)
-        (x,) = scene.values
-        dark = standing(self.dark).stand_in(scene)
-        return Light(x, namespace(x).asarray(self.masks[scene.here.index], x), dark)
+        (x,) = context.values
+        dark = as_removal(self.dark).replacement_for(context)
+        return Light(x, namespace(x).asarray(self.masks[context.here.index], x), dark)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ class Light:
 
     x: Array
     masks: Array
-    dark: StandIn
+    dark: Replacement
     draws: int = 1
     random: bool = False
 

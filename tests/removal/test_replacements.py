@@ -12,10 +12,10 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.coalitions import GameEstimate
+from ascribe.coalitions.hierarchies import halve_grid
 from ascribe.engine.passes.coalition import join_draws
 from ascribe.errors import DistributionError, FeatureError, MemoryLimitError
 from ascribe.features.base import Groups
-from ascribe.features.grids import halved
 from tests.support.small_models import Pictures, TwoInputs, chain, rows, seeded
 from tests.support.snapshots import unchanged
 
@@ -326,14 +326,14 @@ def test_superpixels_follow_the_picture(how):
     found = asc.attribute(lambda x: x.sum((1, 2, 3))[:, None] + 0 * x[:, 0, :1, 0], x, of=0, over=asc.coalitions.LeaveOneOut(),
                           features=asc.Superpixels(9, how))  # fmt: skip
     assert 2 <= found.features.values.shape[1] <= 200
-    assert "superpixels" in found.features.told
+    assert "superpixels" in found.features.description
     np.testing.assert_allclose(found.features.values.sum(1), x.sum((1, 2, 3)).numpy(), atol=1e-6)
     light, dark = found.values[0, 0, :, 14:], found.values[0, 0, :, :10]
     assert float(light.mean()) > float(dark.mean())
 
 
 def test_trees_of_grids_halve_the_longer_side():
-    assert halved(np.arange(6).reshape(2, 3)) == (((0, 1), (3, 4)), (2, 5))
+    assert halve_grid((2, 3)) == (((0, 1), (3, 4)), (2, 5))
     found = asc.attribute(PICTURES, IMAGES, of=1, over=asc.coalitions.Owen(), features=asc.Grid((2, 3)))
     exact = asc.attribute(PICTURES, IMAGES, of=1, over=asc.coalitions.Exact(), features=asc.Grid((2, 3)))
     np.testing.assert_allclose(found.features.values.sum(1), exact.features.values.sum(1), atol=1e-9)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..values import Value
 from .base import GameEstimate, Players, check_players
-from .games import Block, Run
+from .games import CoalitionBlock, SequentialGame
 
 BLOCK_CELLS = 1 << 20
 """Entries of one block: with a feature for every pixel all rows together would not fit."""
@@ -29,8 +29,8 @@ class LeaveOneOut(Value):
     def rows(self, players: Players) -> int:
         return players.count + 1
 
-    def game(self, players: Players, seed: int) -> Run:
-        return Run(_Leave(check_players(players), self.alone))
+    def game(self, players: Players, seed: int) -> SequentialGame:
+        return SequentialGame(_Leave(check_players(players), self.alone))
 
 
 class _Leave:
@@ -38,18 +38,18 @@ class _Leave:
         self.features, self.alone = features, alone
         self.values: list[np.ndarray] = []
 
-    def blocks(self) -> Iterator[Block]:
-        yield Block(np.full((1, self.features), not self.alone))
+    def blocks(self) -> Iterator[CoalitionBlock]:
+        yield CoalitionBlock(np.full((1, self.features), not self.alone))
         step = max(1, min(BLOCK_ROWS, BLOCK_CELLS // self.features))
         for start in range(0, self.features, step):
             ones = np.arange(start, min(start + step, self.features))
-            yield Block((ones[:, None] == np.arange(self.features)) == self.alone, ones)
+            yield CoalitionBlock((ones[:, None] == np.arange(self.features)) == self.alone, ones)
 
-    def take(self, block: Block, worth: np.ndarray) -> None:
-        if block.about is None:
-            self.whole, self.found = worth, np.full((self.features, worth.shape[1]), np.nan)
+    def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
+        if block.key is None:
+            self.whole, self.found = values, np.full((self.features, values.shape[1]), np.nan)
         else:
-            self.found[block.about] = worth - self.whole if self.alone else self.whole - worth
+            self.found[block.key] = values - self.whole if self.alone else self.whole - values
 
     def result(self) -> GameEstimate:
         return GameEstimate(self.found)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from ascribe.coalitions import Banzhaf, Leverage, ShapleyRegression
-from ascribe.coalitions.covariance import LARGEST, Likeness, candidates, even
+from ascribe.coalitions.covariance import LARGEST, PriorCovariance, make_candidates, make_uniform
 from ascribe.coalitions.kernel import ALIKE_FROM
-from ascribe.coalitions.sampling import size_weights
+from ascribe.coalitions.sampling import compute_size_weights
 from tests.support.coalition_games import change, network, play, polynomial, shapley
 
 
@@ -30,7 +30,7 @@ def test_covariances_are_sums_over_products(rates):
     terms = products(rates)
     whole = sum(v for _, v in terms)
     expected = sum(v * np.outer(signs[:, list(c)].prod(1), others[:, list(c)].prod(1)) for c, v in terms) / whole
-    np.testing.assert_allclose(Likeness(rates).between(signs, others), expected, atol=1e-12)
+    np.testing.assert_allclose(PriorCovariance(rates).between(signs, others), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("rates", RATES, ids=len)
@@ -40,20 +40,20 @@ def test_each_product_is_shared_by_its_features(rates):
     expected = np.zeros(signs.shape)
     for c, v in terms:
         expected[:, list(c)] += v * signs[:, list(c)].prod(1)[:, None] / len(c)
-    np.testing.assert_allclose(Likeness(rates).carried(signs), expected / sum(v for _, v in terms), atol=1e-12)
+    np.testing.assert_allclose(PriorCovariance(rates).shapley_covariance(signs), expected / sum(v for _, v in terms), atol=1e-12)
 
 
 @pytest.mark.parametrize("features", [3, 12, 60, 100])
 def test_the_integral_is_exact_for_many_features_too(features):
     """Of all features, each gets its rate's part in every product: they sum to half the variance's two ends, which are 1."""
-    like = even(features)
-    np.testing.assert_allclose(like.carried(np.ones((1, features))).sum(), 1.0, atol=1e-10)
+    like = make_uniform(features)
+    np.testing.assert_allclose(like.shapley_covariance(np.ones((1, features))).sum(), 1.0, atol=1e-10)
 
 
 def test_nothing_known_is_one_candidate_for_all():
-    assert [like.noise for like in candidates(np.zeros(5))] == [even(5).noise]
-    assert [like.noise for like in candidates(np.full(5, np.nan))] == [even(5).noise]
-    assert all((like.rates <= LARGEST).all() and (like.rates > 0).all() for like in candidates(np.array([1.0, 0, 0, 1e-9])))
+    assert [like.noise for like in make_candidates(np.zeros(5))] == [make_uniform(5).noise]
+    assert [like.noise for like in make_candidates(np.full(5, np.nan))] == [make_uniform(5).noise]
+    assert all((like.rates <= LARGEST).all() and (like.rates > 0).all() for like in make_candidates(np.array([1.0, 0, 0, 1e-9])))
 
 
 PAIRED = [ShapleyRegression(200), Leverage(200), Banzhaf(200)]
@@ -115,4 +115,4 @@ def test_sizes_are_drawn_alike_where_there_are_many_coalitions_for_each_feature(
     assert (sizes(ShapleyRegression(many)) == sizes(Leverage(many))).all()
     assert (sizes(ShapleyRegression(few)) != sizes(Leverage(few))).any()
     assert (sizes(ShapleyRegression(many, smooth=False)) != sizes(Leverage(many))).any()
-    assert size_weights(n, "leverage").std() == 0
+    assert compute_size_weights(n, "leverage").std() == 0
