@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ...arrays import is_table
-from ...calls.call import Call, counted, named
+from ...calls.call import Call, named
 from ...calls.not_arrays import without_arrays
-from ...distributions.baselines import BESIDE_IDS, RIDES_ALONG
 from ...errors import CutError, DistributionError, InputError
 from ...tree import Path, mapped, walk
 from ...utils.ragged import Ragged
+from ..arguments import Argument, count_records, may_be_explained, may_be_ids, may_be_removed
 from ..protocol import RecordAxis
 
 
@@ -27,10 +27,8 @@ class Inputs:
         self.leaves: dict[Path, np.ndarray] = {p: leaf for p, leaf in walk(self.tree) if isinstance(leaf, np.ndarray) and leaf.ndim}
         if not self.leaves:
             raise without_arrays(call, tensors=False)
-        self.counted = counted(call.records, {p: leaf.shape for p, leaf in self.leaves.items()}, (len(self._leading()), {}))
+        self.counted = count_records(call, {p: Argument(leaf.shape, self._numbers(p)) for p, leaf in self.leaves.items()})
         self.records = self.counted.count
-        if not self.records:
-            raise InputError("there are no records", try_="at least one row")
         self.own = [p for p in self.leaves if p in self.counted.axes or self.counted.whole]
 
     def _array(self, path: Path, leaf: Any) -> Any:
@@ -51,12 +49,6 @@ class Inputs:
         """Whether an argument is a table or holds floating numbers."""
         return path in self.frames or self.leaves[path].dtype.kind == "f"
 
-    def _leading(self) -> np.ndarray:
-        """What counts the records: the first array that the call names, with floating numbers, and with more than one axis."""
-        named_first = [p for p in self.leaves if self.only is not None and p[1] in self.only] or list(self.leaves)
-        floating = sorted(filter(self._numbers, named_first), key=lambda p: self.leaves[p].ndim < 2)
-        return self.leaves[(floating or named_first)[0]]
-
     def explained(self, start: Path) -> list[Path]:
         """What is explained under an accessor: what the call names, or else floating arrays and tables, or else whole numbers.
 
@@ -66,8 +58,8 @@ class Inputs:
         if self.only is not None and not start:
             found = [p for p in under if p[1] in self.only]
         else:
-            found = [p for p in under if self._numbers(p) and (start or "mask" not in str(p[1]))]
-            found = found or [p for p in under if start or not any(part in str(p[1]) for part in BESIDE_IDS)]
+            found = [p for p in under if self._numbers(p) and (start or may_be_explained(p))]
+            found = found or [p for p in under if start or may_be_ids(p)]
         if not found:
             raise CutError("no array with a row per record there", there=", ".join(map(named, self.leaves)), code="E-CUT-INTEGER")
         return found
@@ -75,8 +67,7 @@ class Inputs:
     @property
     def beside(self) -> list[Path]:
         """Whole numbers and words that belong to records, but for those that say how other arguments are laid out."""
-        found = [p for p in self.own if not any(part in str(p[1]) for part in RIDES_ALONG)]
-        return [p for p in found if p not in self.frames and self.leaves[p].dtype.kind in "iuOUS"]
+        return [p for p in self.own if may_be_removed(p) and p not in self.frames and self.leaves[p].dtype.kind in "iuOUS"]
 
     def axis(self, path: Path) -> RecordAxis:
         """Where an argument keeps its records: the axis, or the record of each row; what is one record as a whole comes first."""

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ...calls.call import Call
-from ...cuts import INPUT, OUTPUT, Cut, accessor_path, input_at
+from ...cuts import INPUT, OUTPUT, Cut, accessor_path
 from ...errors import AscribeError, CutError, InputError, ModelError, QuantityError, RuleError
 from ...tree import Path, follow, walk
 from ...utils.hints import unexpected_hint
+from ..arguments import cuts_left_out
 from ..facts import Facts
 from ..numpy.namespace import xp
 from ..protocol import ArrayAt, CutInfo, Evidence, Job, Place, Reading, Session, Traits
@@ -40,9 +41,7 @@ class BlackBoxCutInfo(CutInfo):
     def left_out(self) -> tuple[Cut, ...]:
         if self.cut.layer or self.cut.anchor == "out" or self.inputs.only is not None:
             return ()
-        start = accessor_path(self.cut)
-        there = set(self.inputs.explained(start))
-        return tuple(input_at(p) for p in self.inputs.beside if p[: len(start)] == start and p not in there)
+        return cuts_left_out(self.cut, self.inputs.explained(accessor_path(self.cut)), self.inputs.beside)
 
 
 class BlackBoxSession(Session):

@@ -6,8 +6,9 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ...cuts import INPUT, Cut, accessor_path, input_at
+from ...cuts import INPUT, Cut
 from ...errors import CutError
+from ..arguments import cuts_left_out
 from ..protocol import CutInfo
 from .context import Context
 from .places import TABLES, resolve
@@ -59,7 +60,4 @@ class TorchCutInfo(CutInfo):
         inputs, cut = self.ctx.inputs, self.cut
         if cut.layer or cut.anchor == "out" or inputs.only is not None:
             return ()
-        start = accessor_path(cut)
-        if not any(p[: len(start)] == start for p in inputs.explained):
-            return ()
-        return tuple(input_at(p) for p in inputs.beside if p[: len(start)] == start)
+        return cuts_left_out(cut, inputs.explained, inputs.beside)

@@ -1,22 +1,22 @@
-"""The arguments of one model call: which are explained, which belong to a record, which ride along."""
+"""The arguments of one model call: which are explained, which belong to a record, which are passed through unchanged."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import torch
 
-from ....calls.call import Call, Counted, counted, named
+from ....calls.call import Call, Counted, named
 from ....calls.not_arrays import without_arrays
 from ....cuts import Cut, accessor_path
-from ....distributions.baselines import BESIDE_IDS, RIDES_ALONG
 from ....errors import CutError, InputError, ModelError
 from ....tree import Path, mapped, settled, walk
+from ...arguments import Argument, count_records, may_be_explained, may_be_ids, may_be_removed
 from ..namespace import from_numpy
 from ..run.axes import FIRST, WHOLE, Axis, by_length
 
@@ -49,20 +49,17 @@ class Inputs:
 
     def _counted(self, call: Call) -> Counted:
         """Where the records are. Raises InputError where there are none."""
-        shaped = {path: leaf for path, leaf in self.leaves.items() if leaf.ndim and leaf.layout == torch.strided}  # sparse ones ride along
-        named_first = [path for path in shaped if path[1] in self.only] if self.only is not None else []
-        floating = [path for path in named_first or shaped if shaped[path].is_floating_point()]
-        leading = next(iter([p for p in floating if shaped[p].ndim > 1] or floating or named_first or shaped), None)
-        if leading is None:
-            if odd := [f"{named(path)} {leaf.layout}" for path, leaf in self.leaves.items() if not cuttable(leaf)]:
-                there = ", ".join(odd)
-                raise InputError("tensors that cannot be cut into records", there=there, try_="x.to_dense()", code="E-INPUT-LAYOUT")
-            raise without_arrays(call, tensors=True)
-        shapes = {path: tuple(leaf.shape) for path, leaf in shaped.items()}
-        found = counted(call.records, shapes, usual(shapes, leading, named_first))
-        if not found.count:
-            raise InputError("there are no records", there=f"an input of shape {shapes[leading]}", try_="at least one row")
-        return found
+        shaped = {
+            path: Argument(tuple(leaf.shape), leaf.is_floating_point())
+            for path, leaf in self.leaves.items()
+            if leaf.ndim and cuttable(leaf)
+        }
+        if shaped:
+            return count_records(call, shaped)
+        if odd := [f"{named(path)} {leaf.layout}" for path, leaf in self.leaves.items() if not cuttable(leaf)]:
+            what = "tensors that cannot be cut into records"
+            raise InputError(what, there=", ".join(odd), try_="x.to_dense()", code="E-INPUT-LAYOUT")
+        raise without_arrays(call, tensors=True)
 
     def axis(self, path: Path) -> Axis:
         """Where one of the arguments keeps its records."""
@@ -89,7 +86,7 @@ class Inputs:
     def _explained(self) -> list[Path]:
         """The floating tensors that belong to records, in the order of the call: those that the call names, or else all but masks."""
         floating = [p for p, leaf in self.leaves.items() if p in self.own and leaf.is_floating_point()]
-        return [p for p in floating if ("mask" not in str(p[1]) if self.only is None else p[1] in self.only)]
+        return [p for p in floating if (may_be_explained(p) if self.only is None else p[1] in self.only)]
 
     @property
     def complex(self) -> list[Path]:
@@ -106,8 +103,7 @@ class Inputs:
         """The token ids that belong to records: whole numbers, but for masks, types and positions; or whatever the call names."""
         if self.only is not None:
             return [p for p in self.own_paths if p[1] in self.only]
-        named_so = (p for p in self.own_paths if not any(part in str(p[1]) for part in BESIDE_IDS))
-        return [p for p in named_so if whole_numbers(self.leaves[p]) and not self._tells_rows(self.leaves[p])]
+        return [p for p in self.own_paths if may_be_ids(p) and whole_numbers(self.leaves[p]) and not self._tells_rows(self.leaves[p])]
 
     def _tells_rows(self, leaf: Tensor) -> bool:
         """Whether an argument is the array that gives rows to records, or the starts of their rows."""
@@ -120,8 +116,7 @@ class Inputs:
     @property
     def beside(self) -> list[Path]:
         """Whole numbers that belong to records, but for those that say how other arguments are laid out."""
-        found = [p for p in self.own_paths if not any(part in str(p[1]) for part in RIDES_ALONG)]
-        return [p for p in found if whole_numbers(self.leaves[p]) and not self._tells_rows(self.leaves[p])]
+        return [p for p in self.own_paths if may_be_removed(p) and whole_numbers(self.leaves[p]) and not self._tells_rows(self.leaves[p])]
 
     @property
     def ids(self) -> list[Tensor]:
@@ -249,27 +244,6 @@ def cuttable(leaf: Tensor) -> bool:
 def whole_numbers(leaf: Tensor) -> bool:
     """Whether a tensor holds whole numbers."""
     return not leaf.is_floating_point() and not leaf.is_complex() and leaf.dtype != torch.bool
-
-
-def usual(shapes: Mapping[Path, tuple[int, ...]], leading: Path, named_first: Sequence[Path]) -> tuple[int, dict[Path, int]]:
-    """How many records there are where the call does not say, and the axes that are not the first.
-
-    They are counted by the first axis of the leading argument; but where no other argument has that length, and an earlier one (ids,
-    texts) begins with the length of another of its axes, by that one: a first state ``[layers, records, width]``.
-    """
-    count = shapes[leading][0]
-    if named_first or len(shapes) == 1 or sum([shape[0] == count for shape in shapes.values()]) > 1:
-        return count, {}
-    others = [p for p in shapes if p != leading]
-    for path in others[: list(shapes).index(leading)]:
-        if len(shapes[path]) > 1 and shapes[path][0] in shapes[leading][1:]:
-            found = shapes[path][0]
-            return found, {
-                p: shape[1:].index(found) + 1
-                for p, shape in shapes.items()
-                if shape[0] != found and shape[:1] == (count,) and found in shape[1:]
-            }
-    return count, {}
 
 
 def fresh(leaf: Any) -> Any:
