@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -65,8 +65,30 @@ class Reading:
     arrays: list[Array] = field(default_factory=list)
 
 
-Explain = Callable[[Any, np.ndarray], list[Array]]
-"""The value at the quantity's cut, and the record of each row -> one number per row for each quantity."""
+Explain = Callable[[Any, np.ndarray], Sequence[Array]]
+"""A function of the value at the quantity's cut and the record of each row: one number per row for each quantity.
+
+The engine's are :class:`Quantities`. Other functions can only be called.
+"""
+
+
+class Quantities(Protocol):
+    """The quantities of a call, bound to its records when they are first called.
+
+    A backend that traces what it differentiates must not look at numbers there. It calls :meth:`bind` with the value of a plain run,
+    compiles :meth:`apply` once for each key of :meth:`parts`, and gives the arrays as arguments: other labels need no other program.
+    """
+
+    def __call__(self, tree: Any, rows: np.ndarray) -> Sequence[Array]: ...
+
+    def bind(self, tree: Any, rows: np.ndarray) -> None:
+        """Fix everything that depends on the records, whose value is ``tree``."""
+
+    def parts(self, rows: np.ndarray) -> tuple[Hashable, tuple[Any, ...]]:
+        """A key, None where a user's function is among them, and everything that depends on the records of these rows."""
+
+    def apply(self, arrays: Sequence[Any], tree: Any) -> Sequence[Array]:
+        """The numbers of a value, with these arrays: a pure function of both."""
 
 
 @dataclass(frozen=True)
@@ -282,6 +304,13 @@ class Session(ABC):
     def parameter_count(self) -> int:
         """How many numbers the model's parameters are; 0 if that is not known."""
         return 0
+
+    def sizes(self, rows: int) -> int:
+        """How many rows the backend runs for so many: the number itself, or a larger one that it has compiled a program for.
+
+        A backend that gives a larger one pads the rows itself and takes the padding off again.
+        """
+        return rows
 
     def may_vary(self) -> bool:
         """True if the model may give different answers to the same input, so that a record is run again and compared."""

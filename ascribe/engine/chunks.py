@@ -130,15 +130,18 @@ def stream(
     wait: Callable[[], None],
     out_of_memory: Callable[[BaseException], bool],
     progress: Progress,
+    sizes: Callable[[int], int] = int,
 ) -> None:
     """Call ``step(first, last)`` for all points of some records, in order, in chunks; halve them when they do not fit.
 
     A step either completes or leaves nothing behind, so that a chunk that failed is simply run again in halves. It says whether its
-    time is that of such a chunk: one that also tried the model out, or was the first to touch its memory, says nothing.
+    time is that of such a chunk: one that also tried the model out, or was the first to touch its memory, says nothing. ``sizes`` gives the
+    rows that a backend really runs for a number of rows; chunks are of such sizes, but for the last.
     """
     done = 0
     while done < points:
-        count = max(1, min(points - done, round(chunker.rows((points - done) * records) / records)))
+        left = (points - done) * records
+        count = max(1, min(points - done, round(proper(chunker.rows(left), left, sizes) / records)))
         start = time.perf_counter()
         try:
             typical = step(done, done + count)
@@ -182,7 +185,23 @@ def evaluate_points(
         return typical and not evidence.probed
 
     device = session.device
-    stream(points, records, chunker, step, wait=device.wait, out_of_memory=device.out_of_memory, progress=progress)
+    stream(
+        points,
+        records,
+        chunker,
+        step,
+        wait=device.wait,
+        out_of_memory=device.out_of_memory,
+        progress=progress,
+        sizes=session.sizes,
+    )
+
+
+def proper(rows: int, left: int, sizes: Callable[[int], int]) -> int:
+    """The largest number of rows up to ``rows`` that a backend runs as it is; all that are left where they are no more than ``rows``."""
+    if rows >= left or sizes(rows) == rows:
+        return rows
+    return min(rows, sizes(rows // 2 + 1))
 
 
 def fitting(

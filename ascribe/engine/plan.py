@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ..cuts import INPUT, Cut
 from ..distributions.members import Distribution, Outline, Point, Reference, outline_of
 from ..errors import AscribeError, CutError, QuantityError
 from ..quantities import Bound, Part, Quantity, check_scores, scores
+from ..quantities.base import Parts, Picked, Separable, parts_of
 from ..rules import treats_operations
 from .chunks import Chunker, Progress, first_chunk, open_progress
 from .passes.sites import FeatureSites, find_sites
@@ -212,27 +213,43 @@ class BoundQuantities:
 
     def __call__(self, tree: Any, rows: np.ndarray) -> list[Array]:
         """Returns one number per row for each quantity; the first call, at the records, binds them."""
-        values = [scores(tree, q) for q in self.quantities]
         if not self.bound:
-            self._bind(values, len(rows))
+            self.bind(tree, rows)
+        values = [scores(tree, q) for q in self.quantities]
         if rows is self.index:  # one row for each record
             return flatten([b(y) for b, y in zip(self.bound, values, strict=True)])
         local = rows - self.index[0]
         return flatten([b(y) if b.same else b.take(local)(y) for b, y in zip(self.bound, values, strict=True)])
 
-    def _bind(self, values: Sequence[Any], rows: int) -> None:
+    def bind(self, tree: Any, rows: np.ndarray) -> None:
+        """Fixes everything that depends on the records, whose value is ``tree``: here, and nowhere else, numbers are looked at."""
         count, part = len(self.index), Part(self.index, self.total)
-        first = [y[:count] if rows > count and is_array(y) else y for y in values]
+        values = [scores(tree, q) for q in self.quantities]
+        first = [y[:count] if len(rows) > count and is_array(y) else y for y in values]
         for q, y in zip(self.quantities, first, strict=True):
             check_scores(y, self.session.traits.returns_integers, q)
         self.bound = [q.bind(y, self.session.traits.class_names, part) for q, y in zip(self.quantities, first, strict=True)]
+
+    def parts(self, rows: np.ndarray) -> Parts:
+        """Returns the key of the bound quantities, None where a user's function is among them, and their arrays for these rows."""
+        local = rows - self.index[0]
+        pairs = [parts_of(b if b.same else b.take(local)) for b in self.bound]
+        key = None if any(key is None for key, _ in pairs) else tuple([key for key, _ in pairs])
+        return key, tuple([arrays for _, arrays in pairs])
+
+    def apply(self, arrays: Sequence[Any], tree: Any) -> list[Array]:
+        """Returns the numbers of a value with these arrays in place of the quantities' own: a pure function of both."""
+        pairs = zip(self.bound, self.quantities, arrays, strict=True)
+        return [cast(Separable, bound).apply(own, scores(tree, quantity)) for bound, quantity, own in pairs]
 
     def of_every_record(self, tree: Any, rows: np.ndarray) -> list[Array]:
         """Returns every record's own quantity for rows that belong to no record: ``quantities x records`` lists."""
         numbers: list[Array] = []
         for quantity, bound in zip(self.quantities, self.bound, strict=True):
             y = scores(tree, quantity)
-            if bound.same:
+            if isinstance(bound, Picked):
+                numbers += list(bound.every(y))
+            elif bound.same:
                 numbers += [value for value in flatten([bound(y)]) for _ in self.index]
             else:
                 each = [flatten([bound.take(np.full(len(rows), i))(y)]) for i in range(len(self.index))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -78,19 +78,50 @@ class Bound(Protocol):
         """The same quantity for other rows: ``rows[i]`` is the record that row i belongs to."""
 
 
+Parts = tuple[Hashable, tuple[Any, ...]]
+"""A bound quantity in two: a key, which two quantities share if they differ in their arrays only, and the arrays."""
+
+
+class Separable(Protocol):
+    """A bound quantity that a backend can compile once for all quantities of one key."""
+
+    def parts(self) -> Parts:
+        """The key, None for functions that a user wrote; and everything that depends on records or names a class."""
+
+    def apply(self, arrays: Sequence[Any], y: Array) -> Array:
+        """``[rows, ...] -> [rows]``, with these arrays in place of its own."""
+
+
+def parts_of(bound: Bound) -> Parts:
+    """The parts of a bound quantity; without a key if it cannot be taken apart, so that it has to stay outside a compiled program."""
+    parts: Callable[[], Parts] | None = getattr(bound, "parts", None)
+    return (None, ()) if parts is None else parts()
+
+
 @dataclass(frozen=True)
 class Same:
-    """A bound quantity that is the same function for every record."""
+    """A bound quantity that is the same function for every record: ``fn(y, *arrays)``.
 
-    fn: Callable[[Array], Array]
+    ``key`` tells functions apart that are no module's own, such as one made for a quantity: the quantity itself.
+    """
+
+    fn: Callable[..., Array]
     classes: np.ndarray | None = None
+    arrays: tuple[Any, ...] = ()
+    key: Hashable = None
     same = True
 
     def __call__(self, y: Array) -> Array:
-        return self.fn(y)
+        return self.fn(y, *self.arrays)
 
     def take(self, rows: np.ndarray) -> Same:
         return self
+
+    def parts(self) -> Parts:
+        return self.key, self.arrays
+
+    def apply(self, arrays: Sequence[Any], y: Array) -> Array:
+        return self.fn(y, *arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +138,18 @@ class Picked:
 
     def take(self, rows: np.ndarray) -> Picked:
         return Picked(self.classes[rows], self.score)
+
+    def parts(self) -> Parts:
+        return (Picked, self.score), (self.classes,)
+
+    def apply(self, arrays: Sequence[Any], y: Array) -> Array:
+        return Picked(arrays[0], self.score)(y)
+
+    def every(self, y: Array) -> Array:
+        """The number of every record for every row, whichever record that belongs to: ``[rows, ...] -> [records, rows]``."""
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        y = y if self.score is None else self.score(y)
+        return namespace(y).moveaxis(y[:, self.classes], 1, 0)
 
 
 def whole_number(label: Any) -> int:

@@ -12,7 +12,7 @@ from ..arrays import Array, as_numpy, is_array, namespace
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
 from ..values import Value
-from .base import Bound, Label, Part, Picked, Position, Same, class_index, one_table, part_of, whole_number
+from .base import Bound, Label, Part, Parts, Picked, Position, Same, class_index, one_table, part_of, whole_number
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,11 +96,14 @@ class Unit:
             return Placed(tuple(mine.of(np.array(p), "positions") if isinstance(p, tuple) else p for p in spot), single)
         classes = np.full(len(y), spot[0]) if single else None
 
-        def read(y: Array) -> Array:
-            part = (y.reshape(-1, 1) if y.ndim == 1 else y)[(slice(None), *spot)]
-            return part if part.ndim == 1 else part.reshape(len(part), -1).sum(-1)
+        ranges = tuple([repr(p) if isinstance(p, slice) else None for p in spot])
+        return Same(number_at, classes, spot, (number_at, ranges))
 
-        return Same(read, classes)
+
+def number_at(y: Array, *spot: Any) -> Array:
+    """The number at a position behind the record axis, ``[rows]``; the sum over a range."""
+    part = (y.reshape(-1, 1) if y.ndim == 1 else y)[(slice(None), *spot)]
+    return part if part.ndim == 1 else part.reshape(len(part), -1).sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +130,14 @@ class Placed:
 
     def take(self, rows: np.ndarray) -> Placed:
         return Placed(tuple(p[rows] if isinstance(p, np.ndarray) else p for p in self.spot), self.single)
+
+    def parts(self) -> Parts:
+        ranges = tuple([repr(p) if isinstance(p, slice) else None for p in self.spot])
+        return (Placed, ranges), tuple([p for p in self.spot if not isinstance(p, slice)])
+
+    def apply(self, arrays: Sequence[Any], y: Array) -> Array:
+        given = iter(arrays)
+        return Placed(tuple([p if isinstance(p, slice) else next(given) for p in self.spot]), self.single)(y)
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,7 +167,12 @@ class Contrast(Value):
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         classes = one_table(y, repr(self))
         a, b = (class_index(label, classes, names) for label in (self.a, self.b))
-        return Same(lambda y: y[..., a] - y[..., b])
+        return Same(difference, None, (a, b), difference)
+
+
+def difference(y: Array, a: Any, b: Any) -> Array:
+    """One number of a row less another."""
+    return y[..., a] - y[..., b]
 
 
 def log_softmax(y: Array) -> Array:

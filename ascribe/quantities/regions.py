@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ..arrays import Array, as_numpy, namespace
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
 from ..values import Value
-from .base import Bound, Part, Same, class_index, part_of
+from .base import Bound, Part, Parts, Same, class_index, part_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,7 +37,7 @@ class Channel(Value):
             flat = part.reshape(len(part), -1)
             return namespace(flat).amax(flat, (1,)) if self.aggregate == "max" else getattr(flat, self.aggregate)(-1)
 
-        return Same(read)
+        return Same(read, key=self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +47,7 @@ class Total(Value):
     on: Cut = OUTPUT
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        return Same(lambda y: y.reshape(len(y), -1).sum(-1))
+        return Same(lambda y: y.reshape(len(y), -1).sum(-1), key=self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,7 +65,7 @@ class Threshold(Value):
             signed = namespace(y).sign(y - self.threshold) * y * side
             return signed.reshape(len(y), -1).sum(-1)
 
-        return Same(read)
+        return Same(read, key=self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +85,7 @@ class Box(Value):
                 there=f"height {y.shape[2]}, width {y.shape[3]}",
                 try_="(top, left, bottom, right) with top < bottom and left < right",
             )
-        return Same(lambda y: y[:, channel, top:bottom, left:right].reshape(len(y), -1).mean(-1))
+        return Same(lambda y: y[:, channel, top:bottom, left:right].reshape(len(y), -1).mean(-1), key=self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,6 +127,12 @@ class Masked:
 
     def take(self, rows: np.ndarray) -> Masked:
         return Masked(self.channel, self.weights[rows])
+
+    def parts(self) -> Parts:
+        return (Masked, self.channel), (self.weights,)
+
+    def apply(self, arrays: Sequence[Any], y: Array) -> Array:
+        return Masked(self.channel, arrays[0])(y)
 
 
 def _spatial_channel(channel: int, y: Array, what: str) -> int:

@@ -405,6 +405,24 @@ def test_chunks_change_nothing(backend: Backend, chunk: int) -> None:
         np.testing.assert_allclose(as_numpy(found.values), as_numpy(truth.values), rtol=1e-9, atol=1e-12)
 
 
+def test_sizes_of_compiled_programs_change_nothing(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = backend.model(), backend.array(X)
+    over: Any = {"over": asc.Line(0.0, steps=11)} if backend.gradients else {"over": asc.Exact(), "by": 0.0}
+    truth = asc.attribute(model, x, of=1, **over)
+    monkeypatch.setattr(Session, "sizes", lambda self, rows: 1 << (rows - 1).bit_length())
+    found = asc.attribute(model, x, of=1, **over)
+    np.testing.assert_allclose(as_numpy(found.values), as_numpy(truth.values), rtol=1e-9, atol=1e-12)
+
+
+def test_arrays_are_put_and_other_parts_stay(backend: Backend) -> None:
+    with backend.session() as session:
+        values = RANDOM.normal(size=(2, 4, 3))
+        put = session.xp.put(backend.array(values), np.array([1, 3]), backend.array(np.zeros((2, 2, 3))), 1)
+        truth = values.copy()
+        truth[:, [1, 3]] = 0
+        equal(put, truth)
+
+
 def test_backends_give_the_same_numbers(backend: Backend) -> None:
     truth = asc.attribute(BACKENDS["numpy"].model(), X, of=1, over=asc.coalitions.Exact(), by=0.0)
     found = asc.attribute(backend.model(), backend.array(X), of=1, over=asc.coalitions.Exact(), by=0.0)

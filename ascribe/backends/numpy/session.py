@@ -144,7 +144,7 @@ class NumpySession(Session):
         return True
 
 
-def quantities(job: Job, y: np.ndarray) -> list[Array]:
+def quantities(job: Job, y: np.ndarray) -> Sequence[Array]:
     """The quantities of rows. Raises QuantityError for what a quantity raises."""
     assert job.of is not None
     try:

@@ -158,7 +158,4 @@ class PathPass:
 
 def put(values: list[list[Array]], new: list[list[Array]], part: np.ndarray) -> list[list[Array]]:
     """Returns values with those of some records replaced."""
-    for old, leaves in zip(values, new, strict=True):
-        for a, b in zip(old, leaves, strict=True):
-            a[:, part] = b
-    return values
+    return [[namespace(a).put(a, part, b, 1) for a, b in zip(old, leaves, strict=True)] for old, leaves in zip(values, new, strict=True)]
