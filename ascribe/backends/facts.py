@@ -43,7 +43,7 @@ class ShapeFacts:
     differentiates: bool = False
     """True if the model takes gradients of its own as it runs."""
     draws: bool | None = None
-    """Whether the model draws from the random generators of the process."""
+    """True if the model draws from the random generators of the process."""
 
 
 @dataclass
@@ -51,20 +51,20 @@ class WeightFacts:
     """Facts that other weights may make wrong."""
 
     independent: bool | None = None
-    """Whether records can be run apart from each other with the same results."""
+    """True if records can be run apart from each other with the same results."""
     repeatable: bool = False
     """True if the model was seen to give the same answer to the same input."""
     writable: dict[Hashable, bool] = field(default_factory=dict)
     """The cuts at which writing the value that is there changes nothing."""
     quantities_independent: dict[Hashable, bool] = field(default_factory=dict)
-    """Whether a quantity that the user wrote reads each row apart from the others."""
+    """True if a quantity that the user wrote reads each row apart from the others."""
 
     ways: dict[Hashable, str] = field(default_factory=dict)
     """How several points are run together, by the kind of job."""
     channels_last: dict[Hashable, bool] = field(default_factory=dict)
-    """Whether images with their channels last in memory are faster, by the kind of job."""
+    """True if images with their channels last in memory are faster, by the kind of job."""
     turns: dict[Hashable, bool] = field(default_factory=dict)
-    """Whether multipliers may be taken from the side of the references, by the kind of job."""
+    """True if multipliers may be taken from the side of the references, by the kind of job."""
     last_uses: dict[tuple[str, str], int | None] = field(default_factory=dict)
     """The number of the last use of a layer; None if it varies."""
 

@@ -1,4 +1,4 @@
-"""Whether the records of a call can be run apart from each other with the same results."""
+"""Independence of records: can those of a call be run apart from each other with the same results?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .protocol import Evidence, Job
 
 
 class Subject(Protocol):
-    """What is asked here of a :class:`~ascribe.backends.protocol.Session`."""
+    """The part of a :class:`~ascribe.backends.protocol.Session` that is used here."""
 
     @property
     def xp(self) -> Namespace: ...
@@ -48,7 +48,7 @@ def surely_independent(subject: Subject) -> bool:
 
 
 def run_apart(subject: Subject) -> tuple[bool, bool]:
-    """Whether two records give together what they give apart, and whether that says something about other records too.
+    """Two Booleans: two records give together what they give apart; the answer holds for other records too.
 
     Of two equal records, or two that the model gives the same for, it does not: a model that takes the mean over its batch does nothing
     to them.

@@ -1,4 +1,4 @@
-"""What a framework must be able to do; the engine knows nothing else about it.
+"""The interface of a backend: everything that the engine uses of a framework.
 
 A backend turns a model and one call of it into a :class:`Session`. The session has one primitive, :meth:`Session.evaluate`: run
 the model on some records at some points, with values written and read at cuts, and pull a quantity back to cuts under a
@@ -59,7 +59,7 @@ class Place(NamedTuple):
 
 @dataclass
 class Reading:
-    """What a cut held in a run: its arrays in canonical form, and where each came from."""
+    """The value at a cut in a run: its arrays in canonical form, and the position of each."""
 
     spots: list[ArrayAt] = field(default_factory=list)
     arrays: list[Array] = field(default_factory=list)
@@ -202,7 +202,7 @@ class Evidence:
 
 @dataclass
 class Traits:
-    """What a backend knows about a model besides its numbers."""
+    """Properties of a model that are known without a run."""
 
     class_names: tuple[str, ...] | None = None
     """The names of the classes, in the order of the scores."""
@@ -213,7 +213,7 @@ class Traits:
 
 
 class CutInfo(ABC):
-    """What is known about a cut in one call. Each answer is found out when it is asked for."""
+    """Properties of a cut in one call. Each is found out when it is asked for."""
 
     @abstractmethod
     def source(self) -> Cut:
@@ -255,11 +255,11 @@ class Session(ABC):
     records: int
     """How many records there are."""
     traits: Traits
-    """What is known about the model."""
+    """Properties of the model."""
     notes: list[str]
-    """What was done to the call that the user should know of, in sentences."""
+    """Changes to the call that the user should know of, in sentences."""
     facts: Facts
-    """What earlier calls have learnt about the model."""
+    """Facts about the model that earlier calls have learnt."""
     device: Device = Host()
     """Where the model runs."""
 
@@ -279,7 +279,7 @@ class Session(ABC):
 
     @abstractmethod
     def cut_info(self, cut: Cut) -> CutInfo:
-        """What is known about a resolved cut in this call."""
+        """Properties of a resolved cut in this call."""
 
     @abstractmethod
     def evaluate(self, job: Job) -> Evidence:
@@ -294,7 +294,7 @@ class Session(ABC):
         """Every cut that the call passes, in execution order, the input first and the output last."""
 
     def names(self, spots: Sequence[ArrayAt]) -> list[str]:
-        """What the user calls the arrays at some positions: an argument's name, or the cut."""
+        """The user's names of the arrays at some positions: an argument's name, or the cut."""
         return [named(s.path) if s.cut.anchor == "in" and not s.cut.layer else repr(s.cut) for s in spots]
 
     def given(self, array: Array) -> Any:
@@ -321,7 +321,7 @@ class Session(ABC):
         return Job(np.arange(2), read=(OUTPUT,))
 
     def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Array, int]], list[str]]:
-        """What each layer adds to its output whatever its input, with the axis of the channels; and the layers that are nonlinear.
+        """The bias that each layer adds to its output, with the axis of the channels; and the names of the layers that are nonlinear.
 
         Raises MethodError in a backend that cannot read them.
         """

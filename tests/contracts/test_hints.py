@@ -107,7 +107,7 @@ HINTS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "one position too few": (lambda: IG(nn.Unflatten(1, (3, 1)), X, of=1), QuantityError, "Unit(position, class)"),
     "a position from the end": (lambda: IG(nn.Unflatten(1, (3, 1)), X, of=asc.Unit(-1, 0)), QuantityError, "position -1 is out of range"),
     "an output of several parts": (lambda: IG(parts, X, of=lambda y: y[:, 0]), QuantityError, "y['logits'], in place of y"),
-    "bytes": (lambda: IG(lambda x: NET(x.float()), X.to(torch.uint8)), CutError, "x.float(), for whole numbers that are no ids"),
+    "bytes": (lambda: IG(lambda x: NET(x.float()), X.to(torch.uint8)), CutError, "x.float(), for integers that are no ids"),
     "bytes in part": (lambda: asc.Rise(8)(lambda x: x.float().sum((2, 3)), BYTES), FeatureError, "x.float()"),
     "a list of records": (lambda: IG(NET, [X[0], X[1]]), ModelError, "torch.stack(x), for a list of records"),
     "a tensor for arrays": (lambda: asc.KernelShap()(lambda z: NET(torch.from_numpy(z)).numpy(), X), ModelError, "x.numpy(), for a model"),

@@ -46,11 +46,11 @@ class Inputs:
         return leaf
 
     def _numbers(self, path: Path) -> bool:
-        """Whether an argument is a table or holds floating numbers."""
+        """True if an argument is a table or holds floating numbers."""
         return path in self.frames or self.leaves[path].dtype.kind == "f"
 
     def explained(self, start: Path) -> list[Path]:
-        """What is explained under an accessor: what the call names, or else floating arrays and tables, or else whole numbers.
+        """The explained arguments under an accessor: those that the call names, or else floating arrays and tables, or else integers.
 
         Raises CutError where there is none.
         """
@@ -65,8 +65,8 @@ class Inputs:
         return found
 
     @property
-    def beside(self) -> list[Path]:
-        """Whole numbers and words that belong to records, but for those that say how other arguments are laid out."""
+    def discrete(self) -> list[Path]:
+        """Arguments of integers or words that belong to records, except those that describe the layout of other arguments."""
         return [p for p in self.own if may_be_removed(p) and p not in self.frames and self.leaves[p].dtype.kind in "iuOUS"]
 
     def axis(self, path: Path) -> RecordAxis:
@@ -123,7 +123,7 @@ class Inputs:
 
 
 def holds(dtype: Any, column: Any, name: Any) -> bool:
-    """Whether a type can hold the values of a column as they are. Raises DistributionError for unknown categories."""
+    """True if a type can hold the values of a column as they are. Raises DistributionError for unknown categories."""
     known = column[column.notna()]
     if hasattr(dtype, "categories"):
         if not known.isin(dtype.categories).all():
@@ -143,5 +143,5 @@ def holds(dtype: Any, column: Any, name: Any) -> bool:
 
 
 def with_gaps(dtype: Any, column: Any) -> bool:
-    """Whether a column of whole numbers has some missing now: then they are floating ones, as pandas reads such columns from files."""
+    """True if a column of integers now has missing values: it becomes floating, as pandas reads such columns from files."""
     return isinstance(dtype, np.dtype) and dtype.kind in "iu" and column.isna().any() and holds(np.dtype("int64"), column.dropna(), "")

@@ -35,7 +35,7 @@ class BlackBox:
 
 @dataclass(frozen=True)
 class Runner:
-    """What to call, what was chosen about it, and the names of the classes it tells apart.
+    """A function to call, a note on how it was chosen, and the names of the classes.
 
     ``ids`` says that it returns the predicted class, not scores of classes; ``regresses`` that its numbers are no classes' at all.
     """
@@ -48,12 +48,12 @@ class Runner:
 
 
 def is_estimator(model: Any) -> bool:
-    """Whether something predicts in the manner of scikit-learn."""
+    """True if something predicts in the manner of scikit-learn."""
     return not isinstance(model, type) and any(callable(getattr(model, name, None)) for name in METHODS)
 
 
 def is_onnx(model: Any) -> bool:
-    """Whether something is a session of ONNX Runtime, or behaves like one."""
+    """True if something is a session of ONNX Runtime, or behaves like one."""
     return not isinstance(model, type) and all(callable(getattr(model, name, None)) for name in ("get_inputs", "get_outputs", "run"))
 
 
@@ -78,18 +78,18 @@ def estimator(model: Any) -> Runner:
     """Probabilities where there are some, else decisions, else predictions; predicted classes as 0 and 1 for each class."""
     method = next(name for name in METHODS if callable(getattr(model, name, None)))
     names = names_of(model)
-    told = f"{type(model).__name__}.{method} is explained"
+    note = f"{type(model).__name__}.{method} is explained"
     if method == "predict" and names is not None:
         classes = np.asarray(model.classes_)
-        return Runner(lambda *a, **k: (as_numpy(model.predict(*a, **k)).reshape(-1, 1) == classes).astype(float), told, names)
+        return Runner(lambda *a, **k: (as_numpy(model.predict(*a, **k)).reshape(-1, 1) == classes).astype(float), note, names)
     call = getattr(model, method)
     if method == "predict_proba" and names is None and isinstance(getattr(model, "classes_", None), list):
-        return Runner(lambda *a, **k: tuple(call(*a, **k)), told)  # several things predicted at once: a list of tables
-    return Runner(call, told, names if method == "predict_proba" else None, regresses=method == "predict")
+        return Runner(lambda *a, **k: tuple(call(*a, **k)), note)  # several things predicted at once: a list of tables
+    return Runner(call, note, names if method == "predict_proba" else None, regresses=method == "predict")
 
 
 def predicting(owner: Any, method: str | None) -> tuple[bool, bool]:
-    """Whether a method of an estimator gives ids of classes, and whether it gives a regressor's numbers."""
+    """Two Booleans: a method of an estimator returns ids of classes; it returns the numbers of a regressor."""
     if method != "predict" or not is_estimator(owner):
         return False, False
     classifies = names_of(owner) is not None or any(callable(getattr(owner, name, None)) for name in METHODS[:2])
@@ -131,9 +131,9 @@ class Onnx:
 
 
 def as_arrays(output: Any) -> tuple[Any, bool]:
-    """What a model returned, as NumPy: lists of numbers, of dictionaries (a row's score for each class), and other frameworks' arrays.
+    """The output of a model as NumPy: of lists of numbers, of dictionaries (a row's score for each class), of other frameworks' arrays.
 
-    And whether it was one array of whole numbers. Raises ModelError where there are no numbers in it.
+    Also returns True if it was one array of integers. Raises ModelError if there are no numbers in it.
     """
     found = converted(output)
     if is_array(found) and found.dtype.kind not in "fiub":

@@ -41,7 +41,7 @@ class BlackBoxCutInfo(CutInfo):
     def left_out(self) -> tuple[Cut, ...]:
         if self.cut.layer or self.cut.anchor == "out" or self.inputs.only is not None:
             return ()
-        return cuts_left_out(self.cut, self.inputs.explained(accessor_path(self.cut)), self.inputs.beside)
+        return cuts_left_out(self.cut, self.inputs.explained(accessor_path(self.cut)), self.inputs.discrete)
 
 
 class BlackBoxSession(Session):
@@ -158,7 +158,7 @@ def flat(write: np.ndarray) -> np.ndarray:
 
 
 def only_row(value: Any, rows: int) -> Any:
-    """What a model returned for a single row, with an axis for it where it has none."""
+    """The output of a model for a single row, with a batch dimension where it has none."""
     value = np.asarray(value) if rows == 1 and isinstance(value, (int, float)) and not isinstance(value, bool) else value
     return value[None] if rows == 1 and isinstance(value, np.ndarray) and (not value.ndim or len(value) != 1) else value
 
@@ -174,7 +174,7 @@ def joined(runs: list[Evidence]) -> Evidence:
 
 
 def part_of(output: Any, cut: Cut) -> Any:
-    """What an accessor of the output picks. Raises CutError where there is nothing."""
+    """The part of the output that an accessor picks. Raises CutError where there is nothing."""
     try:
         return follow(output, accessor_path(cut))
     except (LookupError, AttributeError, TypeError) as wrong:

@@ -48,7 +48,7 @@ class TorchCutInfo(CutInfo):
         known = sure or cut in ctx.axes or cut in ctx.facts.shapes.record_axes
         if not known and all(map(ones, shapes_of(ctx, cut, 1) or [()])):
             return None
-        return None in [axis.told for axis in axes_of(ctx, cut)]
+        return None in [axis.canonical_axis for axis in axes_of(ctx, cut)]
 
     def replaces_all(self) -> bool:
         inputs, cut = self.ctx.inputs, self.cut
@@ -60,4 +60,4 @@ class TorchCutInfo(CutInfo):
         inputs, cut = self.ctx.inputs, self.cut
         if cut.layer or cut.anchor == "out" or inputs.only is not None:
             return ()
-        return cuts_left_out(cut, inputs.explained, inputs.beside)
+        return cuts_left_out(cut, inputs.explained, inputs.discrete)

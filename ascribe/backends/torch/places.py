@@ -166,7 +166,7 @@ def logits(ctx: Context) -> Cut:
 
 
 def embeddings(ctx: Context) -> Cut:
-    """What the model calls its input embeddings, or the one ``nn.Embedding`` that is given the token ids.
+    """The layer that the model calls its input embeddings, or the one ``nn.Embedding`` that is given the token ids.
 
     Raises CutError when there is none, or several (then it lists them).
     """
@@ -197,7 +197,7 @@ def embeddings(ctx: Context) -> Cut:
         if used
         else 'the layer by its name: at="layer"'
         if any(isinstance(m, TABLES) for m in modules.values())
-        else "x.float(), for whole numbers that are no ids, such as the bytes of a picture",
+        else "x.float(), for integers that are no ids, such as the bytes of an image",
         code="E-CUT-EMBEDDINGS",
     )
 

@@ -18,7 +18,7 @@ from ....errors import CutError, InputError, ModelError
 from ....tree import Path, mapped, settled, walk
 from ...arguments import Argument, count_records, may_be_explained, may_be_ids, may_be_removed
 from ..namespace import from_numpy
-from ..run.axes import FIRST, WHOLE, Axis, by_length
+from ..run.axes import FIRST, WHOLE, Axis, axis_by_length
 
 Tensor = torch.Tensor
 
@@ -73,7 +73,7 @@ class Inputs:
         if self.counted.whole:
             return FIRST if shape and shape[0] == 1 else WHOLE
         if self.counted.rows is not None:
-            return by_length(shape, self.counted.rows)
+            return axis_by_length(shape, self.counted.rows)
         at = self.counted.axes.get(path, 0)
         return Axis(at) if at else FIRST
 
@@ -100,28 +100,28 @@ class Inputs:
 
     @property
     def tokens(self) -> list[Path]:
-        """The token ids that belong to records: whole numbers, but for masks, types and positions; or whatever the call names."""
+        """The token ids that belong to records: integers, except masks, types and positions; or the arguments that the call names."""
         if self.only is not None:
             return [p for p in self.own_paths if p[1] in self.only]
-        return [p for p in self.own_paths if may_be_ids(p) and whole_numbers(self.leaves[p]) and not self._tells_rows(self.leaves[p])]
+        return [p for p in self.own_paths if may_be_ids(p) and has_integers(self.leaves[p]) and not self._gives_rows(self.leaves[p])]
 
-    def _tells_rows(self, leaf: Tensor) -> bool:
-        """Whether an argument is the array that gives rows to records, or the starts of their rows."""
+    def _gives_rows(self, leaf: Tensor) -> bool:
+        """True if an argument is the array that gives rows to records, or the starts of their rows."""
         rows = self.counted.rows
         if rows is None or leaf.ndim != 1:
             return False
-        told = rows.record if len(leaf) == len(rows) else np.cumsum(rows.counts) - rows.counts
-        return len(told) == len(leaf) and np.array_equal(told, leaf.detach().cpu().numpy())
+        known = rows.record if len(leaf) == len(rows) else np.cumsum(rows.counts) - rows.counts
+        return len(known) == len(leaf) and np.array_equal(known, leaf.detach().cpu().numpy())
 
     @property
-    def beside(self) -> list[Path]:
-        """Whole numbers that belong to records, but for those that say how other arguments are laid out."""
-        return [p for p in self.own_paths if may_be_removed(p) and whole_numbers(self.leaves[p]) and not self._tells_rows(self.leaves[p])]
+    def discrete(self) -> list[Path]:
+        """Arguments of integers that belong to records, except those that describe the layout of other arguments."""
+        return [p for p in self.own_paths if may_be_removed(p) and has_integers(self.leaves[p]) and not self._gives_rows(self.leaves[p])]
 
     @property
     def ids(self) -> list[Tensor]:
         """The integer tensors, token ids among them; of those that the call names, where it names some."""
-        found = {p: leaf for p, leaf in self.leaves.items() if cuttable(leaf) and whole_numbers(leaf) and not self._tells_rows(leaf)}
+        found = {p: leaf for p, leaf in self.leaves.items() if cuttable(leaf) and has_integers(leaf) and not self._gives_rows(leaf)}
         return [leaf for p, leaf in found.items() if self.only is None or p[1] in self.only]
 
     def paths_at(self, cut: Cut, whole: bool = False) -> list[Path]:
@@ -164,7 +164,7 @@ class Inputs:
         self.leaves = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
 
     def own_rows(self, path: Path, index: np.ndarray) -> Tensor:
-        """The part of some records in one of the arguments, laid out as it is; a view where they lie together.
+        """The rows of some records in one of the arguments, in its own layout; a view where the rows are adjacent.
 
         Raises ModelError for some of the records of arguments that cannot be cut.
         """
@@ -215,7 +215,7 @@ class Inputs:
         return args, kwargs
 
     def signature(self) -> tuple[tuple[Any, ...], list[Any]]:
-        """What must be equal for two calls to run the same way: shapes, types, and flags; and the arguments that are neither."""
+        """The signature of a call: shapes, types and flags, equal for calls that run alike; and the other arguments."""
         items: list[Any] = [self.only, self.records, self.counted.whole, self.counted.rows, *self.counted.axes.items()]
         others = []
         for path, leaf in walk(self.tree):
@@ -237,12 +237,12 @@ def other_layout(leaves: Mapping[Path, Tensor]) -> InputError:
 
 
 def cuttable(leaf: Tensor) -> bool:
-    """Whether a tensor can be cut into records: sparse ones only ride along."""
+    """True if a tensor can be cut into records: sparse tensors are passed through unchanged."""
     return leaf.layout == torch.strided
 
 
-def whole_numbers(leaf: Tensor) -> bool:
-    """Whether a tensor holds whole numbers."""
+def has_integers(leaf: Tensor) -> bool:
+    """True if a tensor holds integers."""
     return not leaf.is_floating_point() and not leaf.is_complex() and leaf.dtype != torch.bool
 
 

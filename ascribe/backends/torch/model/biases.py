@@ -1,4 +1,4 @@
-"""What PyTorch layers add to their output whatever comes in: biases, and the implicit ones of batch normalisation."""
+"""The biases of PyTorch layers, and the implicit ones of batch normalisation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Bias(NamedTuple):
 
 
 def bias_of(module: nn.Module) -> Bias | None:
-    """What the layer adds; None for a layer without bias, and for one that is not linear plus a bias.
+    """The bias of a layer; None for a layer without bias, and for one that is not linear plus a bias.
 
     Batch normalisation by stored statistics is ``weight * x / std`` plus ``bias - weight * mean / std`` (Srinivas and Fleuret
     2019, section 3.2). Models are explained in evaluation mode, so the stored ones are used wherever there are any.
@@ -47,7 +47,7 @@ def bias_of(module: nn.Module) -> Bias | None:
 
 
 def bends(module: nn.Module) -> bool:
-    """Whether the layer is neither linear plus a known bias nor known to add nothing; containers do nothing themselves."""
+    """True if the layer is neither linear plus a known bias nor known to add nothing; containers do nothing themselves."""
     if isinstance(module, BATCH_NORMS):
         return module.running_mean is None
     if isinstance(module, (nn.Linear, *CONVOLUTIONS, *PIECEWISE_LINEAR)):

@@ -1,4 +1,4 @@
-"""What a model's result can depend on: the callable, and all objects that it can reach.
+"""Everything that a model's result can depend on: the callable, and all objects that it can reach.
 
 What was learnt about a model holds as long as all of this is as it was: settings on modules and on the objects that they hold,
 hooks, what a function closes over, its defaults and the globals it names, attributes of classes. Plain values and code are compared by
@@ -51,7 +51,7 @@ CLASSES: WeakKeyDictionary[type, tuple[type, ...]] = WeakKeyDictionary()
 
 
 class Sight:
-    """What was seen: ``tokens`` are compared by value, ``objects`` by identity, ``tensors`` by identity and by how often written to.
+    """The objects that were seen: ``tokens`` are compared by value, ``objects`` by identity, ``tensors`` by identity and by version.
 
     ``modules`` are those found in other ways than as children of known ones, ``generators`` the random generators; ``draws`` says
     whether code of the user's names a module that has one.
@@ -236,12 +236,12 @@ def file_of(kind: type) -> str:
 
 @lru_cache(maxsize=4096)
 def installed(file: str) -> bool:
-    """Whether a file is of the standard library, of an installed package, or of this one."""
+    """True if a file is of the standard library, of an installed package, or of this one."""
     return file.startswith(("<frozen", "<string", OURS, *INSTALLED))
 
 
 def around() -> tuple[Any, ...]:
-    """What acts on all modules of the process: hooks, and the types that a model computes in."""
+    """The settings that act on all modules of the process: hooks, and the types that a model computes in."""
     cast = [kind + str(torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
     return *hooks_of_all_modules(), *cast, str(torch.get_default_dtype())
 
@@ -253,7 +253,7 @@ class Seen:
         self.kept = list(map(ref, objects))
 
     def same(self, objects: Sequence[Any]) -> bool:
-        """Whether these are the very objects of then, none of them gone and another in its place."""
+        """True if these are the same objects as before: none was replaced."""
         return len(objects) == len(self.kept) and all(map(is_, [kept() for kept in self.kept], objects))
 
 

@@ -1,4 +1,4 @@
-"""What a model's own error means, in a sentence with both values that disagree."""
+"""Errors for what a model itself raises, in a sentence with both values that disagree."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def complex_inputs(inputs: Inputs) -> InputError:
 
 
 INNER = ("does not require grad", "appears to not have been used in the graph")
-"""What autograd says where a model differentiates inside and finds nothing to differentiate."""
+"""Autograd's messages where a model differentiates inside and finds nothing to differentiate."""
 
 
 def differentiates_inside(wrong: BaseException | None) -> bool:
-    """Whether a run failed because the model takes a gradient of its own, as for forces, of what has no graph here."""
+    """True if a run failed because the model takes a gradient of its own, as for forces, of what has no graph here."""
     return wrong is not None and any(part in str(wrong) for part in INNER)
 
 
 def refuses_counting(wrong: BaseException | None) -> bool:
-    """Whether a run failed because a transform of ``torch.func`` in the model does not let its memory be counted."""
+    """True if a run failed because a transform of ``torch.func`` in the model does not let its memory be counted."""
     return wrong is not None and "saved tensor hooks" in str(wrong)
 
 
@@ -50,7 +50,7 @@ MOST = 3  # layers named
 def without_graph(host: torch.nn.Module | None, cuts: Sequence[Cut]) -> CutError:
     """The error for cuts without a gradient: layers that have none, or a value that was taken out of the graph."""
     names = [name or "the model" for name in quantised(host)]
-    there = "a place that it does not depend on, or detach(), no_grad(), .data, NumPy or whole numbers between the two"
+    there = "a place that it does not depend on, or detach(), no_grad(), .data, NumPy or integers between the two"
     if names:
         more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
         there = f"quantised layers, which have no derivative: {', '.join(names[:MOST])}{more}"

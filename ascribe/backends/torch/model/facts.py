@@ -1,4 +1,4 @@
-"""What was learnt about a model, kept as long as the model lives and not in it."""
+"""Facts learnt about a model, kept as long as the model lives and not in it."""
 
 from __future__ import annotations
 

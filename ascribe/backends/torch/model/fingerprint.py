@@ -1,4 +1,4 @@
-"""What is in an array, short enough to be kept: all of a small one, and of a large one some of its numbers."""
+"""Fingerprints of arrays: all numbers of a small array, and some of the numbers of a large one."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SHORT = {torch.bfloat16: torch.int16, torch.float8_e4m3fn: torch.int8, torch.flo
 
 
 def contents_of(array: Any) -> bytes | int:
-    """What is in an array of NumPy."""
+    """The fingerprint of a NumPy array."""
     if array.nbytes <= SMALL:
         return bytes(array.tobytes())
     return hash(array.tobytes()) if array.nbytes <= MIDDLE else some(array, SOME)
 
 
 def values_of(tensors: Sequence[torch.Tensor]) -> list[bytes | None]:
-    """What is in each tensor; None for one that is not on the processor, or has no numbers that can be read."""
+    """The fingerprint of each tensor; None for one that is not on the CPU, or whose numbers cannot be read."""
     found: list[bytes | None] = []
     for tensor in tensors:
         try:

@@ -1,7 +1,7 @@
 """The state of random generators that a model may draw from, restored if the call itself drew from them.
 
 The generators of the process belong to all its threads: to put one back where another thread has drawn would make that thread draw the
-same numbers again. So a generator that moved is put back only where nobody else can have moved it, or the model is known to draw.
+same numbers again. So a generator that moved is put back only where no other thread can have moved it, or the model is known to draw.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Chance:
         self.ours: bool | None = None
 
     def unsure(self) -> bool:
-        """Whether a generator moved, and it is not known by whom."""
+        """True if a generator moved, and it is not known which thread moved it."""
         if not self.moved():
             self.ours = False
         elif threading.active_count() == 1:
@@ -36,7 +36,7 @@ class Chance:
         return self.ours is None
 
     def moved(self) -> bool:
-        """Whether a generator of the process is not where it was."""
+        """True if a generator of the process is not where it was."""
         if not torch.equal(torch.get_rng_state(), self.cpu):
             return True
         if self.cuda is not None and any(map(unlike, torch.cuda.get_rng_state_all(), self.cuda)):
@@ -44,7 +44,7 @@ class Chance:
         return self.numbers is not None and numbers_moved(self.numbers)
 
     def has_moved(self) -> bool:
-        """Whether any generator is not where it was, of the process or of the model."""
+        """True if any generator is not where it was, of the process or of the model."""
         if self.own and any(unlike(state_of(generator), state) for generator, state in self.own):
             return True
         return self.moved()
@@ -72,7 +72,7 @@ def _numbers() -> tuple[Any, Any]:
 
 
 def numbers_moved(before: tuple[Any, Any]) -> bool:
-    """Whether Python's or NumPy's generator is not where it was."""
+    """True if Python's or NumPy's generator is not where it was."""
     python, numpy = _numbers()
     return python != before[0] or any(not np.array_equal(a, b) for a, b in zip(numpy, before[1], strict=True))
 
@@ -128,7 +128,7 @@ def set_state(generator: Any, state: Any) -> None:
 
 
 def unlike(a: Any, b: Any) -> bool:
-    """Whether two states of a generator differ."""
+    """True if two states of a generator differ."""
     if isinstance(a, torch.Tensor):
         return not torch.equal(a, b)
     if isinstance(a, np.ndarray):

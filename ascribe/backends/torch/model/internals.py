@@ -1,4 +1,4 @@
-"""What is used of PyTorch without being documented there, in one place. Each has a fallback that is safe in a PyTorch without it.
+"""All undocumented names of PyTorch that are used, in one place. Each has a fallback that is safe in a PyTorch without it.
 
 ``tests/test_internals.py`` fails when a name of :data:`USED` is gone, and runs the fallbacks.
 """
@@ -36,7 +36,7 @@ USED: tuple[tuple[Any, tuple[str, ...]], ...] = (
 """Objects of PyTorch, and the private names that the package reads on them."""
 
 HAS_HOOKS = all(hasattr(nn.Module(), name) for name in (*HOOKS, *OPTIONS))
-"""Whether hooks are found on a module by their owner; otherwise they are removed by their handles."""
+"""True if hooks are found on a module by their owner; otherwise they are removed by their handles."""
 HAS_HOOKS_OF_ALL = hasattr(all_modules, "_global_forward_pre_hooks") and hasattr(all_modules, "_global_forward_hooks")
 
 
@@ -70,7 +70,7 @@ def leave_modes(before: tuple[int, int]) -> None:
 
 
 def cudnn_enabled() -> bool:
-    """Whether cuDNN may be used."""
+    """True if cuDNN may be used."""
     read: Callable[[], bool] | None = getattr(COMPILED, "_get_cudnn_enabled", None)
     return bool(torch.backends.cudnn.enabled) if read is None else read()
 
@@ -98,5 +98,5 @@ def hooks_of_all_modules() -> tuple[Any, ...]:
 
 
 def is_composite(func: Any) -> bool:
-    """Whether PyTorch does an operation by others; False where that is not known, and the operation is recorded as one."""
+    """True if PyTorch does an operation by others; False where that is not known, and the operation is recorded as one."""
     return HAS_KERNEL is not None and COMPOSITE is not None and bool(HAS_KERNEL(func.name(), COMPOSITE))

@@ -16,7 +16,7 @@ PLAIN = (nn.Module, list, tuple, dict, set, deque, FunctionType, MethodType, par
 
 
 def modules_behind(model: Any, depth: int = DEPTH) -> list[nn.Module]:
-    """The outermost modules that a callable runs, as far as can be told: itself, unwrapped if it was compiled, or those that its
+    """The outermost modules that a callable runs, as far as they can be found: itself, unwrapped if it was compiled, or those that its
     method, partial, closure, globals or attributes hold.
     """
     if isinstance(model, nn.Module):
@@ -55,7 +55,7 @@ class Parts:
 
 
 def _parts(obj: Any) -> list[Any]:
-    """What something holds that may be a module or hold one; of an object inside an object, nothing."""
+    """The contents of an object that may be modules or hold some; nothing of an object inside an object."""
     if isinstance(obj, (list, tuple, dict, set, deque)):
         return _plain(obj.values() if isinstance(obj, dict) else obj)
     if isinstance(obj, partial):
@@ -71,13 +71,13 @@ def _parts(obj: Any) -> list[Any]:
 
 
 def _plain(values: Any) -> list[Any]:
-    """What may hold modules among some values; of many, all modules where the first are such, or else only the first."""
+    """The values that may hold modules; of many, the first ones and all modules."""
     first = [v for v in islice(values, LONG) if isinstance(v, PLAIN)]
     return first if len(values) <= LONG else [*first, *(v for v in islice(values, LONG, None) if isinstance(v, nn.Module))]
 
 
 def in_slots(obj: Any) -> list[Any]:
-    """What an object keeps in slots."""
+    """The values in an object's slots."""
     names: list[str] = []
     for part in type(obj).__mro__:
         slots = vars(part).get("__slots__", ())
@@ -86,7 +86,7 @@ def in_slots(obj: Any) -> list[Any]:
 
 
 def contents(function: FunctionType) -> list[Any]:
-    """What a function closes over, but for names that are not bound."""
+    """The values that a function closes over, except names that are not bound."""
     found = []
     for cell in function.__closure__ or ():
         try:

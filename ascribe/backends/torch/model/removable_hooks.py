@@ -16,7 +16,7 @@ PLACED: ContextVar[list[Hooks] | None] = ContextVar("ascribe_torch_placed", defa
 
 
 class Owner(Protocol):
-    """What listens to a module; its bound methods are the hooks, so that they are found again by it."""
+    """An object that listens to a module; its bound methods are the hooks, so that they can be found again."""
 
     def before(self, module: nn.Module, args: Any, kwargs: Any) -> Any: ...
     def after(self, module: nn.Module, args: Any, output: Any) -> Any: ...

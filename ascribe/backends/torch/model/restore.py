@@ -189,7 +189,7 @@ class Switch:
 
 
 SHARED: list[Lease | Switch] = []
-"""What sessions of several threads share."""
+"""The settings that sessions of several threads share."""
 
 
 MHA = torch.backends.mha
@@ -284,7 +284,7 @@ def _left(context: torch.inference_mode) -> None:
 
 
 def kind(module: nn.Module) -> str:
-    """What a module is: its class, before it was scripted."""
+    """The name of a module's class, before it was scripted."""
     return str(getattr(module, "original_name", type(module).__name__))
 
 

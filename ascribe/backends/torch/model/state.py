@@ -13,7 +13,7 @@ from torch import nn
 from ....tree import walk
 
 REGISTERS = ("_parameters", "_buffers", "_modules")
-"""What a module keeps its parameters, buffers and children in."""
+"""The registers of a module: its parameters, buffers and children."""
 
 
 WRITES = (nn.Embedding, nn.EmbeddingBag)
@@ -52,7 +52,7 @@ class State:
         self.runs, self.unseen = 0, False
 
     def rewind(self) -> None:
-        """What was written to as the user left it, so that every run starts from there."""
+        """Put everything that was written to back as the user left it, so that every run starts from there."""
         self.runs += 1
         if not self.kept:
             return
@@ -77,7 +77,7 @@ class State:
 
 
 def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Whether two tensors hold the same bytes, as far as can be told."""
+    """True if two tensors hold the same bytes, as far as that is known."""
     return a.is_meta or torch.equal(a, b)
 
 
@@ -112,5 +112,5 @@ def _put_back(module: nn.Module, attributes: dict[str, Any], registers: list[dic
 
 
 def _same(now: Any, before: dict[str, Any]) -> bool:
-    """Whether a dictionary holds the very things it held."""
+    """True if a dictionary holds the same objects as before."""
     return len(now) == len(before) and (not before or all(map(is_, now.values(), before.values())))

@@ -29,7 +29,7 @@ from ..run.axes import Axis
 from ..run.canonical import natives
 from ..run.compare import close
 from ..run.independence import independent
-from ..run.quantities import explained_rows
+from ..run.quantities import evaluate_quantities
 from ..run.record_axes import axis_of
 from ..run.single import run_single
 from .formulas import TORCH
@@ -218,10 +218,10 @@ class RuleEvaluation:
         n = job.records
         if reference is not None and len(reference.job.index) == n:
             assert job.of is not None
-            start = explained_rows(self.ctx, job.of, [reference.read], job.index)
+            start = evaluate_quantities(self.ctx, job.of, [reference.read], job.index)
         elif reference is not None:
             assert job.every_quantity is not None
-            start = explained_rows(self.ctx, job.every_quantity, [reference.read], job.index[:1])
+            start = evaluate_quantities(self.ctx, job.every_quantity, [reference.read], job.index[:1])
             start = start.reshape(-1, n)
         else:
             start = self._plain(job)
@@ -360,7 +360,7 @@ class RuleEvaluation:
         reading = Reading()
         for i, (call, path, _) in enumerate(mains[0].demands["read", cut].seen):
             axis = axis_of(self.ctx, cut, i, path)
-            reading.spots.append(ArrayAt(cut, call, path, axis.told))
+            reading.spots.append(ArrayAt(cut, call, path, axis.canonical_axis))
             held = [main.demands["read", cut].seen[i][2].detach() for main in mains]
             reading.arrays.append(torch.cat([axis.canonical(t, 0, 1, self.job.records) for t in held]))
         return reading

@@ -24,7 +24,7 @@ from ..run.call import call_model, count_uses
 from ..run.canonical import note_shapes, nothing_seen
 from ..run.compare import close
 from ..run.hooks import Demand, Read, Run
-from ..run.quantities import explained_rows
+from ..run.quantities import evaluate_quantities
 from ..run.single import run_single
 from .motifs import spell
 from .recorder import Recorder
@@ -109,7 +109,7 @@ def run_recorded(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Ten
             count_uses(ctx, run)
             note_shapes(ctx, demands.values(), job.records)
             assert job.of is not None and job.on is not None
-            found.value = explained_rows(ctx, job.of, [found.read], job.rows)
+            found.value = evaluate_quantities(ctx, job.of, [found.read], job.rows)
     if found.value is not None:
         found.out = recorder.read(found.value)
         if found.out is not None:
@@ -192,7 +192,7 @@ def rooted(ctx: Context, job: Job, rules: Assignment) -> Job:
         cut = beginning(ctx)
     if cut is None:
         return job
-    spots = () if cut.layer else tuple(ArrayAt(cut, 0, path, ctx.inputs.axis(path).told) for path in ctx.inputs.paths_at(cut))
+    spots = () if cut.layer else tuple(ArrayAt(cut, 0, path, ctx.inputs.axis(path).canonical_axis) for path in ctx.inputs.paths_at(cut))
     return replace(job, at=cut, spots=spots)
 
 

@@ -29,14 +29,14 @@ class Axis:
     rows: Ragged | None = None
     whole: bool = False
     plain: bool = field(init=False, compare=False, repr=False, default=False)
-    """Whether the records are on the first axis, a row for each, as nearly everywhere."""
-    told: RecordAxis = field(init=False, compare=False, repr=False, default=0)
-    """The same for the engine, which knows folded rows and whole values with their records first."""
+    """True if the records are on the first axis, a row for each, as nearly everywhere."""
+    canonical_axis: RecordAxis = field(init=False, compare=False, repr=False, default=0)
+    """The record axis in canonical form: there, folded rows and whole values have their records first."""
 
     def __post_init__(self) -> None:
         other = self.at != 0 or self.fold > 1 or self.rank is not None or self.rows is not None or self.whole
-        told = self.rows if self.rows is not None else 0 if self.whole or self.fold > 1 else self.at
-        vars(self).update(plain=not other, told=told)
+        canonical_axis = self.rows if self.rows is not None else 0 if self.whole or self.fold > 1 else self.at
+        vars(self).update(plain=not other, canonical_axis=canonical_axis)
 
     def canonical(self, array: Tensor, lead: int, points: int, records: int, zero: bool = False) -> Tensor:
         """``[lead..., the value's own layout]`` as ``[lead..., points, records, ...]``; ``zero`` for what is no value: gradients."""
@@ -115,13 +115,13 @@ def ones(shape: tuple[int, ...]) -> list[int]:
 
 def alone(once: tuple[int, ...], twice: tuple[int, ...] | None) -> Axis:
     """The axis of a call's only record, seen in one row, and in two where they run: what does not grow is all its own."""
-    found = SHARED if twice is None else between(once, 1, twice, 2)
+    found = SHARED if twice is None else axis_between(once, 1, twice, 2)
     if found.at is None:
         return Axis(ones(once)[0]) if ones(once) else WHOLE
     return found
 
 
-def between(few: tuple[int, ...], m: int, many: tuple[int, ...], n: int) -> Axis:
+def axis_between(few: tuple[int, ...], m: int, many: tuple[int, ...], n: int) -> Axis:
     """The axis that runs over the records, from the shapes of one value for ``m`` of them and for ``n``, more than that."""
     if len(many) == len(few) + 1 and m == 1:
         gone = [i for i in range(len(many)) if many[i] == n and many[:i] + many[i + 1 :] == few]
@@ -135,12 +135,12 @@ def between(few: tuple[int, ...], m: int, many: tuple[int, ...], n: int) -> Axis
     return Axis(at, few[at] // m if folded else 1)
 
 
-def unclear(many: tuple[int, ...], few: tuple[int, ...], n: int) -> bool:
-    """Whether more than one axis could be the one that a single record has no more."""
+def is_ambiguous(many: tuple[int, ...], few: tuple[int, ...], n: int) -> bool:
+    """True if more than one axis could be the one that a single record has no more."""
     return len(many) == len(few) + 1 and sum(many[i] == n and many[:i] + many[i + 1 :] == few for i in range(len(many))) > 1
 
 
-def by_length(shape: tuple[int, ...], rows: Ragged, output: bool = False) -> Axis:
+def axis_by_length(shape: tuple[int, ...], rows: Ragged, output: bool = False) -> Axis:
     """The axis of a value in a call whose rows are given to records by an array, from its length; none for any other.
 
     Where there are as many rows as records, an ``output`` has a row for each record.

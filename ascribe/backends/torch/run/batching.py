@@ -26,14 +26,14 @@ from ..model.errors import quantised
 from .compare import close, unlike
 from .independence import certainly_independent
 from .points import TILE, VMAP, run_one_by_one, run_points
-from .record_axes import unlike_first
+from .record_axes import differs_from_first
 from .single import EXPAND, SINGLE, run_single
 
 FILTERS = threading.RLock()  # warning filters belong to the process: two threads that change them must not overlap
 WORTH = 0.25  # the share of a forward pass before the write from which vmap's own overhead is less than what it saves
 
 
-def choose(ctx: Context, job: Job) -> tuple[str, bool, Evidence | None]:
+def choose_way(ctx: Context, job: Job) -> tuple[str, bool, Evidence | None]:
     """The first way that gives, at the first and the last point of this job and at the records, what single runs give; whether that says
     something about other points too, which it does not where these are all the same, or the model gives the same for all; and what the
     job gave in this way, where it was run whole.
@@ -70,7 +70,7 @@ def pair(ctx: Context, job: Job) -> list[int] | None:
     known = facts.call.independent is not None or facts.weights.independent is not None
     if not known and (job.on is None or any(cut.layer for cut in each_of(job.on))):
         return None  # to ask takes the whole model, where this job needs but a part of it
-    unlike = unlike_first(ctx, job.index).nonzero()[0]
+    unlike = differs_from_first(ctx, job.index).nonzero()[0]
     if not len(unlike) or not certainly_independent(ctx):
         return None
     if job.quantity_key and not quantities_independent(facts, (job.quantity_key, job.on)):
@@ -104,7 +104,7 @@ def probed(ctx: Context, job: Job, ends: list[int]) -> Job:
 
 
 def tried(ctx: Context, job: Job, mode: str) -> Evidence | None:
-    """What a job gives in one of the ways; None where the model does not run so."""
+    """The evidence of a job in one of the ways; None if the model does not run in this way."""
     try:
         with FILTERS, warnings.catch_warnings():  # vmap falls back to a loop for operations it has no rule for, and only warns
             warnings.filterwarnings("error", message=".*performance drop")
@@ -116,7 +116,7 @@ def tried(ctx: Context, job: Job, mode: str) -> Evidence | None:
 
 
 def picked(whole: Evidence, truth: Evidence, job: Job, ends: list[int], some: list[int]) -> Evidence:
-    """What a whole job gave at the points and for the records that were tried, with the ``truth`` at the records themselves."""
+    """The evidence of a whole job at the points and records that were tried, with the ``truth`` at the records themselves."""
 
     def part(a: torch.Tensor, b: torch.Tensor, lead: int) -> torch.Tensor:
         for axis, length, which in ((lead, job.points, ends), (lead + 1, job.records, some)):
@@ -146,7 +146,7 @@ def other_end(job: Job) -> int:
 
 
 def telling(truth: Evidence) -> bool:
-    """Whether what comes of the points differs between them."""
+    """True if the results differ between points."""
     values = [] if truth.value is None else [truth.value.transpose(0, 1)]
     found = [*values, *(a for reading in truth.reads.values() for a in reading.arrays)]
     return any(unlike(a[k], a[0]) for a in found for k in range(1, len(a)))
@@ -179,7 +179,7 @@ def before_write(ctx: Context, job: Job) -> float:
 
 
 def agree(found: Evidence, truth: Evidence) -> bool:
-    """Whether value, readings and gradients are the same up to rounding."""
+    """True if value, readings and gradients are the same up to rounding."""
     return all(close(a, b) for a, b in zip(_arrays(found), _arrays(truth), strict=True))
 
 

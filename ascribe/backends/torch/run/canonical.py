@@ -53,7 +53,7 @@ def reading(ctx: Context, job: Job, cut: Cut, seen: Seen) -> Reading:
             continue
         else:
             arrays.append(canonical(ctx, job, leaf, axis, cut, path, 0))
-        spots.append(ArrayAt(cut, call, path, axis.told))
+        spots.append(ArrayAt(cut, call, path, axis.canonical_axis))
     return Reading(spots, arrays)
 
 

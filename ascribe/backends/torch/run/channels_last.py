@@ -1,8 +1,8 @@
-"""Pictures with their channels last in memory: on CPUs convolutions over them can take half the time.
+"""Images with their channels last in memory: on CPUs convolutions over them can take half the time.
 
-Some models cannot take them (``view`` on what is laid out otherwise), and some are slower for it. So a chunk is run both ways, and only
+Some models cannot take them (``view`` of another layout), and some are slower with them. So a chunk is run both ways, and only
 where the numbers are the same and the time is clearly less is it done from then on. Points without gradients only: what a model keeps
-for a backward pass is left as its user laid it out.
+for a backward pass keeps the layout of its user.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEAST = 2e-3
 """Seconds of a chunk from which it is worth finding out. Of the processor's time: what else runs on the machine must not decide."""
 
 
-def laid_out(ctx: Context, job: Job, mode: str) -> Evidence:
+def run_in_faster_layout(ctx: Context, job: Job, mode: str) -> Evidence:
     """A job in the layout that is known to be the faster one; the first chunk of a kind finds out."""
     key = (job.at, job.on, job.quantity_key, mode)
     known = ctx.facts.weights.channels_last.get(key)
@@ -40,22 +40,22 @@ def laid_out(ctx: Context, job: Job, mode: str) -> Evidence:
     return replace(plain, forward=plain.forward + 1, probed=True)
 
 
-def could_be(ctx: Context, job: Job) -> bool:
-    """Whether the layout can matter: pictures written at the input of a network with convolutions, on a CPU, without gradients."""
+def may_use_channels_last(ctx: Context, job: Job) -> bool:
+    """True if the layout can matter: images written at the input of a network with convolutions, on a CPU, without gradients."""
     if job.wrt or job.read or job.at is None or job.at.layer or ctx.host is None:
         return False
-    pictures = all(w.ndim == 5 and w.is_floating_point() and not w.is_cuda and w.shape[2] > 1 for w in job.write)
-    return pictures and any(isinstance(module, nn.Conv2d) for module in ctx.host.modules())
+    images = all(w.ndim == 5 and w.is_floating_point() and not w.is_cuda and w.shape[2] > 1 for w in job.write)
+    return images and any(isinstance(module, nn.Conv2d) for module in ctx.host.modules())
 
 
 def channels_last(job: Job) -> Job:
-    """The job with its written rows laid out so."""
+    """The job with its written rows in this layout."""
     rows = (w.flatten(0, 1).contiguous(memory_format=torch.channels_last).unflatten(0, w.shape[:2]) for w in job.write)
     return replace(job, write=tuple(rows))
 
 
 def better(ctx: Context, job: Job, mode: str, plain: Evidence, took: float) -> bool:
-    """Whether the other layout gives the same in clearly less time."""
+    """True if the other layout gives the same in clearly less time."""
     start = time.process_time()
     try:
         found = run_points(ctx, channels_last(job), mode)

@@ -12,7 +12,7 @@ TELLING = 10
 
 
 def close(a: Tensor, b: Tensor, share: float | None = None) -> bool:
-    """Whether two results are the same up to ``share`` of the largest number in ``b``, by default the rounding of its type."""
+    """True if two results are the same up to ``share`` of the largest number in ``b``, by default the rounding of its type."""
     if a.shape != b.shape:
         return False
     share = TOLERANCE.get(b.dtype, 1e-4) if share is None else share
@@ -21,7 +21,7 @@ def close(a: Tensor, b: Tensor, share: float | None = None) -> bool:
 
 
 def unlike(a: Tensor, b: Tensor) -> bool:
-    """Whether two results differ by far more than rounding."""
+    """True if two results differ by far more than rounding."""
     if a.shape != b.shape:
         return True
     if not a.numel():

@@ -12,8 +12,8 @@ from ....rules import Gradient
 from ...protocol import Evidence, Job
 from ..context import Context
 from ..model.errors import refuses_counting
-from .batching import choose
-from .channels_last import could_be, laid_out
+from .batching import choose_way
+from .channels_last import may_use_channels_last, run_in_faster_layout
 from .points import TILE, run_points
 from .single import SINGLE, run_single
 
@@ -27,12 +27,12 @@ def evaluate_gradients(ctx: Context, job: Job) -> Evidence:
     facts, key = ctx.facts, (job.at, job.wrt, job.read, job.on, job.quantity_key, job.records == ctx.records)
     mode = facts.call.ways.get(key) or facts.weights.ways.get(key)
     if mode is None:
-        mode, lasting, result = choose(ctx, job)
+        mode, lasting, result = choose_way(ctx, job)
         facts.doubted |= mode == SINGLE
         (facts.weights if lasting else facts.call).ways[key] = mode
         return replace(result or run_points(ctx, job, mode), probed=True)
     facts.doubted |= mode == SINGLE
-    return laid_out(ctx, job, mode) if mode == TILE and could_be(ctx, job) else run_points(ctx, job, mode)
+    return run_in_faster_layout(ctx, job, mode) if mode == TILE and may_use_channels_last(ctx, job) else run_points(ctx, job, mode)
 
 
 def evaluate_counted(job: Job, evaluate: Callable[[Job], Evidence]) -> Evidence:

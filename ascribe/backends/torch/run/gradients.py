@@ -14,7 +14,7 @@ from ..model.errors import without_graph
 Tensor = torch.Tensor
 
 
-def differentiated(ctx: Context, value: Tensor, leaves: list[Tensor], cuts: Sequence[Cut]) -> list[Tensor]:
+def differentiate(ctx: Context, value: Tensor, leaves: list[Tensor], cuts: Sequence[Cut]) -> list[Tensor]:
     """:func:`pull_back`, with errors of this package for those of the backward pass. Raises CutError where no gradient reaches any leaf."""
     try:
         found = pull_back(value, leaves) if value.requires_grad else None

@@ -46,25 +46,25 @@ Seen = list[tuple[int, Path, Tensor]]
 
 @dataclass
 class Demand:
-    """What is wanted at one cut in one run; ``seen`` collects (call, path, tensor) for every array that came by."""
+    """A demand at one cut in one run; ``seen`` collects (call, path, tensor) for every array that came by."""
 
     cut: Cut
     last: int | None = None
     seen: Seen = field(default_factory=list)
     fired: int = 0
     looks: ClassVar[bool] = False
-    """Whether it only looks at what comes by, and keeps nothing."""
+    """True if it only looks at what comes by, and keeps nothing."""
 
     def wants(self, call: int) -> bool:
         return self.cut.call is None or self.cut.call == call
 
     def done(self) -> bool:
-        """Whether nothing more can come: the wanted use of the layer is over, or the last of them."""
+        """True if nothing more can come: the wanted use of the layer is over, or the last of them."""
         last = self.cut.call if self.cut.call is not None else self.last
         return last is not None and self.fired > last
 
     def visit(self, call: int, tree: Any) -> dict[Path, Tensor]:
-        """Look at the value; give back what should stand in it instead."""
+        """Look at the value; return the arrays that replace its own."""
         self.fired = call + 1
         if not self.wants(call):
             return {}
@@ -294,7 +294,7 @@ def nearest(name: str, names: list[str]) -> list[str]:
 
 
 def outline(tree: Any) -> str:
-    """What a value is made of, in a line: paths and shapes, never numbers."""
+    """The structure of a value in a line: paths and shapes, never numbers."""
     parts = []
     for path, leaf in walk(tree):
         what = f"tensor {tuple(leaf.shape)}" if isinstance(leaf, Tensor) else type(leaf).__name__

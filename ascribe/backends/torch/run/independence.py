@@ -1,4 +1,4 @@
-"""Whether the records of a PyTorch call can be run apart from each other: two records that differ, and how they are run."""
+"""Independence of the records of a PyTorch call: two records that differ, and how they are run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...protocol import ArrayAt, Evidence, Job
 from ..context import Context
 from ..namespace import xp
 from .cast import run_as_cast
-from .record_axes import differing
+from .record_axes import find_different_record
 from .single import run_single
 
 
@@ -45,7 +45,7 @@ def trial(ctx: Context) -> Job | bool:
         return False
     if any(leaf.is_meta for leaf in ctx.inputs.leaves.values()):
         return True  # no numbers to compare
-    other = differing(ctx)
+    other = find_different_record(ctx)
     if other is None and ctx.inputs.explained:
         return disturbed(ctx)
     return Job(np.array([0, 1 if other is None else other]), read=(OUTPUT,))
@@ -60,6 +60,6 @@ def disturbed(ctx: Context) -> Job:
         rows = axis.canonical(ctx.inputs.own_rows(path, np.arange(2)).clone(), 0, 1, 2)[0]
         noise = torch.randn(rows.shape[1:], generator=generator, device=generator.device).to(rows)
         rows[1] += noise * (rows[1].abs().mean() + 1)
-        spots.append(ArrayAt(INPUT, 0, path, axis.told))
+        spots.append(ArrayAt(INPUT, 0, path, axis.canonical_axis))
         write.append(rows[None])
     return Job(np.arange(2), at=INPUT, spots=tuple(spots), write=tuple(write), read=(OUTPUT,))

@@ -19,8 +19,8 @@ from .record_axes import axis_of
 Tensor = torch.Tensor
 
 
-def explained_rows(ctx: Context, of: Explain, reads: Sequence[Read], rows: np.ndarray) -> Tensor:
-    """What the quantities say of the value that was read (of several the tuple of them), ``[quantities, rows]``.
+def evaluate_quantities(ctx: Context, of: Explain, reads: Sequence[Read], rows: np.ndarray) -> Tensor:
+    """The quantities of the value that was read (of several the tuple of them), ``[quantities, rows]``.
 
     Raises CutError for a value that came several times, InputError for one whose rows are not the records, and QuantityError
     for what the quantity itself raises.
@@ -49,7 +49,7 @@ def value_read(ctx: Context, read: Read, rows: int) -> Any:
 
     A quantity that names parts of what a layer returned counts their axes as the layer does: the states of ``nn.LSTM`` have the layers
     first. Only rows that the call's ``records=`` gives to records, and rows folded into the first axis, are brought to records.
-    Raises CutError and InputError as :func:`explained_rows`.
+    Raises CutError and InputError as :func:`evaluate_quantities`.
     """
     if len(read.seen) > 1 and len({call for call, _, _ in read.seen}) > 1:
         raise CutError(

@@ -14,7 +14,7 @@ from ....errors import InputError
 from ....tree import Path
 from ...facts import Shapes
 from ..context import Context
-from .axes import FIRST, WHOLE, Axis, alone, between, by_length, ones, unclear
+from .axes import FIRST, WHOLE, Axis, alone, axis_between, axis_by_length, is_ambiguous, ones
 from .compare import close
 from .hooks import Read, Run
 
@@ -86,7 +86,7 @@ def axes_at(ctx: Context, cut: Cut) -> tuple[tuple[Axis, ...], bool]:
         shapes = shapes_of(ctx, cut, n) or []
         rows = counted.rows
         last = not cut.layer
-        return tuple(by_length(s, rows, last) if rows is not None else FIRST if s[:1] == (1,) else WHOLE for s in shapes), True
+        return tuple(axis_by_length(s, rows, last) if rows is not None else FIRST if s[:1] == (1,) else WHOLE for s in shapes), True
     if n == 1:
         return tuple(_of_one(ctx, cut)), True
     return _of_several(ctx, cut)
@@ -118,13 +118,13 @@ def _of_several(ctx: Context, cut: Cut) -> tuple[tuple[Axis, ...], bool]:
         return _unseen(ctx, few or many), True
     if len(few) != len(many):
         return (FIRST,) * len(few), True
-    if m == 1 and any(unclear(b, a, k) for a, b in zip(few, many, strict=True)):
+    if m == 1 and any(is_ambiguous(b, a, k) for a, b in zip(few, many, strict=True)):
         other = shapes_of(ctx, cut, 1, 3 if k != 3 else 2)
         many, k = (other, 3 if k != 3 else 2) if other is not None and len(other) == len(many) else (many, k)
-    found = [between(a, m, b, k) for a, b in zip(few, many, strict=True)]
+    found = [axis_between(a, m, b, k) for a, b in zip(few, many, strict=True)]
     if all(axis.fold == 1 for axis in found):
         return tuple(found), True
-    unlike = differing(ctx)
+    unlike = find_different_record(ctx)
     two = look(ctx, cut, np.array([0, 1 if unlike is None else unlike]))
     ordered = in_order(found, look(ctx, cut, np.arange(1)), two)
     return tuple(axis or found[i] for i, axis in enumerate(ordered)), None not in ordered
@@ -152,12 +152,12 @@ def in_order(found: Sequence[Axis], one: Sequence[Tensor], two: Sequence[Tensor]
     return ordered
 
 
-def differing(ctx: Context) -> int | None:
+def find_different_record(ctx: Context) -> int | None:
     """The first record that is not as the first one is."""
-    return next(iter(unlike_first(ctx, np.arange(ctx.records)).nonzero()[0].tolist()), None)
+    return next(iter(differs_from_first(ctx, np.arange(ctx.records)).nonzero()[0].tolist()), None)
 
 
-def unlike_first(ctx: Context, index: np.ndarray) -> np.ndarray:
+def differs_from_first(ctx: Context, index: np.ndarray) -> np.ndarray:
     """Which of these records are not as the first of them is, a Boolean for each."""
     found = np.zeros(len(index), dtype=bool)
     for path in ctx.inputs.own_paths:
@@ -168,7 +168,7 @@ def unlike_first(ctx: Context, index: np.ndarray) -> np.ndarray:
 
 
 def unlike_itself(ctx: Context, cut: Cut) -> list[Tensor]:
-    """What a cut holds for the only record together with a disturbed one; nothing for token ids, because not every id exists."""
+    """The values at a cut for the only record together with a disturbed one; nothing for token ids, because not every id exists."""
     inputs, generator = ctx.inputs, torch.Generator().manual_seed(0)
     news = {}
     for path in inputs.explained:
@@ -179,8 +179,8 @@ def unlike_itself(ctx: Context, cut: Cut) -> list[Tensor]:
 
 
 def _unseen(ctx: Context, shapes: Sequence[tuple[int, ...]] | None) -> tuple[Axis, ...]:
-    """What is taken for the axes where runs of other numbers of records fail. Raises InputError for a record without an axis."""
-    if lacks_axis(ctx):
+    """The axes that are assumed where runs of other numbers of records fail. Raises InputError for a record without a batch dimension."""
+    if lacks_record_axis(ctx):
         given = ", ".join(f"{named(p)} {tuple(leaf.shape)}" for p, leaf in ctx.inputs.leaves.items())
         raise InputError("the inputs have no record axis", there=given, try_="x[None] for a single record", code="E-RECORDS")
     n = ctx.records
@@ -191,8 +191,8 @@ def _unseen(ctx: Context, shapes: Sequence[tuple[int, ...]] | None) -> tuple[Axi
     return tuple(found)
 
 
-def lacks_axis(ctx: Context) -> bool:
-    """Whether a single vector or picture, which cannot be cut or doubled, runs with an axis put in front of it.
+def lacks_record_axis(ctx: Context) -> bool:
+    """True if a single vector or image, which cannot be cut or doubled, runs with an axis put in front of it.
 
     A table of the nodes of a fixed graph does so too, and is left alone.
     """

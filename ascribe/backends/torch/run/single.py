@@ -15,9 +15,9 @@ from ..context import Context
 from .call import call_model, count_uses
 from .canonical import gradients, natives, note_shapes, nothing_seen, reading
 from .compare import close
-from .gradients import differentiated
+from .gradients import differentiate
 from .hooks import Demand, Read, Run, Seen, Watch, Write
-from .quantities import explained_rows
+from .quantities import evaluate_quantities
 
 Tensor = torch.Tensor
 SINGLE, EXPAND = "single", "expand"
@@ -132,7 +132,7 @@ class SingleRun:
         if job.of is None:
             return Evidence(None, {}, self._readings(), forward=1)
         assert job.on is not None
-        value = explained_rows(self.ctx, job.of, [self.reads[cut] for cut in each_of(job.on)], job.rows)
+        value = evaluate_quantities(self.ctx, job.of, [self.reads[cut] for cut in each_of(job.on)], job.rows)
         grads = self._gradients(value) if job.wrt else {}
         value = value.detach().reshape(len(value), job.points, job.records)
         return Evidence(value, grads, self._readings(), forward=1, backward=int(bool(grads)))
@@ -143,9 +143,9 @@ class SingleRun:
         leaves = [t for cut in job.wrt for _, _, t in self.wrt[cut]]
         if not value.is_floating_point():
             raise QuantityError(
-                f"the quantity is of type {value.dtype}", try_="scores: whole numbers have no gradient", code="E-QUANTITY-INTEGER"
+                f"the quantity is of type {value.dtype}", try_="scores: integers have no gradient", code="E-QUANTITY-INTEGER"
             )
-        rest = differentiated(self.ctx, value, leaves, job.wrt)
+        rest = differentiate(self.ctx, value, leaves, job.wrt)
         grads: dict[Cut, list[Tensor]] = {}
         for cut in job.wrt:
             seen = self.wrt[cut]

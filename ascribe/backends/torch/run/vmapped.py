@@ -14,9 +14,9 @@ from ....errors import ModelError
 from ...protocol import Evidence, Job
 from ..context import Context
 from .call import call_model
-from .gradients import differentiated
+from .gradients import differentiate
 from .hooks import Demand, Read, Run, Write
-from .quantities import explained_rows
+from .quantities import evaluate_quantities
 from .record_axes import axis_of
 
 Tensor = torch.Tensor
@@ -38,7 +38,7 @@ def run_vmapped(ctx: Context, job: Job) -> Evidence:
         value = torch.vmap(lambda *points: _one(ctx, job, points), randomness="different")(*leaves, *kept).transpose(0, 1)
         grads = {}
         if job.wrt:
-            found = differentiated(ctx, value, leaves, job.wrt)
+            found = differentiate(ctx, value, leaves, job.wrt)
             back = [axis.canonical(g, 2, 1, job.records, True)[:, :, 0] for g, axis in zip(found, axes, strict=True)]
             grads = {job.at: back}
     return Evidence(value.detach(), grads, {}, 1, int(bool(job.wrt)))
@@ -62,4 +62,4 @@ def _one(ctx: Context, job: Job, points: tuple[Tensor, ...]) -> Tensor:
     output = call_model(ctx, Run(ctx.host, demands, stop=True), args, kwargs)
     if not job.on.layer:
         read.visit(0, output if job.on.anchor == "out" else (args, kwargs))
-    return explained_rows(ctx, job.of, [read], job.index)
+    return evaluate_quantities(ctx, job.of, [read], job.index)
