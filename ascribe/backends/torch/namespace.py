@@ -14,7 +14,7 @@ Tensor = torch.Tensor
 
 def from_numpy(array: np.ndarray) -> Tensor:
     """NumPy's numbers as a tensor on the CPU, whatever the default device is; those of an array that runs backwards in a copy."""
-    return torch.from_numpy(array if all(step >= 0 for step in array.strides) and array.flags.writeable else array.copy())
+    return torch.from_numpy(array if min(array.strides, default=0) >= 0 and array.flags.writeable else array.copy())
 
 
 TYPES = {t for t in vars(torch).values() if isinstance(t, torch.dtype)}

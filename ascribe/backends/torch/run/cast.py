@@ -15,7 +15,7 @@ def run_as_cast(ctx: Context, job: Job, run: Callable[[Context, Job], Evidence])
     """Run a job; once more with the inputs in the model's type if that is why it failed."""
     kind = ctx.inputs.kind
     try:
-        return run(ctx, as_cast(ctx, job))
+        return run(ctx, job if kind is None else as_cast(ctx, job))
     except ModelError as wrong:
         if ctx.inputs.kind is kind and (job.write or ctx.dtype is None or not wrong_dtype(ctx.inputs, ctx.dtype, wrong)):
             raise

@@ -55,9 +55,6 @@ class Demand:
     looks: ClassVar[bool] = False
     """True if it only looks at what comes by, and keeps nothing."""
 
-    def wants(self, call: int) -> bool:
-        return self.cut.call is None or self.cut.call == call
-
     def done(self) -> bool:
         """True if nothing more can come: the wanted use of the layer is over, or the last of them."""
         last = self.cut.call if self.cut.call is not None else self.last
@@ -66,7 +63,7 @@ class Demand:
     def visit(self, call: int, tree: Any) -> dict[Path, Tensor]:
         """Look at the value; return the arrays that replace its own."""
         self.fired = call + 1
-        if not self.wants(call):
+        if self.cut.call not in (None, call):
             return {}
         if isinstance(tree, Tensor) and self.cut.accessor is None:
             new = self.handle(call, (), tree) if tree.is_floating_point() else None
@@ -94,7 +91,7 @@ class Read(Demand):
 
     def visit(self, call: int, tree: Any) -> dict[Path, Tensor]:
         super().visit(call, tree)
-        if self.wants(call):
+        if self.cut.call in (None, call):
             self.tree = replaced(tree, {path: kept for c, path, kept in self.seen if c == call}) if self.cut.layer else tree
         return {}
 
@@ -195,7 +192,6 @@ class Run:
                 stop = False
         self.stop, self.stopped = stop, False
         self.level = 0
-        self.hooks = Hooks()
 
     def check_done(self) -> None:
         if self.stop and all(d.done() for d in self.demands if d.cut.layer):
@@ -211,11 +207,12 @@ class Run:
                 sides.setdefault((demand.cut.layer, demand.cut.anchor), []).append(demand)
         before = RUNNING.get()
         self.level = transform_level()
-        with self.hooks.kept():
+        hooks = Hooks()
+        with hooks.kept():
             try:
                 RUNNING.set(self)
                 for (layer, anchor), demands in sides.items():
-                    hook(self.hooks, module_at(self.host, layer), anchor, Tap(self, demands))
+                    hook(hooks, module_at(self.host, layer), anchor, Tap(self, demands))
                 yield
             finally:
                 RUNNING.set(before)

@@ -67,7 +67,7 @@ class SingleRun:
 
     def moved(self) -> bool:
         """True if the model later changed a value in place that gradients are taken at."""
-        return bool(self.watches) and any(watch.moved() for watch in self.watches)
+        return any(watch.moved() for watch in self.watches)
 
     def _owned(self, value: Tensor) -> Tensor:
         leaf = value.detach()
@@ -94,7 +94,7 @@ class SingleRun:
     def _make_demands(self) -> None:
         """Demands at layers, in the order write, gradient, read: later ones see what earlier ones put in the place."""
         job, last_use = self.job, self.ctx.last_use
-        if self.written and any(cut.layer for cut in job.places):
+        if self.written:
             self._make_writes()
         for cut in job.wrt:
             if cut == job.at:
@@ -110,9 +110,10 @@ class SingleRun:
 
     def _make_writes(self) -> None:
         job, ctx = self.job, self.ctx
-        kept = natives(ctx, job, job.kept)
+        kept: list[Tensor | None] = []
         for cut in job.places:
             if cut.layer:
+                kept = kept or natives(ctx, job, job.kept)
                 mine = [k for k, spot in enumerate(job.spots) if spot.cut == cut]
                 values, shares = [self.written[k] for k in mine], [kept[k] for k in mine]
                 write = Write(cut, ctx.last_use(cut), values=values, kept=shares, cloned=self.cloned, through=ctx.differentiates)
@@ -132,10 +133,11 @@ class SingleRun:
         if job.of is None:
             return Evidence(None, {}, self._readings(), forward=1)
         assert job.on is not None
-        value = evaluate_quantities(self.ctx, job.of, [self.reads[cut] for cut in each_of(job.on)], job.rows)
+        reads = [self.reads[job.on]] if job.on in self.reads else [self.reads[cut] for cut in each_of(job.on)]
+        value = evaluate_quantities(self.ctx, job.of, reads, job.rows)
         grads = self._gradients(value) if job.wrt else {}
         value = value.detach().reshape(len(value), job.points, job.records)
-        return Evidence(value, grads, self._readings(), forward=1, backward=int(bool(grads)))
+        return Evidence(value, grads, self._readings() if job.read else {}, forward=1, backward=int(bool(grads)))
 
     def _gradients(self, value: Tensor) -> dict[Cut, list[Tensor]]:
         """Gradients of each quantity's sum over the rows: rows do not meet in it, so each gets its own."""
@@ -166,7 +168,7 @@ def run_once(ctx: Context, job: Job, mode: str) -> Evidence:
         if cloned or "in-place operation" not in str(wrong):
             raise
         evidence, run = None, None
-    if run is not None and evidence is not None and not run.moved():
+    if run is not None and evidence is not None and not (run.watches and run.moved()):
         return evidence
     plain = evidence if evidence is not None else SingleRun(ctx, replace(job, wrt=()), mode, False).run()
     evidence = SingleRun(ctx, job, mode, True).run()
