@@ -407,7 +407,7 @@ def test_chunks_change_nothing(backend: Backend, chunk: int) -> None:
 
 def test_sizes_of_compiled_programs_change_nothing(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = backend.model(), backend.array(X)
-    over: Any = {"over": asc.Line(0.0, steps=11)} if backend.gradients else {"over": asc.Exact(), "by": 0.0}
+    over: Any = {"over": asc.Line(0.0, steps=11)} if backend.gradients else {"over": asc.coalitions.Exact(), "by": 0.0}
     truth = asc.attribute(model, x, of=1, **over)
     monkeypatch.setattr(Session, "sizes", lambda self, rows: 1 << (rows - 1).bit_length())
     found = asc.attribute(model, x, of=1, **over)

@@ -28,7 +28,7 @@ ALIKE: dict[str, tuple[Any, Any, np.ndarray]] = {
     "log-probabilities": (asc.LogProb(1), asc.LogProb(2), Y),
     "positions": (asc.Unit(1, 2, 3), asc.Unit(0, 0, 0), IMAGE),
     "positions of records": (asc.Unit([0, 1, 1], 2, 3), asc.Unit([1, 0, 0], 2, 3), IMAGE),
-    "masks": (asc.Mask(1, MASK), asc.Mask(1, MASK[::-1].copy()), IMAGE),
+    "masks": (asc.Region(1, MASK), asc.Region(1, MASK[::-1].copy()), IMAGE),
 }
 ITSELF: dict[str, tuple[Any, np.ndarray]] = {
     "a channel": (asc.Channel(1), IMAGE),
