@@ -10,7 +10,7 @@ from ..calls.call import Call
 from .blackbox.runners import is_estimator, is_onnx
 from .not_models import no_model
 from .protocol import Session
-from .recognise import framework
+from .recognise import framework, framework_of_models
 
 SESSIONS = {  # a module that is imported when a model of its framework arrives, and the session
     "torch": "ascribe.backends.torch.session:TorchSession",
@@ -25,19 +25,13 @@ def open_session(model: Any, call: Call) -> Session:
     Raises BackendError for what cannot be called.
     """
     kind: Any = type(model)
-    if (family := known_family(kind)) is not None:
+    if (family := framework_of_models(kind)) is not None:
         return cast(Session, session_class(family)(model, call))
     if (wrong := no_model(model, call)) is not None and not (is_estimator(model) or is_onnx(model)):
         raise wrong
     family = framework(model, call)
     session: Session = session_class(family)(model, call)
     return session
-
-
-@lru_cache
-def known_family(kind: Any) -> str | None:
-    """Returns the framework of a class whose objects are always models of it; None where the object or its arguments decide."""
-    return "torch" if any(cls.__module__ == "torch.nn.modules.module" for cls in kind.__mro__) else None
 
 
 class Door:

@@ -6,6 +6,7 @@ A framework is one row of :data:`RECOGNISERS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ..calls.call import Call
@@ -17,11 +18,13 @@ from .blackbox.runners import is_onnx
 class Recogniser:
     """How the objects of a framework are recognised.
 
-    ``packages`` are the root packages of its classes. ``exits`` are attributes that make arrays of NumPy of the framework's own: a
-    function that reads one is called with NumPy and returns NumPy, as ``net(torch.tensor(x)).detach().numpy()``.
+    ``packages`` are the root packages of its classes, ``models`` the modules of classes whose objects are always models. ``exits`` are
+    attributes that make arrays of NumPy of the framework's own: a function that reads one is called with NumPy and returns NumPy, as
+    ``net(torch.tensor(x)).detach().numpy()``.
     """
 
     packages: frozenset[str]
+    models: frozenset[str] = frozenset()
     exits: frozenset[str] = frozenset()
 
     def owns(self, obj: Any) -> bool:
@@ -29,13 +32,22 @@ class Recogniser:
         return any(cls.__module__.partition(".")[0] in self.packages for cls in type(obj).__mro__)
 
 
-RECOGNISERS = {"torch": Recogniser(frozenset({"torch"}), frozenset({"numpy", "tolist"}))}
+RECOGNISERS = {
+    "torch": Recogniser(frozenset({"torch"}), frozenset({"torch.nn.modules.module"}), frozenset({"numpy", "tolist"})),
+}
 """The frameworks by the name of their backend."""
 
 
 def framework_of(obj: Any) -> str | None:
     """The framework that an object belongs to; None for any other object."""
     return next((name for name, recogniser in RECOGNISERS.items() if recogniser.owns(obj)), None)
+
+
+@lru_cache
+def framework_of_models(kind: Any) -> str | None:
+    """The framework of a class whose objects are always models; None where the object or its arguments decide."""
+    modules = {cls.__module__ for cls in kind.__mro__}
+    return next((name for name, recogniser in RECOGNISERS.items() if not recogniser.models.isdisjoint(modules)), None)
 
 
 def framework(model: Any, call: Call) -> str:
