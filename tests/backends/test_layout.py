@@ -33,7 +33,7 @@ class Net(nn.Module):
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any gain is a gain, however short the chunk."""
     monkeypatch.setattr(layout, "LEAST", 0.0)
-    monkeypatch.setattr(layout, "WORTH", 1e9)
+    monkeypatch.setattr(layout, "GAIN", 1e9)
 
 
 def explained(net: nn.Module, chunk: int = 16) -> asc.Attribution:
@@ -57,7 +57,7 @@ def test_the_other_layout_is_taken_only_where_it_gives_the_same(kind):
 
 def test_nothing_is_laid_out_otherwise_where_it_gains_nothing(monkeypatch):
     monkeypatch.setattr(layout, "LEAST", 0.0)
-    monkeypatch.setattr(layout, "WORTH", 0.0)
+    monkeypatch.setattr(layout, "GAIN", 0.0)
     torch.manual_seed(0)
     net = Net("plain").double().eval()
     explained(net)

@@ -97,7 +97,7 @@ def predicting(owner: Any, method: str | None) -> tuple[bool, bool]:
 
 
 def names_of(model: Any) -> tuple[str, ...] | None:
-    """The classes that an estimator tells apart."""
+    """The classes of an estimator."""
     classes = getattr(model, "classes_", None)
     return None if classes is None or any(map(np.ndim, classes)) else tuple(map(str, classes))
 

@@ -30,35 +30,35 @@ SQUASHING = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.Softmax2d)
 
 
 class Look(Demand):
-    """A demand that only tells what it sees."""
+    """A demand that only reports what it sees."""
 
     looks = True
 
-    def __init__(self, cut: Cut, module: nn.Module, tell: Visit) -> None:
+    def __init__(self, cut: Cut, module: nn.Module, report: Visit) -> None:
         super().__init__(cut)
-        self.module, self.tell = module, tell
+        self.module, self.report = module, report
 
     def visit(self, call: int, tree: Any) -> dict[Any, Tensor]:
         self.fired = call + 1
-        self.tell(self.cut, self.module, call, tree)
+        self.report(self.cut, self.module, call, tree)
         return {}
 
 
-def looked(
+def run_and_report(
     ctx: Context,
     kinds: tuple[type[nn.Module], ...],
-    tell: Visit,
+    report: Visit,
     news: Mapping[Path, Tensor] = NOTHING,
     index: np.ndarray | None = None,
 ) -> Any:
-    """Run the first record once, all of them where they cannot be run apart, or those of ``index``, and tell every input and output of the
+    """Run the first record once, all where they are dependent, or those of ``index``, and report every input and output of the
     modules of some kinds; the model's output. ``news`` are other rows for some arguments.
     """
     modules = [(n, m) for n, m in ctx.host.named_modules() if n and isinstance(m, kinds)] if ctx.host is not None else []
     if index is None:
         index = np.arange(1) if independent(ctx) else np.arange(ctx.records)
     while True:
-        run = Run(ctx.host, [Look(Cut(name, side), module, tell) for name, module in modules for side in ("in", "out")], stop=False)
+        run = Run(ctx.host, [Look(Cut(name, side), module, report) for name, module in modules for side in ("in", "out")], stop=False)
         args, kwargs = ctx.inputs.rows(index, 1, news)
         try:
             with ctx.graphs(), run.hooked():
@@ -72,13 +72,13 @@ def places(ctx: Context) -> list[Place]:
     """Every cut that the call passes, in execution order, the input first and the output last."""
     found: dict[Cut, Place] = {}
 
-    def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+    def report(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
         if cut in found:
             found[cut] = found[cut]._replace(calls=call + 1)
         else:
             found[cut] = Place(cut, type(module).__name__, tuple(tuple(t.shape) for _, t in floating(tree, ())), 1)
 
-    output = looked(ctx, (nn.Module,), tell)
+    output = run_and_report(ctx, (nn.Module,), report)
     name = type(ctx.host).__name__ if ctx.host is not None else "function"
     explained = tuple(ctx.inputs.one_row(p) for p in ctx.inputs.explained)
     first = Place(Cut("", "in"), name, explained, 1)
@@ -139,11 +139,11 @@ def logits(ctx: Context) -> Cut:
                 return Cut(name)
     ends: list[tuple[Cut, Tensor]] = []
 
-    def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+    def report(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
         if cut.anchor == "out" and isinstance(tree, Tensor):
             ends.append((Cut(cut.layer, "in", call=call or None), tree))
 
-    output = looked(ctx, SQUASHING, tell)
+    output = run_and_report(ctx, SQUASHING, report)
     if isinstance(output, Mapping) and "logits" in output:
         return OUTPUT.at("logits")
     if not isinstance(output, Tensor):
@@ -205,14 +205,14 @@ def embeddings(ctx: Context) -> Cut:
 def given_ids(ctx: Context, tied: set[str]) -> dict[str, None]:
     """The embeddings that are given the ids of the call, or those ``tied`` together that run.
 
-    Which they are does not depend on other records, so one is run, and what shapes it shows are remembered. Nobody need ask whether
+    Which they are does not depend on other records, so one is run, and what shapes it shows are remembered. It need not be known whether
     records can be run apart, unless one by itself does not run.
     """
     ids = {_first(t) for leaf in ctx.inputs.ids for t in ((leaf[:1], leaf) if leaf.ndim else (leaf,))}
     used: dict[str, None] = {}
     shapes: dict[str, list[tuple[int, ...]]] = {}
 
-    def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+    def report(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
         if cut.anchor == "out":
             shapes.setdefault(cut.layer, []).extend(tuple(t.shape) for _, t in floating(tree, ()))
             return
@@ -221,13 +221,13 @@ def given_ids(ctx: Context, tied: set[str]) -> dict[str, None]:
             used[cut.layer] = None
 
     if ctx.inputs.counted.together:
-        looked(ctx, TABLES, tell)
+        run_and_report(ctx, TABLES, report)
         return used
     try:
-        output = looked(ctx, TABLES, tell, index=np.arange(1))
+        output = run_and_report(ctx, TABLES, report, index=np.arange(1))
     except ModelError:
         used.clear()
-        looked(ctx, TABLES, tell)
+        run_and_report(ctx, TABLES, report)
         return used
     shapes[OUTPUT.layer] = [tuple(t.shape) for _, t in floating(output, ())]
     for layer in (*used, OUTPUT.layer):
@@ -247,11 +247,11 @@ def moved_by_ids(ctx: Context) -> dict[str, None]:
     def given(change: Callable[[Path, Tensor], Tensor] | None) -> dict[tuple[str, int], Tensor]:
         found: dict[tuple[str, int], Tensor] = {}
 
-        def tell(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+        def report(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
             if cut.anchor == "in":
                 found[cut.layer, call] = torch.cat([leaf.reshape(-1).double() for _, leaf in walk(tree) if isinstance(leaf, Tensor)])
 
-        looked(ctx, TABLES, tell, {p: change(p, inputs.own_rows(p, index)) for p in paths} if change is not None else NOTHING)
+        run_and_report(ctx, TABLES, report, {p: change(p, inputs.own_rows(p, index)) for p in paths} if change is not None else NOTHING)
         return found
 
     def other_rows(path: Path, leaf: Tensor) -> Tensor:
@@ -263,7 +263,7 @@ def moved_by_ids(ctx: Context) -> dict[str, None]:
         lambda _, leaf: torch.where(leaf == leaf.min(), leaf + 1, leaf),
         *([] if inputs.counted.together else [other_rows]),
     ):
-        with suppress(AscribeError):  # ids that this model does not take tell nothing
+        with suppress(AscribeError):  # ids that this model does not accept show nothing
             found = given(change)
             used |= {layer: None for (layer, call), value in found.items() if not torch.equal(value, plain.get((layer, call), value[:0]))}
     return {layer: None for layer, _ in plain if layer in used}

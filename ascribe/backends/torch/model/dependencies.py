@@ -32,7 +32,7 @@ from .modules import contents, in_slots
 SCALARS = frozenset({bool, int, float, complex, str, bytes, type(None)})
 EMPTY = frozenset({dict, OrderedDict, list, tuple, set, frozenset})
 """Containers that say nothing when there is nothing in them: a module has a dozen."""
-BESIDE = frozenset({"training", "_parameters", "_buffers", "_modules"})
+KEPT_ELSEWHERE = frozenset({"training", "_parameters", "_buffers", "_modules"})
 """Attributes of a module that are kept track of in other ways."""
 OWN_STATE = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 """Random generators: what they hold changes with every draw."""
@@ -73,7 +73,7 @@ class Sight:
         self.seen.update(dict.fromkeys(map(id, modules), -1))
         self.objects += modules
         self.classes({*map(type, modules)})
-        self.add([value for module in modules for name, value in module.__dict__.items() if name not in BESIDE])
+        self.add([value for module in modules for name, value in module.__dict__.items() if name not in KEPT_ELSEWHERE])
 
     def finish(self) -> Sight:
         """Look at all that waits, and at what it holds, the nearest first."""
@@ -258,7 +258,7 @@ class Seen:
 
 
 def written(tensors: Sequence[torch.Tensor]) -> tuple[Any, ...]:
-    """Where tensors lie, how often they were written to, and what is in them, for what is written through ``.data`` is not counted."""
+    """The addresses, versions and fingerprints of tensors: writing through ``.data`` changes no version."""
     held = values_of(tensors)
     try:
         return [t._version for t in tensors], [t.data_ptr() for t in tensors if t.nbytes > SMALL], held

@@ -60,7 +60,7 @@ def without_graph(host: torch.nn.Module | None, cuts: Sequence[Cut]) -> CutError
 
 
 def quantised(host: torch.nn.Module | None) -> list[str]:
-    """The names of quantised layers, without what lies in one."""
+    """The names of quantised layers, without the layers inside them."""
     found: list[str] = []
     for name, module in host.named_modules() if host is not None else ():
         if "quantized" in type(module).__module__ and not any(name.startswith(f"{one}.") for one in found):

@@ -17,7 +17,7 @@ Tensor = torch.Tensor
 class Axis:
     """The axis that runs over the records; None where none does, because the value is the same for all of them.
 
-    ``fold`` rows lie together for each record (one after the other, or ``strided``: the first of each record, then the second of
+    ``fold`` rows belong to each record (one after the other, or ``strided``: the first of each record, then the second of
     each). ``rank`` is that of the value of several records, where the model squeezes the axis of a single one away. ``rows`` gives
     the record of each row, where the call says so; with ``whole`` the value belongs to the only record there is, as it is.
     """

@@ -30,7 +30,7 @@ from .record_axes import differs_from_first
 from .single import EXPAND, SINGLE, run_single
 
 FILTERS = threading.RLock()  # warning filters belong to the process: two threads that change them must not overlap
-WORTH = 0.25  # the share of a forward pass before the write from which vmap's own overhead is less than what it saves
+LEAST_SHARE = 0.25  # the share of a forward pass before the write from which vmap's own overhead is less than what it saves
 
 
 def choose_way(ctx: Context, job: Job) -> tuple[str, bool, Evidence | None]:
@@ -163,7 +163,7 @@ def candidates(ctx: Context, job: Job) -> Iterator[str]:
     if quantised(ctx.host):  # which vmap has no rule for; what it then warns of, in C++, no filter of warnings stops
         yield TILE
         return
-    yield from (VMAP, TILE) if inside and before_write(ctx, job) > WORTH else (TILE, VMAP)
+    yield from (VMAP, TILE) if inside and before_write(ctx, job) > LEAST_SHARE else (TILE, VMAP)
 
 
 def before_write(ctx: Context, job: Job) -> float:

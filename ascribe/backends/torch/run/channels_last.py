@@ -19,10 +19,10 @@ from ..context import Context
 from .compare import close
 from .points import run_points
 
-WORTH = 0.8
+GAIN = 0.8
 """The share of the time below which the other layout is taken."""
 LEAST = 2e-3
-"""Seconds of a chunk from which it is worth finding out. Of the processor's time: what else runs on the machine must not decide."""
+"""Seconds of a chunk from which the layout is tried. Of the processor's time: what else runs on the machine must not decide."""
 
 
 def run_in_faster_layout(ctx: Context, job: Job, mode: str) -> Evidence:
@@ -63,6 +63,6 @@ def better(ctx: Context, job: Job, mode: str, plain: Evidence, took: float) -> b
         if ctx.device.out_of_memory(error):
             raise
         return False
-    if time.process_time() - start > WORTH * took or plain.value is None or found.value is None:
+    if time.process_time() - start > GAIN * took or plain.value is None or found.value is None:
         return False
     return close(found.value, plain.value)

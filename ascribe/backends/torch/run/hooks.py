@@ -104,7 +104,7 @@ class Read(Demand):
 class Watch(Demand):
     """Make the value a place that gradients can be taken at, for what flows on from here and nothing else.
 
-    A view costs nothing, but whatever later works in place on the tensor moves the place along; ``moved`` tells, and
+    A view costs nothing, but whatever later works in place on the tensor moves the place along; ``moved`` shows it, and
     ``cloned`` mends it by letting only a copy go on.
     """
 
@@ -123,7 +123,7 @@ class Watch(Demand):
 
 @dataclass
 class Write(Demand):
-    """Put other values in the place, one after the other; of what is ``kept``, as much as that says stays as it came by.
+    """Replace the value by others, one after the other; ``kept`` is the share of the model's own value that stays.
 
     ``through``: the model differentiates inside. Its own gradient goes on through the place, at the value that is put there.
     """

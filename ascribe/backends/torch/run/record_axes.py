@@ -131,7 +131,7 @@ def _of_several(ctx: Context, cut: Cut) -> tuple[tuple[Axis, ...], bool]:
 
 
 def in_order(found: Sequence[Axis], one: Sequence[Tensor], two: Sequence[Tensor]) -> list[Axis | None]:
-    """Folded rows, with the order in which they lie, from a record and from the same record and another one together.
+    """Folded rows, with their order, from a record and from the same record and another one together.
 
     None where both orders look alike, as those of equal rows do, or nothing ran.
     """

@@ -92,7 +92,7 @@ class SingleRun:
         return {path: leaf.clone() for path, leaf in leaves.items()} if self.cloned else leaves
 
     def _make_demands(self) -> None:
-        """Demands at layers, in the order write, gradient, read: later ones see what earlier ones put in the place."""
+        """Demands at layers, in the order write, gradient, read: later ones see the values of earlier ones."""
         job, last_use = self.job, self.ctx.last_use
         if self.written:
             self._make_writes()
