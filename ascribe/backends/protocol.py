@@ -1,8 +1,8 @@
 """The interface of a backend: everything that the engine uses of a framework.
 
 A backend turns a model and one call of it into a :class:`Session`. The session has one primitive, :meth:`Session.evaluate`: run
-the model on some records at some points, with values written and read at cuts, and pull a quantity back to cuts under a
-rule. Arrays cross this border in *canonical* form: ``[points, records, ...]``, wherever the framework's own layer keeps its
+the model on some records at some points, with values written and read at cuts, and the gradient of a quantity taken at cuts, under
+a rule. Arrays cross this border in *canonical* form: ``[points, records, ...]``, wherever the framework's own layer keeps its
 batch axis.
 """
 
@@ -137,6 +137,7 @@ class Job:
 
     @property
     def records(self) -> int:
+        """How many records there are."""
         return len(self.index)
 
     @property
@@ -145,19 +146,19 @@ class Job:
         return np.tile(self.index, self.points) if self.points > 1 else self.index
 
     @property
-    def places(self) -> tuple[Cut, ...]:
-        """The places that are written at."""
+    def written_cuts(self) -> tuple[Cut, ...]:
+        """The cuts that are written at."""
         return () if self.at is None else each_of(self.at)
 
     @property
-    def kept(self) -> tuple[Array | None, ...]:
+    def shares_kept(self) -> tuple[Array | None, ...]:
         """``keep``, one for each array."""
         return self.keep or (None,) * len(self.write)
 
     @property
-    def numbers(self) -> list[int]:
-        """The number of each array of ``write`` among those of its own place."""
-        if len(self.places) == 1:
+    def array_numbers(self) -> list[int]:
+        """The number of each array of ``write`` among those of its own cut."""
+        if len(self.written_cuts) == 1:
             return list(range(len(self.spots)))
         return [sum(s.cut == spot.cut for s in self.spots[:k]) for k, spot in enumerate(self.spots)]
 

@@ -98,7 +98,7 @@ class NumpySession(Session):
         """The rows at the layer where the run begins: those written, or the records; of what is kept, the records' own."""
         if not job.write:
             return self.x[job.index]
-        (write,), (keep,) = job.write, job.kept
+        (write,), (keep,) = job.write, job.shares_kept
         if keep is not None:
             own = self.x[job.index]
             for i in range(at):

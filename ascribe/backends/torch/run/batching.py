@@ -96,8 +96,8 @@ def ends_of(job: Job) -> list[int]:
 
 def probed(ctx: Context, job: Job, ends: list[int]) -> Job:
     """A job at some of its points, and at the records."""
-    reads = run_single(ctx, Job(job.index, read=job.places)).reads
-    here = {spot: a for cut in job.places for spot, a in zip(reads[cut].spots, reads[cut].arrays, strict=True)}
+    reads = run_single(ctx, Job(job.index, read=job.written_cuts)).reads
+    here = {spot: a for cut in job.written_cuts for spot, a in zip(reads[cut].spots, reads[cut].arrays, strict=True)}
     write = tuple(torch.stack([*(w[k] for k in ends), here[s][0].expand_as(w[0])]) for w, s in zip(job.write, job.spots, strict=True))
     keep = tuple(None if k is None else torch.cat([k[ends], k[:1]]) for k in job.keep)
     return replace(job, points=len(ends) + 1, write=write, keep=keep, owns_write=False)
@@ -157,7 +157,7 @@ def candidates(ctx: Context, job: Job) -> Iterator[str]:
     if ctx.inputs.counted.together:
         yield VMAP
         return
-    inside = all(cut.layer for cut in job.places)
+    inside = all(cut.layer for cut in job.written_cuts)
     if inside:
         yield EXPAND
     if quantised(ctx.host):  # which vmap has no rule for; what it then warns of, in C++, no filter of warnings stops
@@ -170,7 +170,7 @@ def before_write(ctx: Context, job: Job) -> float:
     """The share of a forward pass on these records that comes before the place written."""
     plain = replace(job, points=1, at=None, spots=(), write=(), keep=(), wrt=(), of=None, on=None)
     times = []
-    for reads in (job.places, job.places if job.on is None else (job.on,)):
+    for reads in (job.written_cuts, job.written_cuts if job.on is None else (job.on,)):
         start = time.perf_counter()
         run_single(ctx, replace(plain, read=reads))
         ctx.device.wait()

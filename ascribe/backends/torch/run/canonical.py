@@ -22,7 +22,7 @@ Tensor = torch.Tensor
 def natives(ctx: Context, job: Job, values: Sequence[Tensor | None]) -> list[Any]:
     """Values for a job's points, ``[points, records, ...]``, as the model has them there; None where there are none."""
     rows: list[Any] = []
-    for i, value, spot in zip(job.numbers, values, job.spots, strict=True):
+    for i, value, spot in zip(job.array_numbers, values, job.spots, strict=True):
         rows.append(None if value is None else native(ctx, spot, i, value))
     return rows
 

@@ -111,9 +111,9 @@ class SingleRun:
     def _make_writes(self) -> None:
         job, ctx = self.job, self.ctx
         kept: list[Tensor | None] = []
-        for cut in job.places:
+        for cut in job.written_cuts:
             if cut.layer:
-                kept = kept or natives(ctx, job, job.kept)
+                kept = kept or natives(ctx, job, job.shares_kept)
                 mine = [k for k, spot in enumerate(job.spots) if spot.cut == cut]
                 values, shares = [self.written[k] for k in mine], [kept[k] for k in mine]
                 write = Write(cut, ctx.last_use(cut), values=values, kept=shares, cloned=self.cloned, through=ctx.differentiates)

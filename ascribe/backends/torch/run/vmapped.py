@@ -30,10 +30,10 @@ def run_vmapped(ctx: Context, job: Job) -> Evidence:
     alone = job.on is not None and len(each_of(job.on)) == 1
     if job.read or set(job.wrt) - {job.at} or job.at is None or job.of is None or not alone:
         raise ModelError("only the quantity and its gradient at the points can be mapped")
-    axes = [axis_of(ctx, spot.cut, i, spot.path) for i, spot in zip(job.numbers, job.spots, strict=True)]
+    axes = [axis_of(ctx, spot.cut, i, spot.path) for i, spot in zip(job.array_numbers, job.spots, strict=True)]
     native = [axis.native(value, 1).detach().clone() for value, axis in zip(job.write, axes, strict=True)]
     leaves = [leaf.requires_grad_(bool(job.wrt)) for leaf in native]
-    kept = [axis.native(k, 1) for k, axis in zip(job.kept, axes, strict=True) if k is not None]
+    kept = [axis.native(k, 1) for k, axis in zip(job.shares_kept, axes, strict=True) if k is not None]
     with ctx.graphs(job.wrt):
         value = torch.vmap(lambda *points: _one(ctx, job, points), randomness="different")(*leaves, *kept).transpose(0, 1)
         grads = {}
@@ -49,9 +49,9 @@ def _one(ctx: Context, job: Job, points: tuple[Tensor, ...]) -> Tensor:
     assert job.of is not None and job.on is not None
     read = Read(job.on, ctx.last_use(job.on), live=True)
     values, rest = points[: len(job.spots)], iter(points[len(job.spots) :])
-    kept = [None if k is None else next(rest) for k in job.kept]
+    kept = [None if k is None else next(rest) for k in job.shares_kept]
     demands: list[Demand] = []
-    for cut in job.places:
+    for cut in job.written_cuts:
         mine = [k for k, spot in enumerate(job.spots) if spot.cut == cut]
         if cut.layer:
             put, left = [values[k] for k in mine], [kept[k] for k in mine]
