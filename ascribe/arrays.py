@@ -59,9 +59,6 @@ class Namespace(Protocol):
     def holders(self, a: Array) -> int | None:
         """How many arrays there are of the memory of ``a``, plus what is always there; None where nobody can say."""
 
-    def put(self, a: Array, index: np.ndarray, b: Array, axis: int) -> Array:
-        """``a`` with ``b`` at some positions of an axis; the result may be ``a`` itself, changed in place."""
-
     def zeros_like(self, a: Array) -> Array: ...
     def pick(self, a: Array, index: np.ndarray) -> Array:
         """``a[r, index[r]]`` for every row ``r``."""

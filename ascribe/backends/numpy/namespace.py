@@ -70,10 +70,6 @@ class NumpyNamespace:
     def holders(self, a: np.ndarray) -> int | None:
         return sys.getrefcount(a)  # views of an array hold it, and views of views too
 
-    def put(self, a: np.ndarray, index: np.ndarray, b: np.ndarray, axis: int) -> Array:
-        np.moveaxis(a, axis, 0)[index] = np.moveaxis(b, axis, 0)
-        return a
-
     def zeros_like(self, a: np.ndarray) -> Array:
         return np.zeros_like(a)
 

@@ -87,9 +87,6 @@ class TorchNamespace:
     def holders(self, a: Tensor) -> int | None:
         return storage_holders(a) if a.device.type == "cpu" else None  # elsewhere PyTorch keeps memory, and a run may still read it
 
-    def put(self, a: Tensor, index: np.ndarray, b: Tensor, axis: int) -> Tensor:
-        return a.index_copy_(axis, torch.as_tensor(index, device=a.device), b)
-
     def zeros_like(self, a: Tensor) -> Tensor:
         return torch.zeros_like(a)
 

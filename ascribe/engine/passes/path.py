@@ -158,4 +158,7 @@ class PathPass:
 
 def put(values: list[list[Array]], new: list[list[Array]], part: np.ndarray) -> list[list[Array]]:
     """Returns values with those of some records replaced."""
-    return [[namespace(a).put(a, part, b, 1) for a, b in zip(old, leaves, strict=True)] for old, leaves in zip(values, new, strict=True)]
+    return [
+        [namespace(a).put(a, (slice(None), part), b) for a, b in zip(old, leaves, strict=True)]
+        for old, leaves in zip(values, new, strict=True)
+    ]
