@@ -22,7 +22,7 @@ class AppliedRule:
 class Flow:
     """The relevance of one operation over all records: what came back to it, what it passed on, what its constants took.
 
-    ``beside`` says that some of its inputs do not lead to the places asked for; ``size`` is the sum of the sizes that it passed on.
+    ``off_path`` says that some of its inputs do not lead to the places asked for; ``size`` is the sum of the sizes that it passed on.
     """
 
     operation: str
@@ -31,7 +31,7 @@ class Flow:
     passed: float
     absorbed: float
     size: float
-    beside: bool = False
+    off_path: bool = False
 
     def __add__(self, other: Flow) -> Flow:
         sums = {name: getattr(self, name) + getattr(other, name) for name in ("out", "passed", "absorbed", "size")}
@@ -62,7 +62,7 @@ class RuleTrace:
     unused: tuple[str, ...] = ()
 
     def add(self, other: RuleTrace) -> None:
-        """Take in what another run told: flows add up; what was applied is what the run with most of it applied."""
+        """Adds the trace of another run: flows are summed; of the applied rules the longer list is kept."""
         if len(other.applied) > len(self.applied):
             self.applied, self.unused = other.applied, other.unused
         self.quantity += other.quantity

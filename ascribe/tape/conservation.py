@@ -24,7 +24,7 @@ class Page:
 
     entry: Entry
     row: Array
-    beside: bool
+    off_path: bool
 
 
 @dataclass
@@ -45,8 +45,8 @@ class Ledger:
         kept = constants(step) if plain else None
         row = opened(step, passed, layered) if kept is None else step.xp.stack([kept, kept * 0, kept, kept * 0], 0)
         old = self.pages.get(number)
-        beside = any(v.continuous and not v.wanted for v in entry.ins)
-        self.pages[number] = Page(entry, row if old is None else old.row + row, beside)
+        off_path = any(v.continuous and not v.wanted for v in entry.ins)
+        self.pages[number] = Page(entry, row if old is None else old.row + row, off_path)
 
     def trace(self) -> RuleTrace:
         """All pages as numbers: two transfers from the device."""
@@ -57,18 +57,18 @@ class Ledger:
         quantity, size = xp.numpy(xp.sum(xp.stack(self.quantity, 0), (0,))).tolist()
         table = xp.numpy(xp.stack([page.row for page in pages], 0)).tolist()
         flows = {
-            number: Flow(page.entry.name, page.entry.place, row[0], row[1], row[2], row[3], page.beside)
+            number: Flow(page.entry.name, page.entry.place, row[0], row[1], row[2], row[3], page.off_path)
             for (number, page), row in zip(self.pages.items(), table, strict=True)
         }
         return RuleTrace(flows=flows, quantity=quantity, size=size)
 
 
 def opened(step: Step, passed: Back, layered: bool) -> Array:
-    """The row of an operation whose sums have to be found out."""
+    """The row of an operation whose sums have to be computed."""
     entry = step.entry
     xp = step.xp
     came = [sums(xp, v, g, True) for v, g in zip(entry.outs, step.back, strict=True) if v is not None and g is not None]
-    came += [sums(xp, entry.out(), step.beside, False)] if step.beside is not None else []
+    came += [sums(xp, entry.out(), step.direct_out, False)] if step.direct_out is not None else []
     went = [sums(xp, v, c, scaled) for pairs, scaled in ((passed, True), (step.direct, False)) for v, c in pairs if v.wanted]
     out, nothing = together(came)[0], xp.zeros_like(came[0])
     moved, size = together([*went, nothing])
@@ -78,9 +78,9 @@ def opened(step: Step, passed: Back, layered: bool) -> Array:
     return xp.stack([out, moved, kept, size], 0)
 
 
-def together(found: Sequence[Array]) -> Array:
+def together(parts: Sequence[Array]) -> Array:
     """The sum of several."""
-    return sum(found[1:], found[0])
+    return sum(parts[1:], parts[0])
 
 
 def exact(entry: Entry, passed: Back) -> bool:
@@ -112,7 +112,7 @@ def constants(step: Step) -> Array | None:
     xp, entry, g, form = step.xp, step.entry, step.back[0], step.entry.op.form
     if form in SCALES and step.absorbed:
         return together(step.absorbed)
-    if g is None or step.beside is not None or len(entry.ins) != 1 or entry.out().root is not entry.out():
+    if g is None or step.direct_out is not None or len(entry.ins) != 1 or entry.out().root is not entry.out():
         return None
     if form == "addmatmul":
         c, _, _, beta, _ = step.arguments

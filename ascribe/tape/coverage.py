@@ -62,7 +62,7 @@ def one(entry: Entry, rules: Assignment, unruled: dict[tuple[str, str], int]) ->
     kind = kind_of(entry)
     name, place = named(entry, kind), entry.place
     if id(entry) in rules.passing:
-        return AppliedRule(name, kind, place, "merged with the layer beside it")
+        return AppliedRule(name, kind, place, "merged with the neighbouring layer")
     treated = rules.of(entry)
     if (entry.name, place) in unruled and kind != "activation":
         return AppliedRule(name, kind, place, f"its own derivative at {treated.rule.points} points", exact=not treated.named)

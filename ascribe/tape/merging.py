@@ -1,7 +1,7 @@
 """Layers merged with their neighbours: batch normalisation in evaluation, constants added or multiplied.
 
 Where a layer's result goes nowhere but into such an affine step, both are one layer with other weights; so are a step and the
-layer after it, where nothing lies between. Nothing of the model is touched: the merged numbers live for one reverse pass.
+layer after it, where nothing is between. The model is not touched: merged weights exist for one backward pass.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Merger:
                 self.users.setdefault(v, []).append(entry)
 
     def run(self, merges: Callable[[Entry], bool]) -> None:
-        """Merge what follows each layer, then what comes before one and is still free; ``merges`` says which layers' rules ask."""
+        """Merges the steps after each layer, then those before one that are still free; ``merges`` says for which layers."""
         found = {id(e): layer for e in self.entries if merges(e) and (layer := layer_of(e)) is not None}
         own = [(e, found[id(e)]) for e in self.entries if id(e) in found]
         for entry, layer in own:
@@ -85,7 +85,7 @@ class Merger:
                 self.layers[id(entry)] = layer
 
     def merge_after(self, layer: Layer) -> None:
-        """Put the affine steps after a layer into it."""
+        """Merges the affine steps after a layer into it."""
         if layer.rest is not None:
             return
         v, way, turns = layer.out, list[Entry](), list[Entry]()
@@ -108,10 +108,10 @@ class Merger:
         return users[0] if len(users) == 1 else None
 
     def merge_before(self, layer: Layer) -> None:
-        """Put the affine steps before a layer into it."""
+        """Merges the affine steps before a layer into it."""
         v = layer.source
         way: list[Var] = []
-        turned = False  # a view lies between: rows for each record and step
+        turned = False  # a view is between: rows for each record and step
         while v.entry is not None and id(v.entry) not in self.passing and self.only(v) is not None and v.root is v:
             way.append(v)
             if isinstance(layer, Product) and v.entry.op.view and same_last(v.entry.ins[0], v):
@@ -128,7 +128,7 @@ class Merger:
 
 
 def merged_after(layer: Layer, step: Affine, out: Var, turns: list[Entry]) -> bool:
-    """Put a step after a layer into its numbers, if it can be; ``turns`` lie between."""
+    """Merges a step after a layer into its weights, if possible; ``turns`` are between."""
     scale = step.scale if not turns or step.scale is None else last_axis(step, layer, turns)
     factor = None if scale is None else layer.per_output(scale)
     if step.scale is not None and factor is None:
@@ -149,7 +149,7 @@ def merged_after(layer: Layer, step: Affine, out: Var, turns: list[Entry]) -> bo
 
 
 def turned_back(t: Array, turns: list[Entry]) -> Array:
-    """Numbers as they lay before the turns."""
+    """A result as it is before the turns."""
     for entry in reversed(turns):
         t = LINEAR[entry.op.form](Step(entry, [t], lambda v: v.value))[0][1]  # type: ignore[index]
     return t
@@ -164,12 +164,12 @@ def last_axis(step: Affine, layer: Layer, turns: list[Entry]) -> Array | None:
 
 
 def same_last(a: Var, b: Var) -> bool:
-    """Whether a view leaves the last axis as it is."""
+    """True if a view leaves the last axis as it is."""
     return len(a.shape) > 0 and len(b.shape) > 0 and a.shape[-1] == b.shape[-1]
 
 
 def merged_before(layer: Layer, step: Affine) -> bool:
-    """Put a step before a layer into its numbers, if it can be."""
+    """Merges a step before a layer into its weights, if possible."""
     factor = None if step.scale is None else layer.per_input(step.scale)
     if step.scale is not None and factor is None:
         return False
@@ -210,7 +210,7 @@ def viewed(x: Var, layer: Layer) -> Var:
 
 
 def one_row(layer: Layer, shift: Array) -> bool:
-    """Whether a summand is the same for all of a layer's rows."""
+    """True if a summand is the same for all of a layer's rows."""
     return not isinstance(layer, (Reversed, Diagonal)) and len(shift.shape) > 1 and shift.shape[0] == 1
 
 

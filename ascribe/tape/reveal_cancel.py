@@ -1,4 +1,4 @@
-"""RevealCancel: what pushes a value up and what pushes it down go through the tape apart, and do not cancel on the way.
+"""RevealCancel: contributions that push a value up and those that push it down pass through the tape apart, and do not cancel.
 
 A value's difference from its reference is the sum of these two parts. Sums (layers with fixed weights, additions, means) part their
 terms by sign: the Linear rule. Any other operation gives either part its mean effect over the two orders in which they can come: for
@@ -81,7 +81,7 @@ class PartedReverse:
                         cotangents[v] = pair if before is None else (before[0] + pair[0], before[1] + pair[1])
         return [kept.get(v, cotangents.get(v)) for v in targets]
 
-    # ---- the way forth: what pushes each value up
+    # ---- the forward pass: the part that pushes each value up
 
     def difference(self, var: Var) -> Array:
         """From the reference to the record, in full; nothing where both are as small as can be (masked scores)."""
@@ -160,15 +160,15 @@ class PartedReverse:
         lost = outside(self.xp, up + down, y + y0)
         if self.xp.any(lost):  # a root or a logarithm of what is not positive
             straight = step(start, end)
-            self._tell(entries[0].name)
+            self._count_unparted(entries[0].name)
             return self.xp.where(lost, straight, up), self.xp.where(lost, straight, down)
         return up, down
 
-    def _tell(self, name: str) -> None:
-        told = self.reverse.unparted
-        told[name] = told.get(name, 0) + 1
+    def _count_unparted(self, name: str) -> None:
+        counts = self.reverse.unparted
+        counts[name] = counts.get(name, 0) + 1
 
-    # ---- the way back
+    # ---- the backward pass
 
     def _back(self, entry: Entry, back: Sequence[Pair | None]) -> list[tuple[Var, Pair]]:
         """What goes on to an operation's inputs."""
@@ -184,7 +184,7 @@ class PartedReverse:
             up, down = back[0]
             return [(t.var, self._parted(t.var, pulled(t, up, down), pulled(t, down, up))) for t in found if t.var.wanted]
         if entry in self.whole:
-            self._tell(entry.name)
+            self._count_unparted(entry.name)
             mixed = [
                 None if g is None or v is None else by_sign(self.xp, self.difference(v), g) for v, g in zip(entry.outs, back, strict=True)
             ]
@@ -252,9 +252,9 @@ def by_sign(xp: Namespace, d: Array, pair: Pair) -> Array:
     return xp.where(d > 0, pair[0], xp.where(d < 0, pair[1], (pair[0] + pair[1]) / 2))
 
 
-def outside(xp: Namespace, found: Array, known: Array) -> Array:
+def outside(xp: Namespace, value: Array, known: Array) -> Array:
     """Where something is not finite that should be."""
-    return ~xp.isfinite(found) & xp.isfinite(known)
+    return ~xp.isfinite(value) & xp.isfinite(known)
 
 
 def settled(xp: Namespace, t: Array) -> Array:

@@ -17,7 +17,7 @@ from .tape import Entry, Framework, Tape, Var, turned
 
 @dataclass
 class Balance:
-    """One operation's balances: ``<g, Dy>`` of what came back to it, ``sum <g_in, Dx>`` of what it passed on."""
+    """One operation's balance: ``<g, Dy>`` of its results, and ``sum <g_in, Dx>`` of its inputs."""
 
     name: str
     out: float
@@ -25,23 +25,24 @@ class Balance:
 
     @property
     def missing(self) -> float:
-        """What a wrong rule lost, against what there was."""
+        """The relative difference: 0 for an exact formula."""
         return abs(self.out - self.passed) / max(abs(self.out), abs(self.passed), 1e-30)
 
 
 @dataclass
 class Reverse:
-    """A reverse pass under an assignment of rules. ``unruled`` counts the operations that were treated by quadrature or not at all;
-    ``rectifiers`` the regions that are one, where the treatment of regions asks; ``unparted`` those that :mod:`.reveal_cancel` takes whole.
+    """A backward pass under an assignment of rules.
 
-    Two things go back side by side: multipliers, and relevance that is no multiple of the value it belongs to.
+    ``unruled`` counts the operations that were treated by quadrature, ``relus`` the ReLUs that were treated as such, ``unparted`` the
+    operations that :mod:`.reveal_cancel` takes whole. Two quantities are passed back: multipliers, and *direct* relevance, which is no
+    multiple of a value.
     """
 
     framework: Framework
     tape: Tape
     rules: Assignment
     refer: Callable[[Var], Array]
-    rectifiers: int = 0
+    relus: int = 0
     balances: list[Balance] | None = None
     ledger: Ledger | None = None
     unruled: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -49,9 +50,9 @@ class Reverse:
     records: int = 1
 
     def __call__(self, out: Var, g: Array, targets: Sequence[Var], last: bool = False) -> list[tuple[Array | None, Array | None]]:
-        """What comes back to the targets when ``g`` goes in at ``out``: multipliers, and relevance beside them.
+        """The multipliers of the targets, and their direct relevance, for a cotangent ``g`` of ``out``.
 
-        The ``last`` pass lets go of what it has gone by.
+        The ``last`` pass releases the values that it has passed.
         """
         multipliers: dict[Var, Array] = {out: g}
         direct: dict[Var, Array] = {}
@@ -62,18 +63,18 @@ class Reverse:
         for number in range(len(self.tape.entries) - 1, -1, -1):
             entry = self.tape.entries[number]
             back = [multipliers.pop(v, None) if v is not None else None for v in entry.outs]
-            beside = [direct.pop(v, None) if v is not None else None for v in entry.outs]
-            for v, c, r in zip(entry.outs, back, beside, strict=True):
+            direct_out = [direct.pop(v, None) if v is not None else None for v in entry.outs]
+            for v, c, r in zip(entry.outs, back, direct_out, strict=True):
                 if v is not None and v.kept and (c is not None or r is not None):
                     kept[v] = (c, r)
-            if any(c is not None for c in (*back, *beside)) and any(v.wanted for v in entry.ins):
-                step = Step(entry, back, self.refer, beside[0], self.rules.layers.get(id(entry)), records=self.records)
-                found, more = self._through(step, beside)
+            if any(c is not None for c in (*back, *direct_out)) and any(v.wanted for v in entry.ins):
+                step = Step(entry, back, self.refer, direct_out[0], self.rules.layers.get(id(entry)), records=self.records)
+                passed, more = self._through(step, direct_out)
                 if self.balances is not None:
-                    self._book(entry, back, found)
+                    self._balance(entry, back, passed)
                 if self.ledger is not None:
-                    self.ledger.note(number, step, found, step.layer is not None)
-                put(xp, multipliers, found)
+                    self.ledger.note(number, step, passed, step.layer is not None)
+                put(xp, multipliers, passed)
                 put(xp, direct, more)
             if last:
                 for v in entry.outs:
@@ -81,36 +82,36 @@ class Reverse:
                         v.held = None
         return [kept.get(v, (multipliers.get(v), direct.get(v))) for v in targets]
 
-    def _through(self, step: Step, beside: list[Array | None]) -> tuple[Back, Back]:
-        """One operation's answer: multipliers, and relevance beside them, which the step knows too."""
+    def _through(self, step: Step, direct_out: list[Array | None]) -> tuple[Back, Back]:
+        """The multipliers of an operation's inputs, and their direct relevance, which is also added to the step."""
         entry = step.entry
         if id(entry) in self.rules.passing:
             moves = entry.op.moves
             step.direct += self._multipliers(Step(entry, [step.relevance], self.refer)) if moves else [(entry.ins[0], step.relevance)]
             return [], step.direct
         first = entry.outs[0]
-        if any(r is not None for r in beside) and step.layer is None:
+        if any(r is not None for r in direct_out) and step.layer is None:
             region = first is not None and first.root is not first
             if region or entry.op.moves or entry.op.kind == "pool":
-                step.direct += self._moved_on(entry, first, beside)
+                step.direct += self._moved_on(entry, first, direct_out)
                 return (self._multipliers(step) if any(c is not None for c in step.back) else []), step.direct
-            whole = replace(step, back=[step.multiplier, *step.back[1:]], beside=None)
+            whole = replace(step, back=[step.multiplier, *step.back[1:]], direct_out=None)
             return self._multipliers(whole), step.direct
         return self._multipliers(step), step.direct
 
-    def _moved_on(self, entry: Entry, first: Var | None, beside: list[Array | None]) -> Back:
-        """Relevance through an activation, which keeps it, or an operation that only moves numbers."""
+    def _moved_on(self, entry: Entry, first: Var | None, direct_out: list[Array | None]) -> Back:
+        """Direct relevance through an activation, which keeps it, or through an operation that only moves elements."""
         if first is not None and first.root is not first:
-            return [(first.root, beside[0])] if beside[0] is not None else []
-        return self._multipliers(Step(entry, beside, self.refer))
+            return [(first.root, direct_out[0])] if direct_out[0] is not None else []
+        return self._multipliers(Step(entry, direct_out, self.refer))
 
     def _multipliers(self, step: Step) -> Back:
         first, g = step.entry.outs[0], step.back[0]
         if first is not None and first.root is not first and g is not None:
             treated = self.rules.of(step.entry)
-            found, rectifier = slope(first, self.refer, treated.regions, g, getattr(treated.rule, "beta", 0.0))
-            self.rectifiers += rectifier
-            return [(first.root, found)]
+            cotangent, is_relu = slope(first, self.refer, treated.regions, g, getattr(treated.rule, "beta", 0.0))
+            self.relus += is_relu
+            return [(first.root, cotangent)]
         return self.answer(step)
 
     def answer(self, step: Step) -> Back:
@@ -139,10 +140,10 @@ class Reverse:
             raise underived(entry)
         return found
 
-    def _book(self, entry: Entry, back: list[Array | None], found: Back) -> None:
+    def _balance(self, entry: Entry, back: list[Array | None], went: Back) -> None:
         assert self.balances is not None
         out = sum(self._moved(v, c) for v, c in zip(entry.outs, back, strict=True) if v is not None and c is not None)
-        passed = sum(self._moved(v, c) for v, c in found)
+        passed = sum(self._moved(v, c) for v, c in went)
         self.balances.append(Balance(entry.name, float(out), float(passed)))
 
     def _moved(self, v: Var, c: Array) -> float:
@@ -153,7 +154,7 @@ class Reverse:
 
 
 def underived(entry: Entry) -> RuleError:
-    """An operation that nothing can go back through."""
+    """The error for an operation without formula and derivative."""
     where = f"{entry.where}: no formula, and no derivative in {entry.framework.name}"
     return RuleError(
         f"the share of what goes into {entry.name}",
@@ -162,9 +163,9 @@ def underived(entry: Entry) -> RuleError:
     )
 
 
-def put(xp: Namespace, held: dict[Var, Array], found: Back) -> None:
-    """Add what goes on to the values that lead to a place asked for."""
-    for v, c in found:
+def put(xp: Namespace, held: dict[Var, Array], back: Back) -> None:
+    """Adds cotangents of values that lead to a requested cut."""
+    for v, c in back:
         if v.wanted:
             if c.dtype != v.dtype and v.kind == "f":
                 c = xp.astype(c, v.dtype)

@@ -23,15 +23,15 @@ HOLD = 1e-9
 class Step:
     """One operation in the backward pass. ``back`` has a cotangent, or None, for each result.
 
-    Rules for layers also pass on relevance that is no multiple of a value: ``beside`` is such relevance of the first result, ``direct``
-    that of inputs, ``absorbed`` the share of biases. ``layer`` is the operation merged with its neighbours, ``records`` the number of
+    Rules for layers also pass on relevance that is no multiple of a value: ``direct_out`` is such relevance of the first result, ``direct``
+    that of its inputs, ``absorbed`` the share of biases. ``layer`` is the operation merged with its neighbours, ``records`` the number of
     records in the run.
     """
 
     entry: Entry
     back: Sequence[Array | None]
     refer: Callable[[Var], Array]
-    beside: Array | None = None
+    direct_out: Array | None = None
     layer: Layer | None = None
     direct: Back = field(default_factory=list)
     absorbed: list[Array] = field(default_factory=list)
@@ -60,16 +60,16 @@ class Step:
     def relevance(self) -> Array:
         """The first result's relevance: multiplier times value, plus the relevance that is no multiple of it."""
         parts = [self.back[0] * self.entry.out().value] if self.back[0] is not None else []
-        parts += [self.beside] if self.beside is not None else []
+        parts += [self.direct_out] if self.direct_out is not None else []
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
     @property
     def multiplier(self) -> Array:
         """The first result's cotangent, with all its relevance made a multiple of the value."""
-        if self.beside is None:
+        if self.direct_out is None:
             return self.g
         y = self.entry.out().value
-        m = self.beside / self.xp.where(y >= 0, y + HOLD, y - HOLD)
+        m = self.direct_out / self.xp.where(y >= 0, y + HOLD, y - HOLD)
         return m if self.back[0] is None else m + self.back[0]
 
     def g_or_zero(self, slot: int) -> Array:

@@ -158,7 +158,7 @@ def test_the_table_counts_what_ran():
     assert rows["convolution", "layers.b"] == ("rules.ZPlus()", 1)
     assert rows["addmm", "layers.head"] == ("rules.Epsilon()", 1)
     assert rows["relu", "layers.m"] == ("f(x) / x", 2)
-    assert rows["native_batch_norm", "layers.n"] == ("merged with the layer beside it", 1)
+    assert rows["native_batch_norm", "layers.n"] == ("merged with the neighbouring layer", 1)
     assert not table.missing
     assert table.unused == ()
     assert "layers.head" in repr(table)

@@ -39,8 +39,8 @@ def check_conservation(trace: RuleTrace) -> Check | None:
         return None
     flows = list(trace.flows.values())
     absorbed = [(f, f.absorbed) for f in flows if f.absorbed]
-    gone = [(f, f.lost) for f in flows if not f.beside]
-    other = [(f, f.lost) for f in flows if f.beside]
+    gone = [(f, f.lost) for f in flows if not f.off_path]
+    other = [(f, f.lost) for f in flows if f.off_path]
     arrived = trace.quantity - sum(n for part in (absorbed, gone, other) for _, n in part)
     scale = trace.size + np.finfo(np.float64).tiny
     lost = sum(n for _, n in gone)

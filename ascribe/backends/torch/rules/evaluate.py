@@ -204,7 +204,7 @@ class RuleEvaluation:
         reverse = self._reverse(main, lambda v: v.value)
         reverse.ledger = Ledger() if self.rule.treats["elementwise"] == "zero" else None
         found = self._with(reverse, main, job, len(main.value))
-        if self.rule.treats["elementwise"] in RECTIFYING and not reverse.rectifiers:
+        if self.rule.treats["elementwise"] in RECTIFYING and not reverse.relus:
             raise RuleError(f"{self.rule!r} found no rectifier", there="nothing that computes max(x, 0)", try_="asc.rules.Gradient()")
         return replace(found, start=main.value.detach(), begins={})
 
