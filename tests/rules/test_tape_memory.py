@@ -73,7 +73,7 @@ def tapes_of(monkeypatch: pytest.MonkeyPatch) -> tuple[list[Tape], list[tape.Var
     """The tapes that are written from here on, and the values that have to be computed again."""
     tapes: list[Tape] = []
     again: list[tape.Var] = []
-    prepared, computed = evaluate.prepared, tape.computed
+    prepared, computed = evaluate.record_records, tape.computed
 
     def watched(*args: Any) -> record.Recorded:
         found = prepared(*args)
@@ -84,7 +84,7 @@ def tapes_of(monkeypatch: pytest.MonkeyPatch) -> tuple[list[Tape], list[tape.Var
         again.append(var)
         return computed(var)
 
-    monkeypatch.setattr(evaluate, "prepared", watched)
+    monkeypatch.setattr(evaluate, "record_records", watched)
     monkeypatch.setattr(tape, "computed", counted)
     return tapes, again
 

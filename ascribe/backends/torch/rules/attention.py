@@ -40,7 +40,7 @@ def attention(s: Step) -> Back | None:
 
 @dataclass
 class Options:
-    """What a kernel was called with."""
+    """The options of a kernel's call."""
 
     scale: float
     mask: Any
@@ -48,7 +48,7 @@ class Options:
 
 
 def options(s: Step) -> Options | None:
-    """What attention was called with; None for a call that no formula is for."""
+    """The options of attention's call; None for a call without a formula."""
     names = [a.name for a in s.entry.call._schema.arguments]
 
     def given(name: str, default: Any = None) -> Any:
@@ -130,7 +130,7 @@ def together(g: Tensor, like: Tensor) -> Tensor:
 def attended(s: Step, whole: Callable[[Step], Back | None] | None = None) -> Back | None:
     """As the two products that it is made of: half to the values, half through the probabilities, half of that to either side.
 
-    ``whole`` is the way back that is shared out, the kernel's own if left out.
+    ``whole`` is the backward pass that is shared, the kernel's own by default.
     """
     q, k, v = s.entry.args[:3]
     through, values = max(rank(q), rank(k)), rank(v)
@@ -146,7 +146,7 @@ def attended(s: Step, whole: Callable[[Step], Back | None] | None = None) -> Bac
 
 
 def fused(s: Step) -> Back | None:
-    """The kernel's own way back."""
+    """The kernel's own backward pass."""
     asked = options(s)
     if asked is None or isinstance(asked.mask, Var):
         return None
@@ -170,7 +170,7 @@ def values_only(s: Step) -> Back | None:
 
 
 def weighted(s: Step, asked: Options) -> Tensor:
-    """The transposed probabilities times what comes back, some heads at a time."""
+    """The transposed probabilities times the cotangent, some heads at a time."""
     q, k = (s.value(a) for a in s.entry.args[:2])
     n, heads, steps, _ = q.shape
     wide = k.shape[-2]
@@ -198,7 +198,7 @@ def tempered(temperature: float) -> Formula:
 
 
 def by_heads(temperature: float, s: Step) -> Back | None:
-    """Attention's way back with a temperature in its softmax's, one record and some heads at a time."""
+    """Attention's derivative with a temperature in that of its softmax, one record and some heads at a time."""
     asked = options(s)
     if asked is None or isinstance(asked.mask, Var):
         return None

@@ -1,4 +1,4 @@
-"""Autograd's own pull-back with cotangents given.
+"""Autograd's vector-Jacobian product with given cotangents.
 
 ``torch.autograd.grad`` imports a library for symbolic mathematics as soon as it is given some, which takes a second. A scalar whose
 derivative they are needs none, and no arithmetic.
@@ -15,7 +15,7 @@ Tensor = torch.Tensor
 
 
 class Fed(torch.autograd.Function):
-    """Nothing, whose derivative by each of ``outs`` is what was given for it."""
+    """A zero whose derivative by each of ``outs`` is the given cotangent."""
 
     @staticmethod
     def forward(ctx: Any, back: Sequence[Tensor], *outs: Tensor) -> Tensor:
@@ -28,5 +28,5 @@ class Fed(torch.autograd.Function):
 
 
 def pulled(outs: Sequence[Tensor], back: Sequence[Tensor], ins: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-    """What comes back to ``ins`` when ``back`` goes in at ``outs``; None for an input that plays no part."""
+    """The cotangents of ``ins`` for those of ``outs``; None for an input that has no influence."""
     return torch.autograd.grad(Fed.apply(back, *outs), ins, allow_unused=True)  # type: ignore[no-untyped-call]

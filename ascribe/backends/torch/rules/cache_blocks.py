@@ -1,4 +1,4 @@
-"""How many numbers are worked on at once where several passes go over them."""
+"""The number of elements to process at once, so that several passes over them stay in the cache."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import torch
 Tensor = torch.Tensor
 
 ELSEWHERE = 1 << 26
-"""Where there is no cache to fit, only memory to spare."""
+"""The number on devices other than the CPU."""
 
 
 def at_once(like: Tensor, per_core: int) -> int:
-    """So many for each core, whose cache they stay in from one pass to the next; on other devices one pass is as good as another."""
+    """The number for all cores of the CPU; a large one on other devices."""
     return per_core * torch.get_num_threads() if like.device.type == "cpu" else ELSEWHERE

@@ -1,4 +1,4 @@
-"""A job under a rule that treats operations: the records run and kept, references run beside them, multipliers pulled back."""
+"""Evaluates a job under a rule: records the run of the records and those of references, and passes multipliers back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ..run.record_axes import axis_of
 from ..run.single import run_single
 from .formulas import TORCH
 from .framework import tape_bytes
-from .record import Recorded, prepared, rooted, run_recorded
+from .record import Recorded, record_records, record_run, start_at_inputs
 from .store import TapeStore
 
 Tensor = torch.Tensor
@@ -45,8 +45,10 @@ SPARE = 4  # references are kept for the records to come while they hold no more
 
 @dataclass
 class Pulled:
-    """One pass back: the quantity at the reference, and for every cut multipliers, what it held at the reference, shares where the
-    rule has more to say of them than multiplier times difference, and relevance beside the multipliers where there is any.
+    """The result of one backward pass, by cut.
+
+    ``start`` is the quantity at the reference, ``grads`` are the multipliers, ``begins`` the values at the reference, ``shares``
+    contributions that are not multiplier times difference, ``direct`` relevance in addition to the multipliers.
     """
 
     start: Tensor
@@ -57,7 +59,7 @@ class Pulled:
 
 
 class RuleEvaluation:
-    """A job's points under a rule on operations; where the rule compares, each with a reference of its own beside one run."""
+    """The points of a job under a rule; where the rule compares, each point is a reference, and the records run once."""
 
     def __init__(self, ctx: Context, tapes: TapeStore, job: Job) -> None:
         rule = job.by
@@ -66,7 +68,7 @@ class RuleEvaluation:
         if rule.compares and not job.reference:
             raise RuleError(f"by={job.by!r} compares", there="no reference", try_="over=asc.Reference(0.0) or asc.Background(rows)")
         self.rules = assign(rule, TORCH)
-        job = rooted(ctx, job, self.rules)
+        job = start_at_inputs(ctx, job, self.rules)
         self.ctx, self.tapes, self.job = ctx, tapes, job
         self.alone = rule.compares and job.at is not None and independent(ctx) and TorchCutInfo(ctx, job.at).replaces_all()
         self.forward = 0
@@ -77,7 +79,7 @@ class RuleEvaluation:
             ctx.notes.append(f"the rule was computed in {kind}, like the model: sums are as rough as that; model.float() for better")
 
     def evidence(self) -> Evidence:
-        """Everything that was asked, for all points."""
+        """The answer to the job."""
         try:
             found = self._found()
         finally:
@@ -93,7 +95,7 @@ class RuleEvaluation:
         return self._straight() if found is None else found
 
     def _straight(self) -> Evidence:
-        """The records on the tape, one reference after the other beside it."""
+        """The records on the tape, compared with one reference after the other."""
         job = self.job
         pulls, mains, held = [], [], 0
         for k in range(job.points):
@@ -113,14 +115,14 @@ class RuleEvaluation:
         return Evidence(value, grads, reads, 0, job.points, start, starts, shares=shares, direct_relevance=direct)
 
     def _stacked(self, found: Sequence[dict[Cut, list[Tensor]]]) -> dict[Cut, list[Tensor]]:
-        """Points beside each other."""
+        """The points as one axis."""
         if not all(found):  # a rule that sends relevance beside the multipliers does so at some points and not at others
             like = next((f for f in found if f), {})
             found = [f or {c: [torch.zeros_like(t) for t in leaves] for c, leaves in like.items()} for f in found]
         return {c: [torch.stack(list(leaves), 1) for leaves in zip(*(f[c] for f in found), strict=True)] for c in found[0]}
 
     def _turned(self) -> Evidence | None:
-        """One record and several references: these on the tape, the record beside it. Multipliers are the same from either side.
+        """One record and several references: the references on the tape. Multipliers are the same in both directions.
 
         None where that is not so, or not known to be: what a model makes of several rows at once is compared with single runs first.
         """
@@ -140,7 +142,7 @@ class RuleEvaluation:
         return found
 
     def _agrees(self, found: Evidence) -> bool:
-        """Whether the first and the last point come out as they do by themselves."""
+        """True if the first and the last point have the same result when run alone."""
         job = self.job
         for k in (0, job.points - 1):
             one = replace(job, points=1, reference=tuple(r[k : k + 1] for r in job.reference))
@@ -157,7 +159,7 @@ class RuleEvaluation:
         assert record.value is not None and job.every_quantity is not None
         many = replace(job, index=job.index.repeat(points), points=1, of=job.every_quantity, read=(), reference=())
         values = [v.detach() for v in natives(self.ctx, job, [r.transpose(0, 1) for r in job.reference])]
-        main = prepared(self.ctx, self.tapes.open, many, values, self.rules)
+        main = record_records(self.ctx, self.tapes.open, many, values, self.rules)
         self.forward += 1
         self.tapes.bytes = tape_bytes(main.tape)
         refer = References(main.tape, [v.value for v in record.tape.sources], record.tape)
@@ -185,21 +187,21 @@ class RuleEvaluation:
         )
 
     def _main(self, job: Job) -> Recorded:
-        """The records' run: the last one where nothing but the references has changed."""
+        """The run of the records; the last one is used again while only the references change."""
         key = (job.index.tobytes(), job.at, job.wrt, job.read, job.on)
         kept = self.tapes.records
         if not job.write and kept is not None and kept[0] == key and kept[1].job.of is job.of:
             return kept[1]
         self.tapes.records = None
         values = [v.detach() for v in natives(self.ctx, job, job.write)] if job.write else None
-        found = prepared(self.ctx, self.tapes.open, job, values, self.rules)
+        found = record_records(self.ctx, self.tapes.open, job, values, self.rules)
         self.forward += 1
         if not job.write and self.rule.compares:
             self.tapes.records = (key, found)
         return found
 
     def _by_itself(self, main: Recorded, job: Job) -> Pulled:
-        """Multipliers without a reference: the record stands for it."""
+        """Multipliers without a reference: the record replaces it."""
         assert main.value is not None
         reverse = self._reverse(main, lambda v: v.value)
         reverse.ledger = Ledger() if self.rule.treats["elementwise"] == "zero" else None
@@ -213,7 +215,7 @@ class RuleEvaluation:
         return Reverse(TORCH, main.tape, main.rules, refer, balances=self.tapes.balances)
 
     def _against(self, main: Recorded, job: Job) -> Pulled:
-        """The quantity at one reference, multipliers against it, and what the cuts held there."""
+        """The quantity at one reference, multipliers against it, and the values at the cuts there."""
         reference, refer = self._reference(main, job)
         n = job.records
         if reference is not None and len(reference.job.index) == n:
@@ -231,7 +233,7 @@ class RuleEvaluation:
         return self._with(self._reverse(main, refer), main, job, quantities)
 
     def _with(self, reverse: Reverse, main: Recorded, job: Job, quantities: int) -> Pulled:
-        """Multipliers at every cut, and what it held at the reference."""
+        """Multipliers at every cut, and its value at the reference."""
         if main.out is None:
             raise without_graph(self.ctx.host, job.wrt)
         parted = PartedReverse(reverse) if self.rule.treats.get("parts") == "orders" else None
@@ -245,7 +247,7 @@ class RuleEvaluation:
             found.append([torch.zeros_like(v.value) if m is None else m for v, (m, _) in zip(every, pairs, strict=True)])
             direct.append([r for _, r in pairs])
             shares.append(parted.shares if parted is not None else found[-1])
-        self._tell(main, reverse)
+        self._report(main, reverse)
         pulled = Pulled(found[0][0])
         beside = any(r is not None for row in direct for r in row)
         full = [[torch.zeros_like(m) if r is None else r for m, r in zip(*rows, strict=True)] for rows in zip(found, direct, strict=True)]
@@ -254,17 +256,17 @@ class RuleEvaluation:
             mine = main.targets(cut)
             axes = self._axes(cut, len(mine))
             part = slice(first, first + len(mine))
-            pulled.grads[cut] = laid(found, part, axes, job.records)
+            pulled.grads[cut] = arrange(found, part, axes, job.records)
             pulled.begins[cut] = [self._begin(reverse.refer(v), v, axis) for v, axis in zip(mine, axes, strict=True)]
             if parted is not None:
-                pulled.shares[cut] = laid(shares, part, axes, job.records)
+                pulled.shares[cut] = arrange(shares, part, axes, job.records)
             if beside:
-                pulled.direct[cut] = laid(full, part, axes, job.records)
+                pulled.direct[cut] = arrange(full, part, axes, job.records)
             first += len(mine)
         return pulled
 
     def _axes(self, cut: Cut, count: int) -> list[Axis]:
-        """Where the arrays at a cut keep their records."""
+        """The record axes of the arrays at a cut."""
         paths = [s.path for s in self.job.spots] if cut == self.job.at and not cut.layer else [()] * count
         return [axis_of(self.ctx, cut, i, path) for i, path in enumerate(paths[:count])]
 
@@ -276,7 +278,7 @@ class RuleEvaluation:
     def _pulled(
         self, main: Recorded, reverse: Reverse | PartedReverse, q: int, every: list[Var], last: bool
     ) -> list[tuple[Tensor | None, Tensor | None]]:
-        """One quantity's multipliers, and relevance beside them."""
+        """One quantity's multipliers, and direct relevance."""
         assert main.out is not None
         g = torch.zeros_like(main.out.value)
         g[q] = 1
@@ -286,7 +288,7 @@ class RuleEvaluation:
         return [folded(v, m, r) for v, (m, r) in zip(every, found, strict=True)] if self.job.multipliers_only else found
 
     def _reference(self, main: Recorded, job: Job) -> tuple[Recorded | None, References]:
-        """The reference run: of one row where that can stand for all, of as many as records, or none."""
+        """The reference run: of one row where one suffices for all records, of as many rows as records, or none."""
         starts = self._starts(job, [1 if r.shape[1] == 1 else job.records for r in job.reference])
         if main.tape.routed:
             return None, References(main.tape, starts, None)
@@ -301,20 +303,20 @@ class RuleEvaluation:
         return None, References(main.tape, starts, None)
 
     def _starts(self, job: Job, rows: Sequence[int]) -> list[Tensor]:
-        """The references as the model has them, so many rows of each."""
+        """The references in the model's own layout, with this many rows of each."""
         together = self.ctx.inputs.counted.rows is not None
         full = [r.expand(1, job.records if together else n, *r.shape[2:]) for r, n in zip(job.reference, rows, strict=True)]
         return [v.detach() for v in natives(self.ctx, job, full)]
 
     def _reference_run(self, main: Recorded, job: Job, values: list[Tensor], lasting: bool) -> Recorded:
-        """A run of the reference; where one row is the reference of all, that of an earlier block of records will do."""
+        """A run of the reference; one of an earlier batch is used again where one row is the reference of all."""
         to_come = lasting and main.job.records < self.ctx.records
         key = (job.at, job.wrt, job.on, *(as_bytes(v) for v in values)) if to_come else None
         known: dict[Any, Recorded] = self.tapes.references
         if key in known:
             return known[key]
         try:
-            found = run_recorded(self.ctx, self.tapes.open, job, values, like=main)
+            found = record_run(self.ctx, self.tapes.open, job, values, like=main)
         finally:
             self.forward += 1
         if key is not None and sum(tape_bytes(r.tape) for r in (*known.values(), found)) <= SPARE * tape_bytes(main.tape):
@@ -329,7 +331,7 @@ class RuleEvaluation:
         assert found.value is not None
         return found.value[:, 0]
 
-    def _tell(self, main: Recorded, reverse: Reverse) -> None:
+    def _report(self, main: Recorded, reverse: Reverse) -> None:
         for name, (times, places) in summarise_unruled(reverse.unruled).items():
             self.unruled[name] = f"by {self.rule.points} points of its own derivative, {times} times{places}"
         for name, times in reverse.unparted.items():
@@ -345,7 +347,7 @@ class RuleEvaluation:
         self.trace.add(found)
 
     def _unused(self, rules: Assignment) -> tuple[str, ...]:
-        """The pairs of a book that fitted nothing; a path that no module has is a mistake, and named with what has no rule."""
+        """The pairs of a book that matched nothing; a path that no module has is reported with the operations without a rule."""
         if not isinstance(rules.rule, RuleBook):
             return ()
         unused = [where for i, (where, _) in enumerate(rules.rule.pairs) if i not in rules.used]
@@ -356,7 +358,7 @@ class RuleEvaluation:
         return tuple(repr(short(where)) for where in unused)
 
     def _reading(self, mains: Sequence[Recorded], cut: Cut) -> Reading:
-        """What a cut held in the records' runs, ``[runs, records, ...]``."""
+        """The values at a cut in the runs of the records, ``[runs, records, ...]``."""
         reading = Reading()
         for i, (call, path, _) in enumerate(mains[0].demands["read", cut].seen):
             axis = axis_of(self.ctx, cut, i, path)
@@ -366,19 +368,19 @@ class RuleEvaluation:
         return reading
 
 
-def laid(rows: list[list[Tensor]], part: slice, axes: list[Axis], records: int) -> list[Tensor]:
-    """The arrays of one cut, of all quantities together: ``[quantities, records, ...]``."""
+def arrange(rows: list[list[Tensor]], part: slice, axes: list[Axis], records: int) -> list[Tensor]:
+    """The arrays of one cut for all quantities: ``[quantities, records, ...]``."""
     stacked = [torch.stack(list(leaves)) for leaves in zip(*(row[part] for row in rows), strict=True)]
     return [axis.canonical(t, 1, 1, records, True)[:, 0] for t, axis in zip(stacked, axes, strict=True)]
 
 
 def as_bytes(value: Tensor) -> bytes:
-    """The numbers of a tensor, to tell it from others."""
+    """The bytes of a tensor, as part of a key."""
     return bytes(value.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
 
 
 def folded(v: Var, m: Tensor | None, r: Tensor | None) -> tuple[Tensor | None, None]:
-    """Relevance as the multiplier that it would be; nothing where the value is zero."""
+    """Direct relevance as a multiplier; 0 where the value is 0."""
     if r is None:
         return m, None
     zero = v.value == 0
@@ -387,10 +389,10 @@ def folded(v: Var, m: Tensor | None, r: Tensor | None) -> tuple[Tensor | None, N
 
 
 def list_unruled(unruled: dict[str, str]) -> str:
-    """Operations without a rule, and what was done about them."""
+    """The operations without a rule, and what was done instead."""
     return "; ".join(f"{name} ({what})" for name, what in sorted(unruled.items()))
 
 
 def evaluate_rule(ctx: Context, tapes: TapeStore, job: Job) -> Evidence:
-    """Evaluate a job whose rule treats operations."""
+    """Evaluates a job whose rule treats operations."""
     return RuleEvaluation(ctx, tapes, job).evidence()

@@ -1,4 +1,4 @@
-"""In which module an operation runs: hooks on every module keep the path of the one that is running, for one run."""
+"""The path of the module in which an operation runs, by hooks on every module during one run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..run.hooks import RUNNING
 
 
 class Step:
-    """One module on the way of a run."""
+    """The hooks of one module."""
 
     def __init__(self, paths: list[str], path: str, run: object) -> None:
         self.paths, self.path, self.run = paths, path, run
@@ -30,7 +30,7 @@ class Step:
 
 
 class Trail:
-    """The paths of the modules that are running, the innermost last."""
+    """The paths of the running modules, the innermost last."""
 
     def __init__(self) -> None:
         self.paths: list[str] = []
@@ -41,7 +41,7 @@ class Trail:
 
     @contextmanager
     def kept(self, host: nn.Module | None, run: object) -> Iterator[None]:
-        """Follow a run through a model's modules; another thread's run through the same ones is not followed."""
+        """Follows a run through a model's modules; another thread's run through the same ones is not followed."""
         hooks = Hooks()
         with hooks.kept():
             for path, module in host.named_modules() if host is not None else ():

@@ -1,4 +1,4 @@
-"""Softmax and its logarithms written out: recognised on the tape, and from then on the one operation that they are.
+"""Softmax and its logarithms written out: recognised on the tape and replaced by the one operation that they are.
 
 ``exp(u) / exp(u).sum(dim)``, ``exp(u) * (1 / exp(u).sum(dim))``, ``exp(u - logsumexp(u))`` and ``exp(log_softmax(u))`` are a softmax,
 ``log(exp(u).sum(dim))`` is ``logsumexp``, ``log(softmax(u))`` is ``log_softmax``. A largest number taken off before is part of ``u``, and
@@ -19,8 +19,8 @@ Tensor = torch.Tensor
 aten = torch.ops.aten
 
 
-def spell(tape: Tape) -> None:
-    """Rewrite what is written out. Runs that were aligned stay so."""
+def recognise_motifs(tape: Tape) -> None:
+    """Replaces written-out operations. Aligned runs stay aligned."""
     entries: list[Entry] = []
     for entry in tape.entries:
         found = READ.get(entry.name)
@@ -46,7 +46,7 @@ def multiplied(entry: Entry) -> list[Entry]:
 
 
 def as_softmax(entry: Entry, a: Var, b: Var) -> list[Entry]:
-    """What comes before an operation that is now a softmax: the logarithm of a constant factor, added."""
+    """The operations before one that is now a softmax: the logarithm of a constant factor, added."""
     over, (u, factor) = summed(b), exponent(a)
     if u is None or over is None or u.shape != entry.out().shape or u.dtype is not entry.out().dtype:
         return []
@@ -116,7 +116,7 @@ def alike(v: Var) -> Var:
 
 
 def narrowed(v: Var) -> Var:
-    """What a value was before it was laid out along another."""
+    """A value before it was broadcast."""
     while v.entry is not None and (v.entry.op.same or v.entry.name in ("expand", "unsqueeze")):
         v = v.entry.ins[0]
     return v
@@ -136,7 +136,7 @@ def exponent(a: Var, scaled: bool = True) -> tuple[Var | None, Any]:
 
 
 def summed(b: Var) -> tuple[Var, int] | None:
-    """What a sum along one axis is over, and the axis."""
+    """The value that is summed along one axis, and the axis."""
     entry = narrowed(b).entry
     if entry is None or entry.name != "sum" or entry.arg(3, "dtype") not in (None, b.dtype):
         return None
@@ -150,7 +150,7 @@ def only(dims: int | Sequence[int] | None) -> int | None:
 
 
 def alongside(total: Var, a: Var, dim: int) -> bool:
-    """Whether a total along an axis meets the numbers that it is of."""
+    """True if a sum along an axis broadcasts against the values that it is of."""
     rank = len(a.shape)
     axis, wanted = dim % rank, [1 if d == dim % rank else n for d, n in enumerate(a.shape)]
     before, steps = narrowed(total), []
@@ -182,7 +182,7 @@ def under_one(r: Var) -> Var | None:
 
 
 def one(numbers: list[Any]) -> bool:
-    """Whether the constant is 1."""
+    """True if the constant is 1."""
     if len(numbers) != 1:
         return False
     (c,) = numbers

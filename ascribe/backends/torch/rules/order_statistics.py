@@ -26,7 +26,7 @@ MOST = 1 << 13
 
 
 def ranked(x: Tensor, x0: Tensor, g: Tensor) -> Tensor:
-    """What comes back through sorting in ascending order. ``g`` is what comes to each rank; all are ``[lines, numbers]``."""
+    """The cotangent through sorting in ascending order. ``g`` is that of each rank; all are ``[lines, elements]``."""
     order = torch.argsort(x, dim=-1, stable=True)
     plain = torch.zeros_like(g).scatter_(-1, order, g)
     crossed = (x0.gather(-1, order).diff(dim=-1) < 0).any(-1)
@@ -61,7 +61,7 @@ def averaged(x: Tensor, x0: Tensor, g: Tensor, start: int, end: int) -> Tensor:
 
 
 def through(s: Step, dim: int, ranks: Callable[[int], Tensor | slice]) -> Back | None:
-    """The pull-back of what has the numbers of these ranks (counted from the smallest) along an axis, in this order."""
+    """The cotangent through picking these ranks (counted from the smallest) along an axis, in this order."""
     v, x0 = s.entry.ins[0], s.reference(s.entry.ins[0])
     places = s.entry.outs[1] if len(s.entry.outs) > 1 else None
     kept = len(s.entry.out().shape) == len(v.shape)

@@ -1,4 +1,4 @@
-"""Recorded runs of a model: what is put and read where, and what is ready to go back over."""
+"""Recorded runs of a model: values written and read at cuts, and tapes ready for the backward pass."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..run.compare import close
 from ..run.hooks import Demand, Read, Run
 from ..run.quantities import evaluate_quantities
 from ..run.single import run_single
-from .motifs import spell
+from .motifs import recognise_motifs
 from .recorder import Recorder
 from .retention import reading
 from .unfuse import unfused
@@ -35,8 +35,8 @@ Tensor = torch.Tensor
 
 
 @dataclass
-class Placed(Demand):
-    """Put a copy of the value, or another, in the place, and know it on the tape; ``source`` when dependence starts here."""
+class TapedWrite(Demand):
+    """Writes a copy of the value, or another value, at a cut and registers it on the tape; ``source`` if the tape starts here."""
 
     recorder: Recorder = field(default_factory=Recorder)
     source: bool = False
@@ -55,13 +55,13 @@ class Placed(Demand):
         return new
 
     def written(self) -> bool:
-        """Whether something later worked in place on what was put there."""
+        """True if a later operation wrote to it in place."""
         return any(t._version > 0 for _, _, t in self.seen)
 
 
 @dataclass
 class Recorded:
-    """One recorded run: its tape, its demands, the value read at the quantity's cut, and what was known before it ran."""
+    """One recorded run: its tape, its demands, and the value read at the quantity's cut."""
 
     job: Job
     tape: Tape
@@ -78,27 +78,27 @@ class Recorded:
         return found
 
     def targets(self, cut: Cut) -> list[Var]:
-        """The values on the tape that a cut's arrays are."""
+        """The values on the tape at a cut."""
         if cut == self.job.at and not cut.layer:
             return self.tape.sources[: len(self.job.spots)]  # a place that does not depend on these is a source too
         found = self.demands["place", cut]
-        assert isinstance(found, Placed)
+        assert isinstance(found, TapedWrite)
         return found.vars
 
 
-def run_recorded(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Tensor] | None, like: Recorded | None = None) -> Recorded:
-    """Run the model on a job's records, or with other values where its points live; ``like`` stops where that run stopped."""
+def record_run(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Tensor] | None, like: Recorded | None = None) -> Recorded:
+    """Runs the model on the records of a job, or with other values at its cut; ``like`` is a run that it stops as early as."""
     assert isinstance(job.by, OperationRule)
     recorder = Recorder(reading(job.by))
     tapes.append(recorder.tape)
-    demands = demanded(ctx, job, values, recorder, like)
+    demands = demands_of(ctx, job, values, recorder, like)
     found = Recorded(job, recorder.tape, recorder, demands)
-    args, kwargs = started(ctx, job, values, found)
+    args, kwargs = register_inputs(ctx, job, values, found)
     run = Run(ctx.host, list(demands.values()), stop=True)
     trail = recorder.trail.kept(ctx.host if like is None else None, run)
     with torch.no_grad(), unfused(ctx.host), trail, recorder:
         output = call_model(ctx, run, args, kwargs)
-        spell(recorder.tape)
+        recognise_motifs(recorder.tape)
         recorder.tape.close()
         for (_, cut), demand in demands.items():
             if cut.layer and not demand.seen:
@@ -117,10 +117,10 @@ def run_recorded(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Ten
     return found
 
 
-def demanded(
+def demands_of(
     ctx: Context, job: Job, values: Sequence[Tensor] | None, recorder: Recorder, like: Recorded | None
 ) -> dict[tuple[str, Cut], Demand]:
-    """What is wanted at each place. Raises CutError for a place before the one where references live."""
+    """The demands of a job by cut. Raises CutError for a cut before the one of the references."""
     assert job.on is not None
     demands: dict[tuple[str, Cut], Demand] = {}
 
@@ -130,7 +130,7 @@ def demanded(
     for cut in dict.fromkeys((*([job.at] if job.at is not None else []), *job.wrt)):
         if cut.layer:
             own = values if cut == job.at else None
-            demands["place", cut] = Placed(cut, last(("place", cut)), recorder=recorder, source=cut == job.at, values=own)
+            demands["place", cut] = TapedWrite(cut, last(("place", cut)), recorder=recorder, source=cut == job.at, values=own)
         elif cut != job.at:
             raise CutError(f"{cut!r} is before the references at {job.at!r}", try_="references at asc.INPUT", code="E-CUT-BEFORE")
     for cut in job.read if like is None else ():
@@ -139,8 +139,8 @@ def demanded(
     return demands
 
 
-def started(ctx: Context, job: Job, values: Sequence[Tensor] | None, run: Recorded) -> tuple[Any, Any]:
-    """The arguments, those that the references are for known on the tape and seen by whoever reads the inputs."""
+def register_inputs(ctx: Context, job: Job, values: Sequence[Tensor] | None, run: Recorded) -> tuple[Any, Any]:
+    """The model's arguments for a recorded run; the inputs being explained are registered on the tape."""
     news = {}
     if job.at is not None and not job.at.layer:
         rows = values if values is not None else [ctx.inputs.own_rows(s.path, job.index) for s in job.spots]
@@ -155,9 +155,9 @@ def started(ctx: Context, job: Job, values: Sequence[Tensor] | None, run: Record
     return args, kwargs
 
 
-def prepared(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Tensor] | None, rules: Assignment) -> Recorded:
-    """The records' run, ready to go back over: regions found, the way to the targets known."""
-    found = run_recorded(ctx, tapes, job, values)
+def record_records(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Tensor] | None, rules: Assignment) -> Recorded:
+    """The run of the records, ready for the backward pass: regions found, rules assigned, values ranked."""
+    found = record_run(ctx, tapes, job, values)
     find_regions(found.tape, any(t.regions in RECTIFYING for t in (rules.otherwise, *rules.pages)))
     assert isinstance(job.by, OperationRule)
     targets = [var for cut in job.wrt for var in found.targets(cut)]
@@ -165,7 +165,7 @@ def prepared(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Tensor]
     rank_values(found.tape, targets, job.by, lambda entry: settled.of(entry).rule)
     for var in targets:
         var.kept = True
-    placed = [d for d in found.demands.values() if isinstance(d, Placed)]
+    placed = [d for d in found.demands.values() if isinstance(d, TapedWrite)]
     if any(d.written() for d in placed):
         at, spots = (job.at, job.spots) if job.write else (None, ())  # those of the references
         plain = run_single(ctx, replace(job, at=at, spots=spots, wrt=(), by=None, reference=(), points=1))
@@ -179,8 +179,8 @@ def prepared(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Tensor]
     return found
 
 
-def rooted(ctx: Context, job: Job, rules: Assignment) -> Job:
-    """A job without points, as one whose dependence starts at the inputs that are asked for; at layers it starts by itself.
+def start_at_inputs(ctx: Context, job: Job, rules: Assignment) -> Job:
+    """A job without points with the requested inputs as its cut; at layers the tape starts by itself.
 
     Under rules that look beside an operation it starts at the inputs for layers too: what they do there shall not depend on where
     the tape begins.
@@ -189,14 +189,14 @@ def rooted(ctx: Context, job: Job, rules: Assignment) -> Job:
         return job
     cut = next((c for c in job.wrt if not c.layer), None)
     if cut is None and (rules.pages or rules.otherwise.merges):
-        cut = beginning(ctx)
+        cut = starting_cut(ctx)
     if cut is None:
         return job
     spots = () if cut.layer else tuple(ArrayAt(cut, 0, path, ctx.inputs.axis(path).canonical_axis) for path in ctx.inputs.paths_at(cut))
     return replace(job, at=cut, spots=spots)
 
 
-def beginning(ctx: Context) -> Cut | None:
+def starting_cut(ctx: Context) -> Cut | None:
     """The inputs, or the embeddings of token ids; None where neither can be found."""
     if ctx.inputs.explained:
         return INPUT

@@ -1,4 +1,4 @@
-"""Writes the tape: every operation that a run does on values that depend on what is explained.
+"""Writes the tape: every operation of a run on values that depend on the explained inputs.
 
 The recorder is a dispatch mode, so it belongs to the thread that runs the model and to nothing else: no hook, no patch, no flag.
 """
@@ -21,8 +21,8 @@ from .formulas import TORCH
 from .framework import PICKS, var_of
 from .module_paths import Trail
 from .operations import ROWS
-from .storages import Store, Stores, apart, fills, laid_out, layout, lying, plain
-from .unfuse import MADE_OF, UNFOLDED
+from .storages import Store, Stores, apart, fills, laid_out, layout, plain, with_layout
+from .unfuse import MADE_OF, UNFUSED
 
 Tensor = torch.Tensor
 aten = torch.ops.aten
@@ -31,27 +31,27 @@ LAYERS = frozenset(name for name, row in ROWS.items() if row.form in WEIGHTED)
 """Operations that are layers where they have fixed weights."""
 
 STATISTICS = frozenset({"native_batch_norm", "_native_batch_norm_legit"})
-"""Operations that write running statistics beside what they return."""
+"""Operations that write running statistics in addition to their results."""
 
 FACTORIES = frozenset(
     {f"{what}_like" for what in ("zeros", "ones", "full", "empty", "rand", "randn", "randint")}
     | {f"new_{what}" for what in ("zeros", "ones", "full", "empty", "empty_strided")}
 )
-"""Operations that take a shape, and no number, from what they are given."""
+"""Operations that use the shape of their argument only."""
 
 CHECKED = frozenset({"isnan", "isinf", "isposinf", "isneginf", "isfinite"})
-"""Looks for numbers that are none. Where there are none of these, or nothing else, the answer depends on nothing."""
+"""Checks for NaN and infinity. Where all elements agree, the answer is a constant."""
 
 MASKED = frozenset({"index", "_unsafe_index", "index_put", "_index_put_impl", "_unsafe_index_put", "masked_select", "masked_scatter"})
 """Operations that pick places by a mask: how many there are is a choice."""
 
 OVERWRITES = frozenset({"copy_", "fill_", "zero_"})
-"""Operations in place after which nothing is left of what was there."""
+"""Operations in place that overwrite the whole value."""
 
 
 @dataclass
 class Given:
-    """What an operation was given: values on the tape, each with the tensor that it was then, and what choices came from."""
+    """The inputs of an operation: values on the tape with their tensors, and the operations that choices came from."""
 
     values: list[Var] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Given:
 
 
 class Recorder(TorchDispatchMode):
-    """Records while it is entered; :meth:`source` says where dependence starts.
+    """Records while it is entered; :meth:`source` registers where the tape starts.
 
     ``reads`` says of an operation whether the way back needs the numbers that went in, and those that came out; others are let go
     with the model's own. Inside ``__torch_dispatch__`` the mode is off by itself; ``off`` is for what others do while it is entered.
@@ -84,7 +84,7 @@ class Recorder(TorchDispatchMode):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Do something that is not the model's."""
+        """Runs operations that are not the model's."""
         before, self.off = self.off, True
         try:
             yield
@@ -92,7 +92,7 @@ class Recorder(TorchDispatchMode):
             self.off = before
 
     def source(self, t: Tensor) -> Var:
-        """A tensor that dependence starts at."""
+        """Registers a tensor that the tape starts from."""
         with self.paused():
             var = var_of(t, None, len(self.tape.sources))
             self.hold(var, t)
@@ -101,7 +101,7 @@ class Recorder(TorchDispatchMode):
         return var
 
     def mark(self, t: Tensor) -> tuple[Tensor, Var]:
-        """A copy of a tensor to go on with, and the value it is on the tape; a source where the tensor depends on none."""
+        """A copy of a tensor to continue with, and its value on the tape; a source if the tensor depends on none."""
         with self.paused():
             old = self.read(t)
             copy = t.clone()
@@ -113,12 +113,12 @@ class Recorder(TorchDispatchMode):
         return copy, var
 
     def hold(self, var: Var, t: Tensor) -> None:
-        """Have the tape keep a value's numbers; ``t`` is what it is now."""
+        """Keeps a value's array on the tape; ``t`` is its tensor now."""
         if var.held is None:
             var.held = self.stores.save(t)
 
     def read(self, t: Tensor) -> Var | None:
-        """The value on the tape that a tensor is, if it is one."""
+        """The value on the tape of a tensor, or None."""
         store = self.stores.find(t)
         if store is None or (not store.values and store.flat is None):
             return None
@@ -140,9 +140,9 @@ class Recorder(TorchDispatchMode):
         name, written, pure = described(func)
         if name in FACTORIES:
             return func(*args, **kwargs)
-        if (name in UNFOLDED or composite(func)) and self._any((*args, *kwargs.values())):
+        if (name in UNFUSED or composite(func)) and self._any((*args, *kwargs.values())):
             with self:
-                return UNFOLDED[name](*args, **kwargs) if name in UNFOLDED else func._op_dk(COMPOSITE, *args, **kwargs)
+                return UNFUSED[name](*args, **kwargs) if name in UNFUSED else func._op_dk(COMPOSITE, *args, **kwargs)
         if (made := made_of(func)) is not None and self._any((*args, *kwargs.values())):
             with self:
                 out = made(*args, **kwargs)
@@ -163,13 +163,13 @@ class Recorder(TorchDispatchMode):
         return any(isinstance(a, torch.Tensor) and self.read(a) is not None for a in args)
 
     def _filled(self, args: Any) -> bool:
-        """Whether one number is written where a mask says that depends on what is explained: as ``masked_fill`` does."""
+        """True if one number is written at a mask that is on the tape, as ``masked_fill`` does."""
         (target, masks, value), adds = args[:3], len(args) > 3 and args[3]
         one = len(masks) == 1 and masks[0] is not None and masks[0].dtype is torch.bool and value.numel() == 1 and not adds
         return one and value.dtype is target.dtype and self.read(masks[0]) is not None
 
     def _returned(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
-        """An operation that only returns."""
+        """Records an operation without side effects."""
         given = Given()
         recorded = [self._argument(a, given) for a in args]
         named = {k: self._argument(a, given) for k, a in kwargs.items()}
@@ -211,7 +211,7 @@ class Recorder(TorchDispatchMode):
         return out
 
     def rely(self, origins: list[Entry]) -> None:
-        """Note choices that the run goes on with: they are those of the record for good."""
+        """Fixes choices that later operations use: they stay those of the record."""
         for entry in origins:
             entry.fixed = True
             self.tape.choices[entry.name] = self.tape.choices.get(entry.name, 0) + 1
@@ -229,7 +229,7 @@ class Recorder(TorchDispatchMode):
         return entry.out() if same else None
 
     def _wrote(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
-        """An operation that works in place on its first argument: recorded as its functional twin."""
+        """Records an operation in place on its first argument as its functional counterpart."""
         target = args[0]
         if torch.Tag.nondeterministic_seeded in func.tags:  # random numbers are constants
             func, name, args, kwargs = aten.copy_.default, "copy_", (target, func(target.detach().clone(), *args[1:], **kwargs)), {}
@@ -270,13 +270,13 @@ class Recorder(TorchDispatchMode):
         return out
 
     def _scattered(self, target: Tensor, flat: Any, var: Var) -> Var:
-        """The storage as it is after a part of it was written."""
+        """The storage after a part of it was written."""
         call = (flat, var, list(target.shape), list(target.stride()), target.storage_offset())
         ins = [v for v in (flat, var) if isinstance(v, Var)]
         return self._add(Entry(aten.as_strided_scatter.default, "as_strided_scatter", call, {}, ins, TORCH), [laid_out(target)]).out()
 
     def _opaque(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
-        """An operation that writes elsewhere (``out=``, statistics): run, and told of where it hides what it does."""
+        """Runs an operation that writes elsewhere (``out=``), and reports it as opaque if it reads a recorded value."""
         if name in STATISTICS:
             return self._returned(func, name, args, kwargs)
         given = Given()
@@ -314,7 +314,7 @@ class Recorder(TorchDispatchMode):
         return a
 
     def _kept(self, a: Any, address: int | None = None) -> Any:
-        """A constant argument for keeps; a copy of one that is about to be written to."""
+        """A constant argument that the tape keeps; a copy if it is about to be written to."""
         if isinstance(a, list):
             return [self._kept(part, address) for part in a]
         if not isinstance(a, torch.Tensor) or isinstance(a, torch.nn.Parameter):
@@ -339,10 +339,10 @@ class Recorder(TorchDispatchMode):
             self.hold(var, t)
 
     def _flat(self, store: Store, near: Tensor) -> Var | None:
-        """A storage as one flat value, where a recorded value fills it; ``near`` is any tensor in it."""
+        """A storage as one flat value, if a recorded value fills it; ``near`` is any tensor in it."""
         if store.flat is not None:
             return store.flat
-        value, full = next(((t, v) for key, v in store.values.items() if plain(key) and fills(t := lying(key, near))), (near, None))
+        value, full = next(((t, v) for key, v in store.values.items() if plain(key) and fills(t := with_layout(key, near))), (near, None))
         if full is None:
             return None
         if value.dim() != 1:
@@ -355,7 +355,7 @@ class Recorder(TorchDispatchMode):
 
 
 def whole_of(var: Var) -> Var:
-    """The value that another is, under another name."""
+    """The value that another is a copy or view of."""
     while var.entry is not None and (var.entry.op.same or var.entry.name in ("expand", "view")) and var.entry.ins[0].shape == var.shape:
         var = var.entry.ins[0]
     return var
@@ -376,13 +376,13 @@ def made_of(func: Any) -> Callable[..., Any] | None:
 
 @lru_cache(None)
 def composite(func: Any) -> bool:
-    """Whether an operation is made of others; they come here apart, but for calls from inside the recorder."""
+    """True if an operation is composed of others, which the recorder sees one by one."""
     return is_composite(func)
 
 
 @lru_cache(None)
 def functional(func: Any) -> Any:
-    """The twin of an in-place operation that returns its result."""
+    """The functional counterpart of an in-place operation."""
     name = func._schema.name.split("::")[1]
     packet = getattr(aten, name.removesuffix("_"))
     if func._overloadname in packet.overloads():

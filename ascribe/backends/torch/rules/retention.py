@@ -24,7 +24,7 @@ SHAPES |= {"getitem", "split", "unstack", "as_strided_scatter", "masked_fill", "
 
 
 def everything(entry: Entry) -> tuple[bool, bool]:
-    """For rules that ask what share of an output an input makes, or what pushes it up."""
+    """For rules that need the contributions of all inputs."""
     return EVERYTHING
 
 
@@ -49,7 +49,7 @@ def averages(entry: Entry) -> tuple[bool, bool]:
 
 
 def common(entry: Entry) -> tuple[bool, bool] | None:
-    """What any rule reads: the numbers that went in, and those that came out."""
+    """What any rule needs: the inputs, and the results; None where the rule decides."""
     if entry.call is not None and torch.Tag.nondeterministic_seeded in entry.call.tags:
         return EVERYTHING
     if entry.op.form in SHAPES or (pointwise(entry) and linear(entry)):

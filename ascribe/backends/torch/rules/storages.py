@@ -1,4 +1,4 @@
-"""Which value on the tape a tensor is: found by the memory it lies in, not by object or by ``grad_fn``.
+"""Finds the value on the tape that a tensor is, by its memory, not by object or ``grad_fn``.
 
 A view operation hands out another object than its handler returned, ``detach`` and ``.data`` lose the graph, an in-place
 operation changes what a graph node stands for; memory tells the truth in all of these.
@@ -22,7 +22,7 @@ Key = tuple[Any, ...]
 
 
 class Store:
-    """One storage: the values that lie in it by their layout, the storage as one flat value, and the handles recorded from it.
+    """One storage: the values in it by their layout, the storage as one flat value, and the handles recorded from it.
 
     ``origins`` are the operations whose choices its whole numbers come from.
 
@@ -62,23 +62,23 @@ class Stores:
         return self.known.get(t.untyped_storage()._cdata)
 
     def save(self, t: Tensor) -> Tensor:
-        """The tensor for keeps: a second handle on its memory, moved to a copy should the memory be written to."""
+        """A second handle on the tensor's memory, moved to a copy if the memory is written to."""
         handle = t.detach()
         self.of(t).saved.append(ref(handle))
         return handle
 
     def put(self, t: Tensor, var: Var) -> None:
-        """From now on this memory holds that value."""
+        """Registers the value that this memory holds."""
         self.of(t).values[layout(t)] = var
 
     def chosen(self, outs: Iterable[Any], origins: Iterable[Entry]) -> None:
-        """Note that the results of an operation on positions alone come from the same choices as these."""
+        """Registers the operations whose choices some positions come from."""
         for t in outs:
             if isinstance(t, torch.Tensor):
                 self.of(t).origins = tuple(origins)
 
     def part(self, t: Tensor) -> Store:
-        """Part what was recorded of this memory from it, for it is about to be written to.
+        """Moves recorded handles of this memory to a copy, before it is written to.
 
         Nothing is paid for this where a model does no in-place work.
         """
@@ -92,17 +92,17 @@ class Stores:
 
 
 def plain(key: Key) -> bool:
-    """Whether the numbers are what lies there, and neither their conjugates nor their opposites."""
+    """True if the elements are stored as they are, neither conjugated nor negated."""
     return not any(key[3][1:])
 
 
 def layout(t: Tensor) -> Key:
-    """Where in its storage a tensor lies, and how it is read."""
+    """The position of a tensor in its storage, and how it is read."""
     return t.storage_offset(), tuple(t.shape), t.stride(), (t.dtype, t.is_conj(), t.is_neg())
 
 
 def apart(a: Key, b: Key) -> bool:
-    """Whether two tensors in one storage are known to share no number: as gates do that were split off one product."""
+    """True if two tensors in one storage are known to share no element, as gates split off one product."""
     (start, shape, strides, kind), (other, *rest) = a, b
     if (shape, strides, kind) != tuple(rest) or not all(shape):
         return False
@@ -118,20 +118,20 @@ def apart(a: Key, b: Key) -> bool:
 
 
 def length(t: Tensor) -> int:
-    """How many numbers of this type the whole storage holds."""
+    """The number of elements of this type in the storage."""
     return t.untyped_storage().nbytes() // t.element_size()
 
 
 def fills(t: Tensor) -> bool:
-    """Whether a tensor is its whole storage, every number once."""
+    """True if a tensor is its whole storage, every element once."""
     if not t.numel():
         return False
     reach = 1 + sum((n - 1) * s for n, s in zip(t.shape, t.stride(), strict=True))
     return t.numel() == length(t) == reach
 
 
-def lying(key: Key, t: Tensor) -> Tensor:
-    """What lies in a tensor's memory in this layout."""
+def with_layout(key: Key, t: Tensor) -> Tensor:
+    """The tensor in the same memory with this layout."""
     offset, shape, strides, (kind, *_) = key
     return torch.empty(0, dtype=kind, device=t.device).set_(t.untyped_storage(), offset, shape, strides)
 

@@ -1,4 +1,4 @@
-"""Fused recurrent kernels taken apart into the operations they stand for, where the recorder meets them."""
+"""Fused recurrent kernels split into the operations that they are equal to, when the recorder sees them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FUSES = (torch.nn.MultiheadAttention, torch.nn.TransformerEncoderLayer, torch.nn
 
 
 def unfused(host: torch.nn.Module | None) -> AbstractContextManager[object]:
-    """:class:`Unfused` where a model has such layers, or nobody knows what it has."""
+    """:class:`Unfused` where a model has such layers, or its modules are unknown."""
     needed = host is None or any(isinstance(m, FUSES) for m in host.modules())
     return Unfused() if needed else nullcontext()
 
@@ -58,7 +58,7 @@ def rnn_layer(*args: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return lstm_layer(*args)
 
 
-UNFOLDED: dict[str, Callable[..., Any]] = {"mkldnn_rnn_layer": rnn_layer}
+UNFUSED: dict[str, Callable[..., Any]] = {"mkldnn_rnn_layer": rnn_layer}
 
 
 def bounded(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
