@@ -11,14 +11,13 @@ import torch
 from ....cuts import Cut
 from ....errors import AscribeError, RuleError
 from ....rules import OperationRule
-from ....rules.books import RuleBook, short
-from ....rules.trace import RuleTrace
+from ....rules.books import RuleBook
 from ....tape import Var
 from ....tape.alignment import References
-from ....tape.assignment import Assignment, assign
+from ....tape.assignment import assign
 from ....tape.conservation import Ledger
-from ....tape.coverage import list_applied, summarise_unruled
 from ....tape.formulas.elementwise import RECTIFYING
+from ....tape.report import RuleReport
 from ....tape.reveal_cancel import PartedReverse
 from ....tape.reverse import Reverse
 from ...protocol import ArrayAt, Evidence, Job, Reading
@@ -72,8 +71,8 @@ class RuleEvaluation:
         self.ctx, self.tapes, self.job = ctx, tapes, job
         self.alone = rule.compares and job.at is not None and independent(ctx) and TorchCutInfo(ctx, job.at).replaces_all()
         self.forward = 0
-        self.unruled: dict[str, str] = {}
-        self.trace = RuleTrace()
+        modules = ctx.host.named_modules() if isinstance(rule, RuleBook) and ctx.host is not None else ()
+        self.report = RuleReport(rule, [name for name, _ in modules if name])
         if ctx.dtype in SHORT:
             kind = str(ctx.dtype).removeprefix("torch.")
             ctx.notes.append(f"the rule was computed in {kind}, like the model: sums are as rough as that; model.float() for better")
@@ -84,10 +83,9 @@ class RuleEvaluation:
             found = self._found()
         finally:
             self.tapes.forget()
-        if self.unruled and self.rule.strict:
-            there = list_unruled(self.unruled)
-            raise RuleError(f"{self.rule!r} has no exact rule for all", there=there, try_="strict=False: named in the checks")
-        return replace(found, forward=self.forward, unruled=dict(self.unruled), trace=self.trace, bytes_kept=self.tapes.bytes)
+        self.report.check_strict()
+        unruled, trace = dict(self.report.unruled), self.report.trace
+        return replace(found, forward=self.forward, unruled=unruled, trace=trace, bytes_kept=self.tapes.bytes)
 
     def _found(self) -> Evidence:
         job = self.job
@@ -247,7 +245,7 @@ class RuleEvaluation:
             found.append([torch.zeros_like(v.value) if m is None else m for v, (m, _) in zip(every, pairs, strict=True)])
             direct.append([r for _, r in pairs])
             shares.append(parted.shares if parted is not None else found[-1])
-        self._report(main, reverse)
+        self.report.add(main.tape, main.out, reverse)
         pulled = Pulled(found[0][0])
         beside = any(r is not None for row in direct for r in row)
         full = [[torch.zeros_like(m) if r is None else r for m, r in zip(*rows, strict=True)] for rows in zip(found, direct, strict=True)]
@@ -299,7 +297,7 @@ class RuleEvaluation:
             refer = References(main.tape, [v.value for v in found.tape.sources], found.tape)
             if refer.match is not None:
                 return found, refer
-        self.unruled["the order of operations"] = "differs between record and reference: as in the record"
+        self.report.unruled["the order of operations"] = "differs between record and reference: as in the record"
         return None, References(main.tape, starts, None)
 
     def _starts(self, job: Job, rows: Sequence[int]) -> list[Tensor]:
@@ -331,32 +329,6 @@ class RuleEvaluation:
         assert found.value is not None
         return found.value[:, 0]
 
-    def _report(self, main: Recorded, reverse: Reverse) -> None:
-        for name, (times, places) in summarise_unruled(reverse.unruled).items():
-            self.unruled[name] = f"by {self.rule.points} points of its own derivative, {times} times{places}"
-        for name, times in reverse.unparted.items():
-            self.unruled[name] = f"its whole difference parted by sign, {times} times"
-        for name, times in main.tape.choices.items():
-            self.unruled[name] = f"its choice kept as it is for the record, {times} times"
-        for name, times in main.tape.opaque.items():
-            self.unruled[name] = f"not seen through, {times} times"
-        found = reverse.ledger.trace() if reverse.ledger is not None else RuleTrace()
-        if not self.trace.applied:
-            found.applied = list_applied(main.tape, main.out, reverse.rules, reverse.unruled)
-            found.unused = self._unused(reverse.rules)
-        self.trace.add(found)
-
-    def _unused(self, rules: Assignment) -> tuple[str, ...]:
-        """The pairs of a book that matched nothing; a path that no module has is reported with the operations without a rule."""
-        if not isinstance(rules.rule, RuleBook):
-            return ()
-        unused = [where for i, (where, _) in enumerate(rules.rule.pairs) if i not in rules.used]
-        modules = [name for name, _ in self.ctx.host.named_modules() if name] if self.ctx.host is not None else []
-        for where in unused:
-            if where.layer is not None and not any(where.inside(name) for name in modules):
-                self.unruled[repr(where)] = "no module has such a path"
-        return tuple(repr(short(where)) for where in unused)
-
     def _reading(self, mains: Sequence[Recorded], cut: Cut) -> Reading:
         """The values at a cut in the runs of the records, ``[runs, records, ...]``."""
         reading = Reading()
@@ -386,11 +358,6 @@ def folded(v: Var, m: Tensor | None, r: Tensor | None) -> tuple[Tensor | None, N
     zero = v.value == 0
     more = r * ~zero / (v.value + zero)
     return (more if m is None else m + more), None
-
-
-def list_unruled(unruled: dict[str, str]) -> str:
-    """The operations without a rule, and what was done instead."""
-    return "; ".join(f"{name} ({what})" for name, what in sorted(unruled.items()))
 
 
 def evaluate_rule(ctx: Context, tapes: TapeStore, job: Job) -> Evidence:
