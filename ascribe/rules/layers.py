@@ -1,8 +1,9 @@
 """LRP's rules for layers: operations that are linear in one value, with weights that do not depend on the record.
 
-``z_j = sum_i x_i w_ij + b_j`` throughout, ``R_j`` what comes back to ``z_j``, ``+`` and ``-`` the positive and the negative part, and
+``z_j = sum_i x_i w_ij + b_j`` throughout, ``R_j`` is the relevance of ``z_j``, ``+`` and ``-`` are the positive and the negative part, and
 ``s(z) = z + epsilon sign(z)`` with ``sign(0) = 1``. Batch normalisation in evaluation, and constants added or multiplied, are merged
-into the layer beside which they stand. Everything that is not a layer is treated as the table in :mod:`.table` says.
+into the neighbouring layer. Operations that are no layers are treated as :mod:`.treatments` says. Each rule has its formula in
+``propagate``, in multiplier form: it returns relevance over value, and where needed relevance that is no multiple of the value.
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ class LayerRule(Unreferenced):
 
 @dataclass(frozen=True, repr=False)
 class Epsilon(LayerRule):
-    """LRP-epsilon: ``R_i = sum_j x_i w_ij / s(z_j) R_j`` (Bach et al. 2015, formula 58). Conserves, but for the biases' share.
+    """LRP-epsilon: ``R_i = sum_j x_i w_ij / s(z_j) R_j`` (Bach et al. 2015, formula 58).
 
-    One transpose of the layer.
+    Conserves relevance, except for the share of biases.     Use it as the default, and for dense layers. Cost: one transpose of the layer.
     """
 
     epsilon: float = 1e-6
@@ -75,8 +76,9 @@ class Epsilon(LayerRule):
 class Gamma(LayerRule):
     """LRP-gamma: as :class:`Epsilon` with ``w + gamma w+`` for weights and biases (Montavon et al. 2019).
 
-    For inputs that are not negative; one more run of the layer. ``generalised`` holds for all: positive contributions are strengthened
-    where ``z_j`` is positive, negative ones where it is negative (Andeol et al. 2021); two more, four where inputs have both signs.
+    Use it for convolutions whose inputs are not negative (after a ReLU). Cost: one more forward pass of the layer.
+    ``generalised`` is for inputs of both signs: positive contributions are strengthened where ``z_j`` is positive,
+    negative ones where it is negative (Andeol et al. 2021). It costs two more, four where inputs have both signs.
     """
 
     gamma: float = 0.25
@@ -103,7 +105,8 @@ class Gamma(LayerRule):
 class AlphaBeta(LayerRule):
     """LRP-alpha-beta: ``alpha`` times the shares of positive contributions, less ``beta`` times those of negative ones.
 
-    Bach et al. 2015, formula 60. One more run of the layer for either sign of the contributions, two where inputs have both signs.
+    Bach et al. 2015, formula 60. Use it to weigh evidence for and against separately. Cost: one more forward pass of the layer for each
+    sign of the contributions, two where inputs have both signs.
     Raises RuleError unless ``alpha - beta`` is 1: nothing would be conserved. A neuron with contributions of one sign only passes on
     alpha times its relevance, or -beta times.
     """
@@ -129,7 +132,10 @@ class AlphaBeta(LayerRule):
 
 @dataclass(frozen=True, repr=False)
 class ZPlus(LayerRule):
-    """The z+ rule: shares of the positive contributions only (Montavon et al. 2017). :class:`AlphaBeta` with 1 and 0."""
+    """The z+ rule: shares of the positive contributions only (Montavon et al. 2017). :class:`AlphaBeta` with 1 and 0.
+
+    Use it for convolutions, where heatmaps of one sign are wanted.
+    """
 
     epsilon: float = 1e-6
     bias: bool = True
@@ -162,9 +168,9 @@ def signed_contributions(layer: LinearLayer, relevance: Array, alpha: float, bet
 class ZBox(LayerRule):
     """The z^B rule for inputs between bounds: ``x_i w_ij - low_i w_ij+ - high_i w_ij-`` (Montavon et al. 2017).
 
-    For the first layer, and the only rule here that knows what the inputs can be. ``low`` and ``high`` are numbers, one for each
-    channel (a tuple, or an array ``[channels]``), or arrays of the inputs' shape without records. Scalings between the bounded values
-    and the layer are merged into it. Biases take no share. Three more runs of the layer.
+    Use it for a first layer of bounded inputs, such as pixels: it is the only rule here that uses their range.
+    ``low`` and ``high`` are numbers, one for each channel (a tuple, or an array ``[channels]``), or arrays of the inputs' shape
+    without records. Scalings between the bounded values and the layer are merged into it. Biases take no share. Cost: three more forward passes of the layer.
     Raises RuleError for bounds that are no numbers, or a lower one above the upper one.
     """
 
@@ -218,7 +224,10 @@ def bound(value: Any) -> np.ndarray:
 
 @dataclass(frozen=True, repr=False)
 class WSquare(LayerRule):
-    """The w^2 rule: shares ``w_ij^2``, whatever the inputs are (Montavon et al. 2017). For the first layer; one more run of it."""
+    """The w^2 rule: shares ``w_ij^2``, whatever the inputs are (Montavon et al. 2017).
+
+    Use it for a first layer of unbounded inputs. Cost: one more forward pass of it.
+    """
 
     epsilon: float = 1e-6
     bias: bool = False
@@ -231,7 +240,10 @@ class WSquare(LayerRule):
 
 @dataclass(frozen=True, repr=False)
 class Flat(LayerRule):
-    """The same share to every input of a neuron (Lapuschkin et al. 2019). For the first layer; one more run of it."""
+    """The same share to every input of a neuron (Lapuschkin et al. 2019).
+
+    Use it for the first layer, where regions matter and not single pixels. Cost: one more forward pass of it.
+    """
 
     epsilon: float = 1e-6
     strict: bool = False
@@ -263,7 +275,7 @@ class Norm(LayerRule):
 
 @dataclass(frozen=True, repr=False)
 class Pass(LayerRule):
-    """What comes back goes on as it is: for layers and norms whose output has the shape of their input. Conserves everything.
+    """Relevance unchanged: for layers and norms whose output has the shape of their input. Conserves everything.
 
     Raises RuleError for layers of another shape.
     """
@@ -283,7 +295,7 @@ class Pass(LayerRule):
 class Absolute(LayerRule):
     """Shares by the size of contributions: ``R_i = sum_j |x_i w_ij| / sum_i |x_i w_ij| R_j`` (Nam et al. 2020, the last layer).
 
-    One more run of the layer. Biases take no share.
+    Use it for the last layer, below :class:`RelativeAttributing`. Cost: one more forward pass of the layer. Biases take no share.
     """
 
     epsilon: float = 0.0
@@ -301,7 +313,8 @@ class RelativeAttributing(LayerRule):
 
     With ``P_j`` the sum of a neuron's positive contributions and ``N_j`` that of the sizes of its negative ones, an input is credited
     ``sum_j (z_ij+ / P_j + |z_ij-| / (P_j + N_j)) R_j``; then every input that was credited anything gives up the same amount, so that
-    a record's relevance adds up to what came. Biases take no share. Two more runs of the layer, four where inputs have both signs.
+    a record's relevance adds up to what came. Biases take no share. Cost: two more forward passes of the layer, four where inputs
+    have both signs.
     Raises RuleError for layers whose first axis does not run over the records.
     """
 
@@ -334,7 +347,7 @@ def shifted(layer: LinearLayer, credit: Array, relevance: Array) -> Array:
 
 @dataclass(frozen=True, repr=False)
 class Reading(LayerRule):
-    """What becomes of the operations that read a quantity off the model's output, under any rule for layers: the table alone."""
+    """The treatment of operations that compute the quantity from the model's output, under any rule for layers."""
 
     strict: bool = False
 
