@@ -170,7 +170,8 @@ class ZBox(LayerRule):
 
     Use it for a first layer of bounded inputs, such as pixels: it is the only rule here that uses their range.
     ``low`` and ``high`` are numbers, one for each channel (a tuple, or an array ``[channels]``), or arrays of the inputs' shape
-    without records. Scalings between the bounded values and the layer are merged into it. Biases take no share. Cost: three more forward passes of the layer.
+    without records. Scalings between the bounded values and the layer are merged into it. Biases take no share.
+    Cost: three more forward passes of the layer.
     Raises RuleError for bounds that are no numbers, or a lower one above the upper one.
     """
 
