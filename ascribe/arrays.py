@@ -195,12 +195,12 @@ def as_numpy(value: Any) -> np.ndarray:
     return namespace(value).numpy(value) if ours else np.asarray(value)
 
 
-def copied(array: Array) -> Array:
+def copy_array(array: Array) -> Array:
     """The array in memory of its own, and outside of any graph: what the user writes to theirs later does not reach it."""
     return array.detach().clone() if hasattr(array, "detach") else np.array(array)
 
 
-def laid(numbers: np.ndarray, like: Array) -> Array:
+def cast_numbers(numbers: np.ndarray, like: Array) -> Array:
     """Computed numbers as an array of the kind and type of ``like``: rounded, and kept in its range, where its own are whole."""
     xp = namespace(like)
     if xp.is_floating(like) or (kind := xp.numpy(like[:0]).dtype).kind not in "iub":

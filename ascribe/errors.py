@@ -26,7 +26,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from .utils.escape import visible
+from .utils.escape import escape_control
 
 __all__ = [
     "ArgumentError",
@@ -61,7 +61,7 @@ class AscribeError(Exception):
     partial: Any = None
 
     def __init__(self, asked: str, *, there: str = "", try_: str = "", code: str = "") -> None:
-        self.asked, self.there, self.try_ = asked, there, try_ = visible(asked), visible(there), visible(try_)
+        self.asked, self.there, self.try_ = asked, there, try_ = escape_control(asked), escape_control(there), escape_control(try_)
         self.code = code or type(self).code
         parts = [asked.rstrip(".") + "."]
         if there:
@@ -186,7 +186,7 @@ def warn_user(text: str) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
         level, frame = level + 1, frame.f_back
     try:
-        warnings.warn(visible(text), AscribeWarning, stacklevel=level)
+        warnings.warn(escape_control(text), AscribeWarning, stacklevel=level)
     except AscribeWarning:
         raise
     except (OSError, ValueError, AttributeError, TypeError):  # stderr is closed, or is no file

@@ -66,7 +66,7 @@ def follow(value: Any, path: Path) -> Any:
     return value
 
 
-def settled(value: Any, path: Path) -> Path:
+def normalize_path(value: Any, path: Path) -> Path:
     """The same path with positions counted from the front: those counted from the end are no part's own name.
 
     Raises KeyError, IndexError or AttributeError where the path leads nowhere.
@@ -82,22 +82,24 @@ def settled(value: Any, path: Path) -> Path:
     return tuple(found)
 
 
-def mapped(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
+def map_leaves(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
     """A copy of ``value`` with ``change(path, leaf)`` in the place of each leaf; containers keep their types."""
     kind = type(value)
     if kind is tuple or kind is list:
         changed = [
-            change((*path, key), part) if hasattr(part, "dtype") else mapped(part, change, (*path, key)) for key, part in enumerate(value)
+            change((*path, key), part) if hasattr(part, "dtype") else map_leaves(part, change, (*path, key))
+            for key, part in enumerate(value)
         ]
         return tuple(changed) if kind is tuple else changed
     if kind is dict:
         return {
-            key: change((*path, key), part) if hasattr(part, "dtype") else mapped(part, change, (*path, key)) for key, part in value.items()
+            key: change((*path, key), part) if hasattr(part, "dtype") else map_leaves(part, change, (*path, key))
+            for key, part in value.items()
         }
     parts = children(value)
     if parts is None:
         return change(path, value)
-    new = [(key, mapped(part, change, (*path, key))) for key, part in parts]
+    new = [(key, map_leaves(part, change, (*path, key))) for key, part in parts]
     if isinstance(value, Mapping):
         return _mapping_like(value, dict(new))
     if isinstance(value, (tuple, list)):
@@ -111,9 +113,9 @@ def mapped(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> A
     return fresh
 
 
-def replaced(value: Any, news: Mapping[Path, Any]) -> Any:
+def replace_leaves(value: Any, news: Mapping[Path, Any]) -> Any:
     """A copy of ``value`` with the leaves at the given paths replaced; ``value`` itself if there are none."""
-    return mapped(value, lambda path, leaf: news.get(path, leaf)) if news else value
+    return map_leaves(value, lambda path, leaf: news.get(path, leaf)) if news else value
 
 
 def _mapping_like(value: Mapping[Any, Any], new: dict[Any, Any]) -> Any:

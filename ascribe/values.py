@@ -26,10 +26,10 @@ class Value:
         if type(self) is not type(other):
             return NotImplemented
         names = [f.name for f in dataclasses.fields(self)]  # type: ignore[arg-type]
-        return all(alike(getattr(self, name), getattr(other, name)) for name in names)
+        return all(values_equal(getattr(self, name), getattr(other, name)) for name in names)
 
     def __hash__(self) -> int:
-        return hash((type(self), *(hashed(getattr(self, f.name)) for f in dataclasses.fields(self))))  # type: ignore[arg-type]
+        return hash((type(self), *(hash_value(getattr(self, f.name)) for f in dataclasses.fields(self))))  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         shown = []
@@ -38,7 +38,7 @@ class Value:
             plain = type(value) in PLAIN
             if not f.repr or value is default or (value == default and type(value) is type(default) if plain else _same(value, default)):
                 continue
-            text = repr(value) if plain else written(value)
+            text = repr(value) if plain else format_value(value)
             positional = default is dataclasses.MISSING or (i == 0 and not isinstance(value, bool))
             shown.append(text if positional else f"{f.name}={text}")
         return f"{public_name(type(self))}({', '.join(shown)})"
@@ -59,41 +59,41 @@ MODULES = ("coalitions", "cuts", "distributions", "features", "metrics", "quanti
 """The public modules whose classes are part of an expression."""
 
 
-def written(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value in an expression: arrays, in containers too, by their shape only, never their numbers; functions by their names."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, FunctionType):
         return value.__name__ if value.__name__.isidentifier() else "<function>"
     if type(value) is dict:
-        return f"{{{', '.join(f'{key!r}: {written(part)}' for key, part in value.items())}}}"
+        return f"{{{', '.join(f'{key!r}: {format_value(part)}' for key, part in value.items())}}}"
     if type(value) in (tuple, list):
-        inside = ", ".join(map(written, value)) + ("," if type(value) is tuple and len(value) == 1 else "")
+        inside = ", ".join(map(format_value, value)) + ("," if type(value) is tuple and len(value) == 1 else "")
         return f"({inside})" if type(value) is tuple else f"[{inside}]"
     shape = getattr(value, "shape", None)
     return f"<{'x'.join(map(str, shape)) or 'number'} array>" if isinstance(shape, tuple) else repr(value)
 
 
-def alike(a: Any, b: Any) -> bool:
+def values_equal(a: Any, b: Any) -> bool:
     """Whether two values are equal; arrays when they are of one kind, shape and type, and their numbers are equal."""
     if a is b:
         return True
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(values_equal(a[key], b[key]) for key in a)
     if isinstance(a, (tuple, list)) and type(a) is type(b):
-        return len(a) == len(b) and all(map(alike, a, b))
+        return len(a) == len(b) and all(map(values_equal, a, b))
     if hasattr(a, "shape") and hasattr(b, "shape"):
         return type(a) is type(b) and a.shape == b.shape and a.dtype == b.dtype and bool((a == b).all())
     return not hasattr(a, "shape") and not hasattr(b, "shape") and bool(a == b)
 
 
-def hashed(value: Any) -> int:
-    """A hash that is the same for values that are :func:`alike`: of an array its shape, of a container its parts."""
+def hash_value(value: Any) -> int:
+    """A hash that is the same for values that are :func:`values_equal`: of an array its shape, of a container its parts."""
     if hasattr(value, "shape"):
         return hash(tuple(value.shape))
     if isinstance(value, Mapping):
         return hash(frozenset(value))
-    return hash(tuple(map(hashed, value))) if isinstance(value, (tuple, list)) else hash(value)
+    return hash(tuple(map(hash_value, value))) if isinstance(value, (tuple, list)) else hash(value)
 
 
 def is_number(value: Any) -> bool:

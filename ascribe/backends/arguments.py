@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ..calls.call import Call, Counted, counted
+from ..calls.call import Call, RecordAxes, locate_records
 from ..cuts import Cut, accessor_path, input_at
 from ..distributions.baselines import BESIDE_IDS, RIDES_ALONG
 from ..errors import InputError
@@ -22,7 +22,7 @@ class Argument(NamedTuple):
     floating: bool
 
 
-def count_records(call: Call, arguments: Mapping[Path, Argument]) -> Counted:
+def count_records(call: Call, arguments: Mapping[Path, Argument]) -> RecordAxes:
     """Where the records of a call are: as the call says, or else on the first axis of the leading argument.
 
     The leading argument is the first of several axes among those that the call names to be explained, or else among the floating ones.
@@ -32,7 +32,7 @@ def count_records(call: Call, arguments: Mapping[Path, Argument]) -> Counted:
     floating = [path for path in named_first or arguments if arguments[path].floating]
     leading = next(iter([p for p in floating if len(arguments[p].shape) > 1] or floating or named_first or arguments))
     shapes = {path: argument.shape for path, argument in arguments.items()}
-    found = counted(call.records, shapes, usual(shapes, leading, named_first))
+    found = locate_records(call.records, shapes, usual(shapes, leading, named_first))
     if not found.count:
         raise InputError("there are no records", there=f"an input of shape {shapes[leading]}", try_="at least one row")
     return found

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from ..arrays import Array, Namespace
-from ..calls.call import Call, named
+from ..calls.call import Call, argument_name
 from ..cuts import OUTPUT, Cut, each_of
 from ..errors import MethodError
 from ..rules import Rule
@@ -296,7 +296,7 @@ class Session(ABC):
 
     def names(self, spots: Sequence[ArrayAt]) -> list[str]:
         """The user's names of the arrays at some positions: an argument's name, or the cut."""
-        return [named(s.path) if s.cut.anchor == "in" and not s.cut.layer else repr(s.cut) for s in spots]
+        return [argument_name(s.path) if s.cut.anchor == "in" and not s.cut.layer else repr(s.cut) for s in spots]
 
     def given(self, array: Array) -> Any:
         """An array in the form that the user gave the arguments in."""

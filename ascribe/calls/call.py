@@ -71,7 +71,7 @@ class Call:
 
 
 @dataclass
-class Counted:
+class RecordAxes:
     """Where the records of a call are: how many, and the axis of each argument that belongs to them.
 
     ``rows`` is the record of each row where rows are given to records by an array, ``whole`` says that everything is one record.
@@ -88,14 +88,14 @@ class Counted:
         return self.whole or self.rows is not None
 
 
-def counted(records: Any, shapes: Mapping[Path, tuple[int, ...]], fallback: tuple[int, Mapping[Path, int]]) -> Counted:
+def locate_records(records: Any, shapes: Mapping[Path, tuple[int, ...]], fallback: tuple[int, Mapping[Path, int]]) -> RecordAxes:
     """What a call's ``records`` says, for arguments of these shapes; ``fallback`` is the count, and axes found, where it says nothing.
 
     Raises InputError for what fits no argument.
     """
     if records is None:
         count, axes = fallback
-        return Counted(count, {p: axes.get(p, 0) for p, shape in shapes.items() if p in axes or (shape and shape[0] == count)})
+        return RecordAxes(count, {p: axes.get(p, 0) for p, shape in shapes.items() if p in axes or (shape and shape[0] == count)})
     if isinstance(records, Mapping):
         return _by_axes(records, shapes, fallback[0])
     if is_array(records) and np.ndim(as_numpy(records)) == 0:
@@ -105,25 +105,25 @@ def counted(records: Any, shapes: Mapping[Path, tuple[int, ...]], fallback: tupl
     return _by_rows(records, shapes)
 
 
-def _by_count(count: int, shapes: Mapping[Path, tuple[int, ...]]) -> Counted:
+def _by_count(count: int, shapes: Mapping[Path, tuple[int, ...]]) -> RecordAxes:
     axes = {p: 0 for p, shape in shapes.items() if shape and shape[0] == count}
     if count == 1 and len(axes) < sum(bool(shape) for shape in shapes.values()):
-        return Counted(1, axes, whole=True)
+        return RecordAxes(1, axes, whole=True)
     if count < 1 or not axes:
-        there = ", ".join(f"{named(p)} {shape}" for p, shape in shapes.items())
+        there = ", ".join(f"{argument_name(p)} {shape}" for p, shape in shapes.items())
         try_ = "the length of an argument's first axis, an axis by argument ({0: 1}), or an array with the record of each row"
         raise InputError(f"records={count} fits no argument", there=there, try_=try_, code="E-RECORDS")
-    return Counted(count, axes)
+    return RecordAxes(count, axes)
 
 
-def _by_axes(records: Mapping[Any, Any], shapes: Mapping[Path, tuple[int, ...]], fallback: int) -> Counted:
+def _by_axes(records: Mapping[Any, Any], shapes: Mapping[Path, tuple[int, ...]], fallback: int) -> RecordAxes:
     found: dict[Path, int] = {}
     out: set[Path] = set()
     for name, axis in records.items():
         mine = [p for p in shapes if p[1] == name or p[1:] == name]
         whole = axis is None or (isinstance(axis, (int, np.integer)) and not isinstance(axis, bool))
         if not mine or not whole or (axis is not None and any(not -len(shapes[p]) <= axis < len(shapes[p]) for p in mine)):
-            there = ", ".join(f"{named(p)} {shape}" for p, shape in shapes.items())
+            there = ", ".join(f"{argument_name(p)} {shape}" for p, shape in shapes.items())
             try_ = "an argument's number or name with one of its axes, or None"
             raise InputError(f"records={{{name!r}: {axis!r}}} fits no argument", there=there, try_=try_, code="E-RECORDS")
         for path in mine:
@@ -132,14 +132,14 @@ def _by_axes(records: Mapping[Any, Any], shapes: Mapping[Path, tuple[int, ...]],
                 found[path] = int(axis) % len(shapes[path])
     lengths = {shapes[p][axis] for p, axis in found.items()} or {fallback}
     if len(lengths) > 1:
-        there = ", ".join(f"{named(p)} {shapes[p][axis]}" for p, axis in found.items())
+        there = ", ".join(f"{argument_name(p)} {shapes[p][axis]}" for p, axis in found.items())
         raise InputError("the arguments have different numbers of records", there=there, try_="axes of one length", code="E-RECORDS")
     count = lengths.pop()
     found |= {p: 0 for p, shape in shapes.items() if p not in out and shape and shape[0] == count}
-    return Counted(count, found)
+    return RecordAxes(count, found)
 
 
-def _by_rows(records: Any, shapes: Mapping[Path, tuple[int, ...]]) -> Counted:
+def _by_rows(records: Any, shapes: Mapping[Path, tuple[int, ...]]) -> RecordAxes:
     array = as_numpy(records) if is_array(records) or isinstance(records, (list, tuple)) else np.zeros((), dtype=object)
     if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array) or int(array.min()) < 0:
         what = f"records of shape {array.shape} and type {array.dtype}" if is_array(records) else f"records={type(records).__name__}"
@@ -148,12 +148,12 @@ def _by_rows(records: Any, shapes: Mapping[Path, tuple[int, ...]]) -> Counted:
     rows = Ragged(array)
     axes = {p: 0 for p, shape in shapes.items() if shape and shape[0] in (len(rows), rows.records)}
     if not any(shapes[p][0] == len(rows) for p in axes):
-        there = ", ".join(f"{named(p)} {shape}" for p, shape in shapes.items())
+        there = ", ".join(f"{argument_name(p)} {shape}" for p, shape in shapes.items())
         raise InputError(f"records= for {len(rows)} rows", there=there, try_="a number for each row of an argument", code="E-RECORDS")
-    return Counted(rows.records, axes, rows)
+    return RecordAxes(rows.records, axes, rows)
 
 
-def named(path: Path) -> str:
+def argument_name(path: Path) -> str:
     """What the user calls an argument: its keyword, or its position."""
     side, head, *tail = path
     return (f"input {head}" if side == 0 else str(head)) + "".join(f"[{key!r}]" for key in tail)

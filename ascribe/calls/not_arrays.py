@@ -12,7 +12,7 @@ from ..arrays import is_array, is_table
 from ..errors import InputError
 from .call import Call
 
-Answer = tuple[str, str, str]
+Description = tuple[str, str, str]
 """What it is, how it becomes a tensor, how it becomes an array."""
 
 TOKENS = 'inputs = tokenizer(texts, return_tensors="pt", padding=True), then (model, **inputs)'
@@ -23,13 +23,13 @@ WORDS = (
 LOOP = "a call for each batch: for x, y in loader: method(model, x, of=y)"
 
 
-def without_arrays(call: Call, tensors: bool) -> InputError:
+def error_without_arrays(call: Call, tensors: bool) -> InputError:
     """The error for a call in which nothing has records, naming what came instead; ``tensors`` where the model takes PyTorch's."""
     given = [*((f"input {i}", a) for i, a in enumerate(call.args)), *call.kwargs.items()]
     wanted = "a tensor" if tensors else "an array"
     usual = "attribute(model, x, ...) with " + ("the model's own arguments" if tensors else "NumPy arrays or pandas tables")
     for name, value in given:
-        found = answer(value)
+        found = describe_value(value)
         if found is not None:
             what, tensor, array = found
             there = f"{name} is {what}"
@@ -38,34 +38,34 @@ def without_arrays(call: Call, tensors: bool) -> InputError:
     return InputError(f"the model is called without {wanted}", there=there, try_=usual)
 
 
-def answer(value: Any) -> Answer | None:
+def describe_value(value: Any) -> Description | None:
     """What a value is and how it becomes an array; None for what says nothing."""
     return next((found for question in QUESTIONS if (found := question(value)) is not None), None)
 
 
-def sentences(value: Any) -> Answer | None:
+def sentences(value: Any) -> Description | None:
     """Texts: one, a list, or a column of a table."""
     if isinstance(value, str):
         return f"the text {value[:30]!r}", TOKENS, WORDS
-    if is_column(value) and not named_row(value) and len(value) and all(isinstance(v, str) for v in value):
+    if is_column(value) and not is_row(value) and len(value) and all(isinstance(v, str) for v in value):
         return f"a column of {len(value)} texts", TOKENS, WORDS.replace("[text.split()]", "[text.split() for text in texts]")
     if isinstance(value, (list, tuple)) and value and all(isinstance(v, str) for v in value):
         return f"a list of {len(value)} texts", TOKENS, f"{WORDS}; texts of several lengths one by one"
     return None
 
 
-def rows(value: Any) -> Answer | None:
+def rows(value: Any) -> Description | None:
     """A row or a column of a table."""
     if not is_column(value):
         return None
-    if named_row(value):
+    if is_row(value):
         tensor = 'torch.tensor(row.to_numpy("float32"))[None]'
         return f"a row of a table as a {type(value).__name__}", tensor, "the row as a table, which keeps the types: table.iloc[[0]]"
     what = f"a column of {len(value)} values as a {type(value).__name__}"
     return what, 'torch.tensor(column.to_numpy("float32"))[:, None], or [None] for one record', "column.to_frame(), or x.to_numpy()[None]"
 
 
-def tables(value: Any) -> Answer | None:
+def tables(value: Any) -> Description | None:
     """Tables: of pandas for a network, and of other libraries."""
     if is_table(value):
         return f"a table ({type(value).__name__})", 'torch.tensor(table.to_numpy("float32"))', "table.to_pandas()"
@@ -74,7 +74,7 @@ def tables(value: Any) -> Answer | None:
     return None
 
 
-def sparse(value: Any) -> Answer | None:
+def sparse(value: Any) -> Description | None:
     """Rows with few numbers that are not 0, such as those of TfidfVectorizer."""
     if not (hasattr(value, "nnz") and hasattr(value, "toarray")):
         return None
@@ -82,7 +82,7 @@ def sparse(value: Any) -> Answer | None:
     return f"a sparse matrix of shape {value.shape}", "torch.tensor(x.toarray()).float()", f"x = x.toarray(); {ids}"
 
 
-def arrays(value: Any) -> Answer | None:
+def arrays(value: Any) -> Description | None:
     """Arrays that hold no records, or no numbers."""
     if not is_array(value):
         return None
@@ -93,7 +93,7 @@ def arrays(value: Any) -> Answer | None:
     return f"an array of {type(value).__module__.partition('.')[0]}", "torch.tensor(np.asarray(x))", "np.asarray(x)"
 
 
-def lists(value: Any) -> Answer | None:
+def lists(value: Any) -> Description | None:
     """Numbers in lists: a record, or several."""
     if isinstance(value, Number):
         return "a number", "torch.tensor([[x]])", "np.array([[x]])"
@@ -106,18 +106,18 @@ def lists(value: Any) -> Answer | None:
         return f"a list of {len(value)} lists", "torch.tensor(x)" if whole else "torch.tensor(x, dtype=torch.float32)", "np.stack(x)"
     if all(isinstance(v, Mapping) for v in value):
         return f"a list of {len(value)} dictionaries", 'torch.tensor(pandas.DataFrame(x).to_numpy("float32"))', "pandas.DataFrame(x)"
-    inside = next((found for v in value if (found := answer(v)) is not None), None)
+    inside = next((found for v in value if (found := describe_value(v)) is not None), None)
     return None if inside is None else (f"a list of {len(value)}, the first of them {inside[0]}", *inside[1:])
 
 
-def mappings(value: Any) -> Answer | None:
+def mappings(value: Any) -> Description | None:
     """One record by the names of its columns."""
     if not isinstance(value, Mapping) or not value or not all(isinstance(v, (str, Number, type(None))) for v in value.values()):
         return None
     return "a record as a dictionary", "torch.tensor([list(x.values())])", "pandas.DataFrame([x])"
 
 
-def loaders(value: Any) -> Answer | None:
+def loaders(value: Any) -> Description | None:
     """Batches that are still to come."""
     if hasattr(value, "__getitem__") and hasattr(value, "__len__") and "Dataset" in str(type(value).__mro__):
         first = "stack([data[i][0] for i in range(8)])"
@@ -127,7 +127,7 @@ def loaders(value: Any) -> Answer | None:
     return None
 
 
-def images(value: Any) -> Answer | None:
+def images(value: Any) -> Description | None:
     """Pictures of Pillow."""
     if not (hasattr(value, "getbands") and hasattr(value, "convert")):
         return None
@@ -135,7 +135,7 @@ def images(value: Any) -> Answer | None:
     return "a picture of Pillow", tensor, "np.asarray(image)[None]"
 
 
-QUESTIONS: tuple[Callable[[Any], Answer | None], ...] = (sentences, rows, tables, sparse, images, arrays, lists, mappings, loaders)
+QUESTIONS: tuple[Callable[[Any], Description | None], ...] = (sentences, rows, tables, sparse, images, arrays, lists, mappings, loaders)
 
 
 def is_column(value: Any) -> bool:
@@ -143,13 +143,13 @@ def is_column(value: Any) -> bool:
     return hasattr(value, "to_frame") and getattr(value, "ndim", 1) == 1 and not hasattr(value, "columns")
 
 
-def named_row(value: Any) -> bool:
+def is_row(value: Any) -> bool:
     """Whether it is a row: its entries have names, as columns have."""
     index = getattr(value, "index", None)
     return index is not None and not callable(index) and len(index) > 0 and all(isinstance(label, str) for label in index)
 
 
-def words_alone(array: Any) -> bool:
+def holds_texts(array: Any) -> bool:
     """Whether an array holds a whole text for each record, ``[records]``: its words are no features of their own."""
     if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "OUST":
         return False

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import AscribeError, ResultError
-from ..utils.columns import aligned
-from ..utils.escape import visible
+from ..utils.columns import align_columns
+from ..utils.escape import escape_control
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -72,12 +72,12 @@ def methods(args: argparse.Namespace) -> int:
     from . import catalogue
 
     if args.name is None:
-        say(aligned([("method", "computes", "costs"), *catalogue.rows()]))
+        say(align_columns([("method", "computes", "costs"), *catalogue.rows()]))
         return OK
     if args.name not in catalogue.methods():
         likely = catalogue.likely(args.name)
         tell = f"did you mean {' or '.join(likely)}?" if likely else f"there are {', '.join(catalogue.methods())}"
-        log(f"ascribe methods: there is no method {visible(args.name)}; {tell}")
+        log(f"ascribe methods: there is no method {escape_control(args.name)}; {tell}")
         return USAGE
     say(catalogue.page(args.name))
     return OK
@@ -89,7 +89,7 @@ def doctor(_: argparse.Namespace) -> int:
 
     found = list(findings())
     marks = {True: "ok", False: "TROUBLE", None: "--"}
-    say(aligned([(marks[it.ok], it.subject, it.found) for it in found], head=False))
+    say(align_columns([(marks[it.ok], it.subject, it.found) for it in found], head=False))
     return FAILED if any(it.ok is False for it in found) else OK
 
 

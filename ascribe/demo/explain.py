@@ -13,7 +13,7 @@ from torch import nn
 import ascribe as asc
 
 from .data import Task
-from .removal import Drop, drop, spread_out
+from .removal import Drop, measure_removal, spread_out
 
 RECORDS = 48
 """How many held-out records are explained: the first ones of the split."""
@@ -65,16 +65,16 @@ def recipes(task: Task, seed: int) -> list[Recipe]:
     ]
 
 
-def explained(model: nn.Sequential, task: Task, seed: int) -> Iterator[Explained]:
+def explain_task(model: nn.Sequential, task: Task, seed: int) -> Iterator[Explained]:
     """Every recipe on the first held-out records, each for the class that the model finds most likely."""
     x = torch.as_tensor(task.held_out[:RECORDS])
     for recipe in recipes(task, seed):
         where = {} if recipe.layer is None else {"at": recipe.layer}
         a = replace(recipe.method(model, x, seed=seed, **where), class_names=task.class_names)
-        yield Explained(recipe, a, *measured(model, task, a, recipe.layer, seed))
+        yield Explained(recipe, a, *measure_drop(model, task, a, recipe.layer, seed))
 
 
-def measured(model: nn.Sequential, task: Task, a: asc.Attribution, layer: str | None, seed: int) -> tuple[Drop, str]:
+def measure_drop(model: nn.Sequential, task: Task, a: asc.Attribution, layer: str | None, seed: int) -> tuple[Drop, str]:
     """Remove what the attribution ranks: the units of the layer that it explains, or else features of the record.
 
     What is removed becomes what it is for the baseline: 0 in a record, and in a layer the activation of an all-zero record.
@@ -85,10 +85,10 @@ def measured(model: nn.Sequential, task: Task, a: asc.Attribution, layer: str | 
     if layer is not None:
         before, after = cut_behind(model, layer)
         units, none = (run(before, part) for part in (x, np.zeros_like(x[:1])))
-        return drop(score(after, a.target), units, none, values, rng), f"units of {layer}"
+        return measure_removal(score(after, a.target), units, none, values, rng), f"units of {layer}"
     if values.shape != x.shape:
         values = spread_out(values, x.shape)
-    return drop(score(model, a.target), x, np.zeros_like(x[:1]), values, rng), "features" if task.feature_names else "pixels"
+    return measure_removal(score(model, a.target), x, np.zeros_like(x[:1]), values, rng), "features" if task.feature_names else "pixels"
 
 
 def score(model: nn.Module, classes: np.ndarray | None) -> Any:

@@ -43,7 +43,7 @@ def mlp(features: int, classes: int) -> nn.Sequential:
     )
 
 
-def trained(task: Task, seed: int) -> nn.Sequential:
+def train_model(task: Task, seed: int) -> nn.Sequential:
     """A network that has learnt the task, in evaluation mode; the caller's random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -33,7 +33,7 @@ class Drop:
         return self.top > self.chance + 2 * self.spread
 
 
-def removed(records: np.ndarray, instead: np.ndarray, places: np.ndarray) -> np.ndarray:
+def remove_features(records: np.ndarray, instead: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The records with the features at ``places`` [records, k], counted over all axes but the first, replaced."""
     flat = records.reshape(len(records), -1).copy()
     other = np.broadcast_to(instead, records.shape).reshape(flat.shape)
@@ -51,14 +51,16 @@ def random_places(rng: np.random.Generator, records: int, features: int, count: 
     return rng.random((records, features)).argsort(1)[:, :count]
 
 
-def drop(score: Score, records: np.ndarray, instead: np.ndarray, values: np.ndarray, rng: np.random.Generator, draws: int = DRAWS) -> Drop:
+def measure_removal(
+    score: Score, records: np.ndarray, instead: np.ndarray, values: np.ndarray, rng: np.random.Generator, draws: int = DRAWS
+) -> Drop:
     """Remove a tenth of the features of each record: once as ``values`` rank them, ``draws`` times at random."""
     features = records[0].size
     count = max(1, round(features / 10))
     before = score(records)
 
     def fall(places: np.ndarray) -> float:
-        return float((before - score(removed(records, instead, places))).mean())
+        return float((before - score(remove_features(records, instead, places))).mean())
 
     chance = [fall(random_places(rng, len(records), features, count)) for _ in range(draws)]
     return Drop(fall(top_places(values, count)), float(np.mean(chance)), float(np.std(chance, ddof=1)), count)

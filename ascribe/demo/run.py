@@ -13,13 +13,13 @@ import torch
 
 from .. import report
 from ..result.attribution import Attribution
-from ..utils.columns import aligned
+from ..utils.columns import align_columns
 from ..version import VERSION
 from .data import Task, breast_cancer, digits
-from .explain import RECORDS, Explained, explained
-from .models import accuracy, trained
+from .explain import RECORDS, Explained, explain_task
+from .models import accuracy, train_model
 from .removal import DRAWS
-from .table import cells
+from .table import format_row
 
 SHOWN = 12
 """How many of the explained records the report shows."""
@@ -29,7 +29,7 @@ Writer = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Done:
+class TaskResult:
     """One task, learnt and explained."""
 
     task: Task
@@ -43,28 +43,28 @@ def run(out: Path, seed: int, say: Writer, log: Writer) -> bool:
     out.mkdir(parents=True, exist_ok=True)
     done = []
     for load in (digits, breast_cancer):
-        done.append(learnt(load(seed), seed, say, log))
-        rows = [cells(one) for one in done[-1].explained]
-        say("\n" + aligned([list(rows[0]), *(list(row.values()) for row in rows)]) + "\n")
-    path = written(out, done, seed)
+        done.append(learn_task(load(seed), seed, say, log))
+        rows = [format_row(one) for one in done[-1].explained]
+        say("\n" + align_columns([list(rows[0]), *(list(row.values()) for row in rows)]) + "\n")
+    path = write_demo_report(out, done, seed)
     done[0].explained[2].result.save(out / SAVED)
     say(f"Open {path} in a browser. Look at a saved result: ascribe show {out / SAVED}")
-    return checked(done, say)
+    return report_checks(done, say)
 
 
-def learnt(task: Task, seed: int, say: Writer, log: Writer) -> Done:
+def learn_task(task: Task, seed: int, say: Writer, log: Writer) -> TaskResult:
     """A model for the task, how often it is right on records that it never saw, and every method's explanations."""
     start = time.perf_counter()
-    model = trained(task, seed)
+    model = train_model(task, seed)
     seconds = time.perf_counter() - start
     share = accuracy(model, task.held_out, task.held_out_labels)
     say(f"{task.name}: trained on {len(task.train)} records in {seconds:.1f} s; {share:.1%} of {len(task.held_out)} held-out ones right")
     found = []
-    for one in explained(model, task, seed):
+    for one in explain_task(model, task, seed):
         log(f"  {one.recipe.name}")
         found.append(one)
     say(f"explained: the first {RECORDS}, whose scores (logits of the predicted class) are {mean_score(found[0].result):.2f} in the mean")
-    return Done(task, share, found)
+    return TaskResult(task, share, found)
 
 
 def mean_score(a: Attribution) -> float:
@@ -73,7 +73,7 @@ def mean_score(a: Attribution) -> float:
     return float(a.explained.mean())
 
 
-def checked(done: Sequence[Done], say: Writer) -> bool:
+def report_checks(done: Sequence[TaskResult], say: Writer) -> bool:
     """Tell how the checks of all results came out, each bad one by name; whether none failed."""
     asked = [(it, one, check) for it in done for one in it.explained for check in one.result.checks]
     for it, one, check in asked:
@@ -89,14 +89,14 @@ def about(records: Sequence[int]) -> str:
     return f" ({len(records)} of {RECORDS} records)" if records else ""
 
 
-def written(out: Path, done: Sequence[Done], seed: int) -> Path:
+def write_demo_report(out: Path, done: Sequence[TaskResult], seed: int) -> Path:
     """The report: the table, the first records with all methods side by side, and what it takes to do it again."""
     pages = [card for it in done for card in cards(it)]
-    rows = [{"task": it.task.name, **cells(one)} for it in done for one in it.explained]
+    rows = [{"task": it.task.name, **format_row(one)} for it in done for one in it.explained]
     return report.write_report(out / "report.html", pages, title="ascribe demo", settings=settings(done, seed), summary=rows)
 
 
-def cards(done: Done) -> list[report.Card]:
+def cards(done: TaskResult) -> list[report.Card]:
     """The first records; in a table, methods that explain units of a layer get pages of their own."""
     task, titles = done.task, [f"Record {i}: {done.task.class_names[label]}" for i, label in enumerate(done.task.held_out_labels[:SHOWN])]
     groups: dict[str, dict[str, Attribution]] = {}
@@ -114,7 +114,7 @@ def cards(done: Done) -> list[report.Card]:
     return made
 
 
-def settings(done: Sequence[Done], seed: int) -> dict[str, Any]:
+def settings(done: Sequence[TaskResult], seed: int) -> dict[str, Any]:
     """What was done, and what it takes to do it again."""
     return {
         "command": f"ascribe demo --seed {seed}",

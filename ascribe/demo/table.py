@@ -17,7 +17,7 @@ def relative_error(a: Attribution) -> float:
     return float((error / np.abs(values).max(1, keepdims=True)).mean())
 
 
-def cells(one: Explained) -> dict[str, str]:
+def format_row(one: Explained) -> dict[str, str]:
     """What the table says of one method."""
     a, drop = one.result, one.drop
     assert a.cost is not None

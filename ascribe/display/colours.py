@@ -20,31 +20,31 @@ ROUNDING = 1e-6
 """A range that is smaller, beside the values, is that of one value."""
 
 
-def rgb(stops: tuple[str, ...]) -> np.ndarray:
+def parse_colours(stops: tuple[str, ...]) -> np.ndarray:
     """Hexadecimal colours as rows of red, green and blue from 0 to 255."""
     return np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in stops], np.float64)
 
 
-def diverging(values: np.ndarray, stops: tuple[str, ...] = LIGHT) -> np.ndarray:
+def apply_palette(values: np.ndarray, stops: tuple[str, ...] = LIGHT) -> np.ndarray:
     """Values from -1 to 1 as uint8 colours ``[..., 3]``; beyond that the end colours, NaN is grey."""
     at = (np.clip(np.nan_to_num(values), -1, 1) + 1) / 2 * (len(stops) - 1)
-    table = rgb(stops)
+    table = parse_colours(stops)
     colour: np.ndarray = np.stack([np.interp(at, np.arange(len(stops)), table[:, c]) for c in range(3)], -1)
     colour[np.isnan(values)] = MISSING
     return colour.round().astype(np.uint8)
 
 
-def css(value: float) -> str:
+def css_colour(value: float) -> str:
     """The colour of one value as ``#rrggbb``."""
-    return "#" + bytes(diverging(np.array(value))).hex()
+    return "#" + bytes(apply_palette(np.array(value))).hex()
 
 
-def ink(value: float) -> str:
+def text_colour(value: float) -> str:
     """Black or white, whichever reads better on the colour of ``value`` (by its luminance)."""
-    return "#000" if float(diverging(np.array(value)) @ np.array([0.299, 0.587, 0.114])) > 128 else "#fff"
+    return "#000" if float(apply_palette(np.array(value)) @ np.array([0.299, 0.587, 0.114])) > 128 else "#fff"
 
 
-def limit(values: np.ndarray) -> float:
+def colour_limit(values: np.ndarray) -> float:
     """The magnitude that gets the full colour: the 99.5th percentile of the sizes (of fewer than 200 values, the largest)."""
     size = np.abs(values[np.isfinite(values)])
     if size.size == 0:
@@ -53,9 +53,9 @@ def limit(values: np.ndarray) -> float:
     return top if top > 0 else float(size.max())
 
 
-def signed(values: np.ndarray) -> np.ndarray:
+def scale_to_limit(values: np.ndarray) -> np.ndarray:
     """Values over their limit, clipped to [-1, 1]; a zero map stays zero, NaN stays NaN."""
-    top = limit(values)
+    top = colour_limit(values)
     wide = values.astype(np.float64)
     return np.clip(wide / top, -1.0, 1.0) if top else np.where(np.isnan(wide), np.nan, 0.0)
 
@@ -82,12 +82,12 @@ class Scale:
         return np.clip(share if self.low >= 0 else share - 1, 0.0 if self.low >= 0 else -1.0, 1.0 if self.low >= 0 else 0.0)
 
 
-def scale_of(values: np.ndarray) -> Scale:
+def colour_scale(values: np.ndarray) -> Scale:
     """The scale of a map: around 0 where there are both signs, from 0 on where there is one, and over the values' own range where all of
-    them are far from 0, as the means of RISE are; full colour is at :func:`limit`.
+    them are far from 0, as the means of RISE are; full colour is at :func:`colour_limit`.
     """
     known = values[np.isfinite(values)].astype(np.float64)
-    top = limit(values)
+    top = colour_limit(values)
     if not top or (known.min() < 0 < known.max()):
         return Scale(-(top or 1.0), top or 1.0)
     least, most = float(np.abs(known).min()), float(np.abs(known).max())
@@ -108,7 +108,7 @@ def grey_levels(picture: np.ndarray) -> np.ndarray:
     return ((wide - low) * (255 / (high - low))).round().astype(np.uint8)
 
 
-def png(pixels: np.ndarray) -> bytes:
+def encode_png(pixels: np.ndarray) -> bytes:
     """uint8 pixels ``[h, w]`` or ``[h, w, 3]`` as a PNG file."""
     height, width = pixels.shape[:2]
     lines = pixels.reshape(height, -1)
@@ -122,12 +122,12 @@ def png(pixels: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
 
 
-def data_uri(pixels: np.ndarray) -> str:
+def encode_data_uri(pixels: np.ndarray) -> str:
     """The same picture as a ``data:`` address."""
-    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
+    return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode()
 
 
-def gradient(stops: tuple[str, ...] = LIGHT) -> str:
+def css_gradient(stops: tuple[str, ...] = LIGHT) -> str:
     """The palette as a CSS gradient, for a legend."""
     return f"linear-gradient(to right, {', '.join(stops)})"
 

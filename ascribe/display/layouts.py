@@ -23,7 +23,7 @@ RANKS: dict[str, tuple[int, ...]] = {
 COLOUR_CHANNELS = (1, 3, 4)
 
 
-def kinds_for(shape: tuple[int, ...], record: tuple[int, ...] = ()) -> list[Kind]:
+def possible_kinds(shape: tuple[int, ...], record: tuple[int, ...] = ()) -> list[Kind]:
     """The kinds of picture that one record's values of that shape may be; one where there is no doubt.
 
     ``record`` is the shape of the record itself: a map under an image is one, whatever else it could be.
@@ -40,9 +40,9 @@ def kinds_for(shape: tuple[int, ...], record: tuple[int, ...] = ()) -> list[Kind
     return _layouts(shape) or ["image", "image_last"] if len(shape) == 3 else []
 
 
-def kind_of(shape: tuple[int, ...], asked: str | None = None, record: tuple[int, ...] = ()) -> Kind:
+def resolve_kind(shape: tuple[int, ...], asked: str | None = None, record: tuple[int, ...] = ()) -> Kind:
     """The kind asked for if it fits, else the only possible one; an error that shows the choices where it is open."""
-    fitting = [asked] if asked is not None else kinds_for(shape, record)
+    fitting = [asked] if asked is not None else possible_kinds(shape, record)
     for kind in get_args(Kind):
         if [kind] == fitting and len(shape) in RANKS[kind]:
             found: Kind = kind
@@ -54,7 +54,7 @@ def kind_of(shape: tuple[int, ...], asked: str | None = None, record: tuple[int,
     raise ResultError(what, there=f"{list(shape)} for each record", try_=" or ".join(choices))
 
 
-def layout_of(shape: tuple[int, ...]) -> Kind | None:
+def find_layout(shape: tuple[int, ...]) -> Kind | None:
     """How one record's values of that shape make a heat map; None where they make none, or where the channels are is open."""
     if len(shape) == 2:
         return "image"
@@ -62,7 +62,7 @@ def layout_of(shape: tuple[int, ...]) -> Kind | None:
     return layouts[0] if layouts else None
 
 
-def map_of(values: np.ndarray, kind: str) -> np.ndarray:
+def sum_channels(values: np.ndarray, kind: str) -> np.ndarray:
     """One signed map ``[height, width]``: the channels added up."""
     if values.ndim == 2:
         return values
@@ -70,7 +70,7 @@ def map_of(values: np.ndarray, kind: str) -> np.ndarray:
     return total
 
 
-def photograph(record: np.ndarray | None) -> np.ndarray | None:
+def as_image(record: np.ndarray | None) -> np.ndarray | None:
     """A record as ``[height, width]`` or ``[height, width, 3]`` if it looks like an image, else None."""
     if record is None or record.ndim not in (2, 3) or record.dtype.kind not in "fiub" or 0 in record.shape:
         return None
@@ -83,12 +83,12 @@ def photograph(record: np.ndarray | None) -> np.ndarray | None:
     return last[..., 0] if last.shape[-1] == 1 else last[..., :3]
 
 
-def strongest(values: np.ndarray, count: int) -> np.ndarray:
+def rank_strongest(values: np.ndarray, count: int) -> np.ndarray:
     """The positions of the largest sizes, largest first; of equal ones the earlier."""
     return np.argsort(-np.nan_to_num(np.abs(values)), kind="stable")[:count]
 
 
-def shrunk(picture: np.ndarray, most: int) -> np.ndarray:
+def shrink_map(picture: np.ndarray, most: int) -> np.ndarray:
     """``[h, w]`` as means of equal square blocks, so that no side is longer than ``most``."""
     block = -(-max(picture.shape) // most)
     height, width = (-(-side // block) * block for side in picture.shape)

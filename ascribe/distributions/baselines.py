@@ -1,6 +1,6 @@
 """Where a path starts: numbers, rows, names, functions of the model's arguments, or another call of the model.
 
-Whatever the user gave, :func:`resolve` turns into one array per array at the cut, with one row or one per record.
+Whatever the user gave, :func:`resolve_baseline` turns into one array per array at the cut, with one row or one per record.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_numpy, is_array, is_table, laid, namespace
+from ..arrays import Array, as_numpy, cast_numbers, is_array, is_table, namespace
 from ..calls.call import Call as Call
-from ..calls.call import named
+from ..calls.call import argument_name
 from ..errors import AscribeError, DistributionError, FeatureError
 from ..tree import walk
 from ..utils.ragged import Ragged
-from ..utils.record_layout import place_axes
+from ..utils.record_layout import spatial_axes
 from ..values import Value
 
 BESIDE_IDS = ("mask", "type", "position", "label")  # in the names of integer arguments that are not the tokens
@@ -49,7 +49,7 @@ class MaskedTokens(Value):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Call:
         """The call with other ids."""
-        return with_ids(Call.of(args, kwargs), self._masked, "MaskedTokens")
+        return replace_token_ids(Call.of(args, kwargs), self._masked, "MaskedTokens")
 
     def _masked(self, ids: Array) -> Array:
         xp = namespace(ids)
@@ -57,7 +57,7 @@ class MaskedTokens(Value):
         return xp.asarray(np.where(np.isin(numbers, self.keep), numbers, self.token).astype(numbers.dtype), ids)
 
 
-def with_ids(call: Call, change: Callable[[Array], Array], who: str) -> Call:
+def replace_token_ids(call: Call, change: Callable[[Array], Array], who: str) -> Call:
     """The call with its token ids changed: the argument named ``input_ids``, or else the first integer array with a token axis, by
     position or name. Raises DistributionError where there is none.
     """
@@ -77,7 +77,7 @@ def _is_ids(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Here:
+class CutValues:
     """What a baseline is fitted to: the arrays of some records at a cut, and how to read the cut in another call.
 
     ``names`` is what the user calls the arrays, ``index`` the records they are of, ``total`` how many the call has.
@@ -109,10 +109,10 @@ class Here:
     def places(self, value: Array) -> tuple[int, ...]:
         """The axes of an array here that are places: behind the channels in a layer, as the lengths say at the input."""
         shape = tuple(value.shape[1:])
-        return tuple(range(2, len(shape) + 1)) if self.layer or len(shape) < 2 else tuple(axis + 1 for axis in place_axes(shape))
+        return tuple(range(2, len(shape) + 1)) if self.layer or len(shape) < 2 else tuple(axis + 1 for axis in spatial_axes(shape))
 
 
-def resolve(baseline: Any, here: Here) -> list[Array]:
+def resolve_baseline(baseline: Any, here: CutValues) -> list[Array]:
     """One start array for each array at the cut, shaped ``[1 or records, ...]``.
 
     Raises DistributionError where shapes or names do not fit.
@@ -121,14 +121,14 @@ def resolve(baseline: Any, here: Here) -> list[Array]:
         return [_fitted(baseline, value, here, i) for i, value in enumerate(here.values)]
     baseline = _called(baseline, here)
     found = []
-    for i, (b, value) in enumerate(zip(each(baseline, here), here.values, strict=True)):
+    for i, (b, value) in enumerate(zip(split_by_array(baseline, here), here.values, strict=True)):
         if isinstance(b, str) and b not in NAMED and getattr(value.dtype, "kind", "") in ("O", "U", "T"):
             b = np.array(b, object)  # a word among words
         found.append(_named(b, value, here, i) if isinstance(b, str) else _fitted(b, value, here, i))
     return found
 
 
-def each(given: Any, here: Here) -> list[Any]:
+def split_by_array(given: Any, here: CutValues) -> list[Any]:
     """What was given for each array at the cut: by name or number from a dict, in order from a tuple, or the same for all.
 
     Raises DistributionError where one is missing, or there are too many.
@@ -141,10 +141,10 @@ def each(given: Any, here: Here) -> list[Any]:
             there = f"{len(here.values)} inputs: {', '.join(here.names)}"
             raise DistributionError(f"{len(given)} baselines", there=there, try_="one for each", code="E-BASELINE-COUNT")
         found = list(given)
-    return [in_order(one, here.call) for one in found]
+    return [order_columns(one, here.call) for one in found]
 
 
-def in_order(given: Any, call: Call) -> Any:
+def order_columns(given: Any, call: Call) -> Any:
     """A pandas table, or a row of one, with its columns as those of the call's own table; anything else as it is.
 
     Raises DistributionError where it lacks some.
@@ -163,7 +163,7 @@ def in_order(given: Any, call: Call) -> Any:
     return given
 
 
-def called(given: Any, call: Call) -> Any:
+def call_baseline(given: Any, call: Call) -> Any:
     """What a function of the model's arguments gives; anything else as it is. Raises DistributionError with what the function raised."""
     if not callable(given):
         return given
@@ -186,27 +186,27 @@ def refuse_other_ids(baseline: Call, call: Call) -> None:
         a, b = as_numpy(own), as_numpy(other)
         if a.dtype.kind in "iu" and a.shape == b.shape and (a != b).any():
             raise DistributionError(
-                f"the baseline has other whole numbers in {named(path)}, and the path is one of the floating inputs alone",
+                f"the baseline has other whole numbers in {argument_name(path)}, and the path is one of the floating inputs alone",
                 there="ids have no path of their own, only their embedding has",
                 try_="at= the embedding, with the same baseline; and at=asc.INPUT with the ids of the record, for the floating inputs",
                 code="E-BASELINE-IDS",
             )
 
 
-def _called(given: Any, here: Here) -> Any:
+def _called(given: Any, here: CutValues) -> Any:
     """What a function of the model's arguments gives, and what the cut holds in another call."""
-    given = called(given, here.call)
+    given = call_baseline(given, here.call)
     return tuple(here.read(given)) if isinstance(given, Call) else given
 
 
-def rows_of(given: Any, here: Here) -> list[Array]:
+def resolve_background(given: Any, here: CutValues) -> list[Array]:
     """A background as one array ``[rows, ...]`` for each array at the cut; row i of each belongs together.
 
     Raises DistributionError where shapes do not fit or the numbers of rows differ.
     """
     given = _called(given, here)
     rows = []
-    for part, value, name in zip(each(given, here), here.values, here.names, strict=True):
+    for part, value, name in zip(split_by_array(given, here), here.values, here.names, strict=True):
         array = _typed(part, value)
         inner = tuple(value.shape[1:])
         if tuple(array.shape[1:]) != inner or not len(array):
@@ -226,13 +226,13 @@ def rows_of(given: Any, here: Here) -> list[Array]:
     return rows
 
 
-def points_of(given: Any, here: Here) -> list[Array]:
+def resolve_points(given: Any, here: CutValues) -> list[Array]:
     """Points as one array ``[points, records, ...]`` for each array at the cut, cut to the records that are here.
 
     Raises DistributionError where shapes do not fit or the numbers of points differ.
     """
     found = []
-    for part, value, name in zip(each(given, here), here.values, here.names, strict=True):
+    for part, value, name in zip(split_by_array(given, here), here.values, here.names, strict=True):
         array = _typed(part, value)
         shape, inner = tuple(array.shape), tuple(value.shape[1:])
         if len(shape) != len(inner) + 2 or shape[2:] != inner or shape[1] not in (1, here.total):
@@ -270,7 +270,7 @@ def _typed(given: Any, value: Array) -> Array:
         array = xp.asarray(given if is_array(given) else np.asarray(given, dtype=np.float64), value)
         with np.errstate(invalid="ignore"):
             found = xp.cast(array, value)
-        cut = not xp.is_floating(value) and lost(xp.numpy(array), xp.numpy(found))
+        cut = not xp.is_floating(value) and loses_information(xp.numpy(array), xp.numpy(found))
     except (TypeError, ValueError, OverflowError) as wrong:
         what = f"a baseline of type {type(given).__name__}"
         raise DistributionError(what, there="no table of numbers", try_="a number or an array", code="E-BASELINE-TYPE") from wrong
@@ -288,14 +288,14 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
 
 
-def lost(array: np.ndarray, found: np.ndarray) -> bool:
+def loses_information(array: np.ndarray, found: np.ndarray) -> bool:
     """Whether something was lost when an array took another type that is no floating one, or a number came among words."""
     if found.dtype.kind in "OUS" and array.dtype.kind in "fiub":
         return found.dtype.kind != "O" or not array.ndim
     return found.dtype != array.dtype and bool((found != array).any())
 
 
-def _fitted(given: Any, value: Array, here: Here, i: int) -> Array:
+def _fitted(given: Any, value: Array, here: CutValues, i: int) -> Array:
     """A number or an array as ``[1 or records, ...]`` for the i-th array, cut to the records that are here."""
     given = 0.0 if given is None and getattr(value.dtype, "kind", "") != "O" else given
     array = here.records_first(_typed(given, value), i)
@@ -318,26 +318,26 @@ def _fitted(given: Any, value: Array, here: Here, i: int) -> Array:
     return namespace(value).broadcast_to(array, (array.shape[0], *target[1:]))
 
 
-def _named(name: str, value: Array, here: Here, leaf: int) -> Array:
+def _named(name: str, value: Array, here: CutValues, leaf: int) -> Array:
     """The named baselines: zeros, each record's mean per channel, the record blurred, uniform noise in the record's range."""
     xp = namespace(value)
     if name not in NAMED:
         raise DistributionError(f"baseline {name!r} is not known", there=", ".join(NAMED), try_="one of these, a number, or an array")
     if name == "zeros":
         return xp.zeros_like(value[:1])
-    numbers = numbers_of(value, repr(name))
+    numbers = to_float64(value, repr(name))
     if name == "blur":
-        return laid(blurred(numbers, axes=here.places(value)), value)
+        return cast_numbers(blur(numbers, axes=here.places(value)), value)
     axes = here.places(value) or tuple(range(1, numbers.ndim))
     if name == "mean":
-        return laid(np.broadcast_to(numbers.mean(axes, keepdims=True), numbers.shape), value)
+        return cast_numbers(np.broadcast_to(numbers.mean(axes, keepdims=True), numbers.shape), value)
     rng = np.random.default_rng((here.seed, 3, here.first + leaf))
     axes = tuple(range(1, numbers.ndim))
     low, high = numbers.min(axes, keepdims=True), numbers.max(axes, keepdims=True)
-    return laid(low + (high - low) * rng.random(numbers.shape[1:])[None], value)
+    return cast_numbers(low + (high - low) * rng.random(numbers.shape[1:])[None], value)
 
 
-def numbers_of(x: Array, who: str) -> np.ndarray:
+def to_float64(x: Array, who: str) -> np.ndarray:
     """An array in double precision. Raises FeatureError for words."""
     try:
         found: np.ndarray = namespace(x).numpy(x).astype(np.float64)
@@ -346,12 +346,12 @@ def numbers_of(x: Array, who: str) -> np.ndarray:
     return found
 
 
-def blurred(a: np.ndarray, share: float = 0.1, axes: Sequence[int] | None = None) -> np.ndarray:
+def blur(a: np.ndarray, share: float = 0.1, axes: Sequence[int] | None = None) -> np.ndarray:
     """``a`` smoothed, over a ``share`` of each axis."""
-    return smoothed(a, lambda size: max(share * size, 1e-6), axes)
+    return gaussian_blur(a, lambda size: max(share * size, 1e-6), axes)
 
 
-def smoothed(a: np.ndarray, width: Callable[[int], float], axes: Sequence[int] | None = None) -> np.ndarray:
+def gaussian_blur(a: np.ndarray, width: Callable[[int], float], axes: Sequence[int] | None = None) -> np.ndarray:
     """``a`` smoothed along ``axes`` (all behind the channels) by a normal curve, its ``width`` a function of the size of the axis.
 
     The curve is cut off at the border and scaled to sum to 1 there, so that a constant stays what it is.

@@ -21,7 +21,7 @@ import numpy as np
 from ..cuts import INPUT, Cut
 from ..errors import DistributionError
 from ..values import Value, is_number
-from .quadrature import QUADRATURES, Quadrature, nodes
+from .quadrature import QUADRATURES, Quadrature, quadrature_nodes
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Multiplies(Value):
     """``a * b``: for every draw of ``a`` the points of ``b``."""
 
     def __mul__(self, other: Any) -> Product:
-        return Product((*parts(self), *parts(other)))
+        return Product((*list_factors(self), *list_factors(other)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -153,11 +153,11 @@ class Line(Multiplies):
 
     def draw(self, seed: int, rows: int = 0) -> Draws:
         if self.stepwise:
-            position, weight = nodes("trapezoid", self.size + 1)
+            position, weight = quadrature_nodes("trapezoid", self.size + 1)
             return Draws(weight, position, stepwise=True)
         if self.quadrature == "random":
-            return Draws(np.full(self.size, 1.0 / self.size), stratified(self.size, seed))
-        position, weight = nodes(self.quadrature, self.size)
+            return Draws(np.full(self.size, 1.0 / self.size), draw_stratified(self.size, seed))
+        position, weight = quadrature_nodes(self.quadrature, self.size)
         return Draws(weight, position)
 
 
@@ -293,11 +293,11 @@ class Product(Multiplies):
             total = _joined(total, factor.draw(seed, rows))
         line = self.factors[-1]
         if isinstance(line, Line) and line.quadrature == "random":
-            return replace(total, position=stratified(len(total), seed))
+            return replace(total, position=draw_stratified(len(total), seed))
         return total
 
 
-def parts(distribution: Any) -> tuple[Any, ...]:
+def list_factors(distribution: Any) -> tuple[Any, ...]:
     """The factors of a product, or the distribution itself as the only one."""
     if isinstance(distribution, Product):
         return distribution.factors
@@ -311,7 +311,7 @@ def starts_at_zero(line: Line) -> bool:
     return line.baseline is None or (isinstance(line.baseline, (int, float)) and line.baseline == 0)
 
 
-def stratified(count: int, seed: int) -> np.ndarray:
+def draw_stratified(count: int, seed: int) -> np.ndarray:
     """Random positions between 0 and 1, one in each of ``count`` equal pieces, in random order."""
     rng = np.random.default_rng((seed, 2))
     return (rng.permutation(count) + rng.random(count)) / count
@@ -361,7 +361,7 @@ class Outline(NamedTuple):
         return self.background is not None or (self.line is not None and self.line.quadrature == "random")
 
 
-def outline_of(distribution: Any) -> Outline:
+def outline_distribution(distribution: Any) -> Outline:
     """Returns the outline of a distribution."""
     points, baseline, background, line, noisy = 1, None, None, None, False
     for factor in distribution.factors if isinstance(distribution, Product) else (distribution,):
@@ -388,6 +388,6 @@ def as_distribution(over: Any) -> Distribution:
     """
     if over is None:
         return Point()
-    factors = parts(over)
+    factors = list_factors(over)
     distribution: Distribution = factors[0] if len(factors) == 1 else over
     return distribution

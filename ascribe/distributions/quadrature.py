@@ -14,7 +14,7 @@ QUADRATURES = ("gauss-legendre", "trapezoid", "riemann-left", "riemann-right", "
 
 
 @lru_cache(maxsize=64)
-def nodes(quadrature: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def quadrature_nodes(quadrature: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions and weights of a rule with ``steps`` points.
 
     Gauss-Legendre is exact for polynomials of degree 2 steps - 1; the trapezoid includes both ends, and needs two points;

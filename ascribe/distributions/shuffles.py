@@ -12,7 +12,7 @@ from ..arrays import Array, namespace
 from ..calls.call import Call
 from ..errors import DistributionError
 from ..values import Value
-from .baselines import with_ids
+from .baselines import replace_token_ids
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,7 +59,7 @@ class Shuffled(Value):
 
     def call(self, call: Call, seed: int, sample: int) -> Call:
         """A model call with its token ids shuffled."""
-        return with_ids(call, lambda ids: self.rows(ids, 0, seed, sample), "Shuffled")
+        return replace_token_ids(call, lambda ids: self.rows(ids, 0, seed, sample), "Shuffled")
 
     def _row(self, row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if row.ndim == 1:
@@ -71,7 +71,7 @@ class Shuffled(Value):
             there = f"records of shape {row.shape}"
             raise DistributionError("Shuffled() is for sequences", there=there, try_="[records, letters, length], or ids [records, length]")
         lines = row.T if self.axis in (1, -2) else row
-        if one_hot(lines.T) and not one_hot(lines):
+        if is_one_hot(lines.T) and not is_one_hot(lines):
             other = 2 if self.axis in (1, -2) else 1
             raise DistributionError(
                 f"Shuffled(axis={self.axis})", there=f"letters on axis {other}", try_=f"axis={other}", code="E-BASELINE-AXIS"
@@ -80,7 +80,7 @@ class Shuffled(Value):
         return row[:, order] if self.axis in (1, -2) else row[order]
 
 
-def one_hot(lines: np.ndarray) -> bool:
+def is_one_hot(lines: np.ndarray) -> bool:
     """Whether every line is a single 1 among zeros, or zeros alone (an unknown letter), and some letter is there."""
     return bool(((lines == 0) | (lines == 1)).all() and (lines.sum(1) <= 1).all() and lines.any())
 
@@ -129,6 +129,6 @@ def tree(nodes: np.ndarray, steps: list[np.ndarray], rng: np.random.Generator) -
     return last
 
 
-def own_rows(given: Any) -> bool:
+def makes_own_rows(given: Any) -> bool:
     """Whether a background makes rows for each record out of the record."""
     return isinstance(given, Shuffled)

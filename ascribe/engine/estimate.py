@@ -13,7 +13,7 @@ from ..backends.independence import records_independent
 from ..backends.protocol import Job
 from ..coalitions.base import Coalitions, are_coalitions
 from ..cuts import INPUT, CutLike
-from ..distributions.members import DistributionLike, Outline, outline_of
+from ..distributions.members import DistributionLike, Outline, outline_distribution
 from ..errors import RuleError
 from ..features.coordinates import FeaturesLike
 from ..quantities.parse import QuantityLike
@@ -52,7 +52,7 @@ def ends_of(outline: Outline) -> int:
     """Returns how many rows each record has at most for the change of the quantity: a start, or those of a background, and noisy ends."""
     if outline.baseline is None:
         return 0
-    starts = 1 if outline.background is None else outline_of(outline.background).points
+    starts = 1 if outline.background is None else outline_distribution(outline.background).points
     return starts + (outline.points // (1 if outline.line is None else outline.line.size) if outline.noisy else 0)
 
 

@@ -14,7 +14,7 @@ from ..backends.independence import records_independent
 from ..backends.protocol import Job, Session
 from ..coalitions.base import Coalitions, are_coalitions, is_adaptive
 from ..cuts import INPUT, Cut
-from ..distributions.members import Distribution, Outline, Point, Reference, outline_of
+from ..distributions.members import Distribution, Outline, Point, Reference, outline_distribution
 from ..errors import AscribeError, CutError, QuantityError
 from ..quantities import Bound, Part, Quantity, check_scores, scores
 from ..quantities.base import Parts, Picked, Separable, parts_of
@@ -119,7 +119,7 @@ def make_plan(session: Session, request: Request) -> Plan:
     on = session.resolve(request.on, False)
     over: Distribution = request.over  # type: ignore[assignment]
     one_row = session.records == 1 and isinstance(over, (Point, Reference))
-    chunk_key, kinds, outline = chunk_key_of(request, at), kinds_of(request.quantities), outline_of(over)
+    chunk_key, kinds, outline = chunk_key_of(request, at), kinds_of(request.quantities), outline_distribution(over)
     seen_key = ((at, *cuts, on), type(over), tuple([getattr(q, "kind", type(q)) for q in request.quantities]))
     chunker = Chunker(1, fixed=True) if one_row and request.chunk is None else choose_chunker(session, request, at, chunk_key)
     return Plan(

@@ -13,7 +13,7 @@ from ..distributions.members import Point
 from ..features.table import FeatureTable
 from ..removal import PerInput, Removal
 from ..result.attribution import Attribution, Cost, Gap
-from ..tree import mapped
+from ..tree import map_leaves
 from ..utils.ragged import Ragged
 from ..version import VERSION
 from .batch import Batch, Leaves, join_batches, sum_all
@@ -167,7 +167,7 @@ def arrange(session: Session, spots: Sequence[ArrayAt], arrays: Sequence[Array],
     native = [a if s.axis == 0 else in_layout(a, s.axis, lead) for a, s in zip(arrays, spots, strict=True)]
     if len(native) == 1:
         return session.given(native[0][0] if first else native[0])
-    return mapped(structured(spots, [a[0] for a in native] if first else native), lambda path, leaf: session.given(leaf))
+    return map_leaves(structured(spots, [a[0] for a in native] if first else native), lambda path, leaf: session.given(leaf))
 
 
 def rows_of(spots: Sequence[Sequence[ArrayAt]]) -> np.ndarray | None:

@@ -13,9 +13,9 @@ from ..errors import RuleError
 from ..quantities.parse import QuantityLike
 from ..rules import OperationRule, RuleLike, as_rule
 from ..rules.trace import AppliedRule
-from ..utils.columns import aligned
+from ..utils.columns import align_columns
 from ..utils.entry import entry
-from ..utils.escape import visible
+from ..utils.escape import escape_control
 from .request import as_call, make_request
 from .run import run_request
 
@@ -43,14 +43,14 @@ class RuleTable:
     def lines(self) -> list[tuple[str, ...]]:
         """The table as text, without its head; an operation without a rule is marked."""
         said = [(row, row.rule if row.exact else f"none: {row.rule}") for row in self.rows]
-        return [(row.operation, row.kind, visible(row.place), str(row.times), rule) for row, rule in said]
+        return [(row.operation, row.kind, escape_control(row.place), str(row.times), rule) for row, rule in said]
 
     def remarks(self) -> list[str]:
         """What is to be said beside the table."""
-        return [*(f"nothing fits {place}" for place in self.unused), *map(visible, self.notes)]
+        return [*(f"nothing fits {place}" for place in self.unused), *map(escape_control, self.notes)]
 
     def __repr__(self) -> str:
-        return "\n".join([repr(self.rule), aligned([HEAD, *self.lines()]), *self.remarks()])
+        return "\n".join([repr(self.rule), align_columns([HEAD, *self.lines()]), *self.remarks()])
 
     def _repr_html_(self) -> str:
         def cells(row: tuple[str, ...], tag: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..utils.record_layout import channels_last
+from ..utils.record_layout import is_channels_last
 from .automatic import Automatic
 from .base import FeatureContext, Features, Groups
 from .coordinates import Channels, Columns, EachElement, Hierarchy, Masks, Tokens, as_features
@@ -26,5 +26,5 @@ __all__ = [
     "Tokens",
     "Windows",
     "as_features",
-    "channels_last",
+    "is_channels_last",
 ]

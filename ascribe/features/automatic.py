@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..arrays import Array, namespace
-from ..utils.record_layout import MOST_CHANNELS, is_series, time_axis, written
+from ..utils.record_layout import MOST_CHANNELS, format_shape, is_series, time_axis
 from ..values import Value
 from .base import FeatureContext, Features, Groups, count_elements
 from .coordinates import Channels, EachElement, PerArray, Tokens
@@ -40,7 +40,7 @@ class Automatic(Value):
         grey = [s for s, one in zip(context.shapes, chosen, strict=True) if len(s) == 2 and isinstance(one, (Grid, Superpixels))]
         if grey:
             series = f"features=asc.Segments(16, axis={time_axis(grey[0]) + 1}) for a series"
-            found = replace(found, description=f"{found.description} of a grey picture {written(grey[0])} ({series})")
+            found = replace(found, description=f"{found.description} of a grey picture {format_shape(grey[0])} ({series})")
         return replace(found, is_default=not all(isinstance(one, (EachElement, Tokens)) for one in chosen))
 
     @staticmethod

@@ -13,7 +13,7 @@ from ..arrays import Array
 from ..calls.call import Call
 from ..coalitions.base import Players, Tree
 from ..errors import FeatureError
-from ..utils.record_layout import channels_last
+from ..utils.record_layout import is_channels_last
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def shapes_with_axes(context: FeatureContext, axes: int, what: str) -> list[tupl
 def check_layout(shapes: Sequence[tuple[int, ...]], what: str) -> None:
     """Raise FeatureError for pictures that can only be [height, width, channels]: their channels would be taken for places."""
     for shape in shapes:
-        if channels_last(shape):
+        if is_channels_last(shape):
             try_ = "np.moveaxis(x, -1, 1), with a function that moves them back for the model; or ids of your own, by=asc.Replace(...)"
             raise FeatureError(f"{what} for pictures with their channels last", there=f"{shape}", try_=try_, code="E-FEATURES-LAYOUT")
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import ArrayLike, as_numpy, is_array, is_table
-from ..calls.not_arrays import WORDS, words_alone
+from ..calls.not_arrays import WORDS, holds_texts
 from ..coalitions.base import Tree
 from ..errors import FeatureError
 from ..tree import walk
-from ..values import Value, written
+from ..values import Value, format_value
 from .base import FeatureContext, Features, Groups, count_elements, resolve_axis, shapes_with_axes
 from .table import join_names
 
@@ -30,7 +30,7 @@ class EachElement(Value):
             count += count_elements(shape)
         check_not_empty(context)
         names = column_names(context)
-        warning = f"a whole text is one feature; {WORDS}" if any(map(words_alone, context.values)) else ""
+        warning = f"a whole text is one feature; {WORDS}" if any(map(holds_texts, context.values)) else ""
         return Groups(tuple(cells), count, f"each of {count} numbers", names=names, warning=warning)
 
 
@@ -102,7 +102,7 @@ class Tokens(Value):
             given = to_list([self.words(i) for i in range(total)] if callable(self.words) else self.words)
             rows: list[list[Any]] = [to_list(row) for row in given] if given and isinstance(given[0], Sized) else [given]
         except Exception as wrong:
-            said = f"words={written(self.words)} raised {type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
+            said = f"words={format_value(self.words)} raised {type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
             raise FeatureError(said, try_="a number for each token", code="E-FEATURES-RAISED") from wrong
         if len(rows) not in (1, total) or any(len(row) != length for row in rows):
             there = f"{total} records of {length} tokens"

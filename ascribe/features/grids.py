@@ -9,7 +9,7 @@ import numpy as np
 
 from ..coalitions.hierarchies import halve_grid
 from ..errors import FeatureError
-from ..utils.record_layout import doubt_of, time_axis, time_is_open, written
+from ..utils.record_layout import describe_layout_doubt, format_shape, is_time_ambiguous, time_axis
 from ..values import Value, is_count
 from .base import FeatureContext, Groups, resolve_axis, shapes_with_axes
 
@@ -38,7 +38,14 @@ class Grid(Value):
         one = len(found) == 1
         tree = halve_grid(cells) if one else None
         told = f"a grid of {' x '.join(map(str, cells))}"
-        return Groups(tuple(found), count, told, tree=tree, shape=cells if one else None, warning=doubt_of(shapes, [c > 1 for c in cells]))
+        return Groups(
+            tuple(found),
+            count,
+            told,
+            tree=tree,
+            shape=cells if one else None,
+            warning=describe_layout_doubt(shapes, [c > 1 for c in cells]),
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,13 +63,13 @@ class Pixels(Value):
         if more:
             raise FeatureError(f"{self!r} for several arrays", there=", ".join(context.names), try_="at=asc.INPUT.at(0)")
         height, width = shape[-2:]
-        if len(shape) == 2 and self.least > 1 and (min(shape) < self.least or doubt_of([shape])):
+        if len(shape) == 2 and self.least > 1 and (min(shape) < self.least or describe_layout_doubt([shape])):
             time = time_axis(shape)
-            steps, told = shape[time], f"each of {shape[time]} steps along axis {time + 1} of {written(shape)}"
+            steps, told = shape[time], f"each of {shape[time]} steps along axis {time + 1} of {format_shape(shape)}"
             return Groups((np.arange(steps).reshape(1, *(-1 if i == time else 1 for i in range(2))),), steps, told, shape=(steps,))
         ids = np.arange(height * width).reshape(1, *[1] * (len(shape) - 2), height, width)
         told = f"each of {height} x {width} places"
-        return Groups((ids,), height * width, told, shape=(height, width), warning=doubt_of(context.shapes))
+        return Groups((ids,), height * width, told, shape=(height, width), warning=describe_layout_doubt(context.shapes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,13 +89,13 @@ class Segments(Value):
         for shape in shapes_with_axes(context, 1, repr(self)):
             time = time_axis(shape) if self.axis is None else resolve_axis(self.axis, shape, repr(self))
             if self.count > shape[time]:
-                there = f"a series of {shape[time]} steps along axis {time + 1} of {written(shape)}"
+                there = f"a series of {shape[time]} steps along axis {time + 1} of {format_shape(shape)}"
                 try_ = f"at most one part for each step{self._other(shape, time)}"
                 raise FeatureError(f"{self!r}", there=there, try_=try_)
             found.append((split_evenly(shape[time], self.count) + count).reshape(1, *(-1 if i == time else 1 for i in range(len(shape)))))
             count += self.count
-            told.append(f" along axis {time + 1} of {written(shape)}" if len(shape) > 1 else "")
-            if self.axis is None and len(shape) > 1 and (context.layer or time_is_open(shape)):
+            told.append(f" along axis {time + 1} of {format_shape(shape)}" if len(shape) > 1 else "")
+            if self.axis is None and len(shape) > 1 and (context.layer or is_time_ambiguous(shape)):
                 warning.append(f"which axis is time is open{self._other(shape, time)}")
         one = len(found) == 1
         said = f"{self.count} stretches of a series{' and '.join(dict.fromkeys(told))}"
@@ -129,7 +136,7 @@ class Windows(Value):
         apart = bool((cover.sum(1) == 1).all())
         cells = cover.argmax(1)[cells] if apart else cells
         cells = cells.reshape(1, *[1] * (len(shapes[0]) - len(inner)), *inner)
-        warning = doubt_of(shapes, [w < n for w, n in zip(size, inner, strict=True)])
+        warning = describe_layout_doubt(shapes, [w < n for w, n in zip(size, inner, strict=True)])
         return Groups((cells,), cover.shape[1], told, None if apart else cover, shape=shape, warning=warning)
 
 

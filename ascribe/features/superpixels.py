@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import as_numpy
 from ..errors import FeatureError
-from ..utils.record_layout import doubt_of
+from ..utils.record_layout import describe_layout_doubt
 from ..values import Value, is_count
 from .base import FeatureContext, Groups, shapes_with_axes
 
@@ -40,7 +40,7 @@ class Superpixels(Value):
             poor, fewest = poor | (each < min(FEWEST, self.count)), min(fewest, int(each.min()))
             found.append((ids + count).reshape(len(ids), *[1] * (len(shape) - 2), *shape[-2:]))
             count += int(each.max())
-        warning = [doubt_of(shapes)]
+        warning = [describe_layout_doubt(shapes)]
         if poor.any():
             few, some = f"{fewest} patch{'' if fewest == 1 else 'es'}", ", ".join(map(str, np.flatnonzero(poor)[:8]))
             warning.append(f"only {few} in record {some}: {self.how!r} finds no regions there; features=asc.Grid(8) cuts by place")

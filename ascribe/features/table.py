@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ResultError
-from ..utils.escape import visible
+from ..utils.escape import escape_control
 
 MEMBERS = 4
 """Columns of a feature that are named one by one."""
@@ -99,11 +99,11 @@ class Rows:
         """
         if given is not None and self.grouped and len(given) != len(self.values):
             columns = label_places(given, self.columns, what)
-            own = [visible(name) if name is not None and len(m) != 1 else None for m, name in self._named()]
+            own = [escape_control(name) if name is not None and len(m) != 1 else None for m, name in self._named()]
             return [join_names([columns[i] for i in m], what) if name is None else name for m, name in zip(self.members, own, strict=True)]
         if given is not None or (not self.grouped and self.names is None):
             return label_places(given, len(self.values), what)
-        return [self._numbered(m, what) if name is None else visible(name) for m, name in self._named()]
+        return [self._numbered(m, what) if name is None else escape_control(name) for m, name in self._named()]
 
     def _named(self) -> list[tuple[tuple[int, ...], str | None]]:
         return list(zip(self.members, self.names or [None] * len(self.members), strict=True))
@@ -126,7 +126,7 @@ def label_places(names: Sequence[object] | None, count: int, what: str) -> list[
         return [f"{what} {i}" for i in range(count)]
     if len(names) != count:
         raise ResultError(f"{len(names)} names do not fit", there=f"{count} places", try_=f"a name for each {what}")
-    return [visible(str(name)) for name in names]
+    return [escape_control(str(name)) for name in names]
 
 
 def join_names(names: Sequence[str], what: str = "feature") -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import as_numpy, copied, namespace
+from ..arrays import as_numpy, copy_array, namespace
 from ..backends import opened
 from ..calls.call import Call
 from ..cuts import INPUT, Cut
@@ -23,10 +23,10 @@ from ..engine.run import list_cuts
 from ..engine.verbs import influence
 from ..errors import MethodError, warn_user
 from ..result.attribution import Attribution, Check, Gap
-from ..tree import mapped, walk
-from ..utils.completeness import Limits, described
+from ..tree import map_leaves, walk
+from ..utils.completeness import Limits, describe_gaps
 from ..utils.entry import entry
-from ..utils.pooling import resized
+from ..utils.pooling import resize_maps
 from ..utils.recipe import Recipe
 from .cam.formulas import rescaled
 from .cam.layouts import Clues, Picture, Place, clues_of, looked_at, picture_of
@@ -97,7 +97,7 @@ class FullGrad(Decomposing):
         without = [name for name, drawn in maps.items() if drawn is None]
         checks = (*full.checks, Check("parts", "ok", f"{', '.join(without)}: no places, not in the map" if without else ""))
         total = sum(drawn for drawn in maps.values() if drawn is not None)
-        return replace(full, values=total, record=copied(looked_at(call.args, call.kwargs)), checks=checks)
+        return replace(full, values=total, record=copy_array(looked_at(call.args, call.kwargs)), checks=checks)
 
 
 def decomposed(model: Any, call: Call, of: Any, at: Any, asked: dict[str, Any]) -> tuple[Attribution, Sequence[Place]]:
@@ -146,7 +146,7 @@ def biases_of(model: Any, call: Call, layers: list[str]) -> tuple[dict[str, tupl
 def product(gradients: Any, records: Any) -> Any:
     """Record x gradient, in the structure of the input."""
     held = dict(walk(records))
-    return mapped(gradients, lambda path, leaf: None if leaf is None else leaf * held[path])
+    return map_leaves(gradients, lambda path, leaf: None if leaf is None else leaf * held[path])
 
 
 def biased(gradient: Array, bias: Array, axis: int, raw: Attribution) -> Array:
@@ -169,7 +169,7 @@ def gap_of(parts: dict[str, Any], raw: Attribution) -> Gap:
 def complete(gap: Gap, bends: list[str]) -> Check:
     """Whether the parts add up to the quantity, and which layers may be the reason if they do not."""
     status, records = judge(gap, LIMITS)
-    text = f"gap {described(gap.relative)}"
+    text = f"gap {describe_gaps(gap.relative)}"
     if status in ("ok", "skipped"):
         return Check("completeness", status, text)
     reasons = ", ".join(bends) or "functions, parameters or constants outside layers"
@@ -189,6 +189,6 @@ def map_of(part: Any, kind: str, picture: Picture, clues: Clues, ahead: int) -> 
         if layout is not None:
             maps = layout.maps(leaf)
             flat = rescaled(maps.reshape((-1, *maps.shape[-3:]))).sum(1)
-            sized = resized(flat, *picture.size).reshape((*maps.shape[:-3], 1, *picture.size))
+            sized = resize_maps(flat, *picture.size).reshape((*maps.shape[:-3], 1, *picture.size))
             drawn = sized if drawn is None else drawn + sized
     return drawn

@@ -18,7 +18,7 @@ from ..engine.chunks import first_chunk
 from ..engine.plan import BoundQuantities
 from ..errors import InputError, QuantityError
 from ..quantities import as_quantities
-from ..tree import replaced
+from ..tree import replace_leaves
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,9 @@ class Records:
     def call(self, arrays: Sequence[Array]) -> Call:
         """The model's call with other arrays in the place of the explained ones."""
         call = self.session.call
-        args, kwargs = replaced((call.args, call.kwargs), {s.path: self.session.given(a) for s, a in zip(self.spots, arrays, strict=True)})
+        args, kwargs = replace_leaves(
+            (call.args, call.kwargs), {s.path: self.session.given(a) for s, a in zip(self.spots, arrays, strict=True)}
+        )
         return call.like(args, kwargs)
 
     def points(self, most: int | None) -> int:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import as_numpy, is_array
-from ..display.layouts import Kind, kind_of
+from ..display.layouts import Kind, resolve_kind
 from ..errors import ResultError
 from ..features.table import split_rows
-from ..result.summary import recipe, record_text
+from ..result.summary import describe_record, method_expression
 from ..tree import follow
-from ..utils.escape import visible
+from ..utils.escape import escape_control
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,21 +40,21 @@ def plot(
     top: int = 15,
 ) -> Figure:
     """The figure of one record of ``a``: see :meth:`ascribe.result.attribution.Attribution.plot`. ``names`` are features or tokens."""
-    values, under, error = one_record(a, record)
+    values, under, error = select_record(a, record)
     under = under if image is None else as_numpy(image)
-    found = kind_of(values.shape, kind, () if under is None else under.shape)
+    found = resolve_kind(values.shape, kind, () if under is None else under.shape)
     if values.ndim == 1 and found in FLAT:
         rows = split_rows(values, error, a.features, record % len(a))
         values, error = rows.values, rows.error
         names = rows.labels(names, FLAT[found]) if found == "bars" or rows.grouped else names
-    with needing_matplotlib():
+    with require_matplotlib():
         from . import draw
     drawing = draw.Drawing(values, under, names, top, error)
-    ax = draw.fresh(found, drawing).add_subplot() if ax is None else ax
+    ax = draw.new_figure(found, drawing).add_subplot() if ax is None else ax
     draw.DRAW[found](ax, drawing)
-    title = textwrap.fill(visible(recipe(a.method)), 44 if found.startswith("image") else 64)
+    title = textwrap.fill(escape_control(method_expression(a.method)), 44 if found.startswith("image") else 64)
     ax.set_title(title, fontsize="medium", loc="left", parse_math=False)
-    caption = textwrap.fill(" · ".join([*AXIS.get(found, ()), about(a, record)]), 52 if found.startswith("image") else 84)
+    caption = textwrap.fill(" · ".join([*AXIS.get(found, ()), describe_panel(a, record)]), 52 if found.startswith("image") else 84)
     ax.set_xlabel(caption, loc="left", fontsize="small", color="0.4", parse_math=False)
     figure: Figure = ax.figure.figure
     return figure
@@ -64,21 +64,21 @@ def compare(results: Mapping[str, Attribution], columns: int = 4, **look: Any) -
     """One figure with a panel for each result; ``look`` is what :func:`plot` takes."""
     if not results:
         raise ResultError("there is nothing to compare", there="no results", try_="{'name': result, ...}")
-    with needing_matplotlib():
+    with require_matplotlib():
         from . import draw
 
-    figure, panels = draw.grid(len(results), columns)
+    figure, panels = draw.new_panels(len(results), columns)
     for ax, (name, a) in zip(panels, results.items(), strict=True):
         plot(a, ax, **look)
-        ax.set_title(visible(name), fontsize="medium", loc="left", parse_math=False)
+        ax.set_title(escape_control(name), fontsize="medium", loc="left", parse_math=False)
         ax.set_xlabel("")
     first = next(iter(results.values()))
-    figure.suptitle(about(first, look.get("record", 0)), fontsize="medium", color="0.4", parse_math=False)
+    figure.suptitle(describe_panel(first, look.get("record", 0)), fontsize="medium", color="0.4", parse_math=False)
     return figure
 
 
 @contextmanager
-def needing_matplotlib() -> Iterator[None]:
+def require_matplotlib() -> Iterator[None]:
     """For imports of matplotlib: its absence comes out as a ResultError."""
     try:
         yield
@@ -86,13 +86,13 @@ def needing_matplotlib() -> Iterator[None]:
         raise ResultError("a figure needs matplotlib", there="no matplotlib", try_="pip install matplotlib, or a.show()") from error
 
 
-def about(a: Attribution, record: int) -> str:
+def describe_panel(a: Attribution, record: int) -> str:
     """The record's number and what is known of it."""
-    said = record_text(a, record)
-    return visible(f"record {record % len(a)}" + (f": {said}" if said else ""))
+    said = describe_record(a, record)
+    return escape_control(f"record {record % len(a)}" + (f": {said}" if said else ""))
 
 
-def one_record(a: Attribution, record: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+def select_record(a: Attribution, record: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     """The values of one record, the record itself and the values' standard errors; or an error that says which of several to choose."""
     arrays = a.arrays()
     if a.quantities is not None:

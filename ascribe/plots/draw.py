@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..display import colours
-from ..display.layouts import map_of, photograph, strongest
+from ..display.layouts import as_image, rank_strongest, sum_channels
 from ..features.table import label_places
-from ..utils.pooling import resized
+from ..utils.pooling import resize_maps
 
 
 def palette_of(stops: tuple[str, ...]) -> Colormap:
@@ -43,7 +43,7 @@ class Drawing:
     error: np.ndarray | None = None
 
 
-class Picture(Figure):
+class NotebookFigure(Figure):
     """A figure that notebooks show by themselves, without pyplot."""
 
     def _repr_png_(self) -> bytes:
@@ -52,33 +52,33 @@ class Picture(Figure):
         return file.getvalue()
 
 
-def fresh(kind: str, drawing: Drawing) -> Picture:
+def new_figure(kind: str, drawing: Drawing) -> NotebookFigure:
     """An empty figure of a size that suits the kind."""
     rows = min(drawing.values.shape[0] if drawing.values.ndim else 1, drawing.top)
     lanes = min(min(drawing.values.shape), drawing.top) if drawing.values.ndim == 2 else 1
     height = {"bars": 1.2 + 0.27 * (rows + 1), "series": 1.6 + 0.55 * lanes, "series_last": 1.6 + 0.55 * lanes}.get(kind, 4.0)
     if kind == "tokens":
-        height = 1.6 + 0.32 * len(wrapped(label_places(drawing.names, len(drawing.values), "token")))
-    return Picture(figsize=(4.8 if kind.startswith("image") else 6.4, height), layout="constrained")
+        height = 1.6 + 0.32 * len(wrap_tokens(label_places(drawing.names, len(drawing.values), "token")))
+    return NotebookFigure(figsize=(4.8 if kind.startswith("image") else 6.4, height), layout="constrained")
 
 
-def grid(count: int, columns: int) -> tuple[Picture, list[Axes]]:
+def new_panels(count: int, columns: int) -> tuple[NotebookFigure, list[Axes]]:
     """A figure with that many panels in rows."""
     across = min(count, max(columns, 1))
     down = -(-count // across)
-    figure = Picture(figsize=(3.6 * across, 3.4 * down), layout="constrained")
+    figure = NotebookFigure(figsize=(3.6 * across, 3.4 * down), layout="constrained")
     return figure, [figure.add_subplot(down, across, i + 1) for i in range(count)]
 
 
 def image(ax: Axes, drawing: Drawing, kind: str = "image") -> None:
     """A signed map over the record in grey; a map of another size is brought to that of the record."""
-    values = map_of(drawing.values.astype(np.float64), kind)
-    photo = photograph(drawing.under)
-    scale = colours.scale_of(values)
+    values = sum_channels(drawing.values.astype(np.float64), kind)
+    photo = as_image(drawing.under)
+    scale = colours.colour_scale(values)
     solid: Any = None
     if photo is not None:
         grey = photo if photo.ndim == 2 else photo.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
-        values = values if values.shape == grey.shape else resized(values, *grey.shape)
+        values = values if values.shape == grey.shape else resize_maps(values, *grey.shape)
         ax.imshow(colours.grey_levels(grey), cmap="gray", vmin=-400, vmax=255)  # pale, so that colours stand out
         solid = np.where(np.isnan(values), 1.0, np.abs(scale.shades(values)) ** 0.5)
     norm, palette = Normalize(scale.low, scale.high), palette_of(scale.stops)
@@ -98,7 +98,7 @@ def bars(ax: Axes, drawing: Drawing) -> None:
     """The strongest features as bars, largest above, and the rest added up, so that the bars add up to the whole."""
     values = drawing.values.astype(np.float64)
     names = label_places(drawing.names, len(values), "feature")
-    order = strongest(values, drawing.top)
+    order = rank_strongest(values, drawing.top)
     labels, sizes = [names[i] for i in order], list(values[order])
     rest = len(values) - len(order)
     if rest:
@@ -127,8 +127,8 @@ def series(ax: Axes, drawing: Drawing) -> None:
     values = np.atleast_2d(drawing.values.astype(np.float64))
     record = None if drawing.under is None or drawing.under.shape != drawing.values.shape else np.atleast_2d(drawing.under).astype(float)
     names = label_places(drawing.names, len(values), "channel")
-    lanes = np.sort(strongest(np.abs(values).sum(1), drawing.top))
-    top = colours.limit(values) or 1.0
+    lanes = np.sort(rank_strongest(np.abs(values).sum(1), drawing.top))
+    top = colours.colour_limit(values) or 1.0
     moments = values.shape[1]
     for lane, channel in enumerate(lanes):
         if record is not None:
@@ -156,19 +156,19 @@ def tokens(ax: Axes, drawing: Drawing) -> None:
     """The tokens as running text, each on its colour."""
     values = drawing.values.astype(np.float64)
     names = label_places(drawing.names, len(values), "token")
-    shades = colours.signed(values)
-    lines = wrapped(names)
+    shades = colours.scale_to_limit(values)
+    lines = wrap_tokens(names)
     for row, line in enumerate(lines):
         for place, width, k in line:
-            ax.add_patch(Rectangle((place, row), width, 0.8, facecolor=colours.css(float(shades[k])), edgecolor="none"))
+            ax.add_patch(Rectangle((place, row), width, 0.8, facecolor=colours.css_colour(float(shades[k])), edgecolor="none"))
             style: dict[str, Any] = {"fontsize": 8, "family": "monospace", "ha": "center", "va": "center", "parse_math": False}
-            ax.text(place + width / 2, row + 0.4, _cut(names[k]), color=colours.ink(float(shades[k])), clip_on=True, **style)
+            ax.text(place + width / 2, row + 0.4, _cut(names[k]), color=colours.text_colour(float(shades[k])), clip_on=True, **style)
     ax.set_xlim(0, LINE_WIDTH)
     ax.set_ylim(len(lines), -0.2)
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
-    top = colours.limit(values) or 1.0
+    top = colours.colour_limit(values) or 1.0
     _legend(ax, Normalize(-top, top))
 
 
@@ -182,7 +182,7 @@ DRAW: dict[str, Callable[[Axes, Drawing], None]] = {
 }
 
 
-def wrapped(names: Sequence[str]) -> list[list[tuple[float, float, int]]]:
+def wrap_tokens(names: Sequence[str]) -> list[list[tuple[float, float, int]]]:
     """Lines of (place, width, position) for words in a monospaced face."""
     lines: list[list[tuple[float, float, int]]] = [[]]
     at = 0.0

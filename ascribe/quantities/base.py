@@ -152,7 +152,7 @@ class Picked:
         return namespace(y).moveaxis(y[:, self.classes], 1, 0)
 
 
-def whole_number(label: Any) -> int:
+def parse_integer(label: Any) -> int:
     """A class by its number. Raises QuantityError for what is no whole number."""
     number = as_numpy(label)
     if number.size == 1 and number.dtype.kind in "iuf" and float(number.reshape(())).is_integer():
@@ -160,7 +160,7 @@ def whole_number(label: Any) -> int:
     raise QuantityError(f"class {label!r} is not a whole number", there=f"type {number.dtype}", try_="integer labels", code="E-TARGET-TYPE")
 
 
-def class_index(label: Any, classes: int, names: Sequence[str] | None, one_axis: bool = True) -> int:
+def find_class(label: Any, classes: int, names: Sequence[str] | None, one_axis: bool = True) -> int:
     """The position of a class given by number or by name; of one among several axes, names are taken where they are as many.
 
     Raises QuantityError for a name that is not there, a number out of range, a negative one, or one that is no whole number.
@@ -173,7 +173,7 @@ def class_index(label: Any, classes: int, names: Sequence[str] | None, one_axis:
                 known = f"{len(names)} class names for an axis of {classes} numbers: {known}"
             raise QuantityError(f"class {label!r} is not known", there=known, try_="the class by its number", code="E-TARGET-NAME")
         return list(names).index(label)
-    index = whole_number(label)
+    index = parse_integer(label)
     if not 0 <= index < classes:
         one, many = ("class", "classes") if one_axis else ("position", "positions on this axis")
         fix = f"{classes + index}, counted from the front" if -classes <= index < 0 else f"a {one} from 0 to {classes - 1}"
@@ -181,7 +181,7 @@ def class_index(label: Any, classes: int, names: Sequence[str] | None, one_axis:
     return index
 
 
-def one_table(y: Array, what: str) -> int:
+def count_classes(y: Array, what: str) -> int:
     """The number of classes of an output that has one row of scores per record.
 
     Raises QuantityError for outputs with more axes, and says how to ask for one of their numbers.

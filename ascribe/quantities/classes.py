@@ -12,7 +12,7 @@ from ..arrays import Array, as_numpy, is_array, namespace
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
 from ..values import Value
-from .base import Bound, Label, Part, Parts, Picked, Position, Same, class_index, one_table, part_of, whole_number
+from .base import Bound, Label, Part, Parts, Picked, Position, Same, count_classes, find_class, parse_integer, part_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,7 +23,7 @@ class PredictedClass(Value):
     scored = True
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        classes = one_table(y, "PredictedClass()")
+        classes = count_classes(y, "PredictedClass()")
         return Picked(as_numpy(y).reshape(len(y), classes).argmax(1))
 
 
@@ -31,15 +31,15 @@ Positions = Position | str | tuple[Label, ...]
 """A position for all records, a range, or a position for each record."""
 
 
-def within(position: Positions, size: int, names: Sequence[str] | None = None, single: bool = True) -> Positions:
+def check_position(position: Positions, size: int, names: Sequence[str] | None = None, single: bool = True) -> Positions:
     """Positions on an axis of this size. Raises QuantityError where one is not on it, or a slice takes nothing of it."""
     if isinstance(position, tuple):
-        return tuple(class_index(one, size, names, single) for one in position)
+        return tuple(find_class(one, size, names, single) for one in position)
     if isinstance(position, slice):
         if not range(size)[position]:
             raise QuantityError(f"{position!r} takes nothing", there=f"{size} positions", try_="a slice within them", code="E-TARGET-RANGE")
         return position
-    return class_index(position, size, names, single)
+    return find_class(position, size, names, single)
 
 
 def as_position(given: Any) -> Positions:
@@ -50,7 +50,7 @@ def as_position(given: Any) -> Positions:
         if items.ndim != 1 or not len(items):
             there = "lists of several lengths" if ragged else f"positions of shape {items.shape}"
             raise QuantityError("positions for each record", there=there, try_="one number per record on each axis", code="E-TARGET-SHAPE")
-        return tuple(str(one) if isinstance(one, str) else whole_number(one) for one in items)
+        return tuple(str(one) if isinstance(one, str) else parse_integer(one) for one in items)
     position: Position = given
     return position
 
@@ -89,7 +89,7 @@ class Unit:
                 else f"Unit({', '.join(['0'] * len(sizes))}), or Channel(c) to sum the rest",
                 code="E-TARGET-SHAPE",
             )
-        spot = tuple(within(p, n, names, len(sizes) == 1) for p, n in zip(self.position, sizes, strict=True))
+        spot = tuple(check_position(p, n, names, len(sizes) == 1) for p, n in zip(self.position, sizes, strict=True))
         single = len(sizes) == 1 and not isinstance(spot[0], slice)
         if any(isinstance(p, tuple) for p in spot):
             mine = part_of(y, part)
@@ -150,9 +150,9 @@ class Labels(Value):
     scored = True
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        classes = one_table(y, "a class per record")
+        classes = count_classes(y, "a class per record")
         labels = self.labels * len(y) if len(self.labels) == 1 else part_of(y, part).of(self.labels, "labels")
-        return Picked(np.array([class_index(label, classes, names) for label in labels], dtype=np.int64))
+        return Picked(np.array([find_class(label, classes, names) for label in labels], dtype=np.int64))
 
 
 @dataclass(frozen=True, repr=False)
@@ -165,8 +165,8 @@ class Contrast(Value):
     scored = True
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        classes = one_table(y, repr(self))
-        a, b = (class_index(label, classes, names) for label in (self.a, self.b))
+        classes = count_classes(y, repr(self))
+        a, b = (find_class(label, classes, names) for label in (self.a, self.b))
         return Same(difference, None, (a, b), difference)
 
 
@@ -216,7 +216,7 @@ class Prob(Value):
 
 
 def _scored_classes(quantity: LogProb | Prob, y: Array, names: Sequence[str] | None, part: Part | None) -> np.ndarray:
-    one_table(y, repr(quantity))
+    count_classes(y, repr(quantity))
     table = as_numpy(log_softmax(y))
     if quantity.label is None:
         best: np.ndarray = table.argmax(1)

@@ -13,7 +13,7 @@ import numpy as np
 from ..arrays import Array, ArrayLike, as_numpy, is_array
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
-from .base import Bound, Part, Quantity, Same, whole_number
+from .base import Bound, Part, Quantity, Same, parse_integer
 from .classes import Labels, PredictedClass, Unit
 
 
@@ -83,7 +83,7 @@ def _as_quantity(of: Any) -> Quantity:
     if isinstance(of, tuple) and any(is_array(p) and len(p.shape) for p in of):  # a position for each record
         return Unit(*of)
     if isinstance(of, (int, float, np.number)) or (is_array(of) and not of.shape):
-        return Unit(whole_number(of))
+        return Unit(parse_integer(of))
     if isinstance(of, (list, tuple)) or is_array(of):
         return _per_record(of)
     if callable(of) and not isinstance(of, type):
@@ -104,4 +104,4 @@ def _per_record(of: Any) -> Labels | Unit:
         return Unit(*map(list, zip(*items, strict=True)))
     if not len(items):
         raise QuantityError("an empty list of labels", try_="one label per record", code="E-TARGET-COUNT")
-    return Labels(tuple(str(i) if isinstance(i, str) else whole_number(i) for i in items))
+    return Labels(tuple(str(i) if isinstance(i, str) else parse_integer(i) for i in items))

@@ -12,7 +12,7 @@ from ..arrays import Array, as_numpy, namespace
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
 from ..values import Value
-from .base import Bound, Part, Parts, Same, class_index, part_of
+from .base import Bound, Part, Parts, Same, find_class, part_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,7 +30,7 @@ class Channel(Value):
         if not -y.ndim < self.axis < y.ndim or self.axis == 0:
             raise QuantityError(f"{self!r} has no channel axis", there=f"a value of shape {tuple(y.shape)}", code="E-TARGET-SHAPE")
         axis = self.axis % y.ndim
-        channel = class_index(self.channel, y.shape[axis], None)
+        channel = find_class(self.channel, y.shape[axis], None)
 
         def read(y: Array) -> Array:
             part = y[(*[slice(None)] * axis, channel)]
@@ -140,4 +140,4 @@ def _spatial_channel(channel: int, y: Array, what: str) -> int:
         raise QuantityError(
             f"{what} needs a value [records, channels, height, width]", there=f"shape {tuple(y.shape)}", code="E-TARGET-SHAPE"
         )
-    return class_index(channel, y.shape[1], None)
+    return find_class(channel, y.shape[1], None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..distributions.baselines import numbers_of, rows_of
+from ..distributions.baselines import resolve_background, to_float64
 from ..errors import FeatureError
 from ..values import Value, is_count
 from .base import FixedReplacement, Leaves, RemovalContext, Replacement
@@ -25,7 +25,7 @@ class Resample(Value):
     samples: int | None = None
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
-        rows = rows_of(self.background, context.here)
+        rows = resolve_background(self.background, context.here)
         count = len(rows[0])
         if self.samples is not None and not is_count(self.samples):
             raise FeatureError(f"samples={self.samples}", try_="from 1 up, or None for all rows")
@@ -47,7 +47,7 @@ class Nearest(Value):
     count: int = 5
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
-        rows = rows_of(self.background, context.here)
+        rows = resolve_background(self.background, context.here)
         if not is_count(self.count) or self.count > len(rows[0]):
             there = f"{len(rows[0])} in the background"
             raise FeatureError(f"{self.count!r} nearest rows", there=there, try_="a whole number from 1 up, and no more than there are")
@@ -55,7 +55,7 @@ class Nearest(Value):
         width = context.groups.cell_count
         apart = np.zeros((len(context.here.index), len(rows[0]), width + 1))
         for x, row, cell in zip(context.values, rows, cells, strict=True):
-            numbers, others = (numbers_of(a, repr(self)) for a in (x, row))
+            numbers, others = (to_float64(a, repr(self)) for a in (x, row))
             if not (np.isfinite(numbers).all() and np.isfinite(others).all()):
                 raise FeatureError(f"{self!r} with NaN or infinity", there="no distance between rows", try_="asc.Resample(rows)")
             scale = others.std(0)

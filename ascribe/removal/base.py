@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ..arrays import Array, ArrayLike
-from ..distributions.baselines import Here
+from ..distributions.baselines import CutValues
 from ..errors import FeatureError
 from ..features.base import Groups, check_layout
 
@@ -23,7 +23,7 @@ class RemovalContext:
     ``everyone`` reads the values of other records of the call, by their numbers; ``layer`` says that the cut is inside the model.
     """
 
-    here: Here
+    here: CutValues
     groups: Groups
     read_records: Callable[[np.ndarray], Leaves]
     layer: bool = False

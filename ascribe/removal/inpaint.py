@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, laid
-from ..distributions.baselines import numbers_of
+from ..arrays import Array, cast_numbers
+from ..distributions.baselines import to_float64
 from ..errors import FeatureError
 from ..values import Value, is_number
 from .base import Leaves, RemovalContext, Replacement
@@ -57,7 +57,7 @@ class InpaintedReplacement:
         return [self._one(i, x, cell, presence) for i, (x, cell) in enumerate(zip(self.values, self.cells, strict=True))]
 
     def _one(self, i: int, x: Array, cell: np.ndarray, presence: np.ndarray) -> Array:
-        pixels = numbers_of(x, "inpainting")
+        pixels = to_float64(x, "inpainting")
         height, width = pixels.shape[-2:]
         flat = pixels.reshape(len(pixels), -1, height * width)
         rng = np.random.default_rng((self.seed, 8, self.first + i))
@@ -70,7 +70,7 @@ class InpaintedReplacement:
                 some = slice(None) if len(places) == 1 else slice(n, n + 1), slice(None) if places.shape[1] == 1 else slice(k, k + 1)
                 if gone.any():
                     out[p][some][..., gone] = solve_neighbour_means(flat[some], gone, (height, width)) + grain[some][..., gone]
-        return laid(out.reshape(len(presence), *pixels.shape), x)
+        return cast_numbers(out.reshape(len(presence), *pixels.shape), x)
 
 
 def solve_neighbour_means(flat: np.ndarray, gone: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import FeatureError
-from ..values import Value, written
+from ..values import Value, format_value
 from .base import RemovalContext, Replacement
 
 
@@ -28,7 +28,7 @@ class PerInput(Value):
 
     def __repr__(self) -> str:
         """Returns the value as it is written in ``by=``."""
-        return written(self.by_input)
+        return format_value(self.by_input)
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         """Raises FeatureError: the engine splits this removal by input, so it cannot be nested in another one."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import laid, namespace
-from ..distributions.baselines import each, numbers_of, resolve, smoothed
+from ..arrays import cast_numbers, namespace
+from ..distributions.baselines import gaussian_blur, resolve_baseline, split_by_array, to_float64
 from ..errors import FeatureError
 from ..values import Value, is_count, is_number
 from .base import FixedReplacement, RemovalContext, Replacement
@@ -29,9 +29,9 @@ class Replace(Value):
             if whole and isinstance(self.value, float) and not self.value.is_integer():
                 raise FeatureError(f"{self!r} for whole numbers", try_="a whole number, or x.astype(float)", code="E-FEATURES-TYPE")
         if isinstance(self.value, (str, tuple, list, dict)):
-            own = enumerate(each(self.value, context.here))
+            own = enumerate(split_by_array(self.value, context.here))
             context.check_one_scale([k for k, v in own if isinstance(v, str) and v in ("mean", "uniform")], repr(self))
-        return FixedReplacement([a[None] for a in resolve(self.value, context.here)])
+        return FixedReplacement([a[None] for a in resolve_baseline(self.value, context.here)])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,7 +44,7 @@ class Patch(Value):
     call: Any
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
-        return FixedReplacement([a[None] for a in resolve(self.call, context.here)])
+        return FixedReplacement([a[None] for a in resolve_baseline(self.call, context.here)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,8 +61,8 @@ class Blur(Value):
         if not (is_number(self.sigma) and self.sigma > 0):
             raise FeatureError(f"{self!r}", try_="sigma above 0")
         values = context.values_with_axes(2, repr(self))
-        smooth = [smoothed(numbers_of(x, repr(self)), lambda size: self.sigma, context.here.places(x)) for x in values]
-        return FixedReplacement([laid(a, x)[None] for a, x in zip(smooth, context.values, strict=True)])
+        smooth = [gaussian_blur(to_float64(x, repr(self)), lambda size: self.sigma, context.here.places(x)) for x in values]
+        return FixedReplacement([cast_numbers(a, x)[None] for a, x in zip(smooth, context.values, strict=True)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,7 +74,7 @@ class Mean(Value):
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         context.check_one_scale(range(len(context.values_with_axes(0, repr(self)))), repr(self))
-        return FixedReplacement([a[None] for a in resolve("mean", context.here)])
+        return FixedReplacement([a[None] for a in resolve_baseline("mean", context.here)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,6 +95,6 @@ class Noise(Value):
         for i, x in enumerate(context.values):
             rng = np.random.default_rng((context.here.seed, 5, context.here.first + i))
             noise = rng.standard_normal((self.samples, 1, *x.shape[1:])) * self.scale
-            own = numbers_of(x, repr(self))
-            found.append(laid(noise + own if self.around else noise, x))
+            own = to_float64(x, repr(self))
+            found.append(cast_numbers(noise + own if self.around else noise, x))
         return FixedReplacement(found, random=True)

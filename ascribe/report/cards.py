@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 
 from ..arrays import as_numpy
-from ..display.layouts import photograph
+from ..display.layouts import as_image
 from ..errors import ResultError
 from ..features.table import Rows, align_rows, split_rows
-from ..plots import one_record
+from ..plots import select_record
 from ..result.attribution import Attribution, Check
-from ..result.summary import class_name, recipe, single_output
+from ..result.summary import format_class, has_single_output, method_expression
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ def cards(
         raise ResultError(f"{len(titles)} titles do not fit", there=f"{len(chosen)} records")
     made = []
     for i, record in enumerate(chosen):
-        answers = {name: one_record(a, record) for name, a in results.items()}
+        answers = {name: select_record(a, record) for name, a in results.items()}
         table = all(values.ndim == 1 for values, *_ in answers.values())
         picture = _picture([under for _, under, _ in answers.values()], table) if images is None else as_numpy(images[record])
         names = feature_names
@@ -113,16 +113,16 @@ def _row(rows: Rows, record: np.ndarray | None) -> np.ndarray | None:
 
 def prediction(a: Attribution, i: int) -> str:
     """What the model said of a record and what is explained, in words."""
-    if single_output(a):
+    if has_single_output(a):
         if a.prediction is not None:
             return f"predicted {float(np.asarray(a.prediction)[i, 0]):.3g}"
         return "" if a.explained is None or np.ndim(a.explained) != 1 else f"explained {float(a.explained[i]):.3g}"
     said = []
     if a.prediction is not None and a.prediction.ndim == 2:
         best = int(np.argmax(a.prediction[i]))
-        said.append(f"predicted {class_name(a, best)} ({float(a.prediction[i, best]):.3g})")
+        said.append(f"predicted {format_class(a, best)} ({float(a.prediction[i, best]):.3g})")
     if a.target is not None and np.ndim(a.target) == 1:
-        said.append(f"explained {class_name(a, int(a.target[i]))}")
+        said.append(f"explained {format_class(a, int(a.target[i]))}")
     elif a.quantity:
         said.append(f"explained {a.quantity}")
     if a.explained is not None and np.ndim(a.explained) == 1 and said:
@@ -131,11 +131,11 @@ def prediction(a: Attribution, i: int) -> str:
 
 
 def _picture(candidates: Sequence[np.ndarray | None], table: bool) -> np.ndarray | None:
-    return next((one for one in candidates if one is not None and (one.ndim == 1 if table else photograph(one) is not None)), None)
+    return next((one for one in candidates if one is not None and (one.ndim == 1 if table else as_image(one) is not None)), None)
 
 
 def _map(name: str, values: np.ndarray, error: np.ndarray | None, a: Attribution, record: int) -> Map:
     gap = None if a.gap is None else float(a.gap.relative[record])
     mine = a.records([record]).checks
-    note = recipe(a.method)
+    note = method_expression(a.method)
     return Map(name, values, note if note not in (name, f"{name}()") else "", gap, mine, error)

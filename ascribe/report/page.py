@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from ..display import colours
-from ..display.layouts import layout_of, map_of, photograph, strongest
+from ..display.layouts import as_image, find_layout, rank_strongest, sum_channels
 from ..errors import ResultError
 from ..features.table import label_places
-from ..result.summary import cut
-from ..utils.completeness import percent
-from ..utils.escape import visible
-from ..utils.files import write_whole
+from ..result.summary import shorten_name
+from ..utils.completeness import format_percent
+from ..utils.escape import escape_control
+from ..utils.files import write_atomically
 from .cards import Card, Map
 
 HERE = Path(__file__).parent
@@ -66,13 +66,13 @@ def write_report(
     ``summary`` is a table of rows, whose columns are the keys; ``settings`` are shown at the end. The file loads nothing and
     runs no script but its own.
     """
-    text = page(cards, title=title, settings=settings or {}, summary=summary)
+    text = render_page(cards, title=title, settings=settings or {}, summary=summary)
     target = Path(path)
-    write_whole(target, text.encode())
+    write_atomically(target, text.encode())
     return target
 
 
-def page(cards: Sequence[Card], *, title: str, settings: Mapping[str, Any], summary: Sequence[Mapping[str, Any]]) -> str:
+def render_page(cards: Sequence[Card], *, title: str, settings: Mapping[str, Any], summary: Sequence[Mapping[str, Any]]) -> str:
     """The HTML of a report."""
     script, style = ((HERE / name).read_text("utf-8") for name in ("report.js", "report.css"))
     content = {
@@ -80,12 +80,12 @@ def page(cards: Sequence[Card], *, title: str, settings: Mapping[str, Any], summ
         "palette": {"light": colours.LIGHT, "dark": colours.DARK, "missing": colours.MISSING},
         "summary": table(summary),
         "settings": [[str(name), _setting(value)] for name, value in settings.items()],
-        "cards": [described(card) for card in cards],
+        "cards": [describe_card(card) for card in cards],
     }
     return PAGE.format(
         policy=f"default-src 'none'; img-src data:; script-src '{digest(script)}'; style-src '{digest(style)}'; "
         "base-uri 'none'; form-action 'none'",
-        title=escape(visible(title), quote=True),
+        title=escape(escape_control(title), quote=True),
         style=style,
         data=data(content),
         script=script,
@@ -110,11 +110,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"columns": columns, "rows": [[_cell(row.get(column)) for column in columns] for row in named]}
 
 
-def described(card: Card) -> dict[str, Any]:
+def describe_card(card: Card) -> dict[str, Any]:
     """A card as JSON."""
     if card.kind not in ("image", "table"):
         raise ResultError(f"a card of kind {card.kind!r} is not known", there="'image', 'table'")
-    photo = photograph(card.record) if card.kind == "image" else None
+    photo = as_image(card.record) if card.kind == "image" else None
     return {
         "title": card.title,
         "group": card.group,
@@ -133,13 +133,13 @@ def features(card: Card) -> list[dict[str, Any]]:
         raise ResultError("the maps of a table need the same features", there=shapes)
     count = len(wide[0]) if wide else 0
     names = label_places(card.feature_names, count, "feature")
-    limits = [colours.limit(values) or 1.0 for values in wide]
+    limits = [colours.colour_limit(values) or 1.0 for values in wide]
     weight = np.mean([np.nan_to_num(np.abs(values)) / top for values, top in zip(wide, limits, strict=True)], 0) if wide else ()
-    order = strongest(np.asarray(weight), ROWS)
+    order = rank_strongest(np.asarray(weight), ROWS)
     rows = [
         {
             "name": names[k],
-            "value": "" if card.record is None else held(card.record.reshape(-1)[k]),
+            "value": "" if card.record is None else format_cell(card.record.reshape(-1)[k]),
             "bars": [_bar(values[k], top, error_of(one, k)) for values, top, one in zip(wide, limits, card.maps, strict=True)],
         }
         for k in order
@@ -151,51 +151,51 @@ def features(card: Card) -> list[dict[str, Any]]:
     return rows
 
 
-def held(value: Any) -> str:
+def format_cell(value: Any) -> str:
     """What a record holds at one place: a number with three digits, or the word, date or missing value there, as text.
 
     Several places of one feature are listed.
     """
     if isinstance(value, list):
-        return cut(", ".join(map(held, value)))
+        return shorten_name(", ".join(map(format_cell, value)))
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return cut("missing" if value is None else visible(str(value)))
-    return number(float(value)) if math.isfinite(value) else str(float(value))
+        return shorten_name("missing" if value is None else escape_control(str(value)))
+    return format_number(float(value)) if math.isfinite(value) else str(float(value))
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """A number with three digits, as typography writes it."""
     return f"{value:.3g}".replace("-", MINUS)
 
 
 def _about(one: Map) -> dict[str, Any]:
-    limit = colours.limit(one.values)
+    limit = colours.colour_limit(one.values)
     return {
         "method": one.method,
         "note": one.note,
-        "gap": None if one.gap is None else percent(abs(one.gap)) if math.isfinite(one.gap) else "not finite",
-        "limit": number(limit),
-        "error": None if one.error is None or not np.isfinite(one.error).any() else number(float(np.nanmax(one.error))),
+        "gap": None if one.gap is None else format_percent(abs(one.gap)) if math.isfinite(one.gap) else "not finite",
+        "limit": format_number(limit),
+        "error": None if one.error is None or not np.isfinite(one.error).any() else format_number(float(np.nanmax(one.error))),
         "checks": [{"name": check.name, "status": check.status, "detail": check.detail} for check in one.checks],
     }
 
 
 def _levels(values: np.ndarray) -> dict[str, Any]:
     """A signed map as bytes from 1 (-1) over 128 (0) to 255 (+1); 0 is not a number."""
-    layout = layout_of(values.shape)
+    layout = find_layout(values.shape)
     if layout is None or 0 in values.shape:
         raise ResultError("a map has to be [height, width]", there=str(list(values.shape)), try_="pool('channels') first")
-    shown = map_of(values, layout)
-    scale = colours.scale_of(shown)
+    shown = sum_channels(values, layout)
+    scale = colours.colour_scale(shown)
     shade = scale.shades(shown)
-    range_ = f"±{number(scale.high)}" if scale.low < 0 < scale.high else f"{number(scale.low)} to {number(scale.high)}"
+    range_ = f"±{format_number(scale.high)}" if scale.low < 0 < scale.high else f"{format_number(scale.low)} to {format_number(scale.high)}"
     level = np.where(np.isnan(shade), 0, np.nan_to_num(shade) * 127 + 128).round().astype(np.uint8)
     height, width = shade.shape
     return {"width": width, "height": height, "scale": range_, "levels": base64.b64encode(level.tobytes()).decode()}
 
 
 def _photo(photo: np.ndarray) -> dict[str, Any]:
-    return {"source": colours.data_uri(colours.grey_levels(photo)), "width": photo.shape[1], "height": photo.shape[0]}
+    return {"source": colours.encode_data_uri(colours.grey_levels(photo)), "width": photo.shape[1], "height": photo.shape[0]}
 
 
 def error_of(one: Map, feature: int) -> float:
@@ -213,7 +213,7 @@ def _bar(value: float, limit: float, error: float = math.nan) -> dict[str, Any]:
 def _cell(value: Any) -> dict[str, Any]:
     if value is None:
         return {"text": "–", "number": True}
-    text = number(float(value)) if isinstance(value, (float, np.floating)) else str(value)
+    text = format_number(float(value)) if isinstance(value, (float, np.floating)) else str(value)
     return {"text": text, "number": isinstance(value, (float, np.floating)) or NUMBER.fullmatch(text) is not None}
 
 

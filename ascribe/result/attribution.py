@@ -14,13 +14,13 @@ import numpy as np
 from ..arrays import as_numpy, is_array
 from ..errors import ResultError
 from ..features.table import FeatureTable
-from ..tree import Path, follow, mapped, walk
+from ..tree import Path, follow, map_leaves, walk
 from ..utils import pooling
 from ..utils.hints import RESULT
 from . import row_records as row_results
 from . import summary as render
-from .arithmetic import refuse_others
-from .parts import SUMS, Check, Cost, Gap, renumbered, surviving
+from .arithmetic import check_same_records
+from .parts import SUMS, Check, Cost, Gap, keep_problems, restrict_check
 
 if TYPE_CHECKING:
     from ..display.layouts import Kind
@@ -110,7 +110,7 @@ class Attribution:
 
     def records(self, index: pooling.Records) -> Attribution:
         """These records only: a number, a slice, a list, or a mask. The axis stays."""
-        place = pooling.positions(index, len(self))
+        place = pooling.record_positions(index, len(self))
         first, count = self.records_axis, len(self)
 
         def rows(array: Any, axis: int = first) -> Any:
@@ -119,10 +119,10 @@ class Attribution:
 
         def part(value: Any, axis: int = first) -> Any:
             if self.rows is None:
-                return mapped(value, lambda _, leaf: rows(leaf, axis))
-            return row_results.taken(self.rows, kept, value, axis, lambda leaf: rows(leaf, axis))
+                return map_leaves(value, lambda _, leaf: rows(leaf, axis))
+            return row_results.take_rows(self.rows, kept, value, axis, lambda leaf: rows(leaf, axis))
 
-        kept, numbers = (place, None) if self.rows is None else row_results.of_records(self.rows, place)
+        kept, numbers = (place, None) if self.rows is None else row_results.select_rows(self.rows, place)
         known = {name: getattr(self, name) for name in ("explained", "target")}
         return replace(
             self,
@@ -133,7 +133,7 @@ class Attribution:
             features=None if self.features is None else self.features.records(place, first),
             prediction=rows(self.prediction, 0),
             gap=None if self.gap is None else Gap(rows(self.gap.absolute), rows(self.gap.relative)),
-            checks=tuple(renumbered(check, place) for check in self.checks),
+            checks=tuple(restrict_check(check, place) for check in self.checks),
             **{name: rows(array, np.ndim(array) - 1) for name, array in known.items()},
         )
 
@@ -144,8 +144,8 @@ class Attribution:
         """
         if self.rows is None:
             return self
-        values, error = (row_results.padded(self.rows, value, self.records_axis) for value in (self.values, self.error))
-        return replace(self, values=values, error=error, record=row_results.padded(self.rows, self.record, 0), rows=None)
+        values, error = (row_results.pad_rows(self.rows, value, self.records_axis) for value in (self.values, self.error))
+        return replace(self, values=values, error=error, record=row_results.pad_rows(self.rows, self.record, 0), rows=None)
 
     def quantity_at(self, k: int) -> Attribution:
         """One of several quantities, by its position in the call."""
@@ -156,8 +156,8 @@ class Attribution:
         known = {name: getattr(self, name) for name in ("explained", "target")}
         return replace(
             self,
-            values=mapped(self.values, lambda _, leaf: None if leaf is None else leaf[k]),
-            error=mapped(self.error, lambda _, leaf: None if leaf is None else leaf[k]),
+            values=map_leaves(self.values, lambda _, leaf: None if leaf is None else leaf[k]),
+            error=map_leaves(self.error, lambda _, leaf: None if leaf is None else leaf[k]),
             features=None if self.features is None else self.features.quantity_at(k),
             quantity=f"{self.quantity}[{k}]",
             gap=None if self.gap is None else Gap(self.gap.absolute[k], self.gap.relative[k]),
@@ -225,9 +225,9 @@ class Attribution:
         ``axis`` counts from the records, which are 0; ``"channels"`` is 1 and ``"embedding"`` the last, of arrays with
         at least three axes. A sum keeps the gap, because the values still add up to the same.
         """
-        pooling.chosen(pooling.POOLS, how, "pooling")
+        pooling.look_up(pooling.POOLS, how, "pooling")
         first = self.records_axis
-        values = self._each(lambda array: pooling.pooled(array, pooling.axis_of(axis, array.ndim, first), how))
+        values = self._each(lambda array: pooling.pool_axis(array, pooling.resolve_axis(axis, array.ndim, first), how))
         return self._changed(values, f"pool({axis!r}, {how!r})", adds_up=how == "sum")
 
     def sum(self, axis: pooling.Axis) -> Attribution:
@@ -247,10 +247,10 @@ class Attribution:
 
         def scaled(array: Any) -> Any:
             own = rows is not None and array.shape[self.records_axis] == len(rows)
-            return pooling.scaled(array, scale[..., rows] if own else scale, clip=how == "quantile")
+            return pooling.divide_by_scale(array, scale[..., rows] if own else scale, clip=how == "quantile")
 
         def by_record(table: np.ndarray) -> np.ndarray:
-            found: np.ndarray = pooling.scaled(table, scale, clip=how == "quantile")
+            found: np.ndarray = pooling.divide_by_scale(table, scale, clip=how == "quantile")
             return found
 
         features = None if self.features is None else self.features.with_values(by_record)
@@ -262,10 +262,10 @@ class Attribution:
             if array.ndim - self.records_axis < 3:
                 raise ResultError(
                     "only maps can be resized",
-                    there=f"{pooling.outline(array)}{f' at {path}' if path else ''}",
+                    there=f"{pooling.describe_shapes(array)}{f' at {path}' if path else ''}",
                     try_="arrays [records, ..., height, width]",
                 )
-        return self._changed(self._each(lambda array: pooling.resized(array, height, width)), f"resize({height}, {width})")
+        return self._changed(self._each(lambda array: pooling.resize_maps(array, height, width)), f"resize({height}, {width})")
 
     # Elsewhere
 
@@ -278,9 +278,9 @@ class Attribution:
 
         ``features`` names the places of the last axis. ``wide``, for tables, gives a row per record and a column per feature.
         """
-        from .dataframe import frame
+        from .dataframe import build_frame
 
-        return frame(self.padded(), features, wide)
+        return build_frame(self.padded(), features, wide)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write one safetensors file (arrays, and JSON for the rest); it appears whole or not at all."""
@@ -322,33 +322,33 @@ class Attribution:
         render.show(self.padded(), file)
 
     def __repr__(self) -> str:
-        return render.line(self)
+        return render.format_line(self)
 
     def _repr_html_(self) -> str:
-        return render.page(self.padded())
+        return render.format_html(self.padded())
 
     # How a result becomes another one
 
     def _each(self, change: Callable[[Any], Any]) -> Any:
-        return mapped(self.values, lambda _, leaf: None if leaf is None else change(leaf))
+        return map_leaves(self.values, lambda _, leaf: None if leaf is None else change(leaf))
 
     def _changed(self, values: Any, call: str = "", *, method: str = "", adds_up: bool = False, **more: Any) -> Attribution:
-        kept: dict[str, Any] = {} if adds_up else {"gap": None, "checks": surviving(self.checks, SUMS)}
+        kept: dict[str, Any] = {} if adds_up else {"gap": None, "checks": keep_problems(self.checks, SUMS)}
         kept |= {"error": None, "features": None} | more
         return replace(self, values=values, method=method or f"{self.method or 'values'}.{call}", **kept)
 
     def _scaled(self, factor: float) -> dict[str, Any]:
         """Errors and features' values times a number."""
-        error = mapped(self.error, lambda _, leaf: None if leaf is None else leaf * abs(factor))
+        error = map_leaves(self.error, lambda _, leaf: None if leaf is None else leaf * abs(factor))
         return {"error": error, "features": None if self.features is None else self.features.scale(factor)}
 
     def _joined(self, other: Attribution, sign: str, work: Callable[[Any, Any], Any]) -> Attribution:
         if not isinstance(other, Attribution):
             return NotImplemented
-        refuse_others(self, other, sign)
+        check_same_records(self, other, sign)
         theirs = dict(other.arrays())
-        values = mapped(self.values, lambda path, leaf: None if leaf is None else work(leaf, theirs[path]))
-        same: dict[str, Any] = {name: pooling.common(getattr(self, name), getattr(other, name)) for name in ("record", *FACTS)}
+        values = map_leaves(self.values, lambda path, leaf: None if leaf is None else work(leaf, theirs[path]))
+        same: dict[str, Any] = {name: pooling.common_value(getattr(self, name), getattr(other, name)) for name in ("record", *FACTS)}
         return replace(
             self,
             values=values,
@@ -356,7 +356,7 @@ class Attribution:
             quantity=self.quantity if self.quantity == other.quantity else f"({self.quantity} {sign} {other.quantity})",
             method=f"({self.method} {sign} {other.method})",
             gap=None,
-            checks=surviving((*self.checks, *other.checks), SUMS | {"zero"}),
+            checks=keep_problems((*self.checks, *other.checks), SUMS | {"zero"}),
             cost=self.cost + other.cost if self.cost and other.cost else self.cost or other.cost,
             error=None,
             features=None if self.features is None else self.features.combine(other.features, work),

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 Columns = dict[str, Any]
 
 
-def frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> Any:
+def build_frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> Any:
     """``a`` as a DataFrame: see :meth:`ascribe.result.attribution.Attribution.to_pandas`."""
     try:
         import pandas
     except ImportError as error:
         raise ResultError("a DataFrame needs pandas", there="no pandas", try_="pip install pandas, or a.to_numpy()") from error
     parts = [(path, as_numpy(array), _features(a, k)) for k, (path, array) in enumerate(a.arrays())]
-    arrays = [(path, *named(array, a.records_axis, table, features)) for path, array, table in parts]
+    arrays = [(path, *name_columns(array, a.records_axis, table, features)) for path, array, table in parts]
     for path, array, names in arrays:
         if features is not None and len(names or ()) != array.shape[-1]:
             where = f" of {path}" if path else ""
@@ -44,11 +44,11 @@ def _features(a: Attribution, k: int) -> FeatureTable | None:
     return None if a.features is None else a.features.part(k) if len(a.features.places) > 1 else a.features
 
 
-def named(
+def name_columns(
     array: np.ndarray, first: int, table: FeatureTable | None, given: Sequence[str] | None
 ) -> tuple[np.ndarray, Sequence[str] | None]:
     """An array with one column for each feature where it is a table, and names: those given for columns or features, or known."""
-    grouped, known = (array, table.names) if table is not None and of_pairs(array, first, table) else group_columns(array, table)
+    grouped, known = (array, table.names) if table is not None and holds_pairs(array, first, table) else group_columns(array, table)
     if given is None or table is None or grouped is array:
         return grouped, known if given is None else given
     (places,) = table.places
@@ -58,7 +58,7 @@ def named(
     return grouped, split_rows(np.zeros(array.shape[-1]), None, one, 0).labels(given, "feature")
 
 
-def of_pairs(array: np.ndarray, first: int, table: FeatureTable | None) -> bool:
+def holds_pairs(array: np.ndarray, first: int, table: FeatureTable | None) -> bool:
     """Whether an array with its records on axis ``first`` holds interactions: a value for each pair of features."""
     return table is not None and array.ndim - first == 3 and array.shape == table.values.shape
 
@@ -81,7 +81,7 @@ def _tidy(a: Attribution, array: np.ndarray, features: Sequence[str] | None, pat
     if path:
         columns["array"] = [".".join(map(str, path))] * array.size
     inner = places[first + 1 :]
-    pairs = of_pairs(array, first, a.features)
+    pairs = holds_pairs(array, first, a.features)
     for axis, place in enumerate(inner, 1):
         last = axis == len(inner)
         name = "feature" if last and (features is not None or len(inner) == 1) else f"axis{axis}"

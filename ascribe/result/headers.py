@@ -9,7 +9,7 @@ import numpy as np
 
 from ..tree import walk
 from .attribution import Attribution, Check, Cost, Gap
-from .object_arrays import decoded
+from .object_arrays import decode_objects
 
 DEEP = 64
 """The most containers within each other: they are read by recursive functions."""
@@ -21,7 +21,7 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def is_whole(value: Any) -> bool:
+def is_natural(value: Any) -> bool:
     """A whole number from 0 up that NumPy can hold."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
@@ -31,17 +31,17 @@ def is_time(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e300
 
 
-def listed(fits: Fits) -> Fits:
+def is_list_of(fits: Fits) -> Fits:
     """A list of such values."""
     return lambda value: isinstance(value, list) and all(map(fits, value))
 
 
-def missing(fits: Fits) -> Fits:
+def is_optional(fits: Fits) -> Fits:
     """Such a value, or null."""
     return lambda value: value is None or fits(value)
 
 
-def table(later: tuple[str, ...] = (), **fields: Fits) -> Fits:
+def is_object(later: tuple[str, ...] = (), **fields: Fits) -> Fits:
     """An object with these fields and no others; those named ``later`` may be missing."""
 
     def fits(value: Any) -> bool:
@@ -51,10 +51,15 @@ def table(later: tuple[str, ...] = (), **fields: Fits) -> Fits:
     return fits
 
 
-names = missing(listed(is_text))
-checks = listed(table(name=is_text, status=STATUS.__contains__, detail=is_text, records=listed(is_whole)))
-cost = table(
-    forward=is_whole, backward=is_whole, rows=is_whole, seconds=is_time, chunk=missing(is_whole), peak_bytes_estimate=missing(is_whole)
+names = is_optional(is_list_of(is_text))
+checks = is_list_of(is_object(name=is_text, status=STATUS.__contains__, detail=is_text, records=is_list_of(is_natural)))
+cost = is_object(
+    forward=is_natural,
+    backward=is_natural,
+    rows=is_natural,
+    seconds=is_time,
+    chunk=is_optional(is_natural),
+    peak_bytes_estimate=is_optional(is_natural),
 )
 FIELDS: dict[str, tuple[Fits, str]] = {
     "cut": (is_text, "a text"),
@@ -62,15 +67,18 @@ FIELDS: dict[str, tuple[Fits, str]] = {
     "method": (is_text, "a text"),
     "class_names": (names, "a list of texts, or null"),
     "checks": (checks, "a list of checks, each with a name, a status, a detail and its records"),
-    "cost": (missing(cost), "counts of passes and rows, and seconds"),
+    "cost": (is_optional(cost), "counts of passes and rows, and seconds"),
     "settings": (lambda value: isinstance(value, dict), "an object"),
-    "features": (missing(table(("arrays",), names=names, told=is_text, arrays=lambda n: is_whole(n) and n <= 4096)), "names and a text"),
+    "features": (
+        is_optional(is_object(("arrays",), names=names, told=is_text, arrays=lambda n: is_natural(n) and n <= 4096)),
+        "names and a text",
+    ),
 }
 LATER = ("features", "error")
 """Fields that the first files of this format do not have."""
 
 
-def typed(text: Mapping[str, Any]) -> None:
+def check_types(text: Mapping[str, Any]) -> None:
     """Raise ValueError with the first field that is missing or of a wrong kind."""
     for name, (fits, what) in FIELDS.items():
         if name not in text and name not in LATER:
@@ -79,7 +87,7 @@ def typed(text: Mapping[str, Any]) -> None:
             raise ValueError(f"the field {name!r} has to be {what}")
 
 
-def rebuilt(node: Any, arrays: Mapping[str, Any], make: Callable[[Any], Any], plain: bool, depth: int = 0) -> Any:
+def rebuild_value(node: Any, arrays: Mapping[str, Any], make: Callable[[Any], Any], plain: bool, depth: int = 0) -> Any:
     """The value that a node of the header describes; ``plain`` says whether it may hold numbers and texts in addition to arrays.
 
     Raises ValueError where the node describes none.
@@ -91,13 +99,13 @@ def rebuilt(node: Any, arrays: Mapping[str, Any], make: Callable[[Any], Any], pl
     ((what, inside),) = node.items()
     if what == "array" and isinstance(inside, str) and inside in arrays:
         return make(arrays[inside])
-    if what == "words" and table(array=arrays.__contains__, shape=listed(is_whole), type=is_text)(inside):
-        return decoded(arrays[inside["array"]].array, inside["shape"], inside["type"])
+    if what == "words" and is_object(array=arrays.__contains__, shape=is_list_of(is_natural), type=is_text)(inside):
+        return decode_objects(arrays[inside["array"]].array, inside["shape"], inside["type"])
     if what == "plain" and (inside is None or (plain and isinstance(inside, (bool, int, float, str)))):
         return inside
-    if what not in ("list", "tuple", "dict") or not listed(_is_pair)(inside):
+    if what not in ("list", "tuple", "dict") or not is_list_of(_is_pair)(inside):
         raise ValueError(f"{what!r} describes no value")
-    parts = [(key, rebuilt(part, arrays, make, plain, depth + 1)) for key, part in inside]
+    parts = [(key, rebuild_value(part, arrays, make, plain, depth + 1)) for key, part in inside]
     if what == "dict":
         return dict(parts)
     return {"tuple": tuple, "list": list}[what](part for _, part in parts)
@@ -107,7 +115,7 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], (int, str))
 
 
-def consistent(a: Attribution) -> None:
+def check_consistency(a: Attribution) -> None:
     """Raise ValueError where the parts of a result do not fit together: kinds of numbers, records, quantities, features."""
     known = {"explained": (a.explained, "fiub"), "target": (a.target, "iub"), "prediction": (a.prediction, "fiub")}
     if a.gap is not None:
@@ -146,7 +154,7 @@ def consistent(a: Attribution) -> None:
                 raise ValueError(f"features at places of shape {place.shape}")
 
 
-def gap_of(absolute: np.ndarray | None, relative: np.ndarray | None) -> Gap | None:
+def read_gap(absolute: np.ndarray | None, relative: np.ndarray | None) -> Gap | None:
     """The gap, from its two arrays. Raises ValueError for one without the other."""
     if absolute is None and relative is None:
         return None
@@ -155,11 +163,11 @@ def gap_of(absolute: np.ndarray | None, relative: np.ndarray | None) -> Gap | No
     return Gap(absolute, relative)
 
 
-def checks_of(text: Mapping[str, Any]) -> tuple[Check, ...]:
+def read_checks(text: Mapping[str, Any]) -> tuple[Check, ...]:
     """The checks in a typed header."""
     return tuple(Check(**check | {"records": tuple(check["records"])}) for check in text["checks"])
 
 
-def cost_of(text: Mapping[str, Any]) -> Cost | None:
+def read_cost(text: Mapping[str, Any]) -> Cost | None:
     """The cost in a typed header."""
     return None if text["cost"] is None else Cost(**text["cost"])

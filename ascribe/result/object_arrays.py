@@ -22,7 +22,7 @@ def is_words(array: Any) -> bool:
     return isinstance(array, np.ndarray) and array.dtype.kind in "OUSTMm"
 
 
-def encoded(array: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+def encode_objects(array: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     """The elements as bytes of UTF-8, and what is needed to read them: the shape, and whether they are of a fixed width.
 
     What JSON has no form for is kept by its kind (dates, times, missing values, bytes, decimals), and anything else by its text.
@@ -34,8 +34,8 @@ def encoded(array: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     return np.frombuffer(text.encode(), np.uint8), {"shape": list(array.shape), "type": kind}
 
 
-def decoded(raw: np.ndarray, shape: list[int], kind: str) -> np.ndarray:
-    """The array that :func:`encoded` took apart. Raises ValueError, TypeError or KeyError for anything else."""
+def decode_objects(raw: np.ndarray, shape: list[int], kind: str) -> np.ndarray:
+    """The array that :func:`encode_objects` took apart. Raises ValueError, TypeError or KeyError for anything else."""
     items = json.loads(raw.tobytes().decode())
     if not isinstance(items, list) or kind not in ("O", "U", "S"):
         raise ValueError(f"words of type {kind!r:.40}")

@@ -61,12 +61,12 @@ class Cost:
         )
 
 
-def surviving(checks: Iterable[Check], lost: frozenset[str]) -> tuple[Check, ...]:
+def keep_problems(checks: Iterable[Check], lost: frozenset[str]) -> tuple[Check, ...]:
     """The warnings and failures that outlive a change of the values, each once; an "ok" was about other numbers."""
     return tuple(dict.fromkeys(check for check in checks if check.bad and check.name not in lost))
 
 
-def renumbered(check: Check, place: np.ndarray) -> Check:
+def restrict_check(check: Check, place: np.ndarray) -> Check:
     """The check as it stands for these records alone."""
     if not check.records or not check.bad:
         return check

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import is_array
-from ..tree import mapped
+from ..tree import map_leaves
 from ..utils.ragged import Ragged
 
 
-def of_records(rows: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def select_rows(rows: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows of some records, in their order, and the number of the record of each among these."""
     number = np.full(int(rows.max()) + 1 if len(rows) else 0, -1)
     number[place[place < len(number)]] = np.flatnonzero(place < len(number))
@@ -20,7 +20,7 @@ def of_records(rows: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndar
     return kept, number[rows[kept]]
 
 
-def padded(rows: np.ndarray, value: Any, lead: int) -> Any:
+def pad_rows(rows: np.ndarray, value: Any, lead: int) -> Any:
     """Arrays of rows as ``[records, longest, ...]`` behind ``lead`` axes, zero where a record has no more; others as they are."""
     ragged = Ragged(rows)
 
@@ -28,14 +28,14 @@ def padded(rows: np.ndarray, value: Any, lead: int) -> Any:
         own = is_array(leaf) and tuple(leaf.shape[lead : lead + 1]) == (len(rows),)
         return ragged.padded(leaf, lead, zero=True) if own else leaf
 
-    return mapped(value, change)
+    return map_leaves(value, change)
 
 
-def taken(rows: np.ndarray, kept: np.ndarray, value: Any, lead: int, otherwise: Callable[[Any], Any]) -> Any:
+def take_rows(rows: np.ndarray, kept: np.ndarray, value: Any, lead: int, otherwise: Callable[[Any], Any]) -> Any:
     """Some rows of arrays of rows; ``otherwise`` for others."""
 
     def change(_: Any, leaf: Any) -> Any:
         own = is_array(leaf) and tuple(leaf.shape[lead : lead + 1]) == (len(rows),)
         return leaf[(slice(None),) * lead + (kept,)] if own else otherwise(leaf)
 
-    return mapped(value, change)
+    return map_leaves(value, change)

@@ -21,10 +21,10 @@ from ..arrays import is_array
 from ..errors import ResultError
 from ..features.table import FeatureTable
 from ..tree import children
-from ..utils.files import write_whole
+from ..utils.files import write_atomically
 from . import headers
 from .attribution import Attribution
-from .object_arrays import encoded, is_words
+from .object_arrays import encode_objects, is_words
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -43,7 +43,7 @@ HEADER = 100_000_000
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredArray:
     """An array as it is in a file: little-endian, bfloat16 as its bits."""
 
     code: str
@@ -64,7 +64,7 @@ class Stored:
         return torch.from_numpy(self.numpy())
 
 
-def stored(array: Any) -> Stored:
+def encode_array(array: Any) -> StoredArray:
     """Any framework's array, ready to be written."""
     name = getattr(array.dtype, "name", str(array.dtype).removeprefix("torch."))
     if name not in CODES:
@@ -77,12 +77,12 @@ def stored(array: Any) -> Stored:
             array = array.contiguous().view(torch.int16)
         array = array.numpy()
     bits = np.asarray(array)
-    return Stored(CODES[name], bits.view(np.uint16) if name == "bfloat16" else bits)
+    return StoredArray(CODES[name], bits.view(np.uint16) if name == "bfloat16" else bits)
 
 
 def save(a: Attribution, path: str | PathLike[str]) -> None:
     """Write ``a`` to ``path``: whole, or not at all."""
-    tensors: dict[str, Stored] = {}
+    tensors: dict[str, StoredArray] = {}
     known: dict[str, Any] = {name: getattr(a, name) for name in ARRAYS}
     known |= {"gap.absolute": a.gap.absolute, "gap.relative": a.gap.relative} if a.gap else {}
     if a.features is not None:
@@ -102,7 +102,7 @@ def save(a: Attribution, path: str | PathLike[str]) -> None:
         "cost": asdict(a.cost) if a.cost else None,
         "settings": dict(a.settings),
     }
-    tensors |= {name: stored(np.asarray(array)) for name, array in known.items() if array is not None}
+    tensors |= {name: encode_array(np.asarray(array)) for name, array in known.items() if array is not None}
     try:
         text = json.dumps({"format": FORMAT, "sealed": True} | described, default=_plain)
     except (TypeError, ValueError, RecursionError) as error:
@@ -112,14 +112,14 @@ def save(a: Attribution, path: str | PathLike[str]) -> None:
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         fix = "dataclasses.replace(a, ...) with a value that fits"
         raise ResultError("this result cannot be saved", there=str(error), try_=fix) from error
-    write(Path(path), tensors, {"ascribe": text, "sha256": seal(text, tensors)})
+    write_safetensors(Path(path), tensors, {"ascribe": text, "sha256": compute_checksum(text, tensors)})
 
 
 def load(path: str | PathLike[str], framework: str) -> Attribution:
     """The result in the file at ``path``, with ``values`` and ``record`` as arrays of that framework."""
     if framework not in ("numpy", "torch"):
         raise ResultError(f"framework {framework!r} is not known", there="'numpy', 'torch'")
-    tensors, metadata = read(Path(path))
+    tensors, metadata = read_safetensors(Path(path))
     try:
         text = json.loads(metadata["ascribe"])
         version = text["format"]
@@ -128,40 +128,40 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
     if version != FORMAT:
         raise ResultError(f"{path} has format {version!r:.20}", there=f"this version reads format {FORMAT}", try_="another release")
     try:
-        if (text.get("sealed") or "sha256" in metadata) and metadata.get("sha256") != seal(metadata["ascribe"], tensors):
+        if (text.get("sealed") or "sha256" in metadata) and metadata.get("sha256") != compute_checksum(metadata["ascribe"], tensors):
             raise ValueError("its checksum is another than that of what it holds")
-        return _result(text, tensors, Stored.torch if framework == "torch" else Stored.numpy)
+        return _result(text, tensors, StoredArray.torch if framework == "torch" else StoredArray.numpy)
     except ImportError as error:
         raise ResultError("framework='torch' needs torch", there=str(error), try_="framework='numpy'") from error
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ResultError(f"{path} is damaged", there=str(error), try_="save the result again, or take a copy of the file") from error
 
 
-def _result(text: Mapping[str, Any], tensors: Mapping[str, Stored], make: Callable[[Stored], Any]) -> Attribution:
+def _result(text: Mapping[str, Any], tensors: Mapping[str, StoredArray], make: Callable[[StoredArray], Any]) -> Attribution:
     """What a header says, with its arrays. Raises ValueError for a header of wrong types, or for parts that do not fit together."""
-    headers.typed(text)
+    headers.check_types(text)
     known = {name: tensors[name].numpy() if name in tensors else None for name in (*ARRAYS, *GAPS)}
-    error = headers.rebuilt(text["error"], tensors, make, plain=False) if text.get("error") else None
+    error = headers.rebuild_value(text["error"], tensors, make, plain=False) if text.get("error") else None
     a = Attribution(
-        headers.rebuilt(text["values"], tensors, make, plain=False),
-        headers.rebuilt(text["record"], tensors, make, plain=True),
+        headers.rebuild_value(text["values"], tensors, make, plain=False),
+        headers.rebuild_value(text["record"], tensors, make, plain=True),
         text["cut"],
         text["quantity"],
         text["method"],
         class_names=None if text["class_names"] is None else tuple(text["class_names"]),
-        gap=headers.gap_of(*(known.pop(name) for name in GAPS)),
-        checks=headers.checks_of(text),
-        cost=headers.cost_of(text),
+        gap=headers.read_gap(*(known.pop(name) for name in GAPS)),
+        checks=headers.read_checks(text),
+        cost=headers.read_cost(text),
         settings=text["settings"],
         error=error,
         features=_features(text.get("features"), tensors),
         **known,
     )
-    headers.consistent(a)
+    headers.check_consistency(a)
     return a
 
 
-def _features(said: Any, tensors: Mapping[str, Stored]) -> FeatureTable | None:
+def _features(said: Any, tensors: Mapping[str, StoredArray]) -> FeatureTable | None:
     """The table of features, from what the header says of it."""
     if said is None:
         return None
@@ -174,7 +174,7 @@ def _features(said: Any, tensors: Mapping[str, Stored]) -> FeatureTable | None:
     return FeatureTable(values.numpy(), None if error is None else error.numpy(), names, said["told"], found)
 
 
-def seal(text: str, tensors: Mapping[str, Stored]) -> str:
+def compute_checksum(text: str, tensors: Mapping[str, StoredArray]) -> str:
     """The checksum of everything in a file: the header's text, and every array with its name, type, shape and numbers."""
     digest = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
@@ -183,7 +183,7 @@ def seal(text: str, tensors: Mapping[str, Stored]) -> str:
     return digest.hexdigest()
 
 
-def write(path: Path, tensors: Mapping[str, Stored], metadata: Mapping[str, str]) -> None:
+def write_safetensors(path: Path, tensors: Mapping[str, StoredArray], metadata: Mapping[str, str]) -> None:
     """A safetensors file, put in its place when it is whole."""
     from safetensors import SafetensorError
 
@@ -209,10 +209,10 @@ def write(path: Path, tensors: Mapping[str, Stored], metadata: Mapping[str, str]
             there=f"{int.from_bytes(raw[:8], 'little'):,} bytes, and there is room for {HEADER:,}",
             try_="dataclasses.replace(a, settings={})",
         )
-    write_whole(path, raw)
+    write_atomically(path, raw)
 
 
-def read(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
+def read_safetensors(path: Path) -> tuple[dict[str, StoredArray], dict[str, str]]:
     """The arrays and the metadata of a safetensors file, both from one look at it."""
     from safetensors import SafetensorError, deserialize
 
@@ -226,8 +226,8 @@ def read(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
     return tensors, header.get("__metadata__") or {}
 
 
-def _array(*, dtype: str, shape: list[int], data: bytes) -> Stored:
-    return Stored(dtype, np.frombuffer(bytearray(data), TYPES[dtype]).reshape(shape))
+def _array(*, dtype: str, shape: list[int], data: bytes) -> StoredArray:
+    return StoredArray(dtype, np.frombuffer(bytearray(data), TYPES[dtype]).reshape(shape))
 
 
 def _plain(value: Any) -> Any:
@@ -236,7 +236,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} {value!r:.60}")
 
 
-def _described(value: Any, name: str, tensors: dict[str, Stored], depth: int = 0) -> Any:
+def _described(value: Any, name: str, tensors: dict[str, StoredArray], depth: int = 0) -> Any:
     """How ``value`` is nested, as JSON; its arrays go to ``tensors`` under names that begin with ``name``."""
     if depth > headers.DEEP:
         raise ResultError("this value cannot be saved", there=f"more than {headers.DEEP} containers within each other", try_="fewer")
@@ -244,10 +244,10 @@ def _described(value: Any, name: str, tensors: dict[str, Stored], depth: int = 0
         while name in tensors:  # {"a.b": x, "a": {"b": y}}
             name += "'"
         if is_words(value):
-            raw, about = encoded(value)
-            tensors[name] = Stored("U8", raw)
+            raw, about = encode_objects(value)
+            tensors[name] = StoredArray("U8", raw)
             return {"words": about | {"array": name}}
-        tensors[name] = stored(value)
+        tensors[name] = encode_array(value)
         return {"array": name}
     if value is None or isinstance(value, (bool, int, float, str)):
         return {"plain": value}

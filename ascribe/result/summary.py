@@ -14,11 +14,11 @@ import numpy as np
 
 from ..arrays import as_numpy
 from ..display import colours
-from ..display.layouts import layout_of, map_of, photograph, shrunk, strongest
+from ..display.layouts import as_image, find_layout, rank_strongest, shrink_map, sum_channels
 from ..features.table import group_columns, split_rows
-from ..utils.completeness import described
-from ..utils.escape import visible
-from ..utils.pooling import outline
+from ..utils.completeness import describe_gaps
+from ..utils.escape import escape_control
+from ..utils.pooling import describe_shapes
 
 if TYPE_CHECKING:
     from .attribution import Attribution, Check
@@ -36,68 +36,68 @@ IMAGE = 'width="120" style="display:inline-block;image-rendering:pixelated;margi
 STATUS = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
 
 
-def line(a: Attribution) -> str:
+def format_line(a: Attribution) -> str:
     """``a`` on one line, without its numbers."""
-    parts = [outline(a.values)]
-    parts += [f"gap {described(a.gap.relative)}"] if a.gap is not None else []
+    parts = [describe_shapes(a.values)]
+    parts += [f"gap {describe_gaps(a.gap.relative)}"] if a.gap is not None else []
     bad = [check for check in a.checks if check.bad]
     parts += [", ".join(f"{check.name}: {check.status}" for check in bad)] if bad else []
     about = [a.method or "values"]
     about += [f"of {a.quantity}"] if a.quantity and f"of={a.quantity}" not in a.method else []
     about += [f"at {a.cut}"] if f"at={a.cut}" not in a.method else []
-    return visible(f"<Attribution {' '.join(about)}: {'; '.join(parts)}>")
+    return escape_control(f"<Attribution {' '.join(about)}: {'; '.join(parts)}>")
 
 
-def recipe(method: str) -> str:
+def method_expression(method: str) -> str:
     """A method's expression without its call on the model: ``SmoothGrad(8)``."""
     head, call, _ = method.partition(")(model")
     return f"{head})" if call else method
 
 
-def checks_text(checks: tuple[Check, ...]) -> str:
+def format_checks(checks: tuple[Check, ...]) -> str:
     """How many checks there were, and which were not ok."""
     bad = [f"{check.name} {check.status}" for check in checks if check.status != "ok"]
     return f"{sum(check.status == 'ok' for check in checks)} ok" + "".join(f", {text}" for text in bad)
 
 
-def facts(a: Attribution) -> list[tuple[str, str]]:
+def list_facts(a: Attribution) -> list[tuple[str, str]]:
     """What there is to say of the whole result, by name."""
     cost = a.cost
     table = {
         "method": a.method,
         "of": a.quantity,
         "at": a.cut,
-        "values": outline(a.values),
-        "gap": described(a.gap.relative) if a.gap is not None else "",
-        "checks": checks_text(a.checks) if a.checks else "",
+        "values": describe_shapes(a.values),
+        "gap": describe_gaps(a.gap.relative) if a.gap is not None else "",
+        "checks": format_checks(a.checks) if a.checks else "",
         "cost": f"{cost.forward} forward, {cost.backward} backward, {cost.rows} rows, {cost.seconds:.3g} s" if cost else "",
     }
     return [(name, text) for name, text in table.items() if text]
 
 
-def record_text(a: Attribution, i: int) -> str:
+def describe_record(a: Attribution, i: int) -> str:
     """What is known of one record: explained quantity, class, gap."""
     several = a.quantities is not None
     parts = []
     if a.explained is not None and not several:
         parts.append(f"explained {float(a.explained[i]):.4g}")
-    if a.target is not None and np.ndim(a.target) == 1 and not single_output(a):
-        parts.append(f"class {class_name(a, int(a.target[i]))}")
-    if a.prediction is not None and a.prediction.ndim == 2 and not single_output(a):
-        parts.append(f"predicted {class_name(a, int(np.argmax(a.prediction[i])))}")
+    if a.target is not None and np.ndim(a.target) == 1 and not has_single_output(a):
+        parts.append(f"class {format_class(a, int(a.target[i]))}")
+    if a.prediction is not None and a.prediction.ndim == 2 and not has_single_output(a):
+        parts.append(f"predicted {format_class(a, int(np.argmax(a.prediction[i])))}")
     if a.gap is not None and not several:
-        parts.append(f"gap {described(a.gap.relative[[i]])}")
+        parts.append(f"gap {describe_gaps(a.gap.relative[[i]])}")
     return ", ".join(parts)
 
 
-def single_output(a: Attribution) -> bool:
+def has_single_output(a: Attribution) -> bool:
     """Whether the model gives a single number for each record, which is no class; an output without an axis for it is no table."""
     if a.prediction is None:
         return a.class_names is None and a.target is not None and not np.any(a.target)
     return a.prediction.ndim == 2 and a.prediction.shape[1] == 1
 
 
-def class_name(a: Attribution, index: int) -> str:
+def format_class(a: Attribution, index: int) -> str:
     """The name of a class, or its number."""
     return a.class_names[index] if a.class_names is not None and 0 <= index < len(a.class_names) else str(index)
 
@@ -111,9 +111,9 @@ def single(a: Attribution) -> np.ndarray | None:
 # Notebooks
 
 
-def page(a: Attribution) -> str:
+def format_html(a: Attribution) -> str:
     """``a`` as a piece of HTML without scripts, for notebooks of any colour."""
-    rows = "".join(f"<tr>{_cell(name, 'opacity:.65')}{_cell(text)}</tr>" for name, text in facts(a))
+    rows = "".join(f"<tr>{_cell(name, 'opacity:.65')}{_cell(text)}</tr>" for name, text in list_facts(a))
     bad = "".join(
         f"<li><b>{escape(check.status, quote=True)}</b> {_isolated(check.name)}: {_isolated(check.detail)}</li>"
         for check in a.checks
@@ -124,7 +124,7 @@ def page(a: Attribution) -> str:
 
 
 def _isolated(text: str) -> str:
-    return f"<bdi>{escape(visible(text), quote=True)}</bdi>"
+    return f"<bdi>{escape(escape_control(text), quote=True)}</bdi>"
 
 
 def _cell(text: str, style: str = "") -> str:
@@ -137,47 +137,47 @@ def _picture(a: Attribution) -> str:
         return ""
     if values.ndim == 2:
         return _table(a, values)
-    layout = layout_of(values.shape[1:])
+    layout = find_layout(values.shape[1:])
     if layout is None:
         return ""
-    maps = [map_of(one, layout) for one in values[:SHOWN]]
+    maps = [sum_channels(one, layout) for one in values[:SHOWN]]
     figures = [f"<figure {FIGURE}>{_photo(a, i)}{_heat(m)}<figcaption>{_caption(a, i)}</figcaption></figure>" for i, m in enumerate(maps)]
     return f'<div style="display:flex;flex-wrap:wrap;gap:12px;margin-top:8px">{"".join(figures)}</div>'
 
 
 def _heat(values: np.ndarray) -> str:
-    shown = shrunk(values, 128)
-    small = colours.diverging(colours.scale_of(shown).shades(shown))
-    return f'<img {IMAGE} alt="map of the values, blue against, red for" src="{colours.data_uri(small)}">'
+    shown = shrink_map(values, 128)
+    small = colours.apply_palette(colours.colour_scale(shown).shades(shown))
+    return f'<img {IMAGE} alt="map of the values, blue against, red for" src="{colours.encode_data_uri(small)}">'
 
 
 def _photo(a: Attribution, i: int) -> str:
     leaf = a.record
-    photo = photograph(as_numpy(leaf[i])) if hasattr(leaf, "dtype") else None
+    photo = as_image(as_numpy(leaf[i])) if hasattr(leaf, "dtype") else None
     if photo is None or max(photo.shape) > 256:
         return ""
-    return f'<img {IMAGE} alt="record {i}" src="{colours.data_uri(colours.grey_levels(photo))}">'
+    return f'<img {IMAGE} alt="record {i}" src="{colours.encode_data_uri(colours.grey_levels(photo))}">'
 
 
 def _caption(a: Attribution, i: int) -> str:
-    return _isolated(f"record {i}" + (f": {text}" if (text := record_text(a, i)) else ""))
+    return _isolated(f"record {i}" + (f": {text}" if (text := describe_record(a, i)) else ""))
 
 
 def _table(a: Attribution, values: np.ndarray) -> str:
     table, known = group_columns(values, a.features)
     names, shown = known or list(map(str, range(table.shape[1]))), table[:SHOWN]
-    order = strongest(np.abs(shown).mean(0), TOP)
-    head = "".join(f"<th>{_isolated(cut(visible(names[k])))}</th>" for k in order)
+    order = rank_strongest(np.abs(shown).mean(0), TOP)
+    head = "".join(f"<th>{_isolated(shorten_name(escape_control(names[k])))}</th>" for k in order)
     rows = ""
     for i, row in enumerate(shown):
-        shades = colours.signed(row)
+        shades = colours.scale_to_limit(row)
         cells = "".join(f'<td style="{_paint(float(shades[k]))}">{float(row[k]):.3g}</td>' for k in order)
         rows += f'<tr><th style="text-align:left;font-weight:normal">{_caption(a, i)}</th>{cells}</tr>'
     return f"<table><tr><th></th>{head}</tr>{rows}</table>"
 
 
 def _paint(shade: float) -> str:
-    return f"background:{colours.css(shade)};color:{colours.ink(shade)}"
+    return f"background:{colours.css_colour(shade)};color:{colours.text_colour(shade)}"
 
 
 # Terminals
@@ -217,14 +217,14 @@ def _coloured(a: Attribution, out: IO[str]) -> str | None:
 
 def lines(a: Attribution, blocks: bool) -> Iterator[Line]:
     """The summary, line by line; ``blocks`` draws maps in coloured half blocks."""
-    for name, text in facts(a):
+    for name, text in list_facts(a):
         yield [(f"{name:<8}", "dim"), (text, "bold" if name == "method" else "")]
     for check in a.checks:
         if check.bad:
             yield [(f"{check.status:<8}", STATUS[check.status]), (f"{check.name}: {check.detail}", "")]
     values = single(a)
     for i in range(min(len(a), SHOWN)):
-        yield [(f"record {i}", "bold"), (f"  {record_text(a, i)}", "")]
+        yield [(f"record {i}", "bold"), (f"  {describe_record(a, i)}", "")]
         if values is not None and values.dtype.kind == "f" and values[i].size:
             yield from _ranked(a, values[i], i) if values.ndim == 2 else _best(values[i])
             yield from _blocks(values[i]) if blocks and values.ndim > 2 else ()
@@ -243,15 +243,15 @@ def _ranked(a: Attribution, values: np.ndarray, i: int) -> Iterator[Line]:
 def _best(values: np.ndarray) -> Iterator[Line]:
     """The strongest places of anything else."""
     flat = values.reshape(-1)
-    order = strongest(flat, 3)
+    order = rank_strongest(flat, 3)
     names = {int(k): f"[{', '.join(str(int(n)) for n in np.unravel_index(k, values.shape))}]" for k in order}
     yield from _bars(flat, names, 3)
 
 
 def _bars(values: np.ndarray, names: Mapping[int, str] | Sequence[str], count: int) -> Iterator[Line]:
-    order = strongest(values, count)
+    order = rank_strongest(values, count)
     top = float(np.nan_to_num(np.abs(values)).max(initial=0.0))
-    shown = [cut(names[int(k)]) for k in order]
+    shown = [shorten_name(names[int(k)]) for k in order]
     width = max(map(len, shown), default=0)
     for k, name in zip(order, shown, strict=True):
         value = float(values[k])
@@ -259,22 +259,22 @@ def _bars(values: np.ndarray, names: Mapping[int, str] | Sequence[str], count: i
         yield [(f"  {name}".ljust(max(16, width + 4)), "dim"), (f"{value:>+11.4g}  ", ""), (bar, "red" if value > 0 else "blue")]
 
 
-def cut(name: str) -> str:
+def shorten_name(name: str) -> str:
     """A name of at most ``WIDE`` letters."""
     return name if len(name) <= WIDE else name[: WIDE - 1] + "…"
 
 
 def _blocks(values: np.ndarray) -> Iterator[Line]:
-    layout = layout_of(values.shape)
+    layout = find_layout(values.shape)
     if layout is None:
         return
-    shown = shrunk(map_of(values, layout), 48)
-    shades = colours.scale_of(shown).shades(shown)
+    shown = shrink_map(sum_channels(values, layout), 48)
+    shades = colours.colour_scale(shown).shades(shown)
     if len(shades) % 2:
         shades = np.concatenate([shades, np.zeros((1, shades.shape[1]))])
     for upper, lower in zip(shades[::2], shades[1::2], strict=True):
         pairs = zip(upper, lower, strict=True)
-        yield [("  ", "")] + [("▀", f"{colours.css(float(u))} on {colours.css(float(v))}") for u, v in pairs]
+        yield [("  ", "")] + [("▀", f"{colours.css_colour(float(u))} on {colours.css_colour(float(v))}") for u, v in pairs]
 
 
 def _plain(content: Iterator[Line], out: IO[str]) -> Iterator[str]:
@@ -285,7 +285,7 @@ def _plain(content: Iterator[Line], out: IO[str]) -> Iterator[str]:
 def _safe(text: str, out: IO[str]) -> str:
     """``text`` without control characters, reversals or letters that the terminal cannot write: those appear as escapes."""
     encoding = getattr(out, "encoding", None) or "utf-8"
-    return visible(text).encode(encoding, "backslashreplace").decode(encoding)
+    return escape_control(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _encodes(out: IO[str], text: str) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..arrays import Array, as_numpy, namespace
 from ..errors import RuleError
-from ..values import is_number, written
+from ..values import format_value, is_number
 from .layer import Answer, LinearLayer, has_negative, negative, positive, share, signed_forward
 from .treatments import Unreferenced, with_rest
 
@@ -53,7 +53,7 @@ class LayerRule(Unreferenced):
         for name in ("epsilon", "gamma"):
             value = getattr(self, name, 0.0)
             if not (is_number(value) and 0 <= value < math.inf):
-                raise RuleError(f"{name}={written(value)}", try_="a number that is not negative")
+                raise RuleError(f"{name}={format_value(value)}", try_="a number that is not negative")
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,7 +122,7 @@ class AlphaBeta(LayerRule):
         numbers = is_number(self.alpha) and is_number(self.beta) and math.isfinite(self.alpha)
         if not (numbers and abs(self.alpha - self.beta - 1) <= 1e-9 and self.beta >= 0):
             raise RuleError(
-                f"alpha={written(self.alpha)}, beta={written(self.beta)}",
+                f"alpha={format_value(self.alpha)}, beta={format_value(self.beta)}",
                 try_="alpha - beta = 1 and beta >= 0, such as 2 and 1, or 1 and 0",
             )
 
@@ -184,7 +184,9 @@ class ZBox(LayerRule):
         self.check()
         low, high = (bound(value) for value in (self.low, self.high))
         if (not low.ndim or not high.ndim or low.shape == high.shape) and (low > high).any():
-            raise RuleError(f"low={written(self.low)}, high={written(self.high)}", try_="a lower bound that is not above the upper one")
+            raise RuleError(
+                f"low={format_value(self.low)}, high={format_value(self.high)}", try_="a lower bound that is not above the upper one"
+            )
 
     def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
         x, weight = layer.x, layer.weight
@@ -219,7 +221,7 @@ def bound(value: Any) -> np.ndarray:
     except (TypeError, ValueError):
         found = np.asarray(np.nan)
     if not np.isfinite(found).all():
-        raise RuleError(f"a bound of {written(value)}", try_="a number, or one for each channel")
+        raise RuleError(f"a bound of {format_value(value)}", try_="a number, or one for each channel")
     return found
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..errors import RuleError
-from ..values import is_number, written
+from ..values import format_value, is_number
 from .treatments import Unreferenced, derivatives
 
 
@@ -53,4 +53,4 @@ class BetaSmooth(Unreferenced):
 
     def __post_init__(self) -> None:
         if not (is_number(self.beta) and 0 < self.beta < math.inf):
-            raise RuleError(f"beta={written(self.beta)}", try_="a positive number: the larger, the nearer to the gradient")
+            raise RuleError(f"beta={format_value(self.beta)}", try_="a positive number: the larger, the nearer to the gradient")

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from ..errors import RuleError
-from ..values import Value, written
+from ..values import Value, format_value
 from .treatments import AVERAGES
 
 
@@ -20,7 +20,7 @@ class Comparing(Value):
 
     def __post_init__(self) -> None:
         if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 1:
-            raise RuleError(f"points={written(self.points)}", try_="a whole number from 1 up")
+            raise RuleError(f"points={format_value(self.points)}", try_="a whole number from 1 up")
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ..arrays import Array
 from ..errors import RuleError
-from ..values import written
+from ..values import format_value
 from .layer import Answer, LinearLayer, share
 from .layers import LayerRule
 from .treatments import Unreferenced, with_rest
@@ -68,7 +68,7 @@ class GIM(Unreferenced):
     def __post_init__(self) -> None:
         number = isinstance(self.temperature, (int, float)) and not isinstance(self.temperature, bool)
         if not number or not 0 < self.temperature < math.inf:
-            raise RuleError(f"temperature={written(self.temperature)}", try_="a number above 0, such as 2.0")
+            raise RuleError(f"temperature={format_value(self.temperature)}", try_="a number above 0, such as 2.0")
 
 
 @dataclass(frozen=True, repr=False)

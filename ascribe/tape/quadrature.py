@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..arrays import Array
-from ..distributions.quadrature import nodes
+from ..distributions.quadrature import quadrature_nodes
 from .step import Back, Step
 from .tape import Var
 
@@ -11,7 +11,7 @@ from .tape import Var
 def average_vjp(points: int, s: Step) -> Back:
     """The vector-Jacobian product averaged over the straight line between the inputs' reference and record."""
     total: dict[Var, Array] = {}
-    for position, weight in zip(*nodes("gauss-legendre", points), strict=True):
+    for position, weight in zip(*quadrature_nodes("gauss-legendre", points), strict=True):
 
         def at(v: Var, t: float = float(position)) -> Array:
             x0 = s.refer(v)

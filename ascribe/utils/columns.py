@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 
-def aligned(rows: Iterable[Sequence[str]], head: bool = True) -> str:
+def align_columns(rows: Iterable[Sequence[str]], head: bool = True) -> str:
     """Rows as aligned columns, the first one underlined where it is a head; nothing is padded at the end of a line."""
     lines = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -23,7 +23,7 @@ APPROXIMATE = Limits(0.05, 0.2)
 """Of sums that a number of points approximates. Sundararajan et al. (2017) ask for 5 %."""
 
 
-def scale_of(size: np.ndarray, change: np.ndarray, explained: np.ndarray, eps: float = 0.0) -> np.ndarray:
+def gap_scale(size: np.ndarray, change: np.ndarray, explained: np.ndarray, eps: float = 0.0) -> np.ndarray:
     """What a gap is a share of: the change of the quantity, or the sum of the values' sizes where that is larger.
 
     Values of both signs may add up to a change near zero; then the rounding, or the quadrature's error, of each of them is a small share of
@@ -35,14 +35,14 @@ def scale_of(size: np.ndarray, change: np.ndarray, explained: np.ndarray, eps: f
     return found
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """A share as a percentage with two digits: ``0.31 %``, ``12 %``."""
     if 0 < abs(share) < 1e-4:
         return "under 0.01 %"
     return f"{100 * share:.2g} %" if abs(share) < 1 else f"{100 * share:.0f} %"
 
 
-def described(relative: np.ndarray) -> str:
+def describe_gaps(relative: np.ndarray) -> str:
     """The relative gaps of all records, ``[records]`` or ``[quantities, records]``: how many are above 1 %, and the largest."""
     table = np.abs(np.atleast_2d(relative))
     if not table.size:
@@ -53,9 +53,9 @@ def described(relative: np.ndarray) -> str:
     text = f"{lost} not finite" if records > 1 else "not finite"
     if each.max() < 0:
         return text
-    above, worst = int((each > NOTED).sum()), percent(float(each.max()))
+    above, worst = int((each > NOTED).sum()), format_percent(float(each.max()))
     if records == 1:
         return worst
     most = "" if worst.startswith("under") else "at most "
-    said = f"{above} of {records} records above {percent(NOTED)}, worst {worst}" if above else f"{most}{worst} in {records} records"
+    said = f"{above} of {records} records above {format_percent(NOTED)}, worst {worst}" if above else f"{most}{worst} in {records} records"
     return f"{said}, {text}" if lost else said

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from ..errors import HERE, ArgumentError, AscribeError, MemoryLimitError
-from .hints import ALONE, CALLED, VERB, accepts, call_hint
+from .hints import ALONE, CALLED, VERB, accepts_argument, call_hint
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -41,7 +41,7 @@ def entry(call: Callable[Given, Result]) -> Callable[Given, Result]:
             found = MemoryLimitError("there is not enough memory for this call", there=str(error)[:200], try_="fewer records in a call")
             found.__cause__, found.partial = error, vars(error).get("partial")
         try:
-            raise found if os.environ.get(FULL) else shortened(found)
+            raise found if os.environ.get(FULL) else shorten_traceback(found)
         finally:
             del found  # which holds the frame that holds it
 
@@ -53,7 +53,7 @@ def refuse_foreign(owner: Any, model: Any, kwargs: dict[str, Any], own: frozense
     constructor = tuple(f.name for f in fields(owner)) if is_dataclass(owner) else ()
     known = {*CALLED, *VERB, *constructor, *(ALONE if "over" in own else ())}
     for name in kwargs:
-        if name not in own and name in known and not accepts(model, name):
+        if name not in own and name in known and not accepts_argument(model, name):
             title = type(owner).__name__ if owner is not None else "asc.IntegratedGradients"
             raise ArgumentError(
                 f"the call has no argument {name}=, and neither has the model",
@@ -69,25 +69,25 @@ def out_of_memory(error: BaseException) -> bool:
     return named or "out of memory" in text or "can't allocate memory" in text
 
 
-def shortened(error: AscribeError) -> AscribeError:
+def shorten_traceback(error: AscribeError) -> AscribeError:
     """The error without the frames of this package: its own, and those of what it came from.
 
     One that code of the user's raised, or that came from a call inside the model, keeps the frames of that code.
     """
     error.__traceback__ = (
-        without_ours(error.__traceback__) if error.__traceback__ is not None and from_others(error.__traceback__) else None
+        drop_own_frames(error.__traceback__) if error.__traceback__ is not None and raised_by_others(error.__traceback__) else None
     )
     seen: set[int] = set()
     link: BaseException | None = error.__cause__ or error.__context__
     while link is not None and id(link) not in seen:
         seen.add(id(link))
         if link.__traceback__ is not None:
-            link.__traceback__ = without_ours(link.__traceback__)
+            link.__traceback__ = drop_own_frames(link.__traceback__)
         link = link.__cause__ or link.__context__
     return error
 
 
-def from_others(trace: TracebackType) -> bool:
+def raised_by_others(trace: TracebackType) -> bool:
     """Whether an error was raised by other code than this package, or in a call that other code made of it."""
     others = 0
     while trace.tb_next is not None:
@@ -97,7 +97,7 @@ def from_others(trace: TracebackType) -> bool:
     return not code.co_filename.startswith(HERE) or (others > 0 and code.co_name == "entered")
 
 
-def without_ours(trace: TracebackType) -> TracebackType | None:
+def drop_own_frames(trace: TracebackType) -> TracebackType | None:
     """The frames of others; the last one where all are ours."""
     frames = []
     here: TracebackType | None = trace

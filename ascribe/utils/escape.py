@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 
-def visible(text: str) -> str:
+def escape_control(text: str) -> str:
     """``text`` with control characters (C0, C1) and reversals of direction written as escapes, so that no terminal acts on them."""
     return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Put ``content`` in the file at ``path``, in one step: a reader gets the old file or the new one.
 
     A file that is there keeps its mode; through a symbolic link the file behind it is written; a device or a pipe is written to. What is

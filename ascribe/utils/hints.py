@@ -118,13 +118,13 @@ def unexpected_hint(message: str) -> str | None:
     return f"{ours}={_example(ours)}, if that is what {name}= means" if ours else None
 
 
-def arguments(kind: type) -> tuple[str, ...] | None:
+def constructor_arguments(kind: type) -> tuple[str, ...] | None:
     """The names that a class is made with; None where any name goes."""
     given = list(inspect.signature(kind.__init__).parameters.values())[1:]  # type: ignore[misc]
     return None if any(p.kind is p.VAR_KEYWORD for p in given) else tuple(p.name for p in given if p.kind is not p.VAR_POSITIONAL)
 
 
-def accepts(model: Any, name: str) -> bool:
+def accepts_argument(model: Any, name: str) -> bool:
     """Whether a model takes an argument of that name; True where that cannot be known."""
     if type(model).__module__.startswith("torch.jit"):
         return True

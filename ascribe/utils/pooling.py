@@ -37,25 +37,25 @@ SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def chosen(table: dict[str, Any], name: str, what: str) -> Any:
+def look_up(table: dict[str, Any], name: str, what: str) -> Any:
     """The entry of that name, or an error that lists the names there are."""
     if name not in table:
         raise ResultError(f"{what} {name!r} is not known", there=", ".join(map(repr, table)), try_=repr(next(iter(table))))
     return table[name]
 
 
-def like(values: np.ndarray, model: Array) -> Array:
+def convert_like(values: np.ndarray, model: Array) -> Array:
     """NumPy values as an array of the kind of ``model``."""
     return namespace(model).asarray(values, like=model)
 
 
-def axis_of(axis: Axis, rank: int, first: int) -> int:
+def resolve_axis(axis: Axis, rank: int, first: int) -> int:
     """The position of ``axis`` in an array of that rank whose records lie on axis ``first``.
 
     Axes are counted from the records, so that the same call works on one quantity and on several.
     """
     inner = rank - first
-    place: int = axis if isinstance(axis, int) else chosen(NAMED, axis, "axis")
+    place: int = axis if isinstance(axis, int) else look_up(NAMED, axis, "axis")
     if isinstance(axis, str) and inner < 3:
         raise ResultError(f"there is no {axis!r} axis here", there=f"{inner} axes with that of the records", try_="axis=1")
     at = place + inner if place < 0 else place
@@ -66,7 +66,7 @@ def axis_of(axis: Axis, rank: int, first: int) -> int:
     return at + first
 
 
-def outline(value: Any, types: bool = True) -> str:
+def describe_shapes(value: Any, types: bool = True) -> str:
     """The shapes in a value, as it is nested: ``float32[8, 3]``, ``(float32[8, 3], None)``, ``{'image': float32[8, 3]}``."""
     if is_array(value):
         shape = ", ".join(map(str, value.shape))
@@ -74,33 +74,33 @@ def outline(value: Any, types: bool = True) -> str:
     parts = children(value)
     if parts is None:
         return repr(value) if value is None or isinstance(value, (bool, int, float)) else type(value).__name__
-    inside = [(repr(key), outline(part, types)) for key, part in parts]
+    inside = [(repr(key), describe_shapes(part, types)) for key, part in parts]
     if isinstance(value, (tuple, list)):
         return f"({', '.join(text for _, text in inside)})"
     return "{" + ", ".join(f"{key}: {text}" for key, text in inside) + "}"
 
 
-def pooled(array: Array, axis: int, how: str) -> Array:
+def pool_axis(array: Array, axis: int, how: str) -> Array:
     """``array`` without ``axis``: its sum, mean, maximum or Euclidean length along it."""
-    return like(chosen(POOLS, how, "pooling")(as_numpy(array), axis), array)
+    return convert_like(look_up(POOLS, how, "pooling")(as_numpy(array), axis), array)
 
 
 def record_scale(arrays: Sequence[Array], how: str, first: int) -> np.ndarray:
     """One positive number per record (and quantity), from all arrays of a result together; 1 where everything is zero."""
     rows = [np.abs(as_numpy(a).astype(np.float64)) for a in arrays]
     if len({r.shape[: first + 1] for r in rows}) > 1 or any(r.ndim <= first for r in rows):
-        there = ", ".join(outline(a) for a in arrays)
+        there = ", ".join(describe_shapes(a) for a in arrays)
         raise ResultError("arrays of other records cannot be normalised together", there=there, try_="a.part(0).normalize()")
     flat = np.concatenate([r.reshape(*r.shape[: first + 1], -1) for r in rows], -1)
-    scale: np.ndarray = chosen(SCALES, how, "normalisation")(flat)
+    scale: np.ndarray = look_up(SCALES, how, "normalisation")(flat)
     return np.where(scale > 0, scale, np.where(np.isnan(scale), np.nan, 1.0))
 
 
-def scaled(array: Array, scale: np.ndarray, clip: bool) -> Array:
+def divide_by_scale(array: Array, scale: np.ndarray, clip: bool) -> Array:
     """``array`` divided by its record's scale; clipped to [-1, 1] on request."""
     wide = as_numpy(array).astype(np.float64)
     wide = wide / scale.reshape(scale.shape + (1,) * (wide.ndim - scale.ndim))
-    return like(np.clip(wide, -1.0, 1.0) if clip else wide, array)
+    return convert_like(np.clip(wide, -1.0, 1.0) if clip else wide, array)
 
 
 def bilinear(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -113,16 +113,16 @@ def bilinear(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return low, np.minimum(low + 1, old - 1), place - low
 
 
-def resized(array: Array, height: int, width: int) -> Array:
+def resize_maps(array: Array, height: int, width: int) -> Array:
     """Maps ``[..., h, w]`` at another height and width, bilinearly."""
     wide = as_numpy(array).astype(np.float64)
     low, high, share = bilinear(wide.shape[-1], width)
     wide = wide[..., low] * (1 - share) + wide[..., high] * share
     low, high, share = bilinear(wide.shape[-2], height)
-    return like(wide[..., low, :] * (1 - share)[:, None] + wide[..., high, :] * share[:, None], array)
+    return convert_like(wide[..., low, :] * (1 - share)[:, None] + wide[..., high, :] * share[:, None], array)
 
 
-def common(ours: Any, theirs: Any) -> Any:
+def common_value(ours: Any, theirs: Any) -> Any:
     """What two results say alike, or None."""
     if ours is theirs:
         return ours
@@ -133,7 +133,7 @@ def common(ours: Any, theirs: Any) -> Any:
     return ours if all(np.array_equal(as_numpy(a), as_numpy(b)) for a, b in pairs) else None
 
 
-def positions(index: Records, count: int) -> np.ndarray:
+def record_positions(index: Records, count: int) -> np.ndarray:
     """Which records an index means, as numbers from 0."""
     try:
         return np.atleast_1d(np.arange(count)[index if isinstance(index, (int, slice)) else np.asarray(index)])

@@ -6,7 +6,7 @@ from typing import Any, NoReturn, Self
 
 from ..errors import ArgumentError, MethodError
 from ..values import Value
-from .hints import VERBS, arguments, constructor_hint, is_model
+from .hints import VERBS, constructor_arguments, constructor_hint, is_model
 
 
 class Recipe(Value):
@@ -29,7 +29,7 @@ class Recipe(Value):
 
 
 def _refuse(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    title, own = cls.__name__, arguments(cls)
+    title, own = cls.__name__, constructor_arguments(cls)
     for model in filter(is_model, args):
         there = f"a {type(model).__name__}, which goes into the call"
         layer = ', or a layer by its name: GradCam(layer="layer4")(model, x)'.replace("GradCam", title) if own and "layer" in own else ""

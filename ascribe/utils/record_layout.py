@@ -13,7 +13,7 @@ LONG = 4
 """A side that is so many times the other is time, and no side of a picture."""
 
 
-def channels_last(shape: Shape) -> bool:
+def is_channels_last(shape: Shape) -> bool:
     """Whether a picture or a volume can only be [places..., channels]."""
     return len(shape) > 2 and shape[-1] <= MOST_CHANNELS < min(shape[:-1])
 
@@ -24,11 +24,11 @@ def is_series(shape: Shape) -> bool:
     return short < long and (short <= FEW_CHANNELS or long >= LONG * short)
 
 
-def place_axes(shape: Shape) -> tuple[int, ...]:
+def spatial_axes(shape: Shape) -> tuple[int, ...]:
     """The axes of a record that are no channels: time of a series, both sides of a grey picture, all but the channels of others."""
     if len(shape) == 2:
         return (time_axis(shape),) if is_series(shape) else (0, 1)
-    return tuple(range(len(shape) - 1)) if channels_last(shape) else tuple(range(1, len(shape)))
+    return tuple(range(len(shape) - 1)) if is_channels_last(shape) else tuple(range(1, len(shape)))
 
 
 def time_axis(shape: Shape) -> int:
@@ -36,7 +36,7 @@ def time_axis(shape: Shape) -> int:
     return 0 if len(shape) == 2 and shape[0] > shape[1] and is_series(shape) else len(shape) - 1
 
 
-def time_is_open(shape: Shape) -> bool:
+def is_time_ambiguous(shape: Shape) -> bool:
     """Whether the other axis of a record could be time as well."""
     if len(shape) != 2:
         return len(shape) > 2
@@ -44,12 +44,12 @@ def time_is_open(shape: Shape) -> bool:
     return shape[time] < 2 * shape[1 - time]
 
 
-def written(shape: Shape) -> str:
+def format_shape(shape: Shape) -> str:
     """A shape with the records: ``[records, 1000, 12]``."""
     return f"[records, {', '.join(map(str, shape))}]"
 
 
-def doubt_of(shapes: Sequence[Shape], cut: Sequence[bool] = (True, True)) -> str:
+def describe_layout_doubt(shapes: Sequence[Shape], cut: Sequence[bool] = (True, True)) -> str:
     """What is doubtful about records that are cut along their last axes, those of ``cut``; nothing where the layout is plain."""
     for shape in shapes:
         if len(shape) == 2 and is_series(shape) and max(shape) >= max(2 * min(shape), FEW_CHANNELS):
@@ -57,10 +57,10 @@ def doubt_of(shapes: Sequence[Shape], cut: Sequence[bool] = (True, True)) -> str
             fix = f"features=asc.Segments(16, axis={time + 1}) cuts that"
             found = [len(shape) - len(cut) + i for i, one in enumerate(cut) if one]
             if found not in ([time], []):
-                return f"{written(shape)} looks like a series whose time is axis {time + 1}; {fix}"
+                return f"{format_shape(shape)} looks like a series whose time is axis {time + 1}; {fix}"
         if len(shape) > 2 and len(cut) > 1 and len(set(shape[:-1])) == 1 and shape[-1] != shape[0]:
             return (
-                f"{written(shape)} looks as if its channels came last, and they were cut as places; "
+                f"{format_shape(shape)} looks as if its channels came last, and they were cut as places; "
                 "np.moveaxis(x, -1, 1), with a function that moves them back for the model, or ids of your own"
             )
     return ""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.distributions.quadrature import nodes
+from ascribe.distributions.quadrature import quadrature_nodes
 from ascribe.errors import CutError
 from tests.support.odd_models import rows, seeded, table
 from tests.support.snapshots import unchanged
@@ -33,7 +33,7 @@ def slope(run: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
 def line(run: Callable[[Tensor], Tensor], end: Tensor) -> Tensor:
     """Integrated gradients from zero, a point after the other."""
     end = end.detach()
-    return end * sum(w * slope(run, p * end) for p, w in zip(*nodes("gauss-legendre", STEPS), strict=True))
+    return end * sum(w * slope(run, p * end) for p, w in zip(*quadrature_nodes("gauss-legendre", STEPS), strict=True))
 
 
 def close(a: Any, b: Tensor, tolerance: float = 2e-6) -> bool:
@@ -394,7 +394,7 @@ class Placed(nn.Module):
 
 def test_a_value_that_records_share_is_explained_for_each_of_them() -> None:
     """Wherever the points are."""
-    model, (places, shares) = seeded(Placed()), nodes("gauss-legendre", STEPS)
+    model, (places, shares) = seeded(Placed()), quadrature_nodes("gauss-legendre", STEPS)
     p = model.position.weight.detach()
     wanted = [
         sum(w * slope(lambda z, x=x, t=t: model.rest(t * x, z)[:, 1], p) for t, w in zip(places, shares, strict=True)) for x in X.split(1)

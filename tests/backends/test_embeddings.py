@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.distributions.quadrature import nodes
+from ascribe.distributions.quadrature import quadrature_nodes
 from ascribe.errors import CutError, DistributionError, InputError
 from tests.support.odd_models import rows, seeded, table
 
@@ -37,7 +37,7 @@ IDS, NUMBERS = torch.tensor([[1, 2, 3], [4, 5, 6]]), rows(2, 3)
 def by_hand(model: Mixed, start: Tensor, steps: int) -> Tensor:
     end = model.words(IDS).detach()
     total = torch.zeros_like(end)
-    for position, weight in zip(*nodes("gauss-legendre", steps), strict=True):
+    for position, weight in zip(*quadrature_nodes("gauss-legendre", steps), strict=True):
         z = (start + position * (end - start)).requires_grad_()
         total += weight * torch.autograd.grad(model.after(z, NUMBERS)[:, 1].sum(), z)[0]
     return total * (end - start)

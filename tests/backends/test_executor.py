@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import ascribe as asc
-from ascribe.distributions.quadrature import nodes
+from ascribe.distributions.quadrature import quadrature_nodes
 
 Tensor = torch.Tensor
 TIME, WIDE, STEPS = 4, 6, 5
@@ -310,7 +310,7 @@ def one_at_a_time(model: Zoo, x: Tensor, layer: str, quantity: Callable[[Tensor]
             handle.remove()
 
     total = torch.zeros_like(end)
-    for position, weight in zip(*nodes("gauss-legendre", STEPS), strict=True):
+    for position, weight in zip(*quadrature_nodes("gauss-legendre", STEPS), strict=True):
         z = (end * position).requires_grad_()
         total += torch.autograd.grad(run(z).sum(), z)[0] * weight
     with torch.no_grad():

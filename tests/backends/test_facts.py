@@ -139,10 +139,10 @@ def settled() -> Any:
 
 def centred_by_hand(model: Centres, x: Tensor, of: int) -> Tensor:
     """Integrated gradients of every record's own score in the model that subtracts the mean of all, point after point."""
-    from ascribe.distributions.quadrature import nodes
+    from ascribe.distributions.quadrature import quadrature_nodes
 
     total = torch.zeros_like(x)
-    for position, weight in zip(*nodes("gauss-legendre", 6), strict=True):
+    for position, weight in zip(*quadrature_nodes("gauss-legendre", 6), strict=True):
         z = (position * x).requires_grad_()
         total += weight * torch.autograd.grad(model.out(torch.tanh(model.fc(middle(z, True))))[:, of].sum(), z)[0]
     return total * x

@@ -9,7 +9,7 @@ import pytest
 
 import ascribe as asc
 from ascribe.calls.call import Call
-from ascribe.calls.not_arrays import answer, without_arrays
+from ascribe.calls.not_arrays import describe_value, error_without_arrays
 from ascribe.errors import DistributionError, InputError
 
 pandas = pytest.importorskip("pandas")
@@ -56,7 +56,7 @@ def test_what_came_is_named_with_the_way_out(name: str) -> None:
         explain(value)
     assert what in str(caught.value)
     assert array in caught.value.try_
-    assert tensor in without_arrays(Call(value), tensors=True).try_
+    assert tensor in error_without_arrays(Call(value), tensors=True).try_
     with pytest.raises(InputError) as caught:
         explain(x=value)
     assert what in str(caught.value) or "x: NoneType" in str(caught.value)
@@ -66,10 +66,10 @@ def test_loaders_data_sets_and_pictures_are_known() -> None:
     data = torch.utils.data.TensorDataset(torch.rand(4, 3), torch.zeros(4))
     loader = torch.utils.data.DataLoader(data, batch_size=2)
     for value, what in ((loader, "batches of a DataLoader"), (data, "a data set"), (NUMBERS, "a table (DataFrame)")):
-        assert what in without_arrays(Call(value), tensors=True).there
+        assert what in error_without_arrays(Call(value), tensors=True).there
     image = pytest.importorskip("PIL.Image").new("RGB", (4, 5))
-    assert "a picture of Pillow" in without_arrays(Call(image), tensors=True).there
-    found = answer([image, image])
+    assert "a picture of Pillow" in error_without_arrays(Call(image), tensors=True).there
+    found = describe_value([image, image])
     assert found is not None
     assert "the first of them a picture" in found[0]
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.distributions.quadrature import nodes
+from ascribe.distributions.quadrature import quadrature_nodes
 from ascribe.errors import CutError, InputError, QuantityError
 from tests.support.odd_models import rows
 from tests.support.snapshots import unchanged
@@ -56,7 +56,7 @@ def by_hand(model: nn.Module, layer: str, read: Callable[[Any], Tensor], part: i
         model(**call)
     handle.remove()
     total = torch.zeros_like(seen[0])
-    for position, weight in zip(*nodes("gauss-legendre", STEPS), strict=True):
+    for position, weight in zip(*quadrature_nodes("gauss-legendre", STEPS), strict=True):
         z = (position * seen[0]).requires_grad_()
         put = lambda m, a, y, z=z: z if part is None else (*y[:part], z, *y[part + 1 :])  # noqa: E731
         handle = place.register_forward_hook(put)
@@ -177,7 +177,7 @@ def test_a_cache_of_the_user_is_used_and_not_grown() -> None:
             logits = model(inputs_embeds=z, past_key_values=copy.deepcopy(cache)).logits
             return torch.autograd.grad(logits[:, 1, 7].sum(), z)[0]
 
-        truth = rest * sum(w * slope(p) for p, w in zip(*nodes("gauss-legendre", STEPS), strict=True))
+        truth = rest * sum(w * slope(p) for p, w in zip(*quadrature_nodes("gauss-legendre", STEPS), strict=True))
         found = asc.influence(model, inputs_embeds=rest, past_key_values=cache, of=(1, 7))
         assert close(found.values, slope(1.0))
         for _ in range(2):

@@ -29,11 +29,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:completeness")
 
 def line_by_hand(run: Any, x: Tensor, start: Tensor | float = 0.0, steps: int = 6) -> Tensor:
     """Integrated gradients of ``run``'s rows, one point after the other."""
-    from ascribe.distributions.quadrature import nodes
+    from ascribe.distributions.quadrature import quadrature_nodes
 
     start = torch.as_tensor(start, dtype=x.dtype).expand_as(x)
     total = torch.zeros_like(x)
-    for position, weight in zip(*nodes("gauss-legendre", steps), strict=True):
+    for position, weight in zip(*quadrature_nodes("gauss-legendre", steps), strict=True):
         z = (start + position * (x - start)).requires_grad_()
         total += weight * torch.autograd.grad(run(z).sum(), z)[0]
     return total * (x - start)

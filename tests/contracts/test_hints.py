@@ -190,8 +190,8 @@ def test_other_names_of_a_result_are_missing_as_ever() -> None:
 def test_a_number_without_an_axis_is_no_class_in_the_texts() -> None:
     flat = asc.Saliency()(nn.Sequential(nn.Linear(3, 1), nn.Flatten(0)), X)
     assert flat.prediction is None
-    assert "class" not in render.record_text(flat, 0)
-    assert "class 1" in render.record_text(asc.Saliency()(NET, X, of=1), 0)
+    assert "class" not in render.describe_record(flat, 0)
+    assert "class 1" in render.describe_record(asc.Saliency()(NET, X, of=1), 0)
 
 
 def test_drawing_functions_of_other_libraries() -> None:

@@ -36,15 +36,15 @@ CASES: dict[str, tuple[np.ndarray, float, float]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_scales(name: str) -> None:
     values, low, high = CASES[name]
-    scale = colours.scale_of(values)
-    bound = colours.limit(values) if name == "both signs" else high
+    scale = colours.colour_scale(values)
+    bound = colours.colour_limit(values) if name == "both signs" else high
     assert (scale.low, scale.high) == (-bound if name == "both signs" else low, bound)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9))
 def test_shades_keep_the_order_and_the_sign(numbers: list[float]) -> None:
     values = np.array(numbers)
-    scale = colours.scale_of(values)
+    scale = colours.colour_scale(values)
     shades = scale.shades(values)
     assert scale.low < scale.high
     assert (np.abs(shades) <= 1).all()
@@ -58,17 +58,17 @@ def test_a_map_of_means_shows_where_they_are_large() -> None:
     a = Attribution(RISE, method="Rise(400)")
     ax = a.plot(kind="image").axes[0]
     picture = ax.images[-1]
-    assert (picture.norm.vmin, picture.norm.vmax) == (RISE.min(), colours.limit(RISE))
+    assert (picture.norm.vmin, picture.norm.vmax) == (RISE.min(), colours.colour_limit(RISE))
     card = Card("t", None, "image", "", [Map("Rise", RISE[0, 0])])
-    drawn: Any = page.described(card)["maps"][0]
+    drawn: Any = page.describe_card(card)["maps"][0]
     levels = np.frombuffer(base64.b64decode(drawn["levels"]), np.uint8)
     assert levels.min() == 128
     assert levels.max() == 255
-    assert drawn["scale"] == f"{page.number(RISE.min())} to {page.number(colours.limit(RISE))}"
+    assert drawn["scale"] == f"{page.format_number(RISE.min())} to {page.format_number(colours.colour_limit(RISE))}"
 
 
 def test_a_signed_map_is_as_before() -> None:
     values = RNG.normal(size=(1, 1, 8, 8))
     picture = Attribution(values).plot(kind="image").axes[0].images[-1]
-    assert picture.norm.vmin == -picture.norm.vmax == -colours.limit(values[0, 0])
-    np.testing.assert_array_equal(colours.scale_of(values).shades(values), colours.signed(values))
+    assert picture.norm.vmin == -picture.norm.vmax == -colours.colour_limit(values[0, 0])
+    np.testing.assert_array_equal(colours.colour_scale(values).shades(values), colours.scale_to_limit(values))

@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ascribe.display import colours
-from ascribe.display.layouts import photograph
+from ascribe.display.layouts import as_image
 from ascribe.errors import ResultError
 from ascribe.plots import compare, draw, plot
 from ascribe.result.attribution import Attribution, Check, Gap
-from ascribe.utils.pooling import resized
+from ascribe.utils.pooling import resize_maps
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.normal(size=(2, 3, 8, 12))
@@ -72,7 +72,7 @@ def test_a_map_lies_over_its_record() -> None:
 def test_a_coarse_map_is_brought_to_the_size_of_the_record(record: np.ndarray) -> None:
     values = RNG.normal(size=(2, 4, 5))
     under, over = drawn(Attribution(values, record).plot()).images
-    np.testing.assert_allclose(np.asarray(over.get_array()), resized(values[0], 16, 20))
+    np.testing.assert_allclose(np.asarray(over.get_array()), resize_maps(values[0], 16, 20))
     assert np.asarray(under.get_array()).shape == (16, 20)
 
 
@@ -178,7 +178,7 @@ def test_tokens_are_words_on_their_colours() -> None:
 
 
 def test_tokens_wrap_without_touching() -> None:
-    lines = draw.wrapped(["word" * (k % 4 + 1) for k in range(60)])
+    lines = draw.wrap_tokens(["word" * (k % 4 + 1) for k in range(60)])
     assert len(lines) > 3
     assert [k for line in lines for *_, k in line] == list(range(60))
     for line in lines:
@@ -293,15 +293,15 @@ def decoded(data: bytes) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(1, 1), (5, 7), (5, 7, 3)])
 def test_png_is_read_back(shape: tuple[int, ...]) -> None:
     pixels = RNG.integers(0, 256, shape).astype(np.uint8)
-    np.testing.assert_array_equal(decoded(colours.png(pixels)), pixels)
+    np.testing.assert_array_equal(decoded(colours.encode_png(pixels)), pixels)
 
 
 def test_the_palette_is_symmetric_about_zero() -> None:
-    ends = colours.diverging(np.array([-1.0, 0.0, 1.0, -7.0, np.nan, np.inf]))
+    ends = colours.apply_palette(np.array([-1.0, 0.0, 1.0, -7.0, np.nan, np.inf]))
     as_hex = ["#" + bytes(colour).hex() for colour in ends]
     assert as_hex == [colours.LIGHT[0], colours.LIGHT[2], colours.LIGHT[4], colours.LIGHT[0], "#919191", colours.LIGHT[4]]
     for stops in (colours.LIGHT, colours.DARK):
-        light = colours.diverging(np.linspace(-1, 1, 21), stops) @ np.array([0.299, 0.587, 0.114])
+        light = colours.apply_palette(np.linspace(-1, 1, 21), stops) @ np.array([0.299, 0.587, 0.114])
         away = np.abs(light - light[10])
         assert (np.diff(away[10:]) > 0).all()  # further from zero is further from the middle, on both sides
         assert (np.diff(away[10::-1]) > 0).all()
@@ -309,12 +309,12 @@ def test_the_palette_is_symmetric_about_zero() -> None:
 
 def test_scaling_keeps_zero_and_signs() -> None:
     values = np.array([0.0, -2.0, 1.0, np.nan])
-    np.testing.assert_array_equal(colours.signed(values), [0.0, -1.0, 0.5, np.nan])
-    np.testing.assert_array_equal(colours.signed(np.zeros(3)), np.zeros(3))
+    np.testing.assert_array_equal(colours.scale_to_limit(values), [0.0, -1.0, 0.5, np.nan])
+    np.testing.assert_array_equal(colours.scale_to_limit(np.zeros(3)), np.zeros(3))
     spike = np.r_[np.ones(999), 1000.0]
-    assert colours.signed(spike)[0] == 1.0  # one spike does not darken the rest
+    assert colours.scale_to_limit(spike)[0] == 1.0  # one spike does not darken the rest
     lone = np.r_[np.zeros(999), 5.0]
-    assert colours.signed(lone)[-1] == 1.0  # and is not lost where it is all there is
+    assert colours.scale_to_limit(lone)[-1] == 1.0  # and is not lost where it is all there is
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_scaling_keeps_zero_and_signs() -> None:
      ((64, 7, 7), None), ((7, 7, 64), None), ((3, 5, 3), None), ((9,), None)],
 )  # fmt: skip
 def test_photographs(shape: tuple[int, ...], out: tuple[int, ...] | None) -> None:
-    photo = photograph(np.ones(shape))
+    photo = as_image(np.ones(shape))
     assert (None if photo is None else photo.shape) == out
 
 

@@ -67,7 +67,7 @@ def content(text: str) -> Any:
 
 def html(*several: Card, **more: Any) -> str:
     known: dict[str, Any] = {"title": "T", "settings": {}, "summary": []}
-    return page.page(several, **(known | more))
+    return page.render_page(several, **(known | more))
 
 
 # What is in the file
@@ -255,7 +255,7 @@ def test_standard_errors_of_what_was_sampled() -> None:
     (card,) = content(html(*cards({"a": Attribution(values, error=error), "b": Attribution(values)})))["cards"]
     assert [one["error"] for one in card["maps"]] == ["1", None]
     bars = {row["name"]: row["bars"] for row in card["features"]}
-    limit = colours.limit(values)
+    limit = colours.colour_limit(values)
     assert bars["feature 0"][0]["error"] == pytest.approx(1 / limit, abs=1e-4)
     assert bars["feature 2"][0]["error"] == pytest.approx(0.5 / limit, abs=1e-4)
     assert "error" not in bars["feature 1"][0]
@@ -342,7 +342,7 @@ def test_whiskers_reach_as_far_as_the_errors(browser: Any, tmp_path: Path) -> No
           return [own.left, own.right].map((x) => 2 * (x - all.left) / all.width - 1);
         })"""
     )
-    top = colours.limit(values)
+    top = colours.colour_limit(values)
     assert found[2] is None
     np.testing.assert_allclose(found[0], [3 / top, 1.0], atol=0.03)
     np.testing.assert_allclose(found[1], [-2.5 / top, -1.5 / top], atol=0.03)
@@ -356,12 +356,12 @@ def test_maps_have_their_colours(browser: Any, tmp_path: Path, scheme: str) -> N
     stops = colours.LIGHT if scheme == "light" else colours.DARK
     visit.slide(100)
     for i, j in np.ndindex(MAP.shape):
-        assert near(visit.pixel("0-0", (j + 0.5) / 3, (i + 0.5) / 2), colours.diverging(MAP[i, j : j + 1], stops)[0]), (i, j)
+        assert near(visit.pixel("0-0", (j + 0.5) / 3, (i + 0.5) / 2), colours.apply_palette(MAP[i, j : j + 1], stops)[0]), (i, j)
     visit.slide(0)
     for i, j in np.ndindex(PHOTO.shape):
         assert near(visit.pixel("0-0", (j + 0.5) / 3, (i + 0.5) / 2), np.repeat(PHOTO[i, j] * 255, 3)), (i, j)
     visit.slide(50)
-    mixed = (colours.diverging(MAP[:1, :1], stops)[0, 0].astype(float) + PHOTO[0, 0] * 255) / 2
+    mixed = (colours.apply_palette(MAP[:1, :1], stops)[0, 0].astype(float) + PHOTO[0, 0] * 255) / 2
     assert near(visit.pixel("0-0", 1 / 6, 1 / 4), mixed)
     assert visit.trouble == []
 
@@ -372,8 +372,8 @@ def test_coarse_maps_are_smooth_and_fine_ones_sharp(browser: Any, tmp_path: Path
     visit = opened(browser, tmp_path, [image_card(record=np.zeros((2, 4)), maps=maps)])
     visit.slide(100)
     sharp, smooth = ([visit.pixel(name, x, 0.5) for x in (0.26, 0.49)] for name in ("0-0", "0-1"))
-    assert sharp[0] == sharp[1] == list(colours.rgb(colours.LIGHT)[2])
-    ends = colours.rgb(colours.LIGHT)[[0, 4]]
+    assert sharp[0] == sharp[1] == list(colours.parse_colours(colours.LIGHT)[2])
+    ends = colours.parse_colours(colours.LIGHT)[[0, 4]]
     for colour, expected in zip(smooth, (ends[1], ends.mean(0)), strict=True):  # +1, and half way from there to -1
         assert np.abs(np.array(colour) - expected).max() < 12
     assert visit.trouble == []
@@ -383,13 +383,13 @@ def test_the_colours_follow_the_scheme(browser: Any, tmp_path: Path) -> None:
     visit = opened(browser, tmp_path, [image_card(record=None)], {"color_scheme": "light"})
     before = visit.pixel("0-0", 0.01, 0.01)
     visit.page.emulate_media(color_scheme="dark")
-    assert near(before, colours.rgb(colours.LIGHT)[-1])
-    assert near(visit.pixel("0-0", 0.01, 0.01), colours.rgb(colours.DARK)[-1])
+    assert near(before, colours.parse_colours(colours.LIGHT)[-1])
+    assert near(visit.pixel("0-0", 0.01, 0.01), colours.parse_colours(colours.DARK)[-1])
 
 
 def test_a_map_without_a_record_is_all_map(browser: Any, tmp_path: Path) -> None:
     visit = opened(browser, tmp_path, [image_card(record=None)])
-    assert near(visit.pixel("0-0", 1 / 6, 1 / 4), colours.rgb(colours.LIGHT)[-1])
+    assert near(visit.pixel("0-0", 1 / 6, 1 / 4), colours.parse_colours(colours.LIGHT)[-1])
     assert visit.page.locator("input[type=range]").count() == 0
     assert visit.trouble == []
 
@@ -403,7 +403,7 @@ def test_maps_far_below_are_drawn_when_they_come_near(browser: Any, tmp_path: Pa
     assert canvases.count() == 80
     assert visit.page.locator("canvas[data-drawn]").count() < 40
     visit.slide(100)
-    assert near(visit.pixel("39-0", 1 / 6, 1 / 4), colours.rgb(colours.LIGHT)[-1])
+    assert near(visit.pixel("39-0", 1 / 6, 1 / 4), colours.parse_colours(colours.LIGHT)[-1])
     assert visit.trouble == []
 
 
@@ -469,7 +469,7 @@ def test_the_keyboard_reaches_everything(browser: Any, tmp_path: Path) -> None:
     visit.page.locator("input[type=range]").focus()
     for _ in range(2):
         visit.page.keyboard.press("End")
-    assert near(visit.pixel("0-0", 1 / 6, 1 / 4), colours.rgb(colours.LIGHT)[-1])
+    assert near(visit.pixel("0-0", 1 / 6, 1 / 4), colours.parse_colours(colours.LIGHT)[-1])
 
 
 @pytest.mark.parametrize("width", [320, 480, 740, 1280])

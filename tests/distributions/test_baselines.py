@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ascribe as asc
-from ascribe.distributions.baselines import FromInput, Here, blurred, resolve, rows_of
+from ascribe.distributions.baselines import CutValues, FromInput, blur, resolve_background, resolve_baseline
 from ascribe.errors import DistributionError
 from tests.support.small_models import Quadratic, TwoInputs, Words, chain, rows, seeded, sums
 
@@ -15,16 +15,16 @@ X = rows(5, 4)
 PICTURES = rows(3, 2, 6, 5, seed=2)
 
 
-def here(*values, index=None, call=None, seed=0) -> Here:
+def here(*values, index=None, call=None, seed=0) -> CutValues:
     """Some records of those at hand, as a baseline is fitted to them."""
     index = np.arange(len(values[0])) if index is None else np.asarray(index)
     part = [v[index] for v in values]
     names = [f"input {i}" for i in range(len(values))]
-    return Here(part, names, index, len(values[0]), call or asc.Call(*values), lambda c: [a + 100 for a in c.args], seed)
+    return CutValues(part, names, index, len(values[0]), call or asc.Call(*values), lambda c: [a + 100 for a in c.args], seed)
 
 
 def start(baseline, *values, **more):
-    return resolve(baseline, here(*values, **more))
+    return resolve_baseline(baseline, here(*values, **more))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_named_baselines_of_pictures():
     (mean,) = start("mean", PICTURES)
     torch.testing.assert_close(mean, PICTURES.mean((2, 3), keepdim=True).expand_as(PICTURES))
     (blur,) = start("blur", PICTURES)
-    torch.testing.assert_close(blur, torch.from_numpy(blurred(PICTURES.numpy())))
+    torch.testing.assert_close(blur, torch.from_numpy(blur(PICTURES.numpy())))
     (noise,) = start("uniform", PICTURES)
     assert (noise.amin((1, 2, 3)) >= PICTURES.amin((1, 2, 3))).all()
     assert (noise.amax((1, 2, 3)) <= PICTURES.amax((1, 2, 3))).all()
@@ -77,15 +77,15 @@ def test_named_baselines_of_pictures():
 
 
 def test_a_blur_keeps_a_constant_and_goes_towards_the_middle():
-    np.testing.assert_allclose(blurred(np.full((2, 1, 7, 5), 3.0)), 3.0)
+    np.testing.assert_allclose(blur(np.full((2, 1, 7, 5), 3.0)), 3.0)
     point = np.zeros((1, 1, 9, 9))
     point[0, 0, 4, 4] = 1.0
-    spread = blurred(point)
+    spread = blur(point)
     np.testing.assert_allclose(spread, spread[..., ::-1, :])
     np.testing.assert_allclose(spread, np.swapaxes(spread, 2, 3))
     assert spread[0, 0, 4, 4] == spread.max() < 1
     with pytest.raises(DistributionError):
-        blurred(np.ones((3, 4)))
+        blur(np.ones((3, 4)))
 
 
 def test_a_block_of_records_gets_its_own_rows():
@@ -137,17 +137,17 @@ def test_as_many_rows_as_a_block_are_not_a_row_per_record():
 
 def test_a_background_keeps_its_rows_together():
     a, b = rows(5, 4), rows(5, 3, seed=1)
-    left, right = rows_of((a[:2], b[:2]), here(a, b))
+    left, right = resolve_background((a[:2], b[:2]), here(a, b))
     assert torch.equal(left, a[:2])
     assert torch.equal(right, b[:2])
-    assert torch.equal(rows_of(lambda a, b: {0: a[:1], 1: b[:1]}, here(a, b))[1], b[:1])
-    assert torch.equal(rows_of(asc.Call(a, b), here(a, b))[0], a + 100)
+    assert torch.equal(resolve_background(lambda a, b: {0: a[:1], 1: b[:1]}, here(a, b))[1], b[:1])
+    assert torch.equal(resolve_background(asc.Call(a, b), here(a, b))[0], a + 100)
     with pytest.raises(DistributionError, match="same rows"):
-        rows_of((a[:2], b[:3]), here(a, b))
+        resolve_background((a[:2], b[:3]), here(a, b))
     with pytest.raises(DistributionError):
-        rows_of((b, a), here(a, b))
+        resolve_background((b, a), here(a, b))
     with pytest.raises(DistributionError):
-        rows_of(a[:0], here(a))
+        resolve_background(a[:0], here(a))
 
 
 # In a call of the verb

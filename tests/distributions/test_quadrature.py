@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ascribe.distributions.members import stratified
-from ascribe.distributions.quadrature import QUADRATURES, nodes
+from ascribe.distributions.members import draw_stratified
+from ascribe.distributions.quadrature import QUADRATURES, quadrature_nodes
 from ascribe.errors import DistributionError
 
 RULES = tuple(rule for rule in QUADRATURES if rule != "random")
@@ -24,14 +24,14 @@ ORDER = {"trapezoid": 2, "riemann-left": 1, "riemann-right": 1, "riemann-middle"
 
 
 def integral(rule: str, steps: int, f) -> float:
-    position, weight = nodes(rule, steps)
+    position, weight = quadrature_nodes(rule, steps)
     return float((weight * f(position)).sum())
 
 
 @settings(max_examples=30)
 @given(rule=st.sampled_from(RULES), steps=st.integers(2, 200))
 def test_weights_add_up_to_one(rule, steps):
-    position, weight = nodes(rule, steps)
+    position, weight = quadrature_nodes(rule, steps)
     assert position.shape == weight.shape == (steps,)
     assert (weight > 0).all()
     assert abs(weight.sum() - 1) < 1e-13
@@ -57,29 +57,29 @@ def test_twice_the_points_make_the_error_smaller_by_the_order(rule):
 
 
 def test_where_the_points_are():
-    np.testing.assert_allclose(nodes("riemann-left", 4)[0], [0, 0.25, 0.5, 0.75])
-    np.testing.assert_allclose(nodes("riemann-right", 4)[0], [0.25, 0.5, 0.75, 1])
-    np.testing.assert_allclose(nodes("riemann-middle", 4)[0], [0.125, 0.375, 0.625, 0.875])
-    np.testing.assert_allclose(nodes("even", 5)[0], [0, 0.25, 0.5, 0.75, 1])
-    np.testing.assert_allclose(nodes("even", 1)[0], [1])
-    np.testing.assert_allclose(nodes("trapezoid", 3)[0], [0, 0.5, 1])
-    np.testing.assert_allclose(nodes("trapezoid", 3)[1], [0.25, 0.5, 0.25])
-    np.testing.assert_allclose(nodes("gauss-legendre", 2)[0], 0.5 + np.array([-1, 1]) / np.sqrt(12))
+    np.testing.assert_allclose(quadrature_nodes("riemann-left", 4)[0], [0, 0.25, 0.5, 0.75])
+    np.testing.assert_allclose(quadrature_nodes("riemann-right", 4)[0], [0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(quadrature_nodes("riemann-middle", 4)[0], [0.125, 0.375, 0.625, 0.875])
+    np.testing.assert_allclose(quadrature_nodes("even", 5)[0], [0, 0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(quadrature_nodes("even", 1)[0], [1])
+    np.testing.assert_allclose(quadrature_nodes("trapezoid", 3)[0], [0, 0.5, 1])
+    np.testing.assert_allclose(quadrature_nodes("trapezoid", 3)[1], [0.25, 0.5, 0.25])
+    np.testing.assert_allclose(quadrature_nodes("gauss-legendre", 2)[0], 0.5 + np.array([-1, 1]) / np.sqrt(12))
 
 
 def test_one_point_is_enough_where_the_rule_has_no_ends():
     for rule in set(RULES) - {"trapezoid"}:
-        assert nodes(rule, 1)[1].tolist() == [1.0]
+        assert quadrature_nodes(rule, 1)[1].tolist() == [1.0]
 
 
 @pytest.mark.parametrize(("rule", "steps"), [("trapezoid", 1), ("gauss-legendre", 0), ("riemann-left", 0), ("simpson", 5)])
 def test_what_is_no_rule_is_refused(rule, steps):
     with pytest.raises(DistributionError):
-        nodes(rule, steps)
+        quadrature_nodes(rule, steps)
 
 
 @settings(max_examples=20)
 @given(count=st.integers(1, 60), seed=st.integers(0, 2**31))
 def test_random_positions_fall_once_into_each_piece(count, seed):
-    position = stratified(count, seed)
+    position = draw_stratified(count, seed)
     assert sorted(np.floor(position * count).astype(int)) == list(range(count))

@@ -11,7 +11,7 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.engine.checks.general import compute_gap
-from ascribe.utils.completeness import percent
+from ascribe.utils.completeness import format_percent
 from tests.support.rescale_zoo import Fn
 from tests.support.small_models import chain, rows
 
@@ -51,7 +51,7 @@ def test_a_change_that_is_rounding_is_not_divided_by(eps, rounding):
 def test_what_does_not_add_up_is_told_by_how_much_and_for_how_many(steps, status, records):
     found = asked("completeness", SQUARE, X, over=left(steps))
     assert (found.status, found.records) == (status, records)
-    assert percent(1 / steps) in found.detail
+    assert format_percent(1 / steps) in found.detail
     assert ("2 of 3 records above 1 %" in found.detail) == (steps < 100)
     assert ("more steps" in found.detail) == (status != "ok")
 

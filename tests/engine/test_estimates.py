@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import ascribe as asc
-from ascribe.distributions.members import parts
+from ascribe.distributions.members import list_factors
 
 torch = pytest.importorskip("torch")
 
@@ -46,7 +46,9 @@ def test_rows_backward_are_those_of_the_call(over: object) -> None:
 
 def start_rows(over: object) -> range:
     """The rows that paths start from."""
-    return range(1 + max((getattr(f, "samples", None) or len(f.rows) for f in parts(over or asc.Point()) if hasattr(f, "rows")), default=1))
+    return range(
+        1 + max((getattr(f, "samples", None) or len(f.rows) for f in list_factors(over or asc.Point()) if hasattr(f, "rows")), default=1)
+    )
 
 
 def test_rules_that_compare_are_refused() -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.distributions.quadrature import nodes
+from ascribe.distributions.quadrature import quadrature_nodes
 from tests.support.odd_models import rows, seeded
 
 Tensor = torch.Tensor
@@ -159,7 +159,7 @@ def test_a_way_that_is_right_for_two_records_only_is_not_taken(room: int, at: as
     with torch.no_grad():
         end = model.fc(x) if at.layer else x  # type: ignore[operator]
     total = torch.zeros_like(end)
-    for position, weight in zip(*nodes("gauss-legendre", 6), strict=True):
+    for position, weight in zip(*quadrature_nodes("gauss-legendre", 6), strict=True):
         z = (end * position).requires_grad_()
         score = model.out(torch.tanh(z if at.layer else model.fc(z)))[:, 1].sum()  # type: ignore[operator]
         total += torch.autograd.grad(score, z)[0] * weight

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.distributions.quadrature import nodes
+from ascribe.distributions.quadrature import quadrature_nodes
 from ascribe.engine.passes.curvature import Course, advice
 from ascribe.report.cards import cards
-from ascribe.utils.completeness import described
+from ascribe.utils.completeness import describe_gaps
 from tests.support.rescale_zoo import Fn
 from tests.support.small_models import chain, rows
 
@@ -103,19 +103,19 @@ def test_values_that_are_exact_by_construction_are_held_to_less():
     ],
 )
 def test_gaps_in_words(relative, text):
-    assert described(np.array(relative)) == text
+    assert describe_gaps(np.array(relative)) == text
 
 
 def test_a_gap_reads_the_same_everywhere():
     found, check = sum_of(seeded(3, lambda: relus(4, 8, 3)), rows(5, 4, seed=3).float(), over=asc.Line(0.0, 8))
-    text, shown = described(found.gap.relative), io.StringIO()
+    text, shown = describe_gaps(found.gap.relative), io.StringIO()
     found.show(shown)
     assert " of 5 records above 1 %, worst " in text
     assert check.detail.startswith(f"gap {text}")
     assert f"gap {text}" in repr(found)
     assert text in shown.getvalue()
     for i, card in enumerate(cards({"ig": found})):
-        assert f"gap {described(found.gap.relative[i : i + 1])}" in shown.getvalue() or i > 3
+        assert f"gap {describe_gaps(found.gap.relative[i : i + 1])}" in shown.getvalue() or i > 3
         assert card.maps[0].gap == found.gap.relative[i]
 
 
@@ -195,7 +195,7 @@ def test_paths_to_noisy_ends_are_looked_at_one_by_one():
 
 
 def test_the_bend_does_not_depend_on_chunks_or_order():
-    position, _ = nodes("gauss-legendre", 16)
+    position, _ = quadrature_nodes("gauss-legendre", 16)
     values = np.sin(5 * position)[None, :, None] * np.array([1.0, -2.0])
     whole = Course(position, 16, {0: values}).bend()
     parts = Course(position, 16, {10: values[:, 10:], 0: values[:, :10]}).bend()

@@ -76,7 +76,7 @@ def test_terminal_notebook_and_report_have_a_row_for_each_feature() -> None:
     assert html.count("<bdi>colour</bdi>") == 1
     assert "weight" in html
     (card, _) = cards({"Shapley": a})
-    rows = page.described(card)["features"]
+    rows = page.describe_card(card)["features"]
     assert {row["name"]: row["value"] for row in rows} == {"colour": "1, 0, 0", "weight": "2", "height": "1.5"}
     assert sum(map(float, card.maps[0].values)) == pytest.approx(model(TABLE)[0], abs=1e-12)
 
@@ -88,7 +88,7 @@ def test_names_of_columns_reach_every_view_where_nothing_is_grouped() -> None:
     file = io.StringIO()
     a.show(file)
     assert all(name in file.getvalue() and name in a._repr_html_() for name in TABLE.columns)
-    assert {row["name"] for row in page.described(cards({"a": a})[0])["features"]} == set(TABLE.columns)
+    assert {row["name"] for row in page.describe_card(cards({"a": a})[0])["features"]} == set(TABLE.columns)
 
 
 @pytest.mark.parametrize("frame", [False, True])
@@ -161,7 +161,7 @@ def test_several_quantities_are_tabled_feature_by_feature() -> None:
 def test_a_report_adds_up_columns_that_one_of_its_results_takes_together() -> None:
     grouped, single = explained(), explained(asc.features.EachElement())
     card = cards({"grouped": grouped, "single": single})[0]
-    rows = {row["name"]: row for row in page.described(card)["features"]}
+    rows = {row["name"]: row for row in page.describe_card(card)["features"]}
     assert set(rows) == {"colour", "weight", "height"}
     for one in card.maps:
         assert one.values.sum() == pytest.approx(model(TABLE)[0], abs=1e-12)

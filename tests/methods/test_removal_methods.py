@@ -12,7 +12,7 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.errors import MethodError
-from ascribe.utils.pooling import resized
+from ascribe.utils.pooling import resize_maps
 from tests.support.small_models import Pictures, chain, rows, seeded
 from tests.support.snapshots import unchanged
 
@@ -226,7 +226,7 @@ def test_score_cam_written_out():
     net = seeded(convolutions)
     with torch.no_grad():
         held = net[:2](IMAGES)
-        masks = torch.as_tensor(resized(held.numpy(), 6, 6))
+        masks = torch.as_tensor(resize_maps(held.numpy(), 6, 6))
         low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
         masks = (masks - low) / torch.where(high > low, high - low, 1.0)
         dark = net(torch.zeros_like(IMAGES))[:, 2]

@@ -13,7 +13,7 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.backends.numpy.mlp import Mlp
-from ascribe.distributions.quadrature import QUADRATURES, nodes
+from ascribe.distributions.quadrature import QUADRATURES, quadrature_nodes
 from tests.support.small_models import (
     DOUBLE,
     Branches,
@@ -208,7 +208,7 @@ class TestPiecewiseLinear:
     @pytest.mark.parametrize("steps", [5, 50, 400])
     def test_the_error_is_at_most_the_jumps_times_the_rules_discrepancy(self, quadrature, steps):
         found = asc.IntegratedGradients(BASE, steps, quadrature)(self.net, X, of=CLASSES)
-        spacing = discrepancy(*nodes(quadrature, steps))
+        spacing = discrepancy(*quadrature_nodes(quadrature, steps))
         assert spacing < 2.5 / steps
         for record, c in enumerate(CLASSES):
             lengths, slopes = on_pieces(self.net, BASE, X[record], c)

@@ -13,7 +13,7 @@ import pytest
 from ascribe.cli import catalogue, doctor
 from ascribe.cli import commands as cli
 from ascribe.result.attribution import Attribution, Check
-from ascribe.utils.columns import aligned
+from ascribe.utils.columns import align_columns
 
 
 def ascribe(*words: str) -> subprocess.CompletedProcess[str]:
@@ -116,8 +116,8 @@ def test_methods_tells_all_about_one(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_table_aligns_and_underlines() -> None:
-    assert aligned([("a", "bb"), ("ccc", "d")]) == "a    bb\n---  --\nccc  d"
-    assert aligned([("a", "bb"), ("ccc", "d")], head=False) == "a    bb\nccc  d"
+    assert align_columns([("a", "bb"), ("ccc", "d")]) == "a    bb\n---  --\nccc  d"
+    assert align_columns([("a", "bb"), ("ccc", "d")], head=False) == "a    bb\nccc  d"
 
 
 def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

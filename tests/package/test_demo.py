@@ -13,7 +13,7 @@ import torch
 from ascribe import Attribution
 from ascribe.cli.commands import main
 from ascribe.demo import data, explain, models, removal
-from ascribe.demo.run import SAVED, Done, checked
+from ascribe.demo.run import SAVED, TaskResult, report_checks
 from ascribe.result.attribution import Check
 
 WEIGHTS = np.array([4.0, 3.0, 2.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, -5.0])
@@ -26,23 +26,23 @@ def linear(records: np.ndarray) -> np.ndarray:
 def test_removing_the_top_of_a_linear_score_takes_exactly_that_away() -> None:
     records = np.ones((3, 2, 10))
     values = np.broadcast_to(np.tile(WEIGHTS, 2).reshape(2, 10), records.shape)
-    drop = removal.drop(linear, records, np.zeros((1, 2, 10)), values, np.random.default_rng(0), draws=4000)
+    drop = removal.measure_removal(linear, records, np.zeros((1, 2, 10)), values, np.random.default_rng(0), draws=4000)
     assert drop.removed == 2
     assert drop.top == 8.0
     assert drop.chance == pytest.approx(2 * WEIGHTS.mean(), abs=0.1)
     assert drop.beats_chance
-    assert not removal.drop(linear, records, np.zeros(10), -values, np.random.default_rng(0)).beats_chance
+    assert not removal.measure_removal(linear, records, np.zeros(10), -values, np.random.default_rng(0)).beats_chance
 
 
 def test_the_spread_is_that_of_the_mean_over_records() -> None:
     records = np.ones((400, 10))
-    drop = removal.drop(lambda x: x @ WEIGHTS, records, np.zeros(10), records, np.random.default_rng(1), draws=500)
+    drop = removal.measure_removal(lambda x: x @ WEIGHTS, records, np.zeros(10), records, np.random.default_rng(1), draws=500)
     assert drop.spread == pytest.approx(WEIGHTS.std() / 20, rel=0.1)  # 400 records: a twentieth of one draw's
 
 
 def test_removed_replaces_those_places_and_no_others() -> None:
     records = np.arange(12.0).reshape(2, 2, 3)
-    new = removal.removed(records, -np.ones((1, 2, 3)), np.array([[0, 5], [1, 2]]))
+    new = removal.remove_features(records, -np.ones((1, 2, 3)), np.array([[0, 5], [1, 2]]))
     assert new.tolist() == [[[-1, 1, 2], [3, 4, -1]], [[6, -1, -1], [9, 10, 11]]]
     assert records[0, 0, 0] == 0
 
@@ -83,37 +83,37 @@ def test_table_is_standardised_by_the_training_records() -> None:
 def test_models_learn_and_leave_the_random_state_alone(load) -> None:
     task = load(0)
     before = torch.get_rng_state()
-    model = models.trained(task, 0)
+    model = models.train_model(task, 0)
     assert torch.equal(before, torch.get_rng_state())
     assert models.accuracy(model, task.held_out, task.held_out_labels) > 0.9
     assert not model.training
 
 
 @pytest.fixture(scope="module")
-def tables() -> Done:
+def tables() -> TaskResult:
     task = data.breast_cancer(0)
-    model = models.trained(task, 0)
-    return Done(task, 0.0, list(explain.explained(model, task, 0)))
+    model = models.train_model(task, 0)
+    return TaskResult(task, 0.0, list(explain.explain_task(model, task, 0)))
 
 
-def test_five_methods_and_more_are_explained_and_all_checks_pass(tables: Done) -> None:
+def test_five_methods_and_more_are_explained_and_all_checks_pass(tables: TaskResult) -> None:
     names = {one.recipe.name for one in tables.explained}
     assert len(names) >= 5
     said: list[str] = []
-    assert checked([tables], said.append)
+    assert report_checks([tables], said.append)
     assert said[-1].startswith(f"{sum(len(one.result.checks) for one in tables.explained)} checks: ")
 
 
-def test_a_failed_check_is_told_and_fails_the_demo(tables: Done) -> None:
+def test_a_failed_check_is_told_and_fails_the_demo(tables: TaskResult) -> None:
     bad = replace(tables.explained[0].result, checks=(Check("completeness", "fail", "far off", (1, 2)),))
     said: list[str] = []
-    assert not checked([replace(tables, explained=[replace(tables.explained[0], result=bad)])], said.append)
+    assert not report_checks([replace(tables, explained=[replace(tables.explained[0], result=bad)])], said.append)
     assert said[0] == "fail: breast cancer, Saliency, completeness: far off (2 of 48 records)"
 
 
-def test_drops_are_what_the_model_says_of_changed_records(tables: Done) -> None:
+def test_drops_are_what_the_model_says_of_changed_records(tables: TaskResult) -> None:
     one = next(it for it in tables.explained if it.recipe.name == "IntegratedGradients")
-    model, x = models.trained(tables.task, 0), torch.as_tensor(tables.task.held_out[: explain.RECORDS])
+    model, x = models.train_model(tables.task, 0), torch.as_tensor(tables.task.held_out[: explain.RECORDS])
     changed = x.clone()
     for i, row in enumerate(one.result.to_numpy()):
         changed[i, np.argsort(row)[-3:].copy()] = 0.0
@@ -145,7 +145,7 @@ def test_the_whole_demo_passes_and_writes_one_file_that_loads_nothing(whole: tup
 
 def test_the_saved_result_adds_up(whole: tuple[Path, int]) -> None:
     a = Attribution.load(whole[0] / SAVED)
-    model = models.trained(data.digits(1), 1)
+    model = models.train_model(data.digits(1), 1)
     ends = [explain.run(model, records)[np.arange(len(a)), a.target] for records in (a.record, np.zeros_like(a.record))]
     change = ends[0] - ends[1]
     sums, sizes = a.values.sum((1, 2, 3)), np.abs(a.values).sum((1, 2, 3))

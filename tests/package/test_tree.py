@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ascribe.tree import follow, mapped, replaced, walk
+from ascribe.tree import follow, map_leaves, replace_leaves, walk
 
 Pair = namedtuple("Pair", "left right")
 LEAVES = st.none() | st.integers(-5, 5) | st.text(max_size=3) | st.booleans()
@@ -47,10 +47,10 @@ def test_walking_follows_every_path_and_mapping_by_nothing_changes_nothing(tree)
     leaves = list(walk(tree))
     assert all(follow(tree, path) is leaf for path, leaf in leaves)
     assert len({path for path, _ in leaves}) == len(leaves)
-    copy = mapped(tree, lambda path, leaf: leaf)
+    copy = map_leaves(tree, lambda path, leaf: leaf)
     assert copy == tree
     assert type(copy) is type(tree)
-    assert replaced(tree, {}) is tree
+    assert replace_leaves(tree, {}) is tree
 
 
 @settings(max_examples=60)
@@ -58,13 +58,13 @@ def test_walking_follows_every_path_and_mapping_by_nothing_changes_nothing(tree)
 def test_replacing_one_leaf_changes_that_leaf_alone(tree):
     leaves = dict(walk(tree))
     for path in leaves:
-        new = dict(walk(replaced(tree, {path: "another"})))
+        new = dict(walk(replace_leaves(tree, {path: "another"})))
         assert new == {**leaves, path: "another"}
 
 
 def test_containers_keep_their_types():
     tree = (Pair(1, [2, 3]), OrderedDict(b=4, a=(5,)), {"x": None}, torch.Size([2, 3]))
-    new = mapped(tree, lambda path, leaf: leaf)
+    new = map_leaves(tree, lambda path, leaf: leaf)
     assert new == tree
     assert [type(part) for part in new] == [Pair, OrderedDict, dict, torch.Size]
     assert list(new[1]) == ["b", "a"]
@@ -73,7 +73,7 @@ def test_containers_keep_their_types():
 
 def test_a_dataclass_is_copied_and_not_made_again():
     output = Output(torch.ones(2), "once")
-    new = replaced(output, {("scores",): torch.zeros(2)})
+    new = replace_leaves(output, {("scores",): torch.zeros(2)})
     assert type(new) is Output
     assert new.scores.sum() == 0
     assert new.cache == "twice"
@@ -85,7 +85,7 @@ def test_a_hugging_face_output_stays_what_it_was():
 
     output = SequenceClassifierOutput(logits=torch.ones(1, 2), hidden_states=(torch.zeros(1), torch.ones(1)))
     assert [path for path, _ in walk(output)] == [("logits",), ("hidden_states", 0), ("hidden_states", 1)]
-    new = replaced(output, {("hidden_states", 1): torch.full((1,), 7.0)})
+    new = replace_leaves(output, {("hidden_states", 1): torch.full((1,), 7.0)})
     assert type(new) is SequenceClassifierOutput
     assert new.hidden_states[1].item() == new["hidden_states"][1].item() == 7
     assert output.hidden_states[1].item() == 1

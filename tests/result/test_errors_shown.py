@@ -9,7 +9,7 @@ import pytest
 
 from ascribe.features.table import FeatureTable
 from ascribe.report import cards
-from ascribe.report.page import described
+from ascribe.report.page import describe_card
 from ascribe.result.attribution import Attribution
 
 VALUES = np.array([[4.0, -2.0, 0.0], [1.0, 1.0, -3.0]])
@@ -60,7 +60,7 @@ def test_errors_and_features_are_saved(tmp_path: Path) -> None:
 
 def test_a_report_has_whiskers_where_errors_are_known() -> None:
     (card,) = cards({"sampled": made(), "exact": Attribution(VALUES, VALUES)}, [0], feature_names=["a", "b", "c"])
-    shown = described(card)
+    shown = describe_card(card)
     assert [m["error"] for m in shown["maps"]] == ["0.5", None]
     bars = {row["name"]: row["bars"] for row in shown["features"]}
     limit = 4.0 / bars["a"][0]["share"]

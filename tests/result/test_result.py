@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ascribe.display.layouts import kind_of, shrunk, strongest
+from ascribe.display.layouts import rank_strongest, resolve_kind, shrink_map
 from ascribe.errors import ResultError
 from ascribe.result.attribution import Attribution, Check, Cost, Gap
 from ascribe.utils import pooling
-from ascribe.utils.escape import visible
+from ascribe.utils.escape import escape_control
 
 torch = pytest.importorskip("torch")
 
@@ -450,7 +450,7 @@ def test_html_shows_hostile_names_as_text(shape: tuple[int, ...]) -> None:
     assert page.tags <= {"div", "table", "tr", "td", "th", "bdi", "ul", "li", "b", "figure", "figcaption", "img"}
     assert page.attributes <= {"style", "src", "alt", "width"}
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
-    assert page.words.count(visible(HOSTILE)) >= 5
+    assert page.words.count(escape_control(HOSTILE)) >= 5
 
 
 def test_html_has_maps_for_images_and_colours_for_tables() -> None:
@@ -525,7 +525,7 @@ def test_show_survives_terminals_without_unicode() -> None:
 
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=FLOATS), st.integers(1, 10))
 def test_shrinking_bounds_the_sides_and_the_values(picture: np.ndarray, most: int) -> None:
-    small = shrunk(picture, most)
+    small = shrink_map(picture, most)
     assert max(small.shape) <= most
     assert small.min() >= picture.min() - 1e-6 * np.abs(picture).max()
     assert small.max() <= picture.max() + 1e-6 * np.abs(picture).max()
@@ -534,7 +534,7 @@ def test_shrinking_bounds_the_sides_and_the_values(picture: np.ndarray, most: in
 
 
 def test_strongest_puts_nan_last_and_keeps_order() -> None:
-    assert strongest(np.array([1.0, -3.0, np.nan, 3.0]), 3).tolist() == [1, 3, 0]
+    assert rank_strongest(np.array([1.0, -3.0, np.nan, 3.0]), 3).tolist() == [1, 3, 0]
 
 
 @pytest.mark.parametrize(
@@ -551,23 +551,23 @@ def test_strongest_puts_nan_last_and_keeps_order() -> None:
     ],
 )
 def test_kinds_that_are_plain(shape: tuple[int, ...], record: tuple[int, ...], kind: str) -> None:
-    assert kind_of(shape, None, record) == kind
+    assert resolve_kind(shape, None, record) == kind
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (28, 28), (8, 8, 8), (3, 5, 3), (12, 1000)])
 def test_kinds_that_are_open_show_the_choices(shape: tuple[int, ...]) -> None:
     with pytest.raises(ResultError, match=r"open.*kind='image'.*or.*kind="):
-        kind_of(shape)
+        resolve_kind(shape)
 
 
 def test_kinds_that_do_not_fit() -> None:
     with pytest.raises(ResultError, match=r"a\.sum\('embedding'\)"):
-        kind_of((7, 768), "tokens")
+        resolve_kind((7, 768), "tokens")
     with pytest.raises(ResultError, match="another axis first"):
-        kind_of((2, 2, 2, 2))
+        resolve_kind((2, 2, 2, 2))
     with pytest.raises(ResultError, match="kind 'pie' does not fit"):
-        kind_of((8, 8), "pie")
+        resolve_kind((8, 8), "pie")
 
 
 def test_outline_of_what_is_not_an_array() -> None:
-    assert pooling.outline([np.zeros(2, bool), None, 3, "secret"]) == "(bool[2], None, 3, str)"
+    assert pooling.describe_shapes([np.zeros(2, bool), None, 3, "secret"]) == "(bool[2], None, 3, str)"

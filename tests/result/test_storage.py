@@ -179,9 +179,9 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
 
 def test_later_formats_are_refused(tmp_path: Path) -> None:
     full().save(tmp_path / "a")
-    tensors, metadata = storage.read(tmp_path / "a")
+    tensors, metadata = storage.read_safetensors(tmp_path / "a")
     text = json.loads(metadata["ascribe"]) | {"format": storage.FORMAT + 1}
-    storage.write(tmp_path / "b", tensors, {"ascribe": json.dumps(text)})
+    storage.write_safetensors(tmp_path / "b", tensors, {"ascribe": json.dumps(text)})
     with pytest.raises(ResultError, match=f"this version reads format {storage.FORMAT}"):
         Attribution.load(tmp_path / "b")
 
@@ -227,7 +227,7 @@ def test_a_header_that_does_not_fit_the_file_is_refused(tmp_path: Path, entry: d
     header = json.dumps({"x": entry}).encode()
     (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
     with pytest.raises(ResultError, match="not a whole safetensors file"):
-        storage.read(tmp_path / "a")
+        storage.read_safetensors(tmp_path / "a")
 
 
 @pytest.mark.parametrize(

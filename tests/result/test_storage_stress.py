@@ -145,7 +145,7 @@ def used(a: Attribution) -> None:
 def check_headers(tmp_path: Path, tries: int) -> None:
     pytest.importorskip("pandas")
     rng = np.random.default_rng(11)
-    tensors, metadata = storage.read(OLD)
+    tensors, metadata = storage.read_safetensors(OLD)
     text = json.loads(metadata["ascribe"])
     refused = read = longest = 0
     for k in range(tries):
@@ -153,12 +153,12 @@ def check_headers(tmp_path: Path, tries: int) -> None:
         if k % 3 == 0:  # one array of another shape or type, or gone
             name = list(arrays)[int(rng.integers(len(arrays)))]
             shape, kind = SHAPES[int(rng.integers(len(SHAPES)))], TYPES[int(rng.integers(len(TYPES)))]
-            arrays[name] = storage.stored(np.zeros(shape, kind))
+            arrays[name] = storage.encode_array(np.zeros(shape, kind))
             if rng.random() < 0.2:
                 del arrays[name]
         said = text if k % 3 == 0 else changed_text(text, rng)
         try:
-            storage.write(tmp_path / "h", arrays, {"ascribe": json.dumps(said)})
+            storage.write_safetensors(tmp_path / "h", arrays, {"ascribe": json.dumps(said)})
             a = Attribution.load(tmp_path / "h")
         except ResultError as error:
             refused += 1
@@ -186,7 +186,7 @@ def test_many_hostile_headers_are_refused_or_make_results_that_work(tmp_path: Pa
 def test_json_a_hundred_thousand_deep_is_refused(tmp_path: Path, key: str) -> None:
     inner = "[" * 100_000 + "]" * 100_000
     if key == "ascribe":
-        storage.write(tmp_path / "a", {}, {"ascribe": f'{{"format": 1, "values": {inner}}}'})
+        storage.write_safetensors(tmp_path / "a", {}, {"ascribe": f'{{"format": 1, "values": {inner}}}'})
     else:
         header = f'{{"__metadata__": {inner}}}'.encode()
         (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header)
@@ -198,8 +198,8 @@ def test_json_a_hundred_thousand_deep_is_refused(tmp_path: Path, key: str) -> No
     ("method", 3, "'method' has to be a text"), ("checks", [{"name": "x"}], "'checks'"), ("cost", {"forward": 1}, "'cost'"),
     ("class_names", "cat", "'class_names'"), ("cut", None, "'cut'"), ("settings", [], "'settings'")])  # fmt: skip
 def test_the_error_names_the_field(tmp_path: Path, field: str, value: Any, named: str) -> None:
-    tensors, metadata = storage.read(OLD)
-    storage.write(tmp_path / "a", tensors, {"ascribe": json.dumps(json.loads(metadata["ascribe"]) | {field: value})})
+    tensors, metadata = storage.read_safetensors(OLD)
+    storage.write_safetensors(tmp_path / "a", tensors, {"ascribe": json.dumps(json.loads(metadata["ascribe"]) | {field: value})})
     with pytest.raises(ResultError, match=named):
         Attribution.load(tmp_path / "a")
 
@@ -208,10 +208,10 @@ def test_the_error_names_the_field(tmp_path: Path, field: str, value: Any, named
     "3", "{}", '[{"bytes": "x"}]', '[{"decimal": "x"}]', '[{"numpy": "M8[s] 99999999999999999999"}]', '[{"missing": "x"}]', "[[1, 2]]",
     "\xff", '[{"timedelta": "9999999999 1 1"}]', '[{"system": "x"}]', "[" * 100_000])  # fmt: skip
 def test_words_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
-    tensors, metadata = storage.read(OLD)
-    tensors["w"] = storage.stored(np.frombuffer(text.encode("latin1"), np.uint8))
+    tensors, metadata = storage.read_safetensors(OLD)
+    tensors["w"] = storage.encode_array(np.frombuffer(text.encode("latin1"), np.uint8))
     node = {"words": {"array": "w", "shape": [1, 2], "type": "O"}}
-    storage.write(tmp_path / "a", tensors, {"ascribe": json.dumps(json.loads(metadata["ascribe"]) | {"record": node})})
+    storage.write_safetensors(tmp_path / "a", tensors, {"ascribe": json.dumps(json.loads(metadata["ascribe"]) | {"record": node})})
     with pytest.raises(ResultError, match="damaged"):
         Attribution.load(tmp_path / "a")
 
@@ -225,13 +225,13 @@ def test_files_without_a_checksum_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(a.error["image"], np.abs(a.values["image"]))
     a.save(tmp_path / "a")
     same(a, Attribution.load(tmp_path / "a"))
-    assert "sha256" in storage.read(tmp_path / "a")[1]
+    assert "sha256" in storage.read_safetensors(tmp_path / "a")[1]
 
 
 def test_the_checksum_cannot_be_left_out(tmp_path: Path) -> None:
     full().save(tmp_path / "a")
-    tensors, metadata = storage.read(tmp_path / "a")
-    storage.write(tmp_path / "b", tensors, {"ascribe": metadata["ascribe"]})
+    tensors, metadata = storage.read_safetensors(tmp_path / "a")
+    storage.write_safetensors(tmp_path / "b", tensors, {"ascribe": metadata["ascribe"]})
     with pytest.raises(ResultError, match="checksum"):
         Attribution.load(tmp_path / "b")
 

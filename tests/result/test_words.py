@@ -17,8 +17,8 @@ import ascribe as asc
 from ascribe.errors import ResultError
 from ascribe.report import cards, page, write_report
 from ascribe.result.attribution import Attribution
-from ascribe.result.object_arrays import decoded, encoded
-from ascribe.result.storage import read, write
+from ascribe.result.object_arrays import decode_objects, encode_objects
+from ascribe.result.storage import read_safetensors, write_safetensors
 
 pandas = pytest.importorskip("pandas")
 HOSTILE = '</script><img src=x onerror="alert(1)">\u202e\ud800'
@@ -31,9 +31,9 @@ TIMED = st.dates() | st.datetimes() | st.times() | st.timedeltas() | st.decimals
 def test_elements_come_back_with_their_kinds(items: list[Any]) -> None:
     array = np.empty(len(items), object)
     array[:] = items
-    raw, about = encoded(array)
+    raw, about = encode_objects(array)
     json.loads(raw.tobytes())  # text, and nothing that runs
-    again = decoded(raw, about["shape"], about["type"])
+    again = decode_objects(raw, about["shape"], about["type"])
     assert [(type(a), a) for a in again] == [(type(a), a) for a in items]
 
 
@@ -50,16 +50,16 @@ def test_missing_values_infinities_and_pandas_own_moments_come_back():
     items += [np.datetime64("NaT"), np.timedelta64(3), np.datetime64(3, "100ms"), np.timedelta64("NaT", "D")]
     array = np.empty((1, len(items)), object)
     array[0, :] = items
-    raw, about = encoded(array)
-    again = decoded(raw, about["shape"], about["type"])
+    raw, about = encode_objects(array)
+    again = decode_objects(raw, about["shape"], about["type"])
     assert again.shape == array.shape
     assert all(map(same, again[0], items))
 
 
 @pytest.mark.parametrize("array", [np.array([["a", "bcd"]]), np.array([b"x", b""]), np.array([[], []], dtype=object)])
 def test_words_of_a_fixed_width_stay_so(array):
-    raw, about = encoded(array)
-    again = decoded(raw, about["shape"], about["type"])
+    raw, about = encode_objects(array)
+    again = decode_objects(raw, about["shape"], about["type"])
     assert again.dtype.kind == array.dtype.kind
     assert again.shape == array.shape
     assert (again == array).all()
@@ -97,18 +97,18 @@ def test_damaged_words_are_told(tmp_path: Path):
     _, a = explained()
     path = tmp_path / "a.safetensors"
     a.save(path)
-    tensors, metadata = read(path)
+    tensors, metadata = read_safetensors(path)
     for bad in (b"\xff\xfe", b"{}", b'[{"numpy": "O8 1"}]', b'[{"unknown": 1}]', b'["too", "few"]', b"[1"):
         hurt = dict(tensors)
         hurt["record"] = type(hurt["record"])("U8", np.frombuffer(bad, np.uint8))
-        write(path, hurt, metadata)
+        write_safetensors(path, hurt, metadata)
         with pytest.raises(ResultError, match=r"damaged|whole"):
             Attribution.load(path)
 
 
 def test_a_report_shows_words_as_text(tmp_path: Path):
     _, a = explained()
-    rows = page.described(cards({"Shapley": a}, [2])[0])["features"]
+    rows = page.describe_card(cards({"Shapley": a}, [2])[0])["features"]
     shown = {row["name"]: row["value"] for row in rows}
     assert "52" in shown.values()
     text = write_report(tmp_path / "r.html", cards({"Shapley": a})).read_text("utf-8")

@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 import ascribe as asc
 from ascribe.backends.torch.rules.storages import apart, layout
-from ascribe.distributions.quadrature import nodes
+from ascribe.distributions.quadrature import quadrature_nodes
 from ascribe.errors import RuleError
 from tests.support.rescale_zoo import Fn
 
@@ -466,7 +466,9 @@ def test_points_of_a_line_are_averaged(rule):
     """Integrated gradients on corrected gradients: the rule at every point, by hand."""
     model, x = seeded(Block), words()
     found = asc.influence(model, x, of=1, over=asc.Line(0.0, 4), by=rule).values
-    expected = sum(w * asc.influence(model, x * float(t), of=1, by=rule).values for t, w in zip(*nodes("gauss-legendre", 4), strict=True))
+    expected = sum(
+        w * asc.influence(model, x * float(t), of=1, by=rule).values for t, w in zip(*quadrature_nodes("gauss-legendre", 4), strict=True)
+    )
     torch.testing.assert_close(found, expected)
     for over in (asc.Gaussian(0.1, 3), asc.Background(words(3)), asc.Background(words(3), 2) * asc.Line(steps=2)):
         assert asc.attribute(model, x, of=1, over=over, by=rule).values.isfinite().all()

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...arrays import is_table
-from ...calls.call import Call, named
-from ...calls.not_arrays import without_arrays
+from ...calls.call import Call, argument_name
+from ...calls.not_arrays import error_without_arrays
 from ...errors import CutError, DistributionError, InputError
-from ...tree import Path, mapped, walk
+from ...tree import Path, map_leaves, walk
 from ...utils.ragged import Ragged
 from ..arguments import Argument, count_records, may_be_explained, may_be_ids, may_be_removed
 from ..protocol import RecordAxis
@@ -23,10 +23,10 @@ class Inputs:
     def __init__(self, call: Call) -> None:
         self.frames: dict[Path, Any] = {}
         self.only = call.explained
-        self.tree = mapped((call.args, call.kwargs), self._array)
+        self.tree = map_leaves((call.args, call.kwargs), self._array)
         self.leaves: dict[Path, np.ndarray] = {p: leaf for p, leaf in walk(self.tree) if isinstance(leaf, np.ndarray) and leaf.ndim}
         if not self.leaves:
-            raise without_arrays(call, tensors=False)
+            raise error_without_arrays(call, tensors=False)
         self.counted = count_records(call, {p: Argument(leaf.shape, self._numbers(p)) for p, leaf in self.leaves.items()})
         self.records = self.counted.count
         self.own = [p for p in self.leaves if p in self.counted.axes or self.counted.whole]
@@ -61,7 +61,7 @@ class Inputs:
             found = [p for p in under if self._numbers(p) and (start or may_be_explained(p))]
             found = found or [p for p in under if start or may_be_ids(p)]
         if not found:
-            raise CutError("no array with a row per record there", there=", ".join(map(named, self.leaves)), code="E-CUT-INTEGER")
+            raise CutError("no array with a row per record there", there=", ".join(map(argument_name, self.leaves)), code="E-CUT-INTEGER")
         return found
 
     @property
@@ -101,7 +101,7 @@ class Inputs:
             rows = self.native(path, news[path] if path in news else np.concatenate([self.canonical(path)[index]] * repeat))
             return self._framed(path, rows) if path in self.frames else rows
 
-        args, kwargs = mapped(self.tree, change)
+        args, kwargs = map_leaves(self.tree, change)
         return args, kwargs
 
     def _framed(self, path: Path, rows: np.ndarray) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...arrays import as_numpy, is_array, is_table
 from ...errors import BackendError, InputError, ModelError
-from ...tree import mapped
+from ...tree import map_leaves
 
 METHODS = ("predict_proba", "decision_function", "predict")
 NUMBERS = {"tensor(float)": "f4", "tensor(double)": "f8", "tensor(float16)": "f2", "tensor(int64)": "i8", "tensor(int32)": "i4"}
@@ -155,4 +155,4 @@ def converted(output: Any) -> Any:
         return type(output)(*parts) if hasattr(output, "_fields") else tuple(parts)
     if isinstance(output, list) or is_array(output) or is_table(output):
         return as_numpy(output)
-    return mapped(output, lambda _, leaf: as_numpy(leaf) if is_array(leaf) else leaf)
+    return map_leaves(output, lambda _, leaf: as_numpy(leaf) if is_array(leaf) else leaf)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ...arrays import Array
-from ...calls.call import Call, named
+from ...calls.call import Call, argument_name
 from ...cuts import Cut, JointCut
 from ...errors import RuleError
 from ...rules import treats_operations
@@ -132,7 +132,7 @@ class TorchSession(Session):
         return places(self.ctx)
 
     def names(self, spots: Sequence[ArrayAt]) -> list[str]:
-        return [named(s.path) if s.cut.anchor == "in" and not s.cut.layer else f"{s.cut!r}[{i}]" for i, s in enumerate(spots)]
+        return [argument_name(s.path) if s.cut.anchor == "in" and not s.cut.layer else f"{s.cut!r}[{i}]" for i, s in enumerate(spots)]
 
     def given(self, array: Array) -> Any:
         return xp.numpy(array) if self.ctx.inputs.numpy else array

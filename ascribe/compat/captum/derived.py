@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...distributions.quadrature import nodes
+from ...distributions.quadrature import quadrature_nodes
 from ...errors import RuleError
 from .asked import Asked, change, starts, totals
 from .base import drawn_seed
@@ -59,7 +59,7 @@ def times_input(asked: Asked, gradients: Gradients) -> Any:
 
 def integrated(asked: Asked, gradients: Gradients) -> Any:
     """Derivatives averaged on the line from the baseline, so many steps at a time as ``internal_batch_size`` has room for."""
-    positions, weights = (torch.as_tensor(n) for n in nodes(quadrature(asked), asked["n_steps"]))
+    positions, weights = (torch.as_tensor(n) for n in quadrature_nodes(quadrature(asked), asked["n_steps"]))
     x, begin, records = asked.inputs.tensors, starts(asked, asked["baselines"]), asked.inputs.records
     each = max(1, (asked["internal_batch_size"] or len(positions) * records) // records)
     total: list[Any] = [0.0] * len(x)

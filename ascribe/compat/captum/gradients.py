@@ -19,7 +19,7 @@ from ...distributions.quadrature import Quadrature
 from ...errors import DistributionError, MethodError, RuleError
 from ...result.attribution import Attribution as Result
 from ...rules import Deconv, Guided, Rule
-from ...tree import mapped, walk
+from ...tree import map_leaves, walk
 from .asked import Asked, change, starts, totals
 from .conventions import deviations, given
 from .opened import together
@@ -71,7 +71,7 @@ def with_delta(asked: Asked, values: Any, found: Result | None = None) -> Any:
 def saliency(asked: Asked) -> Any:
     """The gradient, or its size."""
     found = asked.explained(multiply=False)
-    return asked.result(mapped(found.values, lambda _, leaf: leaf.abs()) if asked["abs"] else found.values)
+    return asked.result(map_leaves(found.values, lambda _, leaf: leaf.abs()) if asked["abs"] else found.values)
 
 
 def gradient(asked: Asked) -> Any:

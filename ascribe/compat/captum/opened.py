@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from ...backends.torch.adapters import host_of
 from ...cuts import INPUT, Cut
 from ...engine.verbs import activation
-from ...tree import mapped, walk
+from ...tree import map_leaves, walk
 from .asked import Asked, starts, tuples
 from .conventions import Given
 
@@ -53,7 +53,7 @@ def exchanged(tree: Any, values: Sequence[Tensor]) -> Any:
     def change(_: Any, leaf: Any) -> Any:
         return next(left, leaf) if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
 
-    return mapped(tree, change)
+    return map_leaves(tree, change)
 
 
 def together(asked: Asked, recipe: Callable[[Asked], Any]) -> Any:
@@ -66,5 +66,5 @@ def together(asked: Asked, recipe: Callable[[Asked], Any]) -> Any:
     opened = replace(asked, model=model, inputs=inputs, more=(*asked.inputs.tensors, *asked.more), at=INPUT)
     found = recipe(opened.with_options(baselines=tuple(from_there)))
     parts = iter(found[0] if asked["return_convergence_delta"] else found)
-    values = [tuples(mapped(value, lambda _, leaf: next(parts))) for value in held]
+    values = [tuples(map_leaves(value, lambda _, leaf: next(parts))) for value in held]
     return (values, found[1]) if asked["return_convergence_delta"] else values

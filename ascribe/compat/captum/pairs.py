@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...distributions.members import Background, Line, Reference
-from ...distributions.quadrature import nodes
+from ...distributions.quadrature import quadrature_nodes
 from ...engine.verbs import activation
 from ...errors import MethodError
 from ...rules.rescale import Rescale
@@ -148,7 +148,7 @@ def conductance(asked: Asked) -> Any:
 
 def stepped(asked: Asked) -> Any:
     """Captum's sum: the gradient at each point times the step to the next, over n + 1 points of the quadrature."""
-    positions, _ = nodes(quadrature(asked), asked["n_steps"] + 1)
+    positions, _ = quadrature_nodes(quadrature(asked), asked["n_steps"] + 1)
     found = on_path(asked, positions)[0].explained(multiply=False)
 
     def summed(grad: Tensor, value: Tensor) -> Tensor:
@@ -171,7 +171,7 @@ def neuron_conductance(asked: Asked) -> Any:
             begin = starts(asked, asked["baselines"])
             parts = [part * (x - b) for part, x, b in zip(parts, asked.inputs.tensors, begin, strict=True)]
         return asked.inputs.like(parts)
-    positions, weights = nodes(quadrature(asked), asked["n_steps"])
+    positions, weights = quadrature_nodes(quadrature(asked), asked["n_steps"])
     path, distance = on_path(asked, positions)
     passed_on = path.explained(multiply=False, of=spread(quantity(asked["target"]), len(positions)), at=asked.of.on).values
     factor = asked.of.bind(passed_on)(passed_on)

@@ -14,7 +14,7 @@ from torch.autograd.graph import GradientEdge
 from ...arrays import Array
 from ...cuts import Cut, JointCut
 from ...quantities import Bound, Part, Quantity, scores
-from ...tree import mapped, walk
+from ...tree import map_leaves, walk
 from .conventions import entering
 
 
@@ -73,7 +73,7 @@ class Held:
         if not (value.requires_grad and leaves):  # a run that only looks
             return one_each(self.of(held)) + value
         through = {id(leaf): leaf * found for leaf, found in zip(leaves, passed_on(value, leaves), strict=True)}
-        return one_each(self.of(mapped(held, lambda _, leaf: through.get(id(leaf), leaf))))
+        return one_each(self.of(map_leaves(held, lambda _, leaf: through.get(id(leaf), leaf))))
 
     def take(self, rows: np.ndarray) -> Held:
         return Held(self.quantity, self.of.take(rows), self.target.take(rows))

@@ -10,7 +10,7 @@ import numpy as np
 from ...arrays import as_numpy
 from ...removal import Drop, Removal, Replace
 from ...result.attribution import Check, Gap
-from ...utils.completeness import EXACT, described
+from ...utils.completeness import EXACT, describe_gaps
 from ..batch import Batch
 from ..passes.sites import FeatureSites, Site
 from ..plan import Plan
@@ -56,7 +56,7 @@ def check_sum(gap: Gap | None, error: np.ndarray | None) -> Check:
     allowed = 0.0 if error is None else 3 * np.sqrt(np.square(np.nan_to_num(error)).reshape(*error.shape[:2], -1).sum(-1))
     bad = (gap.relative > EXACT.good) & (np.abs(gap.absolute) > allowed)
     records = tuple(int(i) for i in np.flatnonzero(np.atleast_2d(bad).any(0)))
-    return Check("completeness", "fail" if records else "ok", f"gap {described(gap.relative)}, feature by feature", records)
+    return Check("completeness", "fail" if records else "ok", f"gap {describe_gaps(gap.relative)}, feature by feature", records)
 
 
 def check_errors(values: np.ndarray, error: np.ndarray) -> Check:

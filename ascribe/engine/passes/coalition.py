@@ -13,7 +13,7 @@ from ...backends.protocol import ArrayAt, Job, Reading
 from ...calls.call import Call
 from ...coalitions.base import Coalitions, Game, GameEstimate
 from ...cuts import INPUT
-from ...distributions.baselines import Here
+from ...distributions.baselines import CutValues
 from ...errors import CutError, FeatureError
 from ...features.base import Groups
 from ...removal import Drop, Removal, RemovalContext
@@ -64,7 +64,7 @@ def make_part(records: Records, site: Site, held: Held, removal: Removal, where:
     spots, values = held
     session, features = records.session, records.plan.features
     assert features is not None
-    here = Here(
+    here = CutValues(
         [values[k] for k in where],
         [site.names[k] for k in where],
         records.index,

@@ -8,9 +8,9 @@ import numpy as np
 
 from ...arrays import Array, as_numpy, namespace
 from ...distributions.members import Draws, Line
-from ...distributions.quadrature import nodes
+from ...distributions.quadrature import quadrature_nodes
 from ...errors import DistributionError
-from ...utils.completeness import scale_of
+from ...utils.completeness import gap_scale
 from ..batch import Batch, sum_all
 from ..plan import Plan
 from .accumulate import Accumulator
@@ -133,7 +133,7 @@ class PathPass:
         bend = np.full((2, *change.shape), np.inf)
         most = line.steps or LEVELS[-1]
         for level in [k for k in LEVELS if k <= most] or [most]:
-            position, weight = nodes("gauss-legendre", level)
+            position, weight = quadrature_nodes("gauss-legendre", level)
             draws = Draws(weight, position)
             accumulator = Accumulator(records, self.starts, draws, find_ends(records, draws), active)
             accumulator.run(records.index[active])
@@ -143,7 +143,7 @@ class PathPass:
             added = new[0] if multiply else [v * d[None] for v, d in zip(new[0], accumulator.fixed()[plan.at], strict=True)]
             gap = np.abs(sum_all(added, records.session.xp) - change[:, active])
             size = np.sum([namespace(a).sizes(a, 2) for a in added], axis=0)
-            scale = scale_of(size, change[:, active], batch.explained[:, active], namespace(added[0]).eps(added[0]))
+            scale = gap_scale(size, change[:, active], batch.explained[:, active], namespace(added[0]).eps(added[0]))
             open_ = gap > line.tolerance * scale
             if open_.any():
                 assert accumulator.course is not None

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...backends.protocol import Job
 from ...cuts import OUTPUT, Cut
-from ...distributions.baselines import Here, points_of
+from ...distributions.baselines import CutValues, resolve_points
 from ...distributions.members import Points
 from ..batch import Batch, Leaves, broadcast
 from ..plan import BoundQuantities, Plan
@@ -57,7 +57,7 @@ def mean_values(plan: Plan, over: Points, index: np.ndarray) -> Batch:
     session, at, cuts = plan.session, plan.at, plan.cuts
     here = session.evaluate(Job(index, read=(at,))).reads[at]
     values = [a[0] for a in here.arrays]
-    own = points_of(over.values, Here(values, session.names(here.spots), index, session.records, session.call))
+    own = resolve_points(over.values, CutValues(values, session.names(here.spots), index, session.records, session.call))
     total: dict[Cut, Leaves] = {}
     for k in range(len(own[0])):
         write = tuple(broadcast(p[k : k + 1], 1, len(index)) for p in own)

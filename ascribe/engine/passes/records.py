@@ -12,7 +12,7 @@ from ...arrays import as_numpy
 from ...backends.protocol import ArrayAt, Evidence, Job
 from ...calls.call import Call
 from ...cuts import OUTPUT, Cut
-from ...distributions.baselines import Here
+from ...distributions.baselines import CutValues
 from ...errors import CutError
 from ..batch import Batch, Leaves, broadcast
 from ..plan import BoundQuantities, Plan
@@ -106,14 +106,14 @@ class Records:
             )
         writable[at, self.plan.on] = True
 
-    def context_at(self, cut: Cut) -> Here:
+    def context_at(self, cut: Cut) -> CutValues:
         """Returns what a baseline at a cut is fitted to."""
         spots, values = self.spots, self.x
         if cut != self.plan.at:
             reading = self.evaluate(read=(cut,)).reads[cut]
             spots, values = tuple(reading.spots), [a[0] for a in reading.arrays]
         session, seed = self.session, self.plan.request.seed
-        return Here(
+        return CutValues(
             values,
             session.names(spots),
             self.index,

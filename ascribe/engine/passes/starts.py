@@ -13,9 +13,17 @@ from ...arrays import Array, namespace
 from ...calls.call import Call
 from ...cuts import Cut
 from ...distributions.background_rows import OwnRows, Rows, SharedRows
-from ...distributions.baselines import FromInput, Here, called, points_of, refuse_other_ids, resolve, rows_of
+from ...distributions.baselines import (
+    CutValues,
+    FromInput,
+    call_baseline,
+    refuse_other_ids,
+    resolve_background,
+    resolve_baseline,
+    resolve_points,
+)
 from ...distributions.members import Draws, Points
-from ...distributions.shuffles import own_rows
+from ...distributions.shuffles import makes_own_rows
 from ...errors import DistributionError
 from ..batch import Leaves, broadcast
 from .records import Records
@@ -48,11 +56,11 @@ def find_starts(records: Records) -> Starts:
     baseline, background = outline.baseline, outline.background
     if baseline is None:
         return Starts()
-    fit = resolve if background is None else rows_of
+    fit = resolve_baseline if background is None else resolve_background
     inner = baseline.baseline if isinstance(baseline, FromInput) else baseline
-    if background is not None and own_rows(inner):
+    if background is not None and makes_own_rows(inner):
         return Starts(rows=OwnRows(partial(rows_of_records, records, inner), background.samples or inner.samples))
-    given = called(inner, call)
+    given = call_baseline(inner, call)
     if isinstance(baseline, FromInput):
         leaves = start_from_input(records, given, fit)
     else:
@@ -62,14 +70,14 @@ def find_starts(records: Records) -> Starts:
     return Starts(fixed=leaves) if background is None else Starts(rows=SharedRows(leaves))
 
 
-def start_from_input(records: Records, inner: Any, fit: Callable[[Any, Here], Leaves]) -> Leaves:
+def start_from_input(records: Records, inner: Any, fit: Callable[[Any, CutValues], Leaves]) -> Leaves:
     """Returns the value at the cut where the inputs are a baseline: in another call of the model, or run forward from the inputs."""
     at = records.plan.at
     if isinstance(inner, Call):
         return fit(inner, records.context_at(at))
     source = records.session.cut_info(at).source()
     start = fit(inner, records.context_at(source))
-    return start if source == at else run_forward(records, source, start, fit is rows_of)
+    return start if source == at else run_forward(records, source, start, fit is resolve_background)
 
 
 def rows_of_records(records: Records, maker: Any, sample: int) -> Leaves:
@@ -115,7 +123,7 @@ def find_ends(records: Records, draws: Draws) -> Ends:
     over = records.plan.request.over
     if draws.given:
         assert isinstance(over, Points)
-        own = points_of(over.values, records.context_at(records.plan.at))
+        own = resolve_points(over.values, records.context_at(records.plan.at))
         return lambda points: [p[points] for p in own]
     noise = draws.noise
     if noise is None:

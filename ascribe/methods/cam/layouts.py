@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from ...arrays import is_array, namespace
 from ...cuts import OUTPUT, Cut
 from ...errors import MethodError
-from ...features import channels_last
+from ...features import is_channels_last
 from ...tree import walk
 
 Array = Any
@@ -214,7 +214,7 @@ def picture_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], grid: Grid | No
     records, *rest = map(int, array.shape)
     ids = [leaf for _, leaf in walk((args, dict(kwargs))) if is_array(leaf) and len(leaf.shape) == 2]
     texts = frozenset(int(leaf.shape[1]) for leaf in ids if not namespace(leaf).is_floating(leaf) and leaf.shape[1] > 1)
-    return Picture(records, tuple(rest[:-1] if channels_last(tuple(rest)) else rest[1:]), grid, prefix, texts)
+    return Picture(records, tuple(rest[:-1] if is_channels_last(tuple(rest)) else rest[1:]), grid, prefix, texts)
 
 
 def clues_of(places: Sequence[Place], picture: Picture) -> Clues:

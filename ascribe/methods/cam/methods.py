@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ...arrays import as_numpy, copied, is_array, namespace
+from ...arrays import as_numpy, copy_array, is_array, namespace
 from ...cuts import OUTPUT, Cut, as_cut
 from ...engine.request import as_call
 from ...engine.run import list_cuts
@@ -23,7 +23,7 @@ from ...errors import CutError, MethodError, warn_user
 from ...result.attribution import Attribution, Check, Cost
 from ...tree import follow, walk
 from ...utils.entry import entry
-from ...utils.pooling import outline
+from ...utils.pooling import describe_shapes
 from ...utils.recipe import Recipe
 from . import formulas as cam_maps
 from .layouts import Layout, Picture, Place, Shape, before, clues_of, looked_at, picture_of, spatial_places
@@ -109,7 +109,7 @@ class Cam(Recipe):
         checks += [check for check in found.raw.checks if check.name not in OWN]
         shown = [*([f"of={found.raw.quantity}"] if found.raw.quantity else []), f"at={found.raw.cut}"]
         method = f"{self!r}(model, *inputs, {', '.join(shown)})"
-        record = None if pictures is None else copied(pictures)
+        record = None if pictures is None else copy_array(pictures)
         return replace(found.raw, values=values, record=record, method=method, gap=None, checks=tuple(checks))
 
 
@@ -256,7 +256,7 @@ def named(read: Callable[..., Attribution], places: Sequence[Place], picture: Pi
     raw = read(at=cut)
     found = next(parts(cut, raw, layout_of), None)
     if found is None:
-        held = outline(raw.values if raw.record is None else raw.record)
+        held = describe_shapes(raw.values if raw.record is None else raw.record)
         there = f"{held} under a picture of {'x'.join(map(str, picture.size)) or 'no size'}"
         raise MethodError(f"no map at {raw.cut}", there=there, try_="a layer with places, grid=(height, width) for tokens, or layer=None")
     return replace(found, raw=raw)

@@ -10,10 +10,10 @@ import numpy as np
 from ...arrays import Array, as_numpy, namespace
 from ...coalitions import LeaveOneOut
 from ...errors import MethodError
-from ...features import Channels, FeatureContext, Groups, channels_last
+from ...features import Channels, FeatureContext, Groups, is_channels_last
 from ...removal import RemovalContext, Replacement, as_removal
 from ...result.attribution import Attribution
-from ...utils.pooling import resized
+from ...utils.pooling import resize_maps
 from . import formulas as cam_maps
 from .methods import Cam, Explain, Found
 
@@ -71,8 +71,8 @@ class ScoreCam(RemovalCam):
     def worth(self, found: Found, explain: Explain, x: Array) -> Attribution:
         if x is None or x.ndim != 4 or found.activation.ndim != 4:
             raise MethodError(f"{self!r} without a picture", there="no array [records, channels, height, width] among the arguments")
-        last = channels_last(tuple(x.shape[1:]))
-        masks = resized(as_numpy(found.activation).astype(np.float64), *(x.shape[1:3] if last else x.shape[2:]))
+        last = is_channels_last(tuple(x.shape[1:]))
+        masks = resize_maps(as_numpy(found.activation).astype(np.float64), *(x.shape[1:3] if last else x.shape[2:]))
         low, high = (edge(masks, (2, 3), keepdims=True) for edge in (np.min, np.max))
         masks = (masks - low) / np.where(high > low, high - low, 1.0)
         masks = masks[..., None] if last else masks[:, :, None]

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ....calls.call import Call, Counted, named
-from ....calls.not_arrays import without_arrays
+from ....calls.call import Call, RecordAxes, argument_name
+from ....calls.not_arrays import error_without_arrays
 from ....cuts import Cut, accessor_path
 from ....errors import CutError, InputError, ModelError
-from ....tree import Path, mapped, settled, walk
+from ....tree import Path, map_leaves, normalize_path, walk
 from ...arguments import Argument, count_records, may_be_explained, may_be_ids, may_be_removed
 from ..namespace import from_numpy
 from ..run.axes import FIRST, WHOLE, Axis, axis_by_length
@@ -34,7 +34,7 @@ class Inputs:
     def __init__(self, call: Call, dtype: torch.dtype | None) -> None:
         self.numpy, self.only = False, call.explained
         self.kind: torch.dtype | None = None
-        self.tree = mapped((call.args, call.kwargs), lambda path, leaf: self._tensor(leaf, dtype))
+        self.tree = map_leaves((call.args, call.kwargs), lambda path, leaf: self._tensor(leaf, dtype))
         self.leaves: dict[Path, Tensor] = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
         for leaf in self.leaves.values():
             if leaf.is_nested or leaf.is_quantized:
@@ -47,7 +47,7 @@ class Inputs:
         self.explained = self._explained()
         self.known: dict[Path, Axis] = {}
 
-    def _counted(self, call: Call) -> Counted:
+    def _counted(self, call: Call) -> RecordAxes:
         """Where the records are. Raises InputError where there are none."""
         shaped = {
             path: Argument(tuple(leaf.shape), leaf.is_floating_point())
@@ -56,10 +56,10 @@ class Inputs:
         }
         if shaped:
             return count_records(call, shaped)
-        if odd := [f"{named(path)} {leaf.layout}" for path, leaf in self.leaves.items() if not cuttable(leaf)]:
+        if odd := [f"{argument_name(path)} {leaf.layout}" for path, leaf in self.leaves.items() if not cuttable(leaf)]:
             what = "tensors that cannot be cut into records"
             raise InputError(what, there=", ".join(odd), try_="x.to_dense()", code="E-INPUT-LAYOUT")
-        raise without_arrays(call, tensors=True)
+        raise error_without_arrays(call, tensors=True)
 
     def axis(self, path: Path) -> Axis:
         """Where one of the arguments keeps its records."""
@@ -133,14 +133,14 @@ class Inputs:
             return self.explained
         start = accessor_path(cut)
         with suppress(LookupError, AttributeError, TypeError):  # of a path that leads nowhere, the error below says more
-            start = settled(self.tree, start)
+            start = normalize_path(self.tree, start)
         paths = [p for p in self.explained if p[: len(start)] == start]
         if whole and (not paths or self.only is not None):
             paths = [p for p in (self.own_paths if start else self.tokens) if p[: len(start)] == start]
         if not paths:
             raise CutError(
                 f"{cut!r} holds no floating tensor with a row per record",
-                there=", ".join(map(named, self.leaves)),
+                there=", ".join(map(argument_name, self.leaves)),
                 try_="at=asc.EMBEDDINGS for token ids",
                 code="E-CUT-INTEGER",
             )
@@ -154,13 +154,13 @@ class Inputs:
             if leaf.is_meta or (leaf.element_size() > 1 and math.isfinite(leaf.sum())):
                 continue  # a sum, which is there for all but the smallest types, takes a tenth of a search
             if (bad := torch.isnan(leaf)).any():
-                found.append(f"{named(path)}{[int(i) for i in bad.nonzero()[0]]}")
+                found.append(f"{argument_name(path)}{[int(i) for i in bad.nonzero()[0]]}")
         return found
 
     def cast(self, dtype: torch.dtype) -> None:
         """Turn the explained inputs into the model's own floating type."""
         self.kind = dtype
-        self.tree = mapped(self.tree, lambda p, t: t.to(dtype) if isinstance(t, Tensor) and t.is_floating_point() else t)
+        self.tree = map_leaves(self.tree, lambda p, t: t.to(dtype) if isinstance(t, Tensor) and t.is_floating_point() else t)
         self.leaves = {path: leaf for path, leaf in walk(self.tree) if isinstance(leaf, Tensor)}
 
     def own_rows(self, path: Path, index: np.ndarray) -> Tensor:
@@ -211,7 +211,7 @@ class Inputs:
                 return leaf.detach().clone()
             return self.repeated(path, self.own_rows(path, index), repeat)
 
-        args, kwargs = mapped(self.tree, change)
+        args, kwargs = map_leaves(self.tree, change)
         return args, kwargs
 
     def signature(self) -> tuple[tuple[Any, ...], list[Any]]:
@@ -230,9 +230,9 @@ class Inputs:
 
 def other_layout(leaves: Mapping[Path, Tensor]) -> InputError:
     """The error for nested and for quantised tensors."""
-    if nested := [named(path) for path, leaf in leaves.items() if leaf.is_nested]:
+    if nested := [argument_name(path) for path, leaf in leaves.items() if leaf.is_nested]:
         return InputError("nested tensors", there=", ".join(nested), try_="padded rows and a mask", code="E-INPUT-LAYOUT")
-    short = [named(path) for path, leaf in leaves.items() if leaf.is_quantized]
+    short = [argument_name(path) for path, leaf in leaves.items() if leaf.is_quantized]
     return InputError("quantised tensors", there=", ".join(short), try_="x.dequantize()", code="E-INPUT-LAYOUT")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ....calls.call import Call, named
+from ....calls.call import Call, argument_name
 from ....cuts import Cut
 from ....errors import AscribeError, CutError, InputError, ModelError
 from ....utils.hints import unexpected_hint
@@ -25,7 +25,7 @@ def wrong_dtype(inputs: Inputs, dtype: torch.dtype | None, wrong: BaseException)
 
 def complex_inputs(inputs: Inputs) -> InputError:
     """The error for inputs of complex numbers, which have no gradient of their own."""
-    there = ", ".join(f"{named(p)} {tuple(inputs.leaves[p].shape)}" for p in inputs.complex)
+    there = ", ".join(f"{argument_name(p)} {tuple(inputs.leaves[p].shape)}" for p in inputs.complex)
     try_ = "asc.attribute(lambda z: model(torch.view_as_complex(z)), torch.view_as_real(x)), with real and imaginary parts as numbers"
     return InputError("inputs of complex numbers", there=there, try_=try_, code="E-INPUT-COMPLEX")
 
@@ -75,7 +75,9 @@ def explained_failure(model: Any, host: torch.nn.Module | None, call: Call, inpu
     home = sorted({str(p.device) for p in host.parameters()}) if host is not None else []
     if home and len(home) == 1 and devices != home and ("device" in first or "meta" in first):
         return InputError(f"the model is on {home[0]}", there=f"inputs on {', '.join(devices)}", try_=f'x.to("{home[0]}")', code="E-DEVICE")
-    given = ", ".join(f"{named(path)} {tuple(leaf.shape)} {str(leaf.dtype).removeprefix('torch.')}" for path, leaf in inputs.leaves.items())
+    given = ", ".join(
+        f"{argument_name(path)} {tuple(leaf.shape)} {str(leaf.dtype).removeprefix('torch.')}" for path, leaf in inputs.leaves.items()
+    )
     return ModelError(
         f"the model raised {type(wrong).__name__}: {first}",
         there=f"called with {given}",

@@ -18,7 +18,7 @@ from torch import nn
 
 from ....cuts import Cut, accessor_path
 from ....errors import CutError
-from ....tree import Path, follow, replaced, settled, walk
+from ....tree import Path, follow, normalize_path, replace_leaves, walk
 from ..model.internals import transform_level
 from ..model.removable_hooks import Hooks
 
@@ -35,7 +35,7 @@ def floating(tree: Any, accessor: Path) -> list[tuple[Path, Tensor]]:
 
     Raises KeyError, IndexError or AttributeError where the accessor leads nowhere.
     """
-    accessor = settled(tree, accessor)
+    accessor = normalize_path(tree, accessor)
     part = follow(tree, accessor)
     return [((*accessor, *path), leaf) for path, leaf in walk(part) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
@@ -92,7 +92,7 @@ class Read(Demand):
     def visit(self, call: int, tree: Any) -> dict[Path, Tensor]:
         super().visit(call, tree)
         if self.cut.call in (None, call):
-            self.tree = replaced(tree, {path: kept for c, path, kept in self.seen if c == call}) if self.cut.layer else tree
+            self.tree = replace_leaves(tree, {path: kept for c, path, kept in self.seen if c == call}) if self.cut.layer else tree
         return {}
 
     def handle(self, call: int, path: Path, leaf: Tensor) -> None:
@@ -167,7 +167,7 @@ class Tap:
                 code="E-CUT-TRANSFORM",
             )
         for demand in self.demands:
-            tree = replaced(tree, demand.visit(call, tree))
+            tree = replace_leaves(tree, demand.visit(call, tree))
         self.run.check_done()
         return tree
 

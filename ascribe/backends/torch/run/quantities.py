@@ -10,7 +10,7 @@ import torch
 
 from ....cuts import Cut, accessor_path
 from ....errors import AscribeError, CutError, InputError, ModelError, QuantityError
-from ....tree import Path, follow, replaced, settled, walk
+from ....tree import Path, follow, normalize_path, replace_leaves, walk
 from ...protocol import Explain
 from ..context import Context
 from .hooks import Read, outline
@@ -66,10 +66,10 @@ def value_read(ctx: Context, read: Read, rows: int) -> Any:
         axis = axis_of(ctx, read.cut, i, path)
         folded = axis.fold > 1 and axis.at == 0 and axis.count(leaf) == rows
         if folded or axis.rows is not None or (axis.whole and ctx.inputs.counted.together):
-            news[path[len(settled(read.tree, accessor)) :]] = axis.canonical(leaf, 0, 1, rows)[0]
+            news[path[len(normalize_path(read.tree, accessor)) :]] = axis.canonical(leaf, 0, 1, rows)[0]
         elif axis.rank is not None:
-            news[path[len(settled(read.tree, accessor)) :]] = axis.as_of_several(leaf)
-    return replaced(tree, news)
+            news[path[len(normalize_path(read.tree, accessor)) :]] = axis.as_of_several(leaf)
+    return replace_leaves(tree, news)
 
 
 def rows_first(ctx: Context, cut: Cut, value: Tensor, rows: int) -> Tensor:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from ....calls.call import named
+from ....calls.call import argument_name
 from ....cuts import Cut, each_of
 from ....errors import InputError
 from ....tree import Path
@@ -181,7 +181,7 @@ def unlike_itself(ctx: Context, cut: Cut) -> list[Tensor]:
 def _unseen(ctx: Context, shapes: Sequence[tuple[int, ...]] | None) -> tuple[Axis, ...]:
     """The axes that are assumed where runs of other numbers of records fail. Raises InputError for a record without a batch dimension."""
     if lacks_record_axis(ctx):
-        given = ", ".join(f"{named(p)} {tuple(leaf.shape)}" for p, leaf in ctx.inputs.leaves.items())
+        given = ", ".join(f"{argument_name(p)} {tuple(leaf.shape)}" for p, leaf in ctx.inputs.leaves.items())
         raise InputError("the inputs have no record axis", there=given, try_="x[None] for a single record", code="E-RECORDS")
     n = ctx.records
     found = []

@@ -12,7 +12,7 @@ from .... import EMBEDDINGS, INPUT, Attribution, Line, Point, Points, attribute,
 from ....arrays import as_numpy, is_array, namespace
 from ....cuts import Cut as Place
 from ....errors import DistributionError, ModelError
-from ....tree import mapped
+from ....tree import map_leaves
 from ..utils.typing import Inputs, ModelInputs, Outputs, TensorLike, Uniform, called, many_of_om, om_of_many
 from .distributions import DoI, LinearDoi, PointDoi, as_doi, stacked
 from .models.base import ModelWrapper, leaves
@@ -185,7 +185,7 @@ class Asked:
 
 def one_of(points: Any, k: int) -> Any:
     """One point of several, in the structure that they are in."""
-    return mapped(points, lambda _, part: part[k : k + 1])
+    return map_leaves(points, lambda _, part: part[k : k + 1])
 
 
 def scales(scale: Any, value: Any) -> bool:

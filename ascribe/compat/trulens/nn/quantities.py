@@ -11,7 +11,7 @@ import numpy as np
 from ....arrays import Array, as_numpy, is_array, namespace
 from ....errors import QuantityError
 from ....quantities import Bound, Part
-from ....quantities.base import Picked, Same, part_of, whole_number
+from ....quantities.base import Picked, Same, parse_integer, part_of
 from ..utils.typing import in_short, om_of_many, parameters
 
 
@@ -256,7 +256,7 @@ def within(index: Any, y: Array, axis: int) -> int:
 
     Raises QuantityError for what is no whole number, QuantityIndexError where there is none such.
     """
-    number, size = whole_number(index), int(y.shape[axis]) if y.ndim > axis else 0
+    number, size = parse_integer(index), int(y.shape[axis]) if y.ndim > axis else 0
     if not -size <= number < size:
         raise QuantityIndexError(f"class {number} is out of range", there=f"{size} classes in a value of shape {tuple(y.shape)}")
     return number % size

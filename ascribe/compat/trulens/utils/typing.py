@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 
 from ....arrays import as_numpy, is_array
-from ....values import written
+from ....values import format_value
 
 C = TypeVar("C")
 V = TypeVar("V")
@@ -160,7 +160,7 @@ def called(func: Callable[..., Any], value: Any, model_inputs: Any) -> Any:
 
 def in_short(obj: Any) -> str:
     """A repr of what an object holds; arrays by their shape only."""
-    return f"{type(obj).__name__}({', '.join(name.lstrip('_') + '=' + written(value) for name, value in vars(obj).items())})"
+    return f"{type(obj).__name__}({', '.join(name.lstrip('_') + '=' + format_value(value) for name, value in vars(obj).items())})"
 
 
 def render_object(obj: Any, keys: Any = None) -> str:

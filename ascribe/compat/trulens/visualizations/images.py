@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import ResultError
-from ....plots import needing_matplotlib
+from ....plots import require_matplotlib
 from .scaling import blurred, channel_axis, combined, normalized, pictures, shown_channels
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def drawn(layers: Sequence[Layer], output_file: Any, imshow: bool, fig: Any) -> 
     """Pictures on top of each other in a figure: the one given, or one of its own that nothing is left of but the window shown."""
     if output_file is None and not imshow and fig is None:
         return
-    with needing_matplotlib():
+    with require_matplotlib():
         from matplotlib import pyplot
         from matplotlib.figure import Figure
     figure = fig if fig is not None else pyplot.figure() if imshow else Figure()

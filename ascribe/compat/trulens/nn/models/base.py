@@ -13,7 +13,7 @@ from .....arrays import as_numpy, is_array
 from .....cuts import Cut as Place
 from .....cuts import JointCut
 from .....errors import CutError, DistributionError, MemoryLimitError, QuantityError
-from .....tree import mapped, walk
+from .....tree import map_leaves, walk
 from ...utils.typing import Inputs, ModelInputs, Outputs, TensorAKs, many_of_om, om_of_many
 from ..backend import OutOfMemory
 from ..quantities import as_qoi
@@ -151,9 +151,9 @@ class ModelWrapper:
         except CutNameError:
             picks = False
         if isinstance(cut, OutputCut) and cut.accessor is not None and not picks and over is None:
-            return mapped(cut.access(self.output(inputs)), lambda _, leaf: self.back(leaf, inputs) if is_array(leaf) else leaf)
+            return map_leaves(cut.access(self.output(inputs)), lambda _, leaf: self.back(leaf, inputs) if is_array(leaf) else leaf)
         found = self.read(self.place(cut, whole=not picks), inputs, over)
-        found = mapped(found, lambda _, leaf: self.back(leaf, inputs))
+        found = map_leaves(found, lambda _, leaf: self.back(leaf, inputs))
         return om_of_many(leaves(found)) if picks or cut.accessor is None else cut.access(found)
 
     def _intervened(self, args: Any, kwargs: Any, doi_cut: Cut | None, given: Any, use: int | None) -> tuple[ModelInputs, Any]:

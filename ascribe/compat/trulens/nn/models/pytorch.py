@@ -13,7 +13,7 @@ from torch import nn
 from ..... import Call
 from .....backends.torch.adapters import Parts, as_tensor, modules_behind, untouched
 from .....errors import BackendError
-from .....tree import mapped
+from .....tree import map_leaves
 from ...utils.typing import ModelInputs
 from ..slices import CutNameError, LogitCut
 from .base import ModelWrapper
@@ -51,14 +51,14 @@ class PytorchModelWrapper(ModelWrapper):
 
     def call(self, inputs: ModelInputs) -> Call:
         """The arguments as tensors on the module's device."""
-        args, kwargs = mapped((inputs.args, inputs.kwargs), lambda _, leaf: self._tensor(leaf))
+        args, kwargs = map_leaves((inputs.args, inputs.kwargs), lambda _, leaf: self._tensor(leaf))
         return Call.of(args, kwargs)
 
     def output(self, inputs: ModelInputs) -> Any:
         """What the module itself returns for a copy of the arguments, in evaluation mode; nothing of it is left behind."""
         call = self.call(inputs)
         with untouched(Parts(modules_behind(self.model))), torch.no_grad():
-            args, kwargs = mapped((call.args, call.kwargs), lambda _, leaf: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf)
+            args, kwargs = map_leaves((call.args, call.kwargs), lambda _, leaf: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf)
             return self.model(*args, **kwargs)
 
     def _tensor(self, leaf: Any) -> Any:
