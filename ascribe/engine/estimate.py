@@ -1,4 +1,4 @@
-"""What a call will take, before it is made."""
+"""The cost of a call, before it is made."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .request import as_call, make_request
 class CostEstimate:
     """Model calls' rows forward (at most) and backward, rows at once, and the bytes that a chunk keeps for its backward pass.
 
-    ``chunk`` is the first guess, or what earlier calls of the same shapes have found; ``spare`` is what the device has to give.
+    ``chunk`` is the first guess, or what earlier calls of the same shapes have measured; ``spare`` is the free memory of the device.
     """
 
     forward_rows: int
@@ -40,7 +40,7 @@ class CostEstimate:
 
     @property
     def peak_bytes(self) -> int:
-        """What a chunk takes above the model."""
+        """The bytes of a chunk, in addition to the model."""
         return self.chunk * self.bytes_per_row
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ def estimate(
     chunk: int | None = None,
     **kwargs: Any,
 ) -> CostEstimate:
-    """What :func:`~ascribe.attribute` with the same arguments would take. One pass forward and backward, of one record.
+    """Returns the cost of :func:`~ascribe.attribute` with the same arguments. One pass forward and backward, of one record.
 
     Over coalitions, the rows are at most that, and no bytes are counted: nothing is kept for a backward pass.
 

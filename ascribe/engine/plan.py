@@ -204,7 +204,7 @@ def each_needs_its_own(plan: Plan, features: FeatureSites) -> bool:
 
 
 class BoundQuantities:
-    """The quantities of a call, read from the model: bound at the records first, then the same for every point."""
+    """The quantities of a call, computed from the model's values: bound at the records first, then the same for every point."""
 
     def __init__(self, session: Session, quantities: Sequence[Quantity], index: np.ndarray) -> None:
         self.quantities, self.index = quantities, index

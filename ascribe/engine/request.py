@@ -180,9 +180,9 @@ def attribution_cuts(at: CutLike | Sequence[CutLike]) -> tuple[tuple[Cut, ...], 
 def check_options(seed: int, chunk: int | None) -> int:
     """Returns the seed. Raises InputError for a chunk that is no count, and for a seed that is negative or no integer."""
     if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, (int, np.integer)) or chunk < 1):
-        raise InputError(f"chunk={chunk!r}", try_="rows at once, from 1 up, or None to have it measured", code="E-CHUNK")
+        raise InputError(f"chunk={chunk!r}", try_="chunk=64, an integer >= 1, or chunk=None to have it measured", code="E-CHUNK")
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"seed={seed!r}", try_="a whole number from 0 up", code="E-SEED")
+        raise InputError(f"seed={seed!r}", try_="seed=0, an integer >= 0", code="E-SEED")
     return int(seed)
 
 

@@ -17,8 +17,8 @@ from ..tree import map_leaves
 from ..utils.ragged import Ragged
 from ..version import VERSION
 from .batch import Batch, Leaves, join_batches, sum_all
-from .checks.coalitions import check_coalitions
-from .checks.general import check_gradients, check_values, compute_gap, warn_of_checks
+from .checks.coalitions import check_result
+from .checks.general import check_values, compute_gap
 from .passes.sites import Site
 from .plan import Plan
 from .request import Request, text_of
@@ -38,13 +38,7 @@ def build_attribution(plan: Plan, batches: Sequence[Batch], seconds: float, part
     sites = None if features is None else features.sites
     removal = None if sites is None else removal_of_sites(request, sites)
     gap, sizes = measure(batch, plan)
-    if features is None:
-        checks = check_gradients(plan, batch, gap, sizes, partial)
-    else:
-        assert removal is not None
-        checks = check_coalitions(plan, batch, gap, sizes, removal, partial)
-    if not partial:
-        warn_of_checks(checks)
+    checks = check_result(plan, batch, gap, sizes, removal, partial)
     cut = text_of(plan.cuts if sites is None else [site.cut for site in sites], request.many)
     quantity = text_of(request.quantities, request.several)
     pairs = batch.estimate is not None and batch.estimate.values.ndim > 3  # interactions: pairs of features, and no coordinates

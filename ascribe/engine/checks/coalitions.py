@@ -14,7 +14,7 @@ from ...utils.completeness import EXACT, describe_gaps
 from ..batch import Batch
 from ..passes.sites import FeatureSites, Site
 from ..plan import Plan
-from .general import STOPPED, check_finite, check_nonzero, check_session
+from .general import STOPPED, check_finite, check_gradients, check_nonzero, check_session, warn_of_checks
 from .repeatability import check_repeatability, compare_runs
 
 TABLE = 5
@@ -23,6 +23,19 @@ SCALED = 10.0
 """A column with larger values is not standardised."""
 LARGE = 0.5
 """A standard error of this share of a record's largest value leaves the order of its features open."""
+
+
+def check_result(
+    plan: Plan, batch: Batch, gap: Gap | None, sizes: np.ndarray, removal: Removal | None, partial: bool = False
+) -> tuple[Check, ...]:
+    """Returns the checks of a result, and warns of those that failed unless it is partial; ``removal`` is that of coalitions."""
+    if removal is None:
+        checks = check_gradients(plan, batch, gap, sizes, partial)
+    else:
+        checks = check_coalitions(plan, batch, gap, sizes, removal, partial)
+    if not partial:
+        warn_of_checks(checks)
+    return checks
 
 
 def check_coalitions(

@@ -1,1 +1,1 @@
-"""What is run for one batch of records: the records themselves, points on a path, references, or coalitions of features."""
+"""The passes: functions of a plan and some records that return their batch."""

@@ -1,4 +1,4 @@
-"""Whether more points on a line would make a gap smaller, by the quantity's values at the points, which need no further run."""
+"""The bend of the quantity between the points of a line: whether more points would make a completeness gap smaller, without a run."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ class Course:
     chunks: dict[int, Array] = field(default_factory=dict)
 
     def bend(self) -> np.ndarray:
-        """How far a quadrature rule may miss the change by what happens between the points, ``[2, quantities, records]``.
+        """Returns how far a quadrature rule may miss the change by what happens between the points, ``[2, quantities, records]``.
 
-        First at all points, then at every other one; infinite where there are too few to tell. A mean over the paths.
+        First at all points, then at every other one; infinite where there are too few points. A mean over the paths.
         """
         values = np.concatenate([as_numpy(self.chunks[k]).astype(np.float64) for k in sorted(self.chunks)], 1)
         if self.each < FEW:
             return np.full((2, values.shape[0], values.shape[2]), np.inf)
-        found = []
+        bends = []
         for k in range(0, len(self.position), self.each):
             order = k + np.argsort(self.position[k : k + self.each], kind="stable")
             t, v = self.position[order], values[:, order]
             fine = roughness(t, v)
-            found.append([fine, roughness(t[::2], v[:, ::2]) if self.each >= 2 * FEW else np.full_like(fine, np.inf)])
-        mean: np.ndarray = np.mean(found, axis=0)
+            bends.append([fine, roughness(t[::2], v[:, ::2]) if self.each >= 2 * FEW else np.full_like(fine, np.inf)])
+        mean: np.ndarray = np.mean(bends, axis=0)
         return mean
 
 
 def roughness(position: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The changes of slope from point to point, each over the stretch that its point accounts for, ``[quantities, records]``.
+    """Returns the changes of slope from point to point, each over the stretch that its point accounts for, ``[quantities, records]``.
 
     For a line of straight pieces that bounds the error of the sum of slopes. Twice as many points halve it where slopes are bounded; a
     jump stays as large as it is, and what the points do not resolve grows. At the ends, nothing is known beyond the first and last point.
@@ -52,12 +52,12 @@ def roughness(position: np.ndarray, values: np.ndarray) -> np.ndarray:
         reach = (position[2:] - position[:-2]) / 2
         total = (np.abs(np.diff(slope, axis=1)) * reach[:, None]).sum(1)
         first, last = max(position[0], width[0] / 2), max(1 - position[-1], width[-1] / 2)
-        found: np.ndarray = total + first * np.abs(slope[:, 0]) + last * np.abs(slope[:, -1])
-    return found
+        bound: np.ndarray = total + first * np.abs(slope[:, 0]) + last * np.abs(slope[:, -1])
+    return bound
 
 
 def advice(gap: np.ndarray, bend: np.ndarray) -> str:
-    """What helps against some gaps, as ``[gaps]`` and ``[2, gaps]``: "steps", or nothing because of a "jump" or a "missing" gradient."""
+    """Returns what helps against ``[gaps]``, by ``[2, gaps]`` bends: "steps", or nothing for a "jump" or a "missing" gradient."""
     if np.isinf(bend[0]).any():
         return "steps"
     fine, coarse = bend.sum(1)

@@ -30,7 +30,7 @@ def run_point(plan: Plan, index: np.ndarray) -> Batch:
         index, forward=evidence.forward, backward=evidence.backward, rows=len(index), unruled=evidence.unruled, trace=evidence.trace
     )
     batch.explained = session.xp.numpy(evidence.value)[:, 0].astype(np.float64)
-    batch.classes, batch.output = bound.classes(), table_of(evidence)
+    batch.classes, batch.output = bound.classes(), table_of(evidence, session.xp)
     for cut in cuts:
         reading, direct = evidence.reads[cut], evidence.direct_relevance.get(cut)
         record = [a[0] for a in reading.arrays]

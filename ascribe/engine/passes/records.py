@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import as_numpy
+from ...arrays import Namespace, as_numpy
 from ...backends.protocol import ArrayAt, Evidence, Job
 from ...calls.call import Call
 from ...cuts import OUTPUT, Cut
@@ -74,7 +74,7 @@ class Records:
     def keep_quantities(self, evidence: Evidence) -> None:
         """Takes the quantities at the records from a run, and their classes and the prediction."""
         self.batch.explained = self.session.xp.numpy(evidence.value)[:, 0].astype(np.float64)
-        self.batch.classes, self.batch.output = self.bound.classes(), table_of(evidence)
+        self.batch.classes, self.batch.output = self.bound.classes(), table_of(evidence, self.session.xp)
 
     def keep_values(self, evidence: Evidence, cuts: Sequence[Cut]) -> None:
         """Takes the values at these cuts from a run of the records."""
@@ -163,10 +163,10 @@ class Records:
             yield points[k : k + size]
 
 
-def table_of(evidence: Evidence) -> np.ndarray | None:
+def table_of(evidence: Evidence, xp: Namespace) -> np.ndarray | None:
     """Returns the model's output as ``[records, classes]``, where it is one floating array of that form."""
     reading = evidence.reads.get(OUTPUT)
     if reading is None:
         return None
     flat = [a for s, a in zip(reading.spots, reading.arrays, strict=True) if s.path in ((), ("logits",)) and a.ndim == 3]
-    return as_numpy(flat[0])[0].astype(np.float64) if len(flat) == 1 else None
+    return xp.numpy(flat[0])[0].astype(np.float64) if len(flat) == 1 else None
