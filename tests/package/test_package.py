@@ -133,6 +133,9 @@ def test_floor_plan_holds() -> None:
         ("engine", "def late():\n    from .methods import Saliency", "not below it"),
         ("cellar", "x = 1", "has no layer"),
         ("rules/a", "from .b import y", "import cycle"),
+        ("rules/a", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .b import y", "import cycle"),
+        ("rules/a", "def late():\n    from .b import y", "import cycle"),
+        ("errors", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .engine import attribute", "not below it"),
     ],
 )
 def test_floor_plan_sees(tmp_path: Path, module: str, source: str, said: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from .....quantities import Bound, Part, Unit, scores
 from .....tree import walk
 from ..quantities import LambdaQoI, MaxClassQoI, QoI
 from ..slices import Cut
-
-if TYPE_CHECKING:
-    from .base import ModelWrapper
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +99,11 @@ def one_each(value: Any, rows: int) -> Any:
     return value.reshape(len(value), -1).sum(-1) if len(value.shape) > 1 else value
 
 
-def explained(wrapper: ModelWrapper, qoi: QoI, cut: Cut, here: bool = False) -> Explained:
-    """A quantity at a cut. ``here`` is for values put into the model: its highest class is that of what comes of them."""
+def explained(qoi: QoI, cut: Cut, places: Sequence[Place], here: bool = False) -> Explained:
+    """Returns a quantity at a cut, which is these places in the model.
+
+    ``here`` is for values that are written into the model: the highest class is that of the output for them.
+    """
     if here and isinstance(qoi, MaxClassQoI) and qoi.axis != 0:
         qoi = MaxClassQoI(qoi.axis, qoi.activation, moving=True)
-    return Explained(qoi, cut, JointCut.of(*wrapper.places(cut, whole=True)))
+    return Explained(qoi, cut, JointCut.of(*places))
