@@ -1,7 +1,7 @@
-"""The few array functions that ascribe's own mathematics needs, found by the kind of array it is given.
+"""The array functions that ascribe uses, selected by the framework of the array.
 
-Data stays in the user's framework; structure (weights, positions, labels, seeds) is NumPy. Nothing here imports a framework:
-an array that arrives proves that its framework is loaded.
+Data stay in the user's framework; weights, positions, labels and seeds are NumPy. Nothing here imports a framework before an array of it
+arrives.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Array = Any
 
 
 class ArrayLike(Protocol):
-    """An array of any framework, in the annotations of arguments."""
+    """An array of any framework, for annotations."""
 
     @property
     def shape(self) -> Any: ...
@@ -25,13 +25,13 @@ class ArrayLike(Protocol):
 
 
 class Namespace(Protocol):
-    """What a framework has to offer for ascribe's mathematics to run on its arrays."""
+    """The array functions that a framework must provide."""
 
     def asarray(self, a: Any, like: Array) -> Array:
-        """``a`` as an array on the device of ``like``; floating numbers get the type of ``like``."""
+        """Returns ``a`` as an array on the device of ``like``; floating-point values get its data type."""
 
     def numpy(self, a: Array) -> np.ndarray:
-        """A NumPy copy; half precision becomes float32."""
+        """Returns a NumPy copy; half precision becomes float32."""
 
     def concat(self, arrays: list[Array], axis: int) -> Array: ...
     def stack(self, arrays: list[Array], axis: int) -> Array: ...
@@ -45,39 +45,39 @@ class Namespace(Protocol):
     def maximum(self, a: Array, b: float) -> Array: ...
     def amax(self, a: Array, axes: tuple[int, ...]) -> Array: ...
     def take(self, a: Array, index: Array, axis: int) -> Array:
-        """Parts of an axis, by whole numbers of the array's own kind ``[count]``."""
+        """Returns elements of an axis by an integer array of the same framework, ``[count]``."""
 
     def mix(self, a: Array, b: Array, share: Array, into: Array | None = None) -> Array:
-        """From ``a`` where the share is 0 to ``b`` where it is 1, exactly at both ends; all floating, broadcast, and finite."""
+        """Returns ``a + share * (b - a)``, exact at shares 0 and 1; arrays are floating-point, broadcast and finite."""
 
     def product(self, a: Array, b: Array, into: Array) -> None:
-        """``a * b``, written into another array."""
+        """Writes ``a * b`` into ``into``."""
 
     def empty(self, shape: tuple[int, ...], like: Array) -> Array:
-        """Memory for an array, with anything in it."""
+        """Returns an uninitialised array."""
 
     def holders(self, a: Array) -> int | None:
-        """How many arrays there are of the memory of ``a``, plus what is always there; None where nobody can say."""
+        """Returns the number of arrays that share the memory of ``a`` plus a constant; None if unknown."""
 
     def zeros_like(self, a: Array) -> Array: ...
     def pick(self, a: Array, index: np.ndarray) -> Array:
-        """``a[r, index[r]]`` for every row ``r``."""
+        """Returns ``a[r, index[r]]`` for every row ``r``."""
 
     def sums(self, a: Array, kept: int) -> np.ndarray:
-        """The sum over all axes behind the first ``kept``, in double precision."""
+        """Returns the sum over all axes after the first ``kept``, in float64."""
 
     def sizes(self, a: Array, kept: int) -> np.ndarray:
-        """The sum of absolute values over all axes behind the first ``kept``, finite where all of them are."""
+        """Returns the sum of absolute values over all axes after the first ``kept``; finite if all values are."""
 
     def is_floating(self, a: Array) -> bool: ...
     def eps(self, a: Array) -> float:
-        """The relative precision of the array's numbers; 0 where they are whole."""
+        """Returns the relative precision of the data type; 0 for integers."""
 
     def accumulator(self, shape: tuple[int, ...], like: Array) -> Array:
-        """Zeros to sum into, in at least single precision."""
+        """Returns zeros for a sum, in at least float32."""
 
     def accumulate(self, total: Array, terms: Array, weights: np.ndarray) -> Array:
-        """``total + sum_k weights[k] * terms[k]``, without a temporary of the size of ``terms`` where possible."""
+        """Returns ``total + sum_k weights[k] * terms[k]``, without a temporary of the size of ``terms`` if possible."""
 
     def cast(self, a: Array, like: Array) -> Array: ...
 
@@ -156,14 +156,14 @@ BACKENDS = {"numpy": "numpy", "torch": "torch"}
 
 
 def namespace(a: Array) -> Namespace:
-    """The functions for this kind of array: ``namespace(x).exp(x)``."""
+    """Returns the functions for an array: ``namespace(x).exp(x)``."""
     kind: Any = type(a)
     return namespace_of(kind)
 
 
 @lru_cache
 def namespace_of(kind: type) -> Namespace:
-    """The functions for arrays of a class."""
+    """Returns the functions for arrays of a class. Raises TypeError for a framework without a backend."""
     root = framework_of(kind)
     if root is None:
         raise TypeError(f"no backend for arrays of type {kind.__name__}")
@@ -173,35 +173,35 @@ def namespace_of(kind: type) -> Namespace:
 
 @lru_cache
 def framework_of(kind: type) -> str | None:
-    """The framework among ours that arrays of a class are of; None for those of others. Remembered: a class keeps its ancestors."""
+    """Returns the supported framework of an array class; None for other frameworks. Cached per class."""
     roots = (cls.__module__.partition(".")[0] for cls in kind.__mro__)
     return next((root for root in roots if root in BACKENDS), None)
 
 
 def is_array(value: Any) -> bool:
-    """Whether ``value`` is an array of some framework: it has a shape, a dtype and can be sliced."""
+    """True for an array of any framework: it has a shape and a dtype and can be indexed."""
     return hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
 
 
 def is_table(value: Any) -> bool:
-    """Whether something is a table with names for its columns, as those of pandas."""
+    """True for a table with named columns, such as a pandas DataFrame."""
     return hasattr(value, "columns") and hasattr(value, "to_numpy")
 
 
 def as_numpy(value: Any) -> np.ndarray:
-    """Any array, list or number as NumPy; also a column of a table, and arrays of frameworks that have no backend here."""
+    """Returns an array of any framework, a list, a number or a table column as NumPy."""
     kind: Any = type(value)
     ours = is_array(value) and not np.isscalar(value) and framework_of(kind) is not None
     return namespace(value).numpy(value) if ours else np.asarray(value)
 
 
 def copy_array(array: Array) -> Array:
-    """The array in memory of its own, and outside of any graph: what the user writes to theirs later does not reach it."""
+    """Returns a copy that is detached from any graph, so that later in-place changes of the original do not affect it."""
     return array.detach().clone() if hasattr(array, "detach") else np.array(array)
 
 
 def cast_numbers(numbers: np.ndarray, like: Array) -> Array:
-    """Computed numbers as an array of the kind and type of ``like``: rounded, and kept in its range, where its own are whole."""
+    """Returns numbers as an array of the framework and data type of ``like``; for integer types rounded and clipped to their range."""
     xp = namespace(like)
     if xp.is_floating(like) or (kind := xp.numpy(like[:0]).dtype).kind not in "iub":
         return xp.asarray(numbers, like)

@@ -1,4 +1,4 @@
-"""Where in a model: a layer by its dotted path, its input or its output, and which part of it."""
+"""Cuts: positions in a model, given by a layer's dotted path, its input or output, and a part of that value."""
 
 from __future__ import annotations
 
@@ -10,27 +10,34 @@ from .errors import CutError
 __all__ = ["EMBEDDINGS", "INPUT", "LOGITS", "OUTPUT", "Cut", "JointCut"]
 
 Accessor = int | str | tuple[int | str, ...]
+"""Selects a part of a value: an index, a key or attribute, or a tuple of those."""
+Anchor = Literal["in", "out"]
+"""The input or the output of a layer."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A place in a model where a value can be read, written and differentiated.
+    """A position in a model (other libraries: layer) where a value can be read, replaced and differentiated.
 
-    >>> Cut("encoder.layer.2")                 # what that layer returns
+    *Use it when* a layer's name is not enough: for the input of a layer, for one of several outputs, for one use of a shared layer.
+
+    >>> Cut("encoder.layer.2")                 # the output of that layer
     Cut('encoder.layer.2')
-    >>> Cut("lstm", "out", 0)                  # the first of the things it returns
+    >>> Cut("lstm", "out", 0)                  # the first of its outputs
     Cut('lstm', accessor=0)
-    >>> Cut("relu", call=1)                    # a layer used several times: its second use
+    >>> Cut("relu", call=1)                    # a layer that is called several times: its second call
     Cut('relu', call=1)
 
-    ``layer`` is the dotted path that the framework itself uses (``""`` is the model). ``anchor`` is ``"in"`` for what the
-    layer is called with and ``"out"`` for what it returns. ``accessor`` picks from a tuple (int), a dict or an object
-    (str), or goes down a path of those (tuple). ``call`` picks one use of a layer that is used several times; ``None``
-    takes them all. ``op`` will name an operation inside the layer; no backend has it yet.
+    ``layer`` is the dotted path of the framework; ``""`` is the model itself. ``anchor`` is ``"in"`` for the arguments of the layer and
+    ``"out"`` for its output. ``accessor`` selects a part of that value: an int an element of a tuple, a str a key or an attribute, a
+    tuple a path of those. ``call`` selects one call of a layer that is called several times, counted from 0; None selects all of them.
+    ``op`` is reserved for operations inside a layer; no backend supports it.
+
+    A call that uses the cut raises CutError if the layer, the part or the call does not exist.
     """
 
     layer: str
-    anchor: Literal["in", "out"] = "out"
+    anchor: Anchor = "out"
     accessor: Accessor | None = None
     call: int | None = None
     op: str | None = None
@@ -44,29 +51,33 @@ class Cut:
         return f"Cut({', '.join(parts)})"
 
     def at(self, accessor: Accessor) -> Cut:
-        """The part of this cut that ``accessor`` picks: ``OUTPUT.at("logits")``."""
+        """Returns the part of this cut that ``accessor`` selects: ``OUTPUT.at("logits")``."""
         return Cut(self.layer, self.anchor, accessor, self.call, self.op)
 
     @property
     def symbolic(self) -> bool:
-        """Whether the backend has to find the layer (LOGITS, EMBEDDINGS)."""
+        """True if the backend finds the layer (LOGITS, EMBEDDINGS)."""
         return self.layer.startswith("<")
 
 
 @dataclass(frozen=True, repr=False)
 class JointCut(Cut):
-    """Several places for one quantity, which is given the tuple of their values: ``JointCut.of("conv1", "conv2")`` as its ``on=``."""
+    """Several cuts for one quantity, which receives the tuple of their values.
+
+    *Use it when* a quantity depends on more than one layer: ``on=JointCut.of("conv1", "conv2")``.
+    """
 
     others: tuple[Cut, ...] = ()
 
     @staticmethod
-    def of(first: Any, *others: Any) -> Cut:
-        """The places given; one alone is itself."""
+    def of(first: CutLike, *others: CutLike) -> Cut:
+        """Returns the joint cut of cuts or layer names; of a single one, that cut."""
         cut = as_cut(first)
         return JointCut(cut.layer, cut.anchor, cut.accessor, cut.call, cut.op, tuple(map(as_cut, others))) if others else cut
 
     @property
     def each(self) -> tuple[Cut, ...]:
+        """The cuts, in order."""
         return (Cut(self.layer, self.anchor, self.accessor, self.call, self.op), *self.others)
 
     def __repr__(self) -> str:
@@ -74,60 +85,65 @@ class JointCut(Cut):
 
 
 CutLike = Cut | str
-"""What ``at=`` and ``on=`` accept: a cut, or the dotted name of a layer for its output."""
+"""Accepted by ``at=`` and ``on=``: a cut, or a layer's dotted path, which means the output of that layer."""
 
 INPUT = Cut("", "in")
-"""What the model is called with: every floating tensor among its arguments."""
+"""The model's inputs: every floating-point array among its arguments."""
 OUTPUT = Cut("", "out")
-"""What the model returns; of a dictionary or an object with ``logits``, those."""
+"""The model's output; its ``logits`` if it is a dictionary or an object that has them."""
 LOGITS = Cut("<logits>")
 """The scores before a final softmax or sigmoid."""
 EMBEDDINGS = Cut("<embeddings>")
-"""What the token embedding returns."""
+"""The output of the token embedding."""
 
 BY_NAME = {"INPUT": INPUT, "OUTPUT": OUTPUT, "LOGITS": LOGITS, "EMBEDDINGS": EMBEDDINGS}
 NAMES: dict[Any, str] = {cut: name for name, cut in BY_NAME.items()}
 
 
 def each_of(cut: Cut) -> tuple[Cut, ...]:
-    """The places that a quantity looks at: one, or several together."""
+    """Returns the cuts that a quantity reads: one, or those of a :class:`JointCut`."""
     return cut.each if isinstance(cut, JointCut) else (cut,)
 
 
 def accessor_path(cut: Cut) -> tuple[int | str, ...]:
-    """A cut's accessor as a path; an argument of a layer or the model begins with 0 if it is positional, with 1 if it is a keyword."""
+    """Returns the accessor of a cut as a path. Paths of arguments begin with 0 (positional) or 1 (keyword)."""
     accessor = cut.accessor
     path: tuple[int | str, ...] = () if accessor is None else accessor if isinstance(accessor, tuple) else (accessor,)
     return (int(isinstance(path[0], str)), *path) if path and cut.anchor == "in" else path
 
 
 def input_at(path: tuple[int | str, ...]) -> Cut:
-    """One of the model's arguments as a cut, from its path: (positional or keyword, which one, ...)."""
+    """Returns the cut of one model argument, given its path: (0 positional or 1 keyword, which one, ...)."""
     return INPUT.at(path[1] if len(path) == 2 else path[1:])
 
 
-def as_cut(at: Any) -> Cut:
-    """``at=`` as a cut: a string is a layer's output. Raises CutError for anything else that is not one."""
+def as_cut(at: CutLike | Any) -> Cut:
+    """Returns ``at=`` as a cut; a string is the output of that layer.
+
+    Raises CutError for other types and for cuts with invalid fields.
+    """
     if at is INPUT or at is OUTPUT:
         return at
     if isinstance(at, Cut):
         if at.op is not None:
-            raise CutError(f"{at!r} names an operation", there="cuts at layers", try_="the layer around it", code="E-CUT-OP")
+            raise CutError("Cuts at operations are not supported", there=f"{at!r}", try_=f"Cut({at.layer!r})", code="E-CUT-OP")
         if at.anchor not in ("in", "out"):
-            raise CutError(f"anchor {at.anchor!r}", there='"in" and "out"')
+            raise CutError('`anchor=` must be "in" or "out"', there=f"anchor={at.anchor!r}", try_=f"Cut({at.layer!r}, 'in')")
         if not isinstance(at.layer, str):
-            raise CutError(f"layer {at.layer!r}", try_='its dotted name, such as "encoder.layer.2"')
+            raise CutError("`layer` must be the dotted path of a layer", there=f"{at.layer!r}", try_='Cut("encoder.layer.2")')
         if at.call is not None and (isinstance(at.call, bool) or not isinstance(at.call, int)):
-            raise CutError(f"call={at.call!r}", try_="which use of the layer, counted from 0")
+            raise CutError("`call=` must be an integer, counted from 0", there=f"call={at.call!r}", try_=f"Cut({at.layer!r}, call=0)")
         steps = at.accessor if isinstance(at.accessor, tuple) else () if at.accessor is None else (at.accessor,)
         if not all(isinstance(step, (int, str)) for step in steps):
-            raise CutError(f"accessor={at.accessor!r}", try_="a number, a name, or a tuple of those")
+            said, there = "`accessor=` must be an integer, a string, or a tuple of those", f"accessor={at.accessor!r}"
+            raise CutError(said, there=there, try_=f"Cut({at.layer!r}, accessor=0)")
         return at
     if isinstance(at, str):
         return BY_NAME.get(at, Cut(at))
     raise CutError(
-        f"at={type(at).__name__} is not a place",
-        try_="the layer's name: next(name for name, module in model.named_modules() if module is layer)"
+        "A cut must be a layer's dotted path or a Cut",
+        there=f"at={type(at).__name__}",
+        try_="at=next(name for name, module in model.named_modules() if module is layer)"
         if hasattr(at, "forward")
-        else 'a layer by its dotted name, such as "encoder.layer.2", or a Cut',
+        else 'at="encoder.layer.2", or at=asc.Cut("encoder.layer.2", "in")',
     )

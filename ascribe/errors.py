@@ -1,22 +1,22 @@
-"""What can go wrong, drawn as a tree; every error says what was asked, what was there and what to try.
+"""The tree of errors. Each message says what is wrong, what was found, and what to do, as code.
 
 AscribeError
-├── InputError          the model's arguments cannot be explained as they are      (ValueError)
+├── InputError          the model's arguments cannot be explained                  (ValueError)
 ├── ModelError          the model cannot be run, hooked or differentiated          (RuntimeError)
-│   └── BackendError    no backend knows this model, or it cannot do what is asked (TypeError)
-├── CutError            no such place in the model, or no gradient there           (LookupError)
-├── QuantityError       what is explained does not fit the model's output          (ValueError)
-├── DistributionError   baselines, steps, samples                                  (ValueError)
-│   └── CoalitionError  subsets of features: too many, too few, budgets            (ValueError)
-├── FeatureError        features and removals that do not fit                     (ValueError)
-├── RuleError           a rule the backend does not have                           (ValueError)
-├── MethodError         a named method that does not apply here                    (ValueError)
-├── ArgumentError       an argument that a class or a call does not have           (TypeError)
-├── MemoryLimitError    one row does not fit                                       (MemoryError)
-├── ResultError         arithmetic, files and pictures of results                  (ValueError)
-└── CompatError         a library, or a part of one, that has no facade            (ModuleNotFoundError)
+│   └── BackendError    no backend supports the model or the operation             (TypeError)
+├── CutError            the layer does not exist, or has no gradient               (LookupError)
+├── QuantityError       the quantity (target) does not fit the model's output      (ValueError)
+├── DistributionError   baselines, steps or samples are not valid                  (ValueError)
+│   └── CoalitionError  feature subsets: their number or the budget is not valid   (ValueError)
+├── FeatureError        features or replacements do not fit the input              (ValueError)
+├── RuleError           the backend does not have the rule                         (ValueError)
+├── MethodError         the method does not apply to the model or layer            (ValueError)
+├── ArgumentError       a class or a call does not have the argument               (TypeError)
+├── MemoryLimitError    a single row does not fit in memory                        (MemoryError)
+├── ResultError         arithmetic, files or figures of results                    (ValueError)
+└── CompatError         the library, or the part of it, has no facade              (ModuleNotFoundError)
 
-AscribeWarning          a result that would mislead                                (UserWarning)
+AscribeWarning          the result can mislead                                     (UserWarning)
 """
 
 from __future__ import annotations
@@ -51,10 +51,11 @@ HERE = str(Path(__file__).parent / "_").removesuffix("_")
 
 
 class AscribeError(Exception):
-    """Something ascribe refuses to do, in one sentence, with what was found and what to try.
+    """Base class of all errors of this package: what is wrong, what was found, and what to do.
 
-    ``code`` is stable across releases, so that programs can tell errors apart. ``partial`` is the Attribution of what had been found
-    when the error came, where there was something. Control characters in the text of others become escapes here.
+    ``asked`` is a sentence that says what is wrong, ``there`` what was found, ``try_`` the code to write instead. ``code`` is stable across
+    releases, so that programs can distinguish errors. ``partial`` is the Attribution of the work completed before the error, or None.
+    Control characters in quoted text are escaped.
     """
 
     code = "E-ASCRIBE"
@@ -71,16 +72,16 @@ class AscribeError(Exception):
         super().__init__(f"{' '.join(parts)} [{self.code}]")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Keep all attributes, so that copies, and errors that come back from another process, are equal to this one."""
+        """Keep all attributes in copies and in errors that come from another process."""
         return _as_it_was, (type(self), *self.args), vars(self)
 
 
 def _as_it_was(kind: type[AscribeError], *args: Any) -> AscribeError:
-    return BaseException.__new__(kind, *args)  # MemoryError's own makes none of another class
+    return BaseException.__new__(kind, *args)  # MemoryError.__new__ cannot create a subclass with other arguments
 
 
 class InputError(AscribeError, ValueError):
-    """The arguments given for the model cannot be explained as they are."""
+    """The arguments of the model call cannot be explained: no array, no record, or records of different number."""
 
     code = "E-INPUT"
 
@@ -88,7 +89,7 @@ class InputError(AscribeError, ValueError):
 class ModelError(AscribeError, RuntimeError):
     """The model cannot be run, hooked or differentiated.
 
-    Of a black box that raised, ``call`` holds the arguments and ``rows`` the record of each of their rows.
+    If a black box raised, ``call`` has the arguments of that call and ``rows`` the record that each of their rows belongs to.
     """
 
     code = "E-MODEL"
@@ -97,73 +98,73 @@ class ModelError(AscribeError, RuntimeError):
 
 
 class BackendError(ModelError, TypeError):
-    """No backend knows this model, or the backend cannot do what is asked."""
+    """No backend supports this model, or the backend does not support the operation."""
 
     code = "E-BACKEND"
 
 
 class CutError(AscribeError, LookupError):
-    """There is no such place in the model, or no gradient reaches it."""
+    """The layer or argument does not exist in the model, or no gradient reaches it."""
 
     code = "E-CUT"
 
 
 class QuantityError(AscribeError, ValueError):
-    """The quantity does not fit the model's output."""
+    """The quantity (target) does not fit the model's output: a class out of range, missing positions, labels of another number."""
 
     code = "E-QUANTITY"
 
 
 class DistributionError(AscribeError, ValueError):
-    """Baselines, steps or samples that make no sense together."""
+    """The baseline, the number of steps or samples, or their combination is not valid."""
 
     code = "E-DISTRIBUTION"
 
 
 class CoalitionError(DistributionError):
-    """A game of features that cannot be played as asked."""
+    """The coalitions (feature subsets) cannot be evaluated: too many features, or a budget that is too small."""
 
     code = "E-COALITION"
 
 
 class FeatureError(AscribeError, ValueError):
-    """Features or removals that do not fit what is explained, or one another."""
+    """Feature groups or replacements do not fit the input, or do not fit each other."""
 
     code = "E-FEATURES"
 
 
 class RuleError(AscribeError, ValueError):
-    """A rule that this backend does not have."""
+    """The backend does not have this rule, or the rule does not apply to the model."""
 
     code = "E-RULE"
 
 
 class MethodError(AscribeError, ValueError):
-    """A named method that does not apply to this model or layer."""
+    """The method does not apply to this model or layer."""
 
     code = "E-METHOD"
 
 
 class ArgumentError(AscribeError, TypeError):
-    """An argument that a class of ours, or a call, does not have."""
+    """The class or the call does not have this argument."""
 
     code = "E-ARGUMENT"
 
 
 class MemoryLimitError(AscribeError, MemoryError):
-    """Even one row at a time does not fit in memory."""
+    """A chunk of one row does not fit in memory."""
 
     code = "E-MEMORY"
 
 
 class ResultError(AscribeError, ValueError):
-    """Arithmetic, files or pictures of results that do not fit together."""
+    """Results cannot be combined, pooled, drawn, saved or loaded."""
 
     code = "E-RESULT"
 
 
 class CompatError(AscribeError, ModuleNotFoundError):
-    """This library, or this part of it, has no facade."""
+    """The library, or the part of it that is imported, has no facade in ``ascribe.compat``."""
 
     code = "E-COMPAT"
 
@@ -177,11 +178,11 @@ class CompatError(AscribeError, ModuleNotFoundError):
 
 
 class AscribeWarning(UserWarning):
-    """A result that would mislead if taken at its word."""
+    """The result can mislead; the text says why."""
 
 
 def warn_user(text: str) -> None:
-    """An :class:`AscribeWarning` at the line outside this package that led here. A process without a usable stderr goes on."""
+    """Issues an :class:`AscribeWarning` that points at the caller's line outside this package; a closed stderr is ignored."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
         level, frame = level + 1, frame.f_back

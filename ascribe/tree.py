@@ -1,4 +1,4 @@
-"""Nested arguments and outputs: tuples, lists, dictionaries, dataclasses, and the framework's own mixtures of them."""
+"""Functions for nested arguments and outputs: tuples, lists, dicts, dataclasses and outputs of Hugging Face models."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ DEEP = 500
 
 
 def children(value: Any) -> list[tuple[int | str, Any]] | None:
-    """The named parts of a container, or None for anything that is not one."""
-    kind = type(value)  # what there is most of comes first, before any question that costs more
+    """Returns the parts of a container with their keys; None if ``value`` is not a container."""
+    kind = type(value)  # the most frequent types first: they are the cheapest to test
     if kind is tuple or kind is list:
         return list(enumerate(value))
     if kind is dict:
@@ -54,9 +54,9 @@ def walk(value: Any, path: Path = ()) -> list[tuple[Path, Any]]:
 
 
 def follow(value: Any, path: Path) -> Any:
-    """The part of ``value`` at ``path``: keys, positions and attribute names.
+    """Returns the part of ``value`` at ``path``, a tuple of keys, indices and attribute names.
 
-    Raises KeyError, IndexError or AttributeError where the path leads nowhere.
+    Raises KeyError, IndexError or AttributeError if the path does not exist.
     """
     for key in path:
         if isinstance(key, str) and not isinstance(value, Mapping):
@@ -67,9 +67,9 @@ def follow(value: Any, path: Path) -> Any:
 
 
 def normalize_path(value: Any, path: Path) -> Path:
-    """The same path with positions counted from the front: those counted from the end are no part's own name.
+    """Returns the same path with negative indices replaced by non-negative ones.
 
-    Raises KeyError, IndexError or AttributeError where the path leads nowhere.
+    Raises KeyError, IndexError or AttributeError if the path does not exist.
     """
     if not [key for key in path if isinstance(key, int) and key < 0]:
         follow(value, path[:-1])
@@ -83,7 +83,7 @@ def normalize_path(value: Any, path: Path) -> Path:
 
 
 def map_leaves(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
-    """A copy of ``value`` with ``change(path, leaf)`` in the place of each leaf; containers keep their types."""
+    """Returns a copy of ``value`` with each leaf replaced by ``change(path, leaf)``; containers keep their types."""
     kind = type(value)
     if kind is tuple or kind is list:
         changed = [
@@ -105,7 +105,7 @@ def map_leaves(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) 
     if isinstance(value, (tuple, list)):
         items = [part for _, part in new]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    fresh = object.__new__(type(value))  # a dataclass: __init__ may check or derive, and must not run twice
+    fresh = object.__new__(type(value))  # a dataclass: do not run __init__ again
     if hasattr(value, "__dict__"):  # not with slots=True
         fresh.__dict__.update(value.__dict__)
     for key, part in new:
@@ -114,7 +114,7 @@ def map_leaves(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) 
 
 
 def replace_leaves(value: Any, news: Mapping[Path, Any]) -> Any:
-    """A copy of ``value`` with the leaves at the given paths replaced; ``value`` itself if there are none."""
+    """Returns a copy of ``value`` with the leaves at the given paths replaced; ``value`` itself if there are none."""
     return map_leaves(value, lambda path, leaf: news.get(path, leaf)) if news else value
 
 

@@ -1,4 +1,4 @@
-"""Members of the grammar are values: equal when they say the same, with a repr that can be pasted back."""
+"""The base class of values such as cuts, quantities and rules: comparable, hashable, with a repr that can be evaluated."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PLAIN = frozenset({int, float, str, bool, type(None)})
 
 
 class Value:
-    """A dataclass's repr in short: the first field and the required ones by position, others and flags by name where not the default.
+    """A mixin for dataclasses: a short repr, and equality and a hash that support arrays.
 
-    Members that may hold arrays are dataclasses with ``eq=False``, and get the equality and the hash from here: arrays are the same
-    when their numbers are.
+    The repr has the first field and required fields by position, and other fields by name if they differ from the default. Dataclasses
+    with ``eq=False`` use the equality of this class: arrays are equal if their type, shape and elements are.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -45,9 +45,9 @@ class Value:
 
 
 def public_name(kind: type) -> str:
-    """Returns the name of a class in an expression that can be pasted after ``from ascribe import *``.
+    """Returns the name of a class in an expression that is valid after ``from ascribe import *``.
 
-    Names of the package itself stand alone (``Line``); names of its modules come with the module (``rules.Epsilon``).
+    Names of the package are unqualified (``Line``); names of its modules have the module (``rules.Epsilon``).
     """
     package, _, rest = kind.__module__.partition(".")
     if package != "ascribe" or vars(sys.modules[package]).get(kind.__name__) is kind:
@@ -56,11 +56,11 @@ def public_name(kind: type) -> str:
 
 
 MODULES = ("coalitions", "cuts", "distributions", "features", "metrics", "quantities", "removal", "rules")
-"""The public modules whose classes are part of an expression."""
+"""The public modules whose classes appear in expressions."""
 
 
 def format_value(value: Any) -> str:
-    """A value in an expression: arrays, in containers too, by their shape only, never their numbers; functions by their names."""
+    """Returns a value as an expression; arrays are shown by their shape, functions by their name."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, FunctionType):
@@ -75,7 +75,7 @@ def format_value(value: Any) -> str:
 
 
 def values_equal(a: Any, b: Any) -> bool:
-    """Whether two values are equal; arrays when they are of one kind, shape and type, and their numbers are equal."""
+    """True if two values are equal; arrays if their class, shape, data type and elements are equal."""
     if a is b:
         return True
     if isinstance(a, Mapping) and isinstance(b, Mapping):
@@ -88,7 +88,7 @@ def values_equal(a: Any, b: Any) -> bool:
 
 
 def hash_value(value: Any) -> int:
-    """A hash that is the same for values that are :func:`values_equal`: of an array its shape, of a container its parts."""
+    """Returns a hash that is consistent with :func:`values_equal`: of arrays it uses the shape, of containers the parts."""
     if hasattr(value, "shape"):
         return hash(tuple(value.shape))
     if isinstance(value, Mapping):
@@ -97,12 +97,12 @@ def hash_value(value: Any) -> int:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number, and not a flag."""
+    """True for a real number that is not a bool."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def is_count(value: Any) -> bool:
-    """Whether it is a whole number from 1 up, and not a flag."""
+    """True for an integer >= 1 that is not a bool."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 

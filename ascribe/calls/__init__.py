@@ -1,1 +1,1 @@
-"""The arguments of one call of the model: :class:`~ascribe.Call`, and errors for arguments that are not arrays."""
+"""The arguments of one model call: :class:`~ascribe.Call`, and errors for arguments that are not arrays."""

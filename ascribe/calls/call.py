@@ -1,36 +1,44 @@
-"""The arguments of one model call, and what is said about them: which are explained, and where the records are."""
+"""The arguments of one model call: which of them are explained, and which of their axes are batch dimensions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..arrays import as_numpy, is_array
+from ..arrays import ArrayLike, as_numpy, is_array
 from ..errors import InputError
 from ..tree import Path
 from ..utils.ragged import Ragged
 
+RecordsLike = int | Mapping[Any, int | None] | ArrayLike | Sequence[int] | None
+"""Accepted by ``records=``: their number, the batch dimension of each argument, or the record of each row."""
+
 
 @dataclass(frozen=True, eq=False, init=False)
 class Call:
-    """The arguments of a model call, kept as they are: ``Call(ids, attention_mask=mask)``.
+    """The arguments of one model call, unchanged: ``Call(ids, attention_mask=mask)``.
 
-    As a baseline it stands for whatever the cut holds when the model is called like this. As the call to be explained,
-    ``Call(x, weights).only(0)`` says that ``x`` alone is: what is not named rides along, floating or not.
+    *Use it when* only some arguments are explained, when the batch dimension is not the first axis, or when a baseline is another call of
+    the model.
 
-    ``records`` says where the records are, if the first axis of the first floating tensor does not count them:
+    As the call to explain, ``Call(x, weights).only(0)`` explains ``x`` alone; all other arguments are passed through unchanged. As a
+    baseline or a background, it means the value at the cut when the model is called with these arguments.
 
-    * a number, ``Call(x, records=1)``: how many there are. Arguments whose first axis has that length belong to them, row by row.
-      With 1 the whole call is one record, whatever the shapes.
-    * an axis for an argument, ``Call(x, state, records={1: 1})`` or ``{"state": 1}``: that argument has its records on this axis;
-      None says that it does not belong to the records. Other arguments belong to them where their first axis has the same length.
-    * an array, ``Call(nodes, edges, batch, records=batch)``: for each row of the arguments the number of its record (nodes of graphs,
-      words of texts in one list). The model is then always called with all records together.
+    ``records`` describes the records (samples). By default they are the first axis of the first floating-point array.
 
-    A model's own argument of the name ``records`` is given by :meth:`of`, or to ``attribute`` directly.
+    * An integer, ``Call(x, records=1)``, is their number. Arguments whose first axis has that length have one row per record. With 1 the
+      whole call is a single record.
+    * A dict, ``Call(x, state, records={1: 1})`` or ``{"state": 1}``, gives the batch dimension of an argument; None means that the
+      argument has none. Other arguments have their records on axis 0 if its length is the number of records.
+    * An integer array, ``Call(nodes, edges, batch, records=batch)``, gives for each row of the arguments the record it belongs to (nodes
+      of graphs, tokens of concatenated texts). The model then always receives all records together.
+
+    A model argument that is itself called ``records`` is given with :meth:`of`, or directly to ``attribute``.
+
+    A call raises InputError with the code E-RECORDS if ``records`` does not fit the arguments.
     """
 
     args: tuple[Any, ...]
@@ -38,12 +46,12 @@ class Call:
     explained: tuple[int | str, ...] | None
     records: Any
 
-    def __init__(self, *args: Any, records: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, records: RecordsLike = None, **kwargs: Any) -> None:
         vars(self).update(args=args, kwargs=kwargs, explained=None, records=records)
 
     @classmethod
-    def of(cls, args: tuple[Any, ...], kwargs: Mapping[str, Any], records: Any = None) -> Call:
-        """A call with these arguments, also with one that is called ``records``."""
+    def of(cls, args: tuple[Any, ...], kwargs: Mapping[str, Any], records: RecordsLike = None) -> Call:
+        """Returns a call with these arguments; ``kwargs`` may have a model argument called ``records``."""
         return cls._made(args, dict(kwargs), None, records)
 
     @classmethod
@@ -53,15 +61,15 @@ class Call:
         return call
 
     def only(self, *arguments: int | str) -> Call:
-        """The same call, explained at these arguments: positional ones by number, others by name."""
+        """Returns the same call in which only these arguments are explained: an int for a positional argument, a str for a keyword."""
         return Call._made(self.args, self.kwargs, arguments, self.records)
 
     def like(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
-        """Other arguments, of which the same is said."""
+        """Returns a call with other arguments and the same ``only`` and ``records``."""
         return Call._made(args, dict(kwargs), self.explained, self.records)
 
     def after(self, other: Call) -> Call:
-        """This call, with what only the other one says about its arguments."""
+        """Returns this call, with ``only`` and ``records`` of the other where this one has none."""
         explained = other.explained if self.explained is None else self.explained
         return Call._made(self.args, self.kwargs, explained, other.records if self.records is None else self.records)
 
@@ -72,9 +80,9 @@ class Call:
 
 @dataclass
 class RecordAxes:
-    """Where the records of a call are: how many, and the axis of each argument that belongs to them.
+    """The number of records of a call, and the batch dimension of each argument that has one.
 
-    ``rows`` is the record of each row where rows are given to records by an array, ``whole`` says that everything is one record.
+    ``rows`` maps rows to records if ``records=`` is an array. ``whole`` is True if the whole call is one record.
     """
 
     count: int
@@ -84,14 +92,14 @@ class RecordAxes:
 
     @property
     def together(self) -> bool:
-        """Whether the arguments cannot be cut into records, so that the model always sees all of them."""
+        """True if the arguments cannot be split into records, so that the model always receives all of them."""
         return self.whole or self.rows is not None
 
 
 def locate_records(records: Any, shapes: Mapping[Path, tuple[int, ...]], fallback: tuple[int, Mapping[Path, int]]) -> RecordAxes:
-    """What a call's ``records`` says, for arguments of these shapes; ``fallback`` is the count, and axes found, where it says nothing.
+    """Returns the number of records and the batch dimensions, from ``records=`` and the shapes of the arguments.
 
-    Raises InputError for what fits no argument.
+    ``fallback`` has the number and the axes to use if ``records`` is None. Raises InputError if ``records`` fits no argument.
     """
     if records is None:
         count, axes = fallback
@@ -110,9 +118,9 @@ def _by_count(count: int, shapes: Mapping[Path, tuple[int, ...]]) -> RecordAxes:
     if count == 1 and len(axes) < sum(bool(shape) for shape in shapes.values()):
         return RecordAxes(1, axes, whole=True)
     if count < 1 or not axes:
+        said = f"`records={count}` fits no argument: no first axis has that length"
         there = ", ".join(f"{argument_name(p)} {shape}" for p, shape in shapes.items())
-        try_ = "the length of an argument's first axis, an axis by argument ({0: 1}), or an array with the record of each row"
-        raise InputError(f"records={count} fits no argument", there=there, try_=try_, code="E-RECORDS")
+        raise InputError(said, there=there, try_="asc.Call(x, records={0: 1}) if axis 1 of x is the batch dimension", code="E-RECORDS")
     return RecordAxes(count, axes)
 
 
@@ -124,8 +132,8 @@ def _by_axes(records: Mapping[Any, Any], shapes: Mapping[Path, tuple[int, ...]],
         whole = axis is None or (isinstance(axis, (int, np.integer)) and not isinstance(axis, bool))
         if not mine or not whole or (axis is not None and any(not -len(shapes[p]) <= axis < len(shapes[p]) for p in mine)):
             there = ", ".join(f"{argument_name(p)} {shape}" for p, shape in shapes.items())
-            try_ = "an argument's number or name with one of its axes, or None"
-            raise InputError(f"records={{{name!r}: {axis!r}}} fits no argument", there=there, try_=try_, code="E-RECORDS")
+            said = f"`records={{{name!r}: {axis!r}}}` fits no argument: keys are arguments, values are axes or None"
+            raise InputError(said, there=there, try_="asc.Call(x, records={0: 1})", code="E-RECORDS")
         for path in mine:
             out.add(path)
             if axis is not None:
@@ -133,7 +141,8 @@ def _by_axes(records: Mapping[Any, Any], shapes: Mapping[Path, tuple[int, ...]],
     lengths = {shapes[p][axis] for p, axis in found.items()} or {fallback}
     if len(lengths) > 1:
         there = ", ".join(f"{argument_name(p)} {shapes[p][axis]}" for p, axis in found.items())
-        raise InputError("the arguments have different numbers of records", there=there, try_="axes of one length", code="E-RECORDS")
+        said = "The arguments have different numbers of records"
+        raise InputError(said, there=there, try_="asc.Call(..., records={...}) with axes of equal length", code="E-RECORDS")
     count = lengths.pop()
     found |= {p: 0 for p, shape in shapes.items() if p not in out and shape and shape[0] == count}
     return RecordAxes(count, found)
@@ -142,18 +151,19 @@ def _by_axes(records: Mapping[Any, Any], shapes: Mapping[Path, tuple[int, ...]],
 def _by_rows(records: Any, shapes: Mapping[Path, tuple[int, ...]]) -> RecordAxes:
     array = as_numpy(records) if is_array(records) or isinstance(records, (list, tuple)) else np.zeros((), dtype=object)
     if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array) or int(array.min()) < 0:
-        what = f"records of shape {array.shape} and type {array.dtype}" if is_array(records) else f"records={type(records).__name__}"
-        try_ = "a number, an axis by argument ({0: 1}), or whole numbers from 0 up: the record of each row"
-        raise InputError(what, there="where the records of a call are", try_=try_, code="E-RECORDS")
+        said = "`records=` must be an integer, a dict of axes, or an array of integers >= 0 with the record of each row"
+        there = f"records of shape {array.shape} and type {array.dtype}" if is_array(records) else f"records={type(records).__name__}"
+        raise InputError(said, there=there, try_="asc.Call(x, records={0: 1}), or asc.Call(nodes, batch, records=batch)", code="E-RECORDS")
     rows = Ragged(array)
     axes = {p: 0 for p, shape in shapes.items() if shape and shape[0] in (len(rows), rows.records)}
     if not any(shapes[p][0] == len(rows) for p in axes):
         there = ", ".join(f"{argument_name(p)} {shape}" for p, shape in shapes.items())
-        raise InputError(f"records= for {len(rows)} rows", there=there, try_="a number for each row of an argument", code="E-RECORDS")
+        said = f"`records=` has {len(rows)} rows, and no argument has as many"
+        raise InputError(said, there=there, try_="asc.Call(nodes, batch, records=batch), with one number for each row", code="E-RECORDS")
     return RecordAxes(rows.records, axes, rows)
 
 
 def argument_name(path: Path) -> str:
-    """What the user calls an argument: its keyword, or its position."""
+    """Returns the name of an argument in messages: its keyword, or ``input 0`` for a position."""
     side, head, *tail = path
     return (f"input {head}" if side == 0 else str(head)) + "".join(f"[{key!r}]" for key in tail)

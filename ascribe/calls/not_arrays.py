@@ -1,4 +1,4 @@
-"""Errors for values that are no arrays (lists, rows of tables, texts, sparse rows, data loaders), with the code that makes an array."""
+"""Errors for inputs that are not arrays (lists, texts, sparse matrices, data loaders), with code that converts them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import InputError
 from .call import Call
 
 Description = tuple[str, str, str]
-"""What it is, how it becomes a tensor, how it becomes an array."""
+"""What the value is, and the expressions that convert it to a tensor and to an array."""
 
 TOKENS = 'inputs = tokenizer(texts, return_tensors="pt", padding=True), then (model, **inputs)'
 WORDS = (
@@ -24,7 +24,7 @@ LOOP = "a call for each batch: for x, y in loader: method(model, x, of=y)"
 
 
 def error_without_arrays(call: Call, tensors: bool) -> InputError:
-    """The error for a call in which nothing has records, naming what came instead; ``tensors`` where the model takes PyTorch's."""
+    """Returns the error for a call without arrays, with the type of the arguments; ``tensors`` is True for PyTorch models."""
     given = [*((f"input {i}", a) for i, a in enumerate(call.args)), *call.kwargs.items()]
     wanted = "a tensor" if tensors else "an array"
     usual = "attribute(model, x, ...) with " + ("the model's own arguments" if tensors else "NumPy arrays or pandas tables")
@@ -33,18 +33,18 @@ def error_without_arrays(call: Call, tensors: bool) -> InputError:
         if found is not None:
             what, tensor, array = found
             there = f"{name} is {what}"
-            return InputError(f"the model is called without {wanted}", there=there, try_=tensor if tensors else array)
+            return InputError(f"The model is called without {wanted}", there=there, try_=tensor if tensors else array)
     there = ", ".join(f"{name}: {type(value).__name__}" for name, value in given)
-    return InputError(f"the model is called without {wanted}", there=there, try_=usual)
+    return InputError(f"The model is called without {wanted}", there=there, try_=usual)
 
 
 def describe_value(value: Any) -> Description | None:
-    """What a value is and how it becomes an array; None for what says nothing."""
+    """Returns the description of a value and its conversions; None if it is unknown."""
     return next((found for question in QUESTIONS if (found := question(value)) is not None), None)
 
 
 def sentences(value: Any) -> Description | None:
-    """Texts: one, a list, or a column of a table."""
+    """Describes texts: one, a list, or a column of a table."""
     if isinstance(value, str):
         return f"the text {value[:30]!r}", TOKENS, WORDS
     if is_column(value) and not is_row(value) and len(value) and all(isinstance(v, str) for v in value):
@@ -55,7 +55,7 @@ def sentences(value: Any) -> Description | None:
 
 
 def rows(value: Any) -> Description | None:
-    """A row or a column of a table."""
+    """Describes a row or a column of a table."""
     if not is_column(value):
         return None
     if is_row(value):
@@ -66,7 +66,7 @@ def rows(value: Any) -> Description | None:
 
 
 def tables(value: Any) -> Description | None:
-    """Tables: of pandas for a network, and of other libraries."""
+    """Describes tables: pandas tables given to a network, and tables of other libraries."""
     if is_table(value):
         return f"a table ({type(value).__name__})", 'torch.tensor(table.to_numpy("float32"))', "table.to_pandas()"
     if hasattr(value, "column_names") and hasattr(value, "to_pandas"):
@@ -75,15 +75,15 @@ def tables(value: Any) -> Description | None:
 
 
 def sparse(value: Any) -> Description | None:
-    """Rows with few numbers that are not 0, such as those of TfidfVectorizer."""
+    """Describes sparse matrices, such as the output of TfidfVectorizer."""
     if not (hasattr(value, "nnz") and hasattr(value, "toarray")):
         return None
-    ids = "features=np.where(x != 0, np.arange(x.shape[1]), -1) and by=0.0 remove only what is there"
+    ids = "features=np.where(x != 0, np.arange(x.shape[1]), -1) and by=0.0 remove only the elements that are not 0"
     return f"a sparse matrix of shape {value.shape}", "torch.tensor(x.toarray()).float()", f"x = x.toarray(); {ids}"
 
 
 def arrays(value: Any) -> Description | None:
-    """Arrays that hold no records, or no numbers."""
+    """Describes arrays without a batch dimension or without numbers."""
     if not is_array(value):
         return None
     if not getattr(value, "shape", ()):
@@ -94,7 +94,7 @@ def arrays(value: Any) -> Description | None:
 
 
 def lists(value: Any) -> Description | None:
-    """Numbers in lists: a record, or several."""
+    """Describes numbers in lists: one record, or several."""
     if isinstance(value, Number):
         return "a number", "torch.tensor([[x]])", "np.array([[x]])"
     if not isinstance(value, (list, tuple)) or not value:
@@ -111,14 +111,14 @@ def lists(value: Any) -> Description | None:
 
 
 def mappings(value: Any) -> Description | None:
-    """One record by the names of its columns."""
+    """Describes a record given as a dict of columns."""
     if not isinstance(value, Mapping) or not value or not all(isinstance(v, (str, Number, type(None))) for v in value.values()):
         return None
     return "a record as a dictionary", "torch.tensor([list(x.values())])", "pandas.DataFrame([x])"
 
 
 def loaders(value: Any) -> Description | None:
-    """Batches that are still to come."""
+    """Describes data sets and data loaders."""
     if hasattr(value, "__getitem__") and hasattr(value, "__len__") and "Dataset" in str(type(value).__mro__):
         first = "stack([data[i][0] for i in range(8)])"
         return f"a data set ({type(value).__name__})", f"x = torch.{first}", f"x = np.{first}"
@@ -128,29 +128,29 @@ def loaders(value: Any) -> Description | None:
 
 
 def images(value: Any) -> Description | None:
-    """Pictures of Pillow."""
+    """Describes Pillow images."""
     if not (hasattr(value, "getbands") and hasattr(value, "convert")):
         return None
     tensor = "torch.from_numpy(np.asarray(image)).movedim(-1, 0)[None].float() / 255, or the transform or processor of the model"
-    return "a picture of Pillow", tensor, "np.asarray(image)[None]"
+    return "a Pillow image", tensor, "np.asarray(image)[None]"
 
 
 QUESTIONS: tuple[Callable[[Any], Description | None], ...] = (sentences, rows, tables, sparse, images, arrays, lists, mappings, loaders)
 
 
 def is_column(value: Any) -> bool:
-    """Whether something is a row or a column of a table, as those of pandas."""
+    """True for a row or a column of a table, such as a pandas Series."""
     return hasattr(value, "to_frame") and getattr(value, "ndim", 1) == 1 and not hasattr(value, "columns")
 
 
 def is_row(value: Any) -> bool:
-    """Whether it is a row: its entries have names, as columns have."""
+    """True for a row of a table: its entries have names."""
     index = getattr(value, "index", None)
     return index is not None and not callable(index) and len(index) > 0 and all(isinstance(label, str) for label in index)
 
 
 def holds_texts(array: Any) -> bool:
-    """Whether an array holds a whole text for each record, ``[records]``: its words are no features of their own."""
+    """True for an array ``[records]`` with one text per record, whose words are not separate features."""
     if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "OUST":
         return False
     return bool(len(array)) and all(isinstance(text, str) and len(text.split()) > 1 for text in array)

@@ -1,7 +1,7 @@
 """The command line: ``ascribe demo``, ``methods``, ``doctor``, ``show``. Results go to stdout, everything else to stderr.
 
-Exit codes: 0 all well, 1 a check or the work itself failed, 2 the command makes no sense, 130 interrupted. Output is plain
-text, except that ``show`` colours a terminal where ``rich`` is there and NO_COLOR is not set.
+Exit codes: 0 success, 1 a check or the command failed, 2 usage error, 130 interrupted. Output is plain text; ``show`` uses colours on
+a terminal if ``rich`` is installed and NO_COLOR is not set.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def parser() -> argparse.ArgumentParser:
-    """Every command with its options; each is a function of the parsed arguments, and imports what it needs itself."""
-    top = argparse.ArgumentParser(prog="ascribe", description="What an output of a deep network is owed to.")
+    """Returns the parser. Each command is a function of the parsed arguments that imports its own dependencies."""
+    top = argparse.ArgumentParser(prog="ascribe", description="Explains which parts of the input a network's output depends on.")
     top.add_argument("--version", action="store_true", help="print the version and stop")
     top.set_defaults(run=version)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
 
-    it = commands.add_parser("demo", help="train two small models, explain them, check everything, write a report")
-    it.add_argument("--out", type=Path, default=Path("demo-output"), metavar="FOLDER", help="where to write (demo-output)")
+    it = commands.add_parser("demo", help="train two small models, explain them, run all checks, write a report")
+    it.add_argument("--out", type=Path, default=Path("demo-output"), metavar="FOLDER", help="folder of the output (demo-output)")
     it.add_argument("--seed", type=int, default=0, help="for the split, the training and the methods (0)")
     it.set_defaults(run=demo)
 
-    it = commands.add_parser("methods", help="the named methods: what each computes and costs")
-    it.add_argument("name", nargs="?", metavar="NAME", help="one of them, with all that there is to say of it")
+    it = commands.add_parser("methods", help="list the named methods with what they compute and their cost")
+    it.add_argument("name", nargs="?", metavar="NAME", help="show the documentation of one method")
     it.set_defaults(run=methods)
 
-    it = commands.add_parser("doctor", help="versions, devices, extras, known troubles")
+    it = commands.add_parser("doctor", help="show versions, devices, optional packages and known problems")
     it.set_defaults(run=doctor)
 
-    it = commands.add_parser("show", help="a saved result in the terminal; exits with 1 where one of its checks failed")
-    it.add_argument("file", type=Path, metavar="FILE", help="what Attribution.save() wrote")
+    it = commands.add_parser("show", help="show a saved result; the exit code is 1 if one of its checks failed")
+    it.add_argument("file", type=Path, metavar="FILE", help="a file written by Attribution.save()")
     it.set_defaults(run=show)
     return top
 
 
 def version(args: argparse.Namespace) -> int:
-    """The version; without ``--version``, how to use the command."""
+    """Prints the version with ``--version``, else the help."""
     if not args.version:
         parser().print_help()
         return OK
@@ -57,7 +57,7 @@ def version(args: argparse.Namespace) -> int:
 
 
 def demo(args: argparse.Namespace) -> int:
-    """The main job; see :mod:`ascribe.demo`."""
+    """Runs the demo; see :mod:`ascribe.demo`."""
     missing = [name for name in ("torch", "sklearn") if find_spec(name) is None]
     if missing:
         log(f"ascribe demo needs {' and '.join(missing)}: pip install 'ascribe[demo]'")
@@ -68,7 +68,7 @@ def demo(args: argparse.Namespace) -> int:
 
 
 def methods(args: argparse.Namespace) -> int:
-    """One line for each named method, or a page about one of them."""
+    """Prints one line for each named method, or the documentation of one."""
     from . import catalogue
 
     if args.name is None:
@@ -76,25 +76,25 @@ def methods(args: argparse.Namespace) -> int:
         return OK
     if args.name not in catalogue.methods():
         likely = catalogue.likely(args.name)
-        tell = f"did you mean {' or '.join(likely)}?" if likely else f"there are {', '.join(catalogue.methods())}"
-        log(f"ascribe methods: there is no method {escape_control(args.name)}; {tell}")
+        advice = f"did you mean {' or '.join(likely)}?" if likely else f"the methods are {', '.join(catalogue.methods())}"
+        log(f"ascribe methods: there is no method {escape_control(args.name)}; {advice}")
         return USAGE
     say(catalogue.page(args.name))
     return OK
 
 
 def doctor(_: argparse.Namespace) -> int:
-    """One line for each thing looked at; a trouble is marked and gives 1."""
+    """Prints one line for each finding; returns 1 if there is a problem."""
     from .doctor import findings
 
     found = list(findings())
-    marks = {True: "ok", False: "TROUBLE", None: "--"}
+    marks = {True: "ok", False: "PROBLEM", None: "--"}
     say(align_columns([(marks[it.ok], it.subject, it.found) for it in found], head=False))
     return FAILED if any(it.ok is False for it in found) else OK
 
 
 def show(args: argparse.Namespace) -> int:
-    """A result as ``Attribution.show()`` writes it."""
+    """Prints a saved result with ``Attribution.show()``."""
     from ..result.attribution import Attribution
 
     if not args.file.is_file():
@@ -111,19 +111,19 @@ def show(args: argparse.Namespace) -> int:
 
 
 def say(text: str) -> None:
-    """A result, to standard output."""
+    """Writes a result to standard output."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def log(text: str) -> None:
-    """Anything else, to standard error."""
+    """Writes a message to standard error."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Runs one command and returns its exit code."""
     args = parser().parse_args(argv)
     try:
         code: int = args.run(args)
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         log("ascribe: interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     return code

@@ -1,4 +1,4 @@
-"""What is installed here, which devices there are, and what is known to go wrong, without importing more than torch."""
+"""Installed versions, devices and known problems. Only torch is imported."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ USES = {
     "scikit-learn": "ascribe demo",
     "transformers": "Hugging Face models of your own; ascribe never imports it",
 }
-"""Distribution -> what it is for."""
+"""Distribution -> what uses it."""
 EXTRAS = {"torch": "torch", "matplotlib": "plot", "pandas": "data", "rich": "terminal", "scikit-learn": "demo"}
-"""Distribution -> the extra of ours that brings it."""
+"""Distribution -> the extra of ascribe that installs it."""
 
 
 class Finding(NamedTuple):
-    """One line of the doctor's: what was looked at, what is there, and whether it is in order; None where there is nothing to be."""
+    """One line of output: the subject, what was found, and ``ok``: True, False for a problem, None for a note."""
 
     subject: str
     found: str
@@ -32,7 +32,7 @@ class Finding(NamedTuple):
 
 
 def version(distribution: str) -> str | None:
-    """The installed version, read from the package's metadata; nothing is imported."""
+    """Returns the installed version from the package metadata, without an import."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -40,7 +40,7 @@ def version(distribution: str) -> str | None:
 
 
 def findings() -> Iterator[Finding]:
-    """Python, ascribe, what it can use, the devices, and pairs of versions that do not fit."""
+    """Yields findings about Python, ascribe, optional packages, devices and incompatible versions."""
     yield Finding("python", f"{platform.python_version()} on {platform.machine()} {platform.system()}")
     yield Finding("ascribe", version("ascribe") or "not installed: run from its source")
     for name, use in USES.items():
@@ -55,7 +55,7 @@ def findings() -> Iterator[Finding]:
 
 
 def devices() -> list[str]:
-    """Every device that torch can compute on."""
+    """Returns the devices that torch can use."""
     import torch
 
     found = [f"cpu, {torch.get_num_threads()} threads"]
@@ -68,16 +68,16 @@ def devices() -> list[str]:
 
 
 def torchvision_mismatch(torch: str | None, torchvision: str | None, required: str | None) -> str | None:
-    """Why torchvision will fail to import with this torch, if their versions say so.
+    """Returns why torchvision cannot be imported with this torch, or None if the versions fit.
 
-    A torchvision that was compiled for another torch, or for a CUDA torch next to a CPU one, dies at import with
-    ``operator torchvision::nms does not exist``. ascribe never imports torchvision, but your model may.
+    A torchvision compiled for another torch, or for CUDA with a CPU torch, fails at import with ``operator torchvision::nms does not
+    exist``. ascribe never imports torchvision, but a model may.
     """
     if not torch or not torchvision:
         return None
     (torch_release, _, torch_build), (_, _, build) = torch.partition("+"), torchvision.partition("+")
     if required and torch_release != required:
-        return f"torchvision {torchvision} needs torch {required}, and torch {torch} is here: install the pair that fits"
+        return f"torchvision {torchvision} needs torch {required}, but torch {torch} is installed: install matching versions"
     if torch_build != build:
         return (
             f"torchvision {torchvision} is of another build than torch {torch}: where its import fails with "
@@ -87,7 +87,7 @@ def torchvision_mismatch(torch: str | None, torchvision: str | None, required: s
 
 
 def _required_torch() -> str | None:
-    """The exact torch that the installed torchvision asks for."""
+    """Returns the exact version of torch that the installed torchvision requires."""
     try:
         needs = metadata.requires("torchvision") or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The two data sets that scikit-learn brings along, split into records to learn from and records held out."""
+"""Two data sets of scikit-learn, split into training records and held-out records."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from sklearn.model_selection import train_test_split
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Records in float32 with their classes, and the names that a reader knows things by.
+    """Records in float32 with their classes, and the names of classes and features.
 
-    In both tasks a feature is removed by setting it to 0: in a picture that is background, in a standardised table it is
-    the mean of the training records.
+    In both tasks a feature is removed by setting it to 0: the background of an image, the training mean of a standardised table.
     """
 
     name: str
@@ -27,7 +26,7 @@ class Task:
 
 
 def digits(seed: int) -> Task:
-    """Handwritten digits: 8 x 8 pixels from 0 (background) to 1 (ink)."""
+    """Returns handwritten digits: 8 x 8 pixels between 0 (background) and 1 (ink)."""
     data = load_digits()
     pixels = (data.images / 16.0).astype(np.float32)[:, None]
     names = tuple(str(name) for name in data.target_names)
@@ -35,7 +34,7 @@ def digits(seed: int) -> Task:
 
 
 def breast_cancer(seed: int) -> Task:
-    """Cell nuclei measured in 30 numbers, each standardised by the mean and the spread of the training records."""
+    """Returns 30 measurements of cell nuclei, standardised by the mean and the standard deviation of the training records."""
     data = load_breast_cancer()
     train, train_labels, held_out, held_out_labels = _split(data.data, data.target, seed)
     mean, spread = train.mean(0), train.std(0)
@@ -45,6 +44,6 @@ def breast_cancer(seed: int) -> Task:
 
 
 def _split(records: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """One fifth held out, the classes in the same shares on both sides."""
+    """Returns training and held-out records and labels, stratified; one fifth is held out."""
     train, held_out, train_labels, held_out_labels = train_test_split(records, labels, test_size=0.2, random_state=seed, stratify=labels)
     return train, train_labels, held_out, held_out_labels

@@ -1,4 +1,4 @@
-"""Explain held-out records by every method of the demo, and measure each explanation where it was made."""
+"""Explains held-out records by every method of the demo and measures each explanation at its own cut."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .data import Task
 from .removal import Drop, measure_removal, spread_out
 
 RECORDS = 48
-"""How many held-out records are explained: the first ones of the split."""
+"""The number of held-out records that are explained, the first ones of the split."""
 BACKGROUND = 100
-"""How many training rows stand for "no information" in expected gradients."""
+"""The number of training rows that are the background of expected gradients."""
 BUDGET = 400
-"""Coalitions of features, pixels or columns, that are run for each record to estimate Shapley values."""
+"""The number of coalitions (feature subsets) evaluated per record to estimate Shapley values."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A named method, and the layer that it explains; None is the method's own place."""
+    """A named method, and the layer that it explains; None is the default of the method."""
 
     name: str
     method: Any
@@ -34,9 +34,9 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """One recipe's attributions, and what removing what they put first does to the score.
+    """The attributions of one recipe, and the drop of the score when the highest-ranked elements are removed.
 
-    ``ranks`` says what that is: pixels, features, or units of a layer.
+    ``ranks`` names these elements: pixels, features, or units of a layer.
     """
 
     recipe: Recipe
@@ -46,7 +46,7 @@ class Explained:
 
 
 def recipes(task: Task, seed: int) -> list[Recipe]:
-    """The methods of the demo; a table has no class activation maps."""
+    """Returns the methods of the demo; tables have no class activation maps."""
     rows = np.random.default_rng(seed).choice(len(task.train), BACKGROUND, replace=False)
     table = bool(task.feature_names)
     return [
@@ -66,7 +66,7 @@ def recipes(task: Task, seed: int) -> list[Recipe]:
 
 
 def explain_task(model: nn.Sequential, task: Task, seed: int) -> Iterator[Explained]:
-    """Every recipe on the first held-out records, each for the class that the model finds most likely."""
+    """Yields the result of every recipe on the first held-out records, for the predicted class."""
     x = torch.as_tensor(task.held_out[:RECORDS])
     for recipe in recipes(task, seed):
         where = {} if recipe.layer is None else {"at": recipe.layer}
@@ -75,9 +75,9 @@ def explain_task(model: nn.Sequential, task: Task, seed: int) -> Iterator[Explai
 
 
 def measure_drop(model: nn.Sequential, task: Task, a: asc.Attribution, layer: str | None, seed: int) -> tuple[Drop, str]:
-    """Remove what the attribution ranks: the units of the layer that it explains, or else features of the record.
+    """Returns the drop of the score when the highest-ranked units of the layer or features of the record are removed, and their name.
 
-    What is removed becomes what it is for the baseline: 0 in a record, and in a layer the activation of an all-zero record.
+    Removed elements take the value of the baseline: 0 in a record, in a layer its activation for an all-zero record.
     """
     x = task.held_out[:RECORDS]
     values = np.asarray(a.to_numpy())
@@ -92,18 +92,18 @@ def measure_drop(model: nn.Sequential, task: Task, a: asc.Attribution, layer: st
 
 
 def score(model: nn.Module, classes: np.ndarray | None) -> Any:
-    """Records -> the model's output for each record's own class."""
+    """Returns a function from records to the model's output for the class of each record."""
     assert classes is not None
     return lambda records: run(model, records)[np.arange(len(records)), classes]
 
 
 def run(model: nn.Module, records: np.ndarray) -> np.ndarray:
-    """What a model makes of records, as NumPy."""
+    """Returns the model's output for records as NumPy."""
     with torch.no_grad():
         return model(torch.as_tensor(records)).numpy()
 
 
 def cut_behind(model: nn.Sequential, layer: str) -> tuple[nn.Module, nn.Module]:
-    """The network up to and with a layer, and what comes after it."""
+    """Returns the network up to and including a layer, and the network after it."""
     place = [name for name, _ in model.named_children()].index(layer) + 1
     return model[:place], model[place:]

@@ -1,4 +1,4 @@
-"""Two small networks and the few seconds of training that they need."""
+"""Two small networks and their training, which takes a few seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .data import Task
 
 
 def cnn(classes: int) -> nn.Sequential:
-    """Three convolutions over 8 x 8 pixels, halved once on the way, and two linear layers."""
+    """Returns a network for 8 x 8 pixels: three convolutions, one max pooling and two linear layers."""
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(1, 16, 3, padding=1),
@@ -31,7 +31,7 @@ def cnn(classes: int) -> nn.Sequential:
 
 
 def mlp(features: int, classes: int) -> nn.Sequential:
-    """Two hidden layers over a table of numbers."""
+    """Returns a network for tables with two hidden layers."""
     return nn.Sequential(
         OrderedDict(
             hidden1=nn.Linear(features, 32),
@@ -44,7 +44,7 @@ def mlp(features: int, classes: int) -> nn.Sequential:
 
 
 def train_model(task: Task, seed: int) -> nn.Sequential:
-    """A network that has learnt the task, in evaluation mode; the caller's random state is left as it was."""
+    """Returns a trained network in evaluation mode; the caller's random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classes = len(task.class_names)
@@ -54,14 +54,14 @@ def train_model(task: Task, seed: int) -> nn.Sequential:
 
 
 def accuracy(model: nn.Module, records: np.ndarray, labels: np.ndarray) -> float:
-    """The share of records whose class the model gets right."""
+    """Returns the share of records that the model classifies correctly."""
     with torch.no_grad():
         guess = model(torch.as_tensor(records)).argmax(1).numpy()
     return float((guess == labels).mean())
 
 
 def _fit(model: nn.Module, records: torch.Tensor, labels: torch.Tensor, epochs: int = 20, batch: int = 64) -> None:
-    """Adam on the cross-entropy, the step size falling to nothing, records in a new order in every epoch."""
+    """Trains with Adam on the cross-entropy, a cosine schedule, and shuffled records in every epoch."""
     steps = epochs * -(-len(records) // batch)
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)

@@ -1,4 +1,4 @@
-"""How much a score falls when the features that an attribution puts first are taken away, against taking away any others."""
+"""The drop of a score when the highest-ranked features are removed, compared with random features."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 DRAWS = 20
-"""How often features are removed at random."""
+"""The number of random draws."""
 
 Score = Callable[[np.ndarray], np.ndarray]
-"""Records -> one number each: the explained score, always of the same class for the same record."""
+"""A function from records to one score per record, of a fixed class for each record."""
 
 
 @dataclass(frozen=True)
 class Drop:
-    """The mean fall of the score over the records, in the score's own units.
+    """The mean drop of the score over the records, in units of the score.
 
-    ``top`` is for the features that the attribution puts first; ``chance`` the mean, and ``spread`` the standard deviation,
-    over several draws of as many features at random.
+    ``top`` is the drop for the highest-ranked features, ``chance`` the mean and ``spread`` the standard deviation over several draws of as
+    many random features.
     """
 
     top: float
@@ -29,12 +29,12 @@ class Drop:
 
     @property
     def beats_chance(self) -> bool:
-        """Whether the ranking is better than the draws by more than twice their spread."""
+        """True if the ranking exceeds the random mean by more than two standard deviations."""
         return self.top > self.chance + 2 * self.spread
 
 
 def remove_features(records: np.ndarray, instead: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The records with the features at ``places`` [records, k], counted over all axes but the first, replaced."""
+    """Returns the records with the features at ``places`` ``[records, k]`` (flat indices) replaced by ``instead``."""
     flat = records.reshape(len(records), -1).copy()
     other = np.broadcast_to(instead, records.shape).reshape(flat.shape)
     np.put_along_axis(flat, places, np.take_along_axis(other, places, 1), 1)
@@ -42,34 +42,34 @@ def remove_features(records: np.ndarray, instead: np.ndarray, places: np.ndarray
 
 
 def top_places(values: np.ndarray, count: int) -> np.ndarray:
-    """The places of the ``count`` largest values of each record: those that speak most for the score; ties in reading order."""
+    """Returns the flat indices of the ``count`` largest values of each record; ties in order of index."""
     return np.argsort(-values.reshape(len(values), -1), axis=1, kind="stable")[:, :count]
 
 
 def random_places(rng: np.random.Generator, records: int, features: int, count: int) -> np.ndarray:
-    """``count`` different places of each record, all equally likely."""
+    """Returns ``count`` distinct random indices for each record."""
     return rng.random((records, features)).argsort(1)[:, :count]
 
 
 def measure_removal(
     score: Score, records: np.ndarray, instead: np.ndarray, values: np.ndarray, rng: np.random.Generator, draws: int = DRAWS
 ) -> Drop:
-    """Remove a tenth of the features of each record: once as ``values`` rank them, ``draws`` times at random."""
+    """Returns the drop when a tenth of the features of each record is removed: ranked by ``values``, and at random ``draws`` times."""
     features = records[0].size
     count = max(1, round(features / 10))
     before = score(records)
 
-    def fall(places: np.ndarray) -> float:
+    def mean_drop(places: np.ndarray) -> float:
         return float((before - score(remove_features(records, instead, places))).mean())
 
-    chance = [fall(random_places(rng, len(records), features, count)) for _ in range(draws)]
-    return Drop(fall(top_places(values, count)), float(np.mean(chance)), float(np.std(chance, ddof=1)), count)
+    chance = [mean_drop(random_places(rng, len(records), features, count)) for _ in range(draws)]
+    return Drop(mean_drop(top_places(values, count)), float(np.mean(chance)), float(np.std(chance, ddof=1)), count)
 
 
 def spread_out(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Attributions [records, channels, h, w] of a layer as a map over pixels: channels added, each place repeated.
+    """Returns attributions of a layer ``[records, channels, h, w]`` as a map over pixels: the sum over channels, repeated.
 
-    ``shape`` is that of the records; its height and width are multiples of the layer's.
+    ``shape`` is that of the records; its height and width are multiples of those of the layer.
     """
     summed = values.sum(1, keepdims=True)
     for axis in (2, 3):

@@ -1,4 +1,4 @@
-"""The demo from beginning to end: data, training, explanations, the table, the report."""
+"""The demo from start to end: data, training, explanations, table, report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .removal import DRAWS
 from .table import format_row
 
 SHOWN = 12
-"""How many of the explained records the report shows."""
+"""The number of explained records that the report shows."""
 SAVED = "integrated-gradients.safetensors"
 
 Writer = Callable[[str], None]
@@ -30,7 +30,7 @@ Writer = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class TaskResult:
-    """One task, learnt and explained."""
+    """One task with the accuracy of its model and its explanations."""
 
     task: Task
     accuracy: float
@@ -38,8 +38,8 @@ class TaskResult:
 
 
 def run(out: Path, seed: int, say: Writer, log: Writer) -> bool:
-    """Train, explain, check, tabulate; write the report and one saved result into ``out``. Whether every check passed."""
-    torch.set_num_threads(1)  # networks this small are up to ten times slower on two threads that others want too
+    """Runs the demo, writes the report and one saved result into ``out``, and returns True if no check failed."""
+    torch.set_num_threads(1)  # networks this small are slower on several threads
     out.mkdir(parents=True, exist_ok=True)
     done = []
     for load in (digits, breast_cancer):
@@ -53,28 +53,28 @@ def run(out: Path, seed: int, say: Writer, log: Writer) -> bool:
 
 
 def learn_task(task: Task, seed: int, say: Writer, log: Writer) -> TaskResult:
-    """A model for the task, how often it is right on records that it never saw, and every method's explanations."""
+    """Trains a model for the task and returns its accuracy on held-out records and the explanations of all methods."""
     start = time.perf_counter()
     model = train_model(task, seed)
     seconds = time.perf_counter() - start
     share = accuracy(model, task.held_out, task.held_out_labels)
-    say(f"{task.name}: trained on {len(task.train)} records in {seconds:.1f} s; {share:.1%} of {len(task.held_out)} held-out ones right")
+    say(f"{task.name}: trained on {len(task.train)} records in {seconds:.1f} s; {share:.1%} of {len(task.held_out)} held-out correct")
     found = []
     for one in explain_task(model, task, seed):
         log(f"  {one.recipe.name}")
         found.append(one)
-    say(f"explained: the first {RECORDS}, whose scores (logits of the predicted class) are {mean_score(found[0].result):.2f} in the mean")
+    say(f"explained: the first {RECORDS}, with a mean score (logit of the predicted class) of {mean_score(found[0].result):.2f}")
     return TaskResult(task, share, found)
 
 
 def mean_score(a: Attribution) -> float:
-    """The explained quantity's mean over the records."""
+    """Returns the mean of the explained quantity over the records."""
     assert a.explained is not None
     return float(a.explained.mean())
 
 
 def report_checks(done: Sequence[TaskResult], say: Writer) -> bool:
-    """Tell how the checks of all results came out, each bad one by name; whether none failed."""
+    """Prints warnings, failures and the number of checks of each status; returns True if none failed."""
     asked = [(it, one, check) for it in done for one in it.explained for check in one.result.checks]
     for it, one, check in asked:
         if check.bad:
@@ -85,25 +85,25 @@ def report_checks(done: Sequence[TaskResult], say: Writer) -> bool:
 
 
 def about(records: Sequence[int]) -> str:
-    """How many records a check is about, where it is not about all."""
+    """Returns the number of records that a check concerns; an empty text for all."""
     return f" ({len(records)} of {RECORDS} records)" if records else ""
 
 
 def write_demo_report(out: Path, done: Sequence[TaskResult], seed: int) -> Path:
-    """The report: the table, the first records with all methods side by side, and what it takes to do it again."""
+    """Writes the report: the table, the first records with all methods, and the settings. Returns its path."""
     pages = [card for it in done for card in cards(it)]
     rows = [{"task": it.task.name, **format_row(one)} for it in done for one in it.explained]
     return report.write_report(out / "report.html", pages, title="ascribe demo", settings=settings(done, seed), summary=rows)
 
 
 def cards(done: TaskResult) -> list[report.Card]:
-    """The first records; in a table, methods that explain units of a layer get pages of their own."""
+    """Returns the cards of the first records; methods that explain units of a layer of a table are a group of their own."""
     task, titles = done.task, [f"Record {i}: {done.task.class_names[label]}" for i, label in enumerate(done.task.held_out_labels[:SHOWN])]
     groups: dict[str, dict[str, Attribution]] = {}
     for one in done.explained:
         result = replace(one.result if task.feature_names else one.result.sum("channels"), method=repr(one.recipe.method))
         error = one.result.error
-        result = replace(result, error=error if error is None or task.feature_names else error[:, 0])  # the pictures have one channel
+        result = replace(result, error=error if error is None or task.feature_names else error[:, 0])  # the images have one channel
         place = f"{task.name}, units of {one.recipe.layer}" if task.feature_names and one.recipe.layer else task.name
         groups.setdefault(place, {})[one.recipe.name] = result
     made = []
@@ -115,17 +115,17 @@ def cards(done: TaskResult) -> list[report.Card]:
 
 
 def settings(done: Sequence[TaskResult], seed: int) -> dict[str, Any]:
-    """What was done, and what it takes to do it again."""
+    """Returns the settings that reproduce the demo, and the meaning of the columns."""
     return {
         "command": f"ascribe demo --seed {seed}",
         "versions": {"ascribe": VERSION, "torch": torch.__version__, "numpy": np.__version__},
-        **{it.task.name: f"{it.accuracy:.1%} of {len(it.task.held_out)} held-out records right" for it in done},
-        "explained": f"the first {RECORDS} held-out records of each task, each for the class that the model finds most likely",
-        "gap": "completeness gap, relative, the largest of all records; – where the method promises no sum",
-        "error": "standard error of a value, as a share of its record's largest: the mean; – where nothing was sampled by removal",
-        "drop": "mean fall of the explained score when the tenth of the features that the method puts first is set to its baseline",
-        "random": f"the same for as many features at random: mean and standard deviation of {DRAWS} draws",
-        "better": "whether the drop is larger than that mean by more than two standard deviations",
-        "passes": "calls of the model forward + backward, for all records together; how many depends on the machine",
-        "rows": "records x points that went through the model; these do not",
+        **{it.task.name: f"{it.accuracy:.1%} of {len(it.task.held_out)} held-out records correct" for it in done},
+        "explained": f"the first {RECORDS} held-out records of each task, each for its predicted class",
+        "gap": "largest relative completeness gap of all records; – for methods without completeness",
+        "error": "mean standard error of a value, as a share of the largest value of its record; – for methods without sampling",
+        "drop": "mean drop of the explained score when the highest-ranked tenth of the features is set to the baseline",
+        "random": f"the same for as many random features: mean and standard deviation of {DRAWS} draws",
+        "better": "yes if the drop exceeds the random mean by more than two standard deviations",
+        "passes": "forward + backward calls of the model for all records; the number depends on the machine",
+        "rows": "records x points evaluated by the model; independent of the machine",
     }

@@ -1,4 +1,4 @@
-"""The demo's table: one row for each method, the same cells on the terminal and in the report."""
+"""The table of the demo: one row for each method, the same on the terminal and in the report."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .explain import Explained
 
 
 def relative_error(a: Attribution) -> float:
-    """The standard error of a value as a share of its record's largest value: the mean over all of them."""
+    """Returns the mean standard error of a value, as a share of the largest value of its record."""
     values, error = (np.asarray(array).reshape(len(a), -1) for array in (a.to_numpy(), as_numpy(a.error)))
     return float((error / np.abs(values).max(1, keepdims=True)).mean())
 
 
 def format_row(one: Explained) -> dict[str, str]:
-    """What the table says of one method."""
+    """Returns the cells of one method."""
     a, drop = one.result, one.drop
     assert a.cost is not None
     gap = "–" if a.gap is None else f"{float(np.max(np.abs(a.gap.relative))):.1e}"

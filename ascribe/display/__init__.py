@@ -1,1 +1,1 @@
-"""Results as text and HTML: one-line and notebook summaries, layouts of arrays, colours. Nothing here computes an attribution."""
+"""Colours and array layouts shared by notebooks, figures and reports. This package does not compute attributions."""

@@ -1,4 +1,4 @@
-"""What kind of picture suits an array, and the parts of it: maps, photographs, order of features. Pure functions, no drawing."""
+"""The kind of figure that fits an array, and helpers for maps and images. Pure functions; nothing is drawn."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ COLOUR_CHANNELS = (1, 3, 4)
 
 
 def possible_kinds(shape: tuple[int, ...], record: tuple[int, ...] = ()) -> list[Kind]:
-    """The kinds of picture that one record's values of that shape may be; one where there is no doubt.
+    """Returns the kinds of figure that fit values of one record of this shape; a single one if there is no ambiguity.
 
-    ``record`` is the shape of the record itself: a map under an image is one, whatever else it could be.
+    ``record`` is the shape of the record: two-dimensional values of an image record are a map.
     """
     if len(shape) == 1:
         return ["bars"]
@@ -41,21 +41,22 @@ def possible_kinds(shape: tuple[int, ...], record: tuple[int, ...] = ()) -> list
 
 
 def resolve_kind(shape: tuple[int, ...], asked: str | None = None, record: tuple[int, ...] = ()) -> Kind:
-    """The kind asked for if it fits, else the only possible one; an error that shows the choices where it is open."""
+    """Returns the requested kind if it fits, or else the only possible one. Raises ResultError with the choices if there are several."""
     fitting = [asked] if asked is not None else possible_kinds(shape, record)
     for kind in get_args(Kind):
         if [kind] == fitting and len(shape) in RANKS[kind]:
             found: Kind = kind
             return found
-    what = f"kind {asked!r} does not fit" if asked is not None else "the kind of picture is open"
+    open_ = "The shape fits several kinds of figure, and `kind=` is not given"
+    what = f"`kind={asked!r}` does not fit the shape of the values" if asked is not None else open_
     choices = [f"kind={kind!r} {MEANING[kind]}" for kind in get_args(Kind) if len(shape) in RANKS[kind]]
     if asked == "tokens" or not choices:
-        choices = ["a.sum('embedding') or another axis first"]
+        choices = ["a.sum('embedding'), or another axis, first"]
     raise ResultError(what, there=f"{list(shape)} for each record", try_=" or ".join(choices))
 
 
 def find_layout(shape: tuple[int, ...]) -> Kind | None:
-    """How one record's values of that shape make a heat map; None where they make none, or where the channels are is open."""
+    """Returns the layout of values as a heat map; None if they are no map or the channel axis is ambiguous."""
     if len(shape) == 2:
         return "image"
     layouts = _layouts(shape) if len(shape) == 3 else []
@@ -63,7 +64,7 @@ def find_layout(shape: tuple[int, ...]) -> Kind | None:
 
 
 def sum_channels(values: np.ndarray, kind: str) -> np.ndarray:
-    """One signed map ``[height, width]``: the channels added up."""
+    """Returns one signed map ``[height, width]``: the sum over channels."""
     if values.ndim == 2:
         return values
     total: np.ndarray = values.sum(-1 if kind == "image_last" else 0)
@@ -71,7 +72,7 @@ def sum_channels(values: np.ndarray, kind: str) -> np.ndarray:
 
 
 def as_image(record: np.ndarray | None) -> np.ndarray | None:
-    """A record as ``[height, width]`` or ``[height, width, 3]`` if it looks like an image, else None."""
+    """Returns a record as ``[height, width]`` or ``[height, width, 3]`` if it has the shape of an image, else None."""
     if record is None or record.ndim not in (2, 3) or record.dtype.kind not in "fiub" or 0 in record.shape:
         return None
     if record.ndim == 2:
@@ -84,21 +85,21 @@ def as_image(record: np.ndarray | None) -> np.ndarray | None:
 
 
 def rank_strongest(values: np.ndarray, count: int) -> np.ndarray:
-    """The positions of the largest sizes, largest first; of equal ones the earlier."""
+    """Returns the indices of the largest absolute values in descending order; ties in order of index."""
     return np.argsort(-np.nan_to_num(np.abs(values)), kind="stable")[:count]
 
 
-def shrink_map(picture: np.ndarray, most: int) -> np.ndarray:
-    """``[h, w]`` as means of equal square blocks, so that no side is longer than ``most``."""
-    block = -(-max(picture.shape) // most)
-    height, width = (-(-side // block) * block for side in picture.shape)
-    wide = np.pad(picture, ((0, height - picture.shape[0]), (0, width - picture.shape[1])), mode="edge")
+def shrink_map(image: np.ndarray, most: int) -> np.ndarray:
+    """Returns a map ``[h, w]`` averaged over equal square blocks, so that no side is longer than ``most``."""
+    block = -(-max(image.shape) // most)
+    height, width = (-(-side // block) * block for side in image.shape)
+    wide = np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1])), mode="edge")
     means: np.ndarray = wide.reshape(height // block, block, width // block, block).mean((1, 3))
     return means
 
 
 def _layouts(shape: tuple[int, ...]) -> list[Kind]:
-    """Where the channels of three axes are: first, last, or (both or none looks right) nothing said."""
+    """Returns the position of the channels of three axes, first or last; an empty list if it is ambiguous."""
     first, height, last = shape
     square_first, square_last = height == last != first, first == height != last
     fits: dict[Kind, bool] = {

@@ -1,4 +1,4 @@
-"""The points over which influence is averaged: ``over=`` of the verbs, and the baselines where paths start."""
+"""Distributions of points over which gradients are averaged (``over=``), and the baselines where paths start."""
 
 from __future__ import annotations
 

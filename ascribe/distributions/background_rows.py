@@ -1,4 +1,4 @@
-"""The rows of a background: the same for all records, or for each record its own."""
+"""The rows of a background: shared by all records, or different for each record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Leaves = list[Array]
 
 
 class Rows(Protocol):
-    """``count`` rows; ``shared`` says that they are the same for all records."""
+    """The rows of a background: their number, and ``shared``, True if they are the same for all records."""
 
     @property
     def count(self) -> int: ...
@@ -21,11 +21,11 @@ class Rows(Protocol):
     def shared(self) -> bool: ...
 
     def at(self, numbers: np.ndarray) -> Leaves:
-        """Rows by number, ``[numbers, 1 or records, ...]`` for each array."""
+        """Returns rows by index, ``[indices, 1 or records, ...]`` for each array."""
 
 
 class SharedRows:
-    """Arrays ``[rows, ...]``."""
+    """Rows that are the same for all records: arrays ``[rows, ...]``."""
 
     shared = True
 
@@ -41,7 +41,7 @@ class SharedRows:
 
 
 class OwnRows:
-    """Rows made when they are needed: ``make(number)`` gives arrays ``[records, ...]``."""
+    """Rows that differ between records, created on demand: ``make(index)`` returns arrays ``[records, ...]``."""
 
     shared = False
 

@@ -1,6 +1,6 @@
-"""Where a path starts: numbers, rows, names, functions of the model's arguments, or another call of the model.
+"""Baselines: numbers, rows, names, functions of the model's arguments, or another call of the model.
 
-Whatever the user gave, :func:`resolve_baseline` turns into one array per array at the cut, with one row or one per record.
+:func:`resolve_baseline` converts each of them to one array for each array at the cut, with one row or one row per record.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ..utils.ragged import Ragged
 from ..utils.record_layout import spatial_axes
 from ..values import Value
 
-BESIDE_IDS = ("mask", "type", "position", "label")  # in the names of integer arguments that are not the tokens
+BESIDE_IDS = ("mask", "type", "position", "label")  # in the names of integer arguments that are not token ids
 RIDES_ALONG = ("mask", "token_type", "position_id", "labels", "length", "offset", "batch")
-"""In the names of integer arguments that describe the layout of others, and are not explained next to floating ones."""
+"""In the names of integer arguments that describe the layout of others, and are not explained next to floating-point ones."""
 NAMED = ("zeros", "mean", "blur", "uniform")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FromInput(Value):
-    """A baseline for the model's inputs, where the path is at a layer: what the layer holds when the inputs are the baseline."""
+    """A baseline given for the model's inputs if the path is at a layer: the value of the layer for these inputs."""
 
     baseline: Any
 
@@ -48,7 +48,7 @@ class MaskedTokens(Value):
         object.__setattr__(self, "keep", tuple(map(int, self.keep)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Call:
-        """The call with other ids."""
+        """Returns the call with its token ids replaced."""
         return replace_token_ids(Call.of(args, kwargs), self._masked, "MaskedTokens")
 
     def _masked(self, ids: Array) -> Array:
@@ -58,8 +58,9 @@ class MaskedTokens(Value):
 
 
 def replace_token_ids(call: Call, change: Callable[[Array], Array], who: str) -> Call:
-    """The call with its token ids changed: the argument named ``input_ids``, or else the first integer array with a token axis, by
-    position or name. Raises DistributionError where there is none.
+    """Returns the call with changed token ids: the argument ``input_ids``, or else the first integer array with a token axis.
+
+    Raises DistributionError if no argument has token ids.
     """
     args, kwargs = call.args, call.kwargs
     where = "input_ids" if "input_ids" in kwargs else None
@@ -67,7 +68,8 @@ def replace_token_ids(call: Call, change: Callable[[Array], Array], who: str) ->
     if where is None and spot is None:
         where = next((name for name, a in kwargs.items() if _is_ids(a) and not any(part in name for part in BESIDE_IDS)), None)
     if where is None and spot is None:
-        raise DistributionError(f"{who} found no token ids among the arguments", try_="integer ids, by position or as input_ids=")
+        there = ", ".join([*(f"input {i}" for i in range(len(args))), *kwargs]) or "no argument"
+        raise DistributionError(f"{who} needs token ids among the arguments", there=there, try_="model(input_ids=ids) with integer ids")
     swap = {where: change(kwargs[where])} if where else {}
     return call.like(tuple(change(a) if i == spot else a for i, a in enumerate(args)), {**kwargs, **swap})
 
@@ -78,9 +80,9 @@ def _is_ids(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class CutValues:
-    """What a baseline is fitted to: the arrays of some records at a cut, and how to read the cut in another call.
+    """The arrays of some records at a cut, to which baselines are fitted, and a function that reads the cut in another call.
 
-    ``names`` is what the user calls the arrays, ``index`` the records they are of, ``total`` how many the call has.
+    ``names`` are the names of the arrays in messages, ``index`` the records of the batch, ``total`` the number of records of the call.
     """
 
     values: Sequence[Array]
@@ -93,10 +95,10 @@ class CutValues:
     axes: Sequence[int | Ragged | None] = ()
     layer: bool = False
     first: int = 0
-    """How many arrays come before these: draws for them are others."""
+    """The number of arrays before these; it selects the stream of random numbers."""
 
     def records_first(self, array: Array, i: int) -> Array:
-        """An array with the axes of the user's own i-th one, in the form of ``values``; any other as it is."""
+        """Returns an array that has the axes of the user's i-th array with the records first; other arrays unchanged."""
         axis, value = self.axes[i] if i < len(self.axes) else 0, self.values[i]
         shape, target = tuple(array.shape), (self.total, *value.shape[1:])
         if isinstance(axis, Ragged):
@@ -107,15 +109,15 @@ class CutValues:
         return moved if tuple(moved.shape) == target else array
 
     def places(self, value: Array) -> tuple[int, ...]:
-        """The axes of an array here that are places: behind the channels in a layer, as the lengths say at the input."""
+        """Returns the spatial axes of an array: those after the channels in a layer, judged by their lengths at the input."""
         shape = tuple(value.shape[1:])
         return tuple(range(2, len(shape) + 1)) if self.layer or len(shape) < 2 else tuple(axis + 1 for axis in spatial_axes(shape))
 
 
 def resolve_baseline(baseline: Any, here: CutValues) -> list[Array]:
-    """One start array for each array at the cut, shaped ``[1 or records, ...]``.
+    """Returns the baseline as one array ``[1 or records, ...]`` for each array at the cut.
 
-    Raises DistributionError where shapes or names do not fit.
+    Raises DistributionError if shapes or names do not fit.
     """
     if type(baseline) in (int, float):
         return [_fitted(baseline, value, here, i) for i, value in enumerate(here.values)]
@@ -123,15 +125,15 @@ def resolve_baseline(baseline: Any, here: CutValues) -> list[Array]:
     found = []
     for i, (b, value) in enumerate(zip(split_by_array(baseline, here), here.values, strict=True)):
         if isinstance(b, str) and b not in NAMED and getattr(value.dtype, "kind", "") in ("O", "U", "T"):
-            b = np.array(b, object)  # a word among words
+            b = np.array(b, object)  # a text as the baseline of texts
         found.append(_named(b, value, here, i) if isinstance(b, str) else _fitted(b, value, here, i))
     return found
 
 
 def split_by_array(given: Any, here: CutValues) -> list[Any]:
-    """What was given for each array at the cut: by name or number from a dict, in order from a tuple, or the same for all.
+    """Returns the entry of ``given`` for each array at the cut: by name or index from a dict, in order from a tuple, or the same for all.
 
-    Raises DistributionError where one is missing, or there are too many.
+    Raises DistributionError if an entry is missing or there are too many.
     """
     found = [given] * len(here.values)
     if isinstance(given, Mapping):
@@ -139,15 +141,16 @@ def split_by_array(given: Any, here: CutValues) -> list[Any]:
     elif isinstance(given, (tuple, list)) and not (len(here.values) == 1 and len(given) != 1):
         if len(given) != len(here.values):
             there = f"{len(here.values)} inputs: {', '.join(here.names)}"
-            raise DistributionError(f"{len(given)} baselines", there=there, try_="one for each", code="E-BASELINE-COUNT")
+            said = f"{len(given)} baselines do not fit the number of inputs"
+            raise DistributionError(said, there=there, try_=f"a tuple of {len(here.values)} baselines", code="E-BASELINE-COUNT")
         found = list(given)
     return [order_columns(one, here.call) for one in found]
 
 
 def order_columns(given: Any, call: Call) -> Any:
-    """A pandas table, or a row of one, with its columns as those of the call's own table; anything else as it is.
+    """Returns a pandas table or row with its columns in the order of the call's table; other values unchanged.
 
-    Raises DistributionError where it lacks some.
+    Raises DistributionError if a column is missing.
     """
     labels = getattr(given, "columns", getattr(given, "index", None))
     tables = [list(leaf.columns) for _, leaf in walk((call.args, call.kwargs)) if is_table(leaf)]
@@ -158,13 +161,16 @@ def order_columns(given: Any, call: Call) -> Any:
         return given[fits]
     if is_table(given):
         asked, there = (", ".join(map(repr, names[:20])) for names in (list(labels), tables[0]))
-        what = f"a baseline with columns {asked}"
-        raise DistributionError(what, there=there, try_="the same columns, in any order, or .to_numpy()", code="E-BASELINE-COLUMNS")
+        what = f"The baseline does not have the columns of the input: its columns are {asked}"
+        raise DistributionError(what, there=f"inputs with columns {there}", try_="baseline[x.columns]", code="E-BASELINE-COLUMNS")
     return given
 
 
 def call_baseline(given: Any, call: Call) -> Any:
-    """What a function of the model's arguments gives; anything else as it is. Raises DistributionError with what the function raised."""
+    """Returns the result of a baseline function of the model's arguments; other values unchanged.
+
+    Raises DistributionError if the function raises.
+    """
     if not callable(given):
         return given
     try:
@@ -172,12 +178,13 @@ def call_baseline(given: Any, call: Call) -> Any:
     except AscribeError:
         raise
     except Exception as wrong:
-        said = f"the baseline raised {type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
-        raise DistributionError(said, try_="a function of the model's own arguments", code="E-BASELINE-RAISED") from wrong
+        there = f"{type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
+        said = "The baseline function raised an error; it is called with the model's arguments"
+        raise DistributionError(said, there=there, try_="baseline=lambda x: x * 0", code="E-BASELINE-RAISED") from wrong
 
 
 def refuse_other_ids(baseline: Call, call: Call) -> None:
-    """Raise DistributionError for a baseline of other token ids where only floating inputs move."""
+    """Raises DistributionError for a baseline with other token ids if the path is one of the floating-point inputs only."""
     theirs = dict(walk((baseline.args, baseline.kwargs)))
     for path, own in walk((call.args, call.kwargs)):
         other = theirs.get(path)
@@ -186,23 +193,23 @@ def refuse_other_ids(baseline: Call, call: Call) -> None:
         a, b = as_numpy(own), as_numpy(other)
         if a.dtype.kind in "iu" and a.shape == b.shape and (a != b).any():
             raise DistributionError(
-                f"the baseline has other whole numbers in {argument_name(path)}, and the path is one of the floating inputs alone",
-                there="ids have no path of their own, only their embedding has",
-                try_="at= the embedding, with the same baseline; and at=asc.INPUT with the ids of the record, for the floating inputs",
+                f"The baseline has other integers in {argument_name(path)}, but only floating-point inputs can follow a path",
+                there="integer ids, of which only the embedding is continuous",
+                try_="at=asc.EMBEDDINGS with the same baseline, or at=asc.INPUT with the ids of the record in the baseline",
                 code="E-BASELINE-IDS",
             )
 
 
 def _called(given: Any, here: CutValues) -> Any:
-    """What a function of the model's arguments gives, and what the cut holds in another call."""
+    """Returns the result of a baseline function, and the value at the cut of a baseline that is a call."""
     given = call_baseline(given, here.call)
     return tuple(here.read(given)) if isinstance(given, Call) else given
 
 
 def resolve_background(given: Any, here: CutValues) -> list[Array]:
-    """A background as one array ``[rows, ...]`` for each array at the cut; row i of each belongs together.
+    """Returns a background as one array ``[rows, ...]`` for each array at the cut; row i of all arrays is one sample.
 
-    Raises DistributionError where shapes do not fit or the numbers of rows differ.
+    Raises DistributionError if shapes do not fit or the numbers of rows differ.
     """
     given = _called(given, here)
     rows = []
@@ -211,25 +218,26 @@ def resolve_background(given: Any, here: CutValues) -> list[Array]:
         inner = tuple(value.shape[1:])
         if tuple(array.shape[1:]) != inner or not len(array):
             raise DistributionError(
-                f"a background of shape {tuple(array.shape)} for {name}",
-                there=f"records of shape {inner}",
+                f"The rows of the background do not have the shape of a record of {name}",
+                there=f"a background of shape {tuple(array.shape)} for records of shape {inner}",
                 try_=f"an array [rows, {', '.join(map(str, inner))}]",
                 code="E-BASELINE-SHAPE",
             )
         rows.append(array)
     if len({len(r) for r in rows}) > 1:
         raise DistributionError(
-            f"backgrounds with {[len(r) for r in rows]} rows",
-            try_="the same rows for each input: they are drawn together",
+            "The backgrounds of several inputs must have the same number of rows, because row i of all of them is one sample",
+            there=f"backgrounds with {[len(r) for r in rows]} rows",
+            try_="asc.Background((a[:100], b[:100]))",
             code="E-BASELINE-COUNT",
         )
     return rows
 
 
 def resolve_points(given: Any, here: CutValues) -> list[Array]:
-    """Points as one array ``[points, records, ...]`` for each array at the cut, cut to the records that are here.
+    """Returns points as one array ``[points, records, ...]`` for each array at the cut, restricted to the records of the batch.
 
-    Raises DistributionError where shapes do not fit or the numbers of points differ.
+    Raises DistributionError if shapes do not fit or the numbers of points differ.
     """
     found = []
     for part, value, name in zip(split_by_array(given, here), here.values, here.names, strict=True):
@@ -237,15 +245,16 @@ def resolve_points(given: Any, here: CutValues) -> list[Array]:
         shape, inner = tuple(array.shape), tuple(value.shape[1:])
         if len(shape) != len(inner) + 2 or shape[2:] != inner or shape[1] not in (1, here.total):
             raise DistributionError(
-                f"points of shape {shape} for {name}",
-                there=f"{here.total} records of shape {inner}",
+                f"The points do not have the shape of the records of {name}",
+                there=f"points of shape {shape} for {here.total} records of shape {inner}",
                 try_=f"an array [points, {here.total}, {', '.join(map(str, inner))}]",
                 code="E-POINTS-SHAPE",
             )
         found.append(array if shape[1] == 1 else array[:, here.index])
     if len({len(array) for array in found}) > 1:
         counts = [len(array) for array in found]
-        raise DistributionError(f"{counts} points", try_="as many for each input: they are visited together", code="E-POINTS-SHAPE")
+        said = "The inputs must have the same number of points"
+        raise DistributionError(said, there=f"{counts} points", try_="Points((a, b)) with len(a) == len(b)", code="E-POINTS-SHAPE")
     return found
 
 
@@ -253,50 +262,53 @@ def _looked_up(baseline: Mapping[Any, Any], names: Sequence[str], i: int) -> Any
     for key in (names[i], i):
         if key in baseline:
             return baseline[key]
-    raise DistributionError(f"no baseline for {names[i]!r}", there=f"baselines for {sorted(map(str, baseline))}", try_="one for each input")
+    said, there = f"The baseline has no entry for {names[i]!r}", f"entries for {sorted(map(str, baseline))}"
+    raise DistributionError(said, there=there, try_=f"baseline={{{names[i]!r}: 0.0, ...}}")
 
 
 def _typed(given: Any, value: Array) -> Array:
-    """A number, a list or an array, whole numbers too, as an array of the kind and type of ``value``.
+    """Returns a number, a list or an array as an array of the framework and the data type of ``value``.
 
-    Raises DistributionError for what holds no numbers, and for what that type cannot hold: parts of whole numbers, numbers for words.
+    Raises DistributionError for values without numbers, and for numbers that the type cannot represent: fractions in an integer array,
+    numbers in an array of texts.
     """
     xp = namespace(value)
-    if getattr(value.dtype, "kind", "") == "O" and is_missing(given):  # cells of a table with words hold anything
+    if getattr(value.dtype, "kind", "") == "O" and is_missing(given):  # object columns of a table
         return np.array(None if given is None else np.nan, dtype=object)
     try:
-        if hasattr(given, "to_numpy"):  # of pandas; what is missing there is NaN
+        if hasattr(given, "to_numpy"):  # pandas; missing values become NaN
             given = given.to_numpy(np.float64 if xp.is_floating(value) else None)
         array = xp.asarray(given if is_array(given) else np.asarray(given, dtype=np.float64), value)
         with np.errstate(invalid="ignore"):
             found = xp.cast(array, value)
         cut = not xp.is_floating(value) and loses_information(xp.numpy(array), xp.numpy(found))
     except (TypeError, ValueError, OverflowError) as wrong:
-        what = f"a baseline of type {type(given).__name__}"
-        raise DistributionError(what, there="no table of numbers", try_="a number or an array", code="E-BASELINE-TYPE") from wrong
+        what, there = "The baseline has no numbers", f"a value of type {type(given).__name__}"
+        raise DistributionError(what, there=there, try_="baseline=0.0, or an array of numbers", code="E-BASELINE-TYPE") from wrong
     if cut:
         words = getattr(value.dtype, "kind", "") in ("U", "S")
-        try_ = f"values of that type, one for each column where columns differ; or x.astype({'object' if words else 'float'})"
-        raise DistributionError("a baseline that has to be cut to fit", there=f"type {value.dtype}", try_=try_, code="E-BASELINE-TYPE")
+        said = "The data type of the input cannot represent the baseline"
+        try_ = f"x.astype({'object' if words else 'float'}), or a baseline of that type with one value for each column"
+        raise DistributionError(said, there=f"an input of type {value.dtype}", try_=try_, code="E-BASELINE-TYPE")
     return found
 
 
 def is_missing(value: Any) -> bool:
-    """Whether something is what tables have where a value is missing: None, NaN, or the NA of pandas."""
+    """True for missing values: None, NaN, or the NA of pandas."""
     if value is None or type(value).__name__ == "NAType":
         return True
     return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
 
 
 def loses_information(array: np.ndarray, found: np.ndarray) -> bool:
-    """Whether something was lost when an array took another type that is no floating one, or a number came among words."""
+    """True if the conversion of ``array`` to ``found`` changed a value, or put a number into an array of texts."""
     if found.dtype.kind in "OUS" and array.dtype.kind in "fiub":
         return found.dtype.kind != "O" or not array.ndim
     return found.dtype != array.dtype and bool((found != array).any())
 
 
 def _fitted(given: Any, value: Array, here: CutValues, i: int) -> Array:
-    """A number or an array as ``[1 or records, ...]`` for the i-th array, cut to the records that are here."""
+    """Returns a number or an array as ``[1 or records, ...]`` for the i-th array, restricted to the records of the batch."""
     given = 0.0 if given is None and getattr(value.dtype, "kind", "") != "O" else given
     array = here.records_first(_typed(given, value), i)
     target = tuple(value.shape)
@@ -309,9 +321,9 @@ def _fitted(given: Any, value: Array, here: CutValues, i: int) -> Array:
     fits = len(shape) <= len(target) and all(s in (1, t) for s, t in zip(shape[::-1], target[::-1], strict=False))
     if not fits or rows not in (1, here.total):
         raise DistributionError(
-            f"a baseline of shape {tuple(as_numpy(given).shape)} for {here.names[i]}",
-            there=f"a value of shape {(here.total, *target[1:])}",
-            try_=f"a number, one row {target[1:]}, or one row per record",
+            f"The shape of the baseline does not fit {here.names[i]}",
+            there=f"a baseline of shape {tuple(as_numpy(given).shape)} for a value of shape {(here.total, *target[1:])}",
+            try_=f"baseline=0.0, an array of shape {target[1:]}, or one row per record",
             code="E-BASELINE-SHAPE",
         )
     array = array.reshape((*[1] * (len(target) - len(shape)), *shape))
@@ -319,10 +331,10 @@ def _fitted(given: Any, value: Array, here: CutValues, i: int) -> Array:
 
 
 def _named(name: str, value: Array, here: CutValues, leaf: int) -> Array:
-    """The named baselines: zeros, each record's mean per channel, the record blurred, uniform noise in the record's range."""
+    """Returns a named baseline: zeros, the mean of each channel, the blurred record, or uniform noise in the range of the record."""
     xp = namespace(value)
     if name not in NAMED:
-        raise DistributionError(f"baseline {name!r} is not known", there=", ".join(NAMED), try_="one of these, a number, or an array")
+        raise DistributionError(f"The baseline {name!r} is not known", there=f"the names {', '.join(NAMED)}", try_='baseline="mean"')
     if name == "zeros":
         return xp.zeros_like(value[:1])
     numbers = to_float64(value, repr(name))
@@ -338,28 +350,29 @@ def _named(name: str, value: Array, here: CutValues, leaf: int) -> Array:
 
 
 def to_float64(x: Array, who: str) -> np.ndarray:
-    """An array in double precision. Raises FeatureError for words."""
+    """Returns an array as float64. Raises FeatureError for texts."""
     try:
         found: np.ndarray = namespace(x).numpy(x).astype(np.float64)
     except (TypeError, ValueError) as wrong:
-        raise FeatureError(f"{who} for words", there="columns without numbers", try_="asc.Resample(rows)") from wrong
+        said = f"{who} needs numbers, but the input has texts"
+        raise FeatureError(said, there=f"an array of type {x.dtype}", try_="by=asc.Resample(rows)") from wrong
     return found
 
 
 def blur(a: np.ndarray, share: float = 0.1, axes: Sequence[int] | None = None) -> np.ndarray:
-    """``a`` smoothed, over a ``share`` of each axis."""
+    """Returns ``a`` after a Gaussian blur whose standard deviation is a ``share`` of the length of each axis."""
     return gaussian_blur(a, lambda size: max(share * size, 1e-6), axes)
 
 
 def gaussian_blur(a: np.ndarray, width: Callable[[int], float], axes: Sequence[int] | None = None) -> np.ndarray:
-    """``a`` smoothed along ``axes`` (all behind the channels) by a normal curve, its ``width`` a function of the size of the axis.
+    """Returns ``a`` after a Gaussian blur along ``axes`` (by default all after the channels).
 
-    The curve is cut off at the border and scaled to sum to 1 there, so that a constant stays what it is.
-
-    Raises DistributionError for values without such an axis (tables).
+    ``width`` returns the standard deviation for the length of an axis. The kernel is truncated at the border and normalised to sum to 1,
+    so that a constant does not change. Raises DistributionError for values without spatial axes (tables).
     """
     if a.ndim < 3:
-        raise DistributionError(f"a blurred baseline for a value of shape {a.shape}", try_='"mean", "zeros" or rows of your own')
+        said = "A blurred baseline needs spatial axes or a time axis"
+        raise DistributionError(said, there=f"a value of shape {a.shape}", try_='baseline="mean", baseline=0.0, or an array')
     for axis in range(2, a.ndim) if axes is None else axes:
         grid = np.arange(a.shape[axis])
         kernel = np.exp(-0.5 * ((grid[:, None] - grid) / width(len(grid))) ** 2)

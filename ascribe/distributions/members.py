@@ -1,91 +1,43 @@
-"""Over which points the influence is averaged.
+"""Distributions of points over which gradients are averaged: ``over=``.
 
-A distribution is a value; ``draw`` turns it into :class:`Draws`: structure in NumPy (positions, weights, rows, seeds), from
-which the engine makes points of the user's own arrays, chunk by chunk. Draws are shared by all records, so that a record's
-result depends neither on its neighbours nor on its place among them, and on the seed and the point's number alone, so that
-it does not depend on the chunking either.
+A distribution is a value. ``draw`` returns :class:`Draws`: positions, weights, rows and seeds as NumPy arrays, from which the engine
+computes points of the user's arrays, chunk by chunk. Draws are the same for all records and depend on the seed and the index of the
+point only. A record's result therefore depends neither on the other records nor on the chunk size.
 
-Each distribution carries the cut where its points live; INPUT unless it says otherwise.
+``at`` is the cut where the points are placed, by default the model's input.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
+from ..arrays import ArrayLike
+from ..calls.call import Call
 from ..cuts import INPUT, Cut
 from ..errors import DistributionError
 from ..values import Value, is_number
-from .quadrature import QUADRATURES, Quadrature, quadrature_nodes
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Random displacement of the record: ``"normal"`` or ``"uniform"``, in units of ``scale``.
-
-    It is drawn anew after every ``each`` points: those of a line that goes to one displaced record have it in common.
-    """
-
-    kind: str
-    scale: float | tuple[float, ...]
-    relative: bool
-    seed: int
-    each: int = 1
-
-    def draw(self, point: int, leaf: int, shape: tuple[int, ...]) -> np.ndarray:
-        """The displacement of one record's array at one point, before a relative scale; the same whatever the chunking."""
-        rng = np.random.default_rng((self.seed, 0, point // self.each, leaf))  # 0: no other draw of this seed begins so
-        scale = np.float32(self.scale[leaf] if isinstance(self.scale, tuple) else self.scale)
-        if self.kind == "normal":
-            return rng.standard_normal(shape, dtype=np.float32) * scale
-        return (rng.random(shape, dtype=np.float32) * 2 - 1) * scale
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Which points to visit: arrays of one length, the number of points.
-
-    A point is ``start + position * (end - start)``: the end is the record, displaced by ``noise``; the start is the
-    baseline, or the background's row ``row``. Without ``position`` the point is the end itself. ``given`` points are the user's own.
-    """
-
-    weight: np.ndarray
-    position: np.ndarray | None = None
-    row: np.ndarray | None = None
-    noise: Noise | None = None
-    stepwise: bool = False
-    given: bool = False
-
-    def __len__(self) -> int:
-        return len(self.weight)
-
-    @cached_property
-    def moves(self) -> bool:
-        """Whether start or end differ from point to point, so that distances must be taken at each."""
-        return self.row is not None or self.noise is not None or self.given
-
-
-class Distribution(Protocol):
-    """What ``over=`` takes."""
-
-    @property
-    def at(self) -> Cut: ...
-
-    def draw(self, seed: int, rows: int = 0) -> Draws:
-        """The points, for a seed; ``rows`` is the size of the background, where there is one."""
-
+from .baselines import FromInput
+from .draws import Distribution, Draws, Noise
+from .quadrature import QUADRATURES, Quadrature, quadrature_nodes, unknown_quadrature
+from .shuffles import Shuffled
 
 DistributionLike = Distribution | None
-"""What ``over=`` accepts for gradients and rules: a distribution of points, or None for the records themselves."""
+"""Accepted by ``over=`` of gradients and rules: a distribution of points, or None for the records themselves."""
+BaselineName = Literal["zeros", "mean", "blur", "uniform"]
+"""Named baselines: 0, the mean of each channel, the blurred record, uniform noise in the range of the record."""
+BaselineLike = BaselineName | float | str | ArrayLike | Sequence[Any] | Mapping[Any, Any] | Callable[..., Any] | Call | FromInput | None
+"""Accepted by ``baseline=``: see :class:`Line`."""
+RowsLike = ArrayLike | Sequence[Any] | Mapping[Any, Any] | Call | Shuffled | FromInput
+"""Accepted by :class:`Background`."""
 
 
 class Multiplies(Value):
-    """``a * b``: for every draw of ``a`` the points of ``b``."""
+    """Adds ``a * b``: the points of ``b`` for every draw of ``a``."""
 
     def __mul__(self, other: Any) -> Product:
         return Product((*list_factors(self), *list_factors(other)))
@@ -93,7 +45,10 @@ class Multiplies(Value):
 
 @dataclass(frozen=True, repr=False)
 class Point(Multiplies):
-    """The record itself: one pass."""
+    """The record itself. It is the default of ``over=``.
+
+    *Use it when* a plain gradient or a rule at the input is wanted: saliency, LRP. Cost: 1 pass.
+    """
 
     at: Cut = INPUT
 
@@ -103,12 +58,16 @@ class Point(Multiplies):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Reference(Multiplies):
-    """The record itself, compared with a baseline: what rules that compare (:class:`~ascribe.rules.Rescale`) need.
+    """The record and a baseline, for rules that compare the two (:class:`~ascribe.rules.Rescale`, DeepLIFT).
 
-    One pass, and one for the baseline. ``baseline`` is what it is for a :class:`Line`.
+    *Use it when* ``by=`` is a rule that needs a reference. Use :class:`Background` for the mean over several references.
+
+    ``baseline`` is the same as for :class:`Line`. Cost: 1 pass for the record and 1 for the baseline.
+
+    Raises DistributionError if the baseline does not fit the record.
     """
 
-    baseline: Any = 0.0
+    baseline: BaselineLike = 0.0
     at: Cut = INPUT
 
     def draw(self, seed: int, rows: int = 0) -> Draws:
@@ -117,20 +76,31 @@ class Reference(Multiplies):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Line(Multiplies):
-    """The straight line from a baseline to the record (Sundararajan et al. 2017).
+    """The straight line from a baseline to the record, as in integrated gradients.
 
-    ``steps`` passes under a quadrature rule: Gauss-Legendre unless you say otherwise; ``"random"`` draws the positions, one
-    in each of ``steps`` equal pieces. With ``tolerance`` instead, 4, 8, 16, ... Gauss-Legendre points are taken for each record
-    until the completeness gap is at most ``tolerance`` times the change of the quantity along the line, or the sum of the values' sizes
-    where that is larger (at most ``steps`` points; 512 when ``steps`` is left out; fewer where more would not help). ``stepwise``
-    measures distance piece by piece along the path's image at the attribution cut instead of from end to end (conductance: Dhamdhere et
-    al. 2018); its points include both ends.
+    *Use it when* the values should add up to the difference of the quantity between the record and a baseline.
 
-    ``baseline`` is a number, an array (one row or one per record), a tuple or dict of those for several inputs, a name
-    ("zeros", "mean", "blur", "uniform"), a function of the model's arguments, or a :class:`~ascribe.distributions.baselines.Call`.
+    >>> a = asc.attribute(model, x, of=1, over=asc.Line(0.0, steps=64))
+
+    ``baseline`` is one of
+
+    * a number, or an array with one row or one row per record;
+    * "zeros", "mean" (of each channel of the record), "blur" or "uniform" (noise in the range of the record);
+    * a function of the model's arguments, or a :class:`~ascribe.Call`, whose value at the cut is the baseline;
+    * a tuple or a dict of those, one for each input.
+
+    ``quadrature`` is the rule of the ``steps`` points (50 by default); "random" draws one point from each of ``steps`` equal intervals.
+    ``tolerance`` chooses the number of points instead: 4, 8, 16, ... Gauss-Legendre points for each record, until the completeness gap
+    is at most ``tolerance`` times the change of the quantity, or times the sum of absolute values if that is larger. It stops at ``steps``
+    points (512 by default), or earlier if more points do not help. ``stepwise`` multiplies gradients by the change between consecutive
+    points at the attribution cut instead of the difference between the ends; its points include both ends (conductance).
+
+    Cost: ``steps`` passes. Raises DistributionError for invalid fields, or if the baseline does not fit the record.
+
+    Source: Sundararajan et al. (2017), equation 1; conductance: Dhamdhere et al. (2018).
     """
 
-    baseline: Any = 0.0
+    baseline: BaselineLike = 0.0
     steps: int | None = None
     quadrature: Quadrature = "gauss-legendre"
     tolerance: float | None = None
@@ -139,16 +109,19 @@ class Line(Multiplies):
 
     def __post_init__(self) -> None:
         if self.quadrature not in QUADRATURES:
-            raise DistributionError(f"quadrature {self.quadrature!r} is not known", there=", ".join(QUADRATURES))
+            said, there = unknown_quadrature(self.quadrature), f"quadrature={self.quadrature!r}"
+            raise DistributionError(said, there=there, try_='quadrature="trapezoid"')
         check_count("steps", self.steps)
         if self.tolerance is not None and not (is_number(self.tolerance) and 0 < self.tolerance < 1):
-            raise DistributionError(f"tolerance={self.tolerance!r}", try_="a share of the change or of the values, such as 1e-3")
+            said = "`tolerance=` must be between 0 and 1: the completeness gap as a share of the change of the quantity"
+            raise DistributionError(said, there=f"tolerance={self.tolerance!r}", try_="tolerance=1e-3")
         if self.tolerance is not None and (self.stepwise or self.quadrature != "gauss-legendre"):
-            raise DistributionError("tolerance= chooses the points itself", try_="leave quadrature and stepwise out, or give steps")
+            said = "`tolerance=` chooses the points itself and cannot be combined with `quadrature=` or `stepwise=`"
+            raise DistributionError(said, there=repr(self), try_="asc.Line(0.0, tolerance=1e-3), or steps= instead of tolerance=")
 
     @property
     def size(self) -> int:
-        """How many points a draw has."""
+        """The number of points of a draw."""
         return 50 if self.steps is None else self.steps
 
     def draw(self, seed: int, rows: int = 0) -> Draws:
@@ -163,10 +136,14 @@ class Line(Multiplies):
 
 @dataclass(frozen=True, repr=False)
 class Gaussian(Multiplies):
-    """The record with normal noise added (Smilkov et al. 2017): ``samples`` draws of standard deviation ``scale``.
+    """The record plus normal noise: ``samples`` draws with standard deviation ``scale``, as in SmoothGrad.
 
-    ``scale`` is in the value's own units, or with ``relative`` a share of each record's range (largest less smallest value);
-    a tuple has one for each array at the cut.
+    *Use it when* gradients are noisy and a smoother map is wanted.
+
+    ``scale`` is in the units of the value, or with ``relative=True`` a share of the range (maximum minus minimum) of each record. A tuple
+    has one scale for each array at the cut. Cost: ``samples`` passes.
+
+    Raises DistributionError for a negative scale or fewer than one sample. Source: Smilkov et al. (2017).
     """
 
     scale: float | tuple[float, ...] = 0.15
@@ -184,7 +161,12 @@ class Gaussian(Multiplies):
 
 @dataclass(frozen=True, repr=False)
 class Uniform(Multiplies):
-    """The record with noise added that is uniform between ``-radius`` and ``radius``; see :class:`Gaussian`."""
+    """The record plus uniform noise between ``-radius`` and ``radius``; the units are those of :class:`Gaussian`.
+
+    *Use it when* the noise should be bounded. Cost: ``samples`` passes.
+
+    Raises DistributionError for a negative radius or fewer than one sample.
+    """
 
     radius: float = 0.15
     samples: int = 32
@@ -201,50 +183,73 @@ class Uniform(Multiplies):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Background(Multiplies):
-    """Starts taken from a set of samples: every row once, or ``samples`` rows drawn at random.
+    """Baselines taken from data: every row once, or ``samples`` rows drawn at random.
 
-    ``rows`` is an array ``[rows, ...]``, a tuple or dict of those for several inputs (row i of each belongs together), a
-    :class:`~ascribe.distributions.baselines.Call` whose records are the rows, or :func:`~ascribe.distributions.Shuffled`:
-    for each record rows made out of it.
+    *Use it when* no single baseline is neutral, and training data describe what is normal: expected gradients, DeepLiftShap.
+
+    >>> x_train = torch.randn(50, 4)
+    >>> over = asc.Background(x_train, samples=20) * asc.Line(steps=1, quadrature="random")
+    >>> a = asc.attribute(model, x, of=1, over=over)
+
+    ``rows`` is one of
+
+    * an array ``[rows, ...]``;
+    * a tuple or a dict of those for several inputs, in which row i of all inputs is one sample;
+    * a :class:`~ascribe.Call` whose records are the rows;
+    * :class:`~ascribe.distributions.Shuffled`, which creates the rows from each record.
+
+    Cost: one pass for each row or sample, times the points of a :class:`Line` if multiplied by one.
+
+    Raises DistributionError if the rows do not have the shape of a record. Source: Erion et al. (2021).
     """
 
-    rows: Any
+    rows: RowsLike
     samples: int | None = None
     at: Cut = INPUT
 
     def __post_init__(self) -> None:
         if self.rows is None:
-            raise DistributionError("a background of None", try_="an array of rows, such as x_train[:100]", code="E-BASELINE-SHAPE")
+            said = "A background needs rows"
+            raise DistributionError(said, there="rows=None", try_="asc.Background(x_train[:100])", code="E-BASELINE-SHAPE")
         check_count("samples", self.samples)
 
     def draw(self, seed: int, rows: int = 0) -> Draws:
         if self.samples is None:
             return Draws(np.full(rows, 1.0 / rows), row=np.arange(rows))
         rng = np.random.default_rng((seed, 1))
-        rounds = math.ceil(self.samples / rows)  # each row as often as any other, before chance decides the rest
+        rounds = math.ceil(self.samples / rows)  # each row equally often; the remainder at random
         row = np.concatenate([rng.permutation(rows) for _ in range(rounds)])[: self.samples]
         return Draws(np.full(self.samples, 1.0 / self.samples), row=row)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Points(Value):
-    """Points of your own: the mean over them, each as heavy as any other.
+    """Points given by the user, with equal weights.
 
-    ``values`` is an array ``[points, records, ...]`` (1 for all records alike), or a tuple or dict of those where the cut ``at`` has
-    several. There is no start, so that the distance of a point is its value. One pass for each point.
+    *Use it when* no other distribution has the points that are needed.
+
+    ``values`` is an array ``[points, records, ...]`` (``[points, 1, ...]`` for all records), or a tuple or a dict of those if the cut has
+    several arrays. There is no baseline: methods that multiply by the difference multiply by the point itself. Cost: one pass for each
+    point.
+
+    Raises DistributionError if there is no point or shapes do not fit.
     """
 
-    values: Any
+    values: ArrayLike | tuple[ArrayLike, ...] | Mapping[Any, ArrayLike]
     at: Cut = INPUT
 
     @property
     def samples(self) -> int:
-        """How many points there are. Raises DistributionError where there are none."""
-        first = self.values
+        """The number of points. Raises DistributionError if there are none."""
+        first: Any = self.values
         while isinstance(first, (Mapping, tuple)) and len(first):
             first = next(iter(first.values())) if isinstance(first, Mapping) else first[0]
         if not getattr(first, "shape", ()) or not len(first):
-            raise DistributionError(f"points of type {type(first).__name__}", try_="an array [points, records, ...] with a point at least")
+            said, there = (
+                "Points must be an array [points, records, ...] with at least one point",
+                f"a value of type {type(first).__name__}",
+            )
+            raise DistributionError(said, there=there, try_="asc.distributions.Points(np.stack([x, x + 1]))")
         return len(first)
 
     def draw(self, seed: int, rows: int = 0) -> Draws:
@@ -253,32 +258,41 @@ class Points(Value):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Product(Multiplies):
-    """Several distributions at once, from left to right: where it starts and ends, then where on the line between.
+    """The product of distributions, written ``a * b``: the points of ``b`` for every draw of ``a``. The Line is the last factor.
 
-    ``Background(rows, 32) * Line(steps=1, quadrature="random")`` are expected gradients (Erion et al. 2021);
-    ``Gaussian(0.1, 8) * Line(0.0, 32)`` smooths integrated gradients.
+    *Use it when* two ideas are combined: ``Background(rows, 32) * Line(steps=1, quadrature="random")`` is expected gradients (Erion et al.
+    2021), ``Gaussian(0.1, 8) * Line(0.0, 32)`` is smoothed integrated gradients.
+
+    Cost: the product of the numbers of points. Raises DistributionError for factors that cannot be combined.
     """
 
     factors: tuple[Any, ...]
 
     def __post_init__(self) -> None:
         kinds = [type(f).__name__ for f in self.factors if not isinstance(f, Point)]
+        there = " * ".join(kinds)
         noises = [k for k in kinds if k in ("Gaussian", "Uniform")]
         if len(noises) > 1 or kinds.count("Background") > 1 or kinds.count("Line") > 1:
-            raise DistributionError(f"a product of {' * '.join(kinds)}", try_="at most one noise, one Background and one Line")
+            raise DistributionError(
+                "A product has at most one noise, one Background and one Line", there=there, try_="asc.Gaussian() * asc.Line()"
+            )
         if "Points" in kinds:
-            raise DistributionError(f"a product of {' * '.join(kinds)}", try_="Points(...) alone: work the rest into them")
+            raise DistributionError("Points cannot be a factor of a product", there=there, try_="asc.distributions.Points(values) alone")
         if "Reference" in kinds and ({"Line", "Background"} & {*kinds} or kinds.count("Reference") > 1):
-            raise DistributionError(f"a product of {' * '.join(kinds)}", try_="one start: a Reference, a Line or a Background")
+            said = "A Reference cannot be combined with a Line, a Background or another Reference"
+            raise DistributionError(said, there=there, try_="asc.Gaussian() * asc.distributions.Reference(0.0)")
         if "Line" in kinds and kinds[-1] != "Line":
-            raise DistributionError(f"a product of {' * '.join(kinds)}", try_="the Line last: Background(...) * Line(...)")
+            raise DistributionError("The Line must be the last factor", there=there, try_="asc.Background(rows) * asc.Line()")
         if "Background" in kinds and any(isinstance(f, Line) and not starts_at_zero(f) for f in self.factors):
-            raise DistributionError("a Background and a Line with a baseline of its own", try_="Line(steps=...): it starts at the rows")
+            said = "A Line that is multiplied by a Background starts at its rows and has no baseline"
+            raise DistributionError(said, there=repr(self), try_="asc.Background(rows) * asc.Line(steps=32)")
         if any(getattr(f, "tolerance", None) or getattr(f, "stepwise", False) for f in self.factors):
-            raise DistributionError("tolerance and stepwise belong to a Line alone", try_="steps= inside a product")
+            said = "`tolerance=` and `stepwise=` cannot be used in a product"
+            raise DistributionError(said, there=repr(self), try_="asc.Gaussian() * asc.Line(0.0, steps=64)")
         cuts = {f.at for f in self.factors} - {INPUT}
         if len(cuts) > 1:
-            raise DistributionError(f"a product at several cuts: {sorted(map(repr, cuts))}", try_="the same at= in every factor")
+            there = ", ".join(sorted(map(repr, cuts)))
+            raise DistributionError("The factors of a product must be at one cut", there=there, try_="the same at= in every factor")
 
     def __repr__(self) -> str:
         return " * ".join(map(repr, self.factors))
@@ -298,40 +312,41 @@ class Product(Multiplies):
 
 
 def list_factors(distribution: Any) -> tuple[Any, ...]:
-    """The factors of a product, or the distribution itself as the only one."""
+    """Returns the factors of a product, or a tuple of the distribution itself. Raises DistributionError for other values."""
     if isinstance(distribution, Product):
         return distribution.factors
     if not hasattr(distribution, "draw") or isinstance(distribution, type):
-        raise DistributionError(f"{distribution!r} is not a distribution", try_="Point(), Line(...), Gaussian(...), Background(...)")
+        said = "`over=` must be a distribution"
+        raise DistributionError(said, there=f"{distribution!r}", try_="over=asc.Line(0.0), asc.Gaussian(0.15) or asc.Background(rows)")
     return (distribution,)
 
 
 def starts_at_zero(line: Line) -> bool:
-    """Whether a line has the baseline that it has when none is given."""
+    """True if the baseline of a line is the default, 0."""
     return line.baseline is None or (isinstance(line.baseline, (int, float)) and line.baseline == 0)
 
 
 def draw_stratified(count: int, seed: int) -> np.ndarray:
-    """Random positions between 0 and 1, one in each of ``count`` equal pieces, in random order."""
+    """Returns random positions between 0 and 1, one from each of ``count`` equal intervals, in random order."""
     rng = np.random.default_rng((seed, 2))
     return (rng.permutation(count) + rng.random(count)) / count
 
 
 def check_noise(scale: float | tuple[float, ...], samples: int) -> None:
-    """Raise DistributionError for noise of negative or endless size, or no whole number of samples."""
+    """Raises DistributionError for a scale that is negative or infinite, or for a number of samples that is not an integer >= 1."""
     check_count("samples", samples)
     if not all(is_number(s) and 0 <= s < math.inf for s in (scale if isinstance(scale, tuple) else (scale,))):
-        raise DistributionError(f"noise of scale {scale!r}", try_="a number from 0 up")
+        raise DistributionError("The scale of noise must be a finite number >= 0", there=f"{scale!r}", try_="asc.Gaussian(0.15)")
 
 
 def check_count(name: str, count: Any) -> None:
-    """Raise DistributionError for what is no whole number from 1 up; None stands for the default."""
+    """Raises DistributionError if ``count`` is not an integer >= 1; None means the default and is valid."""
     if count is not None and (isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1):
-        raise DistributionError(f"{name}={count!r}", try_="a whole number from 1 up")
+        raise DistributionError(f"`{name}=` must be an integer >= 1", there=f"{name}={count!r}", try_=f"{name}=32")
 
 
 def _joined(a: Draws, b: Draws) -> Draws:
-    """Every draw of ``a`` with every draw of ``b``, those of ``b`` running fastest."""
+    """Returns every draw of ``a`` combined with every draw of ``b``; the index of ``b`` changes fastest."""
     n, m = len(a), len(b)
 
     def both(left: np.ndarray | None, right: np.ndarray | None) -> np.ndarray | None:
@@ -341,53 +356,3 @@ def _joined(a: Draws, b: Draws) -> Draws:
 
     noise = b.noise if a.noise is None else replace(a.noise, each=a.noise.each * m)
     return Draws(np.repeat(a.weight, m) * np.tile(b.weight, n), both(a.position, b.position), both(a.row, b.row), noise)
-
-
-class Outline(NamedTuple):
-    """The facts about a distribution that decide how it is run."""
-
-    points: int
-    """How many points each record is run at; for a tolerance those of its first round, for a Call as background one."""
-    baseline: Any
-    """Where paths start: the baseline of the line, the rows of the background; None for a distribution without a start."""
-    background: Background | None
-    line: Line | None
-    noisy: bool
-    """True if the ends of paths are displaced."""
-
-    @property
-    def random(self) -> bool:
-        """True if the points are a sample."""
-        return self.background is not None or (self.line is not None and self.line.quadrature == "random")
-
-
-def outline_distribution(distribution: Any) -> Outline:
-    """Returns the outline of a distribution."""
-    points, baseline, background, line, noisy = 1, None, None, None, False
-    for factor in distribution.factors if isinstance(distribution, Product) else (distribution,):
-        if isinstance(factor, Line):
-            line = factor
-            points *= 4 if factor.tolerance is not None else factor.size + factor.stepwise
-        elif isinstance(factor, Background):
-            background = factor
-            rows = next(iter(factor.rows.values()), ()) if isinstance(factor.rows, dict) else factor.rows
-            rows = rows[0] if isinstance(rows, tuple) and rows else rows
-            points *= factor.samples or (len(rows) if hasattr(rows, "__len__") else int(getattr(rows, "samples", 1)))
-        else:
-            points *= getattr(factor, "samples", 1)
-            noisy |= isinstance(factor, (Gaussian, Uniform))
-        if isinstance(factor, (Line, Reference)):
-            baseline = 0.0 if factor.baseline is None else factor.baseline
-    return Outline(points, baseline if background is None else background.rows, background, line, noisy)
-
-
-def as_distribution(over: Any) -> Distribution:
-    """``over=`` as a distribution: None is the record itself.
-
-    Raises DistributionError for anything that cannot be drawn from.
-    """
-    if over is None:
-        return Point()
-    factors = list_factors(over)
-    distribution: Distribution = factors[0] if len(factors) == 1 else over
-    return distribution

@@ -1,4 +1,4 @@
-"""Positions on a line from 0 to 1, and weights that sum to 1."""
+"""Quadrature rules: positions between 0 and 1, and weights that sum to 1."""
 
 from __future__ import annotations
 
@@ -13,19 +13,25 @@ Quadrature = Literal["gauss-legendre", "trapezoid", "riemann-left", "riemann-rig
 QUADRATURES = ("gauss-legendre", "trapezoid", "riemann-left", "riemann-right", "riemann-middle", "even", "random")
 
 
+def unknown_quadrature(quadrature: str) -> str:
+    """Returns the message for an unknown rule."""
+    return f"The quadrature rule {quadrature!r} is not known; the rules are {', '.join(QUADRATURES)}"
+
+
 @lru_cache(maxsize=64)
 def quadrature_nodes(quadrature: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and weights of a rule with ``steps`` points.
+    """Returns the positions and the weights of a quadrature rule with ``steps`` points, both ``[steps]``.
 
-    Gauss-Legendre is exact for polynomials of degree 2 steps - 1; the trapezoid includes both ends, and needs two points;
-    the Riemann sums sit at the left, right or middle of ``steps`` equal pieces; "even" weighs points alike, both ends among them (one
-    point is the record), and misses by O(1/steps).
+    * "gauss-legendre" is exact for polynomials of degree 2 steps - 1.
+    * "trapezoid" includes both ends and needs two points.
+    * "riemann-left", "riemann-right" and "riemann-middle" take one point of each of ``steps`` equal intervals.
+    * "even" gives equal weights to equidistant points including both ends; its error is O(1 / steps). A single point is the record.
 
-    Raises DistributionError for a rule of another name, or too few steps.
+    Raises DistributionError for an unknown rule or too few steps.
     """
     least = 2 if quadrature == "trapezoid" else 1
     if steps < least:
-        raise DistributionError(f"{steps} steps of {quadrature}", try_=f"at least {least}")
+        raise DistributionError(f"{quadrature!r} needs at least {least} steps", there=f"steps={steps}", try_=f"steps={least}")
     k = np.arange(steps)
     even = np.full(steps, 1.0 / steps)
     if quadrature == "gauss-legendre":
@@ -39,5 +45,5 @@ def quadrature_nodes(quadrature: str, steps: int) -> tuple[np.ndarray, np.ndarra
         return (k / (steps - 1) if steps > 1 else np.ones(1)), even
     shift = {"riemann-left": 0.0, "riemann-right": 1.0, "riemann-middle": 0.5}
     if quadrature not in shift:
-        raise DistributionError(f"quadrature {quadrature!r} is not known", there=", ".join(QUADRATURES))
+        raise DistributionError(unknown_quadrature(quadrature), there=f"quadrature={quadrature!r}", try_='quadrature="trapezoid"')
     return (k + shift[quadrature]) / steps, even

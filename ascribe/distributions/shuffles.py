@@ -1,4 +1,4 @@
-"""Sequences shuffled so that every run of ``k`` letters occurs as often as before: the background of genomics."""
+"""Backgrounds of shuffled sequences in which every k-mer occurs as often as in the original, as used in genomics."""
 
 from __future__ import annotations
 
@@ -36,29 +36,32 @@ class Shuffled(Value):
     keep: tuple[int, ...] = ()
 
     samples = 20
-    """How many, where nobody says."""
+    """The number of shuffles if ``Background(samples=...)`` is not given."""
 
     def __post_init__(self) -> None:
         if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
-            raise DistributionError(f"k={self.k!r}", try_="how many letters stay together: 1, 2, 3 ...")
+            raise DistributionError(
+                "`k=` must be an integer >= 1, the length of the k-mers that are kept", there=f"k={self.k!r}", try_="Shuffled(k=2)"
+            )
         if self.axis not in (1, 2, -1, -2):
-            raise DistributionError(f"axis={self.axis!r}", try_="the axis of the letters: 1 or 2")
+            raise DistributionError("`axis=` must be the axis of the letters, 1 or 2", there=f"axis={self.axis!r}", try_="Shuffled(axis=1)")
         keep = tuple(self.keep) if isinstance(self.keep, Iterable) else (self.keep,)
         if not all(isinstance(i, (int, np.integer)) for i in keep):
-            raise DistributionError(f"keep={self.keep!r}", try_="token ids, such as those of padding and separators")
+            said = "`keep=` must be token ids, such as those of padding and separators"
+            raise DistributionError(said, there=f"keep={self.keep!r}", try_="Shuffled(keep=(0, 101, 102))")
         object.__setattr__(self, "keep", tuple(map(int, keep)))
 
     def rows(self, values: Array, leaf: int, seed: int, sample: int) -> Array:
-        """A shuffle of each record, ``[records, letters, length]`` or ``[records, length]``.
+        """Returns one shuffle of each record, ``[records, letters, length]`` or ``[records, length]``.
 
-        Each has its draws from the seed and the sample's number alone, so that records know nothing of each other.
+        The random numbers depend on the seed and the index of the sample only, so that records do not influence each other.
         """
         xp = namespace(values)
         found = [self._row(row, np.random.default_rng((seed, 4, sample, leaf))) for row in xp.numpy(values)]
         return xp.cast(xp.asarray(np.stack(found), values), values)
 
     def call(self, call: Call, seed: int, sample: int) -> Call:
-        """A model call with its token ids shuffled."""
+        """Returns the model call with its token ids shuffled."""
         return replace_token_ids(call, lambda ids: self.rows(ids, 0, seed, sample), "Shuffled")
 
     def _row(self, row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -69,27 +72,31 @@ class Shuffled(Value):
             return row
         if row.ndim != 2:
             there = f"records of shape {row.shape}"
-            raise DistributionError("Shuffled() is for sequences", there=there, try_="[records, letters, length], or ids [records, length]")
+            said = "Shuffled() needs one-hot sequences [records, letters, length] or token ids [records, length]"
+            raise DistributionError(said, there=there, try_="asc.Background(rows) for other data")
         lines = row.T if self.axis in (1, -2) else row
         if is_one_hot(lines.T) and not is_one_hot(lines):
             other = 2 if self.axis in (1, -2) else 1
             raise DistributionError(
-                f"Shuffled(axis={self.axis})", there=f"letters on axis {other}", try_=f"axis={other}", code="E-BASELINE-AXIS"
+                f"The letters are not on axis {self.axis}",
+                there=f"one-hot letters on axis {other}",
+                try_=f"Shuffled(axis={other})",
+                code="E-BASELINE-AXIS",
             )
         order = shuffle(np.unique(lines, axis=0, return_inverse=True)[1].ravel(), self.k, rng)
         return row[:, order] if self.axis in (1, -2) else row[order]
 
 
 def is_one_hot(lines: np.ndarray) -> bool:
-    """Whether every line is a single 1 among zeros, or zeros alone (an unknown letter), and some letter is there."""
+    """True if every line has a single 1 or zeros only (an unknown letter), and at least one line has a 1."""
     return bool(((lines == 0) | (lines == 1)).all() and (lines.sum(1) <= 1).all() and lines.any())
 
 
 def shuffle(letters: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Positions in a new order, in which every run of ``k`` letters is as frequent as it was; uniform over such arrangements.
+    """Returns a permutation of the positions that keeps the count of every k-mer, uniform over all such permutations.
 
-    The sequence is a walk over its runs of ``k - 1`` letters. Another walk over the same steps: the last way out of each run is that of
-    a random tree towards the end (Wilson 1996), which makes sure that no step is left over; the ways before are in random order.
+    The sequence is an Eulerian path over its (k-1)-mers. A new path over the same edges is drawn: the last edge that leaves each node is
+    that of a random spanning tree towards the end (Wilson 1996), so that every edge is used; the other edges are in random order.
     """
     count = len(letters)
     if k == 1:
@@ -114,12 +121,12 @@ def shuffle(letters: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray
 
 
 def tree(nodes: np.ndarray, steps: list[np.ndarray], rng: np.random.Generator) -> list[int]:
-    """One way out of each node that all together lead to the last; each such choice equally likely. -1 for the last node itself."""
+    """Returns a uniform spanning tree towards the last node: the edge that leaves each node, -1 for the last node."""
     last = [-1] * len(steps)
     done = {int(nodes[-1])}
     for start in range(len(steps)):
         node = start
-        while node not in done:  # a random walk; where it comes back, the way that it left by before is forgotten
+        while node not in done:  # a loop-erased random walk: a later visit overwrites the edge
             last[node] = int(rng.choice(steps[node]))
             node = int(nodes[last[node] + 1])
         node = start
@@ -130,5 +137,5 @@ def tree(nodes: np.ndarray, steps: list[np.ndarray], rng: np.random.Generator) -
 
 
 def makes_own_rows(given: Any) -> bool:
-    """Whether a background makes rows for each record out of the record."""
+    """True if a background creates the rows of a record from the record itself."""
     return isinstance(given, Shuffled)

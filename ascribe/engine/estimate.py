@@ -13,7 +13,8 @@ from ..backends.independence import records_independent
 from ..backends.protocol import Job
 from ..coalitions.base import Coalitions, are_coalitions
 from ..cuts import INPUT, CutLike
-from ..distributions.members import DistributionLike, Outline, outline_distribution
+from ..distributions.members import DistributionLike
+from ..distributions.outline import Outline, outline_distribution
 from ..errors import RuleError
 from ..features.coordinates import FeaturesLike
 from ..quantities.parse import QuantityLike

@@ -14,7 +14,9 @@ from ..backends.independence import records_independent
 from ..backends.protocol import Job, Session
 from ..coalitions.base import Coalitions, are_coalitions, is_adaptive
 from ..cuts import INPUT, Cut
-from ..distributions.members import Distribution, Outline, Point, Reference, outline_distribution
+from ..distributions.draws import Distribution
+from ..distributions.members import Point, Reference
+from ..distributions.outline import Outline, outline_distribution
 from ..errors import AscribeError, CutError, QuantityError
 from ..quantities import Bound, Part, Quantity, check_scores, scores
 from ..quantities.base import Parts, Picked, Separable, parts_of

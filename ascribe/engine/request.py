@@ -15,7 +15,9 @@ import numpy as np
 from ..calls.call import Call
 from ..coalitions.base import Coalitions, are_coalitions
 from ..cuts import INPUT, OUTPUT, Cut, CutLike, JointCut, as_cut
-from ..distributions.members import Distribution, DistributionLike, Point, Points, Reference, as_distribution
+from ..distributions.draws import Distribution
+from ..distributions.members import DistributionLike, Point, Points, Reference
+from ..distributions.outline import as_distribution
 from ..errors import CutError, DistributionError, FeatureError, InputError, QuantityError, RuleError
 from ..features import Automatic, Features, as_features
 from ..features.coordinates import FeaturesLike

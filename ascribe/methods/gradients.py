@@ -15,7 +15,8 @@ from typing import Any
 
 from ..cuts import INPUT, Cut, as_cut
 from ..distributions.baselines import FromInput
-from ..distributions.members import Background, Distribution, Gaussian, Line, Point
+from ..distributions.draws import Distribution
+from ..distributions.members import Background, Gaussian, Line, Point
 from ..distributions.quadrature import Quadrature
 from ..engine.request import Combine, Reduce, as_call, make_request
 from ..engine.run import explain

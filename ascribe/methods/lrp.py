@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..cuts import Cut
-from ..distributions.members import Distribution, Line, Point
+from ..distributions.draws import Distribution
+from ..distributions.members import Line, Point
 from ..rules import Rule
 from ..rules import transformers as rules
 from .gradients import Method

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..cuts import Cut
-from ..distributions.members import Background, Distribution, Reference
+from ..distributions.draws import Distribution
+from ..distributions.members import Background, Reference
 from ..engine.request import Combine
 from ..errors import MethodError, RuleError
 from ..result.attribution import Attribution

@@ -1,4 +1,4 @@
-"""Figures of results, drawn by matplotlib without pyplot: nothing global is touched, nothing pops up."""
+"""Figures of results with matplotlib, without pyplot: no global state changes and no window opens."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def plot(
     image: Any = None,
     top: int = 15,
 ) -> Figure:
-    """The figure of one record of ``a``: see :meth:`ascribe.result.attribution.Attribution.plot`. ``names`` are features or tokens."""
+    """Returns the figure of one record; see :meth:`ascribe.result.attribution.Attribution.plot`. ``names`` are features or tokens.
+
+    Raises ResultError if matplotlib is not installed, the kind does not fit, or there are several arrays or quantities.
+    """
     values, under, error = select_record(a, record)
     under = under if image is None else as_numpy(image)
     found = resolve_kind(values.shape, kind, () if under is None else under.shape)
@@ -61,9 +64,12 @@ def plot(
 
 
 def compare(results: Mapping[str, Attribution], columns: int = 4, **look: Any) -> Figure:
-    """One figure with a panel for each result; ``look`` is what :func:`plot` takes."""
+    """Returns a figure with one panel for each result, to compare methods on one record.
+
+    ``results`` maps titles to results. ``columns`` is the number of panels in a row; ``look`` are arguments of :func:`plot`.
+    """
     if not results:
-        raise ResultError("there is nothing to compare", there="no results", try_="{'name': result, ...}")
+        raise ResultError("compare() needs at least one result", there="an empty dict", try_="compare({'name': a})")
     with require_matplotlib():
         from . import draw
 
@@ -79,36 +85,41 @@ def compare(results: Mapping[str, Attribution], columns: int = 4, **look: Any) -
 
 @contextmanager
 def require_matplotlib() -> Iterator[None]:
-    """For imports of matplotlib: its absence comes out as a ResultError."""
+    """Context for imports of matplotlib: raises ResultError if it is not installed."""
     try:
         yield
     except ImportError as error:
-        raise ResultError("a figure needs matplotlib", there="no matplotlib", try_="pip install matplotlib, or a.show()") from error
+        raise ResultError(
+            "A figure needs matplotlib", there="matplotlib is not installed", try_="pip install matplotlib, or a.show()"
+        ) from error
 
 
 def describe_panel(a: Attribution, record: int) -> str:
-    """The record's number and what is known of it."""
+    """Returns the caption of a record: its index, class and gap."""
     said = describe_record(a, record)
     return escape_control(f"record {record % len(a)}" + (f": {said}" if said else ""))
 
 
 def select_record(a: Attribution, record: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """The values of one record, the record itself and the values' standard errors; or an error that says which of several to choose."""
+    """Returns the values of one record, the record itself, and the standard errors of the values.
+
+    Raises ResultError for several arrays or quantities, and for a record that does not exist.
+    """
     arrays = a.arrays()
     if a.quantities is not None:
-        raise ResultError("a figure shows one quantity", there=f"{a.quantities} quantities", try_="a.quantity_at(0).plot()")
+        raise ResultError("A figure shows one quantity", there=f"{a.quantities} quantities", try_="a.quantity_at(0).plot()")
     if len(arrays) != 1:
         parts = ", ".join(f"a.part({', '.join(map(repr, path))})" for path, _ in arrays)
-        raise ResultError("a figure shows one array", there=f"{len(arrays)} arrays", try_=parts)
+        raise ResultError("A figure shows one array", there=f"{len(arrays)} arrays", try_=parts)
     if not -len(a) <= record < len(a):
-        raise ResultError(f"there is no record {record}", there=f"{len(a)} records")
+        raise ResultError(f"Record {record} is out of range", there=f"{len(a)} records", try_="a.plot(record=0)")
     path, values = arrays[0]
 
-    def beside(tree: Any) -> np.ndarray | None:
+    def at_same_path(tree: Any) -> np.ndarray | None:
         try:
             found = follow(tree, path)
         except (LookupError, AttributeError, TypeError):
             return None
         return as_numpy(found[record]) if is_array(found) else None
 
-    return as_numpy(values[record]), beside(a.record), beside(a.error)
+    return as_numpy(values[record]), at_same_path(a.record), at_same_path(a.error)

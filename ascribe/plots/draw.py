@@ -1,4 +1,4 @@
-"""The drawings themselves: pure functions of an axes and arrays."""
+"""Drawing functions, one for each kind of figure: they draw arrays on matplotlib axes."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from ..utils.pooling import resize_maps
 
 
 def palette_of(stops: tuple[str, ...]) -> Colormap:
-    """The colours between these, and grey for what is no number."""
+    """Returns a colormap that interpolates the colours; NaN is grey."""
     return LinearSegmentedColormap.from_list("ascribe", list(stops)).with_extremes(bad="0.57")
 
 
 PALETTE = palette_of(colours.LIGHT)
 FOR, AGAINST = colours.LIGHT[-1], colours.LIGHT[0]
 LINE_WIDTH = 64
-"""Characters of a line of tokens."""
+"""The number of characters in a line of tokens."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is drawn: one record's values, the record under them, names of the places, how many at most, the standard errors."""
+    """The input of a drawing: values of one record, the record, names of positions, the maximum number, standard errors."""
 
     values: np.ndarray
     under: np.ndarray | None = None
@@ -44,7 +44,7 @@ class Drawing:
 
 
 class NotebookFigure(Figure):
-    """A figure that notebooks show by themselves, without pyplot."""
+    """A figure that notebooks display without pyplot."""
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
@@ -53,7 +53,7 @@ class NotebookFigure(Figure):
 
 
 def new_figure(kind: str, drawing: Drawing) -> NotebookFigure:
-    """An empty figure of a size that suits the kind."""
+    """Returns an empty figure of a size that fits the kind."""
     rows = min(drawing.values.shape[0] if drawing.values.ndim else 1, drawing.top)
     lanes = min(min(drawing.values.shape), drawing.top) if drawing.values.ndim == 2 else 1
     height = {"bars": 1.2 + 0.27 * (rows + 1), "series": 1.6 + 0.55 * lanes, "series_last": 1.6 + 0.55 * lanes}.get(kind, 4.0)
@@ -63,7 +63,7 @@ def new_figure(kind: str, drawing: Drawing) -> NotebookFigure:
 
 
 def new_panels(count: int, columns: int) -> tuple[NotebookFigure, list[Axes]]:
-    """A figure with that many panels in rows."""
+    """Returns a figure and ``count`` axes in rows of ``columns``."""
     across = min(count, max(columns, 1))
     down = -(-count // across)
     figure = NotebookFigure(figsize=(3.6 * across, 3.4 * down), layout="constrained")
@@ -71,7 +71,7 @@ def new_panels(count: int, columns: int) -> tuple[NotebookFigure, list[Axes]]:
 
 
 def image(ax: Axes, drawing: Drawing, kind: str = "image") -> None:
-    """A signed map over the record in grey; a map of another size is brought to that of the record."""
+    """Draws a signed map over the record in grey; the map is resized to the record."""
     values = sum_channels(drawing.values.astype(np.float64), kind)
     photo = as_image(drawing.under)
     scale = colours.colour_scale(values)
@@ -90,12 +90,12 @@ def image(ax: Axes, drawing: Drawing, kind: str = "image") -> None:
 
 
 def image_last(ax: Axes, drawing: Drawing) -> None:
-    """The same with the channels on the last axis."""
+    """Draws :func:`image` with the channels on the last axis."""
     image(ax, drawing, "image_last")
 
 
 def bars(ax: Axes, drawing: Drawing) -> None:
-    """The strongest features as bars, largest above, and the rest added up, so that the bars add up to the whole."""
+    """Draws the largest features as bars, and the sum of all others, so that the bars have the total of the values."""
     values = drawing.values.astype(np.float64)
     names = label_places(drawing.names, len(values), "feature")
     order = rank_strongest(values, drawing.top)
@@ -114,7 +114,7 @@ def bars(ax: Axes, drawing: Drawing) -> None:
     ax.axvline(0, color="0.3", linewidth=0.8)
     ax.set_yticks(places, labels=[_cut(label) for label in labels], parse_math=False)
     ax.set_ylim(len(sizes) - 0.4, -0.6)
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")  # an offset would stand over the caption
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")  # an offset text would overlap the caption
     if not np.any(values):
         ax.text(0.5, 0.5, "all values are 0", transform=ax.transAxes, ha="center", va="center", color="0.4")
     ax.spines[["top", "right", "left"]].set_visible(False)
@@ -123,7 +123,7 @@ def bars(ax: Axes, drawing: Drawing) -> None:
 
 
 def series(ax: Axes, drawing: Drawing) -> None:
-    """A lane for each channel: the record as a line, over a strip coloured by the attribution of each moment."""
+    """Draws one lane for each channel: the record as a line over a strip with the colour of each time step."""
     values = np.atleast_2d(drawing.values.astype(np.float64))
     record = None if drawing.under is None or drawing.under.shape != drawing.values.shape else np.atleast_2d(drawing.under).astype(float)
     names = label_places(drawing.names, len(values), "channel")
@@ -147,13 +147,13 @@ def series(ax: Axes, drawing: Drawing) -> None:
 
 
 def series_last(ax: Axes, drawing: Drawing) -> None:
-    """The same with the channels on the last axis."""
+    """Draws :func:`series` with the channels on the last axis."""
     under = None if drawing.under is None else drawing.under.T
     series(ax, Drawing(drawing.values.T, under, drawing.names, drawing.top))
 
 
 def tokens(ax: Axes, drawing: Drawing) -> None:
-    """The tokens as running text, each on its colour."""
+    """Draws the tokens as text, each on the colour of its value."""
     values = drawing.values.astype(np.float64)
     names = label_places(drawing.names, len(values), "token")
     shades = colours.scale_to_limit(values)
@@ -183,7 +183,7 @@ DRAW: dict[str, Callable[[Axes, Drawing], None]] = {
 
 
 def wrap_tokens(names: Sequence[str]) -> list[list[tuple[float, float, int]]]:
-    """Lines of (place, width, position) for words in a monospaced face."""
+    """Returns lines of (x, width, index of the token) for a monospaced font."""
     lines: list[list[tuple[float, float, int]]] = [[]]
     at = 0.0
     for k, name in enumerate(names):
@@ -201,7 +201,7 @@ def _cut(name: str) -> str:
 
 
 def _centred(curve: np.ndarray) -> np.ndarray:
-    """A curve from -1 to 1 over its own range; a constant one at 0."""
+    """Returns a curve scaled to [-1, 1] by its own range; a constant becomes 0."""
     low, high = np.nanmin(curve), np.nanmax(curve)
     centred: np.ndarray = (curve - (low + high) / 2) * (2 / (high - low)) if high > low else np.zeros_like(curve)
     return centred

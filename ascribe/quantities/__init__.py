@@ -1,9 +1,8 @@
-"""What is explained: one number per record, read at a cut.
+"""Quantities (other libraries: targets): the number per record that is explained, read at a cut.
 
-A quantity is a value (frozen, comparable, with a repr that can be pasted back). It is *bound* once to what the model gives
-for the records: there ``PredictedClass`` chooses its class, names become positions, and every position is checked. The bound quantity
-is then a pure function of arrays, evaluated at every point. ``take`` restricts it to some records, so that each keeps its
-own label wherever its rows are.
+A quantity is an immutable value. It is bound once to the model's output for the records: ``PredictedClass`` selects its class, class
+names become indices, and every index is checked. The bound quantity is a pure function of arrays, evaluated at every point of a path.
+Its ``take`` restricts it to some records, so that each record keeps its own label.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a quantity is: bound once to the records, then a pure function of arrays."""
+"""The protocol of quantities: bound once to the records, then a pure function of arrays."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Position = int | slice
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Which records a block holds, of how many in the call: what is given per record is cut to them."""
+    """The records of a batch, by index among the ``total`` records of the call. Selects entries of arguments given per record."""
 
     index: np.ndarray
     total: int
 
     def of(self, items: Any, what: str) -> Any:
-        """The block's share of something that has one entry per record.
+        """Returns the entries of ``items`` (one per record of the call) for the records of the batch.
 
-        Raises QuantityError when it has another number of entries.
+        Raises QuantityError if ``items`` has another number of entries.
         """
         if len(items) != self.total:
             raise QuantityError(
-                f"{len(items)} {what}",
-                there=f"{self.total} records",
-                try_="one per record, or a single one",
+                f"The number of {what} must be the number of records",
+                there=f"{len(items)} {what} for {self.total} records",
+                try_=f"{self.total} {what}, or a single one for all records",
                 code="E-TARGET-COUNT",
             )
         if len(self.index) == self.total:
@@ -42,40 +42,43 @@ class Part:
 
 
 def part_of(y: Array, part: Part | None) -> Part:
-    """The given part, or all the records that ``y`` has."""
+    """Returns ``part``, or by default all records of ``y``."""
     return Part(np.arange(len(y)), len(y)) if part is None else part
 
 
 class Quantity(Protocol):
-    """One number per record, from the value at the cut ``on``.
+    """One number per record, computed from the value at the cut ``on``.
 
-    ``chooses = False`` says that ``bind`` looks at shapes alone: no value of the records decides what is explained. ``scored = True``
-    says that it reads scores of classes.
+    A class may set ``chooses = False`` if ``bind`` depends on shapes only, not on the values of the records, and ``scored = True`` if it
+    reads class scores.
     """
 
     @property
     def on(self) -> Cut: ...
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        """Fix everything that depends on the records, whose value at the cut is ``y``, and check it."""
+        """Returns the quantity bound to records whose value at the cut is ``y``, ``[records, ...]``.
+
+        ``names`` are the class names of the model, ``part`` the records of the batch. Raises QuantityError if it does not fit ``y``.
+        """
 
 
 class Bound(Protocol):
-    """A quantity that knows its records."""
+    """A quantity that is bound to its records."""
 
     @property
     def classes(self) -> np.ndarray | None:
-        """The class explained for each record, where the quantity is one."""
+        """The explained class of each record, ``[records]``; None if the quantity is no class."""
 
     @property
     def same(self) -> bool:
-        """Whether it is the same function for every record."""
+        """True if it is the same function for every record."""
 
     def __call__(self, y: Array) -> Array:
-        """``[rows, ...] -> [rows]``."""
+        """Returns the quantity of each row: ``[rows, ...] -> [rows]``."""
 
     def take(self, rows: np.ndarray) -> Bound:
-        """The same quantity for other rows: ``rows[i]`` is the record that row i belongs to."""
+        """Returns the quantity for other rows; ``rows[i]`` is the record of row i."""
 
 
 Parts = tuple[Hashable, tuple[Any, ...]]
@@ -126,7 +129,7 @@ class Same:
 
 @dataclass(frozen=True, eq=False)
 class Picked:
-    """A bound quantity that reads one class per record, after ``score`` where there is one."""
+    """A bound quantity that reads one class per record, after applying ``score`` to the output if given."""
 
     classes: np.ndarray
     score: Callable[[Array], Array] | None = None
@@ -153,17 +156,19 @@ class Picked:
 
 
 def parse_integer(label: Any) -> int:
-    """A class by its number. Raises QuantityError for what is no whole number."""
+    """Returns a class index as an int. Raises QuantityError for values that are not integers."""
     number = as_numpy(label)
     if number.size == 1 and number.dtype.kind in "iuf" and float(number.reshape(())).is_integer():
         return int(number.reshape(()))
-    raise QuantityError(f"class {label!r} is not a whole number", there=f"type {number.dtype}", try_="integer labels", code="E-TARGET-TYPE")
+    raise QuantityError(
+        f"Class {label!r} is not an integer", there=f"type {number.dtype}", try_="of=1, or integer labels", code="E-TARGET-TYPE"
+    )
 
 
 def find_class(label: Any, classes: int, names: Sequence[str] | None, one_axis: bool = True) -> int:
-    """The position of a class given by number or by name; of one among several axes, names are taken where they are as many.
+    """Returns the index of a class given by index or name. On an axis that is not the only one, names apply if their number is its length.
 
-    Raises QuantityError for a name that is not there, a number out of range, a negative one, or one that is no whole number.
+    Raises QuantityError for an unknown name and for an index that is negative, out of range, or not an integer.
     """
     if isinstance(label, str):
         other = names is not None and (len(names) > classes if one_axis else len(names) != classes)
@@ -171,52 +176,51 @@ def find_class(label: Any, classes: int, names: Sequence[str] | None, one_axis: 
             known = ", ".join(map(repr, names[:20])) if names else "no class names in the model's config (id2label)"
             if names and other:
                 known = f"{len(names)} class names for an axis of {classes} numbers: {known}"
-            raise QuantityError(f"class {label!r} is not known", there=known, try_="the class by its number", code="E-TARGET-NAME")
+            raise QuantityError(f"Class {label!r} is not known", there=known, try_="the index of the class, of=0", code="E-TARGET-NAME")
         return list(names).index(label)
     index = parse_integer(label)
     if not 0 <= index < classes:
-        one, many = ("class", "classes") if one_axis else ("position", "positions on this axis")
-        fix = f"{classes + index}, counted from the front" if -classes <= index < 0 else f"a {one} from 0 to {classes - 1}"
+        one, many = ("Class", "classes") if one_axis else ("Position", "positions on this axis")
+        fix = f"{classes + index}, counted from 0" if -classes <= index < 0 else f"a {one.lower()} from 0 to {classes - 1}"
         raise QuantityError(f"{one} {index} is out of range", there=f"{classes} {many}", try_=fix, code="E-TARGET-RANGE")
     return index
 
 
 def count_classes(y: Array, what: str) -> int:
-    """The number of classes of an output that has one row of scores per record.
+    """Returns the number of classes of an output with one row of scores per record, ``[records]`` or ``[records, classes]``.
 
-    Raises QuantityError for outputs with more axes, and says how to ask for one of their numbers.
+    Raises QuantityError for outputs with more axes, with advice how to select one of their elements.
     """
     if y.ndim > 2:
         raise QuantityError(
             f"{what} needs one row of scores per record",
             there=f"a value of shape {tuple(y.shape)}",
-            try_=f"Unit(position, class) for one number, such as Unit({y.shape[1] - 1}, token_id) of a language model; "
-            "Channel(c) for all positions"
+            try_=f"of=asc.Unit({y.shape[1] - 1}, token_id) for one position, or of=asc.quantities.Channel(c) for the sum over positions"
             if y.ndim == 3
-            else f"Unit{tuple([0] * (y.ndim - 1))} for one position, Channel(c), Box(c, ...) or Region(c, ...) for a region",
+            else f"of=asc.Unit{tuple([0] * (y.ndim - 1))} for one element, or Channel(c), Box(c, ...), Region(c, ...) of asc.quantities",
             code="E-TARGET-SHAPE",
         )
     return 1 if y.ndim == 1 else int(y.shape[1])
 
 
 def check_scores(y: Any, integers: bool, quantity: Quantity) -> None:
-    """Raise QuantityError for a class of what holds no scores but one whole number for each record, such as the predicted class.
+    """Raises QuantityError if a quantity reads class scores and the model returns one integer per record, such as the predicted class.
 
-    ``integers`` says that these were whole numbers, whatever they are now. A function of the user's may explain them.
+    ``integers`` is True if the output was of an integer type before a conversion. A custom function may explain such an output.
     """
     if not getattr(quantity, "scored", False) or not is_array(y) or y.ndim > 2 or (y.ndim == 2 and y.shape[1] != 1):
         return
     if integers or not namespace(y).is_floating(y):
-        what = f"{quantity!r} of a model that returns one whole number for each record, such as a class id"
-        there = "no scores of classes"
-        try_ = "a model that returns scores (predict_proba, logits without argmax), or of=lambda y: y * 1.0 for the number itself"
+        what = f"{quantity!r} needs class scores, but the model returns one integer per record, such as a class index"
+        there = f"an output of shape {tuple(y.shape)}"
+        try_ = "model.predict_proba (or logits without argmax), or of=lambda y: y * 1.0 to explain the integer itself"
         raise QuantityError(what, there=there, try_=try_, code="E-QUANTITY-INTEGER")
 
 
 def scores(tree: Any, quantity: Quantity) -> Any:
-    """What a quantity is read from: an array itself; of a container its ``logits``, or the one floating array it holds.
+    """Returns the array that a quantity reads: the value itself, or the ``logits`` or the only floating-point array of a container.
 
-    A function of the user's gets the container as it is. Raises QuantityError when several arrays could be meant.
+    A custom function receives the container unchanged. Raises QuantityError if several arrays are possible.
     """
     if is_array(tree) or getattr(quantity, "whole", False):
         return tree
@@ -227,10 +231,12 @@ def scores(tree: Any, quantity: Quantity) -> Any:
     leaves = [(path, leaf) for path, leaf in walk(tree) if is_array(leaf) and namespace(leaf).is_floating(leaf)]
     if len(leaves) == 1:
         return leaves[0][1]
-    there = ", ".join(f"{'.'.join(map(str, path))}: {tuple(leaf.shape)}" for path, leaf in leaves) or "no floating array"
+    there = (
+        ", ".join(f"{'.'.join(map(str, path))}: {tuple(leaf.shape)}" for path, leaf in leaves) or f"an output of type {type(tree).__name__}"
+    )
     first = leaves[0][0] if leaves else ("logits",)
     raise QuantityError(
-        "the output holds several arrays that could be explained" if leaves else "the output holds nothing to explain",
+        "The output has several arrays, and the quantity does not say which" if leaves else "The output has no floating-point array",
         there=there,
         try_=f"on=OUTPUT.at({first[0] if len(first) == 1 else first!r})",
         code="E-TARGET-WHICH",

@@ -1,4 +1,4 @@
-"""One class, a class for each record, the difference of two, and their probabilities."""
+"""Quantities of classes: one class, a class per record, the difference of two classes, probabilities."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_numpy, is_array, namespace
-from ..cuts import OUTPUT, Cut
+from ..arrays import Array, ArrayLike, as_numpy, is_array, namespace
+from ..cuts import OUTPUT, Cut, CutLike
 from ..errors import QuantityError
 from ..values import Value
 from .base import Bound, Label, Part, Parts, Picked, Position, Same, count_classes, find_class, parse_integer, part_of
@@ -17,7 +17,15 @@ from .base import Bound, Label, Part, Parts, Picked, Position, Same, count_class
 
 @dataclass(frozen=True, repr=False)
 class PredictedClass(Value):
-    """The highest-scoring class, chosen once at each record and kept along every path from it."""
+    """The score of the predicted class of each record. It is the default of ``of=``.
+
+    *Use it when* the question is why the model made its prediction.
+
+    The output must be ``[records, classes]`` or ``[records]``. The class is selected once, at the
+    record, and is the same at all points of a path.
+
+    Raises QuantityError if the output has more axes.
+    """
 
     on: Cut = OUTPUT
     scored = True
@@ -27,29 +35,37 @@ class PredictedClass(Value):
         return Picked(as_numpy(y).reshape(len(y), classes).argmax(1))
 
 
+PositionLike = int | slice | str | Sequence[int | str] | ArrayLike
+"""Accepted by :class:`Unit` for each axis: an index, a slice, a class name, or one index per record."""
 Positions = Position | str | tuple[Label, ...]
-"""A position for all records, a range, or a position for each record."""
+"""An index for all records, a slice, or an index for each record."""
 
 
 def check_position(position: Positions, size: int, names: Sequence[str] | None = None, single: bool = True) -> Positions:
-    """Positions on an axis of this size. Raises QuantityError where one is not on it, or a slice takes nothing of it."""
+    """Returns positions as indices of an axis of this size. Raises QuantityError if one is out of range or a slice is empty."""
     if isinstance(position, tuple):
         return tuple(find_class(one, size, names, single) for one in position)
     if isinstance(position, slice):
         if not range(size)[position]:
-            raise QuantityError(f"{position!r} takes nothing", there=f"{size} positions", try_="a slice within them", code="E-TARGET-RANGE")
+            raise QuantityError(f"{position!r} selects nothing", there=f"{size} positions", try_=f"slice(0, {size})", code="E-TARGET-RANGE")
         return position
     return find_class(position, size, names, single)
 
 
 def as_position(given: Any) -> Positions:
-    """A position as it is, one for each record as a tuple. Raises QuantityError for arrays of more axes, and for no whole numbers."""
+    """Returns an int, a str or a slice unchanged, and positions per record as a tuple.
+
+    Raises QuantityError for arrays that are not one-dimensional and for values that are not integers.
+    """
     if isinstance(given, (list, tuple)) or (is_array(given) and len(given.shape)):
         ragged = not is_array(given) and len({np.shape(one) for one in given}) > 1
         items = np.empty(0) if ragged else as_numpy(given)
         if items.ndim != 1 or not len(items):
             there = "lists of several lengths" if ragged else f"positions of shape {items.shape}"
-            raise QuantityError("positions for each record", there=there, try_="one number per record on each axis", code="E-TARGET-SHAPE")
+            said = "Positions given per record must have one axis, `[records]`"
+            raise QuantityError(
+                said, there=there, try_="of=asc.Unit([4, 2, 7], 0), one index per record for each axis", code="E-TARGET-SHAPE"
+            )
         return tuple(str(one) if isinstance(one, str) else parse_integer(one) for one in items)
     position: Position = given
     return position
@@ -57,12 +73,15 @@ def as_position(given: Any) -> Positions:
 
 @dataclass(frozen=True, init=False)
 class Unit:
-    """One number of the value, by its position behind the record axis: ``Unit(3)``, ``Unit(channel, row, column)``.
+    """One element of the output (or of a layer) per record: ``Unit(3)``, ``Unit(channel, row, column)``.
 
-    A slice among the positions takes a range, and the range is summed. A list, a tuple or an array gives each record a position of
-    its own: ``Unit([4, 2, 7], 0)`` is step 4 of the first record, step 2 of the second, step 7 of the third, each in series 0.
+    *Use it when* the value has more axes than ``[records, classes]``, such as the logits of a language model,
+    ``Unit(position, token_id)``, or to explain a neuron of a layer: ``Unit(3, on="layer4")``.
 
-    Raises QuantityError when positions are missing, too many, negative or out of range.
+    There is one position for each axis after the batch dimension. A slice selects a range, whose elements are summed. A list, a tuple or
+    an array has one index per record: ``Unit([4, 2, 7], 0)`` reads step 4 of record 0, step 2 of record 1, step 7 of record 2.
+
+    Raises QuantityError if positions are missing, too many, negative or out of range.
     """
 
     position: tuple[Positions, ...]
@@ -70,7 +89,7 @@ class Unit:
     chooses = False
     scored = True
 
-    def __init__(self, *position: Any, on: Cut = OUTPUT) -> None:
+    def __init__(self, *position: PositionLike, on: CutLike = OUTPUT) -> None:
         object.__setattr__(self, "position", tuple([p if type(p) is int else as_position(p) for p in position]))
         object.__setattr__(self, "on", on)
 
@@ -82,11 +101,11 @@ class Unit:
         sizes = tuple(y.shape[1:]) or (1,)
         if len(self.position) != len(sizes):
             raise QuantityError(
-                f"{self!r} gives {len(self.position)} position(s)",
-                there=f"a value of shape {tuple(y.shape)}, {len(sizes)} axes behind the records",
-                try_="Unit(position, class), such as Unit(5, token_id) of a language model; Channel(c) to sum the rest"
+                f"{self!r} needs one position for each axis after the batch dimension",
+                there=f"{len(self.position)} position(s) for a value of shape {tuple(y.shape)}",
+                try_="of=asc.Unit(5, token_id) for one position, or of=asc.quantities.Channel(c) for the sum over positions"
                 if len(sizes) == 2
-                else f"Unit({', '.join(['0'] * len(sizes))}), or Channel(c) to sum the rest",
+                else f"of=asc.Unit({', '.join(['0'] * len(sizes))}), or of=asc.quantities.Channel(c) for the sum over the other axes",
                 code="E-TARGET-SHAPE",
             )
         spot = tuple(check_position(p, n, names, len(sizes) == 1) for p, n in zip(self.position, sizes, strict=True))
@@ -108,7 +127,7 @@ def number_at(y: Array, *spot: Any) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A bound quantity that reads a position of its own for each record; ``single`` where that is a class."""
+    """A bound quantity that reads another position for each record; ``single`` is True if the position is a class."""
 
     spot: tuple[Any, ...]
     single: bool
@@ -142,7 +161,15 @@ class Placed:
 
 @dataclass(frozen=True, repr=False)
 class Labels(Value):
-    """A class of its own for each record: numbers, or names that the model's ``id2label`` knows."""
+    """The score of a given class per record, such as the true labels.
+
+    *Use it when* each record has its own class: ``of=y``, a list or an array of labels, is the same.
+
+    ``labels`` has one entry per record, or a single one for all: an index, or a name from the model's ``id2label``. The output must be
+    ``[records, classes]`` or ``[records]``.
+
+    Raises QuantityError for another number of labels, an unknown name or a class out of range.
+    """
 
     labels: tuple[Label, ...]
     on: Cut = OUTPUT
@@ -157,7 +184,14 @@ class Labels(Value):
 
 @dataclass(frozen=True, repr=False)
 class Contrast(Value):
-    """How much more ``a`` than ``b``: the difference of two classes' scores."""
+    """The difference of two class scores, ``y[:, a] - y[:, b]``: evidence for class ``a`` against class ``b``.
+
+    *Use it when* the question is why the model prefers one class to another. Of logits it is the log odds of the two classes.
+
+    ``a`` and ``b`` are indices or names from the model's ``id2label``. The output must be ``[records, classes]``.
+
+    Raises QuantityError for an unknown name or a class out of range.
+    """
 
     a: Label
     b: Label
@@ -176,7 +210,7 @@ def difference(y: Array, a: Any, b: Any) -> Array:
 
 
 def log_softmax(y: Array) -> Array:
-    """Logarithms of probabilities over the last axis; of one score per record, those of "no" and "yes" (a sigmoid)."""
+    """Returns log-probabilities ``[records, classes]`` of scores; a single score per record becomes two classes by a sigmoid."""
     xp = namespace(y)
     if y.ndim == 1 or y.shape[1] == 1:
         score = y.reshape(-1)
@@ -187,13 +221,21 @@ def log_softmax(y: Array) -> Array:
 
 
 def softmax(y: Array) -> Array:
-    """Probabilities over the last axis; see :func:`log_softmax`."""
+    """Returns probabilities ``[records, classes]`` of scores; see :func:`log_softmax`."""
     return namespace(y).exp(log_softmax(y))
 
 
 @dataclass(frozen=True, repr=False)
 class LogProb(Value):
-    """The log-probability of a class under a softmax of the scores (of a single score: its sigmoid). None is the likeliest."""
+    """The log-probability of a class: the log-softmax of the scores, or the log-sigmoid of a single score.
+
+    *Use it when* the model returns logits, and the explanation should depend on how they compare with those of the other classes.
+
+    ``label`` is an index, a name, or a tuple of one per record; None is the most probable class. The output must be
+    ``[records, classes]`` or ``[records]``.
+
+    Raises QuantityError for an unknown name or a class out of range.
+    """
 
     label: Label | tuple[Label, ...] | None = None
     on: Cut = OUTPUT
@@ -205,7 +247,16 @@ class LogProb(Value):
 
 @dataclass(frozen=True, repr=False)
 class Prob(Value):
-    """The probability of a class under a softmax of the scores (of a single score: its sigmoid). None is the likeliest."""
+    """The probability of a class: the softmax of the scores, or the sigmoid of a single score.
+
+    *Use it when* the model returns logits, and the values should add up to a change of the probability. Gradients vanish where the
+    probability is near 1; :class:`LogProb` does not have this problem.
+
+    ``label`` is an index, a name, or a tuple of one per record; None is the most probable class. The output must be
+    ``[records, classes]`` or ``[records]``.
+
+    Raises QuantityError for an unknown name or a class out of range.
+    """
 
     label: Label | tuple[Label, ...] | None = None
     on: Cut = OUTPUT

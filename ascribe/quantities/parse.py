@@ -1,4 +1,4 @@
-"""``of=``: a class, a list of classes, a quantity, or a function, as the quantity it stands for."""
+"""Converts ``of=`` (a class, a list of classes, a quantity or a function) to quantities."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from .classes import Labels, PredictedClass, Unit
 
 @dataclass(frozen=True)
 class Custom:
-    """Any function of the value at the cut (of the whole output, when that is a container) that gives one number per record.
+    """A function of the value at the cut that returns one number per record, ``[records, ...] -> [records]``.
 
-    A list or a tuple of such numbers are several quantities.
+    *Use it when* no other quantity fits. ``of=lambda y: ...`` is the same; the class adds ``on=`` for a layer.
+
+    If the output is a container, the function receives the container. It must be differentiable for gradient methods, and it must treat
+    records independently. A list or a tuple of such functions are several quantities.
     """
 
     fn: Callable[[Any], Array]
@@ -31,7 +34,7 @@ class Custom:
 
     @property
     def kind(self) -> Hashable:
-        """What two quantities share that treat rows alike: the code of the function."""
+        """A key that is equal for functions with the same code."""
         return getattr(self.fn, "__code__", None) or id(self.fn)
 
     def __repr__(self) -> str:
@@ -43,20 +46,24 @@ class Custom:
 
 
 QuantityLike = Quantity | int | str | Sequence[Any] | ArrayLike | Callable[[Any], Any] | None
-"""What ``of=`` accepts: see :func:`as_quantities`."""
+"""Accepted by ``of=``; see :func:`as_quantities`."""
 
 
-def as_quantities(of: Any) -> tuple[tuple[Quantity, ...], bool]:
-    """``of=`` as quantities, and whether several were asked for.
+def as_quantities(of: QuantityLike) -> tuple[tuple[Quantity, ...], bool]:
+    """Returns ``of=`` as quantities, and True if it is a list of several.
 
-    None is ``PredictedClass()``, an int one class for all, a tuple of ints one position, a list or an array of ints or names one class per
-    record, a list of tuples or a tuple of arrays one position per record, a list of quantities or functions several explanations in one
-    call, anything callable a quantity of your own.
+    * None: the predicted class, ``PredictedClass()``.
+    * An int or a str: that class, for all records.
+    * A list or an array of ints or names: one class per record, ``Labels``.
+    * A tuple of ints: one element of the output, ``Unit``; a list of tuples or a tuple of arrays: one element per record.
+    * A callable: ``Custom``.
+    * A list or a tuple of quantities or callables: several quantities in one call.
 
-    Raises QuantityError for anything else.
+    Raises QuantityError for any other value.
     """
     if type(of) in (int, str, NoneType):
-        return plain_quantity(of), False
+        plain: Any = of
+        return plain_quantity(plain), False
     if isinstance(of, (list, tuple)) and of and all(hasattr(q, "bind") or (callable(q) and not isinstance(q, type)) for q in of):
         return tuple(map(_as_quantity, of)), True
     return (_as_quantity(of),), False
@@ -64,7 +71,7 @@ def as_quantities(of: Any) -> tuple[tuple[Quantity, ...], bool]:
 
 @lru_cache(maxsize=1024)
 def plain_quantity(of: int | str | None) -> tuple[Quantity]:
-    """Returns the quantity of a class, or of the predicted class, as the only one."""
+    """Returns the quantity of a class, or of the predicted class, as a tuple of one."""
     return (_as_quantity(of),)
 
 
@@ -75,12 +82,12 @@ def _as_quantity(of: Any) -> Quantity:
         quantity: Quantity = of
         return quantity
     if isinstance(of, (bool, np.bool_)):
-        raise QuantityError(f"of={of!r} is not a class", try_="of=0 or of=1", code="E-TARGET-TYPE")
+        raise QuantityError("`of=` must be the index of a class, not a bool", there=f"of={of!r}", try_="of=0 or of=1", code="E-TARGET-TYPE")
     if isinstance(of, str):
         return Labels((of,))
     if isinstance(of, tuple) and of and all(isinstance(p, (int, slice)) for p in of):
         return Unit(*of)
-    if isinstance(of, tuple) and any(is_array(p) and len(p.shape) for p in of):  # a position for each record
+    if isinstance(of, tuple) and any(is_array(p) and len(p.shape) for p in of):  # one position per record
         return Unit(*of)
     if isinstance(of, (int, float, np.number)) or (is_array(of) and not of.shape):
         return Unit(parse_integer(of))
@@ -88,20 +95,21 @@ def _as_quantity(of: Any) -> Quantity:
         return _per_record(of)
     if callable(of) and not isinstance(of, type):
         return Custom(of)
-    raise QuantityError(f"of={of!r} is not something to explain", try_="a class, a list of classes, a quantity, or a function")
+    said = "`of=` must be a class, a list of classes, a quantity or a function"
+    raise QuantityError(said, there=f"of={of!r}", try_="of=1, of=[1, 0, 2], of=asc.Contrast(1, 0), or of=lambda y: y[:, 0]")
 
 
 def _per_record(of: Any) -> Labels | Unit:
     items = as_numpy(of) if is_array(of) else of
     if is_array(of) and items.ndim != 1:
         raise QuantityError(
-            f"labels of shape {items.shape}",
-            there="one label per record expected",
-            try_="a 1-d array or list; Unit(of[:, 0], of[:, 1]) for a position of two numbers per record",
+            "Labels given as an array must have one axis, `[records]`",
+            there=f"labels of shape {items.shape}",
+            try_="of=labels.ravel(), or of=asc.Unit(of[:, 0], of[:, 1]) for one position per record",
             code="E-TARGET-SHAPE",
         )
     if not is_array(of) and len(items) and all(isinstance(i, tuple) and len(i) == len(items[0]) for i in items):
         return Unit(*map(list, zip(*items, strict=True)))
     if not len(items):
-        raise QuantityError("an empty list of labels", try_="one label per record", code="E-TARGET-COUNT")
+        raise QuantityError("`of=` has no labels", there="an empty list", try_="of=[1, 0, 2], one label per record", code="E-TARGET-COUNT")
     return Labels(tuple(str(i) if isinstance(i, str) else parse_integer(i) for i in items))

@@ -1,4 +1,4 @@
-"""More than one number of a value: a channel, a box, a region under a mask, everything."""
+"""Quantities that reduce several elements: a channel, a box, a masked region, the sum of everything."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..arrays import Array, as_numpy, namespace
+from ..arrays import Array, ArrayLike, as_numpy, namespace
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
 from ..values import Value
@@ -17,7 +17,14 @@ from .base import Bound, Part, Parts, Same, find_class, part_of
 
 @dataclass(frozen=True, repr=False)
 class Channel(Value):
-    """All of one channel, a single number per record: its ``"sum"``, ``"mean"`` or ``"max"`` over the other axes."""
+    """The sum, mean or maximum of one channel of a value, over all other axes.
+
+    *Use it when* the value has positions and one number per record is needed: a class of a segmentation, a feature map of a layer.
+
+    ``channel`` is the index on ``axis`` (1, counted with the batch dimension): ``[records, channels, ...]``.
+
+    Raises QuantityError if the value has no such axis or channel.
+    """
 
     channel: int
     aggregate: Literal["sum", "mean", "max"] = "sum"
@@ -26,9 +33,15 @@ class Channel(Value):
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         if self.aggregate not in ("sum", "mean", "max"):
-            raise QuantityError(f"aggregate={self.aggregate!r}", there="sum, mean, max")
+            said = '`aggregate=` must be "sum", "mean" or "max"'
+            raise QuantityError(said, there=f"aggregate={self.aggregate!r}", try_=f'Channel({self.channel}, "mean")')
         if not -y.ndim < self.axis < y.ndim or self.axis == 0:
-            raise QuantityError(f"{self!r} has no channel axis", there=f"a value of shape {tuple(y.shape)}", code="E-TARGET-SHAPE")
+            raise QuantityError(
+                f"The value has no channel axis {self.axis} for {self!r}",
+                there=f"a value of shape {tuple(y.shape)}",
+                try_=f"Channel({self.channel}, axis={y.ndim - 1})" if y.ndim > 1 else "asc.PredictedClass()",
+                code="E-TARGET-SHAPE",
+            )
         axis = self.axis % y.ndim
         channel = find_class(self.channel, y.shape[axis], None)
 
@@ -42,7 +55,10 @@ class Channel(Value):
 
 @dataclass(frozen=True, repr=False)
 class Total(Value):
-    """The sum of everything the value holds for the record."""
+    """The sum of all elements of the value of a record.
+
+    *Use it when* no single element matters: the activation of a whole layer, the output of a regression with several outputs.
+    """
 
     on: Cut = OUTPUT
 
@@ -52,7 +68,10 @@ class Total(Value):
 
 @dataclass(frozen=True, repr=False)
 class Threshold(Value):
-    """Everything above ``threshold`` less everything below it; ``low_minus_high`` turns the sign."""
+    """The sum of all elements above ``threshold`` minus the sum of those below it; ``low_minus_high`` negates it.
+
+    *Use it when* results of TruLens (``ThresholdQoI``) are to be reproduced.
+    """
 
     threshold: float
     low_minus_high: bool = False
@@ -70,7 +89,12 @@ class Threshold(Value):
 
 @dataclass(frozen=True, repr=False)
 class Box(Value):
-    """The mean of one channel inside a box ``(top, left, bottom, right)``; the lower right edge is outside."""
+    """The mean of one channel inside a box ``(top, left, bottom, right)``; ``bottom`` and ``right`` are exclusive.
+
+    *Use it when* a detector or a segmentation network is explained for a rectangular region.
+
+    The value must be ``[records, channels, height, width]``. Raises QuantityError if it is not, or if the box is empty or not inside it.
+    """
 
     channel: int
     box: tuple[int, int, int, int]
@@ -81,19 +105,26 @@ class Box(Value):
         top, left, bottom, right = self.box
         if not (0 <= top < bottom <= y.shape[2] and 0 <= left < right <= y.shape[3]):
             raise QuantityError(
-                f"box {self.box} is not inside the value",
+                f"The box {self.box} is empty or not inside the value",
                 there=f"height {y.shape[2]}, width {y.shape[3]}",
-                try_="(top, left, bottom, right) with top < bottom and left < right",
+                try_=f"Box({self.channel}, (0, 0, {y.shape[2]}, {y.shape[3]})), which is (top, left, bottom, right)",
             )
         return Same(lambda y: y[:, channel, top:bottom, left:right].reshape(len(y), -1).mean(-1), key=self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Region(Value):
-    """The mean of one channel under a mask: ``[height, width]`` for all records or ``[records, height, width]``, weights >= 0."""
+    """The weighted mean of one channel under a mask with weights >= 0.
+
+    *Use it when* a segmentation network is explained for an object: the mask is its predicted or true region.
+
+    The value must be ``[records, channels, height, width]``, the mask ``[height, width]`` for all records or ``[records, height, width]``.
+
+    Raises QuantityError if shapes do not fit, or if a mask is all zero or has negative weights.
+    """
 
     channel: int
-    mask: Array
+    mask: ArrayLike
     on: Cut = OUTPUT
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
@@ -103,12 +134,13 @@ class Region(Value):
         weights = weights if len(weights) == 1 else part_of(y, part).of(weights, "masks")
         if weights.shape[1:] != tuple(y.shape[2:]) or len(weights) not in (1, len(y)):
             raise QuantityError(
-                f"a mask of shape {weights.shape}",
-                there=f"a value of shape {tuple(y.shape)}",
-                try_=f"a mask of shape {tuple(y.shape[2:])}",
+                "The mask does not have the height and width of the value",
+                there=f"a mask of shape {weights.shape} for a value of shape {tuple(y.shape)}",
+                try_=f"Region({self.channel}, mask) with a mask of shape {tuple(y.shape[2:])}",
             )
         if (weights < 0).any() or (weights.sum((1, 2)) == 0).any():
-            raise QuantityError("a mask that is empty or has negative weights", try_="a mask with something in it")
+            said = "The mask of a region must have weights >= 0 that are not all zero"
+            raise QuantityError(said, there="negative weights or an empty mask", try_=f"Region({self.channel}, mask > 0)")
         return Masked(channel, np.repeat(weights / weights.sum((1, 2), keepdims=True), len(y) if len(weights) == 1 else 1, 0))
 
 
@@ -138,6 +170,9 @@ class Masked:
 def _spatial_channel(channel: int, y: Array, what: str) -> int:
     if y.ndim != 4:
         raise QuantityError(
-            f"{what} needs a value [records, channels, height, width]", there=f"shape {tuple(y.shape)}", code="E-TARGET-SHAPE"
+            f"{what} needs a value [records, channels, height, width]",
+            there=f"a value of shape {tuple(y.shape)}",
+            try_="asc.Unit(...) or asc.quantities.Channel(c)",
+            code="E-TARGET-SHAPE",
         )
     return find_class(channel, y.shape[1], None)

@@ -1,4 +1,4 @@
-"""One HTML file that opens anywhere, offline: records, their attributions side by side, checks, settings."""
+"""Reports: one HTML file that works offline, with records, attributions of several methods, checks and settings."""
 
 from .cards import Card, Map, cards
 from .page import write_report

@@ -1,4 +1,4 @@
-"""What a report shows of each record, and how it comes out of results."""
+"""The content of a report: a card for each record, with a map for each method, created from results."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ..result.summary import format_class, has_single_output, method_expression
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """One method's answer for one record: ``[height, width]`` or ``[channels, height, width]``, or ``[features]``.
+    """The values of one method for one record: ``[height, width]``, ``[channels, height, width]`` or ``[features]``.
 
-    ``gap`` is the relative completeness gap of this record, ``error`` the standard errors of the values where they were sampled.
+    ``gap`` is the relative completeness gap of the record, ``error`` the standard errors of sampled values.
     """
 
     method: str
@@ -34,7 +34,7 @@ class Map:
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """One record with the maps of several methods; cards of one ``group`` stand under one heading."""
+    """One record with the maps of several methods; cards of the same ``group`` have a common heading."""
 
     title: str
     record: np.ndarray | None
@@ -54,55 +54,63 @@ def cards(
     feature_names: Sequence[str] | None = None,
     group: str = "",
 ) -> list[Card]:
-    """A card for each of these records, with every result's answer for it.
+    """Returns a card for each record, with a map for each result.
 
-    The results are of the same records, in the same order. ``images`` are the pictures to show, by default the records at
-    the cut of the first result that has images there. ``titles`` belong to ``records`` one by one.
+    *Use it when* several methods are compared: pass the cards to :func:`write_report`.
+
+    ``results`` maps titles to results of the same records in the same order; ``records`` are the indices to show, by default all.
+    ``titles`` has one text for each of them. ``images`` are the images to show, ``[records, ...]``, by default the values at the cut of
+    the first result that has images there.
+
+    Raises ResultError if the results have different records or features.
     """
     results = {name: a.padded() for name, a in results.items()}
     if len({len(a) for a in results.values()}) != 1:
         there = ", ".join(f"{name}: {len(a)}" for name, a in results.items())
-        raise ResultError("a report needs results of the same records", there=there or "no results")
+        raise ResultError("A report needs results of the same records", there=there or "no results", try_="cards({'name': a})")
     first = next(iter(results.values()))
     chosen = range(len(first)) if records is None else records
     if titles is not None and len(titles) != len(chosen):
-        raise ResultError(f"{len(titles)} titles do not fit", there=f"{len(chosen)} records")
+        raise ResultError(
+            "A report needs one title for each record", there=f"{len(titles)} titles for {len(chosen)} records", try_="titles=None"
+        )
     made = []
     for i, record in enumerate(chosen):
-        answers = {name: select_record(a, record) for name, a in results.items()}
-        table = all(values.ndim == 1 for values, *_ in answers.values())
-        picture = _picture([under for _, under, _ in answers.values()], table) if images is None else as_numpy(images[record])
+        by_method = {name: select_record(a, record) for name, a in results.items()}
+        table = all(values.ndim == 1 for values, *_ in by_method.values())
+        image = _image([under for _, under, _ in by_method.values()], table) if images is None else as_numpy(images[record])
         names = feature_names
         if table:
-            rows = rows_together(results, answers, record)
-            picture, names = _row(rows[0], picture), _names(rows, feature_names)
-            answers = {name: (one.values, None, one.error) for name, one in zip(answers, rows, strict=True)}
-        maps = [_map(name, values, error, results[name], record) for name, (values, _, error) in answers.items()]
+            rows = align_results(results, by_method, record)
+            image, names = _row(rows[0], image), _names(rows, feature_names)
+            by_method = {name: (one.values, None, one.error) for name, one in zip(by_method, rows, strict=True)}
+        maps = [_map(name, values, error, results[name], record) for name, (values, _, error) in by_method.items()]
         title = f"Record {record}" if titles is None else titles[i]
-        made.append(Card(title, picture, "table" if table else "image", prediction(first, record), maps, names, group))
+        made.append(Card(title, image, "table" if table else "image", prediction(first, record), maps, names, group))
     return made
 
 
-Answer = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
+Values = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
 
-def rows_together(results: Mapping[str, Attribution], answers: Mapping[str, Answer], record: int) -> list[Rows]:
-    """What each result says of a record of a table, in the same rows. Raises ResultError for tables of different widths."""
-    if len({len(values) for values, *_ in answers.values()}) > 1:
-        there = ", ".join(f"{name}: {len(values)}" for name, (values, *_) in answers.items())
-        raise ResultError("the maps of a table need the same features", there=there)
-    rows = [split_rows(v, error, results[name].features, record % len(results[name])) for name, (v, _, error) in answers.items()]
-    return align_rows(rows)
+def align_results(results: Mapping[str, Attribution], by_method: Mapping[str, Values], record: int) -> list[Rows]:
+    """Returns the values of each result for a record of a table, with the same rows. Raises ResultError for different widths."""
+    if len({len(values) for values, *_ in by_method.values()}) > 1:
+        there = ", ".join(f"{name}: {len(values)}" for name, (values, *_) in by_method.items())
+        raise ResultError("The results of a table need the same features", there=there, try_="a report for each of them")
+    return align_rows(
+        [split_rows(v, error, results[name].features, record % len(results[name])) for name, (v, _, error) in by_method.items()]
+    )
 
 
 def _names(rows: Sequence[Rows], given: Sequence[str] | None) -> list[str] | None:
-    """The names of the rows: those given, or those of the first result that has some; None where they are the columns' numbers."""
+    """Returns the names of the rows: the given ones, or those of the first result that has names; None for column indices."""
     known = next((one for one in rows if one.names is not None), rows[0])
     return known.labels(given, "feature") if given is not None or known.names is not None or known.grouped else None
 
 
 def _row(rows: Rows, record: np.ndarray | None) -> np.ndarray | None:
-    """What the record holds in each row, as one array of objects where a row is of several columns."""
+    """Returns the value of the record in each row; an array of objects if a row has several columns."""
     held = rows.held(record) if rows.grouped else None
     if held is None:
         return record
@@ -112,7 +120,7 @@ def _row(rows: Rows, record: np.ndarray | None) -> np.ndarray | None:
 
 
 def prediction(a: Attribution, i: int) -> str:
-    """What the model said of a record and what is explained, in words."""
+    """Returns a text with the model's prediction for a record and the explained quantity."""
     if has_single_output(a):
         if a.prediction is not None:
             return f"predicted {float(np.asarray(a.prediction)[i, 0]):.3g}"
@@ -130,7 +138,7 @@ def prediction(a: Attribution, i: int) -> str:
     return ", ".join(said)
 
 
-def _picture(candidates: Sequence[np.ndarray | None], table: bool) -> np.ndarray | None:
+def _image(candidates: Sequence[np.ndarray | None], table: bool) -> np.ndarray | None:
     return next((one for one in candidates if one is not None and (one.ndim == 1 if table else as_image(one) is not None)), None)
 
 

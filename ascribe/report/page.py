@@ -1,4 +1,4 @@
-"""The page itself. Everything that anyone named travels as data and reaches the page as text; see ``report.js``."""
+"""The HTML page of a report. User-defined text is embedded as JSON and inserted as text by ``report.js``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .cards import Card, Map
 
 HERE = Path(__file__).parent
 ROWS = 12
-"""Features shown of a table; the rest is added up."""
+"""The number of features shown of a table; the others are summed."""
 MINUS = "\N{MINUS SIGN}"
 NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?( ?%)?")
 PAGE = """<!doctype html>
@@ -43,8 +43,8 @@ PAGE = """<!doctype html>
 <style>{style}</style>
 </head>
 <body>
-<noscript>This report draws its pictures with the script inside this file. Allow scripts for it, or read the values with
-ascribe from the results themselves. Nothing is loaded from elsewhere.</noscript>
+<noscript>This report draws its images with the script in this file. Allow scripts for it, or read the values from the
+results with ascribe. Nothing is loaded from other sources.</noscript>
 <main id="report"></main>
 <script type="application/json" id="data">{data}</script>
 <script>{script}</script>
@@ -61,10 +61,12 @@ def write_report(
     settings: Mapping[str, Any] | None = None,
     summary: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
-    """Write one self-contained HTML file and return its path; it appears whole or not at all.
+    """Writes one self-contained HTML file atomically and returns its path.
 
-    ``summary`` is a table of rows, whose columns are the keys; ``settings`` are shown at the end. The file loads nothing and
-    runs no script but its own.
+    *Use it when* explanations are sent to others or kept: the file works offline and loads nothing.
+
+    ``cards`` are the records (see :func:`cards`). ``summary`` is a table: a list of dicts whose keys are the columns. ``settings`` are
+    shown at the end. Raises ResultError for a card that is not valid, and OSError if the file cannot be written.
     """
     text = render_page(cards, title=title, settings=settings or {}, summary=summary)
     target = Path(path)
@@ -73,7 +75,7 @@ def write_report(
 
 
 def render_page(cards: Sequence[Card], *, title: str, settings: Mapping[str, Any], summary: Sequence[Mapping[str, Any]]) -> str:
-    """The HTML of a report."""
+    """Returns the HTML of a report."""
     script, style = ((HERE / name).read_text("utf-8") for name in ("report.js", "report.css"))
     content = {
         "title": title,
@@ -93,27 +95,27 @@ def render_page(cards: Sequence[Card], *, title: str, settings: Mapping[str, Any
 
 
 def data(content: Any) -> str:
-    """``content`` as JSON that can stand inside a script element: no character in it ends the element or a line."""
+    """Returns ``content`` as JSON that is safe inside a script element."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))  # ASCII, so U+2028 and U+2029 are escapes already
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def digest(text: str) -> str:
-    """The source expression of a content security policy that allows exactly ``text``."""
+    """Returns the source expression of a content security policy that allows exactly ``text``."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Columns in the order in which they appear, and cells as text; numbers are marked."""
+    """Returns the columns in order of appearance, and the cells as text; numbers are marked."""
     columns = list(dict.fromkeys(str(key) for row in rows for key in row))
     named = [{str(key): value for key, value in row.items()} for row in rows]
     return {"columns": columns, "rows": [[_cell(row.get(column)) for column in columns] for row in named]}
 
 
 def describe_card(card: Card) -> dict[str, Any]:
-    """A card as JSON."""
+    """Returns a card as JSON."""
     if card.kind not in ("image", "table"):
-        raise ResultError(f"a card of kind {card.kind!r} is not known", there="'image', 'table'")
+        raise ResultError('`kind=` of a card must be "image" or "table"', there=f"kind={card.kind!r}", try_='kind="table"')
     photo = as_image(card.record) if card.kind == "image" else None
     return {
         "title": card.title,
@@ -126,11 +128,11 @@ def describe_card(card: Card) -> dict[str, Any]:
 
 
 def features(card: Card) -> list[dict[str, Any]]:
-    """The rows of a table card: the features that matter most to all methods together, then the rest added up."""
+    """Returns the rows of a table card: the largest features over all methods, then the sum of the others."""
     wide = [one.values.astype(np.float64) for one in card.maps]
     if any(values.ndim != 1 or values.shape != wide[0].shape for values in wide):
         shapes = ", ".join(str(values.shape) for values in wide)
-        raise ResultError("the maps of a table need the same features", there=shapes)
+        raise ResultError("The maps of a table need the same features", there=shapes, try_="a card for each of them")
     count = len(wide[0]) if wide else 0
     names = label_places(card.feature_names, count, "feature")
     limits = [colours.colour_limit(values) or 1.0 for values in wide]
@@ -152,9 +154,9 @@ def features(card: Card) -> list[dict[str, Any]]:
 
 
 def format_cell(value: Any) -> str:
-    """What a record holds at one place: a number with three digits, or the word, date or missing value there, as text.
+    """Returns a value of a record as text: numbers with three digits; texts, dates and missing values as they are.
 
-    Several places of one feature are listed.
+    A feature with several columns has a list of values.
     """
     if isinstance(value, list):
         return shorten_name(", ".join(map(format_cell, value)))
@@ -164,7 +166,7 @@ def format_cell(value: Any) -> str:
 
 
 def format_number(value: float) -> str:
-    """A number with three digits, as typography writes it."""
+    """Returns a number with three digits and a typographic minus sign."""
     return f"{value:.3g}".replace("-", MINUS)
 
 
@@ -181,10 +183,10 @@ def _about(one: Map) -> dict[str, Any]:
 
 
 def _levels(values: np.ndarray) -> dict[str, Any]:
-    """A signed map as bytes from 1 (-1) over 128 (0) to 255 (+1); 0 is not a number."""
+    """Returns a signed map as bytes: 1 is -1, 128 is 0, 255 is +1, and 0 is NaN."""
     layout = find_layout(values.shape)
     if layout is None or 0 in values.shape:
-        raise ResultError("a map has to be [height, width]", there=str(list(values.shape)), try_="pool('channels') first")
+        raise ResultError("A map must be [height, width]", there=str(list(values.shape)), try_="a.pool('channels')")
     shown = sum_channels(values, layout)
     scale = colours.colour_scale(shown)
     shade = scale.shades(shown)

@@ -152,7 +152,7 @@
   }
 
   function facts(map) {
-    const parts = [make("span", { title: "what gets the full colour: the 99.5th percentile of the sizes" }, `scale ${map.scale || "±" + map.limit}`)];
+    const parts = [make("span", { title: "the magnitude of full colour: the 99.5th percentile of absolute values" }, `scale ${map.scale || "±" + map.limit}`)];
     if (map.gap !== null) parts.unshift(make("span", { title: "completeness gap, relative" }, `gap ${map.gap}`));
     if (map.error !== null) parts.push(make("span", { title: "the largest standard error of a value" }, `error ≤ ${map.error}`));
     return make("p", { class: "facts" }, ...parts);

@@ -1,4 +1,4 @@
-"""What every call returns: :class:`Attribution`, with its checks, cost, table of features, files and data frames."""
+"""The result of every call: :class:`Attribution`, with checks, cost, feature table, files and data frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which results can be added to or subtracted from each other: those of one shape, and of the same records."""
+"""Checks that results have the same shape and the same records before they are added or subtracted."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ if TYPE_CHECKING:
     from .attribution import Attribution
 
 ROUNDED = 2.0**-7
-"""How far two copies of one record may be apart that were made in other types, as a share of the value: bfloat16 keeps 8 bits."""
+"""The relative difference allowed between copies of a record in different data types; bfloat16 has a precision of 8 bits."""
 
 
 def check_same_records(a: Attribution, b: Attribution, sign: str) -> None:
-    """Raise ResultError where ``a + b`` would add up what does not belong together.
+    """Raises ResultError if two results differ in shape or in their records.
 
-    Inputs are compared number by number, and rows by their records. Inside a model the same records have other values in another model,
-    so that their values are not compared.
+    Inputs are compared element by element, and rows by their records. Values at a layer are not compared, because they differ between
+    models for the same records.
     """
     if describe_shapes(a.values, types=False) != describe_shapes(b.values, types=False):
         batches = inner_shapes(a) == inner_shapes(b)
         raise ResultError(
-            f"results of different shapes cannot be joined by {sign!r}",
+            f"Results of different shapes cannot be combined by {sign!r}",
             there=f"{describe_shapes(a.values)} and {describe_shapes(b.values)}",
-            try_=f"{format_concatenation(a)} for batches of records" if batches else "pool or resize one of them first",
+            try_=f"{format_concatenation(a)} for batches of records" if batches else "a.pool(...) or a.resize(...) first",
         )
-    what = f"results of different records cannot be joined by {sign!r}"
+    what = f"Results of different records cannot be combined by {sign!r}"
     if a.rows is not b.rows and common_value(a.rows, b.rows) is None:
-        there, aim = "rows that belong to other records (a.rows, b.rows)", f"a.values {sign} b.values, if that is what is meant"
+        there, aim = "rows of different records (a.rows, b.rows)", f"a.values {sign} b.values if that is intended"
         raise ResultError(what, there=there, try_=aim, code="E-RESULT-RECORDS")
     if a.cut != b.cut or not a.cut.startswith("INPUT") or (first := first_difference(a.record, b.record)) is None:
         return
-    aim = f"{format_concatenation(a)} puts batches one behind the other" if sign == "+" else "a.values - b.values, if that is what is meant"
-    raise ResultError(what, there=f"record {first} is another one", try_=aim, code="E-RESULT-RECORDS")
+    aim = f"{format_concatenation(a)} to concatenate batches" if sign == "+" else "a.values - b.values if that is intended"
+    raise ResultError(what, there=f"record {first} differs", try_=aim, code="E-RESULT-RECORDS")
 
 
 def inner_shapes(a: Attribution) -> list[Any]:
-    """Paths and shapes without the axis of the records."""
+    """Returns the paths and the shapes of the arrays without the batch dimension."""
     at = a.records_axis
     return [(path, tuple(leaf.shape[:at]), tuple(leaf.shape[at + 1 :])) for path, leaf in a.arrays()]
 
 
 def format_concatenation(a: Attribution) -> str:
-    """The expression that concatenates two results' values."""
+    """Returns the expression that concatenates the values of two results."""
     torch = any(type(leaf).__module__.startswith("torch") for _, leaf in a.arrays())
     axis = f", {a.records_axis}" if a.records_axis else ""
     return f"torch.cat([a.values, b.values]{axis})" if torch else f"np.concatenate([a.values, b.values]{axis})"
 
 
 def first_difference(ours: Any, theirs: Any) -> int | None:
-    """The first record that is another one; None where all are the same, or where that is not known."""
+    """Returns the index of the first record that differs; None if all are equal or if this is unknown."""
     if ours is None or theirs is None or ours is theirs:
         return None
     mine, yours = dict(walk(ours)), dict(walk(theirs))

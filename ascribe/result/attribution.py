@@ -1,4 +1,4 @@
-"""What every call returns: the values, how they came about, and how far they can be trusted."""
+"""The result of every call: the values, how they were computed, and the checks that show how far they can be trusted."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from ..features.table import FeatureTable
 from ..tree import Path, follow, map_leaves, walk
 from ..utils import pooling
 from ..utils.hints import RESULT
-from . import row_records as row_results
-from . import summary as render
+from . import row_records, summary
 from .arithmetic import check_same_records
 from .parts import SUMS, Check, Cost, Gap, keep_problems, restrict_check
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..arrays import ArrayLike
     from ..display.layouts import Kind
 
 __all__ = ("Attribution", "Check", "Cost", "Gap")
@@ -30,18 +33,26 @@ __all__ = ("Attribution", "Check", "Cost", "Gap")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Attribution:
-    """What an output is owed to, for every record, with the method, the completeness gap and the checks.
+    """The contribution of each input element to the explained quantity, per record, with the completeness gap and checks.
 
-    ``values`` has the structure of the cut: one array, or a tuple or dict of them, in the user's own framework, type and
-    device, records on axis 0. Where one call explained several quantities, those are axis 0 and the records axis 1.
-    ``record`` is what was there at the cut, ``explained`` the quantity at the record, ``prediction`` the model's output if
-    that is a table ``[records, classes]``, ``target`` the class of each record where the quantity is a class. ``gap`` is
-    None where the method promises no completeness. ``method`` and ``quantity`` are code, arrays by shape. ``error`` has the
-    standard errors of the values, where they were sampled, and ``features`` one value per feature, where features were removed.
-    ``rows`` is the record of each row of the values, where the call gave its rows to records by an array; None elsewhere.
+    >>> a = asc.IntegratedGradients()(model, x, of=1)
+    >>> a.values.shape                    # that of x
+    torch.Size([3, 4])
+    >>> a.ok                              # no check failed; a.checks has the details
+    True
+    >>> figure = a.plot(record=0)
 
-    Results of the same records can be added, subtracted, multiplied and divided by numbers; ``sum(results) / len(results)`` is
-    their mean. Such a result keeps what is still true of it and drops the gap.
+    ``values`` has the structure of the cut: an array, or a tuple or a dict of arrays, of the user's framework, data type and device. The
+    records (samples) are axis 0; if one call explained several quantities, these are axis 0 and the records axis 1.
+
+    ``record`` is the value at the cut, ``explained`` the quantity per record, ``prediction`` the model's output if it is
+    ``[records, classes]``, ``target`` the class of each record if the quantity is a class. ``gap`` is the completeness gap (convergence
+    delta), None for methods without completeness. ``error`` has the standard errors of sampled values, ``features`` one value per
+    feature group of perturbation methods. ``method``, ``quantity`` and ``cut`` are expressions, with arrays shown by their shape.
+    ``rows`` is the record of each row of the values if the call used ``Call(..., records=array)``, else None.
+
+    Results of the same records can be added and subtracted, and multiplied and divided by numbers: ``sum(results) / len(results)`` is
+    their mean. The new result has no gap, because the values no longer add up to one change of the quantity.
     """
 
     values: Any
@@ -61,9 +72,9 @@ class Attribution:
     features: FeatureTable | None = None
     rows: np.ndarray | None = None
 
-    __array_ufunc__: ClassVar[None] = None  # np.float64(2) * a comes here instead of going through a's elements
+    __array_ufunc__: ClassVar[None] = None  # np.float64(2) * a calls __rmul__ instead of iterating over a
 
-    # What there is
+    # Contents
 
     if not TYPE_CHECKING:
 
@@ -72,18 +83,18 @@ class Attribution:
             raise AttributeError(f"{said}. Try: {RESULT[name]}" if name in RESULT else said, name=name, obj=self)
 
     def arrays(self) -> list[tuple[Path, Any]]:
-        """The arrays in ``values`` with their paths: ``[((), values)]`` where there is one."""
+        """Returns the arrays in ``values`` with their paths: ``[((), values)]`` for a single array."""
         return [(path, leaf) for path, leaf in walk(self.values) if leaf is not None]
 
     @property
     def quantities(self) -> int | None:
-        """How many quantities the call explained; None for a single one, whose arrays begin with the records."""
+        """The number of quantities; None for a single one, whose arrays have the records on axis 0."""
         known = self.explained if self.explained is not None else self.gap.absolute if self.gap else None
         return known.shape[0] if known is not None and np.ndim(known) == 2 else None
 
     @property
     def records_axis(self) -> int:
-        """The axis of the records: 0, or 1 behind several quantities."""
+        """The batch dimension of the values: 0, or 1 for several quantities."""
         return 0 if self.quantities is None else 1
 
     def __len__(self) -> int:
@@ -95,34 +106,37 @@ class Attribution:
 
     @property
     def ok(self) -> bool:
-        """Whether no check failed."""
+        """True if no check failed."""
         return all(check.status != "fail" for check in self.checks)
 
     def raise_for_checks(self) -> Attribution:
-        """This result, or a ResultError that names the checks that failed."""
+        """Returns this result. Raises ResultError with the code E-CHECKS if a check failed."""
         failed = [check for check in self.checks if check.status == "fail"]
         if failed:
             said = "; ".join(f"{check.name}: {check.detail}" if check.detail else check.name for check in failed)
-            raise ResultError(f"{len(failed)} of {len(self.checks)} checks failed", there=said, code="E-CHECKS")
+            raise ResultError(f"{len(failed)} of {len(self.checks)} checks failed", there=said, try_="a.show()", code="E-CHECKS")
         return self
 
-    # Parts of it
+    # Parts
 
     def records(self, index: pooling.Records) -> Attribution:
-        """These records only: a number, a slice, a list, or a mask. The axis stays."""
+        """Returns the selected records: an index, a slice, a list or a boolean mask. The batch dimension is kept.
+
+        Raises ResultError for an index that is out of range.
+        """
         place = pooling.record_positions(index, len(self))
         first, count = self.records_axis, len(self)
 
         def rows(array: Any, axis: int = first) -> Any:
-            own = is_array(array) and tuple(array.shape[axis : axis + 1]) == (count,)  # what is the same for all records stays
+            own = is_array(array) and tuple(array.shape[axis : axis + 1]) == (count,)  # arrays that all records share are unchanged
             return array[(slice(None),) * axis + (place,)] if own else array
 
         def part(value: Any, axis: int = first) -> Any:
             if self.rows is None:
                 return map_leaves(value, lambda _, leaf: rows(leaf, axis))
-            return row_results.take_rows(self.rows, kept, value, axis, lambda leaf: rows(leaf, axis))
+            return row_records.take_rows(self.rows, kept, value, axis, lambda leaf: rows(leaf, axis))
 
-        kept, numbers = (place, None) if self.rows is None else row_results.select_rows(self.rows, place)
+        kept, numbers = (place, None) if self.rows is None else row_records.select_rows(self.rows, place)
         known = {name: getattr(self, name) for name in ("explained", "target")}
         return replace(
             self,
@@ -138,21 +152,18 @@ class Attribution:
         )
 
     def padded(self) -> Attribution:
-        """Records that have several rows each with their rows on an axis of their own, ``[records, longest, ...]``, zero behind the last.
-
-        A result without ``rows`` is itself.
-        """
+        """Returns a result with ``rows`` as ``[records, longest, ...]``, padded with 0; a result without ``rows`` is unchanged."""
         if self.rows is None:
             return self
-        values, error = (row_results.pad_rows(self.rows, value, self.records_axis) for value in (self.values, self.error))
-        return replace(self, values=values, error=error, record=row_results.pad_rows(self.rows, self.record, 0), rows=None)
+        values, error = (row_records.pad_rows(self.rows, value, self.records_axis) for value in (self.values, self.error))
+        return replace(self, values=values, error=error, record=row_records.pad_rows(self.rows, self.record, 0), rows=None)
 
     def quantity_at(self, k: int) -> Attribution:
-        """One of several quantities, by its position in the call."""
+        """Returns the result of one of several quantities, by its position in ``of=``. Raises ResultError if it does not exist."""
         several = self.quantities
         if several is None or not -several <= k < several:
             there = "a single quantity" if several is None else f"{several} quantities"
-            raise ResultError(f"there is no quantity {k}", there=there, try_="a position counted from 0")
+            raise ResultError(f"The result has no quantity {k}", there=there, try_="a.quantity_at(0)" if several else "a")
         known = {name: getattr(self, name) for name in ("explained", "target")}
         return replace(
             self,
@@ -165,15 +176,16 @@ class Attribution:
         )
 
     def part(self, *path: int | str) -> Attribution:
-        """One of several arrays, by its position or its name: ``a.part(0)``, ``a.part("image")``.
+        """Returns the result of one of several arrays, by its position or name: ``a.part(0)``, ``a.part("image")``.
 
-        The gap belongs to all arrays together, so a part has none.
+        The gap concerns the sum of all arrays, so that a part has none. Raises ResultError if the part does not exist.
         """
         try:
             values = follow(self.values, path)
         except (LookupError, AttributeError, TypeError):
             there = ", ".join(f"part({', '.join(map(repr, p))})" for p, _ in self.arrays())
-            raise ResultError(f"there is no part({', '.join(map(repr, path))})", there=there) from None
+            said, first = f"The result has no part({', '.join(map(repr, path))})", there.partition(", part")[0]
+            raise ResultError(said, there=there, try_=f"a.{first}" if first != "part()" else "a.values") from None
         inside = [k for k, (p, _) in enumerate(self.arrays()) if p[: len(path)] == path]
         features = self.features.part(inside[0]) if self.features is not None and len(inside) == 1 else None
         more = {"record": _part(self.record, path), "error": _part(self.error, path), "features": features}
@@ -182,13 +194,13 @@ class Attribution:
     # Arithmetic
 
     def __add__(self, other: Attribution) -> Attribution:
-        return self._joined(other, "+", operator.add)
+        return self._combined(other, "+", operator.add)
 
     def __radd__(self, other: int) -> Attribution:
-        return self if other == 0 else NotImplemented  # where the built-in sum() begins
+        return self if other == 0 else NotImplemented  # the built-in sum() starts with 0
 
     def __sub__(self, other: Attribution) -> Attribution:
-        return self._joined(other, "-", operator.sub)
+        return self._combined(other, "-", operator.sub)
 
     def __mul__(self, number: float) -> Attribution:
         if not isinstance(number, Real):
@@ -202,7 +214,7 @@ class Attribution:
         if not isinstance(number, Real):
             return NotImplemented
         if number == 0:
-            raise ResultError("a result cannot be divided by zero", there=self.method)
+            raise ResultError("A result cannot be divided by zero", there=f"{self.method} / {number!r}", try_="a / len(results)")
         divisor = float(number)
         scaled = self._scaled(1 / divisor)
         return self._changed(self._each(lambda array: array / divisor), method=f"({self.method} / {divisor:g})", **scaled)
@@ -211,7 +223,7 @@ class Attribution:
         return self._changed(self._each(operator.neg), method=f"(-{self.method})", **self._scaled(-1.0))
 
     def abs(self) -> Attribution:
-        """The sizes, without the signs."""
+        """Returns the absolute values."""
         features = None if self.features is None else self.features.with_values(np.abs)
         return self._changed(self._each(operator.abs), "abs()", features=features)
 
@@ -220,10 +232,14 @@ class Attribution:
     # Pooling
 
     def pool(self, axis: pooling.Axis, how: pooling.How = "sum") -> Attribution:
-        """Without one axis: its sum, mean, largest value or Euclidean length.
+        """Returns the values reduced over one axis: the sum, mean, maximum or L2 norm.
 
-        ``axis`` counts from the records, which are 0; ``"channels"`` is 1 and ``"embedding"`` the last, of arrays with
-        at least three axes. A sum keeps the gap, because the values still add up to the same.
+        *Use it when* one value per pixel or token is needed: ``a.pool("channels")``, ``a.pool("embedding", "l2")``.
+
+        ``axis`` is counted from the batch dimension, which is 0. "channels" is axis 1 and "embedding" the last axis of arrays with at least
+        three axes. The sum keeps the gap, because the values still add up to the same total.
+
+        Raises ResultError if the array has no such axis.
         """
         pooling.look_up(pooling.POOLS, how, "pooling")
         first = self.records_axis
@@ -231,17 +247,18 @@ class Attribution:
         return self._changed(values, f"pool({axis!r}, {how!r})", adds_up=how == "sum")
 
     def sum(self, axis: pooling.Axis) -> Attribution:
-        """``pool(axis, "sum")``."""
+        """Returns ``pool(axis, "sum")``."""
         return self.pool(axis, "sum")
 
     def mean(self, axis: pooling.Axis) -> Attribution:
-        """``pool(axis, "mean")``."""
+        """Returns ``pool(axis, "mean")``."""
         return self.pool(axis, "mean")
 
     def normalize(self, how: pooling.Scale = "max") -> Attribution:
-        """Each record divided by the ``max``, ``sum``, ``l2`` or 99 % ``quantile`` of its sizes, all arrays together.
+        """Returns each record divided by a statistic of its absolute values, over all arrays together.
 
-        Signs stay, a zero map stays zero; after ``quantile`` what is beyond is clipped to -1 and 1.
+        ``how`` is the maximum, the sum, the L2 norm or the 99 % quantile; with "quantile", values are clipped to [-1, 1]. Signs do not
+        change, and a record of zeros stays zero. Raises ResultError if the arrays have different records.
         """
         scale, rows = pooling.record_scale([array for _, array in self.padded().arrays()], how, self.records_axis), self.rows
 
@@ -257,59 +274,72 @@ class Attribution:
         return self._changed(self._each(scaled), f"normalize({how!r})", features=features)
 
     def resize(self, height: int, width: int) -> Attribution:
-        """Maps ``[..., h, w]`` at another height and width, bilinearly between pixel centres."""
+        """Returns maps ``[..., h, w]`` at another size, by bilinear interpolation (``align_corners=False``).
+
+        Raises ResultError if an array has no height and width.
+        """
         for path, array in self.arrays():
             if array.ndim - self.records_axis < 3:
                 raise ResultError(
-                    "only maps can be resized",
+                    "Only maps [records, ..., height, width] can be resized",
                     there=f"{pooling.describe_shapes(array)}{f' at {path}' if path else ''}",
-                    try_="arrays [records, ..., height, width]",
+                    try_="a.part(...) of an array with height and width",
                 )
         return self._changed(self._each(lambda array: pooling.resize_maps(array, height, width)), f"resize({height}, {width})")
 
-    # Elsewhere
+    # Conversion and display
 
     def to_numpy(self) -> Any:
-        """``values`` as NumPy, in the same structure; half precision of other frameworks becomes float32."""
+        """Returns ``values`` as NumPy arrays, in the same structure; half precision of other frameworks becomes float32."""
         return self._each(lambda array: array.copy() if isinstance(array, np.ndarray) else as_numpy(array))
 
     def to_pandas(self, *, features: Sequence[str] | None = None, wide: bool = False) -> Any:
-        """A tidy DataFrame: one row per value, with its record, its place, and the record's explained quantity and gap.
+        """Returns a DataFrame with one row per value: its record, its position, the explained quantity and the gap of the record.
 
-        ``features`` names the places of the last axis. ``wide``, for tables, gives a row per record and a column per feature.
+        ``features`` are names for the last axis. ``wide=True``, for values ``[records, features]``, has a row per record and a column per
+        feature. Raises ResultError if pandas is not installed or names do not fit.
         """
         from .dataframe import build_frame
 
         return build_frame(self.padded(), features, wide)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write one safetensors file (arrays, and JSON for the rest); it appears whole or not at all."""
+        """Writes one safetensors file, with JSON in its header for everything but arrays; an existing file is replaced atomically.
+
+        Raises ResultError if a value cannot be saved, and OSError if the file cannot be written.
+        """
         from .storage import save
 
         save(self, path)
 
     @staticmethod
     def load(path: str | PathLike[str], framework: Literal["numpy", "torch"] = "numpy") -> Attribution:
-        """Read what ``save`` wrote. NumPy has no bfloat16, which becomes float32; ``framework="torch"`` gives it back."""
+        """Returns the result in a file that :meth:`save` wrote; bfloat16 becomes float32 with NumPy and is kept with "torch".
+
+        Raises ResultError if the file is not a result or is damaged.
+        """
         from .storage import load
 
         return load(path, framework)
 
     def plot(
         self,
-        ax: Any = None,
+        ax: Axes | None = None,
         record: int = 0,
         kind: Kind | None = None,
         features: Sequence[object] | None = None,
         tokens: Sequence[object] | None = None,
-        image: Any = None,
+        image: ArrayLike | None = None,
         top: int = 15,
-    ) -> Any:
-        """The matplotlib figure of one record; nothing is shown or kept by pyplot.
+    ) -> Figure:
+        """Returns a matplotlib figure of one record; pyplot is not used, and nothing is displayed.
 
-        ``kind`` says what the axes are where the shape leaves it open: "bars", "tokens", "image", "image_last",
-        "series", "series_last". ``features`` and ``tokens`` name the places; ``image`` is drawn under a map, by default the
-        record itself if it looks like one. ``top`` bounds the bars, and the channels of a series.
+        ``kind`` is needed if the shape allows several: "bars" ``[features]``, "tokens" ``[tokens]``, "image" ``[height, width]`` or
+        ``[channels, height, width]``, "image_last" ``[height, width, channels]``, "series" ``[channels, time]``, "series_last"
+        ``[time, channels]``. ``features`` or ``tokens`` are names of the positions. ``image`` is drawn under a map, by default the record
+        if it has the shape of an image. ``top`` is the maximum number of bars, or of channels of a series.
+
+        Raises ResultError if matplotlib is not installed, the kind does not fit, or there are several arrays or quantities.
         """
         from ..plots import plot
 
@@ -318,16 +348,16 @@ class Attribution:
         return plot(self.padded(), ax, record=record, kind=kind, names=features, image=image, top=top)
 
     def show(self, file: IO[str] | None = None) -> None:
-        """Write a summary for the terminal: by default to standard output, in colour where ``rich`` is there."""
-        render.show(self.padded(), file)
+        """Writes a summary to ``file``, by default standard output; in colour on a terminal if ``rich`` is installed."""
+        summary.show(self.padded(), file)
 
     def __repr__(self) -> str:
-        return render.format_line(self)
+        return summary.format_line(self)
 
     def _repr_html_(self) -> str:
-        return render.format_html(self.padded())
+        return summary.format_html(self.padded())
 
-    # How a result becomes another one
+    # Derived results
 
     def _each(self, change: Callable[[Any], Any]) -> Any:
         return map_leaves(self.values, lambda _, leaf: None if leaf is None else change(leaf))
@@ -338,11 +368,11 @@ class Attribution:
         return replace(self, values=values, method=method or f"{self.method or 'values'}.{call}", **kept)
 
     def _scaled(self, factor: float) -> dict[str, Any]:
-        """Errors and features' values times a number."""
+        """Returns the standard errors and the feature values multiplied by a number."""
         error = map_leaves(self.error, lambda _, leaf: None if leaf is None else leaf * abs(factor))
         return {"error": error, "features": None if self.features is None else self.features.scale(factor)}
 
-    def _joined(self, other: Attribution, sign: str, work: Callable[[Any, Any], Any]) -> Attribution:
+    def _combined(self, other: Attribution, sign: str, work: Callable[[Any, Any], Any]) -> Attribution:
         if not isinstance(other, Attribution):
             return NotImplemented
         check_same_records(self, other, sign)
@@ -366,7 +396,7 @@ class Attribution:
 
 
 def _part(value: Any, path: Path) -> Any:
-    """The part of a value at a path, or None."""
+    """Returns the part of a value at a path, or None."""
     try:
         return follow(value, path)
     except (LookupError, AttributeError, TypeError):

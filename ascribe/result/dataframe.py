@@ -1,4 +1,4 @@
-"""Results as pandas tables."""
+"""Results as pandas DataFrames."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ Columns = dict[str, Any]
 
 
 def build_frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> Any:
-    """``a`` as a DataFrame: see :meth:`ascribe.result.attribution.Attribution.to_pandas`."""
+    """Returns a result as a DataFrame; see :meth:`ascribe.result.attribution.Attribution.to_pandas`."""
     try:
         import pandas
     except ImportError as error:
-        raise ResultError("a DataFrame needs pandas", there="no pandas", try_="pip install pandas, or a.to_numpy()") from error
+        raise ResultError(
+            "A DataFrame needs pandas", there="pandas is not installed", try_="pip install pandas, or a.to_numpy()"
+        ) from error
     parts = [(path, as_numpy(array), _features(a, k)) for k, (path, array) in enumerate(a.arrays())]
     arrays = [(path, *name_columns(array, a.records_axis, table, features)) for path, array, table in parts]
     for path, array, names in arrays:
@@ -30,8 +32,8 @@ def build_frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> A
             where = f" of {path}" if path else ""
             raise ResultError(
                 f"{len(features)} names do not fit the last axis{where}",
-                there=f"{array.shape[-1]} places",
-                try_=f"pool first, or a.part({', '.join(map(repr, path))})" if path else "a name for each place",
+                there=f"{array.shape[-1]} positions",
+                try_=f"a.part({', '.join(map(repr, path))}), or a.pool(...) first" if path else f"{array.shape[-1]} names in features=",
             )
     if wide:
         return pandas.DataFrame(_wide(a, [(array, names) for _, array, names in arrays])).rename_axis("record")
@@ -40,14 +42,14 @@ def build_frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> A
 
 
 def _features(a: Attribution, k: int) -> FeatureTable | None:
-    """The features of the k-th array."""
+    """Returns the feature table of the k-th array."""
     return None if a.features is None else a.features.part(k) if len(a.features.places) > 1 else a.features
 
 
 def name_columns(
     array: np.ndarray, first: int, table: FeatureTable | None, given: Sequence[str] | None
 ) -> tuple[np.ndarray, Sequence[str] | None]:
-    """An array with one column for each feature where it is a table, and names: those given for columns or features, or known."""
+    """Returns an array with one column per feature if it is a table, and the names of its columns: the given or the known ones."""
     grouped, known = (array, table.names) if table is not None and holds_pairs(array, first, table) else group_columns(array, table)
     if given is None or table is None or grouped is array:
         return grouped, known if given is None else given
@@ -59,12 +61,12 @@ def name_columns(
 
 
 def holds_pairs(array: np.ndarray, first: int, table: FeatureTable | None) -> bool:
-    """Whether an array with its records on axis ``first`` holds interactions: a value for each pair of features."""
+    """True if an array with its records on axis ``first`` has interactions: one value for each pair of features."""
     return table is not None and array.ndim - first == 3 and array.shape == table.values.shape
 
 
 def per_record(a: Attribution) -> Columns:
-    """What is known of each record in addition to its values: float64 [records], or [quantities, records]."""
+    """Returns the explained quantity and the gap per record: float64 ``[records]`` or ``[quantities, records]``."""
     columns = {
         "explained": a.explained,
         "gap": a.gap.absolute if a.gap else None,
@@ -95,9 +97,9 @@ def _wide(a: Attribution, arrays: list[tuple[np.ndarray, Sequence[str] | None]])
     table, features = arrays[0] if arrays else (np.zeros(0), None)
     if len(arrays) != 1 or table.ndim != 2 or a.records_axis:
         shapes = ", ".join(str(array.shape) for array, _ in arrays)
-        raise ResultError("only a table [records, features] can be wide", there=shapes, try_="wide=False, or pool first")
+        raise ResultError("`wide=True` needs values [records, features]", there=shapes, try_="a.to_pandas(), or a.pool(...) first")
     known = per_record(a)
     names = list(features) if features is not None else [str(i) for i in range(table.shape[1])]
     if len({*names, *known}) != len(names) + len(known):
-        raise ResultError("column names meet twice", there=", ".join([*names, *known]), try_="other names in features=")
+        raise ResultError("Two columns have the same name", there=", ".join([*names, *known]), try_="other names in features=")
     return dict(zip(names, table.T, strict=True)) | known

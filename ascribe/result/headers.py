@@ -1,4 +1,4 @@
-"""The types of the header of a result's file: a header that does not fit is refused, with the name of the field."""
+"""Validation of the header of a result's file; errors name the field that is not valid."""
 
 from __future__ import annotations
 
@@ -12,37 +12,38 @@ from .attribution import Attribution, Check, Cost, Gap
 from .object_arrays import decode_objects
 
 DEEP = 64
-"""The most containers within each other: they are read by recursive functions."""
+"""The maximum depth of nested containers, which are read recursively."""
 STATUS = get_args(get_type_hints(Check)["status"])
 Fits = Callable[[Any], bool]
 
 
 def is_text(value: Any) -> bool:
+    """True for a string."""
     return isinstance(value, str)
 
 
 def is_natural(value: Any) -> bool:
-    """A whole number from 0 up that NumPy can hold."""
+    """True for an integer >= 0 that fits in 64 bits."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def is_time(value: Any) -> bool:
-    """A finite number from 0 up."""
+    """True for a finite number >= 0."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e300
 
 
 def is_list_of(fits: Fits) -> Fits:
-    """A list of such values."""
+    """Returns a predicate that is True for a list of values that satisfy ``fits``."""
     return lambda value: isinstance(value, list) and all(map(fits, value))
 
 
 def is_optional(fits: Fits) -> Fits:
-    """Such a value, or null."""
+    """Returns a predicate that is True for null and for values that satisfy ``fits``."""
     return lambda value: value is None or fits(value)
 
 
 def is_object(later: tuple[str, ...] = (), **fields: Fits) -> Fits:
-    """An object with these fields and no others; those named ``later`` may be missing."""
+    """Returns a predicate that is True for an object with exactly these fields; those in ``later`` may be missing."""
 
     def fits(value: Any) -> bool:
         named = isinstance(value, dict) and value.keys() | set(later) == fields.keys()
@@ -75,11 +76,11 @@ FIELDS: dict[str, tuple[Fits, str]] = {
     ),
 }
 LATER = ("features", "error")
-"""Fields that the first files of this format do not have."""
+"""Fields that are missing in the first files of this format."""
 
 
 def check_types(text: Mapping[str, Any]) -> None:
-    """Raise ValueError with the first field that is missing or of a wrong kind."""
+    """Raises ValueError with the name of the first field that is missing or of a wrong type."""
     for name, (fits, what) in FIELDS.items():
         if name not in text and name not in LATER:
             raise ValueError(f"no field {name!r}")
@@ -88,9 +89,9 @@ def check_types(text: Mapping[str, Any]) -> None:
 
 
 def rebuild_value(node: Any, arrays: Mapping[str, Any], make: Callable[[Any], Any], plain: bool, depth: int = 0) -> Any:
-    """The value that a node of the header describes; ``plain`` says whether it may hold numbers and texts in addition to arrays.
+    """Returns the value that a node of the header describes; ``plain`` allows numbers and texts in addition to arrays.
 
-    Raises ValueError where the node describes none.
+    Raises ValueError if the node describes no value.
     """
     if depth > DEEP:
         raise ValueError(f"more than {DEEP} containers within each other")
@@ -116,7 +117,7 @@ def _is_pair(value: Any) -> bool:
 
 
 def check_consistency(a: Attribution) -> None:
-    """Raise ValueError where the parts of a result do not fit together: kinds of numbers, records, quantities, features."""
+    """Raises ValueError if data types, records, quantities or features of a result do not fit together."""
     known = {"explained": (a.explained, "fiub"), "target": (a.target, "iub"), "prediction": (a.prediction, "fiub")}
     if a.gap is not None:
         known |= {"gap.absolute": (a.gap.absolute, "f"), "gap.relative": (a.gap.relative, "f")}
@@ -155,7 +156,7 @@ def check_consistency(a: Attribution) -> None:
 
 
 def read_gap(absolute: np.ndarray | None, relative: np.ndarray | None) -> Gap | None:
-    """The gap, from its two arrays. Raises ValueError for one without the other."""
+    """Returns the gap from its two arrays. Raises ValueError if only one is given."""
     if absolute is None and relative is None:
         return None
     if absolute is None or relative is None or absolute.shape != relative.shape:
@@ -164,10 +165,10 @@ def read_gap(absolute: np.ndarray | None, relative: np.ndarray | None) -> Gap | 
 
 
 def read_checks(text: Mapping[str, Any]) -> tuple[Check, ...]:
-    """The checks in a typed header."""
+    """Returns the checks of a validated header."""
     return tuple(Check(**check | {"records": tuple(check["records"])}) for check in text["checks"])
 
 
 def read_cost(text: Mapping[str, Any]) -> Cost | None:
-    """The cost in a typed header."""
+    """Returns the cost of a validated header."""
     return None if text["cost"] is None else Cost(**text["cost"])

@@ -1,4 +1,4 @@
-"""Arrays of words and other things that are no numbers as text, and back: columns of tables, in files. Typed JSON, never pickle."""
+"""Conversion of arrays of texts, dates and other objects to typed JSON and back; no pickle."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 
 TIMES = re.compile(r"[mM]8(\[\w{1,12}\])?")
-"""Types of NumPy for moments and spans: with a unit, with several of it (``M8[100ms]``), or without one (NaT alone)."""
+"""NumPy types of datetimes and timedeltas, with or without a unit: ``M8[100ms]``, ``m8``."""
 
 
 def is_words(array: Any) -> bool:
-    """Whether an array holds something else than numbers: words, dates, or objects of several kinds."""
+    """True if an array has elements that are not numbers: texts, dates or objects."""
     return isinstance(array, np.ndarray) and array.dtype.kind in "OUSTMm"
 
 
 def encode_objects(array: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-    """The elements as bytes of UTF-8, and what is needed to read them: the shape, and whether they are of a fixed width.
+    """Returns the elements as UTF-8 JSON, and the shape and type that are needed to read them.
 
-    What JSON has no form for is kept by its kind (dates, times, missing values, bytes, decimals), and anything else by its text.
+    Dates, times, missing values, bytes and decimals are stored with their type; all other objects as text.
     """
     kind = array.dtype.kind if array.dtype.kind in "US" else "O"
     flat = array.reshape(-1)
@@ -35,7 +35,7 @@ def encode_objects(array: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def decode_objects(raw: np.ndarray, shape: list[int], kind: str) -> np.ndarray:
-    """The array that :func:`encode_objects` took apart. Raises ValueError, TypeError or KeyError for anything else."""
+    """Returns the array that :func:`encode_objects` encoded. Raises ValueError, TypeError or KeyError for other data."""
     items = json.loads(raw.tobytes().decode())
     if not isinstance(items, list) or kind not in ("O", "U", "S"):
         raise ValueError(f"words of type {kind!r:.40}")
@@ -46,9 +46,9 @@ def decode_objects(raw: np.ndarray, shape: list[int], kind: str) -> np.ndarray:
 
 
 def _plain(item: Any) -> Any:
-    """One element as JSON: itself where JSON has it, else ``{kind: text}``."""
+    """Returns one element as JSON: itself if JSON has the type, else ``{kind: text}``."""
     name = type(item).__name__
-    if name in ("NAType", "NaTType"):  # of pandas, which need not be here
+    if name in ("NAType", "NaTType"):  # pandas, which may not be installed
         return {"missing": name[:2] if name == "NAType" else name[:3]}
     if isinstance(item, np.generic) and item.dtype.kind in "biufUS":
         item = item.item()
@@ -58,7 +58,7 @@ def _plain(item: Any) -> Any:
         return float(item) if math.isfinite(item) else {"float": str(float(item))}
     if isinstance(item, (np.datetime64, np.timedelta64)):
         return {"numpy": f"{item.dtype.str[1:]} {int(item.astype(np.int64))}"}
-    if getattr(item, "nanosecond", 0) or getattr(item, "nanoseconds", 0):  # finer than Python's own
+    if getattr(item, "nanosecond", 0) or getattr(item, "nanoseconds", 0):  # finer than datetime
         return {"numpy": f"{'m' if isinstance(item, timedelta) else 'M'}8[ns] {item.value}"}
     for kind, (known, write, _) in KINDS.items():
         if isinstance(item, known):
@@ -100,7 +100,7 @@ KINDS: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
     "decimal": (Decimal, str, Decimal),
     "bytes": (bytes, lambda b: base64.b64encode(b).decode(), base64.b64decode),
 }
-"""How a kind of object is written and read; the first that fits."""
+"""How each type of object is written and read; the first match is used."""
 READ: dict[str, Callable[[str], Any]] = {kind: read for kind, (_, _, read) in KINDS.items()} | {
     "missing": _missing,
     "float": float,

@@ -1,4 +1,4 @@
-"""The parts of a result other than its values: checks, the completeness gap, the cost."""
+"""The parts of a result besides its values: checks, the completeness gap, the cost."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 
 SUMS = frozenset({"completeness"})
-"""Checks of sums: they say nothing once the values are scaled, averaged or cut in pieces."""
+"""Checks of sums: they do not apply after values are scaled, averaged or split."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One question asked of a result, and the answer; ``records`` are those that it is about (none: all of them)."""
+    """A diagnostic of a result: its name, a status, a sentence, and the records it concerns (an empty tuple: all of them)."""
 
     name: str
     status: Literal["ok", "warn", "fail", "skipped"]
@@ -23,15 +23,16 @@ class Check:
 
     @property
     def bad(self) -> bool:
-        """Whether there is something to say."""
+        """True for a warning or a failure."""
         return self.status in ("warn", "fail")
 
 
 @dataclass(frozen=True, eq=False)
 class Gap:
-    """How far the values are from adding up to the change of the quantity: [records], or [quantities, records].
+    """The completeness gap (convergence delta): the change of the quantity minus the sum of the values, per record.
 
-    ``relative`` is the size of ``absolute`` as a share of the change, or of the sum of the values' sizes where that is larger.
+    Both arrays are ``[records]``, or ``[quantities, records]`` for several quantities. ``relative`` is the magnitude of ``absolute``
+    divided by the change of the quantity, or by the sum of absolute values if that is larger.
     """
 
     absolute: np.ndarray
@@ -40,7 +41,10 @@ class Gap:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a result took: model calls forward and backward, rows (records x points) through the model, seconds."""
+    """The cost of a result: forward and backward calls of the model, rows (records x points) evaluated, seconds.
+
+    ``chunk`` is the number of rows per call, ``peak_bytes_estimate`` the estimated memory of one chunk; None if unknown.
+    """
 
     forward: int
     backward: int
@@ -62,12 +66,12 @@ class Cost:
 
 
 def keep_problems(checks: Iterable[Check], lost: frozenset[str]) -> tuple[Check, ...]:
-    """The warnings and failures that outlive a change of the values, each once; an "ok" was about other numbers."""
+    """Returns the warnings and failures that still apply to changed values, without duplicates; an "ok" does not apply to them."""
     return tuple(dict.fromkeys(check for check in checks if check.bad and check.name not in lost))
 
 
 def restrict_check(check: Check, place: np.ndarray) -> Check:
-    """The check as it stands for these records alone."""
+    """Returns the check restricted to the records at these indices."""
     if not check.records or not check.bad:
         return check
     now = tuple(int(i) for i in np.flatnonzero(np.isin(place, check.records)))

@@ -1,4 +1,4 @@
-"""Results whose records have several rows each: some of the records, and a row of the same length for each of them."""
+"""Results in which a record has several rows (ragged): selection of records, and padding to a common length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..utils.ragged import Ragged
 
 
 def select_rows(rows: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of some records, in their order, and the number of the record of each among these."""
+    """Returns the rows of the selected records, and for each row the index of its record in the selection."""
     number = np.full(int(rows.max()) + 1 if len(rows) else 0, -1)
     number[place[place < len(number)]] = np.flatnonzero(place < len(number))
     kept = np.flatnonzero(number[rows] >= 0)
@@ -21,7 +21,7 @@ def select_rows(rows: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def pad_rows(rows: np.ndarray, value: Any, lead: int) -> Any:
-    """Arrays of rows as ``[records, longest, ...]`` behind ``lead`` axes, zero where a record has no more; others as they are."""
+    """Returns arrays of rows as ``[records, longest, ...]`` after ``lead`` axes, padded with 0; other arrays unchanged."""
     ragged = Ragged(rows)
 
     def change(_: Any, leaf: Any) -> Any:
@@ -32,7 +32,7 @@ def pad_rows(rows: np.ndarray, value: Any, lead: int) -> Any:
 
 
 def take_rows(rows: np.ndarray, kept: np.ndarray, value: Any, lead: int, otherwise: Callable[[Any], Any]) -> Any:
-    """Some rows of arrays of rows; ``otherwise`` for others."""
+    """Returns the rows ``kept`` of arrays of rows; applies ``otherwise`` to other arrays."""
 
     def change(_: Any, leaf: Any) -> Any:
         own = is_array(leaf) and tuple(leaf.shape[lead : lead + 1]) == (len(rows),)

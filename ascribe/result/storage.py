@@ -1,9 +1,7 @@
-"""Results as files: one safetensors file with the arrays, and JSON in its header for everything else. No pickle.
+"""Results as files: a safetensors file with the arrays, and JSON in its header for everything else. No pickle.
 
-Words, which safetensors has no type for, are the bytes of a text (see ``words``).
-
-bfloat16, which NumPy does not have, is written with PyTorch, which it came from, and read anywhere: its bits are the upper half of
-a float32's.
+Texts, for which safetensors has no type, are stored as UTF-8 JSON (see ``object_arrays``). bfloat16, which NumPy does not have, is
+written with PyTorch and read without it: its bits are the upper half of those of a float32.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
 FORMAT = 1
-"""Raised when an older reader would misread a file."""
+"""The format version; it increases when older readers would misread a file."""
 CODES = {
     "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32", "int16": "I16",
     "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
@@ -39,24 +37,24 @@ TYPES = {code: np.dtype(name).newbyteorder("<") for name, code in CODES.items() 
 ARRAYS = ("explained", "prediction", "target", "rows")
 GAPS = ("gap.absolute", "gap.relative")
 HEADER = 100_000_000
-"""Bytes of a header that safetensors reads, at most."""
+"""The maximum size in bytes of a header that safetensors reads."""
 
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array as it is in a file: little-endian, bfloat16 as its bits."""
+    """An array as stored in a file: little-endian, bfloat16 as 16-bit integers."""
 
     code: str
     array: np.ndarray
 
     def numpy(self) -> np.ndarray:
-        """As NumPy; bfloat16 becomes float32, which holds each of its numbers exactly."""
+        """Returns the array as NumPy; bfloat16 becomes float32, which represents all of its values."""
         if self.code == "BF16":
             return (self.array.astype(np.uint32) << 16).view(np.float32)
         return self.array.astype(self.array.dtype.newbyteorder("="))
 
     def torch(self) -> Any:
-        """As a PyTorch tensor of the type it had."""
+        """Returns the array as a PyTorch tensor of its original type."""
         import torch
 
         if self.code == "BF16":
@@ -65,10 +63,10 @@ class StoredArray:
 
 
 def encode_array(array: Any) -> StoredArray:
-    """Any framework's array, ready to be written."""
+    """Returns an array of any framework in the form of a file. Raises ResultError for types that cannot be saved."""
     name = getattr(array.dtype, "name", str(array.dtype).removeprefix("torch."))
     if name not in CODES:
-        raise ResultError(f"arrays of type {name} cannot be saved", there=", ".join(CODES), try_="a.to_numpy()")
+        raise ResultError(f"Arrays of type {name} cannot be saved", there=f"the types {', '.join(CODES)}", try_="a.to_numpy()")
     if hasattr(array, "detach"):
         array = array.detach().cpu()
         if name == "bfloat16":
@@ -81,7 +79,7 @@ def encode_array(array: Any) -> StoredArray:
 
 
 def save(a: Attribution, path: str | PathLike[str]) -> None:
-    """Write ``a`` to ``path``: whole, or not at all."""
+    """Writes a result to ``path`` atomically: the file is complete or unchanged."""
     tensors: dict[str, StoredArray] = {}
     known: dict[str, Any] = {name: getattr(a, name) for name in ARRAYS}
     known |= {"gap.absolute": a.gap.absolute, "gap.relative": a.gap.relative} if a.gap else {}
@@ -106,39 +104,47 @@ def save(a: Attribution, path: str | PathLike[str]) -> None:
     try:
         text = json.dumps({"format": FORMAT, "sealed": True} | described, default=_plain)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ResultError("settings cannot be written as JSON", there=str(error), try_="numbers, strings, lists and dicts") from error
+        raise ResultError("The settings cannot be written as JSON", there=str(error), try_="dataclasses.replace(a, settings={})") from error
     try:
-        _result(json.loads(text), tensors, lambda array: array.array)  # what could not be read is not written
+        _result(json.loads(text), tensors, lambda array: array.array)  # do not write a file that cannot be read
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
-        fix = "dataclasses.replace(a, ...) with a value that fits"
-        raise ResultError("this result cannot be saved", there=str(error), try_=fix) from error
+        fix = "dataclasses.replace(a, ...) with valid fields"
+        raise ResultError(
+            "The fields of this result do not fit together, so that it cannot be saved", there=str(error), try_=fix
+        ) from error
     write_safetensors(Path(path), tensors, {"ascribe": text, "sha256": compute_checksum(text, tensors)})
 
 
 def load(path: str | PathLike[str], framework: str) -> Attribution:
-    """The result in the file at ``path``, with ``values`` and ``record`` as arrays of that framework."""
+    """Returns the result in the file at ``path``, with ``values`` and ``record`` as arrays of ``framework``.
+
+    Raises ResultError if the file is no result or is damaged.
+    """
     if framework not in ("numpy", "torch"):
-        raise ResultError(f"framework {framework!r} is not known", there="'numpy', 'torch'")
+        raise ResultError(f"The framework {framework!r} is not known", there="'numpy' and 'torch'", try_='framework="numpy"')
     tensors, metadata = read_safetensors(Path(path))
     try:
         text = json.loads(metadata["ascribe"])
         version = text["format"]
     except (KeyError, TypeError, ValueError, RecursionError):
-        raise ResultError(f"{path} holds no result of ascribe", there=f"metadata {sorted(metadata)}") from None
+        raise ResultError(
+            f"{path} is not a result of ascribe", there=f"metadata {sorted(metadata)}", try_="a file written by Attribution.save()"
+        ) from None
     if version != FORMAT:
-        raise ResultError(f"{path} has format {version!r:.20}", there=f"this version reads format {FORMAT}", try_="another release")
+        said = f"This version of ascribe reads format {FORMAT} only"
+        raise ResultError(said, there=f"format {version!r:.20} in {path}", try_="pip install -U ascribe")
     try:
         if (text.get("sealed") or "sha256" in metadata) and metadata.get("sha256") != compute_checksum(metadata["ascribe"], tensors):
-            raise ValueError("its checksum is another than that of what it holds")
+            raise ValueError("its checksum does not match its content")
         return _result(text, tensors, StoredArray.torch if framework == "torch" else StoredArray.numpy)
     except ImportError as error:
-        raise ResultError("framework='torch' needs torch", there=str(error), try_="framework='numpy'") from error
+        raise ResultError("framework='torch' needs PyTorch", there=str(error), try_="framework='numpy'") from error
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise ResultError(f"{path} is damaged", there=str(error), try_="save the result again, or take a copy of the file") from error
+        raise ResultError(f"{path} is damaged", there=str(error), try_="a.save(path) again, or a copy of the file") from error
 
 
 def _result(text: Mapping[str, Any], tensors: Mapping[str, StoredArray], make: Callable[[StoredArray], Any]) -> Attribution:
-    """What a header says, with its arrays. Raises ValueError for a header of wrong types, or for parts that do not fit together."""
+    """Returns the result that a header and its arrays describe. Raises ValueError if they are not valid."""
     headers.check_types(text)
     known = {name: tensors[name].numpy() if name in tensors else None for name in (*ARRAYS, *GAPS)}
     error = headers.rebuild_value(text["error"], tensors, make, plain=False) if text.get("error") else None
@@ -162,7 +168,7 @@ def _result(text: Mapping[str, Any], tensors: Mapping[str, StoredArray], make: C
 
 
 def _features(said: Any, tensors: Mapping[str, StoredArray]) -> FeatureTable | None:
-    """The table of features, from what the header says of it."""
+    """Returns the feature table that a header describes."""
     if said is None:
         return None
     values, error = (tensors.get(f"features.{name}") for name in ("values", "error"))
@@ -175,7 +181,7 @@ def _features(said: Any, tensors: Mapping[str, StoredArray]) -> FeatureTable | N
 
 
 def compute_checksum(text: str, tensors: Mapping[str, StoredArray]) -> str:
-    """The checksum of everything in a file: the header's text, and every array with its name, type, shape and numbers."""
+    """Returns the SHA-256 checksum of a file's content: the header text, and every array with its name, type, shape and elements."""
     digest = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(json.dumps([name, tensor.code, tensor.array.shape]).encode())
@@ -184,11 +190,11 @@ def compute_checksum(text: str, tensors: Mapping[str, StoredArray]) -> str:
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, StoredArray], metadata: Mapping[str, str]) -> None:
-    """A safetensors file, put in its place when it is whole."""
+    """Writes a safetensors file atomically. Raises ResultError if the header is too large."""
     from safetensors import SafetensorError
 
     try:
-        if any(t.code == "BF16" for t in tensors.values()):  # a type that NumPy has no name for
+        if any(t.code == "BF16" for t in tensors.values()):  # a type that NumPy does not have
             from safetensors.torch import save as packed_tensors
 
             raw = packed_tensors({name: t.torch().clone() for name, t in tensors.items()}, dict(metadata))
@@ -199,21 +205,21 @@ def write_safetensors(path: Path, tensors: Mapping[str, StoredArray], metadata: 
     except SafetensorError as error:
         size = sum(map(len, metadata.values()))
         raise ResultError(
-            "this result cannot be written to a safetensors file",
-            there=f"{error}; settings, names and checks take {size:,} bytes, and there is room for {HEADER:,}",
+            "This result cannot be written to a safetensors file",
+            there=f"{error}; settings, names and checks have {size:,} bytes of at most {HEADER:,}",
             try_="dataclasses.replace(a, settings={})",
         ) from error
-    if len(raw) >= 8 and int.from_bytes(raw[:8], "little") > HEADER:  # which no reader would open
+    if len(raw) >= 8 and int.from_bytes(raw[:8], "little") > HEADER:  # safetensors does not read such a file
         raise ResultError(
-            "settings, names and checks are too large for a file",
-            there=f"{int.from_bytes(raw[:8], 'little'):,} bytes, and there is room for {HEADER:,}",
+            "The settings, names and checks are too large for a file",
+            there=f"{int.from_bytes(raw[:8], 'little'):,} bytes of at most {HEADER:,}",
             try_="dataclasses.replace(a, settings={})",
         )
     write_atomically(path, raw)
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, StoredArray], dict[str, str]]:
-    """The arrays and the metadata of a safetensors file, both from one look at it."""
+    """Returns the arrays and the metadata of a safetensors file, which is read once."""
     from safetensors import SafetensorError, deserialize
 
     raw = path.read_bytes()
@@ -222,7 +228,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, StoredArray], dict[str, str]
         header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
     except (SafetensorError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         there = f"{type(error).__name__}: {error}"
-        raise ResultError(f"{path} is not a whole safetensors file", there=there, try_="a file written by save()") from error
+        raise ResultError(f"{path} is not a complete safetensors file", there=there, try_="a file written by Attribution.save()") from error
     return tensors, header.get("__metadata__") or {}
 
 
@@ -237,9 +243,11 @@ def _plain(value: Any) -> Any:
 
 
 def _described(value: Any, name: str, tensors: dict[str, StoredArray], depth: int = 0) -> Any:
-    """How ``value`` is nested, as JSON; its arrays go to ``tensors`` under names that begin with ``name``."""
+    """Returns the structure of ``value`` as JSON, and adds its arrays to ``tensors`` under names that begin with ``name``."""
     if depth > headers.DEEP:
-        raise ResultError("this value cannot be saved", there=f"more than {headers.DEEP} containers within each other", try_="fewer")
+        raise ResultError(
+            "This value is nested too deeply to be saved", there=f"more than {headers.DEEP} levels", try_="a flatter structure"
+        )
     if is_array(value):
         while name in tensors:  # {"a.b": x, "a": {"b": y}}
             name += "'"
@@ -253,11 +261,15 @@ def _described(value: Any, name: str, tensors: dict[str, StoredArray], depth: in
         return {"plain": value}
     parts = children(value)
     if parts is None or not all(isinstance(key, (int, str)) for key, _ in parts):
-        raise ResultError(f"{type(value).__name__} cannot be saved", there=name, try_="arrays, tuples, lists and dicts of them")
+        raise ResultError(
+            "A result can be saved if its values are arrays, or tuples, lists and dicts of arrays",
+            there=f"{type(value).__name__} at {name}",
+            try_="a.to_numpy()",
+        )
     kind = "list" if isinstance(value, list) else "tuple" if isinstance(value, tuple) else "dict"
     return {kind: [[key, _described(part, _key(f"{name}.{key}"), tensors, depth + 1)] for key, part in parts]}
 
 
 def _key(name: str) -> str:
-    """A name that can be written: without halves of letters."""
+    """Returns a name without lone surrogates, which UTF-8 cannot encode."""
     return name.encode("utf-8", "backslashreplace").decode()

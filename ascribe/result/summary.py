@@ -1,4 +1,4 @@
-"""A result in words: one line, a page for notebooks, a summary for terminals. What users named is escaped everywhere."""
+"""Text and HTML of a result: one line, a table for notebooks, a summary for terminals. User-defined text is escaped."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from .attribution import Attribution, Check
 
 SHOWN = 4
-"""Records shown one by one."""
+"""The maximum number of records shown."""
 TOP = 8
-"""Features shown of each."""
+"""The maximum number of features shown per record."""
 WIDE = 40
-"""Letters shown of a name."""
+"""The maximum number of characters shown of a name."""
 Line = list[tuple[str, str]]
-"""Pieces of text with a style of ``rich``, or ''."""
+"""Pieces of text, each with a style of ``rich`` or ''."""
 FIGURE = 'style="margin:0;max-width:244px"'
 IMAGE = 'width="120" style="display:inline-block;image-rendering:pixelated;margin:0 2px 0 0"'
 STATUS = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
 
 
 def format_line(a: Attribution) -> str:
-    """``a`` on one line, without its numbers."""
+    """Returns a result on one line, without its values."""
     parts = [describe_shapes(a.values)]
     parts += [f"gap {describe_gaps(a.gap.relative)}"] if a.gap is not None else []
     bad = [check for check in a.checks if check.bad]
@@ -49,19 +49,19 @@ def format_line(a: Attribution) -> str:
 
 
 def method_expression(method: str) -> str:
-    """A method's expression without its call on the model: ``SmoothGrad(8)``."""
+    """Returns the expression of a method without the call on the model: ``SmoothGrad(8)``."""
     head, call, _ = method.partition(")(model")
     return f"{head})" if call else method
 
 
 def format_checks(checks: tuple[Check, ...]) -> str:
-    """How many checks there were, and which were not ok."""
+    """Returns the number of checks that are ok, and the names of the others."""
     bad = [f"{check.name} {check.status}" for check in checks if check.status != "ok"]
     return f"{sum(check.status == 'ok' for check in checks)} ok" + "".join(f", {text}" for text in bad)
 
 
 def list_facts(a: Attribution) -> list[tuple[str, str]]:
-    """What there is to say of the whole result, by name."""
+    """Returns the properties of a result as pairs of name and text."""
     cost = a.cost
     table = {
         "method": a.method,
@@ -76,7 +76,7 @@ def list_facts(a: Attribution) -> list[tuple[str, str]]:
 
 
 def describe_record(a: Attribution, i: int) -> str:
-    """What is known of one record: explained quantity, class, gap."""
+    """Returns a text about one record: explained quantity, class, gap."""
     several = a.quantities is not None
     parts = []
     if a.explained is not None and not several:
@@ -91,19 +91,19 @@ def describe_record(a: Attribution, i: int) -> str:
 
 
 def has_single_output(a: Attribution) -> bool:
-    """Whether the model gives a single number for each record, which is no class; an output without an axis for it is no table."""
+    """True if the model returns a single number per record, so that index 0 is not a class."""
     if a.prediction is None:
         return a.class_names is None and a.target is not None and not np.any(a.target)
     return a.prediction.ndim == 2 and a.prediction.shape[1] == 1
 
 
 def format_class(a: Attribution, index: int) -> str:
-    """The name of a class, or its number."""
+    """Returns the name of a class, or its index as text."""
     return a.class_names[index] if a.class_names is not None and 0 <= index < len(a.class_names) else str(index)
 
 
 def single(a: Attribution) -> np.ndarray | None:
-    """The values as one array with the records on axis 0, or None where there are several arrays or quantities."""
+    """Returns the values as one array with the records on axis 0; None for several arrays or quantities."""
     arrays = a.arrays()
     return as_numpy(arrays[0][1]) if len(arrays) == 1 and a.records_axis == 0 else None
 
@@ -112,7 +112,7 @@ def single(a: Attribution) -> np.ndarray | None:
 
 
 def format_html(a: Attribution) -> str:
-    """``a`` as a piece of HTML without scripts, for notebooks of any colour."""
+    """Returns a result as HTML without scripts, readable in light and dark notebooks."""
     rows = "".join(f"<tr>{_cell(name, 'opacity:.65')}{_cell(text)}</tr>" for name, text in list_facts(a))
     bad = "".join(
         f"<li><b>{escape(check.status, quote=True)}</b> {_isolated(check.name)}: {_isolated(check.detail)}</li>"
@@ -148,7 +148,7 @@ def _picture(a: Attribution) -> str:
 def _heat(values: np.ndarray) -> str:
     shown = shrink_map(values, 128)
     small = colours.apply_palette(colours.colour_scale(shown).shades(shown))
-    return f'<img {IMAGE} alt="map of the values, blue against, red for" src="{colours.encode_data_uri(small)}">'
+    return f'<img {IMAGE} alt="map of the values: red positive, blue negative" src="{colours.encode_data_uri(small)}">'
 
 
 def _photo(a: Attribution, i: int) -> str:
@@ -184,12 +184,12 @@ def _paint(shade: float) -> str:
 
 
 def show(a: Attribution, file: IO[str] | None = None) -> None:
-    """Write ``a`` to ``file`` (standard output): colours with ``rich`` on a terminal that wants them, else plain text.
+    """Writes a result to ``file`` (standard output): in colour on a terminal if ``rich`` is installed, else as plain text.
 
-    A reader that has seen enough (``| head``) is no error.
+    A closed pipe (``| head``) is not an error.
     """
     out = sys.stdout if file is None else file
-    if out is None:  # a process without a console: print() writes nothing either
+    if out is None:  # no console: print() writes nothing either
         return
     text = _coloured(a, out)
     with suppress(BrokenPipeError):
@@ -197,7 +197,7 @@ def show(a: Attribution, file: IO[str] | None = None) -> None:
 
 
 def _coloured(a: Attribution, out: IO[str]) -> str | None:
-    """The summary with a terminal's colours, or None where there is no terminal, or no ``rich``."""
+    """Returns the summary with terminal colours; None without a terminal or without ``rich``."""
     try:
         from rich.console import Console
         from rich.text import Text
@@ -208,7 +208,7 @@ def _coloured(a: Attribution, out: IO[str]) -> str | None:
     coloured = console.color_system is not None and not console.no_color and _encodes(out, "▀")
     if not coloured and not console.is_terminal:
         return None
-    page, system = StringIO(), cast(Any, console.color_system)  # a console that meets a broken pipe itself ends the process
+    page, system = StringIO(), cast(Any, console.color_system)  # a rich console ends the process on a broken pipe
     pen = plain(file=page, force_terminal=True, color_system=system, no_color=console.no_color, width=console.width)
     for pieces in lines(a, blocks=coloured):
         pen.print(Text.assemble(*((_safe(text, out), style) for text, style in pieces)))
@@ -216,7 +216,7 @@ def _coloured(a: Attribution, out: IO[str]) -> str | None:
 
 
 def lines(a: Attribution, blocks: bool) -> Iterator[Line]:
-    """The summary, line by line; ``blocks`` draws maps in coloured half blocks."""
+    """Yields the lines of the summary; ``blocks`` draws maps with coloured half blocks."""
     for name, text in list_facts(a):
         yield [(f"{name:<8}", "dim"), (text, "bold" if name == "method" else "")]
     for check in a.checks:
@@ -233,7 +233,7 @@ def lines(a: Attribution, blocks: bool) -> Iterator[Line]:
 
 
 def _ranked(a: Attribution, values: np.ndarray, i: int) -> Iterator[Line]:
-    """The strongest rows of a table."""
+    """Yields the features with the largest absolute values."""
     rows = split_rows(values, None, a.features, i)
     named = rows.grouped or rows.names is not None
     names = rows.labels(None, "feature") if named else [f"[{k}]" for k in range(len(values))]
@@ -241,7 +241,7 @@ def _ranked(a: Attribution, values: np.ndarray, i: int) -> Iterator[Line]:
 
 
 def _best(values: np.ndarray) -> Iterator[Line]:
-    """The strongest places of anything else."""
+    """Yields the positions with the largest absolute values."""
     flat = values.reshape(-1)
     order = rank_strongest(flat, 3)
     names = {int(k): f"[{', '.join(str(int(n)) for n in np.unravel_index(k, values.shape))}]" for k in order}
@@ -260,7 +260,7 @@ def _bars(values: np.ndarray, names: Mapping[int, str] | Sequence[str], count: i
 
 
 def shorten_name(name: str) -> str:
-    """A name of at most ``WIDE`` letters."""
+    """Returns a name shortened to ``WIDE`` characters."""
     return name if len(name) <= WIDE else name[: WIDE - 1] + "…"
 
 
@@ -283,7 +283,7 @@ def _plain(content: Iterator[Line], out: IO[str]) -> Iterator[str]:
 
 
 def _safe(text: str, out: IO[str]) -> str:
-    """``text`` without control characters, reversals or letters that the terminal cannot write: those appear as escapes."""
+    """Returns text with control characters, and characters that the encoding does not have, as escapes."""
     encoding = getattr(out, "encoding", None) or "utf-8"
     return escape_control(text).encode(encoding, "backslashreplace").decode(encoding)
 

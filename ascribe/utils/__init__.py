@@ -1,1 +1,1 @@
-"""Helpers without any knowledge of attributions: escaping, files, hints, pooling, text columns."""
+"""Helpers that do not depend on attributions: escaping, files, hints, pooling, text columns."""

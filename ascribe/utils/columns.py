@@ -1,4 +1,4 @@
-"""Rows of text as columns."""
+"""Plain-text tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def align_columns(rows: Iterable[Sequence[str]], head: bool = True) -> str:
-    """Rows as aligned columns, the first one underlined where it is a head; nothing is padded at the end of a line."""
+    """Returns rows as aligned columns, with a line under the first row if ``head``; lines have no trailing spaces."""
     lines = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines[1:1] = [["-" * width for width in widths]] if head else []

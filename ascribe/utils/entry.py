@@ -1,7 +1,7 @@
-"""Entry points: what all calls of a verb or a method have in common.
+"""The decorator of all functions and methods that users call with a model.
 
-An error of this package is raised at the line of the user's call, without the frames of this package; errors of the model keep theirs.
-``ASCRIBE_FULL_TRACEBACK=1`` in the environment shows all of them.
+An error of this package is raised at the user's line without the frames of this package; errors of the model keep their frames. Set
+``ASCRIBE_FULL_TRACEBACK=1`` in the environment to see all frames.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FULL = "ASCRIBE_FULL_TRACEBACK"
 
 
 def entry(call: Callable[Given, Result]) -> Callable[Given, Result]:
-    """Decorate a function or a method that users call with a model."""
+    """Decorates a function or a method that users call with a model: checks argument names and shortens tracebacks."""
     given = list(inspect.signature(call).parameters)
     own, place = frozenset(given), given.index("model")
 
@@ -38,41 +38,43 @@ def entry(call: Callable[Given, Result]) -> Callable[Given, Result]:
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            found = MemoryLimitError("there is not enough memory for this call", there=str(error)[:200], try_="fewer records in a call")
+            found = MemoryLimitError(
+                "This call needs more memory than available", there=str(error)[:200], try_="fewer records, method(model, x[:8])"
+            )
             found.__cause__, found.partial = error, vars(error).get("partial")
         try:
             raise found if os.environ.get(FULL) else shorten_traceback(found)
         finally:
-            del found  # which holds the frame that holds it
+            del found  # break the reference cycle between the error and its frame
 
     return entered
 
 
 def refuse_foreign(owner: Any, model: Any, kwargs: dict[str, Any], own: frozenset[str]) -> None:
-    """Raise ArgumentError for an argument that the model does not have, and that means something here or in another library."""
+    """Raises ArgumentError for an argument that the model does not have, but this package or another library has."""
     constructor = tuple(f.name for f in fields(owner)) if is_dataclass(owner) else ()
     known = {*CALLED, *VERB, *constructor, *(ALONE if "over" in own else ())}
     for name in kwargs:
         if name not in own and name in known and not accepts_argument(model, name):
             title = type(owner).__name__ if owner is not None else "asc.IntegratedGradients"
             raise ArgumentError(
-                f"the call has no argument {name}=, and neither has the model",
-                there=f"{type(model).__name__}, which gets all arguments that are not ascribe's",
-                try_=f"{call_hint(title, name, constructor, own)}; an argument of the model goes into asc.Call(x, {name}=...)",
+                f"Neither this call nor the model has an argument `{name}=`",
+                there=f"{name}=..., which would be passed to {type(model).__name__}",
+                try_=f"{call_hint(title, name, constructor, own)}; or asc.Call(x, {name}=...) for an argument of the model",
             )
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is full, in whatever library."""
+    """True if an error of any library reports that memory is exhausted."""
     text = str(error).lower() if isinstance(error, RuntimeError) else ""
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or "out of memory" in text or "can't allocate memory" in text
 
 
 def shorten_traceback(error: AscribeError) -> AscribeError:
-    """The error without the frames of this package: its own, and those of what it came from.
+    """Returns the error without the frames of this package, in its own traceback and in those of its causes.
 
-    One that code of the user's raised, or that came from a call inside the model, keeps the frames of that code.
+    Frames of user code and of the model are kept.
     """
     error.__traceback__ = (
         drop_own_frames(error.__traceback__) if error.__traceback__ is not None and raised_by_others(error.__traceback__) else None
@@ -88,7 +90,7 @@ def shorten_traceback(error: AscribeError) -> AscribeError:
 
 
 def raised_by_others(trace: TracebackType) -> bool:
-    """Whether an error was raised by other code than this package, or in a call that other code made of it."""
+    """True if an error was raised outside this package, or in a nested call that other code made."""
     others = 0
     while trace.tb_next is not None:
         others += not trace.tb_frame.f_code.co_filename.startswith(HERE)
@@ -98,7 +100,7 @@ def raised_by_others(trace: TracebackType) -> bool:
 
 
 def drop_own_frames(trace: TracebackType) -> TracebackType | None:
-    """The frames of others; the last one where all are ours."""
+    """Returns the frames outside this package; the last frame if there are none."""
     frames = []
     here: TracebackType | None = trace
     while here is not None:

@@ -1,8 +1,8 @@
-"""Text of others (names, messages, files) made safe to show: the one place where control characters are taken out."""
+"""Escaping of control characters in text from users, models and files."""
 
 from __future__ import annotations
 
 
 def escape_control(text: str) -> str:
-    """``text`` with control characters (C0, C1) and reversals of direction written as escapes, so that no terminal acts on them."""
+    """Returns ``text`` with control characters (C0, C1) and bidirectional overrides as escapes, which terminals do not execute."""
     return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

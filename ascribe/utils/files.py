@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, and replace existing ones."""
+"""Atomic writes of files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import IO
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Put ``content`` in the file at ``path``, in one step: a reader gets the old file or the new one.
+    """Writes ``content`` to the file at ``path`` atomically: a reader gets the old file or the new one.
 
-    A file that is there keeps its mode; through a symbolic link the file behind it is written; a device or a pipe is written to. What is
-    written is on the disk when this returns. Raises OSError with the path as it was given.
+    An existing file keeps its mode. Symbolic links are followed, and devices and pipes are written directly. The content is on the disk
+    when the function returns. Raises OSError with the given path.
     """
     try:
         _write(Path(os.path.realpath(path)), content)
@@ -30,7 +30,7 @@ def _write(target: Path, content: bytes) -> None:
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), "")
     if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, f"There is no folder {str(target.parent)!r}; make it first, with mkdir(parents=True)", "")
+        raise FileNotFoundError(errno.ENOENT, f"The folder {str(target.parent)!r} does not exist; create it with mkdir(parents=True)", "")
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:
@@ -52,7 +52,7 @@ def _write(target: Path, content: bytes) -> None:
 
 
 def _opened(place: Path, how: int, mode: int | None) -> IO[bytes]:
-    """A new file that only its owner may read, if it replaces another: the mode of that one is set at the end."""
+    """Returns a new file; if it replaces another, only the owner may read it until the mode is copied."""
     return open(os.open(place, os.O_WRONLY | how, 0o666 if mode is None else 0o600), "wb")
 
 
@@ -65,20 +65,22 @@ def _fill(file: IO[bytes], content: bytes, mode: int | None) -> None:
 
 
 def _named_when_whole(path: Path, content: bytes, mode: int | None) -> bool:
-    """Write a file that has no name until it is whole, of which nothing is left if the process is killed. False where that is not there."""
+    """Writes a file that has no name until it is complete, so that a killed process leaves nothing. Returns False if unsupported."""
     if not hasattr(os, "O_TMPFILE"):
         return False
     try:
         with _opened(path.parent, os.O_TMPFILE, mode) as file:
             _fill(file, content, mode)
-            os.link(f"/proc/self/fd/{file.fileno()}", path, src_dir_fd=file.fileno())  # the argument makes it follow the link in /proc
-    except OSError:  # also for a full disk, which the way with a name then meets itself
+            os.link(
+                f"/proc/self/fd/{file.fileno()}", path, src_dir_fd=file.fileno()
+            )  # src_dir_fd makes link() follow the symbolic link in /proc
+    except OSError:  # also for a full disk: the caller then fails with the same error
         return False
     return True
 
 
 def _settle(folder: Path) -> None:
-    """Write the folder's new entry to the disk, where a folder can be opened."""
+    """Writes the new directory entry to the disk, if the system can open directories."""
     with suppress(OSError):
         entry = os.open(folder, os.O_RDONLY)
         try:

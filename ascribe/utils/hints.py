@@ -1,6 +1,6 @@
-"""Names that other libraries use, answered with the name here: at constructors, at calls, and as attributes of methods.
+"""Advice for argument, class and attribute names of other libraries: the corresponding name of ascribe.
 
-A name is answered only where nothing of that name is there: a model's own argument called ``target`` is passed on.
+Advice is given only if the name is not valid: an argument ``target`` of the model itself is passed to the model.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "layer": ("layer", "at"), "target_layer": ("layer", "at"), "target_layers": ("layer", "at"), "l1_reg": ("lasso",),
     "kernel_width": ("width",), "abs": ("signed",), "relu_attributions": ("relu",), "n_masks": ("budget",), "method": ("quadrature",),
 }  # fmt: skip
-"""Another library's name -> names here, the likeliest first; the first that the class or its call has is meant."""
-SAID: dict[str, str] = {
-    "additional_forward_args": "the model's own arguments, behind the first: {name}(...)(model, x, mask), or by name",
+"""Name of another library -> names of ascribe by likelihood; the first that the class or its call has is used."""
+INSTEAD: dict[str, str] = {
+    "additional_forward_args": "the model's arguments after the first: {name}(...)(model, x, mask), or as keywords",
     "return_convergence_delta": "a.gap of the result",
-    "multiply_by_inputs": "asc.influence(model, x, over=asc.Line(0.0)), which has no distance in it",
+    "multiply_by_inputs": "asc.influence(model, x, over=asc.Line(0.0)), which does not multiply by the difference",
     "attribute_to_layer_input": 'at=asc.Cut("layer", "in") in the call',
     "attribute_to_neuron_input": 'of=asc.Unit(3, on=asc.Cut("layer", "in")) in the call',
     "neuron_selector": 'of=asc.Unit(3, on="layer") in the call',
     "forward_func": "the model in the call: {name}(...)(model, x)",
     "model": "the model in the call: {name}(...)(model, x)",
     "nt_type": "asc.SmoothGrad, asc.SquareGrad or asc.VarGrad",
-    "input_tensor": "the inputs behind the model: {name}(...)(model, x)",
-    "inputs": "the inputs behind the model: {name}(...)(model, x)",
-    "aug_smooth": "the mean of results over pictures that are turned: sum(results) / len(results)",
+    "input_tensor": "the inputs after the model: {name}(...)(model, x)",
+    "inputs": "the inputs after the model: {name}(...)(model, x)",
+    "aug_smooth": "the mean of results over augmented images: sum(results) / len(results)",
     "feature_names": "features= of a.plot() and a.to_pandas()",
     "link": "of=lambda y: ..., any function of the output, in the call",
     "create_graph": "results carry no graph: torch.autograd.grad(model(x)[:, 1].sum(), x, create_graph=True) for a penalty on gradients",
     "differentiable": "results carry no graph: torch.autograd.grad(model(x)[:, 1].sum(), x, create_graph=True) for a penalty on gradients",
-    "retain_graph": "results carry no graph, and the model's own is left alone",
+    "retain_graph": "results carry no graph, and the graph of the model is not used",
 }
-"""Names that have no single argument here -> what to use; ``{name}`` is the class."""
+"""Names without a single corresponding argument -> what to use; ``{name}`` is the class."""
 ALONE: dict[str, str] = {
     "n_steps": "over=asc.Line(0.0, steps=64)", "steps": "over=asc.Line(0.0, steps=64)",
     "baseline": "over=asc.Line(0.0), from a baseline of 0",
@@ -59,7 +59,7 @@ ALONE: dict[str, str] = {
     "max_evals": "over=asc.coalitions.ShapleyRegression(2048)", "budget": "over=asc.coalitions.ShapleyRegression(2048)",
     "method": "asc.IntegratedGradients()(model, x), a method by its name",
 }  # fmt: skip
-"""The advice for calls that take ``over=``: the verbs, which have no constructor."""
+"""Advice for calls that take ``over=``: the verbs, which have no constructor."""
 CALLED = (
     "target", "targets", "baselines", "baseline", "background", "n_steps", "n_samples", "nsamples", "nt_samples", "max_evals",
     "masker", "stdevs", "internal_batch_size", "perturbations_per_eval", "show_progress", "feature_mask", "sliding_window_shapes",
@@ -67,19 +67,19 @@ CALLED = (
     "nt_type", "attribute_to_layer_input", "attribute_to_neuron_input", "neuron_selector", "hide_color", "num_samples",
     "aug_smooth", "method", "create_graph", "differentiable", "retain_graph",
 )  # fmt: skip
-"""Names that a call refuses, unless the model has an argument of that name: a model with ``**kwargs`` would accept them silently."""
+"""Names that a call rejects unless the model has such an argument; a model with ``**kwargs`` would accept them silently."""
 VERBS: dict[str, str] = {
     "attribute": "{name}(...)(model, x, of=1)", "explain": "{name}(...)(model, x, of=1)", "shap_values": "{name}(...)(model, x).values",
     "generate": "{name}(...)(model, x)", "explain_instance": "{name}(...)(model, x)", "attribute_image_features": "{name}(...)(model, x)",
     "expected_value": "a.explained - np.asarray(a.values).sum(1) of a result", "compute_convergence_delta": "a.gap of a result",
-    "has_convergence_delta": "a.gap of a result, None where a method promises no sum", "multiplies_by_inputs": "{name}.multiply",
+    "has_convergence_delta": "a.gap of a result, None for a method without completeness", "multiplies_by_inputs": "{name}.multiply",
     "forward": "{name}(...)(model, x)", "fit": "{name}(...)(model, x): there is nothing to fit",
 }  # fmt: skip
-"""Methods and attributes of other libraries -> how to write that here."""
+"""Methods and attributes of other libraries -> the corresponding code."""
 
 
 def constructor_hint(title: str, name: str, own: Sequence[str]) -> str:
-    """What to write for an argument that a method's class does not have."""
+    """Returns the code for an argument that the class of a method does not have."""
     if found := _known_hint(title, name, (own, f"{title}({{}})"), (CALL, f"{title}(...)(model, x, {{}}), in the call")):
         return found
     if near := get_close_matches(name, own, 1):
@@ -88,7 +88,7 @@ def constructor_hint(title: str, name: str, own: Sequence[str]) -> str:
 
 
 def call_hint(owner: str, name: str, own: Iterable[str], called: Collection[str]) -> str:
-    """What to write for an argument of a call that is none; ``own`` are the arguments of the method's constructor."""
+    """Returns the code for an argument that a call does not have; ``own`` are the constructor arguments of the method."""
     fields = tuple(own)
     if "over" in called and name in ALONE:
         return ALONE[name]
@@ -100,16 +100,16 @@ def call_hint(owner: str, name: str, own: Iterable[str], called: Collection[str]
 
 
 def _known_hint(title: str, name: str, *places: tuple[Collection[str], str]) -> str | None:
-    """The advice for a name in the tables. A place is the arguments there, and how a call with one of them is written."""
+    """Returns the advice for a name in the tables. ``places`` are pairs of valid arguments and the format of a call with one of them."""
     for ours in (name, *RENAMED.get(name, ())):
         for known, form in places:
             if ours in known:
                 return form.format(f"{ours}={_example(ours)}")
-    return SAID[name].format(name=title) if name in SAID else None
+    return INSTEAD[name].format(name=title) if name in INSTEAD else None
 
 
 def unexpected_hint(message: str) -> str | None:
-    """What a model's complaint about an unexpected argument may mean: a name of ours, misspelt or of another library."""
+    """Returns the argument of ascribe that a model's "unexpected keyword argument" may mean: misspelt, or from another library."""
     found = re.search(r"unexpected keyword argument '(\w+)'", message)
     if found is None:
         return None
@@ -119,13 +119,13 @@ def unexpected_hint(message: str) -> str | None:
 
 
 def constructor_arguments(kind: type) -> tuple[str, ...] | None:
-    """The names that a class is made with; None where any name goes."""
+    """Returns the constructor arguments of a class; None if it accepts any keyword."""
     given = list(inspect.signature(kind.__init__).parameters.values())[1:]  # type: ignore[misc]
     return None if any(p.kind is p.VAR_KEYWORD for p in given) else tuple(p.name for p in given if p.kind is not p.VAR_POSITIONAL)
 
 
 def accepts_argument(model: Any, name: str) -> bool:
-    """Whether a model takes an argument of that name; True where that cannot be known."""
+    """True if a model has an argument of that name, or if this is unknown."""
     if type(model).__module__.startswith("torch.jit"):
         return True
     parts = [model, *model.modules()] if hasattr(model, "modules") and hasattr(model, "state_dict") else [model]
@@ -144,13 +144,13 @@ def accepts_argument(model: Any, name: str) -> bool:
 
 
 def is_model(value: Any) -> bool:
-    """Whether it is a network or an estimator, and not a part of a method."""
+    """True for a network or an estimator."""
     network = hasattr(value, "forward") and hasattr(value, "state_dict")
     return not isinstance(value, type) and (network or (hasattr(value, "fit") and hasattr(value, "predict")))
 
 
 def _example(name: str) -> str:
-    """A value for an argument of ours."""
+    """Returns an example value for an argument."""
     return EXAMPLES.get(name, "...")
 
 
@@ -169,31 +169,31 @@ ROOT: dict[str, str] = {
     "LimeTabularExplainer": "Lime", "GuidedGradCAM": "GuidedGradCam", "LimeTextExplainer": "Lime", "SHAP": "KernelShap", "IG":
     "IntegratedGradients", "LinearExplainer": "KernelShap",
 }  # fmt: skip
-"""Classes of other libraries -> the class here."""
-PICTURES = ("plots", "plot", "summary_plot", "force_plot", "waterfall_plot", "image_plot", "bar_plot", "visualization", "viz", "visualize")
-"""Functions and modules of other libraries that draw; results do that themselves here."""
+"""Class of another library -> class of ascribe."""
+PLOTTING = ("plots", "plot", "summary_plot", "force_plot", "waterfall_plot", "image_plot", "bar_plot", "visualization", "viz", "visualize")
+"""Plotting functions and modules of other libraries; in ascribe, results have plotting methods."""
 
 
 RESULT: dict[str, str] = {
     "shap_values": "a.values", "attributions": "a.values", "data": "a.record", "shape": "a.values.shape", "numpy": "np.asarray(a.values)",
-    "base_values": "a.explained - np.asarray(a.values).sum(1), for one axis behind the records, where the values add up",
-    "expected_value": "a.explained - np.asarray(a.values).sum(1), for one axis behind the records, where the values add up",
+    "base_values": "a.explained - np.asarray(a.values).sum(1), for values [records, features] with completeness",
+    "expected_value": "a.explained - np.asarray(a.values).sum(1), for values [records, features] with completeness",
     "detach": "a.values, which has no graph", "cpu": "a.values", "convergence_delta": "a.gap", "delta": "a.gap", "visualize": "a.plot()",
     "show_in_notebook": "a, as the last line of a cell", "as_list": "a.to_pandas()", "feature_names": "a.to_pandas(features=names)",
     "waterfall": "a.plot()", "heatmap": "a.plot()",
 }  # fmt: skip
-"""What results of other libraries are asked for -> what a result has here."""
+"""Attributes of other libraries' results -> the corresponding code."""
 
 
 def root_hint(name: str, known: Collection[str]) -> str:
-    """What a name that the package does not have may mean, as a sentence; empty where nothing is like it."""
+    """Returns advice for a name that the package does not have; an empty text if no name is similar."""
     for prefix, call in (("Layer", '(model, x, at="layer3")'), ("Neuron", '(model, x, of=asc.Unit(3, on="layer3"))')):
         bare = name.removeprefix(prefix)
         if bare != name and (ours := ROOT.get(bare, bare)) in known:
             return f". Try: asc.{ours}(){call}"
     if name in ROOT:
         return f". Try: asc.{ROOT[name]}"
-    if name in PICTURES:
+    if name in PLOTTING:
         return ". Try: a.plot() or a.show() of a result; ascribe.report for several"
     plain = {one.replace("_", "").lower(): one for one in sorted(known)}
     near = get_close_matches(name.replace("_", "").lower(), plain, 2, 0.8)

@@ -1,7 +1,7 @@
-"""Array work on results: pooling over an axis, scales per record, resizing of maps. Pure functions of one array each.
+"""Array functions for results: pooling over an axis, scales per record, resizing of maps.
 
-The arithmetic is NumPy in float64, so that half precision neither overflows nor underflows on the way; what comes back is of
-the kind, the type and on the device of what went in.
+The arithmetic is NumPy in float64, so that half precision neither overflows nor underflows. Results have the framework, data type and
+device of the input.
 """
 
 from __future__ import annotations
@@ -38,36 +38,41 @@ SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def look_up(table: dict[str, Any], name: str, what: str) -> Any:
-    """The entry of that name, or an error that lists the names there are."""
+    """Returns the entry of that name. Raises ResultError with the known names if there is none."""
     if name not in table:
-        raise ResultError(f"{what} {name!r} is not known", there=", ".join(map(repr, table)), try_=repr(next(iter(table))))
+        raise ResultError(
+            f"The {what} {name!r} is not known", there=f"the names {', '.join(map(repr, table))}", try_=repr(next(iter(table)))
+        )
     return table[name]
 
 
 def convert_like(values: np.ndarray, model: Array) -> Array:
-    """NumPy values as an array of the kind of ``model``."""
+    """Returns NumPy values as an array of the framework, data type and device of ``model``."""
     return namespace(model).asarray(values, like=model)
 
 
 def resolve_axis(axis: Axis, rank: int, first: int) -> int:
-    """The position of ``axis`` in an array of that rank whose records lie on axis ``first``.
+    """Returns the index of ``axis`` in an array of that rank whose records are axis ``first``.
 
-    Axes are counted from the records, so that the same call works on one quantity and on several.
+    Axes are counted from the batch dimension, so that the same call works for one quantity and for several. Raises ResultError if the
+    array has no such axis.
     """
     inner = rank - first
     place: int = axis if isinstance(axis, int) else look_up(NAMED, axis, "axis")
     if isinstance(axis, str) and inner < 3:
-        raise ResultError(f"there is no {axis!r} axis here", there=f"{inner} axes with that of the records", try_="axis=1")
+        raise ResultError(
+            f"The array has no axis {axis!r}, which needs three axes", there=f"{inner} axes with the batch dimension", try_="axis=1"
+        )
     at = place + inner if place < 0 else place
     if at == 0:
-        raise ResultError("axis 0 holds the records", try_="a.to_numpy().mean(0) for a summary of all records")
+        raise ResultError("Axis 0 is the batch dimension and cannot be pooled", there=f"axis={axis!r}", try_="a.to_numpy().mean(0)")
     if not 0 < at < inner:
-        raise ResultError(f"axis {axis} is out of range", there=f"axes 0 (the records) to {inner - 1}")
+        raise ResultError(f"Axis {axis} is out of range", there=f"axes 0 (the records) to {inner - 1}", try_="axis=1")
     return at + first
 
 
 def describe_shapes(value: Any, types: bool = True) -> str:
-    """The shapes in a value, as it is nested: ``float32[8, 3]``, ``(float32[8, 3], None)``, ``{'image': float32[8, 3]}``."""
+    """Returns the types and shapes in a nested value: ``float32[8, 3]``, ``(float32[8, 3], None)``, ``{'image': float32[8, 3]}``."""
     if is_array(value):
         shape = ", ".join(map(str, value.shape))
         return f"{str(value.dtype).removeprefix('torch.') if types else ''}[{shape}]"
@@ -81,32 +86,32 @@ def describe_shapes(value: Any, types: bool = True) -> str:
 
 
 def pool_axis(array: Array, axis: int, how: str) -> Array:
-    """``array`` without ``axis``: its sum, mean, maximum or Euclidean length along it."""
+    """Returns the sum, mean, maximum or L2 norm of ``array`` along ``axis``."""
     return convert_like(look_up(POOLS, how, "pooling")(as_numpy(array), axis), array)
 
 
 def record_scale(arrays: Sequence[Array], how: str, first: int) -> np.ndarray:
-    """One positive number per record (and quantity), from all arrays of a result together; 1 where everything is zero."""
+    """Returns one positive number per record (and quantity) from all arrays of a result; 1 for records of zeros."""
     rows = [np.abs(as_numpy(a).astype(np.float64)) for a in arrays]
     if len({r.shape[: first + 1] for r in rows}) > 1 or any(r.ndim <= first for r in rows):
         there = ", ".join(describe_shapes(a) for a in arrays)
-        raise ResultError("arrays of other records cannot be normalised together", there=there, try_="a.part(0).normalize()")
+        raise ResultError("Arrays with different records cannot be normalised together", there=there, try_="a.part(0).normalize()")
     flat = np.concatenate([r.reshape(*r.shape[: first + 1], -1) for r in rows], -1)
     scale: np.ndarray = look_up(SCALES, how, "normalisation")(flat)
     return np.where(scale > 0, scale, np.where(np.isnan(scale), np.nan, 1.0))
 
 
 def divide_by_scale(array: Array, scale: np.ndarray, clip: bool) -> Array:
-    """``array`` divided by its record's scale; clipped to [-1, 1] on request."""
+    """Returns ``array`` divided by the scale of each record; clipped to [-1, 1] if ``clip``."""
     wide = as_numpy(array).astype(np.float64)
     wide = wide / scale.reshape(scale.shape + (1,) * (wide.ndim - scale.ndim))
     return convert_like(np.clip(wide, -1.0, 1.0) if clip else wide, array)
 
 
 def bilinear(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each new pixel: the two old ones beside its centre, and the share of the second (``align_corners=False``).
+    """Returns for each new pixel the two nearest old pixels and the weight of the second (``align_corners=False``).
 
-    Past the outermost old centres the picture is constant.
+    Outside of the outermost old centres, values are constant.
     """
     place = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0.0, old - 1.0)
     low = place.astype(int)
@@ -114,7 +119,7 @@ def bilinear(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def resize_maps(array: Array, height: int, width: int) -> Array:
-    """Maps ``[..., h, w]`` at another height and width, bilinearly."""
+    """Returns maps ``[..., h, w]`` at another height and width, by bilinear interpolation."""
     wide = as_numpy(array).astype(np.float64)
     low, high, share = bilinear(wide.shape[-1], width)
     wide = wide[..., low] * (1 - share) + wide[..., high] * share
@@ -123,7 +128,7 @@ def resize_maps(array: Array, height: int, width: int) -> Array:
 
 
 def common_value(ours: Any, theirs: Any) -> Any:
-    """What two results say alike, or None."""
+    """Returns the value if it is the same in two results, else None."""
     if ours is theirs:
         return ours
     mine, yours = list(walk(ours)), list(walk(theirs))
@@ -134,8 +139,8 @@ def common_value(ours: Any, theirs: Any) -> Any:
 
 
 def record_positions(index: Records, count: int) -> np.ndarray:
-    """Which records an index means, as numbers from 0."""
+    """Returns an index of records as non-negative integers. Raises ResultError if it is out of range."""
     try:
         return np.atleast_1d(np.arange(count)[index if isinstance(index, (int, slice)) else np.asarray(index)])
     except IndexError as error:
-        raise ResultError(f"records {index!r} do not fit", there=f"{count} records") from error
+        raise ResultError(f"The records {index!r} are out of range", there=f"{count} records", try_="a.records([0])") from error

@@ -1,4 +1,4 @@
-"""Rows that belong to records, some records having more of them than others: nodes of graphs, words of texts in one list."""
+"""Ragged batches: rows (nodes of graphs, tokens of texts) that belong to records, with different numbers of rows per record."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from ..arrays import Array, namespace
 
 
 class Ragged:
-    """Which record each row of an array belongs to.
+    """The record of each row of an array, and conversion between ``[rows, ...]`` and the padded form ``[records, longest, ...]``.
 
-    Between models and the engine such an array has a row per record, as long as the longest: ``[records, longest, ...]``. The places
-    that a shorter record has too many hold its first row again, and zero where they are gradients.
+    The engine uses the padded form, models the rows. Padding repeats the first row of the record; gradients are padded with 0.
     """
 
     def __init__(self, record: Any) -> None:
@@ -35,12 +34,12 @@ class Ragged:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """How many rows each record has."""
+        """The number of rows of each record."""
         return np.bincount(self.record, minlength=self.records)
 
     @cached_property
     def place(self) -> np.ndarray:
-        """The number of each row among those of its record."""
+        """The index of each row among those of its record."""
         found = np.empty(len(self), dtype=np.int64)
         order = np.argsort(self.record, kind="stable")
         found[order] = np.arange(len(self)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
@@ -48,7 +47,7 @@ class Ragged:
 
     @cached_property
     def source(self) -> np.ndarray:
-        """The row at each place, ``[records, longest]``: a record's first where it has no more, the first of all where it has none."""
+        """The row at each position, ``[records, longest]``; padding is the first row of the record, or row 0 for an empty record."""
         first = np.zeros(self.records, dtype=np.int64)
         at = self.place == 0
         first[self.record[at]] = np.flatnonzero(at)
@@ -58,11 +57,11 @@ class Ragged:
 
     @cached_property
     def there(self) -> np.ndarray:
-        """Which places are rows of the array, ``[records, longest]``."""
+        """True at positions that are rows, False at padding, ``[records, longest]``."""
         return np.asarray(np.arange(int(self.counts.max())) < self.counts[:, None])
 
     def padded(self, array: Array, lead: int = 0, zero: bool = False) -> Array:
-        """``[lead..., rows, ...]`` as ``[lead..., records, longest, ...]``; with ``zero`` nothing in places that are no rows."""
+        """Returns ``[lead..., rows, ...]`` as ``[lead..., records, longest, ...]``; with ``zero``, padding is 0."""
         found = array[(*[slice(None)] * lead, self.source)]
         if not zero or self.there.all():
             return found
@@ -70,5 +69,5 @@ class Ragged:
         return found * namespace(array).asarray(there, found)
 
     def rows(self, array: Array, lead: int = 0) -> Array:
-        """``[lead..., records, longest, ...]`` as ``[lead..., rows, ...]``."""
+        """Returns ``[lead..., records, longest, ...]`` as ``[lead..., rows, ...]``."""
         return array[(*[slice(None)] * lead, self.record, self.place)]

@@ -1,4 +1,4 @@
-"""The base class of named methods: values that hold no model, and that refuse arguments of other libraries with advice."""
+"""The base class of named methods: values without a model that answer arguments of other libraries with advice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .hints import VERBS, constructor_arguments, constructor_hint, is_model
 class Recipe(Value):
     """A value that is called with a model.
 
-    Raises ArgumentError for arguments that the class does not have, with the name here, and MethodError for a model among its own.
+    Raises ArgumentError for unknown arguments, with the name that ascribe uses, and MethodError if the constructor receives a model.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -31,10 +31,15 @@ class Recipe(Value):
 def _refuse(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     title, own = cls.__name__, constructor_arguments(cls)
     for model in filter(is_model, args):
-        there = f"a {type(model).__name__}, which goes into the call"
+        there = f"a {type(model).__name__} in the constructor"
         layer = ', or a layer by its name: GradCam(layer="layer4")(model, x)'.replace("GradCam", title) if own and "layer" in own else ""
-        raise MethodError(f"{title}() takes no model", there=there, try_=f"{title}()(model, x){layer}", code="E-METHOD-MODEL")
+        raise MethodError(
+            f"{title}() takes no model; the model is an argument of the call",
+            there=there,
+            try_=f"{title}()(model, x){layer}",
+            code="E-METHOD-MODEL",
+        )
     for name in kwargs:
         if own is not None and name not in own:
             there = f"{title}({', '.join(own)})"
-            raise ArgumentError(f"{title} has no argument {name}=", there=there, try_=constructor_hint(title, name, own))
+            raise ArgumentError(f"{title} has no argument `{name}=`", there=there, try_=constructor_hint(title, name, own))

@@ -68,10 +68,10 @@ def test_loaders_data_sets_and_pictures_are_known() -> None:
     for value, what in ((loader, "batches of a DataLoader"), (data, "a data set"), (NUMBERS, "a table (DataFrame)")):
         assert what in error_without_arrays(Call(value), tensors=True).there
     image = pytest.importorskip("PIL.Image").new("RGB", (4, 5))
-    assert "a picture of Pillow" in error_without_arrays(Call(image), tensors=True).there
+    assert "a Pillow image" in error_without_arrays(Call(image), tensors=True).there
     found = describe_value([image, image])
     assert found is not None
-    assert "the first of them a picture" in found[0]
+    assert "the first of them a Pillow image" in found[0]
 
 
 def test_the_code_for_a_row_of_a_table_works() -> None:

@@ -283,11 +283,14 @@ def test_places_that_all_records_share() -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "a count that fits nothing": (lambda: asc.attribute(table(), asc.Call(rows(4, 4), records=3)), "records=3 fits no argument"),
+    "a count that fits nothing": (lambda: asc.attribute(table(), asc.Call(rows(4, 4), records=3)), "`records=3` fits no argument"),
     "no records": (lambda: asc.attribute(table(), asc.Call(rows(4, 4), records=0)), "records=0"),
     "an axis that is not there": (lambda: asc.attribute(table(), asc.Call(rows(4, 4), records={0: 2})), "fits no argument"),
     "an argument that is not there": (lambda: asc.attribute(table(), asc.Call(rows(4, 4), records={"h": 0})), "fits no argument"),
-    "too few rows": (lambda: asc.attribute(table(), asc.Call(rows(4, 4), records=torch.tensor([0, 0, 1]))), "for 3 rows"),
+    "too few rows": (
+        lambda: asc.attribute(table(), asc.Call(rows(4, 4), records=torch.tensor([0, 0, 1]))),
+        "has 3 rows, and no argument has as many",
+    ),
     "no whole numbers": (lambda: asc.attribute(table(), asc.Call(rows(4, 4), records=rows(4))), "record of each row"),
     "a word": (lambda: asc.attribute(table(), asc.Call(rows(4, 4), records="all")), "record of each row"),
     "axes of other lengths": (lambda: asc.attribute(table(), asc.Call(rows(4, 3), rows(2, 5), records={0: 0, 1: 0})), "different numbers"),

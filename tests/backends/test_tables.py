@@ -29,7 +29,7 @@ def test_columns_of_words_and_whole_numbers_keep_their_types():
     np.testing.assert_allclose(found.values.sum(1), change, atol=1e-6)
     with pytest.raises(FeatureError, match="Resample"):
         asc.attribute(model, table, over=asc.coalitions.Exact())
-    with pytest.raises(FeatureError, match="without numbers"):
+    with pytest.raises(FeatureError, match="needs numbers, but the input has texts"):
         asc.attribute(model, table, over=asc.coalitions.Exact(), by=asc.removal.Nearest(table, 2))
 
 

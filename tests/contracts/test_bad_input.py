@@ -439,7 +439,7 @@ def test_the_error_names_what_there_is() -> None:
         asc.attribute(table(), X[0])
     with pytest.raises(ModelError, match=r"x\[None\]"):
         asc.attribute(model, PICTURE[0])
-    with pytest.raises(QuantityError, match="4, counted from the front"):
+    with pytest.raises(QuantityError, match="4, counted from 0"):
         asc.attribute(table(), X, of=-1)
     with pytest.raises(QuantityError, match="'cat', 'dog', 'bird'"):
         asc.attribute(Named(), X, of="cow")

@@ -104,8 +104,8 @@ HINTS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "method in the verb": (lambda: asc.attribute(NET, X, method="ig"), ArgumentError, "asc.IntegratedGradients()(model, x), a method"),
     "data": (lambda: asc.KernelShap(data=X), ArgumentError, "KernelShap(by=asc.Resample(rows))"),
     "a layer as it is": (lambda: IG(NET, X, at=NET[0]), CutError, "next(name for name, module in model.named_modules()"),
-    "one position too few": (lambda: IG(nn.Unflatten(1, (3, 1)), X, of=1), QuantityError, "Unit(position, class)"),
-    "a position from the end": (lambda: IG(nn.Unflatten(1, (3, 1)), X, of=asc.Unit(-1, 0)), QuantityError, "position -1 is out of range"),
+    "one position too few": (lambda: IG(nn.Unflatten(1, (3, 1)), X, of=1), QuantityError, "of=asc.Unit(5, token_id) for one position"),
+    "a position from the end": (lambda: IG(nn.Unflatten(1, (3, 1)), X, of=asc.Unit(-1, 0)), QuantityError, "Position -1 is out of range"),
     "an output of several parts": (lambda: IG(parts, X, of=lambda y: y[:, 0]), QuantityError, "y['logits'], in place of y"),
     "bytes": (lambda: IG(lambda x: NET(x.float()), X.to(torch.uint8)), CutError, "x.float(), for integers that are no ids"),
     "bytes in part": (lambda: asc.Rise(8)(lambda x: x.float().sum((2, 3)), BYTES), FeatureError, "x.float()"),
@@ -333,8 +333,8 @@ def test_all_frames_are_shown_on_request() -> None:
     run = [sys.executable, "-c", code]
     short = subprocess.run(run, capture_output=True, text=True, check=False).stderr
     full = subprocess.run(run, capture_output=True, text=True, check=False, env={"ASCRIBE_FULL_TRACEBACK": "1", "PATH": ""}).stderr
-    assert "class 99 is out of range" in short
-    assert "class 99 is out of range" in full
+    assert "Class 99 is out of range" in short
+    assert "Class 99 is out of range" in full
     assert short.count("File ") == 2
     assert full.count("File ") > 6
 
@@ -395,9 +395,9 @@ def test_classes_at_positions_go_by_their_names() -> None:
     assert torch.equal(each[0], by_number.values[0])
     with pytest.raises(asc.AscribeError, match="3 class names for an axis of 5 numbers: 'O', 'PER', 'LOC'"):
         asc.influence(model, x, of=asc.Unit("PER", 3))
-    with pytest.raises(asc.AscribeError, match=r"class 'ORG' is not known. Found: 'O', 'PER', 'LOC'"):
+    with pytest.raises(asc.AscribeError, match=r"Class 'ORG' is not known. Found: 'O', 'PER', 'LOC'"):
         asc.influence(model, x, of=asc.Unit(3, "ORG"))
-    with pytest.raises(asc.AscribeError, match=r"Unit\(4, token_id\) of a language model"):
+    with pytest.raises(asc.AscribeError, match=r"of=asc\.Unit\(4, token_id\) for one position"):
         asc.influence(model, x)
 
 

@@ -206,7 +206,7 @@ def test_one_of_several() -> None:
     several: list[tuple[Attribution, str]] = [
         (Attribution({"x": IMAGE, "y": IMAGE}), r"a\.part\('x'\), a\.part\('y'\)"),
         (Attribution(IMAGE[None], explained=np.zeros((1, 2))), r"quantity_at\(0\)"),
-        (Attribution(IMAGE).records([0]), "no record 1"),
+        (Attribution(IMAGE).records([0]), "Record 1 is out of range"),
     ]
     for a, said in several:
         with pytest.raises(ResultError, match=said):
@@ -240,7 +240,7 @@ def test_results_side_by_side() -> None:
     assert [ax.get_title(loc="left") for ax in panels] == ["first", "second", "third"]
     assert "record 1" in figure.get_suptitle()
     drawn(figure)
-    with pytest.raises(ResultError, match="nothing to compare"):
+    with pytest.raises(ResultError, match="needs at least one result"):
         compare({})
 
 

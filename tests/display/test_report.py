@@ -183,7 +183,7 @@ def test_the_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     before = target.read_bytes()
     with pytest.raises(ResultError):
         write_report(target, [image_card(maps=[Map("m", np.zeros(3))])])
-    with pytest.raises(ResultError, match="kind 'text'"):
+    with pytest.raises(ResultError, match="kind='text'"):
         write_report(target, [image_card(kind="text")])
     assert target.read_bytes() == before
     assert list(tmp_path.iterdir()) == [target]

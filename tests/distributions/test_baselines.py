@@ -67,8 +67,8 @@ def test_the_users_own_baseline_is_not_written_to():
 def test_named_baselines_of_pictures():
     (mean,) = start("mean", PICTURES)
     torch.testing.assert_close(mean, PICTURES.mean((2, 3), keepdim=True).expand_as(PICTURES))
-    (blur,) = start("blur", PICTURES)
-    torch.testing.assert_close(blur, torch.from_numpy(blur(PICTURES.numpy())))
+    (blurred,) = start("blur", PICTURES)
+    torch.testing.assert_close(blurred, torch.from_numpy(blur(PICTURES.numpy())))
     (noise,) = start("uniform", PICTURES)
     assert (noise.amin((1, 2, 3)) >= PICTURES.amin((1, 2, 3))).all()
     assert (noise.amax((1, 2, 3)) <= PICTURES.amax((1, 2, 3))).all()
@@ -142,7 +142,7 @@ def test_a_background_keeps_its_rows_together():
     assert torch.equal(right, b[:2])
     assert torch.equal(resolve_background(lambda a, b: {0: a[:1], 1: b[:1]}, here(a, b))[1], b[:1])
     assert torch.equal(resolve_background(asc.Call(a, b), here(a, b))[0], a + 100)
-    with pytest.raises(DistributionError, match="same rows"):
+    with pytest.raises(DistributionError, match="same number of rows"):
         resolve_background((a[:2], b[:3]), here(a, b))
     with pytest.raises(DistributionError):
         resolve_background((b, a), here(a, b))
@@ -188,7 +188,7 @@ def test_token_baselines():
     assert mask(attention_mask=ids * 0, input_ids=ids).kwargs["input_ids"].tolist() == [[1, 9, 9, 2], [1, 9, 2, 0]]
     assert mask(X, ids).args[0] is X
     assert ids[0, 1] == 5
-    with pytest.raises(DistributionError, match="no token ids"):
+    with pytest.raises(DistributionError, match="needs token ids"):
         mask(X)
     np.testing.assert_array_equal(mask(ids.numpy()).args[0], mask(ids).args[0])
 

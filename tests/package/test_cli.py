@@ -93,7 +93,7 @@ def test_methods_asks_back_where_a_name_is_nearly_right(asked: str, meant: str, 
     assert f"did you mean {meant}" in said
     assert len(said) < 150
     assert cli.main(["methods", "quite another thing"]) == 2
-    assert "there are AblationCam, " in capsys.readouterr().err
+    assert "the methods are AblationCam, " in capsys.readouterr().err
 
 
 def test_doctor_marks_what_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

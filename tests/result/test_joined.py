@@ -20,14 +20,14 @@ IG = asc.IntegratedGradients(steps=8)
 
 def test_results_of_other_records_are_not_added_up() -> None:
     a, b = IG(NET, X, of=1), IG(NET, X.flip(0), of=1)
-    with pytest.raises(ResultError, match=r"different records.*record 0 is another.*torch.cat") as told:
+    with pytest.raises(ResultError, match=r"different records.*record 0 differs.*torch.cat") as told:
         sum([a, b])
     assert told.value.code == "E-RESULT-RECORDS"
     with pytest.raises(ResultError, match=r"different records.*a.values - b.values"):
         a - b
     later = X.clone()
     later[1, 2] += 1
-    with pytest.raises(ResultError, match="record 1 is another"):
+    with pytest.raises(ResultError, match="record 1 differs"):
         a + IG(NET, later, of=1)
 
 
@@ -40,7 +40,7 @@ def test_batches_of_other_sizes_are_told_how_to_be_put_together() -> None:
     two = [asc.Unit(0), asc.Unit(1)]
     with pytest.raises(ResultError, match=r"torch.cat\(\[a.values, b.values\], 1\)"):
         IG(NET, X, of=two) + IG(NET, X[:1], of=two)
-    with pytest.raises(ResultError, match="pool or resize"):
+    with pytest.raises(ResultError, match=r"a\.pool.*a\.resize"):
         Attribution(np.ones((2, 3))) + Attribution(np.ones((2, 4)))
 
 
@@ -75,7 +75,7 @@ def test_rows_of_other_records_are_not_added_up() -> None:
     a, again, b = (asc.influence(graphs, asc.Call(nodes, batch, records=batch), of=1) for batch in (one, one.clone(), other))
     torch.testing.assert_close((a + again).values, 2 * a.values)
     for join in (lambda: a + b, lambda: a - b):
-        with pytest.raises(ResultError, match="rows that belong to other records") as told:
+        with pytest.raises(ResultError, match="rows of different records") as told:
             join()
         assert told.value.code == "E-RESULT-RECORDS"
 
@@ -102,5 +102,5 @@ def test_tables_with_words_are_compared() -> None:
     method = asc.ShapleyExact(by=asc.Resample(table))
     a = method(model, table)
     np.testing.assert_allclose((a + method(model, table.copy())).to_numpy(), 2 * a.to_numpy())
-    with pytest.raises(ResultError, match="record 0 is another"):
+    with pytest.raises(ResultError, match="record 0 differs"):
         a + method(model, table.assign(city=["Oslo", None]))

@@ -239,7 +239,7 @@ def test_a_sum_over_an_axis_keeps_the_total_of_each_record(values: np.ndarray) -
 
 @pytest.mark.parametrize(
     ("axis", "said"),
-    [(0, "holds the records"), (-3, "holds the records"), (3, "out of range"), ("rows", "'channels'"), (1.5, "'channels'")],
+    [(0, "is the batch dimension"), (-3, "is the batch dimension"), (3, "out of range"), ("rows", "'channels'"), (1.5, "'channels'")],
 )
 def test_axes_that_cannot_be_pooled(axis: Any, said: str) -> None:
     with pytest.raises(ResultError, match=said):
@@ -248,7 +248,7 @@ def test_axes_that_cannot_be_pooled(axis: Any, said: str) -> None:
 
 def test_named_axes_need_maps() -> None:
     for name in ("channels", "embedding"):
-        with pytest.raises(ResultError, match="no '"):
+        with pytest.raises(ResultError, match="has no axis '"):
             result(table()).sum(name)
     with pytest.raises(ResultError, match="'sum', 'mean'"):
         result(table()).pool(1, "median")  # type: ignore[arg-type]
@@ -385,7 +385,7 @@ def test_wide_frame() -> None:
     assert frame.columns.tolist() == ["a", "b", "c", "d", "explained", "gap", "relative_gap"]
     assert frame.index.name == "record"
     np.testing.assert_array_equal(frame[["a", "b", "c", "d"]].to_numpy(), table())
-    with pytest.raises(ResultError, match="meet twice"):
+    with pytest.raises(ResultError, match="Two columns have the same name"):
         result(table()).to_pandas(features=["a", "b", "gap", "d"], wide=True)
     with pytest.raises(ResultError, match="wide"):
         result(np.zeros((3, 2, 2))).to_pandas(wide=True)
@@ -556,16 +556,16 @@ def test_kinds_that_are_plain(shape: tuple[int, ...], record: tuple[int, ...], k
 
 @pytest.mark.parametrize("shape", [(8, 8), (28, 28), (8, 8, 8), (3, 5, 3), (12, 1000)])
 def test_kinds_that_are_open_show_the_choices(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ResultError, match=r"open.*kind='image'.*or.*kind="):
+    with pytest.raises(ResultError, match=r"fits several kinds of figure.*kind='image'.*or.*kind="):
         resolve_kind(shape)
 
 
 def test_kinds_that_do_not_fit() -> None:
     with pytest.raises(ResultError, match=r"a\.sum\('embedding'\)"):
         resolve_kind((7, 768), "tokens")
-    with pytest.raises(ResultError, match="another axis first"):
+    with pytest.raises(ResultError, match="another axis, first"):
         resolve_kind((2, 2, 2, 2))
-    with pytest.raises(ResultError, match="kind 'pie' does not fit"):
+    with pytest.raises(ResultError, match="kind='pie'` does not fit"):
         resolve_kind((8, 8), "pie")
 
 

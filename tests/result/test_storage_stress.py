@@ -300,7 +300,7 @@ def test_any_name_of_the_file_system_can_be_written(tmp_path: Path, kind: str, n
 
 @pytest.mark.parametrize("kind", ["result", "report"])
 def test_what_cannot_be_written_names_the_path_asked_for(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(FileNotFoundError, match=r"There is no folder .*mkdir"):
+    with pytest.raises(FileNotFoundError, match=r"The folder .* does not exist.*mkdir"):
         written(kind, tmp_path / "nowhere" / "a")
     (tmp_path / "loop").symlink_to("loop")
     for path, what in ((tmp_path, IsADirectoryError), (tmp_path / "loop", OSError), (tmp_path / ("a" * 300), OSError)):
@@ -374,7 +374,7 @@ def test_what_is_nested_too_deep_is_refused_when_saved(tmp_path: Path) -> None:
     values: Any = np.ones(2)
     for _ in range(70):
         values = [values]
-    with pytest.raises(ResultError, match="64 containers"):
+    with pytest.raises(ResultError, match="64 levels"):
         Attribution(values).save(tmp_path / "a")
     with pytest.raises(ResultError, match="settings"):
         inner: Any = []

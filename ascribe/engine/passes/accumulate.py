@@ -7,7 +7,7 @@ import numpy as np
 from ...arrays import Array, as_numpy, namespace
 from ...backends.protocol import Evidence, Job
 from ...cuts import Cut
-from ...distributions.members import Draws
+from ...distributions.draws import Draws
 from ..batch import Leaves, broadcast
 from ..chunks import evaluate_points
 from .curvature import Course

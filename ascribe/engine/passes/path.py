@@ -7,7 +7,8 @@ from typing import cast
 import numpy as np
 
 from ...arrays import Array, as_numpy, namespace
-from ...distributions.members import Draws, Line
+from ...distributions.draws import Draws
+from ...distributions.members import Line
 from ...distributions.quadrature import quadrature_nodes
 from ...errors import DistributionError
 from ...utils.completeness import gap_scale

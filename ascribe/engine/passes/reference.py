@@ -9,7 +9,7 @@ import numpy as np
 from ...arrays import as_numpy, namespace
 from ...backends.protocol import Evidence, Job
 from ...cuts import OUTPUT, Cut
-from ...distributions.members import Draws
+from ...distributions.draws import Draws
 from ...errors import RuleError
 from ..batch import Batch, Leaves, broadcast
 from ..chunks import evaluate_points

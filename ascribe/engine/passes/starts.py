@@ -22,7 +22,8 @@ from ...distributions.baselines import (
     resolve_baseline,
     resolve_points,
 )
-from ...distributions.members import Draws, Points
+from ...distributions.draws import Draws
+from ...distributions.members import Points
 from ...distributions.shuffles import makes_own_rows
 from ...errors import DistributionError
 from ..batch import Leaves, broadcast

@@ -1,0 +1,55 @@
+"""Conversion of ``over=`` to a distribution, and the properties that determine how it is evaluated."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .draws import Distribution
+from .members import Background, DistributionLike, Gaussian, Line, Point, Product, Reference, Uniform, list_factors
+
+
+class Outline(NamedTuple):
+    """The properties of a distribution that determine how it is evaluated."""
+
+    points: int
+    """The number of points per record: of the first round with ``tolerance``, 1 for a background given as a Call."""
+    baseline: Any
+    """The baseline of the line or the rows of the background; None if the distribution has no start."""
+    background: Background | None
+    line: Line | None
+    noisy: bool
+    """True if noise is added to the record."""
+
+    @property
+    def random(self) -> bool:
+        """True if the points are a random sample."""
+        return self.background is not None or (self.line is not None and self.line.quadrature == "random")
+
+
+def outline_distribution(distribution: Any) -> Outline:
+    """Returns the outline of a distribution."""
+    points, baseline, background, line, noisy = 1, None, None, None, False
+    for factor in distribution.factors if isinstance(distribution, Product) else (distribution,):
+        if isinstance(factor, Line):
+            line = factor
+            points *= 4 if factor.tolerance is not None else factor.size + factor.stepwise
+        elif isinstance(factor, Background):
+            background = factor
+            rows: Any = next(iter(factor.rows.values()), ()) if isinstance(factor.rows, dict) else factor.rows
+            rows = rows[0] if isinstance(rows, tuple) and rows else rows
+            points *= factor.samples or (len(rows) if hasattr(rows, "__len__") else int(getattr(rows, "samples", 1)))
+        else:
+            points *= getattr(factor, "samples", 1)
+            noisy |= isinstance(factor, (Gaussian, Uniform))
+        if isinstance(factor, (Line, Reference)):
+            baseline = 0.0 if factor.baseline is None else factor.baseline
+    return Outline(points, baseline if background is None else background.rows, background, line, noisy)
+
+
+def as_distribution(over: DistributionLike | Any) -> Distribution:
+    """Returns ``over=`` as a distribution; None is ``Point()``. Raises DistributionError for other values."""
+    if over is None:
+        return Point()
+    factors = list_factors(over)
+    distribution: Distribution = factors[0] if len(factors) == 1 else over
+    return distribution
