@@ -66,17 +66,23 @@ show = partial(SHOWN.visualize_image_attr, sign="positive", use_pyplot=False)
 series = partial(SHOWN.visualize_timeseries_attr, sign="positive", use_pyplot=False)
 
 REFUSED: dict[str, tuple[str, Any]] = {
-    "no multipliers": ("of 0 arguments", lambda: oa.DeepLift(MAPS).attribute(PICTURE, target=1, custom_attribution_func=lambda: 0)),
+    "no multipliers": (
+        "custom_attribution_func must take one to three.*0 arguments",
+        lambda: oa.DeepLift(MAPS).attribute(PICTURE, target=1, custom_attribution_func=lambda: 0),
+    ),
     "a window": ("sliding_window_shapes=3", lambda: OCCLUDE.attribute(PICTURE, 3, target=1)),
     "no window": ("sliding_window_shapes", lambda: OCCLUDE.attribute(PICTURE, (), target=1)),
-    "no batches": ("without batches", lambda: LOADED.attribute([])),
-    "batches of names": ("without tensors", lambda: LOADED.attribute([{"x": PICTURE}])),
+    "no batches": ("has no batches", lambda: LOADED.attribute([])),
+    "batches of names": ("needs tensors to explain", lambda: LOADED.attribute([{"x": PICTURE}])),
     "nothing to explain": ("nothing", lambda: LOADED.attribute(LOADER, input_roles=(1,))),
     "too many baselines": ("2 baselines", lambda: LOADED.attribute(LOADER, baselines=(0, 0))),
     "a small mask": ("a mask of shape", lambda: oa.Lime(MAPS).attribute(PICTURE, target=1, feature_mask=SMALL)),
     "a small mask of a loader": ("a mask of shape", lambda: LOADED.attribute(LOADER, feature_mask=SMALL)),
     "one row for two": ("perm_func", lambda: oa.FeaturePermutation(MAPS, lambda x, mask: x[:1]).attribute(PICTURE, target=1)),
-    "one number as rows": ("rows in common", lambda: TUNNEL.attribute(PICTURE, target=1, baselines=0.5, draw_baseline_from_distrib=True)),
+    "one number as rows": (
+        "same number of rows",
+        lambda: TUNNEL.attribute(PICTURE, target=1, baselines=0.5, draw_baseline_from_distrib=True),
+    ),
     "noise below nothing": ("stdevs=-1", lambda: TUNNEL.attribute(PICTURE, target=1, stdevs=-1)),
     "noise in words": ("stdevs='much'", lambda: oa.GradientShap(MAPS).attribute(PICTURE, PICTURE, target=1, stdevs="much")),
     "a mode that is none": ("interpolate_mode='cubic'", lambda: CAM.attribute(PICTURE, target=1, interpolate_mode="cubic")),
@@ -89,7 +95,10 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "no steps": ("n_steps=0", lambda: IG.attribute(PICTURE, target=1, n_steps=0)),
     "no rows at once": ("internal_batch_size=0", lambda: IG.attribute(PICTURE, target=1, internal_batch_size=0)),
     "nothing at once": ("perturbations_per_eval=-1", lambda: ABLATE.attribute(PICTURE, target=1, perturbations_per_eval=-1)),
-    "maps of two layers": ("a map to lay", lambda: oa.GuidedGradCam(MAPS, [MAPS[0], MAPS[1]]).attribute(PICTURE, target=1)),
+    "maps of two layers": (
+        "map of the layer cannot be resized",
+        lambda: oa.GuidedGradCam(MAPS, [MAPS[0], MAPS[1]]).attribute(PICTURE, target=1),
+    ),
     "a delta of two layers": (
         "2 layers",
         lambda: oa.LayerGradientShap(MAPS, [MAPS[0], MAPS[1]]).attribute(PICTURE, PICTURE, target=1, return_convergence_delta=True),
@@ -99,8 +108,8 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "too many percent": ("outlier_perc=200", lambda: show(GREY, outlier_perc=200)),
     "no pictures": ("0 methods", lambda: SHOWN.visualize_image_attr_multiple(GREY, IMAGE, [], [], use_pyplot=False)),
     "a series without channels": ("values of shape", lambda: series(GREY[0], GREY[0])),
-    "times of other data": ("2 x_values", lambda: series(GREY, GREY, x_values=np.arange(2))),
-    "labels of other data": ("1 channel_labels", lambda: series(GREY, GREY, channel_labels=["a"])),
+    "times of other data": ("x_values does not fit.*2 for data", lambda: series(GREY, GREY, x_values=np.arange(2))),
+    "labels of other data": ("channel_labels does not fit.*1 for data", lambda: series(GREY, GREY, channel_labels=["a"])),
     "words without numbers": ("2 words", lambda: SHOWN.format_word_importances(["a", "b"], [1.0])),
     "a model not fitted": ("before fit", lambda: linear.SkLearnRidge().representation()),
     "a fit to nothing": ("no samples", lambda: linear.SkLearnRidge().fit([])),

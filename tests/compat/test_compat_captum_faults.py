@@ -246,7 +246,7 @@ def test_a_map_over_an_input_without_places_is_refused() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert ca.GuidedGradCam(net, net[0]).attribute(X.clone(), target=1).numel() == 0
-    with pytest.raises(AssertionError, match="a map to lay over the input"):
+    with pytest.raises(AssertionError, match="map of the layer cannot be resized to the input"):
         oa.GuidedGradCam(net, net[0]).attribute(X, target=1)
 
 

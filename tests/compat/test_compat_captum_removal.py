@@ -329,7 +329,7 @@ def test_parts_of_a_loader_that_do_not_fit() -> None:
         with pytest.raises(AssertionError):
             method.attribute(DataLoader(TensorDataset(x), 2), **call)
     for batches in ([], iter([])):
-        with pytest.raises(AssertionError, match="without batches"):
+        with pytest.raises(AssertionError, match="has no batches"):
             method.attribute(batches)
 
 

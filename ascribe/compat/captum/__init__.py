@@ -1,11 +1,14 @@
-"""``captum.attr`` and ``captum.metrics`` as they are at captum 0.9.0, over ascribe: see docs/migrating-from-captum.md."""
+"""``captum.attr`` and ``captum.metrics`` of captum 0.9.0, computed by ascribe: see docs/migrating-from-captum.md.
+
+The modules with captum's names are here; ``translate`` turns captum's arguments into ascribe's, ``recipes`` computes the methods.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from . import attr, metrics
-from .errors import absent
+from .translate.errors import missing_name_error
 
 __version__ = "0.9.0"
 
@@ -46,4 +49,4 @@ __all__ = ["attr", "metrics"]
 
 
 def __getattr__(name: str) -> Any:
-    raise absent("captum", ("concept", "influence", "insights", "module", "robust"), name)
+    raise missing_name_error("captum", ("concept", "influence", "insights", "module", "robust"), name)

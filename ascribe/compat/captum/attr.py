@@ -1,4 +1,4 @@
-"""captum.attr: attribution methods, base classes, statistics, helpers for embeddings, pictures."""
+"""captum.attr: attribution methods, base classes, statistics, helpers for embeddings, visualization."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from typing import Any
 
 from . import visualization
 from .base import Attribution, GradientAttribution, InternalAttribution, LayerAttribution, NeuronAttribution, PerturbationAttribution
-from .classes import (
+from .embeddings import (
+    InterpretableEmbeddingBase,
+    ProductBaselines,
+    TokenReferenceBase,
+    configure_interpretable_embedding_layer,
+    remove_interpretable_embedding_layer,
+)
+from .lime import Lime, LimeBase
+from .loaders import DataLoaderAttribution
+from .lrp import LRP, LayerLRP
+from .methods import (
     Deconvolution,
     DeepLift,
     DeepLiftShap,
@@ -19,6 +29,7 @@ from .classes import (
     IntegratedGradients,
     InternalInfluence,
     KernelShap,
+    LayerActivation,
     LayerConductance,
     LayerDeepLift,
     LayerDeepLiftShap,
@@ -42,18 +53,6 @@ from .classes import (
     ShapleyValues,
     ShapleyValueSampling,
 )
-from .embeddings import (
-    InterpretableEmbeddingBase,
-    ProductBaselines,
-    TokenReferenceBase,
-    configure_interpretable_embedding_layer,
-    remove_interpretable_embedding_layer,
-)
-from .errors import absent
-from .layers import LayerActivation
-from .lime import Lime, LimeBase
-from .loaders import DataLoaderAttribution
-from .lrp import LRP, LayerLRP
 from .noise_tunnel import NoiseTunnel
 from .summaries import (
     MSE,
@@ -70,6 +69,7 @@ from .summaries import (
     SummarizerSingleTensor,
     Var,
 )
+from .translate.errors import missing_name_error
 
 __all__ = [
     "LRP",
@@ -148,4 +148,4 @@ LANGUAGE = frozenset({
 
 
 def __getattr__(name: str) -> Any:
-    raise absent("captum.attr", LANGUAGE, name)
+    raise missing_name_error("captum.attr", LANGUAGE, name)

@@ -1,4 +1,4 @@
-"""Embeddings as inputs, references of tokens, and baselines drawn from lists: the helpers that text models are explained with."""
+"""Helpers for text models: embeddings as inputs, token references, random baselines."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from .errors import also_theirs
+from .translate.errors import raise_as_captum
 
 
 class InterpretableEmbeddingBase(nn.Module):
-    """Stands where an embedding layer was and passes on what it is given, so that embeddings can be the model's inputs."""
+    """Replaces an embedding layer and returns its input unchanged, so that embeddings can be the inputs of the model."""
 
     def __init__(self, embedding: nn.Module, full_name: str) -> None:
         super().__init__()
@@ -25,42 +25,43 @@ class InterpretableEmbeddingBase(nn.Module):
         self.embedding, self.full_name = embedding, full_name
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
-        """The first argument, as it is."""
+        """Returns the first argument."""
         return inputs[0] if inputs else next(iter(kwargs.values()))
 
     def indices_to_embeddings(self, *inputs: Any, **kwargs: Any) -> Any:
-        """What the layer that was there makes of token ids."""
+        """Returns the embeddings of token ids, from the replaced layer."""
         return self.embedding(*inputs, **kwargs)
 
 
 def configure_interpretable_embedding_layer(model: nn.Module, embedding_layer_name: str = "embedding") -> InterpretableEmbeddingBase:
-    """Put a pass-through in the place of an embedding layer, named by its dotted path; the model takes embeddings from then on.
+    """Replaces an embedding layer, given by its dotted path; the model then takes embeddings as inputs.
 
-    Raises InputError where that has been done already, and AttributeError where there is no such layer.
+    Raises InputError if it has been replaced already, AttributeError if there is no such layer.
     """
     layer = model.get_submodule(embedding_layer_name)
-    with also_theirs():
+    with raise_as_captum():
         if isinstance(layer, InterpretableEmbeddingBase):
-            raise InputError(f"{embedding_layer_name!r} is a pass-through already", try_="remove_interpretable_embedding_layer first")
-    warnings.warn(f"the layer {embedding_layer_name!r} passes on what it is given until it is put back", stacklevel=2)
+            there, try_ = f"the layer {embedding_layer_name!r}", "remove_interpretable_embedding_layer(model, layer) first"
+            raise InputError("The embedding layer has been replaced already", there=there, try_=try_)
+    warnings.warn(f"the layer {embedding_layer_name!r} returns its input unchanged until it is restored", stacklevel=2)
     stand_in = InterpretableEmbeddingBase(layer, embedding_layer_name)
-    replace(model, embedding_layer_name, stand_in)
+    set_submodule(model, embedding_layer_name, stand_in)
     return stand_in
 
 
 def remove_interpretable_embedding_layer(model: nn.Module, interpretable_emb: InterpretableEmbeddingBase) -> None:
-    """Put the embedding layer back where it was."""
-    replace(model, interpretable_emb.full_name, interpretable_emb.embedding)
+    """Restores the embedding layer."""
+    set_submodule(model, interpretable_emb.full_name, interpretable_emb.embedding)
 
 
-def replace(model: nn.Module, name: str, layer: nn.Module) -> None:
-    """Set a layer by its dotted path."""
+def set_submodule(model: nn.Module, name: str, layer: nn.Module) -> None:
+    """Sets a layer by its dotted path."""
     parent, _, own = name.rpartition(".")
     setattr(model.get_submodule(parent), own, layer)
 
 
 class InputIdentity(nn.Module):
-    """A layer that an input passes through unchanged, so that methods at layers can attribute to it."""
+    """A layer that returns an input unchanged, so that layer methods can attribute to the input."""
 
     def __init__(self, input_name: str) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class InputIdentity(nn.Module):
 
 
 class ModelInputWrapper(nn.Module):
-    """A model whose inputs each pass through an :class:`InputIdentity` of their own: ``wrapper.input_maps["x"]``."""
+    """A model whose inputs each pass through an :class:`InputIdentity`: ``wrapper.input_maps["x"]``."""
 
     def __init__(self, module_to_wrap: nn.Module) -> None:
         super().__init__()
@@ -92,18 +93,18 @@ class Addition_Module(nn.Module):  # captum's own spelling
 
 
 class TokenReferenceBase:
-    """A reference of one token, repeated."""
+    """A reference sequence of one repeated token."""
 
     def __init__(self, reference_token_idx: int = 0) -> None:
         self.reference_token_idx = reference_token_idx
 
     def generate_reference(self, sequence_length: int, device: torch.device | str) -> Tensor:
-        """The token that many times."""
+        """Returns the token repeated ``sequence_length`` times."""
         return torch.tensor([self.reference_token_idx] * sequence_length, device=device)
 
 
 class ProductBaselines:
-    """Baselines drawn for each feature from a list of its own; with a dictionary, a tuple of names draws those features together."""
+    """Baselines drawn for each feature from its own list; in a dictionary, a tuple of names draws those features together."""
 
     def __init__(self, baseline_values: Sequence[Sequence[Any]] | Mapping[Any, Sequence[Any]]) -> None:
         named = isinstance(baseline_values, Mapping)
@@ -111,7 +112,7 @@ class ProductBaselines:
         self.baseline_values = list(baseline_values.values()) if isinstance(baseline_values, Mapping) else list(baseline_values)
 
     def sample(self) -> list[Any] | dict[str, Any]:
-        """One value for each feature."""
+        """Returns one value for each feature."""
         drawn = [random.choice(values) for values in self.baseline_values]
         if not self.dict_keys:
             return drawn

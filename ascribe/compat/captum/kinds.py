@@ -1,4 +1,4 @@
-"""The names that captum's users annotate their code with, and the decorator that its methods carry."""
+"""The type names of ``captum._utils.typing``, and the decorator of captum's methods."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from .signatures import Baselines, Target
+from .translate.signatures import Baselines, Target
 
 TargetType = Target
 BaselineType = Baselines
@@ -19,5 +19,5 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def log_usage(*args: Any, **kwargs: Any) -> Callable[[Function], Function]:
-    """A decorator that leaves a function as it is."""
+    """Returns a decorator that leaves a function unchanged."""
     return lambda function: function

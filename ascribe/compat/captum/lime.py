@@ -1,4 +1,4 @@
-"""LIME: a simple model of what a network does near a record, and its general form in which every part is the user's."""
+"""LIME: a simple model fitted to the network near a record, and LimeBase, in which the user supplies every part."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from ...coalitions import GameEstimate, Players
 from ...engine.chunks import first_chunk, showing
 from ...errors import InputError, MethodError, QuantityError
 from ...quantities import scores
-from .asked import Asked, starts
 from .base import PerturbationAttribution
-from .cells import cells_of, features_of, known_of, smooth
-from .conventions import given
 from .linear import Model, SkLearnLasso
-from .pared import answer, output
-from .removal import coefficients, everywhere, stand_in
-from .whole import as_tensor
+from .recipes.batch_outputs import to_tensor
+from .recipes.perturbation import format_coefficients, make_replacement, support_any_output
+from .recipes.skipped_inputs import read_output, run_model
+from .translate.call import CaptumCall, make_baselines
+from .translate.inputs import parse_inputs
+from .translate.masks import choose_mean_dtype, list_features, parse_features, parse_masks
 
 PENALTY = 0.01
 
 
 @dataclass(frozen=True)
 class ExpKernel:
-    """exp(-distance^2 / (2 width^2)) of an original and a perturbed input; distance is Euclidean, or 1 less the cosine."""
+    """The kernel ``exp(-distance^2 / (2 width^2))`` of an original and a perturbed input, with Euclidean or cosine distance."""
 
     distance_mode: Literal["cosine", "euclidean"] = "cosine"
     kernel_width: float = 1.0
 
     def __call__(self, original: Any, perturbed: Any, interpretable: Any = None, **kwargs: Any) -> float:
-        a, b = (torch.cat([t.reshape(-1).double() for t in given(side).tensors]) for side in (original, perturbed))
+        a, b = (torch.cat([t.reshape(-1).double() for t in parse_inputs(side).tensors]) for side in (original, perturbed))
         return float(self.of(a @ a, a @ b, b @ b))
 
     def of(self, aa: Any, ab: Any, bb: Any) -> Any:
-        """From the inputs' products with themselves and each other."""
+        """Returns the kernel from the inputs' inner products."""
         if self.distance_mode == "cosine":
             squared = (1 - ab / (aa * bb).clamp(min=1e-32).sqrt()) ** 2
         else:
@@ -49,27 +49,28 @@ class ExpKernel:
 
 
 def get_exp_kernel_similarity_function(distance_mode: str = "cosine", kernel_width: float = 1.0) -> ExpKernel:
-    """How near a perturbed input is to the original. Raises MethodError for a distance that there is none of."""
+    """Returns the exponential similarity kernel. Raises MethodError for an unknown distance."""
     if distance_mode not in ("cosine", "euclidean"):
-        raise MethodError(f"distance_mode={distance_mode!r}", there="cosine, euclidean")
+        try_ = "'cosine' or 'euclidean'"
+        raise MethodError("There is no such distance", there=f"distance_mode={distance_mode!r}", try_=try_)
     return ExpKernel("cosine" if distance_mode == "cosine" else "euclidean", kernel_width)
 
 
 @dataclass(frozen=True, eq=False)
-class Listed:
-    """Coalitions of the caller's own: a game that says what each is worth, ``[quantities, records, coalitions, 1]``."""
+class ListedCoalitions:
+    """A coalition estimator over given coalitions. Its estimate is the value of each, ``[quantities, records, coalitions, 1]``."""
 
     there: np.ndarray
 
     def rows(self, players: Players) -> int:
         return len(self.there)
 
-    def game(self, players: Players, seed: int) -> Told:
-        return Told(self.there)
+    def game(self, players: Players, seed: int) -> ListedGame:
+        return ListedGame(self.there)
 
 
-class Told:
-    """A game that keeps the values of its coalitions."""
+class ListedGame:
+    """A game that stores the values of its coalitions."""
 
     def __init__(self, there: np.ndarray) -> None:
         self.there, self.next = there, 0
@@ -96,7 +97,7 @@ class LimeBase(
     call="inputs target additional_forward_args n_samples=50 perturbations_per_eval show_progress **kwargs",
     multiplies=False,
 ):
-    """Samples near the input, each with its outcome and its nearness, and a simple model fitted to them: all parts are the user's."""
+    """Fits a simple model to samples near the input, weighted by their similarity; the user supplies all parts."""
 
     interpretable_model: Any
     similarity_func: Callable[..., Any]
@@ -106,96 +107,99 @@ class LimeBase(
     to_interp_rep_transform: Callable[..., Any] | None
 
     def explain(self, arguments: dict[str, Any]) -> Any:
-        """What the fitted model stands for. The inputs may have any rows, if the model has one answer for them all."""
+        """Returns the representation of the fitted model. Inputs may have any number of rows if the model has one output for all."""
         own = inspect.signature(type(self).attribute).parameters
         extra = {name: value for name, value in arguments.items() if name not in own}
-        asked = self.asked(arguments)
-        original = asked.inputs.of(asked.inputs.tensors)
-        parts = [self.sample(z, original, extra) for z in drawn(self.perturb_func, original, asked["n_samples"], extra)]
+        call = self.translate(arguments)
+        original = call.inputs.pack(call.inputs.tensors)
+        parts = [self.sample(z, original, extra) for z in draw_perturbations(self.perturb_func, original, call["n_samples"], extra)]
         codes, inputs, near = zip(*parts, strict=True)
-        outcomes = outcomes_at(asked, [given(p).tensors for p in inputs])
-        found = fit(self.interpretable_model, torch.cat([c.reshape(1, -1) for c in codes]), outcomes, torch.stack(near))
+        outcomes = evaluate_samples(call, [parse_inputs(p).tensors for p in inputs])
+        found = fit_model(self.interpretable_model, torch.cat([c.reshape(1, -1) for c in codes]), outcomes, torch.stack(near))
         return found.to(outcomes.dtype) if found.is_floating_point() and outcomes.dtype in (torch.float32, torch.float64) else found
 
     def sample(self, drawn: Any, original: Any, extra: dict[str, Any]) -> tuple[Tensor, Any, Tensor]:
-        """A perturbation as its code, the input it means, and how near that is. Raises MethodError where a way between is missing."""
+        """Returns the code of a perturbation, its input and its similarity. Raises MethodError if a transform is missing."""
         way = self.from_interp_rep_transform if self.perturb_interpretable_space else self.to_interp_rep_transform
         if way is None:
-            raise MethodError("a perturbation without a way between inputs and their interpretable codes")
+            side = "from_interp_rep_transform" if self.perturb_interpretable_space else "to_interp_rep_transform"
+            raise MethodError(f"{side} is missing", there="None", try_=f"{side}= a function between inputs and their interpretable codes")
         other = way(drawn, original, **extra)
         code, moved = (drawn, other) if self.perturb_interpretable_space else (other, drawn)
         near = torch.as_tensor(self.similarity_func(original, moved, code, **extra)).double().reshape(())
         return code, moved, near
 
 
-def outcomes_at(asked: Asked, samples: Sequence[tuple[Tensor, ...]]) -> Tensor:
-    """The quantity at each sample, as captum runs them: one at a time, or ``perturbations_per_eval`` together.
+def evaluate_samples(call: CaptumCall, samples: Sequence[tuple[Tensor, ...]]) -> Tensor:
+    """Returns the quantity at each sample, one at a time or ``perturbations_per_eval`` together, as captum runs them.
 
-    Where that is 1, samples of one shape are run together all the same, as long as the model gives for some what it gives for them alone.
+    If that is 1, samples of one shape still run together, as long as the model returns the same for several as for each alone.
     """
     alike: dict[Any, list[int]] = {}
     for i, tensors in enumerate(samples):
         alike.setdefault(tuple(t.shape for t in tensors), []).append(i)
     found: dict[int, Tensor] = {}
-    with showing(len(samples), asked.progress) as progress:
+    with showing(len(samples), call.progress) as progress:
         for one in alike.values():
-            size = asked["perturbations_per_eval"]
+            size = call["perturbations_per_eval"]
             bound = size > 1
             size = size if bound else first_chunk(sum(t.numel() for t in samples[one[0]]), 0, 1)
             while one:
                 here = one[:size]
-                together = (at_samples if bound else checked)(asked, [samples[i] for i in here])
+                together = (evaluate_together if bound else try_together)(call, [samples[i] for i in here])
                 if together is None:
                     size, here = 1, here[:1]
-                    together = alone_at(asked, samples[here[0]])[None]
+                    together = evaluate_alone(call, samples[here[0]])[None]
                 found.update(zip(here, together, strict=True))
                 one = one[size:]
                 progress.advance(len(here))
     return torch.stack([found[i] for i in range(len(samples))])
 
 
-def at_samples(asked: Asked, samples: Sequence[tuple[Tensor, ...]]) -> Tensor:
-    """The quantity at samples of one shape, run together. Raises QuantityError where there is not one number for each."""
-    many = asked.spread(len(samples)).on([torch.cat(t) for t in zip(*samples, strict=True)])
-    y = scores(output(many), many.of)
+def evaluate_together(call: CaptumCall, samples: Sequence[tuple[Tensor, ...]]) -> Tensor:
+    """Returns the quantity at samples of one shape in one forward pass. Raises QuantityError unless there is one number for each."""
+    many = call.repeat_records(len(samples)).with_inputs([torch.cat(t) for t in zip(*samples, strict=True)])
+    y = scores(run_model(many), many.of)
     found: Tensor = many.of.bind(y)(y)
     if found.shape != (len(samples),):
-        raise QuantityError(f"{found.numel()} numbers for {len(samples)} samples", there="perturbations_per_eval=", try_="1")
+        there = f"{found.numel()} numbers for {len(samples)} samples"
+        raise QuantityError("The model must return one number for each sample", there=there, try_="perturbations_per_eval=1")
     return found
 
 
-def checked(asked: Asked, samples: Sequence[tuple[Tensor, ...]]) -> Tensor | None:
-    """The quantity at samples run together; None where the model takes one at a time: the first and the last are run alone, too.
+def try_together(call: CaptumCall, samples: Sequence[tuple[Tensor, ...]]) -> Tensor | None:
+    """Returns the quantity at samples evaluated together; None if the model needs them one at a time. The first and the last are checked.
 
-    Rounding in single precision is far below the 0.1 % by which the two runs may differ. Short floats may exceed it, and then run alone.
+    The two runs may differ by 0.1 %, far above rounding in float32. Shorter floats may exceed it, and are then evaluated alone.
     """
     if len(samples) == 1:
         return None
     try:
-        found = at_samples(asked, samples)
+        found = evaluate_together(call, samples)
     except Exception:  # whatever a model says of rows that it was not made for; one at a time it may say it again
         return None
-    alone = torch.stack([alone_at(asked, samples[k]) for k in (0, -1)]).to(found)
+    alone = torch.stack([evaluate_alone(call, samples[k]) for k in (0, -1)]).to(found)
     near = torch.allclose(found[[0, -1]], alone, rtol=1e-3, atol=1e-5 * float(found.abs().max()))
     return found if near else None
 
 
-def alone_at(asked: Asked, sample: tuple[Tensor, ...]) -> Tensor:
-    """The quantity at one sample, a number whatever form it has. Raises QuantityError for several numbers."""
-    one = asked.on(sample)
-    y = answer(one)
+def evaluate_alone(call: CaptumCall, sample: tuple[Tensor, ...]) -> Tensor:
+    """Returns the quantity at one sample as a scalar. Raises QuantityError for several numbers."""
+    one = call.with_inputs(sample)
+    y = read_output(one)
     if isinstance(y, Tensor) and y.ndim > 1:
         y = one.of.bind(y)(y)
-    elif asked["target"] is not None and isinstance(y, Tensor) and y.ndim:
+    elif call["target"] is not None and isinstance(y, Tensor) and y.ndim:
         y = one.of.bind(y[None])(y[None])
-    y = as_tensor(y)
+    y = to_tensor(y)
     if y.numel() != 1:
-        raise QuantityError(f"{y.numel()} numbers for a sample", there=f"an output of shape {tuple(y.shape)}", try_="target=: one of them")
+        there = f"{y.numel()} numbers for a sample, in an output of shape {tuple(y.shape)}"
+        raise QuantityError("The model must return one number for each sample", there=there, try_="target=0, to select one")
     return y.reshape(()).to(y.dtype if y.is_floating_point() else torch.get_default_dtype())
 
 
-def drawn(perturb: Callable[..., Any], original: Any, count: int, extra: dict[str, Any]) -> Iterator[Any]:
-    """Samples of a function, or as many as a generator has, at most ``count``."""
+def draw_perturbations(perturb: Callable[..., Any], original: Any, count: int, extra: dict[str, Any]) -> Iterator[Any]:
+    """Yields ``count`` results of a function, or at most as many of a generator."""
     if inspect.isgeneratorfunction(perturb):
         for _, found in zip(range(count), perturb(original, **extra), strict=False):
             yield found
@@ -204,123 +208,124 @@ def drawn(perturb: Callable[..., Any], original: Any, count: int, extra: dict[st
         yield perturb(original, **extra)
 
 
-def fit(model: Any, codes: Tensor, outcomes: Tensor, near: Tensor) -> Tensor:
-    """A model fitted to samples, and what it stands for."""
+def fit_model(model: Any, codes: Tensor, outcomes: Tensor, near: Tensor) -> Tensor:
+    """Fits a model to weighted samples. Returns its representation."""
     rows = TensorDataset(codes.detach().float(), outcomes.detach().cpu(), near.detach().cpu())
     model.fit(DataLoader(rows, batch_size=len(codes)))
     found = model.representation()
     return found if isinstance(found, Tensor) else torch.as_tensor(found)
 
 
-def explained(asked: Asked) -> Any:
-    """Coefficients of a model fitted to random subsets of features, nearer ones counting more; records share the subsets."""
-    ids = cells_of(asked)
-    known = known_of(ids)
-    cells = [torch.searchsorted(known.to(m.device), m).expand_as(x) for m, x in zip(ids, asked.inputs.tensors, strict=True)]
-    if asked["perturb_func"] is not None:
-        alone = [one_record(asked, i, [c[i : i + 1] for c in cells]) for i in range(asked.inputs.records)]
-        each = [Near(one, mine, len(known)).coefficients(one, masks_of(one, mine)) for one, mine in alone]
+def fit_records(call: CaptumCall) -> Any:
+    """Returns the coefficients of a model fitted to random coalitions, weighted by similarity; records share the coalitions."""
+    ids = parse_masks(call)
+    known = list_features(ids)
+    cells = [torch.searchsorted(known.to(m.device), m).expand_as(x) for m, x in zip(ids, call.inputs.tensors, strict=True)]
+    if call["perturb_func"] is not None:
+        alone = [take_record(call, i, [c[i : i + 1] for c in cells]) for i in range(call.inputs.records)]
+        each = [LocalSamples(one, mine, len(known)).coefficients(one, features_from_cells(one, mine)) for one, mine in alone]
         found, kind = torch.cat([f for f, _ in each]), each[0][1]
     else:
-        found, kind = Near(asked, cells, len(known)).coefficients(asked, features_of(asked))
-    return coefficients(asked, found.cpu().numpy(), smooth(asked, kind))
+        found, kind = LocalSamples(call, cells, len(known)).coefficients(call, parse_features(call))
+    return format_coefficients(call, found.cpu().numpy(), choose_mean_dtype(call, kind))
 
 
-def masks_of(asked: Asked, cells: Sequence[Tensor]) -> Any:
-    """The features of a call by their numbers."""
-    return features_of(asked.with_options(feature_mask=tuple(cells) if len(cells) > 1 else cells[0]))
+def features_from_cells(call: CaptumCall, cells: Sequence[Tensor]) -> Any:
+    """Returns the features of a call from their numbers."""
+    return parse_features(call.with_options(feature_mask=tuple(cells) if len(cells) > 1 else cells[0]))
 
 
-def one_record(asked: Asked, i: int, cells: list[Tensor]) -> tuple[Asked, list[Tensor]]:
-    """The call for one of its records."""
-    n = asked.inputs.records
+def take_record(call: CaptumCall, i: int, cells: list[Tensor]) -> tuple[CaptumCall, list[Tensor]]:
+    """Returns the call for one of its records."""
+    n = call.inputs.records
 
     def row(value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(map(row, value))
         return value[i : i + 1] if isinstance(value, Tensor) and value.ndim and len(value) == n else value
 
-    begin = [b.expand_as(x)[i : i + 1] for b, x in zip(starts(asked, asked["baselines"]), asked.inputs.tensors, strict=True)]
-    one = asked.on([x[i : i + 1] for x in asked.inputs.tensors])
+    begin = [b.expand_as(x)[i : i + 1] for b, x in zip(make_baselines(call, call["baselines"]), call.inputs.tensors, strict=True)]
+    one = call.with_inputs([x[i : i + 1] for x in call.inputs.tensors])
     of = one.of.row(i) if hasattr(one.of, "row") else one.of
-    found = replace(one, more=row(asked.more), named={k: row(v) for k, v in asked.named.items()}, of=of)
+    found = replace(one, extra_args=row(call.extra_args), extra_kwargs={k: row(v) for k, v in call.extra_kwargs.items()}, of=of)
     return found.with_options(baselines=tuple(begin)), cells
 
 
-class Near:
-    """Samples near the records of a call."""
+class LocalSamples:
+    """Random coalitions near the records of a call, and the models fitted to them."""
 
-    def __init__(self, asked: Asked, cells: Sequence[Tensor], count: int) -> None:
-        self.asked, self.cells, self.count = asked, cells, count
-        self.begin = [b.expand_as(x) for b, x in zip(starts(asked, asked["baselines"]), asked.inputs.tensors, strict=True)]
+    def __init__(self, call: CaptumCall, cells: Sequence[Tensor], count: int) -> None:
+        self.call, self.cells, self.count = call, cells, count
+        self.begin = [b.expand_as(x) for b, x in zip(make_baselines(call, call["baselines"]), call.inputs.tensors, strict=True)]
 
-    def coefficients(self, asked: Asked, features: Any) -> tuple[Tensor, torch.dtype]:
-        """One for each feature of each record, ``[records, features]``, and the type of the output."""
+    def coefficients(self, call: CaptumCall, features: Any) -> tuple[Tensor, torch.dtype]:
+        """Returns the coefficients ``[records, features]``, and the dtype of the model's output."""
         codes = self.codes()
-        outcome, kind = asked.removed(Listed(codes.bool().numpy()), stand_in(asked), features)
+        outcome, kind = call.attribute_coalitions(ListedCoalitions(codes.bool().numpy()), make_replacement(call), features)
         assert outcome.features is not None
         worth = torch.as_tensor(outcome.features.values).double()[..., 0]
         near = self.near(codes)
-        model = asked["interpretable_model"]
-        return torch.stack([fit(model, codes, y, w).double().reshape(-1) for y, w in zip(worth, near, strict=True)]), kind
+        model = call["interpretable_model"]
+        return torch.stack([fit_model(model, codes, y, w).double().reshape(-1) for y, w in zip(worth, near, strict=True)]), kind
 
     def codes(self) -> Tensor:
-        """Which features are there, ``[samples, features]``: each by the toss of a coin, or as the user's function says."""
-        count, perturb = self.asked["n_samples"], self.asked["perturb_func"]
+        """Returns the random coalitions ``[samples, features]``: independent with probability 0.5, or from the user's function."""
+        count, perturb = self.call["n_samples"], self.call["perturb_func"]
         if perturb is None:
             return torch.randint(0, 2, (count, self.count))
         extra = self.extra
-        found = drawn(perturb, self.asked.inputs.of(self.asked.inputs.tensors), count, extra)
+        found = draw_perturbations(perturb, self.call.inputs.pack(self.call.inputs.tensors), count, extra)
         return torch.cat([torch.as_tensor(z).reshape(1, -1) for z in found])
 
     @property
     def extra(self) -> dict[str, Any]:
-        """What functions of the user's get in addition to the input."""
-        like = self.asked.inputs.of
+        """The additional keyword arguments of the user's functions."""
+        like = self.call.inputs.pack
         return {"baselines": like(self.begin), "feature_mask": like(list(self.cells)), "num_interp_features": self.count}
 
     def near(self, codes: Tensor) -> Tensor:
-        """How much each sample counts for each record, ``[records, samples]``."""
-        kernel = self.asked["similarity_func"] or ExpKernel()
+        """Returns the similarity of each sample to each record, ``[records, samples]``."""
+        kernel = self.call["similarity_func"] or ExpKernel()
         if isinstance(kernel, ExpKernel):
             return self.by_products(codes.double(), kernel)
-        return torch.stack([self.by_function(codes, kernel, i) for i in range(self.asked.inputs.records)])
+        return torch.stack([self.by_function(codes, kernel, i) for i in range(self.call.inputs.records)])
 
     def by_products(self, codes: Tensor, kernel: ExpKernel) -> Tensor:
-        """From sums over features alone, without making the samples."""
+        """Returns similarities from sums over features, without building the samples."""
         xx, xb, bb = (self.summed(lambda x, b, k=k: (x * x, x * b, b * b)[k]) for k in range(3))
         mixed, own = codes @ xx.T + (1 - codes) @ xb.T, codes @ xx.T + (1 - codes) @ bb.T
         return kernel.of(xx.sum(1)[None], mixed, own).T.contiguous()
 
     def summed(self, product: Callable[..., Tensor]) -> Tensor:
-        """A product of inputs and baselines summed over each feature, ``[records, features]``."""
-        found = torch.zeros(self.asked.inputs.records, self.count, dtype=torch.float64)
-        for x, b, c in zip(self.asked.inputs.tensors, self.begin, self.cells, strict=True):
+        """Returns a product of inputs and baselines summed over each feature, ``[records, features]``."""
+        found = torch.zeros(self.call.inputs.records, self.count, dtype=torch.float64)
+        for x, b, c in zip(self.call.inputs.tensors, self.begin, self.cells, strict=True):
             part = product(x.double(), b.double()).reshape(len(x), -1).cpu()
             found.scatter_add_(1, c.reshape(len(c), -1).cpu(), part)
         return found
 
     def by_function(self, codes: Tensor, similarity: Callable[..., Any], i: int) -> Tensor:
-        """By a function of the original, the sample, and its code."""
+        """Returns the similarities of one record from the user's function of the original, the sample and its code."""
         rows = [
-            (x[i : i + 1], b[i : i + 1], c[i : i + 1]) for x, b, c in zip(self.asked.inputs.tensors, self.begin, self.cells, strict=True)
+            (x[i : i + 1], b[i : i + 1], c[i : i + 1]) for x, b, c in zip(self.call.inputs.tensors, self.begin, self.cells, strict=True)
         ]
-        original = self.asked.inputs.of([x for x, _, _ in rows])
+        original = self.call.inputs.pack([x for x, _, _ in rows])
         found = []
         for code in codes:
             there = code.bool()
-            moved = self.asked.inputs.of([torch.where(there.to(c.device)[c], x, b) for x, b, c in rows])
+            moved = self.call.inputs.pack([torch.where(there.to(c.device)[c], x, b) for x, b, c in rows])
             found.append(torch.as_tensor(similarity(original, moved, code[None], **self.extra)).double().reshape(()))
         return torch.stack(found)
 
 
 def default_from_interp_rep_transform(curr_sample: Tensor, original_inputs: Any, **kwargs: Any) -> Any:
-    """The input that a code stands for: features that are there as they are, others at their baseline.
+    """Returns the input of a code: features in the code as they are, the others at their baseline.
 
     Raises InputError without ``feature_mask`` and ``baselines``.
     """
     if not {"feature_mask", "baselines"} <= kwargs.keys():
-        raise InputError("an input from a code", there=", ".join(kwargs) or "no keywords", try_="feature_mask=..., baselines=...")
+        there = ", ".join(kwargs) or "no keywords"
+        raise InputError("A code needs feature_mask and baselines to become an input", there=there, try_="feature_mask=..., baselines=...")
 
     def moved(x: Tensor, mask: Tensor, start: Any) -> Tensor:
         return torch.where(curr_sample.reshape(-1)[mask].bool(), x, torch.as_tensor(start, dtype=x.dtype, device=x.device))
@@ -332,10 +337,11 @@ def default_from_interp_rep_transform(curr_sample: Tensor, original_inputs: Any,
 
 
 def default_perturb_func(original_inp: Any, **kwargs: Any) -> Tensor:
-    """A code with each feature there by the toss of a coin. Raises InputError without ``num_interp_features``."""
+    """Returns a random code with each feature present with probability 0.5. Raises InputError without ``num_interp_features``."""
     if "num_interp_features" not in kwargs:
-        raise InputError("a code of unknown length", try_="num_interp_features=...")
-    return torch.randint(0, 2, (1, int(kwargs["num_interp_features"])), device=given(original_inp).tensors[0].device)
+        there = ", ".join(kwargs) or "no keywords"
+        raise InputError("The length of the code is unknown", there=there, try_="num_interp_features=8")
+    return torch.randint(0, 2, (1, int(kwargs["num_interp_features"])), device=parse_inputs(original_inp).tensors[0].device)
 
 
 class Lime(
@@ -343,32 +349,32 @@ class Lime(
     init="forward_func interpretable_model similarity_func perturb_func",
     call="inputs baselines target additional_forward_args feature_mask n_samples=25 perturbations_per_eval return_input_shape"
     " show_progress",
-    by=everywhere(explained, one=True),
+    by=support_any_output(fit_records, single=True),
 ):
-    """Coefficients of a linear model of which features are there, fitted near the record.
+    """Fits a linear model to random coalitions of features near the record. Its coefficients are the values.
 
-    Its parts are those of :class:`LimeBase`, which can be called by themselves: ``from_interp_rep_transform`` gives the input of a code.
+    Its parts can be used alone, as those of :class:`LimeBase`: ``from_interp_rep_transform`` returns the input of a code.
     """
 
     perturb_interpretable_space = True
     from_interp_rep_transform = staticmethod(default_from_interp_rep_transform)
     to_interp_rep_transform = None
 
-    def made(self) -> None:
-        """Parts that are not given are captum's."""
+    def finish_init(self) -> None:
+        """Fills in captum's defaults."""
         for name, part in (("similarity_func", ExpKernel()), ("perturb_func", default_perturb_func)):
             if getattr(self, name, None) is None:
                 setattr(self, name, part)
         if getattr(self, "interpretable_model", None) is None:
             self.interpretable_model = SkLearnLasso(alpha=PENALTY)
 
-    def asked(self, arguments: Mapping[str, Any]) -> Asked:
-        """A call as what it asks for; codes that are drawn as always need no function."""
-        asked = super().asked(arguments)
-        return asked.with_options(perturb_func=None) if asked["perturb_func"] is default_perturb_func else asked
+    def translate(self, arguments: Mapping[str, Any]) -> CaptumCall:
+        """Returns the translated call; the default codes need no function."""
+        call = super().translate(arguments)
+        return call.with_options(perturb_func=None) if call["perturb_func"] is default_perturb_func else call
 
     def explain(self, arguments: dict[str, Any]) -> Any:
-        """The recipe; each record has a fit of its own."""
+        """Runs the recipe: one fit for each record."""
         return PerturbationAttribution.explain(self, arguments)
 
 

@@ -1,4 +1,4 @@
-"""Linear models that explanations are read off: fitted to weighted samples, in closed form or by scikit-learn."""
+"""Linear models for LIME, fitted to weighted samples in closed form or by scikit-learn."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from torch import Tensor, nn
 
 from ...coalitions.lime import lasso
 from ...errors import MethodError
-from .errors import also_theirs
+from .translate.errors import raise_as_captum
 
 Fitted = tuple[np.ndarray, np.ndarray]
 
 
 class Model(ABC):
-    """What LIME fits to samples: classes of your own define these three."""
+    """Base class of the models that LIME fits: classes of your own define these three methods."""
 
     @abstractmethod
     def fit(self, train_data: Any, **kwargs: Any) -> Any:
-        """Fit to a loader of inputs, outputs and, if there are some, weights."""
+        """Fits the model to a loader of inputs, outputs and optional weights."""
 
     @abstractmethod
     def representation(self) -> Tensor:
-        """The explanation: the coefficients of a linear model."""
+        """Returns the explanation: the coefficients of a linear model."""
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
-        """The model's own output."""
+        """Returns the model's prediction."""
 
 
-def samples(train_data: Iterable[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All rows of a loader: inputs ``[rows, features]``, outputs ``[rows, outputs]``, weights ``[rows]``.
+def read_samples(train_data: Iterable[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns all rows of a loader: inputs ``[rows, features]``, outputs ``[rows, outputs]``, weights ``[rows]``.
 
-    Raises MethodError for a loader that has none.
+    Raises MethodError for an empty loader.
     """
     batches = [[torch.as_tensor(part).detach().cpu().double() for part in batch] for batch in train_data]
     if not batches:
-        with also_theirs():
-            raise MethodError("a fit to no samples", try_="a loader that has some")
+        with raise_as_captum():
+            raise MethodError("A model cannot be fitted to no samples", there="a loader without batches", try_="at least one batch")
     x, y, *rest = (torch.cat(parts) for parts in zip(*batches, strict=True))
     weights = rest[0].reshape(-1).numpy() if rest else np.ones(len(x))
     return x.flatten(1).numpy(), y.reshape(len(x), -1).numpy(), weights
 
 
 class LinearModel(nn.Module, Model):
-    """A linear layer, fitted by ``train_fn(x, y, weights, **options)``, which gives coefficients and intercepts."""
+    """A linear layer, fitted by ``train_fn(x, y, weights, **options)``, which returns coefficients and intercepts."""
 
     linear: nn.Linear
 
@@ -58,8 +58,8 @@ class LinearModel(nn.Module, Model):
         self.train_fn, self.options = train_fn, kwargs
 
     def fit(self, train_data: Any, **kwargs: Any) -> dict[str, Any]:
-        """Fit to a loader of inputs, outputs and weights."""
-        x, y, weights = samples(train_data)
+        """Fits the layer to a loader of inputs, outputs and weights."""
+        x, y, weights = read_samples(train_data)
         slope, intercept = self.train_fn(x, y, weights, **{**self.options, **kwargs})
         self.linear = nn.Linear(x.shape[1], y.shape[1]).double()
         with torch.no_grad():
@@ -68,29 +68,29 @@ class LinearModel(nn.Module, Model):
         return {}
 
     def forward(self, x: Tensor) -> Tensor:
-        """Linear outputs."""
+        """Returns the linear outputs."""
         found: Tensor = self._fitted()(x.double())
         return found
 
     def representation(self) -> Tensor:
-        """The coefficients, ``[outputs, features]``."""
+        """Returns the coefficients, ``[outputs, features]``."""
         return self._fitted().weight.detach()
 
     def bias(self) -> Tensor | None:
-        """The intercepts, ``[outputs]``."""
+        """Returns the intercepts, ``[outputs]``."""
         return self._fitted().bias.detach()
 
     def _fitted(self) -> nn.Linear:
         if not hasattr(self, "linear"):
-            with also_theirs():
-                raise MethodError(f"{type(self).__name__} before fit()", try_="fit(loader) first")
+            with raise_as_captum():
+                raise MethodError("The model has not been fitted", there=f"{type(self).__name__} before fit()", try_="fit(loader) first")
         return self.linear
 
 
-def least_squares(x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, alpha: float = 0.0, l1: bool = False, **unused: Any) -> Fitted:
-    """Weighted least squares with an intercept; ``alpha`` times the squares, or with ``l1`` the sizes, of the coefficients added.
+def fit_least_squares(x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, alpha: float = 0.0, l1: bool = False, **unused: Any) -> Fitted:
+    """Weighted least squares with an intercept and a penalty ``alpha`` on squared (``l1``: absolute) coefficients.
 
-    Options of an iteration (learning rates, epochs) have no meaning for a closed form.
+    Options of an iterative optimiser (learning rates, epochs) have no effect: the solution is exact.
     """
     weights = weights / weights.sum()
     middle_x, middle_y = weights @ x, weights @ y
@@ -102,18 +102,18 @@ def least_squares(x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, alpha: f
     return slope.T, middle_y - middle_x @ slope
 
 
-def by_sklearn(x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, sklearn_module: str, **options: Any) -> Fitted:
-    """A fit by a class of scikit-learn, given by its dotted name."""
+def fit_sklearn(x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, sklearn_module: str, **options: Any) -> Fitted:
+    """Fits a class of scikit-learn, given by its dotted name."""
     module, _, name = sklearn_module.rpartition(".")
     found = getattr(import_module(f"sklearn.{module}"), name)(**options).fit(x, y[:, 0] if y.shape[1] == 1 else y, sample_weight=weights)
     return np.atleast_2d(found.coef_), np.atleast_1d(found.intercept_)
 
 
 class SGDLinearModel(LinearModel):
-    """Least squares. Captum's iterates; this is what it goes to."""
+    """Least squares in closed form, the limit of captum's iterations."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(least_squares, **kwargs)
+        super().__init__(fit_least_squares, **kwargs)
 
 
 class SGDLinearRegression(SGDLinearModel):
@@ -121,24 +121,24 @@ class SGDLinearRegression(SGDLinearModel):
 
 
 class SGDRidge(SGDLinearModel):
-    """Least squares with ``alpha`` (1) times the squares of the coefficients."""
+    """Least squares with ``alpha`` (1) times the squared coefficients."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"alpha": 1.0, **kwargs})
 
 
 class SGDLasso(SGDLinearModel):
-    """Least squares with ``alpha`` (1) times the sizes of the coefficients."""
+    """Least squares with ``alpha`` (1) times the absolute coefficients."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"alpha": 1.0, "l1": True, **kwargs})
 
 
 class SkLearnLinearModel(LinearModel):
-    """A linear model of scikit-learn, by its name there: ``"linear_model.Ridge"``."""
+    """A linear model of scikit-learn, given by its name: ``"linear_model.Ridge"``."""
 
     def __init__(self, sklearn_module: str, **kwargs: Any) -> None:
-        super().__init__(by_sklearn, sklearn_module=sklearn_module, **kwargs)
+        super().__init__(fit_sklearn, sklearn_module=sklearn_module, **kwargs)
 
 
 class SkLearnLasso(SkLearnLinearModel):

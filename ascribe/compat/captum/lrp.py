@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation under captum's names: rules as values that stay on the modules they were put on."""
+"""Layer-wise relevance propagation under captum's names: rules are attributes of modules."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ...rules import OperationRule
 from ...rules.books import RuleBook, Where
 from ...rules.layer import Answer, LinearLayer, share
 from ...rules.layers import LayerRule, Pass
-from .asked import Asked, totals
 from .base import GradientAttribution, LayerAttribution
+from .translate.call import CaptumCall, sum_per_record
 
-SMALL = 1e-9  # captum's stabiliser
+STABILISER = 1e-9  # captum's stabiliser
 HOOKS = (
     *("forward_hook", "forward_hook_weights", "forward_pre_hook_activations", "backward_hook_activation"),
     *("_create_backward_hook_input", "_create_backward_hook_output"),
@@ -28,22 +28,23 @@ HOOKS = (
 
 
 class PropagationRule:
-    """What a module's ``rule`` can be; any native rule can too.
+    """Base class of the rules that a module's ``rule`` may be, in addition to ascribe's own rules.
 
-    A class of your own sets the weights that contributions are counted with in ``_manipulate_weights(module, inputs, outputs)``. The
-    module is a copy, and there are no inputs and outputs to look at yet.
+    A class of your own sets the weights of the contributions in ``_manipulate_weights(module, inputs, outputs)``. The module is a copy;
+    inputs and outputs are not available at that time.
     """
 
-    STABILITY_FACTOR: float = SMALL
+    STABILITY_FACTOR: float = STABILISER
 
     def native(self) -> OperationRule:
-        """The rule as the verb takes it. Raises RuleError for classes that do not say."""
-        raise RuleError(f"a {type(self).__name__} without _manipulate_weights()", try_="a rule of ascribe, such as asc.rules.Gamma(0.25)")
+        """Returns the rule as one of ascribe. Raises RuleError for classes without ``_manipulate_weights``."""
+        there, try_ = f"a {type(self).__name__}", "a rule of ascribe, such as asc.rules.Gamma(0.25)"
+        raise RuleError("A rule of your own must define _manipulate_weights()", there=there, try_=try_)
 
     def _manipulate_weights(self, module: Any, inputs: Any, outputs: Any) -> None:
-        """What the rule makes of a module's weights, for classes of your own that go on from there."""
+        """Applies the rule to the weights of a module, for subclasses that build on it."""
         rule = self.native()
-        if isinstance(rule, Strengthened) and getattr(module, "weight", None) is not None:
+        if isinstance(rule, StrengthenedWeights) and getattr(module, "weight", None) is not None:
             module.weight.data = rule.change(module.weight.data)
             if not rule.bias and getattr(module, "bias", None) is not None:
                 module.bias.data = torch.zeros_like(module.bias.data)
@@ -51,54 +52,54 @@ class PropagationRule:
 
 @dataclass(eq=False)
 class EpsilonRule(PropagationRule):
-    """Shares of contributions, held away from zero."""
+    """LRP-epsilon: relevance in proportion to contributions, with a stabiliser."""
 
-    epsilon: float = SMALL
+    epsilon: float = STABILISER
 
     def __post_init__(self) -> None:
         self.STABILITY_FACTOR = self.epsilon
 
     def native(self) -> OperationRule:
-        return Strengthened(1.0, 0.0, self.STABILITY_FACTOR)
+        return StrengthenedWeights(1.0, 0.0, self.STABILITY_FACTOR)
 
 
 @dataclass(eq=False)
 class GammaRule(PropagationRule):
-    """Positive weights count ``1 + gamma`` times; biases as they are, or not at all."""
+    """LRP-gamma: positive weights are multiplied by ``1 + gamma``; biases are unchanged, or set to zero."""
 
     gamma: float = 0.25
     set_bias_to_zero: bool = False
 
     def native(self) -> OperationRule:
-        return Strengthened(1.0, self.gamma, self.STABILITY_FACTOR, not self.set_bias_to_zero)
+        return StrengthenedWeights(1.0, self.gamma, self.STABILITY_FACTOR, not self.set_bias_to_zero)
 
 
 @dataclass(eq=False)
 class Alpha1_Beta0_Rule(PropagationRule):
-    """Positive weights only; biases as they are, or not at all."""
+    """LRP-alpha1-beta0: positive weights only; biases are unchanged, or set to zero."""
 
     set_bias_to_zero: bool = False
 
     def native(self) -> OperationRule:
-        return Strengthened(0.0, 1.0, self.STABILITY_FACTOR, not self.set_bias_to_zero)
+        return StrengthenedWeights(0.0, 1.0, self.STABILITY_FACTOR, not self.set_bias_to_zero)
 
 
 @dataclass(eq=False)
 class IdentityRule(EpsilonRule):
-    """What comes back goes on as it is; for layers that keep the shape."""
+    """Passes relevance on unchanged, through layers that keep the shape."""
 
     def native(self) -> OperationRule:
         return Pass()
 
 
 class ChangedWeights(LayerRule):
-    """Contributions by weights that the rule makes of the layer's; the bias is as it was."""
+    """Contributions with changed weights and an unchanged bias."""
 
     epsilon: float
     merges: ClassVar[bool] = False
 
     def change(self, weight: Tensor) -> Tensor:
-        """The weights that contributions are counted with."""
+        """Returns the weights of the contributions."""
         raise NotImplementedError
 
     def propagate(self, layer: LinearLayer, relevance: Tensor) -> Answer:
@@ -108,27 +109,27 @@ class ChangedWeights(LayerRule):
 
 
 @dataclass(frozen=True, repr=False)
-class Strengthened(ChangedWeights):
-    """Weights ``kept w + more w+``, biases as they are: what captum's rules make of a layer.
+class StrengthenedWeights(ChangedWeights):
+    """Contributions with the weights ``kept w + more w+`` and unchanged biases, as captum's rules compute them.
 
-    The papers' rules treat biases like weights, inputs of both signs apart, and batch normalisation as part of the layer beside it:
-    :class:`ascribe.rules.Gamma`, :class:`ascribe.rules.ZPlus`.
+    The rules of the papers treat biases like weights, inputs of both signs separately, and merge batch normalisation into the adjacent
+    layer: :class:`ascribe.rules.Gamma`, :class:`ascribe.rules.ZPlus`.
     """
 
     kept: float
     more: float
-    epsilon: float = SMALL
+    epsilon: float = STABILISER
     bias: bool = True
     strict: bool = False
 
     def change(self, weight: Tensor) -> Tensor:
-        """The weights that contributions are counted with."""
+        """Returns the weights of the contributions."""
         return self.kept * weight + self.more * weight.clamp(min=0)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Manipulated(ChangedWeights):
-    """Weights as a rule of the user's leaves them: ``after`` where a module's are ``before``, both laid out alike."""
+class ManipulatedWeights(ChangedWeights):
+    """Contributions with the weights of a user's rule: ``after`` replaces the module's weights ``before``, in the same layout."""
 
     before: Tensor
     after: Tensor
@@ -137,101 +138,104 @@ class Manipulated(ChangedWeights):
     strict: bool = False
 
     def change(self, weight: Tensor) -> Tensor:
-        """The weights that contributions are counted with. Raises RuleError where an operation has others than the module's own."""
+        """Returns the weights of the contributions. Raises RuleError for an operation with other weights than the module's own."""
         if weight.data_ptr() != self.before.data_ptr() or weight.numel() != self.before.numel():
             there = f"an operation with weights of shape {tuple(weight.shape)}, which are not module.weight"
-            raise RuleError("_manipulate_weights()", there=there, try_="the rule on a dense layer or a convolution, or a rule of ascribe")
+            try_ = "the rule on a dense layer or a convolution, or a rule of ascribe"
+            raise RuleError("_manipulate_weights() applies to module.weight only", there=there, try_=try_)
         return self.after.as_strided(weight.shape, weight.stride())
 
 
-def book(model: Any) -> RuleBook:
-    """The rules that a model's modules carry, inner modules before those around them; the epsilon rule elsewhere."""
+def make_rule_book(model: Any) -> RuleBook:
+    """Returns the rules of a model's modules as a rule book, inner modules first; the epsilon rule for all others."""
     named = {name: module for host in modules_behind(model) for name, module in host.named_modules()}
     carried = [name for name, module in named.items() if getattr(module, "rule", None) is not None and name]
-    pairs = [(Where(layer=name), native(named[name])) for name in sorted(carried, key=lambda name: -name.count("."))]
+    pairs = [(Where(layer=name), as_native_rule(named[name])) for name in sorted(carried, key=lambda name: -name.count("."))]
     return RuleBook(tuple(pairs), EpsilonRule().native())
 
 
-def native(module: Any) -> OperationRule:
-    """A module's rule as the verb takes it. Raises RuleError for what is none, and for hooks of the user's own."""
+def as_native_rule(module: Any) -> OperationRule:
+    """Returns a module's rule as one of ascribe. Raises RuleError for anything but a rule, and for rules with hooks."""
     rule = module.rule
     if isinstance(rule, PropagationRule):
         hooks = [name for name in HOOKS if hasattr(rule, name)]
         if hooks:
             try_ = "_manipulate_weights(), or a rule of ascribe such as asc.rules.Flat(), asc.rules.ZBox(low, high) or asc.rules.WSquare()"
-            raise RuleError(f"{type(rule).__name__}.{hooks[0]}()", there="rules without hooks", try_=try_)
+            raise RuleError("Rules with hooks are not supported", there=f"{type(rule).__name__}.{hooks[0]}()", try_=try_)
         own = type(rule)._manipulate_weights is not PropagationRule._manipulate_weights
-        rule = manipulated(rule, module) if own else rule.native()
+        rule = manipulate_weights(rule, module) if own else rule.native()
     if isinstance(rule, OperationRule):
         return rule
-    raise RuleError(f"module.rule = {rule!r}", try_="EpsilonRule(), GammaRule(), or a rule of ascribe")
+    try_ = "EpsilonRule(), GammaRule(), or a rule of ascribe"
+    raise RuleError("module.rule is not a propagation rule", there=f"module.rule = {rule!r}", try_=try_)
 
 
-def manipulated(rule: PropagationRule, module: Any) -> OperationRule:
+def manipulate_weights(rule: PropagationRule, module: Any) -> OperationRule:
     """A rule that changes weights, at a module. Raises RuleError where that fails, and for biases changed otherwise than to nothing."""
     try:
         copied = copy.deepcopy(module)
         rule._manipulate_weights(copied, (), None)
     except Exception as error:
-        there = f"a copy of the module, no inputs and outputs: {type(error).__name__}"
-        raise RuleError(f"{type(rule).__name__}._manipulate_weights()", there=there, try_="a rule of ascribe") from error
+        what = f"{type(rule).__name__}._manipulate_weights() failed for a copy of the module without inputs and outputs"
+        raise RuleError(what, there=type(error).__name__, try_="a rule of ascribe, such as asc.rules.Gamma(0.25)") from error
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     if weight is None:
-        return Strengthened(1.0, 0.0, rule.STABILITY_FACTOR)
+        return StrengthenedWeights(1.0, 0.0, rule.STABILITY_FACTOR)
     kept = bias is None or torch.equal(copied.bias, bias)
     if not kept and copied.bias.any():
-        raise RuleError(f"{type(rule).__name__} changes a bias", try_="biases as they are, or zeros")
+        there, try_ = type(rule).__name__, "leave the bias unchanged, or set it to zero"
+        raise RuleError("A rule may not change a bias to other values than zero", there=there, try_=try_)
     after = torch.empty_like(weight).copy_(copied.weight)
-    return Manipulated(weight.detach(), after.detach(), rule.STABILITY_FACTOR, kept)
+    return ManipulatedWeights(weight.detach(), after.detach(), rule.STABILITY_FACTOR, kept)
 
 
-def relevance(asked: Asked) -> Any:
-    """Relevance at the inputs, or at layers, under the rules that the modules carry."""
-    rules = book(asked.model)
-    each_used_once(asked)
-    found = asked.explained(by=rules, multiply=True)
-    values = asked.result(found.values)
-    if not asked["return_convergence_delta"]:
+def compute_relevance(call: CaptumCall) -> Any:
+    """Returns the relevance at the inputs, or at layers, under the rules of the modules."""
+    rules = make_rule_book(call.model)
+    refuse_repeated_modules(call)
+    found = call.attribute(by=rules, multiply=True)
+    values = call.format_values(found.values)
+    if not call["return_convergence_delta"]:
         return values
     first = values[0] if isinstance(values, list) else values
-    output = torch.as_tensor(found.explained, dtype=totals(first).dtype, device=totals(first).device)
-    return values, [output - totals(v) for v in values] if isinstance(values, list) else output - totals(values)
+    output = torch.as_tensor(found.explained, dtype=sum_per_record(first).dtype, device=sum_per_record(first).device)
+    return values, [output - sum_per_record(v) for v in values] if isinstance(values, list) else output - sum_per_record(values)
 
 
 class RepeatedError(RuleError, RuntimeError):
-    """A module with weights is used several times in a run, which captum's LRP refuses (a RuntimeError)."""
+    """A module with weights is used several times in a run, which captum's LRP does not support (a RuntimeError)."""
 
     code = "E-CAPTUM-REPEATED"
 
 
-def each_used_once(asked: Asked) -> None:
-    """Raises RepeatedError where a module with weights is used several times, as captum does. A run for each shape of the inputs."""
-    modules = {name: module for host in modules_behind(asked.model) for name, module in host.named_modules() if name}
-    places, _ = list_cuts(asked.model, asked.call, fresh=False)
+def refuse_repeated_modules(call: CaptumCall) -> None:
+    """Raises RepeatedError if a module with weights is used several times, as captum does. One forward pass for each shape of inputs."""
+    modules = {name: module for host in modules_behind(call.model) for name, module in host.named_modules() if name}
+    places, _ = list_cuts(call.model, call.model_call, fresh=False)
     for place in places:
         module = modules.get(place.cut.layer)
         if place.calls > 1 and module is not None and (module._parameters or getattr(module, "rule", None) is not None):
-            asked_, there = f"{place.cut!r} is used {place.calls} times", "captum's LRP, which takes one use"
+            what, there = "captum's LRP needs modules that are used once", f"{place.cut!r} is used {place.calls} times"
             try_ = "asc.LRP()(model, x, of=...), or a rule in asc.attribute(..., by=): they add up all uses"
-            raise RepeatedError(asked_, there=there, try_=try_)
+            raise RepeatedError(what, there=there, try_=try_)
 
 
 class LRP(
     GradientAttribution,
     init="model",
     call="inputs target additional_forward_args return_convergence_delta verbose",
-    by=relevance,
+    by=compute_relevance,
     multiplies=True,
 ):
-    """Relevance, sent back layer by layer under each module's own ``rule``."""
+    """Relevance propagated backwards through the layers, by the ``rule`` of each module."""
 
     model: nn.Module
 
     def compute_convergence_delta(self, attributions: Any, output: Tensor) -> Any:  # type: ignore[override]
-        """The output less what relevance adds up to, for each record; a list for several layers."""
+        """Returns the output minus the sum of the relevance of each record; a list for several layers."""
         if isinstance(attributions, list):
-            return [output - totals(a) for a in attributions]
-        return output - totals(attributions)
+            return [output - sum_per_record(a) for a in attributions]
+        return output - sum_per_record(attributions)
 
 
 class LayerLRP(
@@ -239,6 +243,6 @@ class LayerLRP(
     LayerAttribution,
     init="model layer",
     call="inputs target additional_forward_args return_convergence_delta attribute_to_layer_input verbose",
-    by=relevance,
+    by=compute_relevance,
 ):
-    """Relevance at a layer, or at several."""
+    """LRP at a layer, or at several."""

@@ -1,4 +1,4 @@
-"""Statistics that are kept up to date as values come, and summaries made of several of them."""
+"""Running statistics of streams of values, and summaries of several statistics."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ import torch
 from torch import Tensor
 
 from ...errors import InputError
-from .errors import also_theirs
+from .translate.errors import raise_as_captum
 
 StatValue = Tensor | int | float
 
 
 class Stat:
-    """One statistic: ``init``, then ``update`` with each value, ``get`` at any time. Classes of your own define these three."""
+    """Base class of a statistic: ``init``, ``update`` with each value, ``get``. Classes of your own define these three."""
 
     def __init__(self, name: str | None = None, **kwargs: Any) -> None:
         self.params, self._name = kwargs, name
         self._other_stats: SummarizerSingleTensor | None = None
 
     def init(self) -> None:
-        """Begin anew."""
+        """Resets the statistic."""
 
     def get(self) -> StatValue | None:
-        """The statistic of what has come so far, None before anything has."""
+        """Returns the statistic of the values so far; None if there are none."""
         raise NotImplementedError
 
     def update(self, x: Any) -> None:
-        """Take a value in."""
+        """Adds a value."""
         raise NotImplementedError
 
     def _get_stat(self, stat: Stat) -> Stat | None:
-        """Another statistic of the same summary."""
+        """Returns another statistic of the same summary."""
         return self._other_stats.get(stat) if self._other_stats is not None else None
 
     @property
     def name(self) -> str:
-        """What the statistic is called in a summary."""
+        """The name of the statistic in a summary."""
         return self._name or "".join(c if c.islower() or not i else f"_{c}" for i, c in enumerate(type(self).__name__)).lower()
 
     def __hash__(self) -> int:
@@ -50,7 +50,7 @@ class Stat:
 
 
 class Count(Stat):
-    """How many values have come."""
+    """The number of values."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
@@ -67,7 +67,7 @@ class Count(Stat):
 
 
 class Moments(Stat):
-    """Mean and sum of squared deviations, updated value by value without loss (Welford 1962)."""
+    """The mean and the sum of squared deviations, updated by Welford's algorithm (1962)."""
 
     def __init__(self, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
@@ -136,7 +136,7 @@ class StdDev(Var):
 
 
 class GeneralAccumFn(Stat):
-    """What a function of two values makes of all of them, one after the other."""
+    """A function of two values, applied to all values one after the other."""
 
     def __init__(self, name: str | None, fn: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__(name, fn=fn)
@@ -155,33 +155,33 @@ class GeneralAccumFn(Stat):
 
 
 class Min(GeneralAccumFn):
-    """The smallest of each number."""
+    """The element-wise minimum."""
 
     def __init__(self, name: str | None = None, min_fn: Callable[[Tensor, Tensor], Tensor] = torch.min) -> None:
         super().__init__(name, min_fn)
 
 
 class Max(GeneralAccumFn):
-    """The largest of each number."""
+    """The element-wise maximum."""
 
     def __init__(self, name: str | None = None, max_fn: Callable[[Tensor, Tensor], Tensor] = torch.max) -> None:
         super().__init__(name, max_fn)
 
 
 class Sum(GeneralAccumFn):
-    """The sum of each number."""
+    """The element-wise sum."""
 
     def __init__(self, name: str | None = None, add_fn: Callable[[Tensor, Tensor], Tensor] = torch.add) -> None:
         super().__init__(name, add_fn)
 
 
 def CommonStats() -> list[Stat]:  # captum's own spelling
-    """Mean, variance and standard deviation of a sample, smallest and largest."""
+    """Mean, sample variance, sample standard deviation, minimum and maximum."""
     return [Mean(), Var(order=1), StdDev(order=1), Min(), Max()]
 
 
 class SummarizerSingleTensor:
-    """Statistics of one stream of tensors; ``summary_stats_indices`` are those that are shown."""
+    """Statistics of one stream of tensors; ``summary_stats_indices`` selects those in the summary."""
 
     def __init__(self, stats: Sequence[Stat], summary_stats_indices: Sequence[int]) -> None:
         self._stats, self._shown = list(stats), list(summary_stats_indices)
@@ -190,12 +190,12 @@ class SummarizerSingleTensor:
             stat.init()
 
     def update(self, x: Any) -> None:
-        """Take a value in."""
+        """Adds a value."""
         for stat in self._stats:
             stat.update(x)
 
     def get(self, stat: Stat) -> Stat | None:
-        """The statistic here that is equal to ``stat``."""
+        """Returns the statistic that equals ``stat``."""
         return next((own for own in self._stats if own == stat), None)
 
     @property
@@ -205,7 +205,7 @@ class SummarizerSingleTensor:
 
 
 class Summarizer:
-    """Statistics of a stream of tensors, or of tuples of them."""
+    """Statistics of a stream of tensors, or of tuples of tensors."""
 
     def __init__(self, stats: Sequence[Stat]) -> None:
         self._stats = list(stats)
@@ -213,11 +213,12 @@ class Summarizer:
         self._summarizers: list[SummarizerSingleTensor] = []
 
     def update(self, x: Any) -> None:
-        """Take a tensor, a number or a tuple of those in. Raises InputError for a tuple after a tensor, or the other way round."""
+        """Adds a tensor, a number or a tuple of those. Raises InputError if the structure changes."""
         single = not isinstance(x, tuple)
         if self._single is not None and self._single != single:
-            with also_theirs():
-                raise InputError("a tensor and a tuple in one summary", try_="the same form in every update")
+            with raise_as_captum():
+                there = "a tensor and a tuple"
+                raise InputError("All updates of a summary must have the same structure", there=there, try_="update(x) with tensors only")
         self._single = single
         parts = (x,) if single else x
         for i, part in enumerate(parts):
@@ -227,7 +228,7 @@ class Summarizer:
 
     @property
     def summary(self) -> dict[str, Any] | list[dict[str, Any]] | None:
-        """The statistics by name, one dictionary for each part of a tuple; None before anything has come."""
+        """The statistics by name, one dictionary for each part of a tuple; None before the first value."""
         found = [one.summary for one in self._summarizers]
         if not found:
             return None
@@ -235,16 +236,16 @@ class Summarizer:
 
 
 class ClassSummarizer(Summarizer):
-    """A summary for each label beside that of all."""
+    """A summary for each label and one for all."""
 
     def __init__(self, stats: Sequence[Stat]) -> None:
         super().__init__(stats)
         self.summaries: dict[Any, Summarizer] = {}
 
     def update(self, x: Any, labels: Any = None) -> None:
-        """Take rows in, each under its label or all under a single one; without labels, all of it at once.
+        """Adds rows, each with its label or all with one; without labels, adds the values as they are.
 
-        Raises InputError where rows and labels differ in number.
+        Raises InputError if the numbers of rows and labels differ.
         """
         if labels is None:
             super().update(x)
@@ -252,8 +253,9 @@ class ClassSummarizer(Summarizer):
         parts = x if isinstance(x, tuple) else (x,)  # with labels a summary is a list, of one dictionary for a single tensor
         labels = labels.tolist() if isinstance(labels, Tensor) else labels if isinstance(labels, list) else [labels]
         if len(labels) > 1 and any(len(part) != len(labels) for part in parts):
-            with also_theirs():
-                raise InputError(f"{len(labels)} labels", there=f"{[len(part) for part in parts]} rows", try_="one label per row")
+            with raise_as_captum():
+                there = f"{len(labels)} labels for {[len(part) for part in parts]} rows"
+                raise InputError("The number of labels differs from the number of rows", there=there, try_="one label for each row")
         for i in range(len(parts[0])):
             row, label = tuple(part[i] for part in parts), labels[0 if len(labels) == 1 else i]
             super().update(row)

@@ -1,4 +1,4 @@
-"""Pictures of attributions from NumPy arrays, under captum's names: images ``[height, width, channels]``, and series."""
+"""captum.attr.visualization: attributions of images ``[height, width, channels]`` and of time series, drawn from NumPy arrays."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ResultError
-from .errors import also_theirs
-from .words import VisualizationDataRecord, format_classname, format_special_tokens, format_tooltip, format_word_importances, visualize_text
+from .translate.errors import raise_as_captum
+from .word_table import (
+    VisualizationDataRecord,
+    format_classname,
+    format_special_tokens,
+    format_tooltip,
+    format_word_importances,
+    visualize_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +42,7 @@ __all__ = [
 
 
 class ImageVisualizationMethod(Enum):
-    """How values and image are shown together."""
+    """How values and image are combined."""
 
     heat_map = 1
     blended_heat_map = 2
@@ -45,7 +52,7 @@ class ImageVisualizationMethod(Enum):
 
 
 class TimeseriesVisualizationMethod(Enum):
-    """How values and series are shown together."""
+    """How values and series are combined."""
 
     overlay_individual = 1
     overlay_combined = 2
@@ -53,7 +60,7 @@ class TimeseriesVisualizationMethod(Enum):
 
 
 class VisualizeSign(Enum):
-    """Which values are shown."""
+    """The sign of the values shown."""
 
     positive = 1
     absolute_value = 2
@@ -70,33 +77,33 @@ SIDES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def choice(kind: type[Enum], name: Any) -> str:
-    """The name of a member. Raises ResultError for one that there is none of."""
+def parse_choice(kind: type[Enum], name: Any) -> str:
+    """Returns the name of a member. Raises ResultError for an unknown one."""
     name = name.name if isinstance(name, Enum) else name
     if name not in kind.__members__:
-        raise ResultError(f"{name!r} is not one to choose", there=", ".join(kind.__members__))
+        raise ResultError(f"There is no such {kind.__name__}", there=repr(name), try_=f"one of {', '.join(kind.__members__)}")
     return str(name)
 
 
-def normalized(attr: np.ndarray, sign: str, outlier_perc: float) -> np.ndarray:
-    """Values of one sign between 0 and 1, or of all between -1 and 1; channels are summed.
+def normalize_values(attr: np.ndarray, sign: str, outlier_perc: float) -> np.ndarray:
+    """Returns values of one sign scaled to [0, 1], or of both signs to [-1, 1]; channels are summed.
 
-    The largest ones, which ``outlier_perc`` percent of the sum come from, all count as 1. Raises ResultError where nothing of the
-    sign is there, and for percentages that are none.
+    The largest values, which make up ``outlier_perc`` percent of the sum, are set to 1. Raises ResultError if no values of the sign
+    are left, and for invalid percentages.
     """
     if not 0 <= outlier_perc <= 100:
-        raise ResultError(f"outlier_perc={outlier_perc}", try_="a number from 0 to 100")
+        raise ResultError("outlier_perc must be in [0, 100]", there=f"outlier_perc={outlier_perc}", try_="outlier_perc=2")
     found = SIDES[sign](attr)
     sizes = np.sort(np.abs(found), axis=None)
     grown = np.cumsum(sizes)
     scale = float(sizes[np.searchsorted(grown, grown[-1] * (100 - outlier_perc) / 100)]) if grown[-1] > 0 else 0.0
     if scale == 0:
-        raise ResultError(f"no values to show of sign {sign!r}", try_="another sign, or a smaller outlier_perc")
+        raise ResultError("No values are left to show", there=f"sign={sign!r}", try_="another sign, or a smaller outlier_perc")
     return np.clip(found / scale, -1, 1)
 
 
-def colours(sign: str, cmap: Any) -> tuple[Any, float, float]:
-    """The colour map of a sign, and the values at its ends."""
+def choose_colours(sign: str, cmap: Any) -> tuple[Any, float, float]:
+    """Returns the colour map of a sign, and the values at its ends."""
     from matplotlib.colors import LinearSegmentedColormap
 
     if cmap is None:
@@ -104,8 +111,8 @@ def colours(sign: str, cmap: Any) -> tuple[Any, float, float]:
     return cmap, (-1.0 if sign == "all" else 0.0), 1.0
 
 
-def figure(given: Any, use_pyplot: bool, size: tuple[int, int], rows: int = 1, columns: int = 1, **more: Any) -> tuple[Figure, Any]:
-    """The figure and axes that were given, or new ones."""
+def make_figure(given: Any, use_pyplot: bool, size: tuple[int, int], rows: int = 1, columns: int = 1, **more: Any) -> tuple[Figure, Any]:
+    """Returns the figure and axes that were passed, or new ones."""
     if given is not None:
         fig, axes = given
         return fig, axes
@@ -119,16 +126,16 @@ def figure(given: Any, use_pyplot: bool, size: tuple[int, int], rows: int = 1, c
     return fig, fig.subplots(rows, columns, **more)
 
 
-def picture(image: np.ndarray | None) -> np.ndarray:
-    """An image as bytes; numbers up to 1 are taken for shares of 255. Raises ResultError where there is no image."""
+def prepare_image(image: np.ndarray | None) -> np.ndarray:
+    """Returns an image as bytes; values up to 1 are multiplied by 255. Raises ResultError without an image."""
     if image is None:
-        raise ResultError("no image", try_='original_image=, or method="heat_map"')
+        raise ResultError("This method needs the original image", there="None", try_='original_image=image, or method="heat_map"')
     image = np.asarray(image)
-    return as_bytes(image * 255 if image.max() <= 1.0 else image)
+    return to_bytes(image * 255 if image.max() <= 1.0 else image)
 
 
-def as_bytes(image: np.ndarray) -> np.ndarray:
-    """Numbers cut to whole ones between 0 and 255."""
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """Returns values clipped to the integers from 0 to 255."""
     return np.clip(image.astype(int), 0, 255).astype(np.uint8)
 
 
@@ -146,13 +153,13 @@ def visualize_image_attr(
     fig_size: tuple[int, int] = (6, 6),
     use_pyplot: bool = True,
 ) -> tuple[Figure, Axes]:
-    """One image with its values, as a heat map, over the image, or as what is left of the image. Returns figure and axes.
+    """Draws an image with its values: as a heat map, over the image, or as the brightness of the image. Returns figure and axes.
 
-    Raises ResultError for a method or sign that there is none of, and where nothing of the sign is there.
+    Raises ResultError for an unknown method or sign, and if no values of the sign are left.
     """
-    with also_theirs():
-        how, sign = choice(ImageVisualizationMethod, method), choice(VisualizeSign, sign)
-        fig, axis = figure(plt_fig_axis, use_pyplot, fig_size)
+    with raise_as_captum():
+        how, sign = parse_choice(ImageVisualizationMethod, method), parse_choice(VisualizeSign, sign)
+        fig, axis = make_figure(plt_fig_axis, use_pyplot, fig_size)
         heat = draw_image(axis, attr, original_image, how, sign, outlier_perc, cmap, alpha_overlay)
     axis.set_xticks([])
     axis.set_yticks([])
@@ -166,34 +173,37 @@ def visualize_image_attr(
 
 
 def draw_image(axis: Axes, attr: np.ndarray, image: Any, how: str, sign: str, outlier_perc: float, cmap: Any, alpha: float) -> Any:
-    """The picture itself; what a colour bar belongs to.
+    """Draws the image. Returns the artist that the colour bar belongs to.
 
-    Raises ResultError for values of both signs as brightness, and for values and images of other shapes.
+    Raises ResultError for values of both signs as brightness, and for values and images of different shapes.
     """
     if how == "original_image":
-        axis.imshow(picture(image))
+        axis.imshow(prepare_image(image))
         return None
     attr = np.asarray(attr)
     if attr.ndim not in (2, 3):
-        raise ResultError(f"values of shape {attr.shape}", try_="[height, width], or [height, width, channels]")
-    values = normalized(attr.sum(2) if attr.ndim == 3 else attr, sign, outlier_perc)
+        there, try_ = f"values of shape {attr.shape}", "[height, width], or [height, width, channels]"
+        raise ResultError("Values of an image must have two or three axes", there=there, try_=try_)
+    values = normalize_values(attr.sum(2) if attr.ndim == 3 else attr, sign, outlier_perc)
     if how in ("heat_map", "blended_heat_map"):
-        chosen, low, high = colours(sign, cmap)
+        chosen, low, high = choose_colours(sign, cmap)
         if how == "heat_map":
             return axis.imshow(values, cmap=chosen, vmin=low, vmax=high)
-        shown = picture(image)
+        shown = prepare_image(image)
         axis.imshow(shown.mean(2) if shown.ndim == 3 else shown, cmap="gray")
         return axis.imshow(values, cmap=chosen, vmin=low, vmax=high, alpha=alpha)
     if sign == "all":
-        raise ResultError(f"{how} of values of both signs", try_='sign="positive", "negative" or "absolute_value"')
-    shown = picture(image)
+        there, try_ = f"method={how!r} for values of both signs", 'sign="positive", "negative" or "absolute_value"'
+        raise ResultError("This method shows values of one sign", there=there, try_=try_)
+    shown = prepare_image(image)
     if shown.shape[:2] != values.shape:
-        raise ResultError(f"values of shape {values.shape}", there=f"an image of shape {shown.shape}", try_="the same height and width")
+        there = f"values of shape {values.shape} for an image of shape {shown.shape}"
+        raise ResultError("Values and image differ in height or width", there=there, try_="values of the image's height and width")
     if how == "masked_image":
-        axis.imshow(as_bytes(shown * (values[:, :, None] if shown.ndim == 3 else values)))
+        axis.imshow(to_bytes(shown * (values[:, :, None] if shown.ndim == 3 else values)))
     else:
         colour = np.broadcast_to(shown.reshape(*values.shape, -1)[:, :, :3], (*values.shape, 3))  # grey ones too
-        axis.imshow(np.concatenate([colour, as_bytes(values[:, :, None] * 255)], 2))
+        axis.imshow(np.concatenate([colour, to_bytes(values[:, :, None] * 255)], 2))
     return None
 
 
@@ -207,13 +217,12 @@ def visualize_image_attr_multiple(
     use_pyplot: bool = True,
     **kwargs: Any,
 ) -> tuple[Figure, Any]:
-    """Several pictures of the same values beside each other. Raises ResultError for methods and signs of different number."""
-    with also_theirs():
+    """Draws the same values several times, side by side. Raises ResultError unless methods and signs have the same length."""
+    with raise_as_captum():
         if not methods or len(methods) != len(signs) or (titles is not None and len(titles) != len(methods)):
-            raise ResultError(
-                f"{len(methods)} methods", there=f"{len(signs)} signs, {len(titles or methods)} titles", try_="as many of each"
-            )
-    fig, axes = figure(None, use_pyplot, fig_size, 1, len(methods))
+            there = f"{len(methods)} methods, {len(signs)} signs, {len(titles or methods)} titles"
+            raise ResultError("Methods, signs and titles must have the same length", there=there, try_="one of each for each image")
+    fig, axes = make_figure(None, use_pyplot, fig_size, 1, len(methods))
     axes = [axes] if len(methods) == 1 else list(axes)
     for i, (method, sign) in enumerate(zip(methods, signs, strict=True)):
         given = {"title": titles[i] if titles else None, **kwargs}
@@ -242,28 +251,30 @@ def visualize_timeseries_attr(
     use_pyplot: bool = True,
     **pyplot_kwargs: Any,
 ) -> tuple[Figure, Any]:
-    """Series with their values behind them or in their colour, a graph for each channel or one for all. Returns figure and axes.
+    """Draws time series with their values in the background or in their colour, in one graph or several. Returns figure and axes.
 
-    Raises ResultError for shapes that differ, a method or sign that there is none of, and where nothing of the sign is there.
+    Raises ResultError for shapes that differ, an unknown method or sign, and if no values of the sign are left.
     """
-    with also_theirs():
-        how, sign = choice(TimeseriesVisualizationMethod, method), choice(VisualizeSign, sign)
+    with raise_as_captum():
+        how, sign = parse_choice(TimeseriesVisualizationMethod, method), parse_choice(VisualizeSign, sign)
         attr, data = (np.asarray(a) if channels_last else np.asarray(a).T for a in (attr, data))
         if attr.shape != data.shape or attr.ndim != 2:
-            there, try_ = f"data of shape {data.shape}", "[times, channels] for both"
-            raise ResultError(f"values of shape {attr.shape}", there=there, try_=try_)
+            there, try_ = f"values of shape {attr.shape}, data of shape {data.shape}", "[times, channels] for both"
+            raise ResultError("Values and data must have the same shape", there=there, try_=try_)
         for name, given, count in (("x_values", x_values, len(data)), ("channel_labels", channel_labels, data.shape[1])):
             if given is not None and len(given) != count:
-                raise ResultError(f"{len(given)} {name}", there=f"data of shape {data.shape}", try_=f"{count}")
-        values = normalized(attr, sign, outlier_perc)
+                raise ResultError(
+                    f"{name} does not fit the data", there=f"{len(given)} for data of shape {data.shape}", try_=f"{count} {name}"
+                )
+        values = normalize_values(attr, sign, outlier_perc)
     times = np.arange(len(data)) if x_values is None else np.asarray(x_values)
-    chosen, low, high = colours(sign, cmap)
+    chosen, low, high = choose_colours(sign, cmap)
     joint = how == "overlay_combined"
-    fig, axes = figure(plt_fig_axis, use_pyplot, fig_size, 1 if joint else data.shape[1], sharex=True, **pyplot_kwargs)
-    panels, paint = list(np.ravel(np.asarray(axes, dtype=object))), painter(chosen, low, high)
+    fig, axes = make_figure(plt_fig_axis, use_pyplot, fig_size, 1 if joint else data.shape[1], sharex=True, **pyplot_kwargs)
+    panels, paint = list(np.ravel(np.asarray(axes, dtype=object))), make_painter(chosen, low, high)
     draw = draw_joint if joint else draw_lines if how == "colored_graph" else draw_apart
     draw(panels, times, data, values, paint, alpha_overlay, channel_labels)
-    finished(fig, panels, paint, title, show_colorbar)
+    finish_figure(fig, panels, paint, title, show_colorbar)
     if use_pyplot and plt_fig_axis is None:
         show()
     return fig, axes
@@ -274,56 +285,56 @@ Labels = Sequence[str] | None
 
 
 def draw_joint(panels: Panels, times: np.ndarray, data: np.ndarray, values: np.ndarray, paint: Any, alpha: float, labels: Labels) -> None:
-    """All series in one graph, the sum of their values behind."""
+    """Draws all series in one graph, with the sum of their values in the background."""
     for i in range(data.shape[1]):
         panels[0].plot(times, data[:, i], label=labels[i] if labels else None)
     both = values.sum(1)
-    behind(panels[0], times, both / max(1, np.abs(both).max()), paint, alpha)
+    draw_background(panels[0], times, both / max(1, np.abs(both).max()), paint, alpha)
     if labels:
         panels[0].legend(loc="best")
 
 
 def draw_apart(panels: Panels, times: np.ndarray, data: np.ndarray, values: np.ndarray, paint: Any, alpha: float, labels: Labels) -> None:
-    """A graph for each series, its values behind it."""
+    """Draws a graph for each series, with its values in the background."""
     for i, panel in enumerate(panels):
         panel.plot(times, data[:, i])
-        behind(panel, times, values[:, i], paint, alpha)
+        draw_background(panel, times, values[:, i], paint, alpha)
         panel.set_ylabel(labels[i] if labels else "")
 
 
 def draw_lines(panels: Panels, times: np.ndarray, data: np.ndarray, values: np.ndarray, paint: Any, alpha: float, labels: Labels) -> None:
-    """A graph for each series, in the colours of its values."""
+    """Draws a graph for each series, as a line in the colours of its values."""
     for i, panel in enumerate(panels):
-        coloured(panel, times, data[:, i], values[:, i], paint)
+        draw_coloured_line(panel, times, data[:, i], values[:, i], paint)
         panel.set_ylabel(labels[i] if labels else "")
 
 
-def finished(fig: Figure, panels: Sequence[Axes], paint: Any, title: str | None, bar: bool) -> None:
-    """A title above and a colour bar below, where they are asked for."""
+def finish_figure(fig: Figure, panels: Sequence[Axes], paint: Any, title: str | None, bar: bool) -> None:
+    """Adds the title and the colour bar."""
     if bar:
         fig.colorbar(paint, ax=list(panels), orientation="horizontal", fraction=0.05)
     if title:
         panels[0].set_title(title)
 
 
-def painter(cmap: Any, low: float, high: float) -> Any:
-    """What turns values into colours."""
+def make_painter(cmap: Any, low: float, high: float) -> Any:
+    """Returns the mapping of values to colours."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     return ScalarMappable(Normalize(low, high), cmap)
 
 
-def behind(panel: Axes, times: np.ndarray, values: np.ndarray, paint: Any, alpha: float) -> None:
-    """A band of colour behind each moment, half way to its neighbours."""
+def draw_background(panel: Axes, times: np.ndarray, values: np.ndarray, paint: Any, alpha: float) -> None:
+    """Draws a band of colour for each time step, to the midpoints between steps."""
     half = (times[1:] + times[:-1]) / 2
     edges = np.concatenate([[times[0]], half, [times[-1]]])
     for left, right, value in zip(edges[:-1], edges[1:], values, strict=True):
         panel.axvspan(left, right, edgecolor="none", facecolor=paint.to_rgba(value), alpha=alpha)
 
 
-def coloured(panel: Axes, times: np.ndarray, series: np.ndarray, values: np.ndarray, paint: Any) -> None:
-    """A graph whose pieces have the colours of their values."""
+def draw_coloured_line(panel: Axes, times: np.ndarray, series: np.ndarray, values: np.ndarray, paint: Any) -> None:
+    """Draws a line whose segments have the colours of their values."""
     from matplotlib.collections import LineCollection
 
     points = np.stack([times, series], 1)
@@ -334,7 +345,7 @@ def coloured(panel: Axes, times: np.ndarray, series: np.ndarray, values: np.ndar
 
 
 def draw_mask_border(ax: Axes, mask: np.ndarray, border_width: int = 1, border_color: Any = "black") -> None:
-    """The outline of a mask ``[height, width]``, drawn inwards that many pixels wide."""
+    """Draws the outline of a mask ``[height, width]``, ``border_width`` pixels wide."""
     from matplotlib.colors import to_rgba
 
     inside = np.pad(np.asarray(mask, dtype=bool), border_width)
@@ -358,7 +369,7 @@ def draw_mask_legend(
     bbox_facecolor: str = "black",
     bbox_alpha: float = 0.6,
 ) -> None:
-    """A word in the middle of a mask ``[height, width]``; nothing for an empty one."""
+    """Writes a label at the centre of a mask ``[height, width]``; nothing for an empty mask."""
     rows, columns = np.nonzero(mask)
     if len(rows):
         box = {"facecolor": bbox_facecolor, "alpha": bbox_alpha, "edgecolor": "none"}
@@ -367,7 +378,7 @@ def draw_mask_legend(
 
 
 def show() -> None:
-    """Show what pyplot has drawn, where there is a window to show it in."""
+    """Shows the figure of pyplot if the backend has a window."""
     import matplotlib
     from matplotlib import pyplot
 

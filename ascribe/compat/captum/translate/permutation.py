@@ -1,4 +1,4 @@
-"""Features that take the values of other records, by a function of the user's."""
+"""Translates ``perm_func``: a feature is removed by taking its values from other records."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...arrays import Array
-from ...errors import FeatureError
-from ...removal import RemovalContext, Replacement
+from ....arrays import Array
+from ....errors import FeatureError
+from ....removal import RemovalContext, Replacement
 
 
 def permute_feature(x: Tensor, feature_mask: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """``x`` with the numbers under a mask taken from other records, by one permutation. Raises FeatureError for one record."""
+    """Returns ``x`` with the elements under a mask taken from other records by one permutation. Raises FeatureError for a single record."""
     if len(x) < 2:
-        raise FeatureError("a permutation of one record", try_="a batch of several")
+        raise FeatureError("A permutation needs at least two records", there="one record", try_="a larger batch")
     same = torch.arange(len(x))
     order = torch.randperm(len(x), generator=generator)
     while torch.equal(order, same):
@@ -26,28 +26,30 @@ def permute_feature(x: Tensor, feature_mask: Tensor, generator: torch.Generator 
 
 
 @dataclass(frozen=True, eq=False)
-class PermutedBy:
-    """What ``mix(x, mask)`` makes of all records where a feature, whose numbers the mask shows, is removed."""
+class PermutationRemoval:
+    """Removes a feature by ``mix(x, mask)``, a function of all records in which ``mask`` marks the elements of the feature."""
 
     mix: Callable[[Tensor, Tensor], Tensor]
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
-        return Mixed(self, context)
+        return PermutedRecords(self, context)
 
     def given(self, x: Tensor, mask: Tensor) -> Tensor:
-        """What the function gives. Raises FeatureError where that is not shaped as the records are."""
+        """Calls the function. Raises FeatureError if its result does not have the shape of the records."""
         found = self.mix(x, mask)
         if not isinstance(found, Tensor) or found.shape != x.shape:
             there = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
-            raise FeatureError("what perm_func gives", there=there, try_=f"records of shape {tuple(x.shape)}")
+            raise FeatureError(
+                "perm_func must return values of the shape of the records", there=there, try_=f"a tensor of shape {tuple(x.shape)}"
+            )
         return found
 
 
 @dataclass(frozen=True, eq=False)
-class Mixed:
-    """The function at the records of a call: it sees them all, and what it gives for those that are here is kept."""
+class PermutedRecords:
+    """The removal bound to the records of a call: the function sees all records, and the rows of this batch are kept."""
 
-    by: PermutedBy
+    by: PermutationRemoval
     context: RemovalContext
     draws: int = 1
     random: bool = True

@@ -1,4 +1,4 @@
-"""Words coloured by what they add, as HTML. Whatever a token says is text, never markup."""
+"""Words coloured by their values, as an HTML table. Tokens are escaped, never markup."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from html import escape
 from typing import Any
 
 from ...errors import ResultError
-from .errors import also_theirs
+from .translate.errors import raise_as_captum
 
 
 @dataclass
 class VisualizationDataRecord:
-    """What is shown of one record: its words and what they add, the prediction, and how the values add up."""
+    """One row of the table: words and their values, the prediction, the convergence score."""
 
     word_attributions: Any
     pred_prob: float
@@ -27,7 +27,7 @@ class VisualizationDataRecord:
 
 
 @dataclass(frozen=True)
-class Page:
+class HtmlPage:
     """HTML that notebooks show."""
 
     data: str
@@ -36,36 +36,37 @@ class Page:
         return self.data
 
 
-def colour(value: float) -> str:
-    """White for nothing, deeper green for what speaks for the class, deeper red for what speaks against it."""
+def format_colour(value: float) -> str:
+    """Returns white for 0, deeper green for larger positive and deeper red for larger negative values."""
     value = max(-1.0, min(1.0, value))
     return f"hsl({120 if value > 0 else 0}, 75%, {100 - int(abs(value) * (50 if value > 0 else 40))}%)"
 
 
 def format_classname(classname: Any) -> str:
-    """A class in a cell of the table."""
+    """Returns a table cell with a class name."""
     return f'<td><text style="padding-right:2em"><b>{escape(str(classname))}</b></text></td>'
 
 
 def format_special_tokens(token: str) -> str:
-    """``<pad>`` as ``#pad``."""
+    """Returns ``<pad>`` as ``#pad``."""
     return f"#{token.strip('<>')}" if token.startswith("<") and token.endswith(">") else token
 
 
 def format_tooltip(item: str, text: str) -> str:
-    """An item with a text that shows when the pointer is on it."""
+    """Returns an item with a tooltip."""
     return f'<div class="tooltip">{escape(item)}<span class="tooltiptext">{escape(text)}</span></div>'
 
 
 def format_word_importances(words: Sequence[str], importances: Any) -> str:
-    """Words in a cell of the table, each on the colour of its number. Raises ResultError for more words than numbers."""
+    """Returns a table cell with words on the colours of their values. Raises ResultError for more words than values."""
     if importances is None or not len(importances):
         return "<td></td>"
     if len(words) > len(importances):
-        with also_theirs():
-            raise ResultError(f"{len(words)} words", there=f"{len(importances)} importances", try_="a number for each word")
+        with raise_as_captum():
+            there = f"{len(words)} words, {len(importances)} importances"
+            raise ResultError("There are more words than importances", there=there, try_="one number for each word")
     marks = [
-        f'<mark style="background-color: {colour(float(value))}; opacity:1.0; line-height:1.75">'
+        f'<mark style="background-color: {format_colour(float(value))}; opacity:1.0; line-height:1.75">'
         f'<font color="black"> {escape(format_special_tokens(word))} </font></mark>'
         for word, value in zip(words, importances, strict=False)
     ]
@@ -76,20 +77,20 @@ COLUMNS = ("True Label", "Predicted Label", "Attribution Label", "Attribution Sc
 
 
 def visualize_text(datarecords: Iterable[VisualizationDataRecord], legend: bool = True) -> Any:
-    """A table with a row for each record, shown where there is a notebook to show it in. Returns the page; ``.data`` is its HTML."""
+    """Shows a table with a row for each record, in a notebook if there is one. Returns the page; ``.data`` is its HTML."""
     rows = [f"<tr>{''.join(f'<th>{name}</th>' for name in COLUMNS)}</tr>"]
     for r in datarecords:
         predicted = f"{r.pred_class} ({r.pred_prob:.2f})"
         cells = [format_classname(text) for text in (r.true_class, predicted, r.attr_class, f"{r.attr_score:.2f}")]
         rows.append(f"<tr>{''.join(cells)}{format_word_importances(r.raw_input_ids, r.word_attributions)}</tr>")
     key = "".join(
-        f'<span style="display:inline-block;width:10px;height:10px;border:1px solid;background-color:{colour(v)}"></span> {word} '
+        f'<span style="display:inline-block;width:10px;height:10px;border:1px solid;background-color:{format_colour(v)}"></span> {word} '
         for v, word in ((-1.0, "Negative"), (0.0, "Neutral"), (1.0, "Positive"))
     )
     head = f'<div style="border-top: 1px solid; margin-top: 5px; padding-top: 5px; display: inline-block"><b>Legend: </b>{key}</div>'
     html = f'{head if legend else ""}<table width="100%">{"".join(rows)}</table>'
     notebook = sys.modules.get("IPython.display")  # where nobody has loaded it there is no notebook to show anything in
-    page = Page(html) if notebook is None else notebook.HTML(html)
+    page = HtmlPage(html) if notebook is None else notebook.HTML(html)
     if notebook is not None:
         notebook.display(page)
     return page

@@ -1,7 +1,7 @@
-"""Captum's arguments, each told once; a class says which of them it takes, and gets a signature that ``help`` shows.
+"""Captum's arguments, each declared once, and methods with signatures made from a list of argument names.
 
-``"inputs baselines n_steps=20"`` are three arguments: one without a default, one with the usual default, one with another. A ``!``
-takes the usual default away; ``**kwargs`` takes whatever comes.
+In ``"inputs baselines! n_steps=20"`` an argument has its usual default, ``!`` makes it required, and ``=`` gives it another default.
+``**kwargs`` accepts any other keywords.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from .permuted import permute_feature
+from .permutation import permute_feature
 
 Tensors = Tensor | tuple[Tensor, ...]
 Target = int | tuple[int, ...] | Tensor | list[int] | list[tuple[int, ...]] | None
@@ -26,7 +26,7 @@ REQUIRED = inspect.Parameter.empty
 
 
 class Argument(NamedTuple):
-    """What an argument may be, and what it is when nobody gives it."""
+    """The type of an argument and its default."""
 
     kind: Any
     default: Any = REQUIRED
@@ -89,15 +89,15 @@ ARGUMENTS: dict[str, Argument] = {
     "to_metric": Argument(Callable[..., Any] | None, None),
     "perturbations_per_pass": Argument(int, 1),
 }
-OURS = {"forward_kwargs": Argument(Mapping[str, Any] | None, None), "captum_exact": Argument(bool, False)}
-"""What ``attribute`` also takes here, by name only: keyword arguments for the model, and captum's own numbers where ours differ."""
+EXTRA_ARGUMENTS = {"forward_kwargs": Argument(Mapping[str, Any] | None, None), "captum_exact": Argument(bool, False)}
+"""Additional keyword-only arguments of ``attribute``: keyword arguments of the model, and captum's own numbers where ours differ."""
 
-RULED = {"by": Argument(Any, None)}
-"""What the DeepLIFT methods also take: their rule, :class:`ascribe.rules.Rescale` (None) or :class:`ascribe.rules.RevealCancel`."""
+RULE_ARGUMENT = {"by": Argument(Any, None)}
+"""The additional argument of the DeepLIFT methods: :class:`ascribe.rules.Rescale` (None) or :class:`ascribe.rules.RevealCancel`."""
 
 
-def parameter(word: str) -> inspect.Parameter:
-    """One argument of a list, as Python has it."""
+def build_parameter(word: str) -> inspect.Parameter:
+    """Returns one argument of a list as an ``inspect.Parameter``."""
     if word.startswith("**"):
         return inspect.Parameter(word[2:], inspect.Parameter.VAR_KEYWORD, annotation=Any)
     name, _, given = word.rstrip("!").partition("=")
@@ -106,18 +106,20 @@ def parameter(word: str) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
 
 
-def signature_of(words: str, more: Mapping[str, Argument]) -> inspect.Signature:
-    """The signature of a method with these arguments, and some that can only be named."""
-    listed = [parameter(word) for word in words.split()]
+def build_signature(words: str, more: Mapping[str, Argument]) -> inspect.Signature:
+    """Returns the signature with these arguments, and those of ``more`` as keyword-only arguments."""
+    listed = [build_parameter(word) for word in words.split()]
     named = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=a.default, annotation=a.kind) for n, a in more.items()]
     last = [p for p in listed if p.kind is inspect.Parameter.VAR_KEYWORD]
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return inspect.Signature([own, *(p for p in listed if p not in last), *named, *last])
 
 
-def signed(run: Callable[[Any, dict[str, Any]], Any], name: str, words: str, said: str, more: Mapping[str, Argument]) -> Callable[..., Any]:
-    """A method with these arguments that runs ``run(self, arguments)``."""
-    signature = signature_of(words, more)
+def make_method(
+    run: Callable[[Any, dict[str, Any]], Any], name: str, words: str, doc: str, more: Mapping[str, Argument]
+) -> Callable[..., Any]:
+    """Returns a method with these arguments that calls ``run(self, arguments)``."""
+    signature = build_signature(words, more)
     own = [p for p in signature.parameters.values() if p.name != "self"]
     rest = [p.name for p in own if p.kind is inspect.Parameter.VAR_KEYWORD]
     by_place = [p.name for p in own if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
@@ -137,7 +139,7 @@ def signed(run: Callable[[Any, dict[str, Any]], Any], name: str, words: str, sai
             given.update(given.pop(name))
         return run(self, given)
 
-    method.__name__, method.__doc__ = name, said
+    method.__name__, method.__doc__ = name, doc
     method.__signature__ = signature  # type: ignore[attr-defined]
     method.__wrapped__ = partial(method)  # type: ignore[attr-defined]  # captum's are decorated, and called as attribute.__wrapped__(self, ...)
     return method

@@ -1,14 +1,37 @@
-"""The methods, one entry each: whose arguments they take, at which place they attribute, by which recipe."""
+"""captum's methods, one declaration each: their arguments, their base class (input, layer, neuron), their recipe."""
 
 from __future__ import annotations
 
-from . import derived
 from .base import GradientAttribution, LayerAttribution, NeuronAttribution, PerturbationAttribution
-from .gradients import deconvolved, grad_cam, gradient, guided, guided_grad_cam, integrated, path_influence, saliency
 from .lime import Lime
 from .linear import SkLearnLinearRegression
-from .pairs import conductance, deep_lift, deep_lift_shap, gradient_shap, neuron_conductance
-from .removal import ablate, all_shapley, occlude, permute, regress_shapley, sample_shapley
+from .recipes import custom_gradients
+from .recipes.gradients import (
+    compute_deconvolution,
+    compute_grad_cam,
+    compute_gradient,
+    compute_guided,
+    compute_guided_grad_cam,
+    compute_integrated_gradients,
+    compute_internal_influence,
+    compute_saliency,
+    read_layer,
+)
+from .recipes.perturbation import (
+    compute_ablation,
+    compute_exact_shapley,
+    compute_kernel_shap,
+    compute_occlusion,
+    compute_permutation,
+    compute_sampled_shapley,
+)
+from .recipes.samples import (
+    compute_conductance,
+    compute_deep_lift,
+    compute_deep_lift_shap,
+    compute_gradient_shap,
+    compute_neuron_conductance,
+)
 
 MORE = "target additional_forward_args"
 GAME = "perturbations_per_eval show_progress"
@@ -23,21 +46,21 @@ class Saliency(
     GradientAttribution,
     init="forward_func",
     call="inputs target abs additional_forward_args",
-    by=saliency,
-    derives=derived.saliency,
+    by=compute_saliency,
+    derives=custom_gradients.compute_saliency,
 ):
-    """The gradient's size; the gradient itself with ``abs=False``."""
+    """Absolute value of the gradient; the gradient with ``abs=False``."""
 
 
 class InputXGradient(
     GradientAttribution,
     init="forward_func",
     call=f"inputs {MORE}",
-    by=gradient,
+    by=compute_gradient,
     multiplies=True,
-    derives=derived.times_input,
+    derives=custom_gradients.compute_input_x_gradient,
 ):
-    """The gradient times the input."""
+    """Gradient multiplied by the input."""
 
 
 class LayerGradientXActivation(
@@ -45,9 +68,9 @@ class LayerGradientXActivation(
     GradientAttribution,
     init=f"{LAYER} multiply_by_inputs memory_efficient",
     call=f"inputs {MORE} attribute_to_layer_input grad_kwargs",
-    by=gradient,
+    by=compute_gradient,
 ):
-    """The gradient at a layer times what the layer holds."""
+    """Gradient at a layer multiplied by the layer's value."""
 
 
 class NeuronGradient(
@@ -55,9 +78,9 @@ class NeuronGradient(
     GradientAttribution,
     init=LAYER,
     call="inputs neuron_selector additional_forward_args attribute_to_neuron_input",
-    by=gradient,
+    by=compute_gradient,
 ):
-    """The gradient of a neuron."""
+    """Gradient of a neuron."""
 
 
 class LayerGradCam(
@@ -65,20 +88,30 @@ class LayerGradCam(
     GradientAttribution,
     init=LAYER,
     call=f"inputs {MORE} attribute_to_layer_input relu_attributions attr_dim_summation grad_kwargs",
-    by=grad_cam,
+    by=compute_grad_cam,
 ):
-    """A layer's channels weighted by their mean gradient, summed."""
+    """Grad-CAM: the channels of a layer weighted by their mean gradient and summed."""
+
+
+class LayerActivation(
+    LayerAttribution,
+    init="forward_func layer device_ids",
+    call="inputs additional_forward_args attribute_to_layer_input",
+    by=read_layer,
+    multiplies=True,
+):
+    """The value of a layer for each record."""
 
 
 # Corrected gradients
 
 
-class GuidedBackprop(GradientAttribution, init="model", call=f"inputs {MORE}", by=guided):
-    """The gradient, through rectifiers only where it and the value are positive."""
+class GuidedBackprop(GradientAttribution, init="model", call=f"inputs {MORE}", by=compute_guided):
+    """Guided backpropagation: the gradient, passed through a ReLU only if it and the input of the ReLU are positive."""
 
 
-class Deconvolution(GradientAttribution, init="model", call=f"inputs {MORE}", by=deconvolved):
-    """What is positive on the way back through rectifiers."""
+class Deconvolution(GradientAttribution, init="model", call=f"inputs {MORE}", by=compute_deconvolution):
+    """Deconvolution: a ReLU passes positive gradients on in the backward pass."""
 
 
 class NeuronGuidedBackprop(
@@ -86,7 +119,7 @@ class NeuronGuidedBackprop(
     GradientAttribution,
     init="model layer device_ids",
     call="inputs neuron_selector additional_forward_args attribute_to_neuron_input",
-    by=guided,
+    by=compute_guided,
 ):
     """Guided backpropagation from a neuron."""
 
@@ -96,7 +129,7 @@ class NeuronDeconvolution(
     GradientAttribution,
     init="model layer device_ids",
     call="inputs neuron_selector additional_forward_args attribute_to_neuron_input",
-    by=deconvolved,
+    by=compute_deconvolution,
 ):
     """Deconvolution from a neuron."""
 
@@ -106,9 +139,9 @@ class GuidedGradCam(
     GradientAttribution,
     init="model layer device_ids",
     call=f"inputs {MORE} interpolate_mode attribute_to_layer_input",
-    by=guided_grad_cam,
+    by=compute_guided_grad_cam,
 ):
-    """Guided backpropagation, dimmed where a layer's map says nothing for the class."""
+    """Guided backpropagation multiplied by the Grad-CAM map of a layer."""
 
 
 # Paths
@@ -118,10 +151,10 @@ class IntegratedGradients(
     GradientAttribution,
     init="forward_func multiply_by_inputs",
     call=f"inputs baselines {MORE} {PATH} return_convergence_delta",
-    by=integrated,
-    derives=derived.integrated,
+    by=compute_integrated_gradients,
+    derives=custom_gradients.compute_integrated_gradients,
 ):
-    """Gradients averaged on the line from a baseline, times the distance from it."""
+    """Gradients averaged on the line from a baseline, multiplied by the distance from it."""
 
 
 class LayerIntegratedGradients(
@@ -129,9 +162,9 @@ class LayerIntegratedGradients(
     GradientAttribution,
     init=f"{LAYER} multiply_by_inputs",
     call=f"inputs baselines {MORE} {PATH} return_convergence_delta attribute_to_layer_input grad_kwargs",
-    by=integrated,
+    by=compute_integrated_gradients,
 ):
-    """Integrated gradients on a line between what a layer holds at the baseline and at the record."""
+    """Integrated gradients on the line between a layer's values at the baseline and at the record."""
 
 
 class NeuronIntegratedGradients(
@@ -139,7 +172,7 @@ class NeuronIntegratedGradients(
     GradientAttribution,
     init=f"{LAYER} multiply_by_inputs",
     call=f"inputs neuron_selector baselines additional_forward_args {PATH} attribute_to_neuron_input",
-    by=integrated,
+    by=compute_integrated_gradients,
 ):
     """Integrated gradients of a neuron."""
 
@@ -149,9 +182,9 @@ class InternalInfluence(
     GradientAttribution,
     init=LAYER,
     call=f"inputs baselines {MORE} {PATH} attribute_to_layer_input grad_kwargs",
-    by=path_influence,
+    by=compute_internal_influence,
 ):
-    """The gradient at a layer, averaged over the line from the baseline to the record."""
+    """Gradient at a layer, averaged over the line from the baseline to the record."""
 
 
 class LayerConductance(
@@ -159,10 +192,10 @@ class LayerConductance(
     GradientAttribution,
     init=LAYER,
     call=f"inputs baselines {MORE} {PATH} return_convergence_delta attribute_to_layer_input grad_kwargs",
-    by=conductance,
+    by=compute_conductance,
     multiplies=True,
 ):
-    """What flows through each part of a layer while the input goes from the baseline to the record."""
+    """Change of the target that passes through each element of a layer on the line from the baseline to the record."""
 
 
 class NeuronConductance(
@@ -171,9 +204,9 @@ class NeuronConductance(
     init=f"{LAYER} multiply_by_inputs",
     call=f"inputs neuron_selector baselines {MORE} n_steps method='riemann_trapezoid' internal_batch_size"
     " attribute_to_neuron_input grad_kwargs",
-    by=neuron_conductance,
+    by=compute_neuron_conductance,
 ):
-    """What flows from the inputs through a neuron to the target."""
+    """Change of the target that passes from the inputs through a neuron."""
 
 
 # Backgrounds
@@ -183,10 +216,10 @@ class GradientShap(
     GradientAttribution,
     init="forward_func multiply_by_inputs",
     call=f"inputs baselines! n_samples stdevs {MORE} return_convergence_delta",
-    by=gradient_shap,
-    derives=derived.gradient_shap,
+    by=compute_gradient_shap,
+    derives=custom_gradients.compute_gradient_shap,
 ):
-    """Gradients at random points between random baselines and the record, times the distance."""
+    """Gradients at random points between random baselines and the record, multiplied by the distance."""
 
 
 class LayerGradientShap(
@@ -194,7 +227,7 @@ class LayerGradientShap(
     GradientAttribution,
     init=f"{LAYER} multiply_by_inputs",
     call=f"inputs baselines! n_samples stdevs {MORE} return_convergence_delta attribute_to_layer_input",
-    by=gradient_shap,
+    by=compute_gradient_shap,
 ):
     """GradientSHAP at a layer."""
 
@@ -204,7 +237,7 @@ class NeuronGradientShap(
     GradientAttribution,
     init=f"{LAYER} multiply_by_inputs",
     call="inputs neuron_selector baselines! n_samples stdevs additional_forward_args attribute_to_neuron_input",
-    by=gradient_shap,
+    by=compute_gradient_shap,
 ):
     """GradientSHAP of a neuron."""
 
@@ -216,16 +249,16 @@ class DeepLift(
     GradientAttribution,
     init="model multiply_by_inputs eps",
     call=f"inputs baselines {MORE} return_convergence_delta custom_attribution_func",
-    by=deep_lift,
+    by=compute_deep_lift,
 ):
-    """Multipliers between a baseline and the record, times the difference: the Rescale rule, for every operation."""
+    """DeepLIFT: multipliers between a baseline and the record, times their difference, by the Rescale rule for every operation."""
 
 
 class DeepLiftShap(
     DeepLift,
     init="model multiply_by_inputs",
     call=f"inputs baselines! {MORE} return_convergence_delta custom_attribution_func",
-    by=deep_lift_shap,
+    by=compute_deep_lift_shap,
 ):
     """DeepLIFT averaged over the rows of a background."""
 
@@ -235,7 +268,7 @@ class LayerDeepLift(
     DeepLift,
     init="model layer multiply_by_inputs",
     call=f"inputs baselines {MORE} return_convergence_delta attribute_to_layer_input custom_attribution_func grad_kwargs",
-    by=deep_lift,
+    by=compute_deep_lift,
 ):
     """DeepLIFT at a layer."""
 
@@ -245,7 +278,7 @@ class LayerDeepLiftShap(
     DeepLiftShap,
     init="model layer multiply_by_inputs",
     call=f"inputs baselines! {MORE} return_convergence_delta attribute_to_layer_input custom_attribution_func",
-    by=deep_lift_shap,
+    by=compute_deep_lift_shap,
 ):
     """DeepLIFT-SHAP at a layer."""
 
@@ -255,7 +288,7 @@ class NeuronDeepLift(
     GradientAttribution,
     init="model layer multiply_by_inputs",
     call="inputs neuron_selector baselines additional_forward_args attribute_to_neuron_input custom_attribution_func",
-    by=deep_lift,
+    by=compute_deep_lift,
 ):
     """DeepLIFT of a neuron."""
 
@@ -265,7 +298,7 @@ class NeuronDeepLiftShap(
     GradientAttribution,
     init="model layer multiply_by_inputs",
     call="inputs neuron_selector baselines! additional_forward_args attribute_to_neuron_input custom_attribution_func",
-    by=deep_lift_shap,
+    by=compute_deep_lift_shap,
 ):
     """DeepLIFT-SHAP of a neuron."""
 
@@ -274,15 +307,19 @@ class NeuronDeepLiftShap(
 
 
 class FeatureAblation(
-    PerturbationAttribution, init="forward_func", call=f"inputs baselines {MORE} feature_mask {GAME} **kwargs", by=ablate, later=True
+    PerturbationAttribution,
+    init="forward_func",
+    call=f"inputs baselines {MORE} feature_mask {GAME} **kwargs",
+    by=compute_ablation,
+    later=True,
 ):
-    """What the quantity loses when a feature takes its baseline."""
+    """Decrease of the target when a feature takes its baseline."""
 
 
 class FeaturePermutation(
-    FeatureAblation, init="forward_func perm_func", call=f"inputs {MORE} feature_mask {GAME} **kwargs", by=permute, later=True
+    FeatureAblation, init="forward_func perm_func", call=f"inputs {MORE} feature_mask {GAME} **kwargs", by=compute_permutation, later=True
 ):
-    """What the quantity loses when a feature takes the value of another record.
+    """Decrease of the target when a feature takes the value of another record.
 
     Features of inputs with fewer rows than ``_min_examples_per_batch_grouped`` are left out: their values are 0.
     """
@@ -290,22 +327,24 @@ class FeaturePermutation(
     _min_examples_per_batch_grouped: int | None = 2
 
 
-class Occlusion(FeatureAblation, init="forward_func", call=f"inputs sliding_window_shapes strides baselines {MORE} {GAME}", by=occlude):
-    """What the quantity loses when a window takes its baseline; the mean over the windows that a coordinate lies in."""
+class Occlusion(
+    FeatureAblation, init="forward_func", call=f"inputs sliding_window_shapes strides baselines {MORE} {GAME}", by=compute_occlusion
+):
+    """Decrease of the target when a window takes its baseline; an element has the mean over its windows."""
 
 
 class ShapleyValueSampling(
     PerturbationAttribution,
     init="forward_func",
     call=f"inputs baselines {MORE} feature_mask n_samples=25 {GAME}",
-    by=sample_shapley,
+    by=compute_sampled_shapley,
     later=True,
 ):
-    """Shapley values as mean contributions over random orders, each beside its reverse."""
+    """Shapley values as mean contributions over random orders, each paired with its reverse."""
 
 
 class ShapleyValues(
-    ShapleyValueSampling, init="forward_func", call=f"inputs baselines {MORE} feature_mask {GAME}", by=all_shapley, later=True
+    ShapleyValueSampling, init="forward_func", call=f"inputs baselines {MORE} feature_mask {GAME}", by=compute_exact_shapley, later=True
 ):
     """Shapley values from all coalitions of features."""
 
@@ -314,13 +353,13 @@ class KernelShap(
     Lime,
     init="forward_func",
     call=f"inputs baselines {MORE} feature_mask n_samples=25 perturbations_per_eval return_input_shape show_progress",
-    by=regress_shapley,
+    by=compute_kernel_shap,
 ):
     """Shapley values by regression on coalitions, weighted by the Shapley kernel."""
 
-    def made(self) -> None:
-        """Captum's part of that name."""
-        super().made()
+    def finish_init(self) -> None:
+        """Sets captum's ``interpretable_model``."""
+        super().finish_init()
         self.interpretable_model = SkLearnLinearRegression()
 
 
@@ -329,15 +368,15 @@ class LayerFeatureAblation(
     PerturbationAttribution,
     init=LAYER,
     call=f"inputs layer_baselines {MORE} layer_mask attribute_to_layer_input perturbations_per_eval",
-    by=ablate,
+    by=compute_ablation,
 ):
-    """What the quantity loses when a part of a layer takes its baseline."""
+    """Decrease of the target when a part of a layer takes its baseline."""
 
 
 class LayerFeaturePermutation(
-    LayerAttribution, FeaturePermutation, init=LAYER, call=f"inputs {MORE} layer_mask perturbations_per_eval", by=permute
+    LayerAttribution, FeaturePermutation, init=LAYER, call=f"inputs {MORE} layer_mask perturbations_per_eval", by=compute_permutation
 ):
-    """What the quantity loses when a part of a layer takes the value of another record."""
+    """Decrease of the target when a part of a layer takes the value of another record."""
 
 
 class NeuronFeatureAblation(
@@ -345,6 +384,6 @@ class NeuronFeatureAblation(
     PerturbationAttribution,
     init=LAYER,
     call="inputs neuron_selector baselines additional_forward_args feature_mask attribute_to_neuron_input perturbations_per_eval",
-    by=ablate,
+    by=compute_ablation,
 ):
-    """What a neuron loses when a feature of the input takes its baseline."""
+    """Decrease of a neuron when a feature of the input takes its baseline."""

@@ -1,4 +1,4 @@
-"""What goes through a neuron: its value, each part times what the target makes of it, held fixed."""
+"""The product of a neuron and the derivative of the target with respect to it, for the conductance of neurons."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from ...arrays import Array
-from ...cuts import Cut, JointCut
-from ...quantities import Bound, Part, Quantity, scores
-from ...tree import map_leaves, walk
-from .conventions import entering
+from ....arrays import Array
+from ....cuts import Cut, JointCut
+from ....quantities import Bound, Part, Quantity, scores
+from ....tree import mapped, walk
+from ..translate.targets import get_layer_inputs
 
 
 @dataclass(frozen=True, eq=False)
-class Through:
-    """A quantity ``of`` the value at a layer, times the derivative of ``target`` there: its gradient is what goes through that neuron.
+class NeuronTimesTarget:
+    """The value ``of`` a layer times the derivative of ``target`` with respect to it, which is held fixed.
 
-    One run has both: the derivative is taken in it, from the target back to the layer, before the gradient goes on from there.
+    The gradient of this quantity is the part of the target's gradient that passes through the neuron. One run computes both derivatives.
     """
 
     of: Quantity
@@ -36,7 +36,7 @@ class Through:
 
     @property
     def kind(self) -> Hashable:
-        """Those of the two quantities, where they have some. Raises AttributeError where neither has."""
+        """The keys of the two quantities. Raises AttributeError if neither has one."""
         found = tuple(q.kind for q in (self.of, self.target) if hasattr(q, "kind"))
         if not found:
             raise AttributeError("kind")
@@ -44,20 +44,20 @@ class Through:
 
     def bind(self, y: Any, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         held, output = self.parts(y)
-        return Held(self, self.of.bind(held, names, part), self.target.bind(output, names, part))
+        return BoundNeuronTimesTarget(self, self.of.bind(held, names, part), self.target.bind(output, names, part))
 
     def parts(self, y: Any) -> tuple[Tensor, Any]:
-        """What the layer holds, and what the target is read from."""
+        """Returns the layer's value and the value that the target is read from."""
         held, output = y
         whole = getattr(self.of, "whole", False) and self.of.on.anchor == "in"
-        return entering(held) if whole else scores(held, self.of), scores(output, self.target)
+        return get_layer_inputs(held) if whole else scores(held, self.of), scores(output, self.target)
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
-    """A bound :class:`Through`."""
+class BoundNeuronTimesTarget:
+    """A bound :class:`NeuronTimesTarget`."""
 
-    quantity: Through
+    quantity: NeuronTimesTarget
     of: Bound
     target: Bound
     classes: np.ndarray | None = None
@@ -71,25 +71,25 @@ class Held:
         value = self.target(output)
         leaves = [leaf for _, leaf in walk(held) if isinstance(leaf, Tensor) and leaf.requires_grad]
         if not (value.requires_grad and leaves):  # a run that only looks
-            return one_each(self.of(held)) + value
-        through = {id(leaf): leaf * found for leaf, found in zip(leaves, passed_on(value, leaves), strict=True)}
-        return one_each(self.of(map_leaves(held, lambda _, leaf: through.get(id(leaf), leaf))))
+            return drop_unit_axis(self.of(held)) + value
+        through = {id(leaf): leaf * found for leaf, found in zip(leaves, differentiate_at_layer(value, leaves), strict=True)}
+        return drop_unit_axis(self.of(mapped(held, lambda _, leaf: through.get(id(leaf), leaf))))
 
-    def take(self, rows: np.ndarray) -> Held:
-        return Held(self.quantity, self.of.take(rows), self.target.take(rows))
+    def take(self, rows: np.ndarray) -> BoundNeuronTimesTarget:
+        return BoundNeuronTimesTarget(self.quantity, self.of.take(rows), self.target.take(rows))
 
 
-def one_each(value: Tensor) -> Tensor:
-    """A number for each record, without an axis that holds but one."""
+def drop_unit_axis(value: Tensor) -> Tensor:
+    """Returns one element for each record, without an axis of size 1."""
     return value.reshape(len(value)) if value.ndim > 1 and value.numel() == len(value) else value
 
 
-def passed_on(value: Tensor, held: Sequence[Tensor]) -> list[Tensor]:
-    """The derivative of a value at the places that tensors were copied from, their axes moved as those of the copies are.
+def differentiate_at_layer(value: Tensor, held: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the derivative of ``value`` at the tensors that ``held`` were copied from, with axes permuted as those of the copies.
 
-    The value does not depend on a copy, only on the tensor that was copied; so the derivative is taken where the copy was made.
+    The value depends on the tensor that was copied, not on the copy; the derivative is therefore taken at the copy's origin.
     """
-    places = [source(one) for one in held]
+    places = [find_source(one) for one in held]
     edges = [edge for edge, _ in places]
     grads = torch.autograd.grad(value.sum(), edges, allow_unused=True)
     found = []
@@ -103,8 +103,8 @@ def passed_on(value: Tensor, held: Sequence[Tensor]) -> list[Tensor]:
     return found
 
 
-def source(held: Tensor) -> tuple[GradientEdge, list[Any]]:
-    """Where a tensor was copied from, and how its axes were moved since."""
+def find_source(held: Tensor) -> tuple[GradientEdge, list[Any]]:
+    """Returns the autograd edge that a tensor was copied from, and the permutations of its axes since."""
     node, moves = held.grad_fn, []
     while node is not None and node.name() == "PermuteBackward0":
         moves.append(node._saved_dims)  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Translates captum's arguments into ascribe's: calls, targets, layers, masks, signatures, errors."""
