@@ -1,7 +1,14 @@
-"""Backward rules: ``by=`` of the verbs, where ``over=`` are points.
+"""Backward rules: ``by=`` of the verbs, for gradients and relevance.
 
-A rule says how influence is propagated backwards through each operation: the plain gradient, DeepLIFT, layer-wise relevance
-propagation (LRP), corrected gradients for transformers, and rule books that choose a rule by layer.
+A rule defines how influence is propagated backwards through each operation of the network. The families are the plain gradient, DeepLIFT
+(:class:`Rescale`, :class:`RevealCancel`), layer-wise relevance propagation (LRP: :class:`Epsilon` and other layer rules), corrected
+gradients for transformers (:class:`AttnLRP` and others), ReLU rules (:class:`Guided`) and rule books, which choose a rule by layer.
+
+Parameters that several rules share:
+
+* ``epsilon``: stabiliser of divisions, a number >= 0 in the units of the layer's output. Larger values absorb more relevance.
+* ``bias``: True if biases take a share of the relevance, False if the inputs get all of it.
+* ``strict``: True raises RuleError for an operation without a formula; False applies its derivative and reports it in the checks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The protocol of backward rules, the plain gradient, and ``by=`` as a rule."""
+"""The protocols of backward rules, the plain gradient, and the parsing of ``by=``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..values import Value
 
 
 class Rule(Protocol):
-    """A way to pull influence back through a network: a value that a backend knows how to carry out.
+    """A rule that propagates influence backwards through a network: a value that a backend executes.
 
-    ``compares`` says whether the rule needs a reference run beside the record's (DeepLIFT does, a gradient does not).
+    ``compares`` is True if the rule needs a reference in addition to the record, as DeepLIFT does.
     """
 
     @property
@@ -26,11 +26,11 @@ RuleLike = Rule | None
 
 @runtime_checkable
 class OperationRule(Rule, Protocol):
-    """A rule that treats operations by their kind, whatever in the model wrote them.
+    """A rule that treats operations by their kind, independent of the module they ran in.
 
-    ``treats`` names the treatment of each kind (``"linear"``, ``"elementwise"``, ``"product"``, ``"quotient"``, ``"norm"``,
-    ``"softmax"``, ``"pool"``, ``"choice"``, ``"other"``); a backend has the formulas. ``points`` is how many points of
-    an operation's own derivative stand for it where no formula does; with ``strict`` there must be one for every operation.
+    ``treats`` maps each kind (``"linear"``, ``"elementwise"``, ``"product"``, ``"quotient"``, ``"norm"``, ``"softmax"``, ``"pool"``,
+    ``"choice"``, ``"other"``) to the name of its treatment. ``points`` is the number of quadrature points for operations without a
+    formula; with ``strict`` such operations raise RuleError.
     """
 
     @property
@@ -42,22 +42,22 @@ class OperationRule(Rule, Protocol):
 
 
 def treats_operations(rule: object) -> TypeGuard[OperationRule]:
-    """Whether a rule is an :class:`OperationRule`; asked several times in every call, which a protocol answers slowly."""
+    """Returns True if a rule is an :class:`OperationRule`. Faster than ``isinstance`` with a protocol."""
     return hasattr(rule, "treats")
 
 
 @dataclass(frozen=True, repr=False)
 class Gradient(Value):
-    """The plain derivative: each operation's own vector-Jacobian product."""
+    """The plain gradient: the vector-Jacobian product of every operation.
+
+    *Use it when* no correction is wanted: it is the default. One forward and one backward pass.
+    """
 
     compares = False
 
 
 def as_rule(by: Any) -> Rule:
-    """``by=`` as a rule: None is the plain gradient.
-
-    Raises RuleError for anything that is not a rule.
-    """
+    """Returns ``by=`` as a rule; None is the plain gradient. Raises RuleError for anything else."""
     if by is None:
         return Gradient()
     if isinstance(getattr(by, "compares", None), bool) and not isinstance(by, type):
@@ -65,6 +65,8 @@ def as_rule(by: Any) -> Rule:
         return rule
     if hasattr(by, "replacement_for"):
         raise RuleError(
-            f"by={by!r} removes features", there="no coalitions of them", try_="over=asc.coalitions.LeaveOneOut(), or other coalitions"
+            "`by=` is a replacement, which applies to perturbation methods only",
+            there=f"by={by!r}, over points",
+            try_="over=asc.coalitions.LeaveOneOut(), or other coalitions",
         )
-    raise RuleError(f"by={by!r} is not a rule", try_="by=asc.rules.Gradient(), or leave it out")
+    raise RuleError("`by=` is not a rule", there=f"by={by!r}", try_="by=asc.rules.Gradient(), or no by=")

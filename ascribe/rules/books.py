@@ -1,4 +1,4 @@
-"""Rule books: which operation is treated by which rule, as ordered pairs of which the first that fits holds."""
+"""Rule books: which rule treats which operation, as ordered pairs; the first pair that fits applies."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ KINDS = (
     "linear",
     "other",
 )
-"""Kinds of operation that a book can name: layers (dense, convolution), the other operations that a network is made of, and
-``"linear"`` for those that only add and move numbers."""
+"""Kinds of operation that a book can name: layers (dense, convolution), other operations, and ``"linear"`` for those that only add and move
+elements."""
 
 
 class Operation(NamedTuple):
-    """What a book looks at: the kind of an operation, the path of the module it ran in, and, for a layer, its position."""
+    """An operation as a rule book sees it: its kind, the path of its module and, for a layer, its position among all layers."""
 
     kind: str
     layer: str
@@ -43,14 +43,16 @@ class Operation(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Where(Value):
-    """Operations of some kind, inside some module, at some position; what is None fits everything.
+    """A condition on operations: their kind, their module, their position. None fits everything.
 
-    ``kind`` is one of "dense", "convolution" (transposed ones too), "activation", "batch_norm", "norm", "pool", "average", "product",
-    "quotient", "softmax", "choice", "linear", "other". ``layer`` is the dotted path of the module in which the operation ran, or of one
-    around it; ``*``, ``?`` and ``[ab]`` are wildcards. ``position`` counts dense layers and convolutions together as they run: 0 is the
-    first, -1 the last, ``(0, 3)`` the first three. Only layers have one.
+    *Use it when* a pair of a :class:`RuleBook` needs more than a kind or a path, such as the last dense layer.
 
-    Raises RuleError for a kind that there is none of, a path that is no text, a position that is none.
+    * ``kind``: "dense", "convolution" (also transposed), "activation", "batch_norm", "norm", "pool", "average", "product", "quotient",
+      "softmax", "choice", "linear" or "other".
+    * ``layer``: dotted path of the module in which the operation ran, or of a module around it; ``*``, ``?`` and ``[ab]`` are wildcards.
+    * ``position``: index among dense layers and convolutions in execution order: 0 is the first, -1 the last, ``(0, 3)`` the first three.
+
+    Raises RuleError for an unknown kind, a path that is not text, and an invalid position.
     """
 
     kind: str | None = None
@@ -59,21 +61,22 @@ class Where(Value):
 
     def __post_init__(self) -> None:
         if self.kind is not None and self.kind not in KINDS:
-            raise RuleError(f"kind={self.kind!r}", there=", ".join(KINDS), try_="one of these")
+            raise RuleError("There is no such kind of operation", there=f"kind={self.kind!r}", try_=f"one of {', '.join(KINDS)}")
         if not isinstance(self.layer, str | None):
-            raise RuleError(f"layer={self.layer!r}", try_='a path, such as "encoder.*"')
+            raise RuleError("The path of a layer must be text", there=f"layer={self.layer!r}", try_='layer="encoder.*"')
         ends = self.position if isinstance(self.position, tuple) and len(self.position) == 2 else (self.position,)
         if not all(end is None or (isinstance(end, int) and not isinstance(end, bool)) for end in ends):
-            raise RuleError(f"position={self.position!r}", try_="0 for the first, -1 for the last, (0, 3) for the first three")
+            try_ = "0 for the first, -1 for the last, (0, 3) for the first three"
+            raise RuleError("A position must be an integer or a pair of integers", there=f"position={self.position!r}", try_=try_)
 
     def fits(self, operation: Operation) -> bool:
-        """Whether an operation is meant."""
+        """Returns True if the condition holds for an operation."""
         if self.kind not in (None, operation.kind):
             return False
         return self.inside(operation.layer) and (self.position is None or self._at(operation))
 
     def inside(self, layer: str) -> bool:
-        """Whether a module, or one around it, has the path."""
+        """Returns True if a module, or one around it, has the path."""
         if self.layer is None:
             return True
         names = layer.split(".")
@@ -89,21 +92,25 @@ class Where(Value):
 
 
 def as_where(place: Any) -> Where:
-    """A kind or a layer's path by its name, or a Where as it is. Raises RuleError for anything else."""
+    """Returns a kind, a path or a Where as a Where. Raises RuleError for anything else."""
     if isinstance(place, Where):
         return place
     if isinstance(place, str):
         return Where(place) if place in KINDS else Where(layer=place)
-    raise RuleError(f"{place!r} says no place", try_='"convolution", "features.*", or asc.rules.Where("dense", position=-1)')
+    try_ = '"convolution", "features.*", or asc.rules.Where("dense", position=-1)'
+    raise RuleError("A rule book needs a condition on operations", there=repr(place), try_=try_)
 
 
 @dataclass(frozen=True, repr=False)
 class RuleBook(Unreferenced):
-    """Pairs of a place and a rule; each operation is treated by the first pair that fits it, the rest by ``otherwise``.
+    """Ordered pairs of a condition and a rule: an operation is treated by the first pair that fits, all others by ``otherwise``.
 
-    A place is a :class:`Where`, or in short a kind (``"convolution"``) or a path (``"encoder.*"``). The same pass forward and back
-    as for its rules; a pair that fits nothing is told in the checks. Raises RuleError for rules that need a reference, and for what
-    is no pair.
+    *Use it when* layers need different rules, as in the composites of Montavon et al. (2019). ``EPSILON_PLUS`` and
+    :func:`epsilon_gamma_box` are ready-made books.
+
+    A condition is a :class:`Where`, a kind (``"convolution"``) or a path (``"encoder.*"``). Cost: one forward and one backward pass, plus
+    the cost of its rules. A pair that fits no operation is reported in the checks. Raises RuleError for rules that need a reference, and
+    for anything but pairs.
 
     >>> book = asc.rules.RuleBook((("convolution", asc.rules.ZPlus()), (asc.rules.Where("dense", position=-1), asc.rules.Epsilon(1e-3))))
     """
@@ -124,16 +131,16 @@ class RuleBook(Unreferenced):
 
     @property
     def treats(self) -> Mapping[str, str]:
-        """How operations are treated that no pair fits."""
+        """The treatments of operations that no pair fits."""
         return self.otherwise.treats
 
     def choose(self, operation: Operation) -> int | None:
-        """Which pair an operation falls to; None for none of them."""
+        """Returns the index of the first pair that fits an operation; None if there is none."""
         return next((i for i, (where, _) in enumerate(self.pairs) if where.fits(operation)), None)
 
 
 def short(where: Where) -> Where | str:
-    """A place as its name where that says all."""
+    """Returns a condition as a kind or a path if that is all it says."""
     for name in (where.kind, where.layer):
         if name is not None and as_where(name) == where:
             return name
@@ -141,45 +148,48 @@ def short(where: Where) -> Where | str:
 
 
 def as_pair(pair: Any) -> tuple[Where, OperationRule]:
-    """A place and a rule. Raises RuleError for anything else."""
+    """Returns a pair of a condition and a rule. Raises RuleError for anything else."""
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise RuleError(f"{pair!r} in a rule book", try_='pairs of a place and a rule: ("convolution", asc.rules.ZPlus())')
+        try_ = 'pairs of a condition and a rule: ("convolution", asc.rules.ZPlus())'
+        raise RuleError("A rule book consists of pairs", there=repr(pair), try_=try_)
     return as_where(pair[0]), as_operation_rule(pair[1])
 
 
 def as_operation_rule(rule: Any) -> OperationRule:
-    """A rule for the pages of a book. Raises RuleError for anything else."""
+    """Returns a rule that a book may contain. Raises RuleError for anything else."""
     if isinstance(rule, OperationRule) and not rule.compares and not isinstance(rule, (type, RuleBook)):
         return rule
-    raise RuleError(f"{rule!r} in a rule book", try_="a rule for operations that needs no reference, such as asc.rules.Epsilon()")
+    try_ = "a rule for operations that needs no reference, such as asc.rules.Epsilon()"
+    raise RuleError("A rule book cannot contain this rule", there=repr(rule), try_=try_)
 
 
 EPSILON_PLUS = RuleBook((("convolution", ZPlus()), ("dense", Epsilon())))
 """Epsilon for dense layers, z+ for convolutions (Montavon et al. 2019)."""
 
 EPSILON_PLUS_FLAT = RuleBook(((Where(position=0), Flat()), *EPSILON_PLUS.pairs))
-"""The same with the first layer's relevance spread evenly."""
+"""The same, with the flat rule for the first layer."""
 
 EPSILON_ALPHA2_BETA1 = RuleBook((("convolution", AlphaBeta(2, 1)), ("dense", Epsilon())))
 """Epsilon for dense layers, alpha-beta with 2 and 1 for convolutions (Bach et al. 2015; Lapuschkin et al. 2019)."""
 
 EPSILON_ALPHA2_BETA1_FLAT = RuleBook(((Where(position=0), Flat()), *EPSILON_ALPHA2_BETA1.pairs))
-"""The same with the first layer's relevance spread evenly."""
+"""The same, with the flat rule for the first layer."""
 
 EXCITATION_BACKPROP = RuleBook((("convolution", ZPlus(0.0, bias=False)), ("dense", ZPlus(0.0, bias=False))))
-"""Shares of the positive contributions only, in every layer, without biases and stabiliser (Zhang et al. 2016)."""
+"""Positive contributions only, in every layer, without biases and stabiliser (Zhang et al. 2016)."""
 
 
 RELATIVE_PROPAGATION = RuleBook(
     ((Where(position=-1), Absolute()), ("convolution", RelativeAttributing()), ("dense", RelativeAttributing()))
 )
-"""Relative attributing propagation: sizes of contributions in the last layer, what is above the mean in the others (Nam et al. 2020)."""
+"""Relative attributing propagation: absolute contributions in the last layer, relative ones in the others (Nam et al. 2020)."""
 
 
 def epsilon_gamma_box(low: Any, high: Any, gamma: float = 0.25) -> RuleBook:
-    """Epsilon for dense layers, gamma for convolutions, z^B for the first of them, whose inputs lie between ``low`` and ``high``.
+    """Returns the book with epsilon for dense layers, gamma for convolutions and z^B for the first convolution.
 
-    Bounds are those of :class:`ZBox`. Montavon et al. 2019; the generalised gamma of Andeol et al. 2021.
+    *Use it when* a convolutional network has bounded inputs, such as pixels: ``low`` and ``high`` are their bounds, as of :class:`ZBox`.
+    ``gamma`` is that of :class:`Gamma`, here the generalised rule. Sources: Montavon et al. 2019; Andeol et al. 2021.
     """
     first = (Where("convolution", position=0), ZBox(low, high))
     return RuleBook((first, ("convolution", Gamma(gamma, generalised=True)), ("dense", Epsilon())))

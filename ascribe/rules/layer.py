@@ -1,4 +1,4 @@
-"""What LRP's rules for layers share: the layer as a rule sees it, and relevance divided by a layer's sums."""
+"""Parts of the layer rules: a layer as a rule sees it, and the division of relevance by the sums of a layer."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class LinearLayer(Protocol):
 
 
 def stabilise(z: Array, epsilon: float) -> Array:
-    """``z + epsilon sign(z)`` with ``sign(0) = 1``."""
+    """Returns ``z + epsilon sign(z)`` with ``sign(0) = 1``."""
     held = namespace(z).copysign(epsilon, z)
     held += z
     return held
 
 
 def share(relevance: Array, z: Array, epsilon: float) -> Array:
-    """``R / z``, stabilised; without ``epsilon`` 0 where the sum is 0."""
+    """Returns ``relevance / z``, stabilised; if ``epsilon`` is 0, 0 where ``z`` is 0."""
     xp = namespace(z)
     if epsilon:
         held = stabilise(z, epsilon)
@@ -66,17 +66,17 @@ def share(relevance: Array, z: Array, epsilon: float) -> Array:
 
 
 def has_negative(x: Array) -> bool:
-    """True if any element is negative."""
+    """Returns True if any element is negative."""
     return namespace(x).any(x < 0)
 
 
 def positive(t: Array, by: float = 1.0, rest: float = 0.0) -> Array:
-    """``rest t + by t+``; None for None."""
+    """Returns ``rest t + by t+``; None for None."""
     return _part(t, 0, None, by, rest)
 
 
 def negative(t: Array, by: float = 1.0, rest: float = 0.0) -> Array:
-    """``rest t + by t-``; None for None."""
+    """Returns ``rest t + by t-``; None for None."""
     return _part(t, None, 0, by, rest)
 
 
@@ -88,7 +88,7 @@ def _part(t: Array, low: Any, high: Any, by: float, rest: float) -> Array:
 
 
 def signed_forward(layer: LinearLayer, both: bool, high: Array, low: Array, bias: Array | None) -> Array:
-    """The layer with one set of weights for positive inputs and another for negative ones; ``both`` if there are negative ones."""
+    """Returns the layer with weights ``high`` for positive inputs and ``low`` for negative ones; ``both`` if there are negative inputs."""
     if not both:
         return layer.forward(layer.x, high, bias)
     return layer.forward(positive(layer.x), high, bias) + layer.product(negative(layer.x), low)

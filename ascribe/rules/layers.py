@@ -1,9 +1,8 @@
 """LRP's rules for layers: operations that are linear in one value, with weights that do not depend on the record.
 
-``z_j = sum_i x_i w_ij + b_j`` throughout, ``R_j`` is the relevance of ``z_j``, ``+`` and ``-`` are the positive and the negative part, and
-``s(z) = z + epsilon sign(z)`` with ``sign(0) = 1``. Batch normalisation in evaluation, and constants added or multiplied, are merged
-into the neighbouring layer. Operations that are no layers are treated as :mod:`.treatments` says. Each rule has its formula in
-``propagate``, in multiplier form: it returns relevance over value, and where needed relevance that is no multiple of the value.
+Formulas use ``z_j = sum_i x_i w_ij + b_j``, the relevance ``R_j`` of output ``j``, ``+`` and ``-`` for positive and negative parts, and
+``s(z) = z + epsilon sign(z)`` with ``sign(0) = 1``. Batch normalisation in evaluation mode and constant factors or terms are merged
+into the adjacent layer. All other operations are treated by the table in :mod:`.treatments`.
 """
 
 from __future__ import annotations
@@ -23,44 +22,48 @@ from .treatments import Unreferenced, with_rest
 
 
 class LayerRule(Unreferenced):
-    """What the rules for layers share. A rule of your own is a subclass with :meth:`propagate`: see ``docs/extending.md``.
+    """Base class of the layer rules. A rule of your own is a subclass with :meth:`propagate`: see ``docs/extending.md``.
 
-    ``bias`` says whether biases take a share of the relevance, or all goes to the inputs.
+    ``epsilon`` is the stabiliser, ``bias`` says whether biases take a share of the relevance or the inputs get all of it.
     """
 
     treats: ClassVar[Mapping[str, str]] = with_rest(weights="layer")
 
     def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
-        """The multipliers of a layer's inputs (relevance over value), given the relevance of its result.
+        """Returns the multipliers of a layer's inputs (relevance over value), given the relevance of its output.
 
-        The second part of the answer is relevance that is no multiple of the values. Either part may be None.
+        The second part of the result is relevance that is no multiple of the values. Either part may be None.
         """
         raise NotImplementedError
 
     def bias_of(self, layer: LinearLayer) -> Array | None:
-        """The bias, unless the rule gives it no share."""
+        """Returns the bias; None if it takes no share."""
         return layer.bias if getattr(self, "bias", True) else None
 
     def result(self, layer: LinearLayer) -> Array:
-        """The layer's result, without the bias where that takes no share."""
+        """Returns the layer's output, without the bias if that takes no share."""
         return layer.y if layer.bias is None or self.bias_of(layer) is not None else layer.y - layer.bias
 
     def __post_init__(self) -> None:
         self.check()
 
     def check(self) -> None:
-        """Raises RuleError for what is no number, or one below zero or without an end."""
+        """Raises RuleError unless ``epsilon`` and ``gamma`` are finite numbers >= 0."""
         for name in ("epsilon", "gamma"):
             value = getattr(self, name, 0.0)
             if not (is_number(value) and 0 <= value < math.inf):
-                raise RuleError(f"{name}={format_value(value)}", try_="a number that is not negative")
+                raise RuleError(f"{name} must be a finite number >= 0", there=f"{name}={written(value)}", try_=f"{name}=0.25")
 
 
 @dataclass(frozen=True, repr=False)
 class Epsilon(LayerRule):
-    """LRP-epsilon: ``R_i = sum_j x_i w_ij / s(z_j) R_j`` (Bach et al. 2015, formula 58).
+    """LRP-epsilon: ``R_i = sum_j x_i w_ij / s(z_j) R_j``.
 
-    Conserves relevance, except for the share of biases.     Use it as the default, and for dense layers. Cost: one transpose of the layer.
+    *Use it when* relevance is propagated through dense or middle layers, where it is the most common choice. Larger values of ``epsilon``
+    absorb relevance of weak or contradictory contributions and make sparser maps.
+
+    Conserves relevance up to the shares of biases and ``epsilon``. Cost: one transpose of the layer. Raises RuleError for a negative
+    ``epsilon``. Source: Bach et al. 2015, formula 58.
     """
 
     epsilon: float = 1e-6
@@ -74,11 +77,14 @@ class Epsilon(LayerRule):
 
 @dataclass(frozen=True, repr=False)
 class Gamma(LayerRule):
-    """LRP-gamma: as :class:`Epsilon` with ``w + gamma w+`` for weights and biases (Montavon et al. 2019).
+    """LRP-gamma: :class:`Epsilon` with weights and biases ``w + gamma w+``, which favours positive contributions.
 
-    Use it for convolutions whose inputs are not negative (after a ReLU). Cost: one more forward pass of the layer.
-    ``generalised`` is for inputs of both signs: positive contributions are strengthened where ``z_j`` is positive,
-    negative ones where it is negative (Andeol et al. 2021). It costs two more, four where inputs have both signs.
+    *Use it when* relevance is propagated through convolutions near the input, where LRP-epsilon gives noisy maps.
+
+    ``gamma`` is a number >= 0: 0 is LRP-epsilon, large values approach :class:`ZPlus`. The plain rule needs inputs >= 0. ``generalised``
+    accepts inputs of both signs: positive contributions are strengthened where ``z_j`` is positive, negative ones where it is negative.
+    Cost: one more run of the layer; two more if generalised, four for inputs of both signs. Raises RuleError for negative parameters.
+    Source: Montavon et al. 2019; generalised: Andeol et al. 2021.
     """
 
     gamma: float = 0.25
@@ -103,12 +109,13 @@ class Gamma(LayerRule):
 
 @dataclass(frozen=True, repr=False)
 class AlphaBeta(LayerRule):
-    """LRP-alpha-beta: ``alpha`` times the shares of positive contributions, less ``beta`` times those of negative ones.
+    """LRP-alpha-beta: ``R_i = sum_j (alpha z_ij+ / z_j+ - beta z_ij- / z_j-) R_j`` with the contributions ``z_ij = x_i w_ij``.
 
-    Bach et al. 2015, formula 60. Use it to weigh evidence for and against separately. Cost: one more forward pass of the layer for each
-    sign of the contributions, two where inputs have both signs.
-    Raises RuleError unless ``alpha - beta`` is 1: nothing would be conserved. A neuron with contributions of one sign only passes on
-    alpha times its relevance, or -beta times.
+    *Use it when* positive and negative evidence should be separated in convolutions; 2 and 1 show both, 1 and 0 only positive evidence.
+
+    Conserves relevance if ``alpha - beta = 1``; a neuron whose contributions have one sign passes on ``alpha`` or ``-beta`` times its
+    relevance. Cost: one more run of the layer for each sign of the contributions, two for inputs of both signs. Raises RuleError unless
+    ``alpha - beta = 1`` and ``beta >= 0``. Source: Bach et al. 2015, formula 60.
     """
 
     alpha: float = 2.0
@@ -122,8 +129,9 @@ class AlphaBeta(LayerRule):
         numbers = is_number(self.alpha) and is_number(self.beta) and math.isfinite(self.alpha)
         if not (numbers and abs(self.alpha - self.beta - 1) <= 1e-9 and self.beta >= 0):
             raise RuleError(
-                f"alpha={format_value(self.alpha)}, beta={format_value(self.beta)}",
-                try_="alpha - beta = 1 and beta >= 0, such as 2 and 1, or 1 and 0",
+                "alpha - beta must be 1 and beta >= 0",
+                there=f"alpha={written(self.alpha)}, beta={written(self.beta)}",
+                try_="alpha=2, beta=1, or alpha=1, beta=0",
             )
 
     def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
@@ -132,9 +140,12 @@ class AlphaBeta(LayerRule):
 
 @dataclass(frozen=True, repr=False)
 class ZPlus(LayerRule):
-    """The z+ rule: shares of the positive contributions only (Montavon et al. 2017). :class:`AlphaBeta` with 1 and 0.
+    """The z+ rule: ``R_i = sum_j z_ij+ / s(z_j+) R_j``, :class:`AlphaBeta` with 1 and 0.
 
-    Use it for convolutions, where heatmaps of one sign are wanted.
+    *Use it when* relevance is propagated through convolutions behind ReLU layers and only positive evidence is wanted.
+
+    Cost: one more run of the layer, two for inputs of both signs. Raises RuleError for a negative ``epsilon``. Source: Montavon et al.
+    2017.
     """
 
     epsilon: float = 1e-6
@@ -149,7 +160,7 @@ class ZPlus(LayerRule):
 
 
 def signed_contributions(layer: LinearLayer, relevance: Array, alpha: float, beta: float, epsilon: float, bias: Array | None) -> Answer:
-    """Contributions of either sign apart: those of positive weights and inputs, or of negative ones, are the positive ones."""
+    """Returns the shares of positive and of negative contributions separately, weighted by ``alpha`` and ``-beta``."""
     xp, x = layer.xp, layer.x
     plus, minus = positive(layer.weight), negative(layer.weight)
     both = has_negative(x)
@@ -166,13 +177,14 @@ def signed_contributions(layer: LinearLayer, relevance: Array, alpha: float, bet
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ZBox(LayerRule):
-    """The z^B rule for inputs between bounds: ``x_i w_ij - low_i w_ij+ - high_i w_ij-`` (Montavon et al. 2017).
+    """The z^B rule for bounded inputs: shares of ``x_i w_ij - low_i w_ij+ - high_i w_ij-``.
 
-    Use it for a first layer of bounded inputs, such as pixels: it is the only rule here that uses their range.
-    ``low`` and ``high`` are numbers, one for each channel (a tuple, or an array ``[channels]``), or arrays of the inputs' shape
-    without records. Scalings between the bounded values and the layer are merged into it. Biases take no share.
-    Cost: three more forward passes of the layer.
-    Raises RuleError for bounds that are no numbers, or a lower one above the upper one.
+    *Use it when* the first layer reads pixels, or other inputs with known bounds; it is the only rule that uses these bounds.
+
+    ``low`` and ``high`` are in the units of the inputs: numbers, one number for each channel (a tuple or an array ``[channels]``), or
+    arrays of the shape of one record. Scalings between the bounded values and the layer are merged into it. Biases take no share. Cost:
+    three more runs of the layer. Raises RuleError for bounds that are not finite, or a lower bound above the upper one. Source: Montavon
+    et al. 2017.
     """
 
     low: Any
@@ -184,9 +196,8 @@ class ZBox(LayerRule):
         self.check()
         low, high = (bound(value) for value in (self.low, self.high))
         if (not low.ndim or not high.ndim or low.shape == high.shape) and (low > high).any():
-            raise RuleError(
-                f"low={format_value(self.low)}, high={format_value(self.high)}", try_="a lower bound that is not above the upper one"
-            )
+            there = f"low={written(self.low)}, high={written(self.high)}"
+            raise RuleError("The lower bound is above the upper bound", there=there, try_="low <= high")
 
     def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
         x, weight = layer.x, layer.weight
@@ -198,9 +209,9 @@ class ZBox(LayerRule):
 
 
 def bound_like(b: Any, x: Array) -> Array:
-    """A bound for every element of ``x``: from one number, one for each channel, or one for each element of a record.
+    """Returns a bound for every element of ``x``, from a number, one for each channel, or one for each element of a record.
 
-    Raises RuleError where it does not fit.
+    Raises RuleError if the bound does not fit.
     """
     xp = namespace(x)
     t = xp.constant(as_numpy(b), x)
@@ -210,26 +221,28 @@ def bound_like(b: Any, x: Array) -> Array:
         np.broadcast_shapes(tuple(t.shape), tuple(x.shape))
         return xp.broadcast_to(t, x.shape)
     except (ValueError, RuntimeError):
-        there = f"inputs of shape {tuple(x.shape)}"
-        raise RuleError(f"a bound of shape {tuple(t.shape)}", there=there, try_="a number, or one for each channel") from None
+        there = f"a bound of shape {tuple(t.shape)} for inputs of shape {tuple(x.shape)}"
+        raise RuleError("A bound does not fit the inputs", there=there, try_="a number, or one for each channel") from None
 
 
 def bound(value: Any) -> np.ndarray:
-    """A bound as numbers. Raises RuleError for what is none, or has no end."""
+    """Returns a bound as an array. Raises RuleError unless it consists of finite numbers."""
     try:
         found = np.asarray(as_numpy(value), np.float64)
     except (TypeError, ValueError):
         found = np.asarray(np.nan)
     if not np.isfinite(found).all():
-        raise RuleError(f"a bound of {format_value(value)}", try_="a number, or one for each channel")
+        raise RuleError("A bound must be finite", there=f"a bound of {written(value)}", try_="a number, or one for each channel")
     return found
 
 
 @dataclass(frozen=True, repr=False)
 class WSquare(LayerRule):
-    """The w^2 rule: shares ``w_ij^2``, whatever the inputs are (Montavon et al. 2017).
+    """The w^2 rule: ``R_i = sum_j w_ij^2 / sum_k w_kj^2 R_j``, independent of the values of the inputs.
 
-    Use it for a first layer of unbounded inputs. Cost: one more forward pass of it.
+    *Use it when* the inputs of the first layer are unbounded or have no natural zero.
+
+    Cost: one more run of the layer. Raises RuleError for a negative ``epsilon``. Source: Montavon et al. 2017.
     """
 
     epsilon: float = 1e-6
@@ -243,9 +256,11 @@ class WSquare(LayerRule):
 
 @dataclass(frozen=True, repr=False)
 class Flat(LayerRule):
-    """The same share to every input of a neuron (Lapuschkin et al. 2019).
+    """The flat rule: every input of a neuron gets the same share.
 
-    Use it for the first layer, where regions matter and not single pixels. Cost: one more forward pass of it.
+    *Use it when* the first layer should only show which region matters, not which pixel.
+
+    Cost: one more run of the layer. Raises RuleError for a negative ``epsilon``. Source: Lapuschkin et al. 2019.
     """
 
     epsilon: float = 1e-6
@@ -256,14 +271,19 @@ class Flat(LayerRule):
 
 
 def evenly(layer: LinearLayer, weight: Array, bias: Array | None, relevance: Array, epsilon: float) -> Answer:
-    """Shares by weights, whatever the inputs are."""
+    """Returns shares by weights, independent of the values of the inputs."""
     p = share(relevance, layer.forward(layer.xp.ones_like(layer.x), weight, bias), epsilon)
     return None, layer.backward(p, weight, bias)
 
 
 @dataclass(frozen=True, repr=False)
 class Norm(LayerRule):
-    """Shares in proportion to what is summed: :class:`Epsilon`, for average pools, means and sums as well as for layers."""
+    """:class:`Epsilon` for layers, and also for average pooling, means and sums.
+
+    *Use it when* relevance of pooled values should follow the values, instead of being spread evenly.
+
+    Cost: one transpose of the layer. Raises RuleError for a negative ``epsilon``.
+    """
 
     epsilon: float = 1e-6
     strict: bool = False
@@ -278,9 +298,11 @@ class Norm(LayerRule):
 
 @dataclass(frozen=True, repr=False)
 class Pass(LayerRule):
-    """Relevance unchanged: for layers and norms whose output has the shape of their input. Conserves everything.
+    """The identity: relevance is passed on unchanged, ``R_i = R_i``.
 
-    Raises RuleError for layers of another shape.
+    *Use it when* a layer or a norm keeps the shape of its input and should not redistribute relevance.
+
+    Conserves relevance exactly. No cost. Raises RuleError for layers that change the shape.
     """
 
     strict: bool = False
@@ -290,15 +312,17 @@ class Pass(LayerRule):
     def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
         if relevance.shape != layer.x.shape:
             shapes = f"{layer.name} from {tuple(layer.x.shape)} to {tuple(layer.y.shape)} in {layer.place}"
-            raise RuleError(f"{self!r} for a layer that changes the shape", there=shapes, try_="asc.rules.Epsilon() there")
+            raise RuleError(f"{self!r} cannot treat a layer that changes the shape", there=shapes, try_="asc.rules.Epsilon() there")
         return None, relevance
 
 
 @dataclass(frozen=True, repr=False)
 class Absolute(LayerRule):
-    """Shares by the size of contributions: ``R_i = sum_j |x_i w_ij| / sum_i |x_i w_ij| R_j`` (Nam et al. 2020, the last layer).
+    """Shares by the absolute values of contributions: ``R_i = sum_j |z_ij| / sum_k |z_kj| R_j``.
 
-    Use it for the last layer, below :class:`RelativeAttributing`. Cost: one more forward pass of the layer. Biases take no share.
+    *Use it when* the last layer starts relative attributing propagation: see ``RELATIVE_PROPAGATION``.
+
+    Biases take no share. Cost: one more run of the layer. Raises RuleError for a negative ``epsilon``. Source: Nam et al. 2020.
     """
 
     epsilon: float = 0.0
@@ -312,13 +336,14 @@ class Absolute(LayerRule):
 
 @dataclass(frozen=True, repr=False)
 class RelativeAttributing(LayerRule):
-    """Relative attributing propagation through a layer (Nam et al. 2020): who gave less than the mean is counted against.
+    """Relative attributing propagation: an input that contributes less than the mean gets negative relevance.
 
-    With ``P_j`` the sum of a neuron's positive contributions and ``N_j`` that of the sizes of its negative ones, an input is credited
-    ``sum_j (z_ij+ / P_j + |z_ij-| / (P_j + N_j)) R_j``; then every input that was credited anything gives up the same amount, so that
-    a record's relevance adds up to what came. Biases take no share. Cost: two more forward passes of the layer, four where inputs
-    have both signs.
-    Raises RuleError for layers whose first axis does not run over the records.
+    *Use it when* relevance should separate the object from its background, in all layers but the last: see ``RELATIVE_PROPAGATION``.
+
+    An input is credited ``sum_j (z_ij+ / P_j + |z_ij-| / (P_j + N_j)) R_j``, where ``P_j`` is the sum of a neuron's positive contributions
+    and ``N_j`` the sum of the absolute negative ones. Then every input with a credit loses the same amount, so that the relevance of a
+    record is conserved. Biases take no share. Cost: two more runs of the layer, four for inputs of both signs. Raises RuleError for layers
+    whose first axis is not the batch. Source: Nam et al. 2020.
     """
 
     epsilon: float = 0.0
@@ -337,12 +362,13 @@ class RelativeAttributing(LayerRule):
 
 
 def shifted(layer: LinearLayer, credit: Array, relevance: Array) -> Array:
-    """Less the same amount at every active input of a record, so that it adds up to the relevance that came."""
+    """Returns the credit minus one amount for all active inputs of a record, so that the sum is the relevance of the output."""
     xp = layer.xp
     rows, came = layer.by_record(credit), layer.by_record(relevance)
     if rows is None or came is None:
         there = f"{layer.name} on {tuple(layer.x.shape)} in {layer.place}, {layer.records} records"
-        raise RuleError("relative propagation where a layer's rows are not the records", there=there, try_="asc.rules.Absolute() there")
+        what = "Relative propagation needs layers whose first axis is the batch"
+        raise RuleError(what, there=there, try_="asc.rules.Absolute() there")
     total, active = xp.sum(came, (1,), True), rows != 0
     count = xp.clip(xp.sum(xp.cast(active, rows), (1,), True), 1, None)
     return xp.reshape(xp.where(active, rows - (xp.sum(rows, (1,), True) - total) / count, 0.0), credit.shape)
@@ -350,7 +376,7 @@ def shifted(layer: LinearLayer, credit: Array, relevance: Array) -> Array:
 
 @dataclass(frozen=True, repr=False)
 class Reading(LayerRule):
-    """The treatment of operations that compute the quantity from the model's output, under any rule for layers."""
+    """The treatment of operations that compute the quantity from the output of the model, under any layer rule."""
 
     strict: bool = False
 

@@ -1,6 +1,6 @@
-"""Gradients with other rules for rectifiers: whatever computes ``max(x, 0)``, however it is spelt.
+"""Gradients with other rules for ReLU, that is, for every operation that computes ``max(x, 0)``.
 
-All raise RuleError in networks without one, where they would be the plain gradient. None of them adds up to anything.
+All raise RuleError in networks without a ReLU, where they would equal the plain gradient. None of them is complete.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from .treatments import Unreferenced, derivatives
 
 @dataclass(frozen=True, repr=False)
 class Guided(Unreferenced):
-    """Guided backpropagation (Springenberg et al. 2015): the gradient, through every rectifier only where it is positive.
+    """Guided backpropagation: a ReLU passes on ``1[x > 0] max(g, 0)`` of the gradient ``g``.
 
-    Raises RuleError for networks without a rectifier.
+    *Use it when* sharp images of positive influence are wanted for a ReLU network. It is known to depend little on the later layers.
+
+    One forward and one backward pass. Raises RuleError for networks without a ReLU. Source: Springenberg et al. 2015.
     """
 
     strict: bool = False
@@ -29,9 +31,11 @@ class Guided(Unreferenced):
 
 @dataclass(frozen=True, repr=False)
 class Deconv(Unreferenced):
-    """Deconvolution (Zeiler and Fergus 2014): rectifiers let pass what is positive on the way back, whatever they did forward.
+    """Deconvolution: a ReLU passes on ``max(g, 0)`` of the gradient ``g``, whatever its input was.
 
-    Raises RuleError for networks without a rectifier.
+    *Use it when* results of older work are reproduced; :class:`Guided` is sharper.
+
+    One forward and one backward pass. Raises RuleError for networks without a ReLU. Source: Zeiler and Fergus 2014.
     """
 
     strict: bool = False
@@ -41,9 +45,12 @@ class Deconv(Unreferenced):
 
 @dataclass(frozen=True, repr=False)
 class BetaSmooth(Unreferenced):
-    """The gradient with every rectifier's step smoothed: ``sigmoid(beta x)``, the derivative of a softplus (Dombrowski et al. 2019).
+    """The gradient with ``sigmoid(beta x)``, the derivative of a softplus, instead of the step of every ReLU.
 
-    The run itself keeps its rectifiers. Raises RuleError for networks without one, and unless ``beta`` is positive.
+    *Use it when* gradients are noisy or were manipulated: a smaller ``beta`` (> 0) is smoother, a larger one is nearer to the gradient.
+
+    The forward pass keeps its ReLUs. One forward and one backward pass. Raises RuleError for networks without a ReLU, and unless ``beta``
+    is positive. Source: Dombrowski et al. 2019.
     """
 
     beta: float = 10.0
@@ -53,4 +60,4 @@ class BetaSmooth(Unreferenced):
 
     def __post_init__(self) -> None:
         if not (is_number(self.beta) and 0 < self.beta < math.inf):
-            raise RuleError(f"beta={format_value(self.beta)}", try_="a positive number: the larger, the nearer to the gradient")
+            raise RuleError("beta must be a positive number", there=f"beta={written(self.beta)}", try_="beta=10.0")

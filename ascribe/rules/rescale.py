@@ -1,4 +1,4 @@
-"""DeepLIFT's Rescale rule, as the average Jacobian of every operation."""
+"""DeepLIFT's rules: the average Jacobian of every operation between a reference and the record."""
 
 from __future__ import annotations
 
@@ -13,29 +13,28 @@ from .treatments import AVERAGES
 
 
 class Comparing(Value):
-    """What the rules with a reference share."""
+    """Base class of the rules with a reference."""
 
     points: int
     compares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 1:
-            raise RuleError(f"points={format_value(self.points)}", try_="a whole number from 1 up")
+            raise RuleError("points must be an integer >= 1", there=f"points={written(self.points)}", try_="points=8")
 
 
 @dataclass(frozen=True, repr=False)
 class Rescale(Comparing):
-    """Every operation's average Jacobian between a reference and the record (DeepLIFT; Shrikumar et al. 2017).
+    """DeepLIFT's Rescale rule: the average Jacobian of every operation, ``(f(x) - f(x')) / (x - x')`` for functions of one number.
 
-    For a function of one number that is the difference quotient, the paper's Rescale rule; for products, quotients,
-    norms, softmax and max-pooling a closed form; for any other smooth operation ``points`` Gauss-Legendre points of its
-    own derivative, and it is named in the checks. So multipliers times differences add up to the change of the quantity,
-    in any architecture. Sorted values and extremes count as such; places that other values are picked by (routing by top-k, computed
-    indices) are those of the record, and named too.
-    ``strict`` raises RuleError instead of naming. Raises RuleError for less than one of the ``points``.
+    *Use it when* gradients saturate and one pass for each reference is affordable: it approximates integrated gradients at lower cost.
 
-    Costs one run for the records, one for each reference, one reverse pass for each pair; give ``over=Reference(...)`` or
-    ``over=Background(...)``.
+    Products, quotients, norms, softmax and max-pooling have closed forms. Other smooth operations use ``points`` (>= 1) Gauss-Legendre
+    points of their derivative and are reported in the checks. Multipliers times differences therefore sum to the change of the quantity in
+    any architecture. Indices computed in the run (top-k routing) are those of the record, and reported too.
+
+    Needs ``over=Reference(...)`` or ``over=Background(...)``. Cost: one forward pass for the records, one for each reference, one backward
+    pass for each pair. Raises RuleError for ``points < 1``, and with ``strict`` instead of reporting. Source: Shrikumar et al. 2017.
     """
 
     strict: bool = False
@@ -46,15 +45,16 @@ class Rescale(Comparing):
 
 @dataclass(frozen=True, repr=False)
 class RevealCancel(Comparing):
-    """What pushes values up and what pushes them down, apart (DeepLIFT's second rule; Shrikumar et al. 2017, section 3.5.3).
+    """DeepLIFT's RevealCancel rule: positive and negative contributions have separate effects at every nonlinear operation.
 
-    Where positive and negative contributions meet, :class:`Rescale` lets them cancel before it looks at a non-linear operation. Here
-    each of the two has the mean of its effects alone and after the other: its Shapley value at that operation. Sums with fixed
-    weights part what goes into them by sign (the Linear rule); any other operation is a function of the two parts, in closed
-    form wherever Rescale has one. Adds up to the change of the quantity in any architecture. An operation whose domain the
-    parts leave (a logarithm) is taken whole and named in the checks; ``strict`` raises RuleError instead.
+    *Use it when* contributions of opposite sign cancel under :class:`Rescale`, for instance in minima, maxima and logical AND.
 
-    Costs what :class:`Rescale` costs and, for each pair, two more evaluations of each operation: about four times as much.
+    The effect of each part is the mean of its effects alone and after the other part, its Shapley value at that operation. Sums with fixed
+    weights split their inputs by sign (the Linear rule). The rule is complete in any architecture. An operation whose domain the parts
+    leave (a logarithm) is treated as a whole and reported in the checks; ``strict`` raises RuleError instead.
+
+    Cost: that of :class:`Rescale` and two more evaluations of each operation for each pair, about four times as much. Raises RuleError for
+    ``points < 1``. Source: Shrikumar et al. 2017, section 3.5.3.
     """
 
     strict: bool = False

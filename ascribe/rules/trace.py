@@ -1,4 +1,4 @@
-"""What became of a run's operations under a rule: which applied which rule, and where relevance was taken up or lost."""
+"""The trace of a rule: the rule applied to each operation, and where relevance was absorbed or lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class AppliedRule:
-    """Operations of one name in one module, and what they are treated by; not ``exact`` where no formula is known."""
+    """The rule applied to operations of one name in one module; ``exact`` is False if the rule has no formula for them."""
 
     operation: str
     kind: str
@@ -20,9 +20,9 @@ class AppliedRule:
 
 @dataclass(frozen=True)
 class Flow:
-    """The relevance of one operation over all records: what came back to it, what it passed on, what its constants took.
+    """The relevance of one operation over all records: relevance of its output, passed on to its inputs, absorbed by its constants.
 
-    ``off_path`` says that some of its inputs do not lead to the places asked for; ``size`` is the sum of the sizes that it passed on.
+    ``beside`` is True if some of its inputs do not lead to the attribution cuts. ``size`` is the sum of the absolute relevance passed on.
     """
 
     operation: str
@@ -39,20 +39,21 @@ class Flow:
 
     @property
     def lost(self) -> float:
-        """What neither went on nor to constants."""
+        """The relevance that was neither passed on nor absorbed."""
         return self.out - self.passed - self.absorbed
 
     @property
     def name(self) -> str:
-        """The operation with its place."""
+        """The operation and its module."""
         return f"{self.operation} in {self.place}" if self.place else self.operation
 
 
 @dataclass
 class RuleTrace:
-    """Of one rule in one or several runs: what was applied, and the flows by the operations' numbers in the order in which they ran.
+    """The trace of one rule over one or several runs: applied rules, and flows by the index of the operation in execution order.
 
-    ``quantity`` is the sum over the records of all runs, ``size`` that of its sizes; ``unused`` are a book's pairs that fitted nothing.
+    ``quantity`` is the sum of the quantity over the records of all runs, ``size`` the sum of its absolute values. ``unused`` are the pairs
+    of a rule book that fitted no operation.
     """
 
     applied: list[AppliedRule] = field(default_factory=list)
@@ -62,7 +63,7 @@ class RuleTrace:
     unused: tuple[str, ...] = ()
 
     def add(self, other: RuleTrace) -> None:
-        """Adds the trace of another run: flows are summed; of the applied rules the longer list is kept."""
+        """Adds another trace: flows are summed; the applied rules are those of the run with most operations."""
         if len(other.applied) > len(self.applied):
             self.applied, self.unused = other.applied, other.unused
         self.quantity += other.quantity
@@ -72,7 +73,7 @@ class RuleTrace:
 
 
 def count_applied(applied: Iterable[AppliedRule]) -> list[AppliedRule]:
-    """The same with operations that are alike count_applied, in the order in which they came first."""
+    """Returns the applied rules with equal ones counted, in order of first occurrence."""
     times: dict[AppliedRule, int] = {}
     for one in applied:
         key = one if one.times == 1 else replace(one, times=1)

@@ -1,4 +1,4 @@
-"""Corrected gradients: LRP's rules where a layer with weights passes the plain gradient on, for transformers and recurrent nets."""
+"""Corrected gradients: LRP rules under which a layer with weights passes on the plain gradient, for transformers and recurrent networks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from .treatments import Unreferenced, with_rest
 
 @dataclass(frozen=True, repr=False)
 class AttnLRP(Unreferenced):
-    """AttnLRP (Achtibat et al. 2024): products half to each side, softmax by its Taylor expansion, norms with their scale fixed.
+    """AttnLRP: each factor of a product gets half, softmax is linearised, norms have a fixed scale, an activation passes on ``f(x) / x``.
 
-    A linear operation passes the plain gradient on, which is LRP-epsilon in the limit; an activation passes on ``f(x) / x``.
+    *Use it when* a transformer is explained with one backward pass: it is the first choice for language and vision models.
+
+    A linear operation passes on the plain gradient, the limit of LRP-epsilon. One forward and one backward pass. ``strict`` raises
+    RuleError for operations without a formula. Source: Achtibat et al. 2024.
     """
 
     strict: bool = False
@@ -29,9 +32,11 @@ class AttnLRP(Unreferenced):
 
 @dataclass(frozen=True, repr=False)
 class CPLRP(Unreferenced):
-    """CP-LRP (Ali et al. 2022): as :class:`AttnLRP`, all through the values of attention and through what a gate is applied to.
+    """CP-LRP: :class:`AttnLRP` with fixed attention probabilities and gates, which get no relevance.
 
-    Attention's probabilities and gates are fixed, so nothing is lost: without biases, relevance adds up to the quantity.
+    *Use it when* relevance has to be conserved: without biases it sums to the quantity.
+
+    One forward and one backward pass. ``strict`` raises RuleError for operations without a formula. Source: Ali et al. 2022.
     """
 
     strict: bool = False
@@ -41,9 +46,12 @@ class CPLRP(Unreferenced):
 
 @dataclass(frozen=True, repr=False)
 class Libra(Unreferenced):
-    """LibraGrad's backward pass (Mehri et al. 2025): probabilities, norms' scales and self-gates fixed, products scaled by half.
+    """LibraGrad: attention probabilities, scales of norms and self-gates are fixed; each factor of a product of two signals gets half.
 
-    A product of two signals (a gated unit) passes on half to each; what is left is the gradient.
+    *Use it when* plain gradients of a transformer should become complete (``FullGrad``, gradient times input) with few changes.
+
+    All other operations pass on the gradient. One forward and one backward pass. ``strict`` raises RuleError for operations without a
+    formula. Source: Mehri et al. 2025.
     """
 
     strict: bool = False
@@ -53,11 +61,14 @@ class Libra(Unreferenced):
 
 @dataclass(frozen=True, repr=False)
 class GIM(Unreferenced):
-    """Gradient interaction modifications (Edin et al. 2025, section 4): for transformers whose attention repairs itself.
+    """Gradient interaction modifications: softmax at a higher temperature, equal shares for the factors of a product.
 
-    Norms go back with their scale fixed; a softmax by ``p (g - sum(p g))`` with the probabilities ``p`` of scores divided by the
-    ``temperature``; each factor of a product gets half (so a quarter to queries and keys, half to values). All else is the derivative.
-    Relevance does not add up. Raises RuleError for a temperature that is no number above 0.
+    *Use it when* attention is self-repairing, so that single attention scores seem to have no influence.
+
+    A softmax passes on ``p (g - sum(p g))`` with the probabilities ``p`` of scores divided by ``temperature`` (> 0, default 2.0). Norms
+    have a fixed scale. Each factor of a product gets half: a quarter for queries and keys, half for values. All other operations pass on
+    the derivative. Relevance does not sum to the quantity. One forward and one backward pass. Raises RuleError for a temperature <= 0.
+    Source: Edin et al. 2025, section 4.
     """
 
     temperature: float = 2.0
@@ -68,14 +79,17 @@ class GIM(Unreferenced):
     def __post_init__(self) -> None:
         number = isinstance(self.temperature, (int, float)) and not isinstance(self.temperature, bool)
         if not number or not 0 < self.temperature < math.inf:
-            raise RuleError(f"temperature={format_value(self.temperature)}", try_="a number above 0, such as 2.0")
+            raise RuleError("temperature must be a number > 0", there=f"temperature={written(self.temperature)}", try_="temperature=2.0")
 
 
 @dataclass(frozen=True, repr=False)
 class LstmLRP(LayerRule):
-    """LRP for recurrent nets (Arras et al. 2017): of a gate and a signal, the signal gets all; a layer's sums are split as they are.
+    """LRP for recurrent networks: in a product of a gate and a signal, the signal gets all relevance; layers follow LRP-epsilon.
 
-    For ``nn.LSTM``, ``nn.GRU`` and cells written out, the same. Layers with weights follow LRP-epsilon.
+    *Use it when* an LSTM, a GRU or a cell written out by hand is explained.
+
+    ``epsilon`` is the stabiliser of layers. One forward and one backward pass. Raises RuleError for a negative ``epsilon``. Source: Arras
+    et al. 2017.
     """
 
     epsilon: float = 0.001

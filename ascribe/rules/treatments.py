@@ -1,4 +1,4 @@
-"""What rules do about each kind of operation: the tables that they start from."""
+"""The tables from which rules start: the treatment of each kind of operation."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ REST = {
     "choice": "secant",
     "other": "quadrature",
 }
-"""What relevance rules have in common; weights are what they differ in."""
+"""The treatments that relevance rules share; they differ in the treatment of weights."""
 
 
 def with_rest(**own: str) -> Mapping[str, str]:
-    """The table of relevance rules with some treatments of its own."""
+    """Returns the table of relevance rules with some treatments replaced."""
     return MappingProxyType({**REST, **own})
 
 
 def derivatives(elementwise: str) -> Mapping[str, str]:
-    """The plain derivative of everything but element-wise functions: without a reference, averages are taken at the record."""
+    """Returns the table of plain derivatives with another treatment of element-wise functions."""
     return MappingProxyType({**AVERAGES, "elementwise": elementwise, "other": "gradient"})
 
 
 class Unreferenced(Value):
-    """What rules without a reference share: an operation that they have no formula for is taken at one point, the record."""
+    """Base class of the rules without a reference: an operation without a formula is differentiated at the record."""
 
     points: ClassVar[int] = 1
     compares: ClassVar[bool] = False
