@@ -1,8 +1,8 @@
-"""Other libraries' names over ascribe's verb: facades, and a way for unchanged code to find them.
+"""Facades: other libraries' names over ascribe, and a context in which unchanged code finds them.
 
-A facade is a package ``ascribe.compat.<name>``. Its modules can be imported as they are; inside ``standing_in("<name>")`` they are
-found under the other library's own names too. Each facade says which in a table ``STANDS_FOR``: the other library's dotted module
-names, and for each its own module, counted from the facade (``""`` is the facade itself).
+A facade is a package ``ascribe.compat.<name>``. Its modules can be imported directly; inside ``standing_in("<name>")`` they are also found
+under the other library's names. A facade maps those names to its own modules, relative to itself, in ``STANDS_FOR`` (``""`` is the
+facade).
 
     STANDS_FOR = {"trulens": "", "trulens.nn.attribution": "nn.attribution"}
 """

@@ -1,6 +1,6 @@
-"""``python -m ascribe.compat trulens script.py [arguments]``: run a program with a facade in the place of a library.
+"""``python -m ascribe.compat trulens script.py [arguments]``: runs a program with a facade in place of a library.
 
-Several facades are joined by commas; ``-m module`` runs a module as ``python -m`` would.
+Several facades are joined by commas; ``-m module`` runs a module as ``python -m`` does.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ USAGE = "usage: python -m ascribe.compat NAME[,NAME] (SCRIPT | -m MODULE) [ARGUM
 
 
 def main(argv: Sequence[str], undo: ExitStack | None = None) -> int:
-    """Run a program as ``__main__``; its exceptions and its exit code are its own. 2 where the command makes no sense.
+    """Runs a program as ``__main__``; exceptions and exit code are those of the program. Returns 2 for an invalid command.
 
-    Arguments, search path and library are as before when it is done or, with ``undo``, when that is closed.
+    Arguments, search path and library are restored at the end or, with ``undo``, when that is closed.
     """
     module = argv[1:2] == ["-m"]
     if wrong := fault(argv, module):
@@ -40,17 +40,17 @@ def main(argv: Sequence[str], undo: ExitStack | None = None) -> int:
 
 
 def restore(argv: list[str], path: list[str]) -> None:
-    """The arguments and the search path of before."""
+    """Restores the arguments and the search path."""
     sys.argv, sys.path = argv, path
 
 
 def fault(argv: Sequence[str], module: bool) -> str:
-    """What is wrong with the command, in words; nothing where it can be run."""
+    """Returns what is wrong with the command; an empty text if it can be run."""
     if len(argv) < 2 + module:
-        return f"too few words; facades: {', '.join(facades())}"
+        return f"The command is incomplete. Facades: {', '.join(facades())}."
     if unknown := [name for name in argv[0].split(",") if name not in facades()]:
-        return f"no facade for {', '.join(unknown)}; there are {', '.join(facades())}"
-    return "" if module or Path(argv[1]).is_file() else f"there is no file {argv[1]!r}"
+        return f"There is no facade for {', '.join(unknown)}. Facades: {', '.join(facades())}."
+    return "" if module or Path(argv[1]).is_file() else f"There is no file {argv[1]!r}."
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Letting a facade stand in for the library whose names it has."""
+"""Replaces a library by its facade in imports."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ OPEN: dict[str, Standing] = {}
 
 
 def facades() -> list[str]:
-    """The names of the libraries that there is a facade for."""
-    return [found.name for found in pkgutil.iter_modules(import_module(HERE).__path__) if found.ispkg]
+    """Returns the names of the libraries that have a facade."""
+    return [module.name for module in pkgutil.iter_modules(import_module(HERE).__path__) if module.ispkg]
 
 
 def table(name: str) -> dict[str, str]:
-    """What a facade stands for: the other library's modules, each with the module of ours that has its names.
+    """Returns the modules of a library that a facade replaces, each with the facade's module.
 
-    Raises CompatError where there is no such facade.
+    Raises CompatError if there is no such facade.
     """
     if name not in facades():
-        raise CompatError(f"no facade for {name!r}", there=", ".join(facades()) or "no facades")
+        try_ = f"one of {', '.join(facades()) or 'no facades'}"
+        raise CompatError(f"There is no facade for {name!r}", there=name, try_=try_)
     facade = import_module(f"{HERE}.{name}")
     given: Mapping[str, str] = facade.STANDS_FOR
     return {foreign: f"{facade.__name__}.{own}".rstrip(".") for foreign, own in given.items()}
 
 
 class Finder(MetaPathFinder, Loader):
-    """Finds a facade's modules under the other library's names: a meta path finder and a loader in one.
+    """Finds a facade's modules under the other library's names: a meta path finder and loader.
 
-    Each is a module of its own with everything that the facade's module has, so that neither knows of the other's imports.
+    Each is a new module with the names of the facade's module, so that neither sees the other's imports.
     """
 
     def __init__(self, name: str) -> None:
@@ -48,11 +49,11 @@ class Finder(MetaPathFinder, Loader):
         self.roots = frozenset(foreign.partition(".")[0] for foreign in self.table)
 
     def covers(self, module: str) -> bool:
-        """Whether a module belongs to the library that is stood in for."""
+        """Returns True if a module belongs to the replaced library."""
         return module.partition(".")[0] in self.roots
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Where a module comes from; None for other libraries. Raises CompatError for modules that the facade lacks."""
+        """Returns the spec of a module; None for other libraries. Raises CompatError for modules that the facade lacks."""
         if not self.covers(fullname):
             return None
         if fullname not in self.table:
@@ -62,11 +63,11 @@ class Finder(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self, origin=self.table[fullname], is_package=package)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """None: an empty module of the usual kind."""
+        """Returns None, for an empty module of the default type."""
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give a module the names of the facade's; submodules among them under their foreign names, so that each is there once."""
+        """Copies the names of the facade's module; submodules appear under their foreign names, so that each exists once."""
         foreign = module.__name__
         own = vars(import_module(self.table[foreign]))
         inner = {child.rpartition(".")[2]: child for child in self.table if child.rpartition(".")[0] == foreign}
@@ -78,7 +79,7 @@ class Finder(MetaPathFinder, Loader):
 
 
 class Standing:
-    """A facade in the place of a library, from the first that asked for it to the last that is done."""
+    """A facade in place of a library, until its last user leaves."""
 
     def __init__(self, name: str) -> None:
         self.finder, self.users = Finder(name), 0
@@ -98,22 +99,24 @@ class Standing:
             sys.modules.update(self.kept)
 
     def _taken(self) -> dict[str, ModuleType]:
-        """Take the library's modules, whoever's they are, out of ``sys.modules``."""
+        """Removes the library's modules from ``sys.modules`` and returns them."""
         return {module: sys.modules.pop(module) for module in list(sys.modules) if self.finder.covers(module)}
 
 
 @contextmanager
 def standing_in(*names: str) -> Iterator[None]:
-    """Inside it, ``import trulens...`` finds ascribe's facade of that library, in code that knows nothing of ascribe.
+    """Makes ``import trulens...`` find ascribe's facade inside its block, also in code that does not know ascribe.
+
+    *Use it when* existing code for another library should run on ascribe without changes.
 
     >>> with standing_in("trulens"):
     ...     import trulens
 
-    Afterwards the library itself, where it is installed, is what imports find again, with the very modules that were loaded before.
-    It may be nested. Python's imports are the whole process's: other threads get the facade too while any of them has it open. What
-    was imported inside keeps the facade for good, and so do modules of your own that were first loaded there.
+    Afterwards imports find the library itself, if installed, with the modules that were loaded before. Blocks may be nested. Imports
+    belong to the whole process: other threads see the facade too while any block is open. Modules that were first loaded inside keep the
+    facade.
 
-    Raises CompatError (a ModuleNotFoundError) for a library without a facade; so do imports of its modules that the facade lacks.
+    Raises CompatError (a ModuleNotFoundError) for a library without a facade, and for imports of modules that the facade lacks.
     """
     with ExitStack() as stack:
         for name in names:

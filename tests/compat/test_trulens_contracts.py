@@ -328,7 +328,7 @@ class TestAccessors:
             InputAttribution(self.wrapper, cut, ClassQoI(1)).attributions(X)
 
     def test_a_place_to_write_or_attribute_to_must_be_a_part(self):
-        with pytest.raises(ValueError, match="does more than to pick"):
+        with pytest.raises(ValueError, match="may only select a part"):
             InternalInfluence(self.wrapper, Cut("fc", accessor=lambda v: v * 2), 1, "point").attributions(X)
 
 

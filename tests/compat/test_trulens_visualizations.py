@@ -28,8 +28,8 @@ from ascribe.compat.trulens.visualizations import (
     Tiler,
     Visualizer,
 )
-from ascribe.compat.trulens.visualizations.images import hotcold
-from ascribe.compat.trulens.visualizations.scaling import NORMALIZATIONS, blurred
+from ascribe.compat.trulens.visualizations.images import make_hotcold
+from ascribe.compat.trulens.visualizations.scaling import NORMALIZATIONS, blur_images
 from ascribe.errors import InputError, ResultError
 from tests.support.small_models import Pictures, Words, gradient, rows, seeded
 from tests.support.snapshots import unchanged
@@ -131,7 +131,7 @@ class TestBlur:
     @pytest.mark.parametrize("radius", [0.5, 1.0, 3.0])
     def test_height_and_width_alone(self, radius):
         expected = gaussian_filter1d(gaussian_filter1d(A, radius, 2), radius, 3)
-        np.testing.assert_allclose(blurred(A, radius), expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(blur_images(A, radius), expected, rtol=1e-9, atol=1e-12)
 
     def test_channels_do_not_mix_and_the_callers_array_is_its_own(self):
         a = np.zeros((1, 3, 9, 9))
@@ -169,7 +169,7 @@ class TestVisualizer:
 
     def test_what_is_no_picture(self):
         for wrong in (A[0], A[:0], A[:, :, :0]):
-            with pytest.raises(ResultError, match="4 axes"):
+            with pytest.raises(ResultError, match="four axes"):
                 Visualizer()(wrong)
         for wrong in (np.full((1, 1, 2, 2), "a"), A + 1j):
             with pytest.raises(ResultError, match="numbers"):
@@ -220,7 +220,7 @@ except ResultError as error:
         assert "needs matplotlib" in done.stdout, done.stderr
 
     def test_its_colours(self):
-        colours = hotcold()
+        colours = make_hotcold()
         assert isinstance(colours, ListedColormap)
         assert colours.N == 256
         assert sum(colours(127)[:3]) < 0.1
@@ -292,7 +292,7 @@ class TestMask:
     def test_shapes(self):
         with pytest.raises(ValueError, match="shape"):
             MaskVisualizer()(A, A[:2])
-        with pytest.raises(ValueError, match="4 axes"):
+        with pytest.raises(ValueError, match="four axes"):
             MaskVisualizer()(A[0], A[0])
         for share in (-0.1, 1.5, 50, np.nan):
             with pytest.raises(ResultError, match="threshold"):
@@ -409,7 +409,7 @@ class TestText:
     @pytest.mark.parametrize(
         ("options", "method", "said"),
         [
-            ({"labels": ["only"]}, method, "one for each class"),
+            ({"labels": ["only"]}, method, "one label for each class"),
             ({"output_accessor": lambda o: o["logits"].sum(1)}, method, "output_accessor"),
             ({"input_accessor": lambda inputs: inputs.kwargs["input_ids"][:1]}, method, "output_accessor"),
             ({}, IntegratedGradients(wrapper, doi_cut=Cut("embed"), qoi=(lambda y: [y[:, 0], y[:, 1]])), "one quantity"),

@@ -35,7 +35,19 @@ HELPERS = frozenset({
 })  # fmt: skip
 """Modules whose functions are this package's own, but for those in ENTRIES: what trulens had there are classes."""
 ENTRIES = ("get_model_wrapper", "discern_backend")
-OURS = ("Asked", "Chosen", "Explained", "Highest", "OutOfMemory", "Probe", "STANDS_FOR", "LOADED", "FAMILIES", "FUNCTIONS", "NAMES")
+OURS = (
+    "AttributionCall",
+    "BoundMaxClass",
+    "QuantityAdapter",
+    "BoundBatchMax",
+    "OutOfMemory",
+    "AccessorProbe",
+    "STANDS_FOR",
+    "LOADED",
+    "FAMILIES",
+    "FUNCTIONS",
+    "NAMES",
+)
 
 
 def names_of(module: ModuleType) -> list[str]:

@@ -51,7 +51,7 @@ def test_positions_count_layers(position, fits):
 
 def test_what_is_no_place_and_no_rule_is_refused():
     for place in (3, None, asc.rules.Where):
-        with pytest.raises(RuleError, match="place"):
+        with pytest.raises(RuleError, match="condition"):
             asc.rules.RuleBook(((place, asc.rules.Epsilon()),))
     for rule in (asc.rules.Rescale(), asc.rules.Gradient(), asc.rules.Epsilon, "epsilon", asc.rules.EPSILON_PLUS):
         with pytest.raises(RuleError):
@@ -310,7 +310,7 @@ def test_a_books_page_decides_what_is_fixed(name):
     ],
 )
 def test_numbers_below_zero_are_refused(make):
-    with pytest.raises(RuleError, match="not negative"):
+    with pytest.raises(RuleError, match="finite number >= 0"):
         make()
 
 
@@ -329,7 +329,7 @@ def test_what_is_no_number_is_refused(make, value):
 @pytest.mark.parametrize("points", [0, -1, 2.5, "8", True, None], ids=repr)
 @pytest.mark.parametrize("rule", [asc.rules.Rescale, asc.rules.RevealCancel])
 def test_points_of_a_derivative_are_a_whole_number(rule, points):
-    with pytest.raises(RuleError, match="whole number"):
+    with pytest.raises(RuleError, match="integer"):
         rule(points=points)
 
 

@@ -44,9 +44,9 @@ def configure_interpretable_embedding_layer(model: nn.Module, embedding_layer_na
             there, try_ = f"the layer {embedding_layer_name!r}", "remove_interpretable_embedding_layer(model, layer) first"
             raise InputError("The embedding layer has been replaced already", there=there, try_=try_)
     warnings.warn(f"the layer {embedding_layer_name!r} returns its input unchanged until it is restored", stacklevel=2)
-    stand_in = InterpretableEmbeddingBase(layer, embedding_layer_name)
-    set_submodule(model, embedding_layer_name, stand_in)
-    return stand_in
+    replacement = InterpretableEmbeddingBase(layer, embedding_layer_name)
+    set_submodule(model, embedding_layer_name, replacement)
+    return replacement
 
 
 def remove_interpretable_embedding_layer(model: nn.Module, interpretable_emb: InterpretableEmbeddingBase) -> None:

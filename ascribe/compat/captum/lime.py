@@ -74,7 +74,7 @@ class ListedGame:
 
     def __init__(self, there: np.ndarray) -> None:
         self.there, self.next = there, 0
-        self.worth: list[np.ndarray] = []
+        self.values: list[np.ndarray] = []
 
     def ask(self, most: int) -> np.ndarray | None:
         if self.next >= len(self.there):
@@ -83,11 +83,11 @@ class ListedGame:
         self.next += len(found)
         return found
 
-    def tell(self, coalitions: np.ndarray, worth: np.ndarray) -> None:
-        self.worth.append(worth)
+    def tell(self, coalitions: np.ndarray, values: np.ndarray) -> None:
+        self.values.append(values)
 
     def estimate(self) -> GameEstimate:
-        return GameEstimate(np.concatenate(self.worth, 1).transpose(0, 2, 1)[..., None])
+        return GameEstimate(np.concatenate(self.values, 1).transpose(0, 2, 1)[..., None])
 
 
 class LimeBase(
@@ -263,10 +263,10 @@ class LocalSamples:
         codes = self.codes()
         outcome, kind = call.attribute_coalitions(ListedCoalitions(codes.bool().numpy()), make_replacement(call), features)
         assert outcome.features is not None
-        worth = torch.as_tensor(outcome.features.values).double()[..., 0]
+        values = torch.as_tensor(outcome.features.values).double()[..., 0]
         near = self.near(codes)
         model = call["interpretable_model"]
-        return torch.stack([fit_model(model, codes, y, w).double().reshape(-1) for y, w in zip(worth, near, strict=True)]), kind
+        return torch.stack([fit_model(model, codes, y, w).double().reshape(-1) for y, w in zip(values, near, strict=True)]), kind
 
     def codes(self) -> Tensor:
         """Returns the random coalitions ``[samples, features]``: independent with probability 0.5, or from the user's function."""

@@ -1,4 +1,4 @@
-"""``trulens.nn`` as it was at trulens 0.13.4, over ascribe: see docs/migrating-from-trulens.md."""
+"""``trulens.nn`` of trulens 0.13.4, computed by ascribe: see docs/migrating-from-trulens.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``trulens.nn.attribution``: trulens' three methods, each a question to :func:`ascribe.attribute` or :func:`ascribe.influence`."""
+"""``trulens.nn.attribution``: trulens' three methods, each a call of :func:`ascribe.attribute` or :func:`ascribe.influence`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ....cuts import Cut as Place
 from ....errors import DistributionError, ModelError
 from ....tree import map_leaves
 from ..utils.typing import Inputs, ModelInputs, Outputs, TensorLike, Uniform, called, many_of_om, om_of_many
-from .distributions import DoI, LinearDoi, PointDoi, as_doi, stacked
-from .models.base import ModelWrapper, leaves
-from .models.explained import Explained, explained
+from .distributions import DoI, LinearDoi, PointDoi, as_doi, stack_points
+from .models.adapter import QuantityAdapter, adapt_quantity
+from .models.base import ModelWrapper, list_arrays
 from .quantities import as_qoi
 from .slices import InputCut, as_cut, as_slice
 
 
 @dataclass
 class AttributionResult:
-    """All that a method found, in lists that are never collapsed.
+    """The result of a method, in nested lists that are never collapsed.
 
-    ``attributions[k][i]`` is that of quantity k at array i; ``gradients[k][i]`` has an axis of points in front; ``interventions[i]`` are
-    the points at array i of the distribution's cut.
+    ``attributions[k][i]`` belongs to quantity ``k`` and array ``i``. ``gradients[k][i]`` has a leading axis of points.
+    ``interventions[i]`` are the points at array ``i`` of the distribution's cut.
     """
 
     attributions: Any = None
@@ -41,12 +41,12 @@ class AttributionResult:
 
 
 class AttributionMethod(ABC):
-    """A way to attribute, bound to a model. Subclasses say how in ``_attributions``, from the model's arguments."""
+    """Base class of the methods, bound to a model. Subclasses define ``_attributions`` as a function of the model's arguments."""
 
     @abstractmethod
     def __init__(self, model: ModelWrapper, rebatch_size: int | None = None, *args: Any, **kwargs: Any) -> None:
         if not isinstance(model, ModelWrapper):
-            raise ModelError(f"a model of type {type(model).__name__}", there="a ModelWrapper", try_="get_model_wrapper(model)")
+            raise ModelError("A method needs a ModelWrapper", there=f"a {type(model).__name__}", try_="get_model_wrapper(model)")
         self._model, self.rebatch_size = model, rebatch_size
 
     @property
@@ -57,19 +57,19 @@ class AttributionMethod(ABC):
     def _attributions(self, model_inputs: ModelInputs) -> AttributionResult: ...
 
     def results(self, *model_args: Any, **model_kwargs: Any) -> AttributionResult:
-        """Attributions for a call of the model, with gradients and points where the method was asked for them."""
+        """Returns the attributions of a call of the model, with gradients and points if the method returns them."""
         alone = len(model_args) == 1 and isinstance(model_args[0], (list, tuple))
         return self._attributions(ModelInputs(list(model_args[0]) if alone else list(model_args), model_kwargs))
 
     def attributions(self, *model_args: Any, **model_kwargs: Any) -> Any:
-        """Attributions for a call of the model: a list for several quantities, of lists for several arrays; one alone is no list."""
+        """Returns the attributions of a call of the model: nested lists over quantities and arrays; lists of length 1 are collapsed."""
         return om_of_many([om_of_many(list(each)) for each in self.results(*model_args, **model_kwargs).attributions])
 
 
 class InternalInfluence(AttributionMethod):
-    """The mean influence over a distribution of points on a quantity, at a cut; multiplied by the distance travelled there.
+    """The mean influence over a distribution of points on a quantity, at a cut, multiplied by the distance there (Leino et al. 2018).
 
-    ``cuts`` say from where to where, ``qoi`` what is explained, ``doi`` over which points. Leino et al. 2018.
+    ``cuts`` are the cuts of the attribution and the quantity, ``qoi`` is the quantity, ``doi`` the distribution of points.
     """
 
     def __init__(
@@ -90,12 +90,12 @@ class InternalInfluence(AttributionMethod):
         self._do_multiply, self._return_grads, self._return_doi = multiply_activation, return_grads, return_doi
 
     def _attributions(self, model_inputs: ModelInputs) -> AttributionResult:
-        asked = Asked(self, model_inputs)
-        points: Any = asked.points() if self._return_grads or self._return_doi or not asked.known else None
-        over = asked.over() if asked.known else Points(stacked(points), at=asked.at)
-        result = AttributionResult(asked.attributions(over))
+        call = AttributionCall(self, model_inputs)
+        points: Any = call.points() if self._return_grads or self._return_doi or not call.known else None
+        over = call.over() if call.known else Points(stack_points(points), at=call.at)
+        result = AttributionResult(call.attributions(over))
         if self._return_grads:
-            result.gradients = asked.gradients(stacked(points))
+            result.gradients = call.gradients(stack_points(points))
         if self._return_doi:
             several = isinstance(points, (list, tuple)) and isinstance(points[0], (list, tuple))
             each = points.values() if isinstance(points, Mapping) else points if several else [points]
@@ -103,63 +103,63 @@ class InternalInfluence(AttributionMethod):
         return result
 
 
-class Asked:
+class AttributionCall:
     """One call of an :class:`InternalInfluence`."""
 
     def __init__(self, method: InternalInfluence, inputs: ModelInputs) -> None:
         self.method, self.inputs, self.wrapper = method, inputs, method.model
         self.doi: Any = method.doi
         self.cuts = self.wrapper.places(method.slice.from_cut)
-        self.of = explained(method.qoi, method.slice.to_cut, self.wrapper.places(method.slice.to_cut, whole=True))
+        self.of = adapt_quantity(self.wrapper, method.qoi, method.slice.to_cut)
 
     @cached_property
     def at(self) -> Place:
-        """Where the points are."""
+        """The cut of the points."""
         return self.wrapper.place(self.doi.cut() or InputCut())
 
     @property
     def known(self) -> bool:
-        """Whether ascribe has the distribution itself: one of trulens' own, with nothing of it replaced by a subclass."""
+        """True if ascribe has the distribution itself: one of trulens' own, no method of which a subclass overrides."""
         kind = type(self.doi)
         base = next((b for b in (PointDoi, LinearDoi) if isinstance(self.doi, b)), DoI)
         return base is not DoI and all(getattr(kind, m) is getattr(base, m) for m in ("__call__", "get_activation_multiplier"))
 
     @cached_property
     def z(self) -> Any:
-        """What the distribution's cut holds, as NumPy arrays. The points of token ids are at the embeddings."""
-        found = leaves(self.wrapper.read(self.at, self.inputs))
+        """The value at the distribution's cut as NumPy arrays. The points of token ids are at the embeddings."""
+        found = list_arrays(self.wrapper.read(self.at, self.inputs))
         if self.at == INPUT and not any(namespace(v).is_floating(v) for v in found):
-            found = leaves(self.wrapper.read(EMBEDDINGS, self.inputs))
+            found = list_arrays(self.wrapper.read(EMBEDDINGS, self.inputs))
         return om_of_many([as_numpy(v) for v in found])
 
     @cached_property
     def start(self) -> Any:
-        """Where a line begins in this call: a function is asked once, so that all that is told of the line is of the same one."""
+        """The start of a line in this call; a function is called once, so that every use has the same start."""
         return self.doi.start(self.z if callable(self.doi.baseline) else None, self.inputs)
 
     def points(self) -> Any:
-        """The distribution's points, made by itself."""
+        """Returns the points, computed by the distribution itself."""
         doi = LinearDoi(self.start, self.doi.resolution) if self.known and isinstance(self.doi, LinearDoi) else self.doi
         found = called(doi.__call__, self.z, self.inputs)
         return list(found) if isinstance(found, Iterator) else found
 
     def over(self) -> Any:
-        """The distribution as one of ascribe's."""
+        """Returns the distribution as one of ascribe."""
         if not isinstance(self.doi, LinearDoi):
             return Point()
         start = tuple(self.start) if isinstance(self.start, list) else self.start
         return Line(start, self.doi.resolution, "even", at=self.at)
 
     def attributions(self, over: Any) -> Outputs[Inputs[Any]]:
-        """Mean influence, times the distance where it is asked for."""
+        """Returns the mean influence, multiplied by the distance if the method multiplies."""
         multiply = self.method._do_multiply
         found = self._run(attribute if multiply and self.known else influence, over)
         nested = self.wrapper.nested(found, self.inputs)
         return self._multiplied(nested, found) if multiply and not self.known else nested
 
     def gradients(self, points: Any) -> Outputs[Inputs[Any]]:
-        """The influence at each point by itself, ``[points, records, ...]``: a question for each, beside the one for their mean."""
-        each = (Points(one_of(points, k), at=self.at) for k in range(Points(points).samples))
+        """Returns the influence at each point, ``[points, records, ...]``. One call of the verb for each point."""
+        each = (Points(take_point(points, k), at=self.at) for k in range(Points(points).samples))
         nested = [self.wrapper.nested(self._run(influence, over), self.inputs) for over in each]
         return Outputs(
             Inputs(namespace(found[0]).stack(list(found), 0) for found in zip(*of_one, strict=True)) for of_one in zip(*nested, strict=True)
@@ -168,28 +168,29 @@ class Asked:
     def _run(self, ask: Any, over: Any) -> Attribution:
         model, call, chunk = self.wrapper.model, self.wrapper.call(self.inputs), self.method.rebatch_size
 
-        def question(of: Explained, at: list[Place]) -> Attribution:
+        def question(of: QuantityAdapter, at: list[Place]) -> Attribution:
             return ask(model, call, of=[of], at=at, over=over, chunk=chunk)
 
         return self.wrapper.run(question, self.of, self.cuts, self.inputs)
 
     def _multiplied(self, nested: Outputs[Inputs[Any]], found: Attribution) -> Outputs[Inputs[Any]]:
-        """Times what the user's own distribution makes of the value at the attribution cut."""
-        scale = many_of_om(called(self.doi.get_activation_multiplier, om_of_many(leaves(found.record)), self.inputs))
+        """Returns the influence times the user's own multiplier of the value at the attribution cut."""
+        scale = many_of_om(called(self.doi.get_activation_multiplier, om_of_many(list_arrays(found.record)), self.inputs))
         scale = [self.wrapper.back(s, self.inputs) for s in scale]
-        if len(scale) != len(nested[0]) or not all(map(scales, scale, nested[0])):
+        if len(scale) != len(nested[0]) or not all(map(can_scale, scale, nested[0])):
             shapes = ", ".join(str(tuple(v.shape)) for v in nested[0])
-            raise DistributionError("get_activation_multiplier gave something else", there=f"influences of shape {shapes}", try_="the like")
+            what = "get_activation_multiplier must return factors of the shape of the influence"
+            raise DistributionError(what, there=f"influences of shape {shapes}", try_="return activation")
         return Outputs(Inputs(v * s for v, s in zip(of_one, scale, strict=True)) for of_one in nested)
 
 
-def one_of(points: Any, k: int) -> Any:
-    """One point of several, in the structure that they are in."""
-    return map_leaves(points, lambda _, part: part[k : k + 1])
+def take_point(points: Any, k: int) -> Any:
+    """Returns one of several points, in the same structure."""
+    return mapped(points, lambda _, part: part[k : k + 1])
 
 
-def scales(scale: Any, value: Any) -> bool:
-    """Whether a value times this is still one of its shape."""
+def can_scale(scale: Any, value: Any) -> bool:
+    """Returns True if a value times ``scale`` keeps its shape."""
     if not is_array(scale):
         return isinstance(scale, (int, float))
     sizes = zip(reversed(scale.shape), reversed(value.shape), strict=False)
@@ -197,7 +198,7 @@ def scales(scale: Any, value: Any) -> bool:
 
 
 class InputAttribution(InternalInfluence):
-    """:class:`InternalInfluence` at the input, or at ``doi_cut``: the gradient times the input, unless there is a ``doi``."""
+    """:class:`InternalInfluence` at the input, or at ``doi_cut``: the gradient times the input unless ``doi`` is given."""
 
     def __init__(
         self,
@@ -214,7 +215,7 @@ class InputAttribution(InternalInfluence):
 
 
 class IntegratedGradients(InputAttribution):
-    """Gradients averaged on the line from a baseline, times the way along it. Sundararajan et al. 2017."""
+    """Gradients averaged on the line from a baseline, multiplied by the distance (Sundararajan et al. 2017)."""
 
     def __init__(
         self,

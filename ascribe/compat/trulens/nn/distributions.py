@@ -1,4 +1,4 @@
-"""``trulens.nn.distributions``: over which points, as functions of the value at a cut that can also be called by themselves."""
+"""``trulens.nn.distributions``: distributions of points, as functions of the value at a cut."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .slices import Cut
 
 
 class DoiCutSupportError(DistributionError):
-    """The distribution is not for the value that is at the cut (a ValueError)."""
+    """The distribution does not support the value at the cut (a ValueError)."""
 
     code = "E-DISTRIBUTION-CUT"
 
 
 class DoI(ABC):
-    """Points around the value at a cut; None is the input. Subclasses say which in ``__call__``.
+    """A distribution of points around the value at a cut; the default cut is the input. Subclasses define ``__call__``.
 
-    It is given the value as a NumPy array, as a list where the cut holds several, and gives a list of points like it (of several, a
-    list of points for each). Methods that have a parameter ``model_inputs`` get the model's arguments by that name.
+    ``__call__`` takes the value as a NumPy array (a list if the cut has several) and returns a list of points of the same shape (a list of
+    points for each). Methods with a parameter ``model_inputs`` get the model's arguments by that name.
     """
 
     def __init__(self, cut: Cut | None = None) -> None:
@@ -37,26 +37,26 @@ class DoI(ABC):
     def __call__(self, z: Any) -> Any: ...
 
     def cut(self) -> Cut | None:
-        """Where the points are; None for the model's input."""
+        """The cut of the points; None for the model's input."""
         return self._cut
 
     def get_activation_multiplier(self, activation: Any, *, model_inputs: Any = None) -> Any:
-        """What the influence at a value is multiplied by: the value itself, unless the distribution has a start."""
+        """Returns the factor of the influence at a value: the value itself, unless the distribution has a start."""
         return activation
 
 
 class PointDoi(DoI):
-    """The record itself: nothing is put anywhere, so that the cut may as well hold token ids."""
+    """The record itself. Nothing is replaced, so that the cut may also hold token ids."""
 
     def __call__(self, z: Any, *, model_inputs: Any = None) -> Any:
         return om_of_many([Uniform([value]) for value in many_of_om(z)])
 
 
 class LinearDoi(DoI):
-    """The line from the record to a baseline: ``resolution`` points, evenly spaced, the first is the record and the last the baseline.
+    """The line from the record to a baseline: ``resolution`` evenly spaced points, from the record to the baseline.
 
-    ``baseline`` is None (zeros), a number, an array for all records or with a row for each, one of these for each array at the cut, or a
-    function of the value there (and of ``model_inputs``) that gives such.
+    ``baseline`` is None (zeros), a number, an array for all records or with one row for each, one of these for each array at the cut, or a
+    function of the value (and of ``model_inputs``) that returns one of these.
     """
 
     def __init__(self, baseline: Any = None, resolution: int = 10, *, cut: Cut | None = None) -> None:
@@ -81,7 +81,7 @@ class LinearDoi(DoI):
         return om_of_many([v - b for v, b in self._with_starts(activation, model_inputs)])
 
     def start(self, z: Any, model_inputs: Any = None) -> Any:
-        """The baseline, or what it gives for a value where it is a function."""
+        """Returns the baseline, or the result of the function for a value."""
         found = called(self.baseline, om_of_many(z), model_inputs) if callable(self.baseline) else self.baseline
         return 0.0 if found is None else om_of_many(found)
 
@@ -93,35 +93,38 @@ class LinearDoi(DoI):
         values, start = many_of_om(z), self.start(z, model_inputs)
         if isinstance(start, Mapping):
             raise DoiCutSupportError(
-                f"baselines by name: {', '.join(map(repr, start))}", there="values in a row", try_="a list, in their order"
+                "Baselines by name need values by name",
+                there=f"baselines {', '.join(map(repr, start))}, for values in a list",
+                try_="a list of baselines in the order of the values",
             )
         starts = start if isinstance(start, (list, tuple)) and len(values) > 1 else [start] * len(values)
         if len(starts) != len(values):
-            raise DoiCutSupportError(f"{len(starts)} baselines", there=f"{len(values)} values at the cut", try_="one for each")
-        return [(v, like(b, v)) for v, b in zip(values, starts, strict=True)]
+            there = f"{len(starts)} baselines for {len(values)} values"
+            raise DoiCutSupportError("The cut needs one baseline for each of its values", there=there, try_="one baseline for each value")
+        return [(v, convert_like(b, v)) for v, b in zip(values, starts, strict=True)]
 
 
 class GaussianDoi(DoI):
-    """The record with normal noise of variance ``var``, ``resolution`` times, drawn from NumPy's global generator.
+    """``resolution`` copies of the record with normal noise of variance ``var``, drawn from NumPy's global generator.
 
-    Raises DistributionError for a variance below 0.
+    Raises DistributionError for a negative variance.
     """
 
     def __init__(self, var: float, resolution: int, cut: Cut | None = None) -> None:
         super().__init__(cut)
         if not var >= 0:
-            raise DistributionError(f"var={var}", there="a variance, from 0 up")
+            raise DistributionError("A variance must be >= 0", there=f"var={var}", try_="var=1.0")
         self._var, self._resolution = var, resolution
 
     def __call__(self, z: Any) -> Any:
         return om_of_many([Uniform(self._noisy(v) for _ in range(self._resolution)) for v in many_of_om(z)])
 
     def _noisy(self, v: Any) -> Any:
-        return v + like(np.random.normal(0.0, np.sqrt(self._var), tuple(v.shape)), v)
+        return v + convert_like(np.random.normal(0.0, np.sqrt(self._var), tuple(v.shape)), v)
 
 
 def as_doi(doi: Any, cut: Cut) -> DoI:
-    """A distribution; ``"point"`` and ``"linear"`` are at a cut. Raises DistributionError for anything else."""
+    """Returns a distribution; ``"point"`` and ``"linear"`` are distributions at the cut. Raises DistributionError for anything else."""
     if isinstance(doi, DoI):
         return doi
     if doi == "point" and isinstance(doi, str):
@@ -129,11 +132,11 @@ def as_doi(doi: Any, cut: Cut) -> DoI:
     if doi == "linear" and isinstance(doi, str):
         return LinearDoi(cut=cut)
     shown = repr(doi) if isinstance(doi, str) else f"a {type(doi).__name__}"
-    raise DistributionError(f"doi={shown}", try_='a DoI, "point" or "linear"')
+    raise DistributionError("`doi` is not a distribution", there=f"doi={shown}", try_='a DoI, "point" or "linear"')
 
 
-def like(b: Any, v: Any) -> Any:
-    """A baseline or a noise in the kind and type of the value it is for; numbers as they are."""
+def convert_like(b: Any, v: Any) -> Any:
+    """Returns a baseline or noise in the framework and dtype of a value; numbers unchanged."""
     if not is_array(b) or not is_array(v) or np.isscalar(b):
         return b
     if isinstance(v, np.ndarray):
@@ -142,22 +145,24 @@ def like(b: Any, v: Any) -> Any:
     return xp.cast(xp.asarray(b, v), v)
 
 
-def stacked(points: Any) -> Any:
-    """What a distribution gave, as :class:`ascribe.Points` takes it: an array ``[points, records, ...]`` for each array at the cut.
+def stack_points(points: Any) -> Any:
+    """Returns points as :class:`ascribe.Points` takes them: an array ``[points, records, ...]`` for each array at the cut.
 
-    Raises DistributionError for what is no list of arrays of one shape.
+    Raises DistributionError for anything but a list of arrays of one shape.
     """
     if isinstance(points, Mapping):
-        return {key: stacked(part) for key, part in points.items()}
+        return {key: stack_points(part) for key, part in points.items()}
     if is_array(points):
         return points
     parts = list(points) if isinstance(points, Iterable) else []
     if parts and all(isinstance(part, (list, tuple)) for part in parts):
-        return stacked(parts[0]) if len(parts) == 1 else tuple(map(stacked, parts))
+        return stack_points(parts[0]) if len(parts) == 1 else tuple(map(stack_points, parts))
     if not parts or not all(map(is_array, parts)):
-        raise DistributionError("a distribution that gave no points", try_="a list of arrays, each like the value")
+        what, there = "A distribution must return a list of arrays", f"a {type(points).__name__} without arrays"
+        raise DistributionError(what, there=there, try_="[z, 0.5 * z]: arrays of the shape of the value")
     if len(shapes := {tuple(part.shape): None for part in parts}) > 1:
-        raise DistributionError(f"points of shapes {', '.join(map(str, shapes))}", there="points of one shape, that of the value")
+        there = f"points of shapes {', '.join(map(str, shapes))}"
+        raise DistributionError("All points must have the shape of the value", there=there, try_="arrays of one shape")
     if all(isinstance(part, np.ndarray) for part in parts):
         return np.stack(parts)
     return namespace(parts[0]).stack(parts, 0)

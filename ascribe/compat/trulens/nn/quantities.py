@@ -1,4 +1,4 @@
-"""``trulens.nn.quantities``: what is explained, as functions of the value at a cut that can also be called by themselves."""
+"""``trulens.nn.quantities``: quantities as functions of the value at a cut."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ..utils.typing import in_short, om_of_many, parameters
 
 
 class QoiCutSupportError(QuantityError):
-    """The quantity is not for the value that is at the cut (a ValueError)."""
+    """The quantity does not support the value at the cut (a ValueError)."""
 
     code = "E-QUANTITY-CUT"
 
 
 class QuantityIndexError(QuantityError, IndexError):
-    """There is no such class or channel."""
+    """A class or channel is out of range."""
 
     code = "E-TARGET-RANGE"
 
 
 class QoI(ABC):
-    """What is explained. Subclasses say what it is in ``__call__``: of a tensor, or of a list where the cut holds several.
+    """A quantity. Subclasses define ``__call__`` of a tensor, or of a list if the cut has several.
 
-    A number for each record is wanted; whatever has more axes is summed for each record. A list are several quantities.
+    The result should be one number per record; further axes are summed. A list is several quantities.
     """
 
     @abstractmethod
@@ -40,58 +40,57 @@ class QoI(ABC):
         return in_short(self)
 
     def for_records(self, y: Any, part: Part | None = None) -> Bound:
-        """The same quantity with everything fixed that depends on the records, whose value is ``y``."""
+        """Returns the quantity bound to the records whose value is ``y``."""
         return Same(self)
 
     def one_tensor(self, y: Any) -> Array:
-        """The only tensor there is. Raises QoiCutSupportError for several."""
+        """Returns the only tensor. Raises QoiCutSupportError for several."""
         y = om_of_many(y)
         if not is_array(y):
             held = f"{len(y)} tensors" if isinstance(y, (list, tuple)) else f"a {type(y).__name__}"
-            raise QoiCutSupportError(f"{self!r} is of one tensor", there=held, try_="an accessor on the cut, or a quantity of lists")
+            raise QoiCutSupportError(f"{self!r} needs one tensor", there=held, try_="an accessor on the cut, or a quantity of lists")
         return y
 
 
 class ClassQoI(QoI):
-    """One class's score; a list of classes are summed."""
+    """The score of a class; the scores of a list of classes are summed."""
 
     def __init__(self, cl: Any) -> None:
         self.cl = cl
 
     def __call__(self, y: Any) -> Any:
         y = self.one_tensor(y)
-        found = of_classes(self.cl, y)
+        found = select_classes(self.cl, y)
         return sum(found[1:], start=found[0])
 
 
 class ComparativeQoI(QoI):
-    """How much more one class's score is than another's."""
+    """The score of one class minus that of another."""
 
     def __init__(self, cl1: int, cl2: int) -> None:
         self.cl1, self.cl2 = cl1, cl2
 
     def __call__(self, y: Any) -> Any:
         y = self.one_tensor(y)
-        return y[:, within(self.cl1, y, 1)] - y[:, within(self.cl2, y, 1)]
+        return y[:, check_index(self.cl1, y, 1)] - y[:, check_index(self.cl2, y, 1)]
 
 
 class MaxClassQoI(QoI):
-    """The highest score along an axis, after an activation where one is given (``"softmax"``, ``"sigmoid"``, or a function).
+    """The highest score along an axis, after an activation if given (``"softmax"``, ``"sigmoid"``, or a function).
 
-    Which class that is, is decided once, at the record. With ``moving=True`` it is decided anew at every point, as trulens did: what
-    is explained may then change on the way from a baseline. Along ``axis=0`` it is the highest score of all records for each class,
-    which counts for the record that has it.
+    The class is chosen once, at the record. With ``moving=True`` it is chosen anew at every point, as in trulens, so that the quantity may
+    change along a path. Along ``axis=0`` it is the highest score of all records for each class, and belongs to the record that has it.
     """
 
     def __init__(self, axis: int = 1, activation: Any = None, *, moving: bool = False) -> None:
         self.axis, self.activation, self.moving = axis, activation, moving
 
     def __call__(self, y: Any) -> Any:
-        y = activated(self.one_tensor(y), self.activation)
-        return namespace(y).amax(y, (0 if self.among_records(y) else inner_axis(self.axis, y),))
+        y = apply_activation(self.one_tensor(y), self.activation)
+        return namespace(y).amax(y, (0 if self.among_records(y) else check_axis(self.axis, y),))
 
     def among_records(self, y: Array) -> bool:
-        """Whether the highest score is looked for along the axis of the records."""
+        """Returns True if the maximum is along the batch."""
         return self.axis in (0, -y.ndim)
 
     def for_records(self, y: Any, part: Part | None = None) -> Bound:
@@ -100,21 +99,23 @@ class MaxClassQoI(QoI):
             return self.for_the_highest(y, part)
         if self.moving:
             return Same(self)
-        scores = as_numpy(activated(y, self.activation))
-        return Chosen(self, scores.argmax(inner_axis(self.axis, scores)))
+        scores = as_numpy(apply_activation(y, self.activation))
+        return BoundMaxClass(self, scores.argmax(check_axis(self.axis, scores)))
 
     def for_the_highest(self, y: Array, part: Part | None) -> Bound:
-        """Along the records. Raises QoiCutSupportError where they are not all here, or the choice would move."""
+        """Binds along the batch. Raises QoiCutSupportError if not all records are here, or if the choice would move."""
         if self.moving or (part is not None and len(part.index) != part.total):
-            there = "a choice that moves" if self.moving else f"{len(y)} records of {part.total if part else len(y)}"
-            raise QoiCutSupportError(f"{self!r} compares all records", there=there, try_="moving=False, a larger rebatch_size, axis=1")
-        scores = as_numpy(activated(y, self.activation))
+            there = "moving=True" if self.moving else f"{len(y)} records of {part.total if part else len(y)}"
+            raise QoiCutSupportError(
+                f"{self!r} needs all records at once", there=there, try_="moving=False, a larger rebatch_size, or axis=1"
+            )
+        scores = as_numpy(apply_activation(y, self.activation))
         highest = scores.argmax(0) == np.arange(len(scores)).reshape(-1, *[1] * (scores.ndim - 1))
-        return Highest(self, highest)
+        return BoundBatchMax(self, highest)
 
 
-class Chosen:
-    """A :class:`MaxClassQoI` that has chosen, for each record (and each place, where the scores have more axes)."""
+class BoundMaxClass:
+    """A :class:`MaxClassQoI` with the class chosen for each record (and each position, if the scores have more axes)."""
 
     same = False
 
@@ -123,17 +124,17 @@ class Chosen:
         self.classes = best if best.ndim == 1 else None
 
     def __call__(self, y: Any) -> Any:
-        y = activated(self.qoi.one_tensor(y), self.qoi.activation)
+        y = apply_activation(self.qoi.one_tensor(y), self.qoi.activation)
         xp = namespace(y)
         last = xp.moveaxis(y, self.qoi.axis, y.ndim - 1)
         return xp.pick(last.reshape(-1, last.shape[-1]), self.best.reshape(-1)).reshape(self.best.shape)
 
-    def take(self, rows: np.ndarray) -> Chosen:
-        return Chosen(self.qoi, self.best[rows])
+    def take(self, rows: np.ndarray) -> BoundMaxClass:
+        return BoundMaxClass(self.qoi, self.best[rows])
 
 
-class Highest:
-    """A :class:`MaxClassQoI` along the records that has chosen: each record counts where its score is the highest of all."""
+class BoundBatchMax:
+    """A :class:`MaxClassQoI` along the batch: a record has the scores that are the highest of all records."""
 
     same = False
     classes = None
@@ -142,17 +143,17 @@ class Highest:
         self.qoi, self.highest = qoi, highest
 
     def __call__(self, y: Any) -> Any:
-        y = activated(self.qoi.one_tensor(y), self.qoi.activation)
+        y = apply_activation(self.qoi.one_tensor(y), self.qoi.activation)
         return y * namespace(y).asarray(self.highest.astype(np.float64), y)
 
-    def take(self, rows: np.ndarray) -> Highest:
-        return Highest(self.qoi, self.highest[rows])
+    def take(self, rows: np.ndarray) -> BoundBatchMax:
+        return BoundBatchMax(self.qoi, self.highest[rows])
 
 
 class InternalChannelQoI(QoI):
-    """A channel's values, or several channels', summed; ``agg_fn`` says what else to make of a channel with more than one value.
+    """The values of one channel, or of several, summed; ``agg_fn`` replaces the sum over a channel.
 
-    The channels are on axis 1 unless ``channel_axis`` says otherwise. Raises ValueError for axes that no picture has its channels on.
+    Channels are on axis 1, or on ``channel_axis``. Raises ValueError for an axis that cannot hold the channels of an image.
     """
 
     def __init__(self, channel: Any, channel_axis: int | None = None, agg_fn: Callable[[Any], Any] | None = None) -> None:
@@ -160,22 +161,25 @@ class InternalChannelQoI(QoI):
 
     def __call__(self, y: Any) -> Any:
         y = self.one_tensor(y)
-        axis = inner_axis(1 if self.channel_axis is None or y.ndim == 2 else self.channel_axis, y)
+        axis = check_axis(1 if self.channel_axis is None or y.ndim == 2 else self.channel_axis, y)
         if y.ndim == 4 and axis not in (1, 3):
-            raise QoiCutSupportError(f"channel_axis={axis}", there=f"a value of shape {tuple(y.shape)}", try_="1 or 3")
+            there = f"channel_axis={axis} for a value of shape {tuple(y.shape)}"
+            raise QoiCutSupportError("The channels of images are on axis 1 or 3", there=there, try_="channel_axis=1")
         channels = namespace(y).moveaxis(y, axis, 1)
-        found = of_classes(self.channel, channels)
+        found = select_classes(self.channel, channels)
         if y.ndim > 2:
             found = [c.reshape(len(c), -1).sum(-1) if self.agg_fn is None else self.agg_fn(c) for c in found]
         return sum(found[1:], start=found[0])
 
 
 class LambdaQoI(QoI):
-    """A function of the value at the cut. Raises ValueError for a function of more or fewer arguments than one."""
+    """A function of the value at the cut. Raises ValueError unless the function has one argument."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         if (taken := parameters(function)) is not None and len(taken) != 1:
-            raise QuantityError(f"a function of {len(taken)} arguments", there="a function of the value at the cut")
+            raise QuantityError(
+                "A quantity is a function of one argument", there=f"{len(taken)} arguments", try_="lambda value: value[:, 0]"
+            )
         self.function = function
 
     def __call__(self, y: Any) -> Any:
@@ -183,20 +187,20 @@ class LambdaQoI(QoI):
 
 
 class ThresholdQoI(QoI):
-    """What is above a threshold less what is below it, each record's values summed; ``low_minus_high`` turns the sign."""
+    """The sum of values above a threshold minus the sum of those below, per record; ``low_minus_high`` inverts the sign."""
 
     def __init__(self, threshold: float, low_minus_high: bool = False, activation: Any = None) -> None:
         self.threshold, self.low_minus_high, self.activation = threshold, low_minus_high, activation
 
     def __call__(self, x: Any) -> Any:
-        y = activated(self.one_tensor(x), self.activation)
+        y = apply_activation(self.one_tensor(x), self.activation)
         signed = namespace(y).sign(y - self.threshold) * y
         summed = signed.reshape(len(signed), -1).sum(-1)
         return -summed if self.low_minus_high else summed
 
 
 class ClassSeqQoI(QoI):
-    """A class of its own for each record."""
+    """One class for each record."""
 
     def __init__(self, seq_labels: Any) -> None:
         self.seq_labels = seq_labels
@@ -208,13 +212,15 @@ class ClassSeqQoI(QoI):
     def for_records(self, y: Any, part: Part | None = None) -> Bound:
         y, labels = self.one_tensor(y), as_numpy(self.seq_labels)
         if labels.ndim != 1:
-            raise QuantityError(f"labels of shape {labels.shape}", there="a class for each record", try_="a list, or ClassQoI")
+            raise QuantityError(
+                "There must be one label for each record", there=f"labels of shape {labels.shape}", try_="a list, or ClassQoI"
+            )
         labels = part_of(y, part).of(labels, "labels")
-        return Picked(np.array([within(label, y, 1) for label in labels]))
+        return Picked(np.array([check_index(label, y, 1) for label in labels]))
 
 
 def as_qoi(qoi: Any) -> QoI:
-    """A quantity: one already, a function, a class's number, a pair of classes, or ``"max"``. Raises QuantityError else."""
+    """Returns a quantity from a QoI, a function, a class, a pair of classes, or ``"max"``. Raises QuantityError for anything else."""
     if isinstance(qoi, QoI):
         return qoi
     if callable(qoi):
@@ -226,11 +232,11 @@ def as_qoi(qoi: Any) -> QoI:
     if qoi == "max" and isinstance(qoi, str):
         return MaxClassQoI()
     shown = repr(qoi) if isinstance(qoi, str | bool) else f"a {type(qoi).__name__}"
-    raise QuantityError(f"qoi={shown}", try_='a QoI, a function of the value, a class, a pair of classes, or "max"')
+    raise QuantityError("`qoi` is not a quantity", there=f"qoi={shown}", try_='a QoI, a function, a class, a pair of classes, or "max"')
 
 
-def activated(y: Array, activation: Any) -> Array:
-    """A value after ``"softmax"`` (over axis 1), ``"sigmoid"`` or a function; None leaves it. Raises QuantityError for other names."""
+def apply_activation(y: Array, activation: Any) -> Array:
+    """Returns a value after ``"softmax"`` (over axis 1), ``"sigmoid"`` or a function. Raises QuantityError for other names."""
     if activation is None:
         return y
     if callable(activation):
@@ -239,32 +245,35 @@ def activated(y: Array, activation: Any) -> Array:
     if activation == "sigmoid":
         return 1 / (1 + xp.exp(-y))
     if activation == "softmax":
-        e = xp.exp(y - xp.amax(y, (inner_axis(1, y),))[:, None])
+        e = xp.exp(y - xp.amax(y, (check_axis(1, y),))[:, None])
         return e / e.sum(1)[:, None]
-    raise QuantityError(f"activation={activation!r}", there='"softmax", "sigmoid", or a function')
+    raise QuantityError("There is no such activation", there=f"activation={activation!r}", try_='"softmax", "sigmoid", or a function')
 
 
-def inner_axis(axis: int, y: Array) -> int:
-    """An axis of a value behind that of the records, counted from the front. Raises QoiCutSupportError where there is none such."""
+def check_axis(axis: int, y: Array) -> int:
+    """Returns an axis after the batch, counted from the front. Raises QoiCutSupportError if there is no such axis."""
     if not -y.ndim < axis < y.ndim or axis == 0:
-        raise QoiCutSupportError(f"axis {axis}", there=f"a value of shape {tuple(y.shape)}, its records first")
+        raise QoiCutSupportError(
+            "There is no such axis after the batch", there=f"axis {axis} of a value of shape {tuple(y.shape)}", try_="axis=1"
+        )
     return axis % y.ndim
 
 
-def within(index: Any, y: Array, axis: int) -> int:
-    """A position on an axis, counted from the front or the end.
+def check_index(index: Any, y: Array, axis: int) -> int:
+    """Returns an index on an axis, counted from the front.
 
-    Raises QuantityError for what is no whole number, QuantityIndexError where there is none such.
+    Raises QuantityError unless it is an integer, QuantityIndexError if it is out of range.
     """
     number, size = parse_integer(index), int(y.shape[axis]) if y.ndim > axis else 0
     if not -size <= number < size:
-        raise QuantityIndexError(f"class {number} is out of range", there=f"{size} classes in a value of shape {tuple(y.shape)}")
+        there = f"class {number} of {size}, in a value of shape {tuple(y.shape)}"
+        raise QuantityIndexError(f"class {number} is out of range", there=there, try_=f"a class below {size}")
     return number % size
 
 
-def of_classes(classes: Any, y: Array) -> list[Array]:
-    """What a value holds of one class on its second axis, or of each of several. Raises QuantityError for none."""
+def select_classes(classes: Any, y: Array) -> list[Array]:
+    """Returns the values of one class on axis 1, or of each of several. Raises QuantityError for no class."""
     listed = as_numpy(classes).reshape(-1)
     if not len(listed):
-        raise QuantityError("no class at all", there=f"a value of shape {tuple(y.shape)}", try_="one class, or a list of some")
-    return [y[:, within(c, y, 1)] for c in listed]
+        raise QuantityError("The quantity needs at least one class", there="an empty list", try_="one class, or a list of classes")
+    return [y[:, check_index(c, y, 1)] for c in listed]

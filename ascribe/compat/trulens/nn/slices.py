@@ -1,4 +1,4 @@
-"""``trulens.nn.slices``: where in a model, by the names that trulens gave to places."""
+"""``trulens.nn.slices``: cuts by trulens' names."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Anchor = Literal["in", "out"]
 
 
 class CutNameError(CutError, ValueError, AssertionError):
-    """No such place; what trulens raised for it was a ValueError, or for an anchor an AssertionError."""
+    """There is no such cut (a ValueError; for an anchor an AssertionError, as in trulens)."""
 
 
 class Cut:
-    """A layer, or several, by name or by number.
+    """A layer, or several, by name or number.
 
-    ``name`` is a layer's path with dots as the framework has it, or joined with ``_`` as trulens had it; a number counts the layers
-    that have none inside them, from the front or from the end; a list of these are several layers. ``anchor`` is ``"in"`` or
-    ``"out"``, ``accessor`` a function that picks a part of the value. Raises CutNameError for another anchor.
+    ``name`` is a dotted path, a path joined with ``_``, a number that counts the layers without children (negative from the end), or a
+    list of these. ``anchor`` is ``"in"`` or ``"out"``. ``accessor`` is a function that selects a part of the value. Raises CutNameError
+    for other anchors.
     """
 
     def __init__(self, name: Any, anchor: Anchor = "out", accessor: Callable[[Any], Any] | None = None) -> None:
         if anchor not in ("in", "out"):
-            raise CutNameError(f"anchor={anchor!r}", there='"in" and "out"')
+            raise CutNameError("There is no such anchor", there=f"anchor={anchor!r}", try_='"in" or "out"')
         self.name, self.accessor = name, accessor
         self.anchor: Anchor = anchor
 
@@ -37,37 +37,37 @@ class Cut:
         )
 
     def access_layer(self, layer: Any) -> Any:
-        """The part of a value that the cut means: of a list of one its entry, and of that what the accessor picks."""
+        """Returns the part of a value that the cut means: the only entry of a list, then the accessor's part."""
         return self.access(om_of_many(layer))
 
     def access(self, value: Any) -> Any:
-        """What the accessor picks of a value."""
+        """Returns the part of a value that the accessor selects."""
         return value if self.accessor is None else self.accessor(value)
 
 
 class InputCut(Cut):
-    """What the model is called with."""
+    """The model's input."""
 
     def __init__(self, anchor: Anchor = "in", accessor: Callable[[Any], Any] | None = None) -> None:
         super().__init__(None, anchor, accessor)
 
 
 class OutputCut(Cut):
-    """What the model returns."""
+    """The model's output."""
 
     def __init__(self, anchor: Anchor = "out", accessor: Callable[[Any], Any] | None = None) -> None:
         super().__init__(None, anchor, accessor)
 
 
 class LogitCut(Cut):
-    """The scores before the last softmax: the layer named to the wrapper, one called ``logits``, or what goes into the softmax."""
+    """The scores before the last softmax: the wrapper's logit layer, a layer called ``logits``, or the input of the softmax."""
 
     def __init__(self, anchor: Anchor = "out", accessor: Callable[[Any], Any] | None = None) -> None:
         super().__init__(None, anchor, accessor)
 
 
 class Slice:
-    """The part of a network from one cut to another."""
+    """The part of a network between two cuts."""
 
     def __init__(self, from_cut: Cut, to_cut: Cut) -> None:
         self._from_cut, self._to_cut = from_cut, to_cut
@@ -87,62 +87,63 @@ class Slice:
 
 
 def as_slice(cuts: Any) -> Slice:
-    """A slice, a place to attribute to, or a pair of places. Raises CutNameError for anything else."""
+    """Returns a slice from a slice, a cut or a pair of cuts. Raises CutNameError for anything else."""
     if isinstance(cuts, Slice):
         return cuts
     if not isinstance(cuts, (list, tuple)):
         return Slice(as_cut(cuts, InputCut()), OutputCut())
     if len(cuts) != 2:
-        raise CutNameError(f"{len(cuts)} cuts", there="a pair of them, from where to where", try_="(InputCut(), LogitCut())")
+        raise CutNameError("A slice is a pair of cuts", there=f"{len(cuts)} cuts", try_="(InputCut(), LogitCut())")
     return Slice(as_cut(cuts[0], InputCut()), as_cut(cuts[1], OutputCut()))
 
 
 def as_cut(cut: Any, default: Cut) -> Cut:
-    """A cut by its name or number; None is the default, and so is 0 at the start of a slice.
+    """Returns a cut from its name or number; None, and 0 at the start of a slice, are the default.
 
-    Raises CutNameError for what is no name.
+    Raises CutNameError for anything else.
     """
     if isinstance(cut, Cut):
         return cut
     if cut is None or (isinstance(default, InputCut) and isinstance(cut, int) and cut == 0):
         return default
     if isinstance(cut, bool) or not isinstance(cut, (int, str)):
-        raise CutNameError(f"a cut of type {type(cut).__name__}", try_="a Cut, a layer's name or its number")
+        raise CutNameError("A cut is a Cut, or a layer's name or number", there=f"a {type(cut).__name__}", try_='Cut("layer3")')
     return Cut(cut)
 
 
-class Probe:
-    """Stands for a value to learn which part of it an accessor picks."""
+class AccessorProbe:
+    """Records the path that an accessor selects."""
 
     def __init__(self, path: tuple[Any, ...] = ()) -> None:
         self.__path = path
 
-    def __getitem__(self, key: Any) -> Probe:
-        return Probe((*self.__path, key))
+    def __getitem__(self, key: Any) -> AccessorProbe:
+        return AccessorProbe((*self.__path, key))
 
-    def __getattr__(self, name: str) -> Probe:
+    def __getattr__(self, name: str) -> AccessorProbe:
         if name.startswith("__"):
             raise AttributeError(name)
-        return Probe((*self.__path, name))
+        return AccessorProbe((*self.__path, name))
 
     @staticmethod
     def path(probe: Any) -> tuple[Any, ...] | None:
-        """The way that was gone, where it leads by numbers and names alone."""
-        found = probe.__path if isinstance(probe, Probe) else None
+        """Returns the recorded path; None if it is not made of integers and names."""
+        found = probe.__path if isinstance(probe, AccessorProbe) else None
         return found if found is not None and all(isinstance(key, int | str) for key in found) else None
 
 
-def path_of(cut: Cut) -> Accessor | None:
-    """The part that a cut's accessor picks, as a path.
+def accessor_path(cut: Cut) -> Accessor | None:
+    """Returns the part that a cut's accessor selects, as a path.
 
-    Raises CutNameError where it does more than to pick: at such a part nothing can be written or differentiated.
+    Raises CutNameError if it does more than select a part: such a part cannot be set or differentiated.
     """
     if cut.accessor is None:
         return None
     try:
-        path = Probe.path(cut.accessor(Probe()))
+        path = AccessorProbe.path(cut.accessor(AccessorProbe()))
     except Exception:  # whatever a function raises that was written for arrays
         path = None
     if path is None:
-        raise CutNameError(f"the accessor of {cut!r} does more than to pick a part", try_='lambda value: value[0], or value["logits"]')
+        what, try_ = "An accessor may only select a part of the value", 'lambda value: value[0], or value["logits"]'
+        raise CutNameError(what, there=f"the accessor of {cut!r}", try_=try_)
     return path or None

@@ -1,4 +1,4 @@
-"""``trulens.utils.nlp``: baselines of tokens, as functions for a distribution's ``baseline``."""
+"""``trulens.utils.nlp``: token baselines, as functions for a distribution's ``baseline``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def token_baseline(
     input_accessor: Callable[[ModelInputs], Any],
     ids_to_embeddings: Callable[[Any], Any] | None = None,
 ) -> Baseline | tuple[Baseline, Baseline]:
-    """Every token but those kept replaced by one: a function that gives the ids, and one that gives their embeddings."""
+    """Returns a function that replaces all tokens except ``keep_tokens``, and one for their embeddings."""
     kept = list(keep_tokens)
     return _functions(lambda ids: np.where(np.isin(ids, kept), ids, replacement_token), input_accessor, ids_to_embeddings)
 
@@ -29,7 +29,7 @@ def token_baseline_swap(
     input_accessor: Callable[[ModelInputs], Any],
     ids_to_embeddings: Callable[[Any], Any] | None = None,
 ) -> Baseline | tuple[Baseline, Baseline]:
-    """The tokens of each pair changed for each other: functions as those of :func:`token_baseline`."""
+    """Returns functions as :func:`token_baseline` that exchange the tokens of each pair."""
 
     def swapped(ids: np.ndarray) -> np.ndarray:
         for a, b in token_pairs:

@@ -1,4 +1,4 @@
-"""``trulens.utils.tru_logger``: its functions over Python's own logging. No handler is added; the facade itself writes nothing."""
+"""``trulens.utils.tru_logger``: its functions over Python's logging. It adds no handler; the facade itself logs nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def get_logger() -> logging.Logger:
-    """The logger ``trulens``."""
+    """Returns the logger ``trulens``."""
     return logging.getLogger("trulens")
 
 

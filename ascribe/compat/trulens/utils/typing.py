@@ -1,4 +1,4 @@
-"""``trulens.utils.typing``: the containers and helpers that users' own distributions, quantities and baselines meet."""
+"""``trulens.utils.typing``: containers and helpers for users' own distributions, quantities and baselines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ C = TypeVar("C")
 V = TypeVar("V")
 Tensor = TypeVar("Tensor")
 
-# Names for annotations in users' code, with the parameters that trulens gave them; nothing is checked against them.
+# Names for annotations in users' code, with trulens' type parameters; nothing is checked against them.
 OM: Any = V | C  # one value, or a container of several: OM[Inputs, TensorLike]
 OMNested: Any = OM
 TensorLike: Any = np.ndarray | Tensor
@@ -31,11 +31,11 @@ class Inputs(list[V], Generic[V]):
 
 
 class Outputs(list[V], Generic[V]):
-    """One entry for each number that the quantity gives."""
+    """One entry for each quantity."""
 
 
 class Uniform(list[V], Generic[V]):
-    """One entry for each point of a distribution, all alike in weight."""
+    """One entry for each point of a distribution, with equal weights."""
 
 
 DATA_CONTAINER_TYPE = (list, tuple)
@@ -43,7 +43,7 @@ MAP_CONTAINER_TYPE = (Mapping,)
 
 
 class Tensors:
-    """What can be given as a model's inputs."""
+    """Values that can be a model's inputs."""
 
     def as_model_inputs(self) -> ModelInputs:
         raise NotImplementedError
@@ -58,7 +58,7 @@ class TensorAKs(Tensors):
 
     def __init__(self, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> None:
         if not isinstance(args, DATA_CONTAINER_TYPE):
-            raise ValueError(f"positional arguments are a list, not a {type(args).__name__}")
+            raise ValueError(f"Positional arguments must be a list, not a {type(args).__name__}")
         self.args, self.kwargs = list(args), dict(kwargs or {})
 
     def __repr__(self) -> str:
@@ -71,24 +71,24 @@ class TensorAKs(Tensors):
         return any(item is value for value in self.values())
 
     def values(self) -> Iterator[Any]:
-        """Every argument, positional ones first."""
+        """Yields every argument, positional ones first."""
         yield from (*self.args, *self.kwargs.values())
 
     def map(self, f: Callable[[Any], Any]) -> TensorAKs:
-        """The same call with ``f`` of every array in it."""
+        """Returns the arguments with ``f`` applied to every array."""
         return type(self)(nested_map(self.args, f), nested_map(self.kwargs, f))
 
     def foreach(self, f: Callable[[Any], Any]) -> None:
-        """Call ``f`` with every array in turn."""
+        """Calls ``f`` with every array."""
         nested_map([*self.values()], f)
 
     def first_batchable(self, backend: Any = None) -> Any:
-        """The first array among the arguments, or None; ``backend`` does not matter."""
+        """Returns the first array among the arguments, or None; ``backend`` is ignored."""
         arguments = [v for value in self.values() for v in (value.values() if isinstance(value, Mapping) else [value])]
         return next((value for value in arguments if is_array(value)), None)
 
     def call_on(self, f: Callable[..., Any]) -> Any:
-        """``f`` called with these arguments."""
+        """Calls ``f`` with these arguments."""
         return f(*self.args, **self.kwargs)
 
     def as_model_inputs(self) -> ModelInputs:
@@ -100,25 +100,25 @@ class ModelInputs(TensorAKs):
 
 
 class TensorArgs(TensorAKs):
-    """Positional arguments alone."""
+    """Positional arguments only."""
 
     def __init__(self, args: Any, kwargs: Mapping[str, Any] | None = None) -> None:
         super().__init__(args)
 
 
 def many_of_om(args: Any, innertype: Any = None) -> Any:
-    """One or more as a container: what is no container becomes a list of one."""
+    """Returns one or more values as a container; a single value becomes a list of one."""
     inner = innertype is None or not len(args) or isinstance(args[0], innertype) if isinstance(args, DATA_CONTAINER_TYPE) else False
     return args if inner else [args]
 
 
 def om_of_many(inputs: Any) -> Any:
-    """The only entry of a container of one; anything else as it is."""
+    """Returns the only entry of a container of one; anything else unchanged."""
     return inputs[0] if isinstance(inputs, DATA_CONTAINER_TYPE) and len(inputs) == 1 else inputs
 
 
 def nested_map(y: Any, fn: Callable[[Any], Any], *, check_accessor: Any = None, nest: int = 999) -> Any:
-    """``fn`` of everything inside containers, down to ``nest`` levels. What ``fn`` raises is raised."""
+    """Returns the structure with ``fn`` applied to its leaves, down to ``nest`` levels. Errors of ``fn`` are raised."""
     if nest > 0 and isinstance(y, DATA_CONTAINER_TYPE):
         return type(y)(nested_map(item, fn, nest=nest - 1) for item in y)
     if nest > 0 and isinstance(y, Mapping):
@@ -127,7 +127,7 @@ def nested_map(y: Any, fn: Callable[[Any], Any], *, check_accessor: Any = None, 
 
 
 def nested_zip(y1: Any, y2: Any, nest: int = 999) -> Any:
-    """Pairs of what two containers of one structure hold."""
+    """Returns pairs of the leaves of two containers of one structure."""
     if nest > 0 and isinstance(y1, DATA_CONTAINER_TYPE) and isinstance(y2, DATA_CONTAINER_TYPE):
         return type(y1)(nested_zip(a, b, nest - 1) for a, b in zip(y1, y2, strict=True))
     if nest > 0 and isinstance(y1, Mapping) and isinstance(y2, Mapping):
@@ -136,12 +136,12 @@ def nested_zip(y1: Any, y2: Any, nest: int = 999) -> Any:
 
 
 def nested_cast(backend: Any, args: Any, astype: Any) -> Any:
-    """Every array as NumPy, or as the backend's tensor."""
+    """Returns every array as NumPy, or as the backend's tensor."""
     return nested_map(args, as_numpy if astype is np.ndarray else backend.as_tensor)
 
 
 def parameters(func: Callable[..., Any]) -> list[str] | None:
-    """The names of a callable's parameters; None for those of other languages, which do not say."""
+    """Returns the names of a callable's parameters; None if they cannot be inspected."""
     try:
         return list(signature(func).parameters)
     except ValueError:
@@ -149,20 +149,20 @@ def parameters(func: Callable[..., Any]) -> list[str] | None:
 
 
 def accepts_model_inputs(func: Callable[..., Any]) -> bool:
-    """Whether a callable wants the model's arguments, by the name ``model_inputs``."""
+    """Returns True if a callable has a parameter ``model_inputs``."""
     return "model_inputs" in (parameters(func) or ())
 
 
 def called(func: Callable[..., Any], value: Any, model_inputs: Any) -> Any:
-    """A user's function of a value, given the model's arguments too where it wants them."""
+    """Calls a user's function of a value, with the model's arguments if it accepts them."""
     return func(value, model_inputs=model_inputs) if accepts_model_inputs(func) else func(value)
 
 
 def in_short(obj: Any) -> str:
-    """A repr of what an object holds; arrays by their shape only."""
-    return f"{type(obj).__name__}({', '.join(name.lstrip('_') + '=' + format_value(value) for name, value in vars(obj).items())})"
+    """Returns a repr of an object; arrays by their shape."""
+    return f"{type(obj).__name__}({', '.join(name.lstrip('_') + '=' + written(value) for name, value in vars(obj).items())})"
 
 
 def render_object(obj: Any, keys: Any = None) -> str:
-    """An object as ``Name(key=value,...)``."""
+    """Returns an object as ``Name(key=value,...)``."""
     return f"{type(obj).__name__}({','.join(f'{key}={getattr(obj, key)}' for key in (dir(obj) if keys is None else keys))})"

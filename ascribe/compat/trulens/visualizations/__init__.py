@@ -1,4 +1,4 @@
-"""``trulens.visualizations``: attributions as pictures, as masks over pictures, and as coloured text."""
+"""``trulens.visualizations``: attributions as images, as masks over images, and as coloured text."""
 
 from __future__ import annotations
 

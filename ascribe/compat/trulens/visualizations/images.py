@@ -1,4 +1,4 @@
-"""Attributions of pictures as pictures: by themselves, and as a heatmap over what they explain. matplotlib loads when one is drawn."""
+"""Attributions of images as images, alone and as a heatmap over the input. matplotlib is imported when one is drawn."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import ResultError
-from ....plots import require_matplotlib
-from .scaling import blurred, channel_axis, combined, normalized, pictures, shown_channels
+from ....plots import needing_matplotlib
+from .scaling import as_images, average_channels, blur_images, channel_axis, check_channels, normalize_images
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 class Tiler:
-    """Several pictures as one, in a grid that is about square."""
+    """Arranges several images in an approximately square grid."""
 
     def tile(self, a: Any) -> np.ndarray:
-        """``[records, channels, height, width]`` as ``[rows * height, columns * width, channels]``; grey pictures without the last axis."""
-        a = np.moveaxis(pictures(a), channel_axis(), -1)
+        """Returns ``[records, channels, height, width]`` as one image ``[rows * height, columns * width, channels]``.
+
+        A single channel has no last axis.
+        """
+        a = np.moveaxis(as_images(a), channel_axis(), -1)
         n, h, w, c = a.shape
         rows = int(np.sqrt(n))
         columns = -(-n // rows)
@@ -32,10 +35,11 @@ class Tiler:
 
 
 class Visualizer:
-    """Attributions as pictures. What is set here can be set otherwise for each call.
+    """Draws attributions as images. Every setting can be overridden in a call.
 
-    ``combine_channels`` shows their mean, ``normalization_type`` says how to scale (maxima are those of each record, sums those of each
-    of its channels), ``blur`` is a standard deviation in pixels, ``cmap`` a colour map for single channels (:func:`hotcold` around 0).
+    ``combine_channels`` shows the mean over channels. ``normalization_type`` is the scaling (maxima per record, sums per channel of a
+    record). ``blur`` is a standard deviation in pixels. ``cmap`` is a colour map for single channels (default: :func:`make_hotcold`,
+    centred at 0).
     """
 
     def __init__(self, combine_channels: bool = False, normalization_type: str | None = None, blur: float = 0.0, cmap: Any = None) -> None:
@@ -55,27 +59,27 @@ class Visualizer:
         blur: float | None = None,
         cmap: Any = None,
     ) -> np.ndarray:
-        """Draw, and return what was drawn: as one picture, or for each record.
+        """Draws the attributions. Returns them as drawn: as one image, or per record.
 
-        It is shown where ``imshow``, written where there is an ``output_file``. Raises ValueError for what is no picture.
+        Shows them if ``imshow``, writes them to ``output_file``. Raises ValueError for anything but images.
         """
         combine = self.default_combine_channels if combine_channels is None else combine_channels
         found, layer = self._prepared(attributions, combine, normalization_type, blur, cmap)
-        drawn([layer], output_file, imshow, fig)
+        draw_layers([layer], output_file, imshow, fig)
         return layer.picture if return_tiled else found
 
     def _prepared(self, attributions: Any, combine: bool, how: str | None, blur: float | None, cmap: Any) -> tuple[np.ndarray, Layer]:
-        """The pictures as they are shown, and all of them as one."""
-        found = pictures(attributions)
-        found = combined(found) if combine else shown_channels(found)
+        """Returns the images as shown, and all of them as one."""
+        found = as_images(attributions)
+        found = average_channels(found) if combine else check_channels(found)
         single = found.shape[channel_axis()] == 1
         how = how or self.default_normalization_type or ("unsigned_max" if single else "unsigned_max_positive_centered")
-        found = normalized(blurred(found, self.default_blur if blur is None else blur), how)
+        found = normalize_images(blur_images(found, self.default_blur if blur is None else blur), how)
         return found, Layer(self.tiler.tile(found), cmap or self.default_cmap, middle=0.5 if how.endswith("centered") else 0.0)
 
 
 class HeatmapVisualizer(Visualizer):
-    """Attributions as colours over the pictures that they explain."""
+    """Draws attributions as colours over the images that they explain."""
 
     def __init__(self, overlay_opacity: float = 0.5, normalization_type: str | None = None, blur: float = 10.0, cmap: Any = "jet") -> None:
         super().__init__(True, normalization_type, blur, cmap)
@@ -94,19 +98,20 @@ class HeatmapVisualizer(Visualizer):
         blur: float | None = None,
         cmap: Any = None,
     ) -> np.ndarray:
-        """Draw over the pictures ``x``; return the heatmap. Raises ValueError for what is no picture."""
+        """Draws over the images ``x``. Returns the heatmap. Raises ValueError for anything but images."""
         found, layer = self._prepared(attributions, True, normalization_type, blur, cmap)
-        below = self.tiler.tile(normalized(shown_channels(pictures(x, "x")), "01"))
+        below = self.tiler.tile(normalize_images(check_channels(as_images(x, "x")), "01"))
         if below.shape[:2] != layer.picture.shape[:2]:
-            raise ResultError(f"attributions of shape {np.shape(attributions)}", there=f"pictures of shape {np.shape(x)}")
+            there = f"attributions of shape {np.shape(attributions)}, images of shape {np.shape(x)}"
+            raise ResultError("Attributions and images differ in height, width or number", there=there, try_="attributions of the images")
         opacity = self.default_overlay_opacity if overlay_opacity is None else overlay_opacity
-        drawn([Layer(below, "gray"), replace(layer, alpha=opacity)], output_file, imshow, fig)
+        draw_layers([Layer(below, "gray"), replace(layer, alpha=opacity)], output_file, imshow, fig)
         return layer.picture if return_tiled else found
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A picture in a figure. Without a colour map its colours are :func:`hotcold`, black where it has the number ``middle``."""
+    """An image in a figure. Without a colour map its colours are :func:`make_hotcold`, black at ``middle``."""
 
     picture: np.ndarray
     cmap: Any = None
@@ -114,16 +119,16 @@ class Layer:
     middle: float = 0.0
 
     def draw(self, axes: Axes) -> None:
-        """Put it on top of what there is."""
+        """Draws the image over the present content."""
         if self.cmap is not None or self.picture.ndim == 3:
             axes.imshow(self.picture, cmap=self.cmap, alpha=self.alpha)
             return
         reach = float(np.nanmax(np.abs(self.picture - self.middle))) or 1.0
-        axes.imshow(self.picture, cmap=hotcold(), alpha=self.alpha, vmin=self.middle - reach, vmax=self.middle + reach)
+        axes.imshow(self.picture, cmap=make_hotcold(), alpha=self.alpha, vmin=self.middle - reach, vmax=self.middle + reach)
 
 
-def drawn(layers: Sequence[Layer], output_file: Any, imshow: bool, fig: Any) -> None:
-    """Pictures on top of each other in a figure: the one given, or one of its own that nothing is left of but the window shown."""
+def draw_layers(layers: Sequence[Layer], output_file: Any, imshow: bool, fig: Any) -> None:
+    """Draws images over each other in a figure: the one given, or a new one, which is closed after showing."""
     if output_file is None and not imshow and fig is None:
         return
     with require_matplotlib():
@@ -144,8 +149,8 @@ def drawn(layers: Sequence[Layer], output_file: Any, imshow: bool, fig: Any) -> 
             pyplot.close(figure)
 
 
-def hotcold() -> Any:
-    """The colours of trulens: cool ones for what is below zero, hot ones for what is above, black at the middle."""
+def make_hotcold() -> Any:
+    """Returns trulens' colours: cool below zero, hot above, black in the middle."""
     import matplotlib
     from matplotlib.colors import ListedColormap
 

@@ -1,4 +1,4 @@
-"""Pictures with everything darkened but what an attribution points at."""
+"""Images in which all but the parts with high attribution are darkened."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ..nn.distributions import DoI, PointDoi
 from ..nn.models.base import ModelWrapper
 from ..nn.quantities import InternalChannelQoI
 from ..nn.slices import Cut, InputCut
-from .images import Layer, Tiler, drawn
-from .scaling import blurred, combined, normalized, pictures, shown_channels
+from .images import Layer, Tiler, draw_layers
+from .scaling import as_images, average_channels, blur_images, check_channels, normalize_images
 
 
 class MaskVisualizer:
-    """Pictures seen through their attributions. What is set here can be set otherwise for each call.
+    """Draws images masked by their attributions. Every setting can be overridden in a call.
 
-    What lies above the ``threshold`` quantile of a record's attributions is shown, the rest at ``masked_opacity``; with
-    ``use_attr_as_opacity`` each pixel is shown as far as its attribution reaches from the record's lowest to its highest.
-    ``positive_only`` counts negative attributions as nothing, ``combine_channels`` takes their mean, ``blur`` is in pixels.
+    Pixels above the ``threshold`` quantile of a record's attributions are shown, the rest at ``masked_opacity``. With
+    ``use_attr_as_opacity`` the opacity of a pixel is its attribution between the record's minimum and maximum. ``positive_only`` sets
+    negative attributions to 0. ``combine_channels`` takes the mean over channels. ``blur`` is in pixels.
     """
 
     def __init__(
@@ -55,30 +55,30 @@ class MaskVisualizer:
         use_attr_as_opacity: bool | None = None,
         positive_only: bool | None = None,
     ) -> np.ndarray:
-        """Draw, and return the masked pictures: as one, or for each record. Raises ValueError for what is no picture of ``x``."""
-        found, below = pictures(attributions), shown_channels(pictures(x, "x"))
+        """Draws the masked images and returns them: as one, or per record. Raises ValueError for shapes that do not fit."""
+        found, below = as_images(attributions), check_channels(as_images(x, "x"))
         if found.shape != below.shape:
             raise ResultError(f"attributions of shape {found.shape}", there=f"pictures of shape {below.shape}")
-        found = combined(found) if _either(combine_channels, self.default_combine_channels) else found
-        found = blurred(found, _either(blur, self.default_blur))
+        found = average_channels(found) if _either(combine_channels, self.default_combine_channels) else found
+        found = blur_images(found, _either(blur, self.default_blur))
         found = np.maximum(found, 0) if _either(positive_only, self.default_positive_only) else found
-        found = normalized(found, "01")
+        found = normalize_images(found, "01")
         share = _either(threshold, self.default_thresh)
         if share is not None and not _either(use_attr_as_opacity, self.default_use_attr_as_opacity):
             if not 0 <= share <= 1:
-                raise ResultError(f"threshold={share}", there="a share of the numbers of a record, from 0 to 1")
+                raise ResultError("A threshold is a quantile in [0, 1]", there=f"threshold={share}", try_="threshold=0.5")
             level = np.nanquantile(found, share, axis=(1, 2, 3), keepdims=True)
             found = np.maximum(found > level, _either(masked_opacity, self.default_masked_opacity))
-        masked = found * normalized(below, "01")
+        masked = found * normalize_images(below, "01")
         tiled = self.tiler.tile(masked)
-        drawn([Layer(tiled, "gray")], output_file, imshow, fig)
+        draw_layers([Layer(tiled, "gray")], output_file, imshow, fig)
         return tiled if return_tiled else masked
 
 
 class ChannelMaskVisualizer:
-    """The part of a picture that a channel or a neuron inside the model looks at; the arguments are those of :class:`MaskVisualizer`.
+    """The part of an image that a channel inside the model responds to; further arguments are those of :class:`MaskVisualizer`.
 
-    ``layer`` is a layer's name or number, ``channel`` the channel's number, ``doi`` the points (the record itself unless given).
+    ``layer`` is a layer's name or number, ``channel`` the index of the channel, ``doi`` the points (default: the record itself).
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class ChannelMaskVisualizer:
         imshow: bool = True,
         return_tiled: bool = False,
     ) -> np.ndarray:
-        """Draw the pictures ``x``, masked; ``x_preprocessed`` is what the model is given where that is not the picture itself."""
+        """Draws the images ``x``, masked; ``x_preprocessed`` is the input of the model if that differs from the image."""
         attributions = self.infl_input.attributions(x if x_preprocessed is None else x_preprocessed)
         return self.mask_visualizer(
             attributions,

@@ -1,4 +1,4 @@
-"""Numbers made ready to be shown: blurred, and scaled for each picture or for each of its channels."""
+"""Values prepared for display: blurred, and scaled per image or per channel."""
 
 from __future__ import annotations
 
@@ -21,56 +21,56 @@ NORMALIZATIONS = (
     "01",
     "unnormalized",
 )
-TINY = 1e-20  # what a map of zeros is divided by
+TINY = 1e-20  # the divisor of a map of zeros
 
 
 def channel_axis() -> int:
-    """Where the framework in use keeps a picture's channels; 1 without one."""
+    """Returns the channel axis of the framework in use; 1 without a framework."""
     backend = get_backend(suppress_warnings=True)
     return 1 if backend is None else int(backend.channel_axis)
 
 
 def spatial_axes() -> tuple[int, int]:
-    """The axes of height and width."""
+    """Returns the axes of height and width."""
     return (2, 3) if channel_axis() == 1 else (1, 2)
 
 
-def pictures(a: Any, what: str = "attributions") -> np.ndarray:
-    """Pictures ``[records, channels, height, width]`` as NumPy, in single precision at least.
+def as_images(a: Any, what: str = "attributions") -> np.ndarray:
+    """Returns images ``[records, channels, height, width]`` as NumPy, in float32 or higher precision.
 
-    Raises ResultError (a ValueError) for other shapes, for no pictures at all, and for what is no real numbers.
+    Raises ResultError (a ValueError) for other shapes, empty batches and non-real values.
     """
     found = as_numpy(a)
     if found.ndim != 4 or not found.size:
-        raise ResultError(f"{what} of shape {found.shape}", there="pictures of 4 axes", try_="a batch: x[None]")
+        raise ResultError("Images must have four axes", there=f"{what} of shape {found.shape}", try_="a batch: x[None]")
     if found.dtype.kind not in "fiub":
-        raise ResultError(f"{what} of type {found.dtype}", there="pictures of numbers")
+        raise ResultError("Images must consist of real numbers", there=f"{what} of type {found.dtype}", try_="abs(x)")
     return found.astype(np.result_type(found, np.float32), copy=False)
 
 
-def shown_channels(a: np.ndarray) -> np.ndarray:
-    """Pictures that can be shown. Raises ResultError for channels that are no grey and no colours."""
+def check_channels(a: np.ndarray) -> np.ndarray:
+    """Returns images that can be drawn. Raises ResultError unless they have 1, 3 or 4 channels."""
     count = a.shape[channel_axis()]
     if count not in (1, 3, 4):
-        raise ResultError(f"{count} channels", there="1, 3 or 4 can be shown", try_="combine_channels=True")
+        raise ResultError("Only 1, 3 or 4 channels can be shown", there=f"{count} channels", try_="combine_channels=True")
     return a
 
 
-def combined(a: np.ndarray) -> np.ndarray:
-    """The mean over channels, the axis kept."""
+def average_channels(a: np.ndarray) -> np.ndarray:
+    """Returns the mean over channels; the axis is kept."""
     mean: np.ndarray = a.mean(channel_axis(), keepdims=True)
     return mean
 
 
-def blurred(a: np.ndarray, radius: float | None) -> np.ndarray:
-    """Height and width smoothed by a normal curve of this standard deviation, mirrored at the border; channels stay apart.
+def blur_images(a: np.ndarray, radius: float | None) -> np.ndarray:
+    """Returns images with a Gaussian blur of this standard deviation in pixels, with mirrored borders.
 
-    Raises ResultError for one below 0.
+    Raises ResultError for a negative value.
     """
     if not radius:
         return a
     if not radius > 0:
-        raise ResultError(f"blur={radius}", there="a standard deviation in pixels, from 0 up")
+        raise ResultError("A blur is a standard deviation >= 0 in pixels", there=f"blur={radius}", try_="blur=5.0")
     reach = int(4 * radius + 0.5)
     curve = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius) ** 2)
     curve /= curve.sum()
@@ -80,25 +80,26 @@ def blurred(a: np.ndarray, radius: float | None) -> np.ndarray:
     return a
 
 
-def normalized(a: np.ndarray, how: str) -> np.ndarray:
-    """Scaled for the eye: each picture by its largest values, or, for sums, each channel of each picture by its own. NaN stays NaN.
+def normalize_images(a: np.ndarray, how: str) -> np.ndarray:
+    """Returns images scaled for display: by their maxima per image or, for sums, per channel of an image. NaN is kept.
 
-    Raises ResultError for a scaling of another name.
+    Raises ResultError for an unknown scaling.
     """
     if how not in NORMALIZATIONS:
-        raise ResultError(f"normalization_type={how!r}", there=", ".join(NORMALIZATIONS))
+        try_ = f"one of {', '.join(NORMALIZATIONS)}"
+        raise ResultError("There is no such scaling", there=f"normalization_type={how!r}", try_=try_)
     axes = spatial_axes() if how.endswith("sum") else (1, 2, 3)
     if how == "unnormalized":
         return a
     if how == "01":
         low = a - np.nanmin(a, axes, keepdims=True)
         return low / (np.nanmax(low, axes, keepdims=True) + TINY)
-    found = scaled(a, how, axes)
+    found = scale_images(a, how, axes)
     return found / 2 + 0.5 if how.endswith("positive_centered") else found
 
 
-def scaled(a: np.ndarray, how: str, axes: tuple[int, ...]) -> np.ndarray:
-    """Divided by the largest size or by the sum; ``signed`` the positive values by theirs and the negative by theirs."""
+def scale_images(a: np.ndarray, how: str, axes: tuple[int, ...]) -> np.ndarray:
+    """Returns values divided by the maximum or sum of their absolute values; ``signed`` treats positive and negative values separately."""
     total = np.nansum if how.endswith("sum") else np.nanmax
     if how.startswith("signed"):
         above = total(np.maximum(a, 0), axis=axes, keepdims=True)

@@ -1,4 +1,4 @@
-"""Attributions of token ids as coloured text: for a page, a notebook, or in plain words."""
+"""Attributions of token ids as coloured text: HTML, for a notebook, or plain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..nn.slices import OutputCut
 
 
 class Output(ABC):
-    """How text is made: pieces, one after the other, each in some colour."""
+    """A format of text: coloured pieces, one after the other."""
 
     @abstractmethod
     def blank(self) -> str: ...
@@ -36,12 +36,12 @@ class Output(ABC):
     def render(self, s: str) -> Any: ...
 
     def linebreak(self) -> str:
-        """What stands between two lines."""
+        """Returns the separator of two lines."""
         return "\n"
 
 
 class PlainText(Output):
-    """Every piece with its magnitude behind it in parentheses."""
+    """Text with the magnitude of every piece in parentheses."""
 
     def blank(self) -> str:
         return ""
@@ -50,7 +50,7 @@ class PlainText(Output):
         return " "
 
     def escape(self, s: str) -> str:
-        """Characters that a terminal acts on, as they are written in Python."""
+        """Returns control characters as Python escapes."""
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in s)
 
     def line(self, s: str) -> str:
@@ -67,7 +67,7 @@ class PlainText(Output):
 
 
 class HTML(PlainText):
-    """Pieces of a page: green for what adds to the quantity, red for what takes from it; a magnitude of 1 is the full colour."""
+    """HTML: green for positive and red for negative magnitudes; 1 is the full colour."""
 
     def space(self) -> str:
         return "&nbsp;"
@@ -89,7 +89,7 @@ class HTML(PlainText):
 
 
 class Page(str):
-    """Text that a notebook shows as a page."""
+    """HTML that a notebook shows."""
 
     __slots__ = ()
 
@@ -98,18 +98,18 @@ class Page(str):
 
 
 class IPython(HTML):
-    """A page's pieces shown in a notebook."""
+    """HTML shown in a notebook."""
 
     def render(self, s: str) -> Any:
         return Page(s)
 
 
 class NLP:
-    """Texts with their tokens coloured by attribution, what the model predicts in front.
+    """Draws texts with their tokens coloured by attribution, after the predicted label.
 
-    ``tokenize`` makes the model's arguments (ModelInputs) of texts, ``decode`` a word of a token id, ``input_accessor`` finds the ids
-    among the arguments and ``output_accessor`` the scores in what the model returns. ``attr_aggregate`` makes one number of a token's
-    attributions (their sum). Tokens in ``hidden_tokens`` are left out. Colours are scaled to the largest of all texts.
+    ``tokenize`` returns the model's arguments (ModelInputs) for texts. ``decode`` returns the word of a token id. ``input_accessor``
+    selects the ids from the arguments, ``output_accessor`` the scores from the output. ``attr_aggregate`` reduces a token's attributions
+    to one number (default: sum). Tokens in ``hidden_tokens`` are left out. Colours are scaled to the largest value of all texts.
     """
 
     def __init__(
@@ -127,21 +127,24 @@ class NLP:
         self.wrapper, self.labels, self.tokenize, self.decode = wrapper, labels, tokenize, decode
         self.input_accessor, self.output_accessor = input_accessor, output_accessor
         self.attr_aggregate = attr_aggregate or np.sum
-        self.output = output if output is not None else IPython() if in_notebook() else PlainText()
+        self.output = output if output is not None else IPython() if runs_in_notebook() else PlainText()
         self.hidden_tokens = frozenset(hidden_tokens)
 
     def token_attribution(self, texts: Iterable[str], attr: AttributionMethod) -> Any:
-        """The texts, rendered. Raises InputError (a ValueError) where ids or scores cannot be found among what there is."""
+        """Returns the rendered texts. Raises InputError (a ValueError) if ids or scores are not found."""
         if self.tokenize is None:
-            raise InputError("texts without tokenize=", try_="NLP(wrapper, tokenize=...), a function of texts that gives ModelInputs")
+            try_ = "NLP(wrapper, tokenize=...), a function of texts that returns ModelInputs"
+            raise InputError("Texts need a tokenizer", there="tokenize=None", try_=try_)
         inputs = self.tokenize(texts)
-        ids = table(
+        ids = as_table(
             inputs if self.input_accessor is None else self.input_accessor(inputs), "input_accessor=, a function that finds the ids"
         )
         outputs = OutputCut(accessor=self.output_accessor or (lambda whole: whole))
         found = self.wrapper.fprop(inputs.args, inputs.kwargs, to_cut=outputs)
-        scores = table(found, "output_accessor=, a function that finds the scores", ids.shape[:1])
-        sizes = table(inputs.call_on(attr.attributions), "a method for one quantity, where each token has a place", ids.shape, deeper=True)
+        scores = as_table(found, "output_accessor=, a function that finds the scores", ids.shape[:1])
+        sizes = as_table(
+            inputs.call_on(attr.attributions), "a method for one quantity, where each token has a place", ids.shape, deeper=True
+        )
         numbers = [[float(self.attr_aggregate(a)) for a in row] for row in sizes]
         largest = max((abs(m) for row in numbers for m in row), default=0.0) or 1.0
         lines = [self._line(i, s, [m / largest for m in row]) for i, s, row in zip(ids, scores, numbers, strict=True)]
@@ -149,7 +152,7 @@ class NLP:
         return self.output.render(self.output.append(self.output.blank(), *ends))
 
     def _line(self, ids: np.ndarray, scores: np.ndarray, sizes: Sequence[float]) -> str:
-        """One text: the predicted label, and its words."""
+        """Returns one text: the predicted label and its words."""
         out = self.output
         text = out.append(out.escape(self._label(int(scores.argmax()))), ":", out.space())
         for token, size in zip(map(int, ids), sizes, strict=True):
@@ -165,24 +168,26 @@ class NLP:
         try:
             return str(best if self.labels is None else self.labels[best])
         except LookupError as error:
-            raise InputError(f"no label for class {best}", there=f"{len(self.labels or ())} labels", try_="one for each class") from error
+            there = f"{len(self.labels or ())} labels"
+            raise InputError(f"There is no label for class {best}", there=there, try_="one label for each class") from error
 
 
-def table(value: Any, wanted: str, shape: tuple[int, ...] = (), deeper: bool = False) -> np.ndarray:
-    """Something with a row for each text as NumPy: two axes or, where it is ``deeper``, more, the first of them of a shape.
+def as_table(value: Any, wanted: str, shape: tuple[int, ...] = (), deeper: bool = False) -> np.ndarray:
+    """Returns a value with one row for each text as NumPy: two axes, or more with ``deeper``, starting with ``shape``.
 
     Raises InputError for anything else.
     """
     if not is_array(value) and (not isinstance(value, (list, tuple)) or any(map(is_array, value))):
-        raise InputError(f"a {type(value).__name__} without a row for each text", try_=wanted)
+        raise InputError("There must be one row for each text", there=f"a {type(value).__name__}", try_=wanted)
     found = as_numpy(value)
     if found.ndim < 2 or (found.ndim > 2 and not deeper) or found.shape[: len(shape)] != shape:
         rows = " x ".join(map(str, shape))
-        raise InputError(f"an array of shape {found.shape}", there=f"texts and tokens: {rows}" if rows else "texts in rows", try_=wanted)
+        what = f"Texts and tokens need an array of {rows}" if rows else "Texts need an array of two axes"
+        raise InputError(what, there=f"an array of shape {found.shape}", try_=wanted)
     return found
 
 
-def in_notebook() -> bool:
-    """Whether this runs inside IPython."""
+def runs_in_notebook() -> bool:
+    """Returns True inside IPython."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return shell is not None and shell() is not None

@@ -1,4 +1,4 @@
-"""``trulens.nn.backend``: which framework, its functions for users' quantities and distributions, and help with batches and memory."""
+"""``trulens.nn.backend``: the framework in use, its functions for users' quantities and distributions, batches and memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ...utils.typing import TensorAKs
 
 
 class Backend(Enum):
-    """The frameworks that trulens knew."""
+    """The frameworks of trulens."""
 
     PYTORCH = 1
     TENSORFLOW = 2
@@ -30,7 +30,7 @@ class Backend(Enum):
 
     @classmethod
     def from_name(cls, name: str) -> Backend:
-        """A framework by what it is called; UNKNOWN for any other word."""
+        """Returns a framework by its name; UNKNOWN for any other name."""
         return NAMES.get(name.lower(), cls.UNKNOWN)
 
     def is_keras_derivative(self) -> bool:
@@ -52,17 +52,17 @@ LOADED = {"torch": Backend.PYTORCH}
 
 
 class OutOfMemory(MemoryLimitError, RuntimeError):
-    """Not enough memory, with what could be made smaller (a RuntimeError)."""
+    """Out of memory, with the settings that reduce it (a RuntimeError)."""
 
     def __init__(self, settings: Any = (), **kwargs: Any) -> None:
         self.settings, self.kwargs = list(settings), kwargs
-        super().__init__("out of memory", try_="; ".join(map(str, self.settings)) or "smaller batches, or rebatch_size=")
+        super().__init__("The call ran out of memory", try_="; ".join(map(str, self.settings)) or "smaller batches, or rebatch_size=")
 
 
 def get_backend(suppress_warnings: bool = False) -> ModuleType | None:
-    """The functions of the framework that ``TRULENS_BACKEND`` names, or of the one that is loaded.
+    """Returns the functions of the framework in ``TRULENS_BACKEND``, or of the loaded one.
 
-    Raises BackendError where there are none, or gives None with ``suppress_warnings``.
+    Raises BackendError if there is none; with ``suppress_warnings`` returns None.
     """
     named = os.environ.get("TRULENS_BACKEND")
     chosen = Backend.from_name(named) if named else next((b for name, b in LOADED.items() if sys.modules.get(name)), Backend.UNKNOWN)
@@ -74,13 +74,14 @@ def get_backend(suppress_warnings: bool = False) -> ModuleType | None:
 
 
 def unsupported(what: str) -> BackendError:
-    """The error for a framework that the facade does not have yet."""
-    return BackendError(f"trulens for {what}", there=", ".join(b.name for b in FUNCTIONS), try_="a PyTorch model", code="E-COMPAT-BACKEND")
+    """Returns the error for a framework that the facade does not support."""
+    known = ", ".join(b.name for b in FUNCTIONS)
+    return BackendError(f"The facade of trulens supports {known} only", there=what, try_="a PyTorch model", code="E-COMPAT-BACKEND")
 
 
 @contextmanager
 def memory_suggestions(*settings: Any, call_before: Any = None, call_after: Any = None, **kwargs: Any) -> Iterator[Any]:
-    """Errors for lack of memory inside it come out as :class:`OutOfMemory`, with these words on what could be made smaller."""
+    """Raises out-of-memory errors of its block as :class:`OutOfMemory`, with settings that reduce memory."""
     state = call_before() if call_before is not None else None
     try:
         yield state
@@ -96,7 +97,7 @@ def memory_suggestions(*settings: Any, call_before: Any = None, call_after: Any 
 
 
 def rebatch(vals: TensorAKs, *extra_vals: TensorAKs, batch_size: int | None = None) -> Iterator[tuple[TensorAKs, ...]]:
-    """The same arguments ``batch_size`` rows at a time; what has another number of rows than the first goes along whole."""
+    """Yields the arguments in batches of ``batch_size`` rows; arguments with another number of rows are passed whole."""
     rows = vals.first_batchable().shape[0]
     size = batch_size or rows
     for first in range(0, rows, size):
@@ -105,14 +106,14 @@ def rebatch(vals: TensorAKs, *extra_vals: TensorAKs, batch_size: int | None = No
 
 
 def tile(what: TensorAKs, onto: TensorAKs) -> TensorAKs:
-    """Arguments repeated until they have as many rows as ``onto``: those with as many rows as the first of them."""
+    """Returns the arguments repeated to the number of rows of ``onto``; only those with as many rows as the first."""
     rows = what.first_batchable().shape[0]
     times = onto.first_batchable().shape[0] // rows
     return what.map(lambda v: repeated(v, times) if _rows(v) == rows else v)
 
 
 def repeated(v: Any, times: int) -> Any:
-    """An array's rows, all of them, several times over."""
+    """Returns an array repeated ``times`` times along its rows."""
     return np.concatenate([v] * times) if isinstance(v, np.ndarray) else namespace(v).concat([v] * times, 0)
 
 

@@ -1,4 +1,4 @@
-"""``trulens.nn.backend.pytorch_backend.pytorch``: trulens' names for PyTorch's functions. NumPy arrays pass where trulens let them."""
+"""``trulens.nn.backend.pytorch_backend.pytorch``: PyTorch's functions by trulens' names; some also accept NumPy arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ones_like = torch.ones_like
 
 
 def set_seed(seed: int) -> None:
-    """Seed PyTorch's generators and NumPy's."""
+    """Seeds the generators of PyTorch and NumPy."""
     torch.manual_seed(seed)
     np.random.seed(seed)
 
@@ -34,7 +34,7 @@ def is_deterministic() -> bool:
 
 
 def get_default_device(device: DeviceLike | None = None) -> torch.device:
-    """The device given, or the one that PyTorch itself makes tensors on."""
+    """Returns the given device, or PyTorch's default."""
     return torch.device(device) if device is not None else torch.get_default_device()
 
 
@@ -43,7 +43,7 @@ def is_tensor(x: Any) -> bool:
 
 
 def gradient(scalar: Tensor, wrt: Any) -> list[Any]:
-    """The gradient at each tensor, itself differentiable; None where one plays no part."""
+    """Returns the differentiable gradient at each tensor; None for tensors that ``scalar`` does not depend on."""
     return list(torch.autograd.grad(scalar, wrt, retain_graph=True, allow_unused=True, create_graph=True))
 
 
@@ -53,7 +53,7 @@ def as_array(t: Any, dtype: Any = None) -> np.ndarray:
 
 
 def as_tensor(x: Any, dtype: Any = None, device: DeviceLike | None = None) -> Tensor:
-    """An array as a tensor of its own type; a tensor as it is."""
+    """Returns an array as a tensor of its own dtype; a tensor unchanged."""
     return x if is_tensor(x) else torch.tensor(x, dtype=dtype, device=get_default_device(device))
 
 
@@ -89,7 +89,7 @@ def min(t: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _extreme(t: Any, name: str, axis: Any, keepdims: bool) -> Any:
-    """NumPy's or PyTorch's; of everything where there is no axis."""
+    """NumPy's or PyTorch's maximum or minimum; over all elements without an axis."""
     find = getattr(np if isinstance(t, np.ndarray) else torch, name)
     return find(t) if axis is None else find(t, axis, keepdims=keepdims)
 

@@ -1,4 +1,4 @@
-"""``trulens.nn.models``: a model with the places in it."""
+"""``trulens.nn.models``: wrappers of models with their cuts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FAMILIES = {"torch": Backend.PYTORCH, "tf_keras": Backend.TF_KERAS, "tensorflow"
 
 
 def discern_backend(model: Any) -> Backend:
-    """The framework of a model, by the packages that its classes come from; UNKNOWN for any other."""
+    """Returns the framework of a model, by the packages of its classes; UNKNOWN for any other."""
     homes = [cls.__module__ for cls in type(model).__mro__]
     if any(home.startswith("tensorflow.") and "keras" in home for home in homes):
         return Backend.TF_KERAS
@@ -38,14 +38,15 @@ def get_model_wrapper(
     input_shape: Any = None,
     input_dtype: Any = None,
 ) -> ModelWrapper:
-    """The wrapper for a model's framework.
+    """Returns the wrapper for a model's framework.
 
-    ``logit_layer`` is what ``LogitCut`` means, ``device`` where the model is put; the arguments of other frameworks' wrappers do
-    nothing here. Raises BackendError for Keras and TensorFlow, which the facade does not have yet, and for a ``backend`` of no known name.
+    ``logit_layer`` is the layer of ``LogitCut``, ``device`` the device that the model is moved to. The arguments of other frameworks'
+    wrappers have no effect. Raises BackendError for Keras and TensorFlow, which are not supported, and for an unknown ``backend``.
     """
     found = discern_backend(model) if backend is None else Backend.from_name(backend)
     if found is Backend.UNKNOWN and backend is not None:
-        raise BackendError(f"backend={backend!r}", there=", ".join(NAMES), code="E-COMPAT-BACKEND")
+        try_ = f"one of {', '.join(NAMES)}"
+        raise BackendError("There is no such backend", there=f"backend={backend!r}", try_=try_, code="E-COMPAT-BACKEND")
     if found is Backend.PYTORCH:
         from .pytorch import PytorchModelWrapper
 

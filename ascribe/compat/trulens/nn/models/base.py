@@ -1,4 +1,4 @@
-"""``trulens.nn.models._model_base``: a model of any framework that ascribe has, with trulens' names for the places in it."""
+"""``trulens.nn.models._model_base``: a model of any framework that ascribe supports, with trulens' names for its cuts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .....tree import map_leaves, walk
 from ...utils.typing import Inputs, ModelInputs, Outputs, TensorAKs, many_of_om, om_of_many
 from ..backend import OutOfMemory
 from ..quantities import as_qoi
-from ..slices import Cut, CutNameError, InputCut, LogitCut, OutputCut, path_of
-from .explained import explained
+from ..slices import Cut, CutNameError, InputCut, LogitCut, OutputCut, accessor_path
+from .adapter import adapt_quantity
 
 
 class ModelWrapper:
-    """A model, and where in it a cut is. The base class knows layers by the names that the framework gives them."""
+    """A model and its cuts. The base class uses the names that the framework gives to layers."""
 
     def __init__(self, model: Any, *, logit_layer: Any = None) -> None:
         self._model, self._logit_layer = model, logit_layer
@@ -32,31 +32,31 @@ class ModelWrapper:
         return self._model
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the model gives for every record."""
+        """Returns the model's output for every record."""
         return self.fprop(args, kwargs)
 
     def layer(self, name: Any) -> str:
-        """The framework's own name of a layer. Raises CutNameError where there is none."""
+        """Returns the framework's name of a layer. Raises CutNameError for anything else."""
         if not isinstance(name, str):
-            raise CutNameError(f"layer {name!r}", try_="a layer by its name")
+            raise CutNameError("A layer of this model is named by text", there=f"layer {name!r}", try_='Cut("layer3")')
         return name
 
     def call(self, inputs: ModelInputs) -> Call:
-        """The model's call with these arguments."""
+        """Returns the model's call with these arguments."""
         return Call.of(tuple(inputs.args), inputs.kwargs)
 
     def output(self, inputs: ModelInputs) -> Any:
-        """What the model itself returns, in the container that it has."""
+        """Returns the model's own output, in its container."""
         call = self.call(inputs)
         return self.model(*call.args, **call.kwargs)
 
     def back(self, values: Any, inputs: ModelInputs) -> Any:
-        """An array of a result in the kind that the first of the model's arguments has."""
+        """Returns an array of a result as the type of the model's first argument."""
         return as_numpy(values) if isinstance(inputs.first_batchable(), np.ndarray) else values
 
     def places(self, cut: Cut, whole: bool = False) -> list[Place]:
-        """Where a cut is, one place for each of its layers; ``whole`` leaves its accessor out."""
-        accessor = None if whole else path_of(cut)
+        """Returns the cuts of ascribe for a trulens cut, one for each layer; ``whole`` ignores its accessor."""
+        accessor = None if whole else accessor_path(cut)
         if isinstance(cut, InputCut | OutputCut):
             place = INPUT if isinstance(cut, InputCut) else OUTPUT
             return [place if accessor is None else place.at(accessor)]
@@ -66,10 +66,10 @@ class ModelWrapper:
         return [Place(self.layer(name), cut.anchor, accessor) for name in names]
 
     def place(self, cut: Cut, whole: bool = False) -> Place:
-        """Where a cut of one layer is. Raises CutNameError for one of several."""
+        """Returns the cut of ascribe for a trulens cut of one layer. Raises CutNameError for several."""
         found = self.places(cut, whole)
         if len(found) > 1:
-            raise CutNameError(f"{cut!r} is {len(found)} layers", try_="one of them")
+            raise CutNameError("A cut of one layer is needed", there=f"{cut!r}, which is {len(found)} layers", try_="one of them")
         return found[0]
 
     def _logits(self, cut: Cut, accessor: Any) -> Place:
@@ -96,7 +96,7 @@ class ModelWrapper:
         """
         inputs, over = self._intervened(model_args, model_kwargs, doi_cut, intervention, input_timestep)
         cuts = [to_cut or OutputCut(), *([attribution_cut] if attribution_cut is not None else [])]
-        with as_before():
+        with raise_as_trulens():
             found = [self._read(cut, inputs, over) for cut in cuts]
         return found[0] if attribution_cut is None else tuple(found)
 
@@ -110,15 +110,14 @@ class ModelWrapper:
         attribution_cut: Cut | None = None,
         intervention: Any = None,
     ) -> Any:
-        """The gradient of a quantity at ``to_cut`` at the value at ``attribution_cut``, with ``intervention`` at ``doi_cut``."""
+        """Returns the gradient of a quantity at ``to_cut`` with respect to ``attribution_cut``, with ``intervention`` at ``doi_cut``."""
         inputs, over = self._intervened(model_args, model_kwargs, doi_cut, intervention, None)
-        cut, at = to_cut or OutputCut(), self.places(attribution_cut or InputCut())
-        of = explained(as_qoi(qoi), cut, self.places(cut, whole=True), here=over is not None)
+        of, at = adapt_quantity(self, as_qoi(qoi), to_cut or OutputCut(), here=over is not None), self.places(attribution_cut or InputCut())
         found = self.run(lambda of, at: influence(self.model, self.call(inputs), of=[of], at=at, over=over), of, at, inputs)
         return om_of_many([om_of_many(list(each)) for each in self.nested(found, inputs)])
 
     def read(self, place: Place, inputs: ModelInputs, over: Any = None) -> Any:
-        """What a place holds for every record; of a layer that is used several times at its last use."""
+        """Returns the value at a cut for every record; the last use of a layer that is used several times."""
 
         def ask(of: Any, at: list[Place]) -> Attribution:
             return activation(self.model, self.call(inputs), at=at, over=over)
@@ -126,8 +125,8 @@ class ModelWrapper:
         return self.run(ask, None, [place], inputs).values[0]
 
     def run(self, ask: Callable[[Any, list[Place]], Attribution], of: Any, at: list[Place], inputs: ModelInputs) -> Attribution:
-        """Ask for a result; again with the last use of each layer where one is used several times, as trulens saw it."""
-        with as_before():
+        """Computes a result. If a layer is used several times, computes it again at the last use of each layer, as trulens did."""
+        with raise_as_trulens():
             try:
                 found = ask(of, at)
                 if not any(check.name == "calls" for check in found.checks):
@@ -136,61 +135,66 @@ class ModelWrapper:
                 if error.code != "E-CUT-CALLS":
                     raise
             uses = {it.cut: it.calls for it in cuts_of(self.model, self.call(inputs))}
-            return ask(None if of is None else of.moved(last_use(of.on, uses)), [last_use(place, uses) for place in at])
+            return ask(None if of is None else of.moved(locate_last_use(of.on, uses)), [locate_last_use(place, uses) for place in at])
 
     def nested(self, found: Attribution, inputs: ModelInputs) -> Outputs[Inputs[Any]]:
-        """A result for several quantities at several places as a list for each quantity, of its arrays."""
-        arrays = leaves(found.values)
+        """Returns a result for several quantities and cuts as a list for each quantity, of its arrays."""
+        arrays = list_arrays(found.values)
         return Outputs(Inputs(self.back(array[k], inputs) for array in arrays) for k in range(len(arrays[0])))
 
     def _read(self, cut: Cut, inputs: ModelInputs, over: Any) -> Any:
-        """What a cut holds; the accessor of this one may be any function of it."""
+        """Returns the value at a cut; its accessor may be any function."""
         if isinstance(cut.name, (list, tuple)):
             return cut.access([self._read(Cut(name, cut.anchor), inputs, over) for name in cut.name])
         try:
-            picks = path_of(cut) is not None
+            picks = accessor_path(cut) is not None
         except CutNameError:
             picks = False
         if isinstance(cut, OutputCut) and cut.accessor is not None and not picks and over is None:
             return map_leaves(cut.access(self.output(inputs)), lambda _, leaf: self.back(leaf, inputs) if is_array(leaf) else leaf)
         found = self.read(self.place(cut, whole=not picks), inputs, over)
-        found = map_leaves(found, lambda _, leaf: self.back(leaf, inputs))
-        return om_of_many(leaves(found)) if picks or cut.accessor is None else cut.access(found)
+        found = mapped(found, lambda _, leaf: self.back(leaf, inputs))
+        return om_of_many(list_arrays(found)) if picks or cut.accessor is None else cut.access(found)
 
     def _intervened(self, args: Any, kwargs: Any, doi_cut: Cut | None, given: Any, use: int | None) -> tuple[ModelInputs, Any]:
-        """The model's arguments, and values to put inside it."""
+        """Returns the model's arguments, and the values to set inside the model."""
         inputs = ModelInputs(many_of_om(args), kwargs or {})
         if doi_cut is None or isinstance(doi_cut, InputCut):
             if given is not None:
                 inputs = given.as_model_inputs() if isinstance(given, TensorAKs) else ModelInputs(many_of_om(given), inputs.kwargs)
             return inputs, None
         if given is None:
-            raise DistributionError(f"no intervention for {doi_cut!r}", try_="intervention=, the values to put there")
+            raise DistributionError(
+                "A cut inside the model needs an intervention", there=f"doi_cut={doi_cut!r}", try_="intervention=values"
+            )
         values = tuple(given.args if isinstance(given, TensorAKs) else many_of_om(given))
         if not values or not all(map(is_array, values)):
-            raise DistributionError(f"an intervention of type {type(given).__name__}", there="an array", try_="the values to put there")
+            there = f"a {type(given).__name__}"
+            raise DistributionError(
+                "An intervention consists of arrays", there=there, try_="intervention=values, arrays of the cut's shape"
+            )
         place = self.place(doi_cut)
         place = Place(place.layer, place.anchor, place.accessor, use)
         points = tuple(v[None] for v in values)
         return inputs, Points(points[0] if len(points) == 1 else points, at=place)
 
 
-def leaves(value: Any) -> list[Any]:
-    """The arrays in what a place holds, in order."""
+def list_arrays(value: Any) -> list[Any]:
+    """Returns the arrays of a value in order."""
     return [leaf for _, leaf in walk(value) if leaf is not None]
 
 
-def last_use(place: Place, uses: Mapping[Place, int]) -> Place:
-    """The last use of a layer at a place; the place itself where there is one."""
+def locate_last_use(place: Place, uses: Mapping[Place, int]) -> Place:
+    """Returns the cut at the last use of its layer; the cut itself if there is one use."""
     if isinstance(place, JointCut):
-        return JointCut.of(*(last_use(one, uses) for one in place.each))
+        return JointCut.of(*(locate_last_use(one, uses) for one in place.each))
     count = uses.get(Place(place.layer, place.anchor), 1)
     return place if count < 2 else Place(place.layer, place.anchor, place.accessor, count - 1)
 
 
 @contextmanager
-def as_before() -> Iterator[None]:
-    """Errors inside it come out as what trulens' users catch: places as ValueError, memory as RuntimeError, a user's own as it was."""
+def raise_as_trulens() -> Iterator[None]:
+    """Raises errors of its block as trulens' users catch them: cuts as ValueError, memory as RuntimeError, a user's own unchanged."""
     try:
         yield
     except MemoryLimitError as error:

@@ -1,4 +1,4 @@
-"""The wrappers of frameworks that the facade does not have yet: names to import, and one clear error."""
+"""Wrappers of frameworks that the facade does not support: their names can be imported, and using them raises one clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``trulens.nn.models.pytorch``: PyTorch's modules with trulens' names for their layers."""
+"""``trulens.nn.models.pytorch``: PyTorch modules with trulens' names for their layers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .base import ModelWrapper
 
 
 class PytorchModelWrapper(ModelWrapper):
-    """A module. Its layers go by their paths with dots, by those paths joined with ``_``, and by number.
+    """A PyTorch module. Layers are named by dotted path, by path joined with ``_``, or by number.
 
-    A number counts the layers that have no others inside them. ``device`` is where the module is put and its arguments are sent; without
-    one it stays where it is. A module is always run in evaluation mode, and left in the mode it was in. The other arguments are trulens'
-    and do nothing. Raises BackendError for a model that is no module.
+    A number counts the layers without children. ``device`` is the device that the module and its arguments are moved to; by default they
+    stay. The module runs in evaluation mode and its mode is restored. The other arguments exist for compatibility and have no effect.
+    Raises BackendError for a model that is not a module.
     """
 
     def __init__(
@@ -38,24 +38,24 @@ class PytorchModelWrapper(ModelWrapper):
         input_dtype: Any = None,
     ) -> None:
         if not isinstance(model, nn.Module):
-            raise BackendError(f"a {type(model).__name__} as a PyTorch model", there="a torch.nn.Module")
+            raise BackendError("A PyTorch model must be a module", there=f"a {type(model).__name__}", try_="a torch.nn.Module")
         super().__init__(model, logit_layer=logit_layer)
         if device is not None:
             model.to(device)
 
     @property
     def device(self) -> torch.device:
-        """Where the module's first parameter is; the default device where it has none."""
+        """The device of the module's first parameter; the default device if it has none."""
         first = next(self.model.parameters(), None)
         return torch.get_default_device() if first is None else first.device
 
     def call(self, inputs: ModelInputs) -> Call:
-        """The arguments as tensors on the module's device."""
-        args, kwargs = map_leaves((inputs.args, inputs.kwargs), lambda _, leaf: self._tensor(leaf))
+        """Returns the arguments as tensors on the module's device."""
+        args, kwargs = mapped((inputs.args, inputs.kwargs), lambda _, leaf: self._tensor(leaf))
         return Call.of(args, kwargs)
 
     def output(self, inputs: ModelInputs) -> Any:
-        """What the module itself returns for a copy of the arguments, in evaluation mode; nothing of it is left behind."""
+        """Returns the module's own output for a copy of the arguments, in evaluation mode; the module is left unchanged."""
         call = self.call(inputs)
         with untouched(Parts(modules_behind(self.model))), torch.no_grad():
             args, kwargs = map_leaves((call.args, call.kwargs), lambda _, leaf: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf)
@@ -67,13 +67,16 @@ class PytorchModelWrapper(ModelWrapper):
         return leaf.to(self.device) if isinstance(leaf, torch.Tensor) else leaf
 
     def layer(self, name: Any) -> str:
-        """A layer by its path, its joined path or its number. Raises CutNameError for none, or for a joined path of two layers."""
+        """Returns a layer by its path, its joined path or its number. Raises CutNameError for unknown and for ambiguous names."""
         if isinstance(name, bool) or not isinstance(name, (str, int)):
-            raise CutNameError(f"a layer named by a {type(name).__name__}", try_="its path, or its number")
+            raise CutNameError(
+                "A layer is named by its path or its number", there=f"a {type(name).__name__}", try_='Cut("layer3"), or Cut(3)'
+            )
         if isinstance(name, int):
-            leaves = [path for path, _ in leaves_of(self.model)]
+            leaves = [path for path, _ in list_leaf_layers(self.model)]
             if not -len(leaves) <= name < len(leaves):
-                raise CutNameError(f"layer {name}", there=f"{len(leaves)} layers", try_=f"a number below {len(leaves)}")
+                there = f"layer {name} of {len(leaves)} layers"
+                raise CutNameError("There is no such layer", there=there, try_=f"a number below {len(leaves)}")
             return leaves[name]
         modules = {path: module for path, module in self.model.named_modules(remove_duplicate=False) if path}
         if name in modules:
@@ -82,30 +85,28 @@ class PytorchModelWrapper(ModelWrapper):
         inmost = [path for path in found if not any(True for _ in modules[path].children())]
         found = inmost if len(inmost) == 1 else found
         if len(found) > 1:
-            raise CutNameError(
-                f"layer {name!r} is {len(found)} layers", there=", ".join(map(repr, found)), try_="one of them, with its dots"
-            )
+            raise CutNameError(f"The name {name!r} is ambiguous", there=", ".join(map(repr, found)), try_="one of these dotted paths")
         return found[0] if found else name
 
     def print_layer_names(self) -> None:
-        """Write every layer's joined name and what it is, as trulens did."""
-        for path, module in leaves_of(self.model):
+        """Prints the joined name of every layer and the layer."""
+        for path, module in list_leaf_layers(self.model):
             sys.stdout.write(f"'{path.replace('.', '_')}':\t{module}\n")
 
     def logits(self, x: Any) -> Any:
-        """The scores before the last softmax, for every record."""
+        """Returns the scores before the last softmax."""
         return self.fprop((x,), to_cut=LogitCut())
 
     def probits(self, x: Any) -> Any:
-        """Probabilities: the softmax of the scores (of a single score, its sigmoid)."""
+        """Returns probabilities: the softmax of the scores, or the sigmoid of a single score."""
         scores = self.logits(x)
         tensor = torch.as_tensor(scores)
         found = torch.sigmoid(tensor) if tensor.ndim < 2 or tensor.shape[1] == 1 else torch.softmax(tensor, 1)
         return found.numpy() if isinstance(scores, np.ndarray) else found
 
 
-def leaves_of(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The layers with none inside them, in order, each with its path."""
+def list_leaf_layers(model: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yields the layers without children in order, each with its path."""
     for name, child in model.named_children():
-        inner = [*leaves_of(child, f"{path}{name}.")]
+        inner = [*list_leaf_layers(child, f"{path}{name}.")]
         yield from inner or [(f"{path}{name}", child)]

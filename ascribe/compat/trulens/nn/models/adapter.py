@@ -1,4 +1,4 @@
-"""A trulens quantity as one of ascribe's."""
+"""A trulens quantity as a quantity of ascribe."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ..slices import Cut
 
 
 @dataclass(frozen=True, eq=False)
-class Explained:
-    """A quantity of trulens at a place: given what the place holds as trulens gave it, and made into one number per record."""
+class QuantityAdapter:
+    """A trulens quantity at a cut: it gets the value as trulens passed it, and its result becomes one number per record."""
 
     qoi: QoI
     cut: Cut
@@ -30,21 +30,21 @@ class Explained:
 
     @property
     def kind(self) -> Hashable:
-        """What two quantities share that treat rows alike: their code."""
+        """A key that is equal for quantities that treat rows alike: their code."""
         code = self.qoi.function if isinstance(self.qoi, LambdaQoI) else type(self.qoi).__call__
         return getattr(code, "__code__", None) or id(code)
 
-    def moved(self, on: Place) -> Explained:
-        """The same at another place."""
+    def moved(self, on: Place) -> QuantityAdapter:
+        """Returns the quantity at another cut."""
         return replace(self, on=on)
 
     def bind(self, tree: Any, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        return Rows(self, self.qoi.for_records(self.held(tree), part))
+        return BoundQuantityAdapter(self, self.qoi.for_records(self.held(tree), part))
 
     def held(self, tree: Any) -> Any:
-        """What the quantity is called with: the part that the cut's accessor picks, a tensor or a list of them.
+        """Returns the argument of the quantity: the part selected by the cut's accessor, a tensor or a list of tensors.
 
-        Of a model's output that is a container it is the ``logits``, or its only array; of a tuple of several the first, which is told.
+        Of an output in a container it is ``logits``, or the only array; of a tuple of several the first, with a warning.
         """
         if self.cut.accessor is not None:
             tree = self.cut.access(tree)
@@ -53,8 +53,8 @@ class Explained:
                 return scores(tree, Unit(0))
             except QuantityError:
                 if isinstance(tree, (tuple, list)) and is_array(tree[0]):
-                    said = f"the model returns {len(tree)} things, and the first of them is explained: OutputCut(accessor=...) chooses"
-                    warnings.warn(said, AscribeWarning, stacklevel=2)
+                    text = f"The model returns {len(tree)} values, and the first is explained. OutputCut(accessor=...) selects another."
+                    warnings.warn(text, AscribeWarning, stacklevel=2)
                     return tree[0]
         if is_array(tree):
             return tree
@@ -63,10 +63,10 @@ class Explained:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """A bound :class:`Explained`."""
+class BoundQuantityAdapter:
+    """A bound :class:`QuantityAdapter`."""
 
-    explained: Explained
+    adapter: QuantityAdapter
     inner: Bound
 
     @property
@@ -78,19 +78,19 @@ class Rows:
         return self.inner.classes
 
     def __call__(self, y: Any) -> Any:
-        held = self.explained.held(y)
+        held = self.adapter.held(y)
         found = self.inner(held)
         rows = len(held if is_array(held) else held[0])
-        return [one_each(v, rows) for v in found] if isinstance(found, (list, tuple)) else one_each(found, rows)
+        return [sum_per_record(v, rows) for v in found] if isinstance(found, (list, tuple)) else sum_per_record(found, rows)
 
     def take(self, rows: np.ndarray) -> Bound:
-        return Rows(self.explained, self.inner.take(rows))
+        return BoundQuantityAdapter(self.adapter, self.inner.take(rows))
 
 
-def one_each(value: Any, rows: int) -> Any:
-    """Numbers of any shape summed to one per record; a single number for the whole batch is shared by its rows, and sums up again.
+def sum_per_record(value: Any, rows: int) -> Any:
+    """Returns values of any shape summed to one per record; a scalar for the whole batch is divided among its rows.
 
-    What is no array is left for ascribe to refuse.
+    Anything but an array is returned unchanged, and refused later.
     """
     if not is_array(value):
         return value
@@ -99,11 +99,8 @@ def one_each(value: Any, rows: int) -> Any:
     return value.reshape(len(value), -1).sum(-1) if len(value.shape) > 1 else value
 
 
-def explained(qoi: QoI, cut: Cut, places: Sequence[Place], here: bool = False) -> Explained:
-    """Returns a quantity at a cut, which is these places in the model.
-
-    ``here`` is for values that are written into the model: the highest class is that of the output for them.
-    """
+def adapt_quantity(wrapper: ModelWrapper, qoi: QoI, cut: Cut, here: bool = False) -> QuantityAdapter:
+    """Returns a quantity at a cut. With ``here`` the highest class is that of the values set inside the model."""
     if here and isinstance(qoi, MaxClassQoI) and qoi.axis != 0:
         qoi = MaxClassQoI(qoi.axis, qoi.activation, moving=True)
-    return Explained(qoi, cut, JointCut.of(*places))
+    return QuantityAdapter(qoi, cut, JointCut.of(*wrapper.places(cut, whole=True)))
