@@ -52,7 +52,7 @@ class LayerRule(Unreferenced):
         for name in ("epsilon", "gamma"):
             value = getattr(self, name, 0.0)
             if not (is_number(value) and 0 <= value < math.inf):
-                raise RuleError(f"{name} must be a finite number >= 0", there=f"{name}={written(value)}", try_=f"{name}=0.25")
+                raise RuleError(f"{name} must be a finite number >= 0", there=f"{name}={format_value(value)}", try_=f"{name}=0.25")
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,7 +130,7 @@ class AlphaBeta(LayerRule):
         if not (numbers and abs(self.alpha - self.beta - 1) <= 1e-9 and self.beta >= 0):
             raise RuleError(
                 "alpha - beta must be 1 and beta >= 0",
-                there=f"alpha={written(self.alpha)}, beta={written(self.beta)}",
+                there=f"alpha={format_value(self.alpha)}, beta={format_value(self.beta)}",
                 try_="alpha=2, beta=1, or alpha=1, beta=0",
             )
 
@@ -196,7 +196,7 @@ class ZBox(LayerRule):
         self.check()
         low, high = (bound(value) for value in (self.low, self.high))
         if (not low.ndim or not high.ndim or low.shape == high.shape) and (low > high).any():
-            there = f"low={written(self.low)}, high={written(self.high)}"
+            there = f"low={format_value(self.low)}, high={format_value(self.high)}"
             raise RuleError("The lower bound is above the upper bound", there=there, try_="low <= high")
 
     def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
@@ -232,7 +232,7 @@ def bound(value: Any) -> np.ndarray:
     except (TypeError, ValueError):
         found = np.asarray(np.nan)
     if not np.isfinite(found).all():
-        raise RuleError("A bound must be finite", there=f"a bound of {written(value)}", try_="a number, or one for each channel")
+        raise RuleError("A bound must be finite", there=f"a bound of {format_value(value)}", try_="a number, or one for each channel")
     return found
 
 

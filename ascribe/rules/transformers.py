@@ -79,7 +79,9 @@ class GIM(Unreferenced):
     def __post_init__(self) -> None:
         number = isinstance(self.temperature, (int, float)) and not isinstance(self.temperature, bool)
         if not number or not 0 < self.temperature < math.inf:
-            raise RuleError("temperature must be a number > 0", there=f"temperature={written(self.temperature)}", try_="temperature=2.0")
+            raise RuleError(
+                "temperature must be a number > 0", there=f"temperature={format_value(self.temperature)}", try_="temperature=2.0"
+            )
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ....distributions.quadrature import nodes
+from ....distributions.quadrature import quadrature_nodes
 from ....errors import RuleError
 from ..translate.call import CaptumCall, compute_change, draw_seed, make_baselines, sum_per_record
 from ..translate.inputs import repeat_rows
@@ -58,7 +58,7 @@ def compute_input_x_gradient(call: CaptumCall, gradients: GradientFunction) -> A
 
 def compute_integrated_gradients(call: CaptumCall, gradients: GradientFunction) -> Any:
     """Returns integrated gradients; ``internal_batch_size`` limits the points of one evaluation."""
-    positions, weights = (torch.as_tensor(n) for n in nodes(parse_quadrature(call), call["n_steps"]))
+    positions, weights = (torch.as_tensor(n) for n in quadrature_nodes(parse_quadrature(call), call["n_steps"]))
     x, begin, records = call.inputs.tensors, make_baselines(call, call["baselines"]), call.inputs.records
     each = max(1, (call["internal_batch_size"] or len(positions) * records) // records)
     total: list[Any] = [0.0] * len(x)

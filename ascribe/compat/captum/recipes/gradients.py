@@ -20,7 +20,7 @@ from ....engine.verbs import activation
 from ....errors import DistributionError, MethodError, RuleError
 from ....result.attribution import Attribution as Result
 from ....rules import Deconv, Guided, Rule
-from ....tree import mapped, walk
+from ....tree import map_leaves, walk
 from ..translate.call import CaptumCall, compute_change, make_baselines, sum_per_record
 from ..translate.inputs import parse_inputs, parse_stdevs
 from .joint_layers import run_at_layers
@@ -73,7 +73,7 @@ def add_delta(call: CaptumCall, values: Any, found: Result | None = None) -> Any
 def compute_saliency(call: CaptumCall) -> Any:
     """Returns the absolute gradient; with ``abs=False`` the gradient."""
     found = call.attribute(multiply=False)
-    return call.format_values(mapped(found.values, lambda _, leaf: leaf.abs()) if call["abs"] else found.values)
+    return call.format_values(map_leaves(found.values, lambda _, leaf: leaf.abs()) if call["abs"] else found.values)
 
 
 def compute_gradient(call: CaptumCall) -> Any:

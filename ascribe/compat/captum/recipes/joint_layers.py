@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from ....backends.torch.adapters import host_of
 from ....cuts import INPUT, Cut
 from ....engine.verbs import activation
-from ....tree import mapped, walk
+from ....tree import map_leaves, walk
 from ..translate.call import CaptumCall, make_baselines, to_tuples
 from ..translate.inputs import CaptumInputs
 
@@ -53,7 +53,7 @@ def exchange_tensors(tree: Any, values: Sequence[Tensor]) -> Any:
     def change(_: Any, leaf: Any) -> Any:
         return next(left, leaf) if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
 
-    return mapped(tree, change)
+    return map_leaves(tree, change)
 
 
 def run_at_layers(call: CaptumCall, recipe: Callable[[CaptumCall], Any]) -> Any:
@@ -66,5 +66,5 @@ def run_at_layers(call: CaptumCall, recipe: Callable[[CaptumCall], Any]) -> Any:
     opened = replace(call, model=model, inputs=inputs, extra_args=(*call.inputs.tensors, *call.extra_args), at=INPUT)
     found = recipe(opened.with_options(baselines=tuple(from_there)))
     parts = iter(found[0] if call["return_convergence_delta"] else found)
-    values = [to_tuples(mapped(value, lambda _, leaf: next(parts))) for value in held]
+    values = [to_tuples(map_leaves(value, lambda _, leaf: next(parts))) for value in held]
     return (values, found[1]) if call["return_convergence_delta"] else values

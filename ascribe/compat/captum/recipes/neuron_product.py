@@ -14,7 +14,7 @@ from torch.autograd.graph import GradientEdge
 from ....arrays import Array
 from ....cuts import Cut, JointCut
 from ....quantities import Bound, Part, Quantity, scores
-from ....tree import mapped, walk
+from ....tree import map_leaves, walk
 from ..translate.targets import get_layer_inputs
 
 
@@ -73,7 +73,7 @@ class BoundNeuronTimesTarget:
         if not (value.requires_grad and leaves):  # a run that only looks
             return drop_unit_axis(self.of(held)) + value
         through = {id(leaf): leaf * found for leaf, found in zip(leaves, differentiate_at_layer(value, leaves), strict=True)}
-        return drop_unit_axis(self.of(mapped(held, lambda _, leaf: through.get(id(leaf), leaf))))
+        return drop_unit_axis(self.of(map_leaves(held, lambda _, leaf: through.get(id(leaf), leaf))))
 
     def take(self, rows: np.ndarray) -> BoundNeuronTimesTarget:
         return BoundNeuronTimesTarget(self.quantity, self.of.take(rows), self.target.take(rows))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ....distributions.members import Background, Line, Reference
-from ....distributions.quadrature import nodes
+from ....distributions.quadrature import quadrature_nodes
 from ....engine.verbs import activation
 from ....errors import MethodError
 from ....rules.rescale import Rescale
@@ -161,7 +161,7 @@ def compute_conductance(call: CaptumCall) -> Any:
 
 def sum_steps(call: CaptumCall) -> Any:
     """Returns captum's sum: the gradient at each point times the step to the next, over n + 1 points of the quadrature."""
-    positions, _ = nodes(parse_quadrature(call), call["n_steps"] + 1)
+    positions, _ = quadrature_nodes(parse_quadrature(call), call["n_steps"] + 1)
     found = expand_path(call, positions)[0].attribute(multiply=False)
 
     def summed(grad: Tensor, value: Tensor) -> Tensor:
@@ -184,7 +184,7 @@ def compute_neuron_conductance(call: CaptumCall) -> Any:
             begin = make_baselines(call, call["baselines"])
             parts = [part * (x - b) for part, x, b in zip(parts, call.inputs.tensors, begin, strict=True)]
         return call.inputs.pack(parts)
-    positions, weights = nodes(parse_quadrature(call), call["n_steps"])
+    positions, weights = quadrature_nodes(parse_quadrature(call), call["n_steps"])
     path, distance = expand_path(call, positions)
     passed_on = path.attribute(multiply=False, of=repeat_quantity(parse_target(call["target"]), len(positions)), at=call.of.on).values
     factor = call.of.bind(passed_on)(passed_on)

@@ -186,7 +186,7 @@ class AttributionCall:
 
 def take_point(points: Any, k: int) -> Any:
     """Returns one of several points, in the same structure."""
-    return mapped(points, lambda _, part: part[k : k + 1])
+    return map_leaves(points, lambda _, part: part[k : k + 1])
 
 
 def can_scale(scale: Any, value: Any) -> bool:

@@ -160,7 +160,7 @@ def called(func: Callable[..., Any], value: Any, model_inputs: Any) -> Any:
 
 def in_short(obj: Any) -> str:
     """Returns a repr of an object; arrays by their shape."""
-    return f"{type(obj).__name__}({', '.join(name.lstrip('_') + '=' + written(value) for name, value in vars(obj).items())})"
+    return f"{type(obj).__name__}({', '.join(name.lstrip('_') + '=' + format_value(value) for name, value in vars(obj).items())})"
 
 
 def render_object(obj: Any, keys: Any = None) -> str:

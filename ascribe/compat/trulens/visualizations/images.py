@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import ResultError
-from ....plots import needing_matplotlib
+from ....plots import require_matplotlib
 from .scaling import as_images, average_channels, blur_images, channel_axis, check_channels, normalize_images
 
 if TYPE_CHECKING:

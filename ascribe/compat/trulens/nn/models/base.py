@@ -153,7 +153,7 @@ class ModelWrapper:
         if isinstance(cut, OutputCut) and cut.accessor is not None and not picks and over is None:
             return map_leaves(cut.access(self.output(inputs)), lambda _, leaf: self.back(leaf, inputs) if is_array(leaf) else leaf)
         found = self.read(self.place(cut, whole=not picks), inputs, over)
-        found = mapped(found, lambda _, leaf: self.back(leaf, inputs))
+        found = map_leaves(found, lambda _, leaf: self.back(leaf, inputs))
         return om_of_many(list_arrays(found)) if picks or cut.accessor is None else cut.access(found)
 
     def _intervened(self, args: Any, kwargs: Any, doi_cut: Cut | None, given: Any, use: int | None) -> tuple[ModelInputs, Any]:

@@ -51,7 +51,7 @@ class PytorchModelWrapper(ModelWrapper):
 
     def call(self, inputs: ModelInputs) -> Call:
         """Returns the arguments as tensors on the module's device."""
-        args, kwargs = mapped((inputs.args, inputs.kwargs), lambda _, leaf: self._tensor(leaf))
+        args, kwargs = map_leaves((inputs.args, inputs.kwargs), lambda _, leaf: self._tensor(leaf))
         return Call.of(args, kwargs)
 
     def output(self, inputs: ModelInputs) -> Any:
