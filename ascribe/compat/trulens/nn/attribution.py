@@ -110,7 +110,7 @@ class AttributionCall:
         self.method, self.inputs, self.wrapper = method, inputs, method.model
         self.doi: Any = method.doi
         self.cuts = self.wrapper.places(method.slice.from_cut)
-        self.of = adapt_quantity(self.wrapper, method.qoi, method.slice.to_cut)
+        self.of = adapt_quantity(method.qoi, method.slice.to_cut, self.wrapper.places(method.slice.to_cut, whole=True))
 
     @cached_property
     def at(self) -> Place:

@@ -99,8 +99,11 @@ def sum_per_record(value: Any, rows: int) -> Any:
     return value.reshape(len(value), -1).sum(-1) if len(value.shape) > 1 else value
 
 
-def adapt_quantity(wrapper: ModelWrapper, qoi: QoI, cut: Cut, here: bool = False) -> QuantityAdapter:
-    """Returns a quantity at a cut. With ``here`` the highest class is that of the values set inside the model."""
+def adapt_quantity(qoi: QoI, cut: Cut, places: Sequence[Place], here: bool = False) -> QuantityAdapter:
+    """Returns a quantity at a cut, which is these places in the model.
+
+    ``here`` is for values that are set inside the model: the highest class is that of the output for them.
+    """
     if here and isinstance(qoi, MaxClassQoI) and qoi.axis != 0:
         qoi = MaxClassQoI(qoi.axis, qoi.activation, moving=True)
-    return QuantityAdapter(qoi, cut, JointCut.of(*wrapper.places(cut, whole=True)))
+    return QuantityAdapter(qoi, cut, JointCut.of(*places))

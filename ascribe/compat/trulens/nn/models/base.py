@@ -112,7 +112,8 @@ class ModelWrapper:
     ) -> Any:
         """Returns the gradient of a quantity at ``to_cut`` with respect to ``attribution_cut``, with ``intervention`` at ``doi_cut``."""
         inputs, over = self._intervened(model_args, model_kwargs, doi_cut, intervention, None)
-        of, at = adapt_quantity(self, as_qoi(qoi), to_cut or OutputCut(), here=over is not None), self.places(attribution_cut or InputCut())
+        cut, at = to_cut or OutputCut(), self.places(attribution_cut or InputCut())
+        of = adapt_quantity(as_qoi(qoi), cut, self.places(cut, whole=True), here=over is not None)
         found = self.run(lambda of, at: influence(self.model, self.call(inputs), of=[of], at=at, over=over), of, at, inputs)
         return om_of_many([om_of_many(list(each)) for each in self.nested(found, inputs)])
 
