@@ -1,5 +1,5 @@
-# Every target sets itself up: `make demo` and `make test` work on a machine with Python 3.11 to 3.14 and make, nothing more.
-# `make test PYTHON=python3.12` uses that interpreter, in a virtual environment of its own. `make test ARGS="-k cuts"` passes on.
+# Every target creates its environment: `make demo` and `make test` need Python 3.11 to 3.14 and make, nothing else.
+# `make test PYTHON=python3.12` uses that interpreter in its own virtual environment. `make test ARGS="-k cuts"` passes arguments on.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -22,20 +22,20 @@ export TOKENIZERS_PARALLELISM ?= false
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 help:
-	@echo "make demo    train two small models, explain them, check everything, write demo-output/report.html"
-	@echo "make test    the whole test suite (make slow: the long ones)"
-	@echo "make bench   speed, memory and accuracy against captum, shap and bare loops"
-	@echo "make accuracy the accuracy of Shapley values alone, and error against budget"
-	@echo "make peers   the accuracy of Shapley values against the newest captum, shap and shapiq (PYTHON=python3.12 or newer)"
-	@echo "make zoo     do rules hold on every architecture?   make sweep   on every family of transformers?"
+	@echo "make demo    trains two small models, explains them, and writes demo-output/report.html"
+	@echo "make test    the test suite                           make slow    the long tests"
+	@echo "make bench   speed, memory and accuracy, compared with captum, shap and loops written by hand"
+	@echo "make accuracy accuracy of Shapley values, and error against budget"
+	@echo "make peers   accuracy of Shapley values, compared with the newest captum, shap and shapiq (PYTHON=python3.12 or newer)"
+	@echo "make zoo     rules on many architectures               make sweep   rules on every family of transformers"
 	@echo "make check   lint, types, import layering, suppressions, the examples in the documents"
-	@echo "make parity  LRP's rules against zennit's (installed without its requirements), written to docs/reports/parity.md"
-	@echo "make lock    renew requirements/constraints.txt        make clean   remove what was made"
+	@echo "make parity  LRP rules compared with zennit (installed without its requirements), written to docs/reports/parity.md"
+	@echo "make lock    renews requirements/constraints.txt      make clean   removes all build output"
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
-	  || { echo "ascribe needs Python 3.11 to 3.14; say which: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@echo "making $(VENV) (once; some minutes for the downloads)" >&2
+	  || { echo "ascribe needs Python 3.11 to 3.14. Choose one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "creating $(VENV) (once; the downloads take some minutes)" >&2
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 

@@ -1,1 +1,4 @@
-"""Measures ascribe against the same passes written by hand and against captum: ``python -m benchmarks``."""
+"""Compares ascribe with the same passes written by hand and with other libraries: ``python -m benchmarks``.
+
+Other entry points: ``benchmarks.accuracy``, ``.budgets``, ``.autolrp``, ``.captum_names``, ``.route`` and ``benchmarks.zoo [sweep]``.
+"""

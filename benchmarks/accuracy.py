@@ -151,22 +151,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--records", type=int, default=3, help="of each model")
+    parser.add_argument("--records", type=int, default=3, help="records of each model")
     parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS)
     parser.add_argument("--commit", action="store_true", help=f"write {PAGE.name} too")
-    asked = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     warnings.filterwarnings("ignore")
     logging.getLogger("shap").setLevel(logging.ERROR)
-    found = [*tables(asked.records), products(30, 150)]
+    found = [*tables(options.records), products(30, 150)]
     names = list(dict.fromkeys(game.name for game in found))
     races = []
     for name in names:
         games = [g for g in found if g.name == name]
-        races += [race(games, budget, asked.seeds) for budget in asked.budgets if budget >= 3 * games[0].features + 2]
+        races += [race(games, budget, options.seeds) for budget in options.budgets if budget >= 3 * games[0].features + 2]
         sys.stderr.write(f"{name} done\n")
     print(aligned(lines(races)))
-    if asked.commit:
-        words = WORDS.format(records=asked.records, seeds=asked.seeds, budgets=", ".join(map(str, asked.budgets)), versions=versions())
+    if options.commit:
+        words = WORDS.format(
+            records=options.records, seeds=options.seeds, budgets=", ".join(map(str, options.budgets)), versions=versions()
+        )
         PAGE.write_text(f"# How near sampled Shapley values come\n\n{words}\n\n{markdown(lines(races))}\n", encoding="utf-8")
     return 0
 

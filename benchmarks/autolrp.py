@@ -42,7 +42,7 @@ given as `inputs_embeds`; families whose model does not take those are left out.
 
 
 def by_autolrp(model: torch.nn.Module, ids: torch.Tensor, score: Callable[[Any], torch.Tensor], rules: str) -> float:
-    """What share of the score reaches the embeddings: its relevance begins with 1 at the score, whatever that is."""
+    """Returns the share of the score that reaches the embeddings; the relevance of the score is 1."""
     import autolrp
 
     x = autolrp.tensor(model.get_input_embeddings()(ids).detach())  # type: ignore[operator]
@@ -132,19 +132,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     from benchmarks.report import aligned, markdown
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.autolrp", description=__doc__)
-    parser.add_argument("--every", type=int, default=EVERY, help="take every so-manieth family")
+    parser.add_argument("--every", type=int, default=EVERY, help="compare every n-th family")
     parser.add_argument("--commit", action="store_true", help=f"write {PAGE.name} too")
-    asked = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    rows = [row for family in list(families())[:: asked.every] if (row := compared(family)) is not None]
+    rows = [row for family in list(families())[:: options.every] if (row := compared(family)) is not None]
     table = [["family", "ascribe", "autoLRP"], *rows, counted(rows)]
     print(aligned(table))
     took = times()
     print(aligned(took))
-    if asked.commit:
+    if options.commit:
         names = {name: version(name).split("+")[0] for name in ("autolrp", "torch", "transformers")}
-        text = WORDS.format(**names, every=asked.every, limit=LIMIT, rounds=ROUNDS, families=markdown(table), times=markdown(took))
+        text = WORDS.format(**names, every=options.every, limit=LIMIT, rounds=ROUNDS, families=markdown(table), times=markdown(took))
         PAGE.write_text(f"# LRP on operations: ascribe and autoLRP\n\n{text}", encoding="utf-8")
     return 0
 

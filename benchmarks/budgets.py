@@ -33,7 +33,7 @@ COLOURS = ("#0072b2", "#56b4e9", "#000000", "#009e73", "#999999", "#d55e00", "#e
 BUDGETS = (48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
 WORDS = """Mean squared error to the exact Shapley values, as a share of their mean square, over {seeds} seeds, against the number of
 coalitions evaluated. A net and a forest at a record with 12 features, where all 4,096 coalitions make every estimator exact; a
-table of random numbers, in which no coalition tells of another; and a sum of 150 products of 1 to 6 of 30 features. Where a line
+table of random numbers, in which coalitions are independent; and a sum of 150 products of 1 to 6 of 30 features. Where a line
 begins later, the budgets before have no room for the estimator; where a smooth fit has no error left to speak of it ends.
 Written by `python -m benchmarks.budgets --commit`."""
 
@@ -96,15 +96,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.budgets", description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--commit", action="store_true", help="write the page and the picture too")
-    asked = parser.parse_args(argv)
+    parser.add_argument("--commit", action="store_true", help="also write the page and the figure")
+    options = parser.parse_args(argv)
     warnings.filterwarnings("ignore")
-    curves = {game.name: {label: curve(game, make, asked.seeds) for label, make in ESTIMATORS.items()} for game in games()}
+    curves = {game.name: {label: curve(game, make, options.seeds) for label, make in ESTIMATORS.items()} for game in games()}
     print(aligned(lines(curves)))
-    if asked.commit:
+    if options.commit:
         picture(curves, DOCS / "shapley-budgets.png")
         shown = "![Error against budget](shapley-budgets.png)"
-        text = f"# Error against budget\n\n{WORDS.format(seeds=asked.seeds)}\n\n{shown}\n\n{markdown(lines(curves))}\n"
+        text = f"# Error against budget\n\n{WORDS.format(seeds=options.seeds)}\n\n{shown}\n\n{markdown(lines(curves))}\n"
         (DOCS / "shapley-budgets.md").write_text(text, encoding="utf-8")
     return 0
 

@@ -64,7 +64,7 @@ def named() -> list[str]:
 
 
 def verdict(name: str, ratios: Sequence[Spread | None]) -> str:
-    """What became of a name."""
+    """Returns the state of a name: same, fixed or faster."""
     known = [r.median for r in ratios if r is not None]
     pace = ""
     if known:
@@ -92,19 +92,19 @@ def page(rows: Iterable[Same]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; write the page where that is asked for."""
+    """Measures and prints; with ``--commit`` writes the page."""
     import torch
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.captum_names", description=__doc__)
     parser.add_argument("--commit", action="store_true", help="write docs/reports/captum-names.md")
-    parser.add_argument("--seconds", type=float, default=2.0, help="time per row, about")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds per row at least")
-    parser.add_argument("--only", default="", help="rows whose name contains this")
-    asked = parser.parse_args(argv)
+    parser.add_argument("--seconds", type=float, default=2.0, help="approximate time per row")
+    parser.add_argument("--rounds", type=int, default=5, help="least number of rounds per row")
+    parser.add_argument("--only", default="", help="only rows whose name contains this")
+    options = parser.parse_args(argv)
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    rows = list(same_calls(Effort(asked.rounds, seconds=asked.seconds), Watch("cpu", True), only=asked.only))
-    if asked.commit:
+    rows = list(same_calls(Effort(options.rounds, seconds=options.seconds), Watch("cpu", True), only=options.only))
+    if options.commit:
         (ROOT / "docs" / "reports" / "captum-names.md").write_text(page(rows))
     sys.stdout.write(report.aligned(table(rows)) + "\n")
     return 0

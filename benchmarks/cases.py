@@ -1,4 +1,4 @@
-"""The rows of the table: what is explained, by whom, and the figures that are aimed at."""
+"""The rows of the table: the explanation, the contenders, and the aims."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Aim:
     bound: float
 
     def met(self, figure: float) -> bool:
-        """Whether a measured figure keeps the bound."""
+        """Returns True if a measured figure keeps the bound."""
         return figure <= self.bound if self.sense == "<=" else figure >= self.bound
 
     def __str__(self) -> str:
@@ -163,7 +163,7 @@ def _transformers(s: Settings) -> list[Case]:
 
 
 def _corrected(s: Settings) -> list[Case]:
-    """On a Llama of 8 layers and width 512, beside gradient times input: captum has no such rules."""
+    """On a Llama of 8 layers and width 512, compared with gradient times input: captum has no such rules."""
     return [
         Case(f"Llama {name}, {s.long} tokens", partial(models.llama, s.device, s.long, 1, 8 * s.image, 8), ask,
              captum.embedded_input_x_gradient, lambda m, c, e: bare.input_x_gradient(m), random=True,

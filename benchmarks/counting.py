@@ -1,4 +1,4 @@
-"""Counts the rows that really pass through a model, by hooks of its own: what a library says about its cost is not asked."""
+"""Counts the rows that pass through a model with hooks of its own, independent of the cost that a library reports."""
 
 from __future__ import annotations
 

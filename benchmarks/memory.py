@@ -53,7 +53,7 @@ def peaks(settings: Settings, chunk: int) -> list[Peak]:
 
 
 def tapes(settings: Settings) -> list[Peak]:
-    """What a run that goes back under a rule takes, beside autograd's."""
+    """The memory of a backward pass under a rule, compared with autograd."""
     return [_apart(name, settings, 1) for name in TAPES]
 
 
@@ -74,7 +74,7 @@ def _caller(name: str, s: Settings, chunk: int) -> Callable[[Subject, int], Call
 
 
 def measure(name: str, settings: Settings, chunk: int) -> Peak:
-    """The peak of this very process."""
+    """Returns the peak of this process."""
     subject, call = _taped(name, settings) if name in TAPES else _path(name, settings, chunk)
     bare.saliency(subject)  # the model's kernels and their workspaces
     gc.collect()
@@ -127,10 +127,10 @@ def _high_water() -> float:
 
 
 def main(order: str) -> None:
-    """Measure what ``order`` says and write the figure to standard output."""
-    asked = json.loads(order)
-    torch.set_num_threads(asked["threads"])
-    peak = measure(asked["name"], Settings(**asked["settings"]), asked["chunk"])
+    """Measures what ``order`` specifies and writes the figure to standard output."""
+    options = json.loads(order)
+    torch.set_num_threads(options["threads"])
+    peak = measure(options["name"], Settings(**options["settings"]), options["chunk"])
     sys.stdout.write(json.dumps(asdict(peak)) + "\n")
 
 

@@ -32,7 +32,7 @@ class Subject:
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     def fresh(self) -> Subject:
-        """The same subject with a model nobody has seen: whatever a library remembers about a model, it has forgotten."""
+        """Returns the subject with a new model, for which no library has cached facts."""
         return replace(self, model=copy.deepcopy(self.model))
 
     def score(self, rows: Tensor, records: slice = slice(None)) -> Tensor:

@@ -1,4 +1,4 @@
-"""Runs one row of the table."""
+"""Measures one row of the table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RATIOS = [("ascribe", "bare"), ("ascribe", "least"), ("captum", "ascribe"), ("co
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured for one case; a contender that failed is in ``errors`` and in nothing else."""
+    """The figures of one case; a contender that failed is only in ``errors``."""
 
     name: str
     aims: tuple[str, ...]
@@ -36,7 +36,7 @@ class Row:
 
 
 def race(case: Case, effort: Effort, watch: Watch) -> Row:
-    """Find the bare loop's chunk, see that everyone explains the same, count rows, and time them all."""
+    """Chooses the chunk of the bare loop, compares the values of all contenders, counts rows, and times them."""
     subject = case.subject()
     chunk: int | None = None
     chunks: dict[int, float] = {}
@@ -83,7 +83,7 @@ def _maker(make: Callable[[Subject], Call], subject: Subject) -> Callable[[], Ca
 
 
 def _rehearsed(makers: dict[str, Any], subject: Subject) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
-    """Run everyone once, with rows counted; who fails is left out of the race and its error is shown."""
+    """Runs every contender once and counts rows; one that fails is left out, and its error is reported."""
     errors, values, passed = {}, {}, {}
     for name, make in makers.items():
         mine = subject.fresh()

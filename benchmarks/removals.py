@@ -1,4 +1,4 @@
-"""Removal methods beside captum and shap, each with its defaults: exact Shapley values, Kernel SHAP, ablation and occlusion."""
+"""Perturbation methods of ascribe, captum and shap with their defaults: exact Shapley values, Kernel SHAP, ablation, occlusion."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Job:
 
 
 class Nothing(nn.Module):
-    """A model that does nothing: what is left is what a library adds."""
+    """A model without computation, which leaves the overhead of a library."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def jobs(image: int, batch: int, samples: int) -> list[Job]:
 
 
 def by_hand(x: Tensor, ids: Tensor, there: Tensor, target: Tensor | int) -> Callable[[nn.Module], Call]:
-    """What nobody can do without: the rows with regions set to zero, eight at once, and the model on them."""
+    """The minimal work: the model on rows with regions set to zero, eight at once."""
     flat, one = ids.reshape(-1), torch.as_tensor(target).reshape(-1, 1)
 
     def made(model: nn.Module) -> Call:
@@ -84,14 +84,14 @@ def by_hand(x: Tensor, ids: Tensor, there: Tensor, target: Tensor | int) -> Call
 
 
 def each_missing(x: Tensor, regions: int) -> Tensor:
-    """All regions there, then each of them missing."""
+    """All regions present, then each of them removed."""
     return torch.cat([torch.ones(1, regions), 1 - torch.eye(regions)]).to(x)
 
 
 def regions(s: Subject, ids: Tensor, ours: str, theirs: str) -> dict[str, Callable[[nn.Module], Call]]:
-    """A method of ascribe's and one of captum's, by name, over regions that zero stands in for."""
+    """A method of ascribe and one of captum, by name, over regions that are replaced by zero."""
 
-    def asked(model: nn.Module) -> Call:
+    def ours(model: nn.Module) -> Call:
         import ascribe as asc
 
         method = getattr(asc, ours)(0.0, ids)
@@ -103,11 +103,11 @@ def regions(s: Subject, ids: Tensor, ours: str, theirs: str) -> dict[str, Callab
         method = getattr(captum.attr, theirs)(model)
         return lambda: method.attribute(*s.args, target=s.target, feature_mask=ids[None, None])
 
-    return {"ascribe": asked, "captum": captum}
+    return {"ascribe": ours, "captum": captum}
 
 
 def exact(image: int) -> Job:
-    """Six regions of one picture, all coalitions."""
+    """Six regions of one image, all coalitions."""
     subject = cnn("cpu", image, 1)
     makers = regions(subject, patches(image, image, 2, 3), "ShapleyExact", "ShapleyValues")
     name = "removal: exact Shapley values, 6 features, CNN, batch 1"
@@ -115,7 +115,7 @@ def exact(image: int) -> Job:
 
 
 def kernel(side: int, samples: int) -> Job:
-    """49 regions of one picture, sampled, in a model that does nothing."""
+    """49 regions of one image, sampled, in a model without computation."""
     torch.manual_seed(0)
     x, ids = torch.randn(1, 3, side, side), patches(side, side, 7, 7)
 
@@ -198,7 +198,7 @@ def removals(image: int, batch: int, quick: bool, effort: Effort, watch: Watch, 
 
 
 def raced(job: Job, effort: Effort, watch: Watch) -> Raced:
-    """Everyone once with rows counted, then all side by side."""
+    """Runs every contender once and counts rows, then times them in turn."""
     rows: dict[str, str] = {}
     few = replace(effort, least=min(3, effort.least))
     try:

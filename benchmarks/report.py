@@ -1,4 +1,4 @@
-"""Turns what was measured into a table for a terminal, a page and a JSON file."""
+"""Formats the results as a table for a terminal, a page and a JSON file."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Results:
 
 
 def about() -> dict[str, str]:
-    """When, on what, and with which versions."""
+    """Returns the date, the machine and the versions."""
     packages = ["torch", "captum", "shap", "transformers", "numpy"]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -83,10 +83,10 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    told = subprocess.run(
+    commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
     )
-    return f"at {told.stdout.strip()}" if told.returncode == 0 else ""
+    return f"at {commit.stdout.strip()}" if commit.returncode == 0 else ""
 
 
 def _version(package: str) -> str:
@@ -115,7 +115,7 @@ def _time(row: Row, name: str) -> str:
 
 
 def speed_table(rows: Iterable[Row]) -> list[list[str]]:
-    """One line per case: times, the two ratios, both again for a first call, rows passed, what was aimed at."""
+    """One line per case: times, the two ratios, both again for a first call, rows, aims."""
     table = [["", "bare (chunk)", "ascribe", "captum", "ascribe/bare", "captum/ascribe", "first call/bare", "captum/first call",
               "aim"]]  # fmt: skip
     for row in rows:
@@ -173,7 +173,7 @@ def trade_table(trades: Iterable[Trade]) -> list[list[str]]:
 
 
 def removal_table(removals: Iterable[Raced]) -> list[list[str]]:
-    """A line for everyone in every job: seconds, rows through the model, and how many times as long as ascribe it takes."""
+    """One line per contender and job: seconds, rows through the model, and time relative to ascribe."""
     table = [["", "", "time", "rows", "times ascribe's", "aim for captum"]]
     for r in removals:
         table += [[r.name, r.error, "-", "-", "-", ""]] if r.error else []
@@ -197,7 +197,7 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
 
 
 def failures(results: Results) -> list[str]:
-    """Who could not run at all."""
+    """Returns the contenders that could not run."""
     raced = [f"{row.name}, {name}: {error}" for row in results.rows for name, error in row.errors.items()]
     raced += [f"{r.name}: {r.error}" for r in results.removals if r.error]
     return raced + [f"{t.name}, tolerance: {t.error}" for t in results.trades if t.error] + [
@@ -238,14 +238,14 @@ def same_table(rows: Iterable[Same]) -> list[list[str]]:
 
 
 def terminal(results: Results) -> str:
-    """Everything, for reading in a terminal."""
+    """Returns all tables for a terminal."""
     head = ", ".join(f"{name} {value}" for name, value in results.about.items())
     parts = [f"{title}\n{aligned(table)}" for title, _, table in sections(results)]
     return "\n\n".join([head, *parts, *(["Failed\n" + "\n".join(failures(results))] if failures(results) else [])]) + "\n"
 
 
 def page(results: Results) -> str:
-    """Everything, as a page of the documentation."""
+    """Returns all tables as a page of the documentation."""
     facts = markdown([["what", "value"], *([name, value] for name, value in results.about.items())])
     settings = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(results.settings).items())
     parts = [f"## {title}\n\n{words}\n\n{markdown(table)}" for title, words, table in sections(results)]
@@ -255,7 +255,7 @@ def page(results: Results) -> str:
 
 
 def as_json(results: Results) -> str:
-    """Everything, for programs."""
+    """Returns all results as JSON."""
     return json.dumps(_plain(dataclasses.asdict(results)), indent=1) + "\n"
 
 

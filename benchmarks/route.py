@@ -123,15 +123,15 @@ def bare(model: nn.Module, x: torch.Tensor) -> None:
 
 
 def main() -> None:
-    """Print the table, or the list of calls of one method."""
+    """Prints the table, or the list of calls of one method."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.route", description=__doc__)
     parser.add_argument("--list", default="", help="print every call of this method")
     parser.add_argument("--count", default="", help="print how often each function of this method is called")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     model, x = network()
-    name = asked.list or asked.count
+    name = options.list or options.count
     rows = [f"{'method':20} {'calls':>6} {'files':>6} {'changes':>8} {'ms':>7}   (bare pass: {overhead(lambda: bare(model, x)):.3f} ms)"]
     for title, make in METHODS.items():
         method = make()
@@ -145,7 +145,7 @@ def main() -> None:
         if title == name:
             counts = Counter((file, function) for file, function, _ in route.steps)
             lines = [f"{'  ' * depth}{file}: {function}" for file, function, depth in route.steps]
-            rows = lines if asked.list else [f"{n:5} {file}: {function}" for (file, function), n in counts.most_common()]
+            rows = lines if options.list else [f"{n:5} {file}: {function}" for (file, function), n in counts.most_common()]
             break
         rows.append(f"{title:20} {route.calls():6} {len(route.files()):6} {route.changes():8} {overhead(run, 100):7.2f}")
     sys.stdout.write("\n".join(rows) + "\n")

@@ -29,7 +29,7 @@ HOMES = ("CNN", "BERT", "BERT-small")
 
 @dataclass(frozen=True)
 class Home:
-    """A model with what captum's arguments are for it."""
+    """A model and captum's arguments for it."""
 
     name: str
     model: nn.Module
@@ -150,11 +150,11 @@ WHY = {
     **{("BERT", "ascribe", name): NO_RECTIFIER for name in ("GuidedBackprop", "Deconvolution", "GuidedGradCam")},
     **{("BERT", "captum", name): NO_RULES for name in ("LRP", "LayerLRP")},
 }
-"""Why one of them refuses a model: by a TypeError, which ascribe's RuleError is here too."""
+"""The type of a refusal: TypeError, which ascribe's RuleError is in the facade too."""
 
 
 def suited(name: str, home: Home) -> Home:
-    """The home as captum can be asked about it by a class."""
+    """The home in the form that a class of captum accepts."""
     if name == "LayerFeaturePermutation":
         return replace(home, model=Chosen(home.model), layer=f"model.{home.layer}", target=None)
     if name not in ("LRP", "LayerLRP"):
@@ -164,7 +164,7 @@ def suited(name: str, home: Home) -> Home:
 
 
 def value(home: Home, word: Any) -> Any:
-    """What a word in EXTRA stands for at a home."""
+    """The argument of a home that a word in EXTRA means."""
     if word == "few":
         return home.mask // 4
     if word == "channels":
@@ -176,7 +176,7 @@ def value(home: Home, word: Any) -> Any:
 
 
 def held_at(home: Home) -> Tensor:
-    """What the layer of a home holds."""
+    """The value of the layer of a home."""
     from captum.attr import LayerActivation
 
     found: Tensor = LayerActivation(home.model, home.model.get_submodule(home.layer)).attribute(home.inputs, home.more)
@@ -184,7 +184,7 @@ def held_at(home: Home) -> Tensor:
 
 
 def contender(library: str, name: str, home: Home) -> Contender:
-    """The call as a user of the library writes it."""
+    """The call as users of the library write it."""
     where, home = import_module(LIBRARIES[library]), suited(name, home)
     layer = home.model.get_submodule(home.layer)
     more: dict[str, Any] = {} if home.more is None else {"additional_forward_args": home.more}
@@ -208,7 +208,7 @@ def contender(library: str, name: str, home: Home) -> Contender:
 
 
 def same_calls(effort: Effort, watch: Watch, image: int = 64, tokens: int = 32, batch: int = 4, only: str = "") -> Iterator[Same]:
-    """Every row, with a line on stderr as each is done."""
+    """Yields every row, and writes a line to stderr as each is done."""
     for home in (cnn(image, batch), bert(tokens, batch), bert(tokens, batch, "BERT-small", 8 * image)):
         for name in CLASSES:
             if only.lower() in f"{home.name} {name}".lower():
@@ -219,7 +219,7 @@ def same_calls(effort: Effort, watch: Watch, image: int = 64, tokens: int = 32, 
 
 
 def raced(name: str, home: Home, effort: Effort, watch: Watch) -> Same:
-    """Both run once; who refuses is told, and the other has nothing to be compared with."""
+    """Runs both once; a refusal is reported, and the row has no ratio."""
     contenders = {library: contender(library, name, home) for library in LIBRARIES}
     for library, one in contenders.items():
         try:

@@ -24,7 +24,7 @@ class Table:
     """A game and its exact values."""
 
     name: str
-    worth: Callable[[np.ndarray], np.ndarray]
+    values: Callable[[np.ndarray], np.ndarray]
     exact: np.ndarray
 
     @property
@@ -32,19 +32,19 @@ class Table:
         return len(self.exact)
 
     def look(self, there: Any) -> np.ndarray:
-        """The worth of coalitions ``[rows, features]``."""
-        return self.worth(np.asarray(there) > 0.5)
+        """Returns v(S) for coalitions ``[rows, features]``."""
+        return self.values(np.asarray(there) > 0.5)
 
     def error(self, values: np.ndarray) -> float:
         """The mean squared error, as a share of the mean square of the exact values."""
         return float(((np.asarray(values).reshape(-1) - self.exact) ** 2).mean() / (self.exact**2).mean())
 
 
-def table(name: str, worth: np.ndarray) -> Table:
-    """A game by the worth of every coalition, in the order of their binary numbers."""
+def table(name: str, values: np.ndarray) -> Table:
+    """Returns a game from v(S) of every coalition, in the order of their binary numbers."""
 
     def look(there: np.ndarray) -> np.ndarray:
-        return worth[there @ (1 << np.arange(FEATURES))]
+        return values[there @ (1 << np.arange(FEATURES))]
 
     run = Exact().game(PLAYERS, 0)
     while (there := run.ask(4096)) is not None:
@@ -57,8 +57,8 @@ def products(features: int, number: int) -> Table:
     rng = np.random.default_rng(5)
     terms = [(rng.choice(features, rng.integers(1, 7), replace=False), rng.normal()) for _ in range(number)]
     exact = np.zeros(features)
-    for members, worth in terms:
-        exact[members] += worth / len(members)
+    for members, values in terms:
+        exact[members] += values / len(members)
     return Table(f"{number} products of {features} features", lambda z: sum(c * z[:, m].all(axis=1) for m, c in terms), exact)
 
 
@@ -93,6 +93,6 @@ def tables(records: int) -> list[Table]:
         model = trained(kind, classes).fit(x, y)
         for record in x[:: len(x) // records][:records]:
             rows = np.where(every, record, 0.0)
-            worth = model.predict_proba(rows)[:, 1] if classes else model.predict(rows)
-            found.append(table(f"{name} {kind}", worth))
+            values = model.predict_proba(rows)[:, 1] if classes else model.predict(rows)
+            found.append(table(f"{name} {kind}", values))
     return found

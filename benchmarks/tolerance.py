@@ -1,4 +1,4 @@
-"""What ``tolerance=`` buys against a fixed number of steps: rows, seconds, and the gap that is left."""
+"""Compares ``tolerance=`` with a fixed number of steps: rows, seconds, completeness gap."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def trades(s: Settings, effort: Effort, watch: Watch) -> list[Trade]:
 
 
 def trade(name: str, subject: Subject, s: Settings, effort: Effort, watch: Watch) -> Trade:
-    """Explain the same records both ways, side by side."""
+    """Explains the same records in both ways and times them in turn."""
     fixed, free = f"{s.call_steps} steps", f"tolerance {s.tolerance:g}"
     makers: dict[str, Callable[[Subject], Callable[[], Any]]] = {
         fixed: partial(ascribe_side.line, steps=s.call_steps),

@@ -1,6 +1,6 @@
-"""Run the examples of a page and draw its pictures anew: `draw_page.py docs/seven-cases.md`.
+"""Runs the examples of a page and draws its figures: `draw_page.py docs/seven-cases.md`.
 
-A picture of the page, `![what it shows](pictures/name.png)`, is what the example before it calls `figure`.
+An image of the page, `![text](pictures/name.png)`, is the `figure` of the example before it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ STEP = re.compile(r"^```python *\n(?P<code>.*?)^```|^!\[[^\]]*\]\((?P<picture>[^
 
 
 def draw(page: Path, dots: int = 72) -> list[Path]:
-    """Every picture of the page, written where the page looks for it."""
+    """Draws every image of the page and writes it to its path."""
     names: dict[str, Any] = {"__name__": f"docs.{page.stem}"}
     drawn = []
     for step in STEP.finditer(page.read_text(encoding="utf-8")):

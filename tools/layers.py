@@ -146,7 +146,7 @@ def fault(it: Import) -> str | None:
         return None
     low, high = floor(it.source), floor(it.target)
     if low is None or high is None:
-        return None  # told once for the whole room, by faults()
+        return None  # reported once for the whole folder, by faults()
     return None if high < low else f"imports {it.target}, which is not below it"
 
 
@@ -166,8 +166,8 @@ def cycle(found: list[Import]) -> list[str]:
 def faults(package: Path) -> list[str]:
     """Everything that breaks the floor plan, one line each."""
     found = imports(package)
-    told = (f"{it.source.replace('.', '/') or '__init__'}:{it.line}: {why}" for it in found if (why := fault(it)))
-    lines = list(dict.fromkeys(told))
+    reports = (f"{it.source.replace('.', '/') or '__init__'}:{it.line}: {why}" for it in found if (why := fault(it)))
+    lines = list(dict.fromkeys(reports))
     unnamed = {room(m) for m in modules(package) if m and floor(m) is None}
     lines += [f"{name}: has no layer; name it in tools/layers.py" for name in sorted(unnamed)]
     round_ = cycle(found)

@@ -1,4 +1,4 @@
-"""Count what is told to be quiet: `noqa`, `type: ignore`, `pragma: no cover`. More than two in 1,000 lines fail.
+"""Counts suppressions: `noqa`, `type: ignore`, `pragma: no cover`. More than two in 1,000 lines fail.
 `suppressions.py PACKAGE`."""
 
 from __future__ import annotations

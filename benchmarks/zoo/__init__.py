@@ -1,1 +1,1 @@
-"""Rules on architectures as they are built: a table of networks, and a sweep over every family of ``transformers``."""
+"""Rules on complete architectures: a table of networks, and a sweep over all families of ``transformers``."""

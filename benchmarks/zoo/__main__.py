@@ -1,4 +1,4 @@
-"""`python -m benchmarks.zoo [sweep] [--commit] [WORDS]`: the zoo's table or the sweep's, for networks whose names contain WORDS."""
+"""``python -m benchmarks.zoo [sweep] [--commit] [WORDS]``: the table of networks, or the sweep, for names that contain WORDS."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ DOCS = Path(__file__).parents[2] / "docs" / "reports"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, print, and with ``--commit`` write the page."""
+    """Measures, prints, and with ``--commit`` writes the page."""
     parser = argparse.ArgumentParser(prog="zoo", description=__doc__)
     parser.add_argument("what", nargs="*", help="sweep, and part of a name")
     parser.add_argument("--commit", action="store_true", help="write docs/reports/zoo.md or docs/reports/sweep.md")
-    asked = parser.parse_args(argv)
-    swept = asked.what[:1] == ["sweep"]
-    only = " ".join(asked.what[1:] if swept else asked.what)
+    options = parser.parse_args(argv)
+    swept = options.what[:1] == ["sweep"]
+    only = " ".join(options.what[1:] if swept else options.what)
     import transformers
 
     transformers.logging.set_verbosity_error()
     page, name = (sweeping(only), "sweep.md") if swept else (measuring(only), "zoo.md")
     print(page)
-    if asked.commit:
+    if options.commit:
         (DOCS / name).write_text(page)
     return 0
 

@@ -1,4 +1,4 @@
-"""What is measured of a network: does it add up, how much is lost, what has no rule, how long does it take."""
+"""Measures a network under the rules: completeness, lost relevance, operations without a formula, time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ nothing."""
 
 
 class Doubled(TorchFunctionMode):
-    """Whatever asks for single precision gets double: for models that go through it inside, whatever their parameters are."""
+    """Replaces float32 by float64, for models that cast to float32 inside."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -54,12 +54,12 @@ class Row:
 
 
 def explained(subject: Subject, kind: str, dtype: torch.dtype, by: Any, bare: bool = False) -> asc.Attribution:
-    """A network explained under a rule; ``bare`` without biases."""
+    """Explains a network under a rule; ``bare`` without biases."""
     model = subject.model(kind, dtype)
-    return asked(subject, unbiased(model) if bare else model, dtype, by)
+    return explain_subject(subject, unbiased(model) if bare else model, dtype, by)
 
 
-def asked(subject: Subject, model: torch.nn.Module, dtype: torch.dtype, by: Any) -> asc.Attribution:
+def explain_subject(subject: Subject, model: torch.nn.Module, dtype: torch.dtype, by: Any) -> asc.Attribution:
     over = asc.Reference(subject.reference, at=subject.at) if by.compares else asc.Point()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -67,7 +67,7 @@ def asked(subject: Subject, model: torch.nn.Module, dtype: torch.dtype, by: Any)
 
 
 def totals(found: asc.Attribution) -> np.ndarray:
-    """What each record's values add up to, over all arrays."""
+    """Returns the sum of each record's values over all arrays."""
     total: np.ndarray = np.sum([p.double().flatten(1).sum(1).numpy() for _, p in found.arrays()], axis=0)
     return total
 
@@ -92,13 +92,13 @@ def lost(found: asc.Attribution) -> float:
 
 
 def unruled(*found: asc.Attribution) -> str:
-    """Operations without a rule, by name."""
-    told = {part.strip() for f in found for c in f.checks if c.name == "rule" and c.status != "ok" for part in c.detail.split(";")}
-    return "; ".join(sorted({part.split(":")[0] for part in told if not part[:1].isdigit()}))  # those with a rule come by number
+    """Returns the operations without a rule by name."""
+    texts = {part.strip() for f in found for c in f.checks if c.name == "rule" and c.status != "ok" for part in c.detail.split(";")}
+    return "; ".join(sorted({part.split(":")[0] for part in texts if not part[:1].isdigit()}))  # those with a rule come by number
 
 
 def measured(subject: Subject, kind: str, repeats: int = 0) -> Row:
-    """Everything about one network. Raises ValueError for one that is dead."""
+    """Returns all figures of one network. Raises ValueError for a network with a constant output."""
     single = explained(subject, kind, SINGLE, asc.rules.Rescale())
     double = explained(subject, kind, DOUBLE, asc.rules.Rescale())
     if moved(double) < ALIVE:
@@ -122,7 +122,7 @@ def timed(subject: Subject, kind: str, repeats: int) -> tuple[float, float, floa
     for i in range(repeats + 1):
         for rule, seconds in zip(rules, taken, strict=True):
             start = time.process_time()  # what else runs on the machine does not count
-            asked(subject, model, SINGLE, rule)
+            explain_subject(subject, model, SINGLE, rule)
             if i:
                 seconds.append(time.process_time() - start)
     base, *others = (statistics.median(seconds) for seconds in taken)

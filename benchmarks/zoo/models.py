@@ -1,4 +1,4 @@
-"""Small networks of every architecture that rules should hold on, randomly weighted, with the call that explains each."""
+"""Small networks of all architectures, with random weights and the call that explains each."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def vision() -> Iterator[Subject]:
 
 
 class Dense(nn.Module):
-    """Every step sees all before it."""
+    """Every step reads all previous steps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -234,7 +234,7 @@ class Functional(nn.Module):
 
 
 class Reused(nn.Module):
-    """One rectifier for every layer."""
+    """One ReLU for all layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -247,7 +247,7 @@ class Reused(nn.Module):
 
 
 class Skips(nn.Module):
-    """Down and up again, what was seen on the way down put beside what comes up."""
+    """An encoder and a decoder with skip connections."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""CP-LRP on every family of ``transformers`` that can be built small: is relevance conserved, and where not, is that said?"""
+"""CP-LRP on every family of ``transformers`` in a small configuration: is relevance conserved, and if not, do the checks report it?"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of a family. ``state`` is conserved, named, silent, raised, slow, dead or unbuilt."""
+    """The result of a family. ``state`` is conserved, named, silent, raised, slow, dead or unbuilt."""
 
     family: Family
     state: str
@@ -66,7 +66,7 @@ def largest(model: torch.nn.Module, family: Family) -> tuple[int, float]:
 
 
 def tried(family: Family, by: Any = asc.rules.CPLRP()) -> Finding:  # noqa: B008
-    """One family, whatever happens."""
+    """Returns the finding of one family; errors become its state."""
     start = time.perf_counter()
     try:
         with limited(SECONDS):
@@ -88,13 +88,13 @@ def tried(family: Family, by: Any = asc.rules.CPLRP()) -> Finding:  # noqa: B008
     quantity = float(found.explained[0])  # type: ignore[index]
     # of the one record: in some models (XLNet) its words lie along the first axis
     lost = abs(float(totals(found).sum()) - quantity) / max(abs(quantity), 1e-30)
-    told = "; ".join(named(c) for c in found.checks if c.status in ("warn", "fail") and c.name != "zero")
-    state = "conserved" if lost <= LIMIT else "named" if told else "silent"
-    return Finding(family, state, lost, told, time.perf_counter() - start)
+    complaints = "; ".join(named(c) for c in found.checks if c.status in ("warn", "fail") and c.name != "zero")
+    state = "conserved" if lost <= LIMIT else "named" if complaints else "silent"
+    return Finding(family, state, lost, complaints, time.perf_counter() - start)
 
 
 def named(check: Any) -> str:
-    """What a check complains of, without the operations that have a rule."""
+    """Returns the problem that a check reports, without the operations that have a rule."""
     return "; ".join(part.strip() for part in check.detail.split(";") if not part.strip()[:1].isdigit())
 
 

@@ -1,4 +1,4 @@
-"""The pages in docs/ that the zoo writes."""
+"""The pages in docs/reports that the zoo writes."""
 
 from __future__ import annotations
 

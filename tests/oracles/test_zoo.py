@@ -19,7 +19,7 @@ pytest.importorskip("transformers")
 
 import ascribe as asc
 from benchmarks.zoo.__main__ import main
-from benchmarks.zoo.measure import ALIVE, Row, asked, explained, gap, lost, measured, moved, totals, unruled
+from benchmarks.zoo.measure import ALIVE, Row, explain_subject, explained, gap, lost, measured, moved, totals, unruled
 from benchmarks.zoo.models import Subject, Zoo, unbiased
 from benchmarks.zoo.sweep import sweep, tried
 from benchmarks.zoo.tables import swept
@@ -127,7 +127,7 @@ def test_biases_are_where_the_rest_goes():
     """The zoo's measure can fail: with its biases, a network's relevance does not add up to the score."""
     subject = SUBJECTS["BERT"]
     assert lost(explained(subject, "eager", torch.float32, asc.rules.CPLRP())) > 0.01
-    assert lost(asked(subject, unbiased(subject.model("eager", torch.float32)), torch.float32, asc.rules.Gradient())) > 0.01
+    assert lost(explain_subject(subject, unbiased(subject.model("eager", torch.float32)), torch.float32, asc.rules.Gradient())) > 0.01
     assert gap(explained(subject, "eager", torch.float32, asc.rules.Rescale())) > 0
     assert unruled(explained(SUBJECTS["Mixtral"], "eager", torch.float32, asc.rules.Rescale())) == "topk"
 
