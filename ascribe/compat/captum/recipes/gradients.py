@@ -14,7 +14,8 @@ from torch.nn import functional
 from ....calls.call import Call
 from ....cuts import INPUT
 from ....distributions.baselines import FromInput
-from ....distributions.members import Background, Distribution, Gaussian, Line
+from ....distributions.draws import Distribution
+from ....distributions.members import Background, Gaussian, Line
 from ....distributions.quadrature import Quadrature
 from ....engine.verbs import activation
 from ....errors import DistributionError, MethodError, RuleError

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ....calls.call import Call
 from ....cuts import INPUT, OUTPUT, Cut
-from ....distributions.members import Distribution
+from ....distributions.draws import Distribution
 from ....engine.chunks import Wanted
 from ....engine.request import Combine, make_request
 from ....engine.run import explain
