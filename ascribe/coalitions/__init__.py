@@ -1,4 +1,4 @@
-"""Over which subsets of features: coalitions, and what is estimated from their values."""
+"""Coalitions: which subsets of features are evaluated, and the values estimated from them. ``over=`` of perturbation methods."""
 
 from __future__ import annotations
 

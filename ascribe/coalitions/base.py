@@ -1,4 +1,4 @@
-"""What every ``over=`` of coalitions can do: say which subsets of features to look at next, and estimate from what was seen."""
+"""The protocols of coalitions: a game asks for subsets of features, receives their values v(S), and estimates feature values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Tree = Any
 
 @dataclass(frozen=True, repr=False)
 class Players(Value):
-    """Whom a game is played by: ``count`` features, in a ``tree`` of groups and on a grid of that ``shape`` where they are."""
+    """The features of a game: their ``count``, their ``tree`` of groups if any, and the ``shape`` of their grid if any."""
 
     count: int
     tree: Tree = None
@@ -25,11 +25,11 @@ class Players(Value):
 
 @dataclass(frozen=True)
 class GameEstimate:
-    """What came of a game.
+    """The result of a game.
 
-    ``values`` are ``[quantities, records, features]`` (``[..., features, features]`` for interactions), ``error`` their standard
-    errors: None where all are exact, NaN where they are not known. ``complete`` promises that values add up to the quantity with
-    all features there less that with none; ``notes`` is what the user should know of.
+    ``values`` are ``[quantities, records, features]``, or ``[..., features, features]`` for interactions. ``error`` holds standard errors:
+    None if all values are exact, NaN if an error is unknown. ``complete`` is True if the values add up to v(all features) - v(none).
+    ``notes`` are messages to the user.
     """
 
     values: np.ndarray
@@ -39,30 +39,30 @@ class GameEstimate:
 
 
 class Game(Protocol):
-    """A run of an estimator: it asks for coalitions and gets their values, until it asks no more. NumPy only; keeps sums, no rows.
+    """One run of an estimator: it asks for coalitions and receives their values, until it is done. NumPy only; keeps sums, no rows.
 
     Values come in the order of the coalitions, in any number of pieces. Results do not depend on the sizes asked for.
     """
 
     def ask(self, most: int) -> np.ndarray | None:
-        """The next coalitions, ``[at most that many, features]``: bool (there or not) or float (how much of it is); None when done.
+        """Returns the next coalitions, ``[at most that many, features]``: bool (present), or float (share that is present); None when done.
 
-        No rows come while the next coalitions depend on some whose values are not known yet.
+        The array is empty while the next coalitions depend on values that are not known yet.
         """
 
     def tell(self, coalitions: np.ndarray, values: np.ndarray) -> None:
-        """The values of the coalitions just asked for, in their order: float64 ``[quantities, coalitions, records]``."""
+        """Receives the values of the coalitions asked for, in their order: float64 ``[quantities, coalitions, records]``."""
 
     def estimate(self) -> GameEstimate:
-        """The values so far; also before the end, from what there is. Raises CoalitionError while that is too little."""
+        """Returns the estimate from the values so far. Raises CoalitionError if too few are known."""
 
 
 @runtime_checkable
 class Coalitions(Protocol):
-    """Subsets of features, as a frozen value: ``over=`` of the removal engine.
+    """Subsets of features, as a frozen value: the protocol of ``over=`` for perturbation methods.
 
-    ``rows`` is how many coalitions a game of that many features will ask for, at most. Where what is asked depends on what is told,
-    a method ``is_adaptive(players)`` says so, or a ``tolerance`` that is not None (:func:`adapts`).
+    ``rows`` returns the largest number of coalitions that a game asks for. If the coalitions depend on earlier values, a method
+    ``adapts(players)`` returns True, or the field ``tolerance`` is not None (see :func:`is_adaptive`).
     """
 
     def rows(self, players: Players) -> int: ...
@@ -71,20 +71,23 @@ class Coalitions(Protocol):
 
 
 def are_coalitions(over: object) -> TypeGuard[Coalitions]:
-    """Whether ``over=`` is a value that plays games; asked several times in every call, which a protocol answers slowly."""
+    """True if ``over=`` is a value of this protocol. Checks an attribute, because ``isinstance`` with a protocol is slow."""
     return hasattr(over, "game") and not isinstance(over, type)
 
 
 def is_adaptive(over: Coalitions, players: Players) -> bool:
-    """Whether a game chooses coalitions by the values of earlier ones: then each record needs its own, or depends on the other records."""
+    """True if a game chooses coalitions by earlier values: then each record needs its own game, or depends on the other records."""
     own = getattr(over, "adapts", None)
     return bool(own(players)) if own is not None else getattr(over, "tolerance", None) is not None
 
 
 def check_players(players: Players, least: int = 1) -> int:
-    """How many players there are. Raises CoalitionError for fewer than ``least``."""
+    """Returns the number of features. Raises CoalitionError if it is below ``least``."""
     if players.count < least:
         raise CoalitionError(
-            f"a game of {players.count} features", there=f"an estimator for {least} or more", try_="features=", code="E-COALITION-FEW"
+            f"A game needs at least {least} feature{'s' if least > 1 else ''}",
+            there=f"{players.count} features",
+            try_="features=asc.features.EachElement()",
+            code="E-COALITION-FEW",
         )
     return players.count

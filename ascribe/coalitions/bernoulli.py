@@ -1,4 +1,4 @@
-"""Features that are there by chance, each for itself."""
+"""Coalitions drawn at random, each feature independently (Bernoulli sampling)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ ROWS = 32
 
 @dataclass(frozen=True, repr=False)
 class RandomCoalitions(Value):
-    """The mean with a feature there less the mean without it, when each is there by itself with probability ``p``.
+    """Computes the mean of v(S) over coalitions with a feature, minus the mean over coalitions without it.
 
-    With ``p=0.5`` these are Banzhaf values (Wang and Jia 2023); :class:`Banzhaf` has smaller errors, this takes any number of
-    features. ``budget`` coalitions, or fewer when ``tolerance`` is reached before. Does not add up.
+    Each feature is present independently with probability ``p``. With ``p=0.5`` these are Banzhaf values, by maximum sample reuse.
+
+    *Use it when* there are very many features; :class:`Banzhaf` has smaller errors for fewer features. The values do not add up.
+
+    Cost: ``budget`` model evaluations, or fewer if the relative standard error reaches ``tolerance``.
+    Raises CoalitionError for ``p`` outside (0, 1), and if the budget is too small for means with and without a feature.
+    Source: Wang and Jia 2023.
     """
 
     budget: int = 1024
@@ -44,7 +49,7 @@ class RandomCoalitions(Value):
 
 
 class _Means:
-    """Sums of values and its squares, over all coalitions and over those with each feature."""
+    """Sums of v(S) and of its squares, over all coalitions and over the coalitions with each feature."""
 
     def __init__(self, features: int, budget: int, p: float, rng: np.random.Generator) -> None:
         self.features, self.budget, self.p, self.rng = features, budget, p, rng
@@ -57,7 +62,7 @@ class _Means:
 
     def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
         if not self.rows:
-            self.shift = values.mean(axis=0)  # squares of what is left after it keep their digits
+            self.shift = values.mean(axis=0)  # squares of the differences keep their digits
             self.sums = [np.zeros((size, values.shape[1])) for size in (1, 1, self.features, self.features)]
         values = values - self.shift
         with_ = block.coalitions.T.astype(float)
@@ -68,18 +73,18 @@ class _Means:
 
     def result(self) -> GameEstimate:
         if not self.rows:
-            raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
+            raise CoalitionError("No estimate is known before a block is complete", code="E-COALITION-EARLY")
         all_, squares, with_, with_squares = self.sums
         there = self.there[:, None]
         mean, variance = mean_and_variance(there, with_, with_squares)
         mean0, variance0 = mean_and_variance(self.rows - there, all_ - with_, squares - with_squares)
         never = int((np.isnan(mean + mean0)).any(axis=1).sum())
-        notes = (f"{never} features were there always or never: no values",) if never else ()
+        notes = (f"{never} features were always or never present, and have no value",) if never else ()
         return GameEstimate(mean - mean0, np.sqrt(variance + variance0), False, notes)
 
 
 def mean_and_variance(count: np.ndarray, sums: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean, and the variance of that mean; NaN from nothing, and from one for the variance."""
+    """Returns the mean and the variance of the mean; NaN without samples, and for the variance of a single sample."""
     mean = np.divide(sums, count, out=np.full_like(sums, np.nan), where=count > 0)
     left = np.maximum(squares - count * mean**2, 0)
     return mean, np.divide(left, count * (count - 1), out=np.full_like(sums, np.nan), where=count > 1)

@@ -1,8 +1,8 @@
-"""How alike the values of two coalitions are expected to be, before more than a few numbers of the game are known.
+"""The prior covariance between the values of two coalitions, for regression by a Gaussian process.
 
-The game is thought of as a sum of products of signs (1 for a feature that is there, -1 for one that is not). A product of an odd
-number of features has a random coefficient with mean 0 and the product of its features' ``rates`` as variance. The covariance of two
-coalitions, and the Shapley values of that covariance as a game, have closed forms: no product is ever written down.
+The game is modelled as a sum of products of signs (1 for a present feature, -1 for an absent one). A product of an odd number of
+features has a random coefficient with mean 0; its variance is the product of the features' ``rates``. The covariance of two
+coalitions, and the Shapley values of that covariance as a game, have closed forms, so that no product is enumerated.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ from dataclasses import dataclass
 import numpy as np
 
 REACH = 2.0
-"""The rates of all features together in a covariance that is not chosen: each has REACH / n. The best of 1, 2 and 4 on nets, forests
-and sums of unanimity games of 12 to 60 features; all were near each other."""
+"""The sum of the rates in the default covariance: each feature has REACH / n. The best of 1, 2 and 4 on networks, forests and sums of
+unanimity games of 12 to 60 features; the three gave similar errors."""
 NOISE = 0.1
-"""What no such expectation covers, as a share of what it does. With a tenth of it, games that are nothing but noise come out worse."""
+"""The variance of the noise as a share of the prior variance. With a tenth of it, errors on games of pure noise are larger."""
 LARGEST = 0.9
-"""The largest rate: at 1 a feature's own products would count as much as what they multiply."""
+"""The largest rate. At 1, a product with the feature would have the same variance as the product without it."""
 NODES = 16
 """Gauss-Legendre points of an integral whose integrand has terms of at most R^k / k! with R the sum of the rates: at R = 4 the rest is
 below 1e-16."""
 REACHES, POWERS, MIDDLE, NOISES = (1.0, 4.0), (0.0, 0.5, 1.0), 0.01, (0.1, 0.001)
-"""What a covariance is chosen from: the sum of the rates, the power of a feature's share that its rate goes with, and the noise: in the
-middle at first."""
+"""The candidates for a covariance: sums of the rates, powers of a feature's share that its rate is proportional to, the noise used for
+the first choice, and the noises compared afterwards."""
 FLOOR = 1e-3
-"""A feature's share is at least this part of the largest: one that acts in products only still has a rate."""
+"""A feature's share is at least this part of the largest share, so that a feature that acts in products only has a rate."""
 
 
 @dataclass(frozen=True, eq=False)
 class PriorCovariance:
-    """The covariance of the products of 3, 5, 7, ... features, in units in which that of all features with themselves is 1."""
+    """The covariance of products of 3, 5, 7, ... features, scaled so that the variance of the full coalition is 1."""
 
     rates: np.ndarray
     noise: float = NOISE
 
     def with_other_noise(self) -> Sequence[PriorCovariance]:
-        """The same rates with more and with less noise."""
+        """Returns the same rates with more and with less noise."""
         return [PriorCovariance(self.rates, noise) for noise in NOISES]
 
     @property
     def unit(self) -> float:
-        """The variance of the products at the coalition of all features."""
+        """Returns the unscaled variance of the full coalition."""
         return float(self._between(np.ones((1, len(self.rates))), np.ones((1, len(self.rates))))[0, 0])
 
     def between(self, signs: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """The covariance of coalitions given by signs ``[units, features]``, ``[units, others]``."""
+        """Returns the covariance ``[units, others]`` of coalitions given by signs ``[units, features]`` and ``[others, features]``."""
         return self._between(signs, others) / self.unit
 
     def _between(self, signs: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -55,33 +55,35 @@ class PriorCovariance:
         return scale * np.sinh((signs * np.arctanh(self.rates)) @ others.T) - (signs * self.rates) @ others.T
 
     def shapley_covariance(self, signs: np.ndarray) -> np.ndarray:
-        """The Shapley values, half of them, of the game that a unit's covariance with all coalitions is: ``[units, features]``.
+        """Returns half of the Shapley values of the game that a unit's covariance with all coalitions defines: ``[units, features]``.
 
-        A product of k features gives a k-th of itself to each. The k-ths are the integral over t from 0 to 1 of t^(k - 1).
+        A product of k features gives 1/k of itself to each of them; 1/k is the integral of t^(k - 1) over t from 0 to 1.
         """
         nodes, weights = np.polynomial.legendre.leggauss(min(NODES, len(self.rates) // 2 + 1))
         damped = (nodes[:, None] + 1) / 2 * self.rates
         inner = signs @ np.arctanh(damped).T
         scale = (weights / 2 * np.exp(0.5 * np.log1p(-(damped**2)).sum(axis=1)))[:, None] * self.rates / (1 - damped**2)
-        found = signs * (np.cosh(inner) @ scale) - np.sinh(inner) @ (scale * damped)
-        return (found - signs * self.rates) / self.unit
+        values = signs * (np.cosh(inner) @ scale) - np.sinh(inner) @ (scale * damped)
+        return (values - signs * self.rates) / self.unit
 
 
 def make_uniform(features: int) -> PriorCovariance:
-    """All features alike."""
+    """Returns the covariance with the same rate for all features."""
     return PriorCovariance(np.full(features, min(REACH / features, LARGEST)))
 
 
 def make_candidates(values: np.ndarray) -> Sequence[PriorCovariance]:
-    """Likenesses to choose from, given first estimates of the features' values: how much of the rates each feature gets is a power of
-    its share in them (0: all alike), so that features that do much are expected to act together.
+    """Returns covariances to choose from, given first estimates of the features' values.
+
+    The rate of a feature is proportional to a power of its share in the values (power 0: equal rates), so that features with large
+    values are expected to interact.
     """
     size = np.abs(values)
     if not (np.isfinite(size).all() and size.max(initial=0.0) > 0):
         return [make_uniform(len(values))]
-    found = []
+    results = []
     for power in POWERS:
         share = (size / size.max() + FLOOR) ** power
         rates = [np.minimum(reach * share / share.sum(), LARGEST) for reach in REACHES]
-        found += [PriorCovariance(rate, MIDDLE) for rate in rates]
-    return found
+        results += [PriorCovariance(rate, MIDDLE) for rate in rates]
+    return results

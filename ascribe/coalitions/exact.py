@@ -1,4 +1,4 @@
-"""All coalitions there are."""
+"""Exact values by enumeration of all coalitions."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ BLOCK = 256
 
 @dataclass(frozen=True, repr=False)
 class Exact(Value):
-    """Shapley values by all 2^n coalitions: a feature's mean contribution over all orders in which features can arrive.
+    """Computes exact Shapley values, or Banzhaf values, by evaluating all 2^n coalitions of n features.
 
-    ``index="banzhaf"`` gives Banzhaf values instead: the mean contribution over all coalitions alike, which does not add up.
-    Costs 2^n coalitions; raises CoalitionError for more than ``most`` features (Shapley 1953; Banzhaf 1965).
+    The Shapley value phi_i is the mean of v(S with i) - v(S) over all orders in which features can be added:
+    phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! (v(S with i) - v(S)). ``index="banzhaf"`` takes the plain mean over all S.
+
+    *Use it when* there are few features (up to about 16). Shapley values add up to v(all) - v(none); Banzhaf values do not.
+
+    Cost: 2^n model evaluations. Raises CoalitionError for more than ``most`` features. Source: Shapley 1953; Banzhaf 1965.
     """
 
     index: Index = "shapley"
@@ -37,8 +41,9 @@ class Exact(Value):
         n = check_players(players)
         if n > self.most:
             raise CoalitionError(
-                f"all coalitions of {n} features", there=f"2^{n}{f' = {2**n:,}' if n < 60 else ''}; most={self.most}",
-                try_="ShapleyRegression(budget=...) or Permutations(budget=...), or fewer features: a grid, superpixels, groups",
+                f"asc.coalitions.Exact does not evaluate all coalitions of {n} features",
+                there=f"2^{n}{f' = {2**n:,}' if n < 60 else ''} coalitions, with most={self.most}",
+                try_="over=asc.coalitions.ShapleyRegression() or Permutations(), or fewer features: features=asc.Grid(4)",
                 code="E-COALITION-MANY",
             )  # fmt: skip
         return int(2**n)
@@ -49,62 +54,63 @@ class Exact(Value):
 
 
 def check_index(index: str) -> None:
-    """Raise CoalitionError for a value that is not known."""
+    """Raises CoalitionError for an unknown index."""
     if index not in ("shapley", "banzhaf"):
-        raise CoalitionError(f"index={index!r}", there="shapley, banzhaf")
+        raise CoalitionError("index= must be a known index", there=f"index={index!r}", try_="index='shapley' or 'banzhaf'")
 
 
 def can_enumerate(features: int, budget: int) -> bool:
-    """Whether all coalitions cost no more than the budget: then nothing needs to be estimated."""
+    """True if the budget covers all 2^n coalitions, so that values are exact."""
     return features < 60 and 2**features <= budget
 
 
 class ExactEstimator:
-    """Sums over all coalitions."""
+    """Sums over all coalitions, added block by block."""
 
     def __init__(self, features: int, index: Index = "shapley") -> None:
         self.features, self.index = features, index
-        self.arrives = contribution_weights(features, index)
+        self.weights = contribution_weights(features, index)
         self.values: np.ndarray | float = 0.0
-        self.told = 0
+        self.known = 0
 
     def blocks(self) -> Iterator[CoalitionBlock]:
         return enumerate_coalitions(self.features)
 
     def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
-        self.values = self.values + signed_weights(block.coalitions, self.arrives).T @ values
-        self.told += len(values)
+        self.values = self.values + signed_weights(block.coalitions, self.weights).T @ values
+        self.known += len(values)
 
     def result(self) -> GameEstimate:
-        check_complete(self.told, self.features)
+        check_complete(self.known, self.features)
         return GameEstimate(np.asarray(self.values), complete=self.index == "shapley")
 
 
 def contribution_weights(features: int, index: Index = "shapley") -> np.ndarray:
-    """The weight of a feature's arrival at one coalition of each size, ``[features]``; over all coalitions without it they sum to 1."""
+    """Returns the weight of v(S with i) - v(S) for each size of S, ``[features]``; over all S without i, the weights sum to 1."""
     if index == "banzhaf":
         return np.full(features, 0.5 ** (features - 1))
     return np.array([1 / (features * comb(features - 1, size)) for size in range(features)])
 
 
 def enumerate_coalitions(features: int) -> Iterator[CoalitionBlock]:
-    """All coalitions, in blocks."""
+    """Yields all coalitions, in blocks."""
     for start in range(0, 2**features, BLOCK):
         yield CoalitionBlock(decode_coalitions(np.arange(start, min(start + BLOCK, 2**features)), features))
 
 
-def check_complete(told: int, features: int) -> None:
-    """Raise CoalitionError before all coalitions are known: sums over some of them are no values."""
-    if told < 2**features:
-        raise CoalitionError("an estimate before all coalitions are known", there=f"{told} of {2**features:,}", code="E-COALITION-EARLY")
+def check_complete(known: int, features: int) -> None:
+    """Raises CoalitionError if not all coalitions are known: partial sums are no estimate."""
+    if known < 2**features:
+        there = f"{known} of {2**features:,} coalitions"
+        raise CoalitionError("Exact values are not known before all coalitions are", there=there, code="E-COALITION-EARLY")
 
 
-def signed_weights(there: np.ndarray, arrives: np.ndarray) -> np.ndarray:
-    """How each coalition counts in each feature's value, ``[rows, features]``: for it with the feature, against it without."""
+def signed_weights(there: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Returns the weight of each coalition in each feature's value, ``[rows, features]``: > 0 if the feature is present, else < 0."""
     size = there.sum(axis=1, keepdims=True)
-    return np.where(there, arrives[np.maximum(size - 1, 0)], -arrives[np.minimum(size, len(arrives) - 1)])
+    return np.where(there, weights[np.maximum(size - 1, 0)], -weights[np.minimum(size, len(weights) - 1)])
 
 
 def decode_coalitions(numbers: np.ndarray, features: int) -> np.ndarray:
-    """The coalitions of these binary numbers, ``[numbers, features]``: feature 0 is the lowest bit."""
+    """Returns the coalitions of binary numbers, ``[numbers, features]``; feature 0 is the lowest bit."""
     return (numbers[:, None] >> np.arange(features)) & 1 > 0

@@ -1,4 +1,4 @@
-"""How a game is played: blocks of coalitions go out in pieces of any size, and come back to sums when they are whole."""
+"""A sequential game: sends out blocks of coalitions in pieces of any size, and adds their values to an estimator block by block."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from ..errors import CoalitionError
 from .base import GameEstimate
 
 LOOK_FROM = 8
-"""Blocks before the first look at a standard error: one from fewer says little."""
+"""The number of blocks before the first check of the standard error; with fewer, it is unreliable."""
 
 
 class CoalitionBlock(NamedTuple):
-    """Coalitions that are taken in together, ``[rows, features]``, and what their estimator wants to know of them."""
+    """Coalitions ``[rows, features]`` whose values are added together, and the estimator's own key of the block."""
 
     coalitions: np.ndarray
     key: Any = None
 
 
 class Estimator(Protocol):
-    """What an estimator asks for, and the sums it keeps. Games (a quantity at a record) are the last axis of all its arrays.
+    """The blocks of coalitions that an estimator needs, and its sums. The last axis of all arrays is games: a quantity of a record.
 
-    ``blocks`` may give None: go on when all that was asked so far has been taken.
+    ``blocks`` may yield None: the next block depends on the values of all blocks before.
     """
 
     def blocks(self) -> Iterator[CoalitionBlock | None]: ...
 
     def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
-        """Add a block; ``values`` is ``[rows, games]``."""
+        """Adds a block; ``values`` are ``[rows, games]``."""
 
     def result(self) -> GameEstimate:
-        """Values and errors ``[features, games]``, or ``[features, features, games]``."""
+        """Returns values and errors ``[features, games]``, or ``[features, features, games]``."""
 
 
 @dataclass
 class _PendingBlock:
-    """A block on its way: how many of its rows have come back, and with what."""
+    """A block whose values are being received; ``rows`` is the number received so far."""
 
     block: CoalitionBlock
     values: np.ndarray | None = None
@@ -49,7 +49,7 @@ class _PendingBlock:
 
 
 class SequentialGame:
-    """A game from a estimator. With ``tolerance`` it ends when :func:`compute_relative_error` is at most that; it looks again and again."""
+    """The game of an estimator. With ``tolerance`` it stops as soon as :func:`compute_relative_error` is at most that."""
 
     def __init__(self, estimator: Estimator, tolerance: float | None = None) -> None:
         self._estimator, self._tolerance = estimator, tolerance
@@ -77,11 +77,11 @@ class SequentialGame:
         self._shape = (values.shape[0], values.shape[2])
         rows = np.moveaxis(values, 1, 0).reshape(len(coalitions), -1)
         while len(rows):
-            assert self._sent, "more was told than asked"
+            assert self._sent, "received more values than asked for"
             rows = rows[self._fill(self._sent[0], rows) :]
 
     def _fill(self, sent: _PendingBlock, rows: np.ndarray) -> int:
-        """Put rows where the first block on its way has room; how many were used. A whole block goes to the estimator."""
+        """Fills the first pending block with rows, and returns how many were used. Passes a complete block to the estimator."""
         size = len(sent.block.coalitions)
         used = min(size - sent.rows, len(rows))
         if used == size:
@@ -98,7 +98,7 @@ class SequentialGame:
 
     def estimate(self) -> GameEstimate:
         if not self._shape[0]:
-            raise CoalitionError("an estimate before any coalition is known", code="E-COALITION-EARLY")
+            raise CoalitionError("No estimate is known before any coalition is known", code="E-COALITION-EARLY")
         found = self._result()
         notes = found.notes
         if self._short:
@@ -116,7 +116,7 @@ class SequentialGame:
         return np.ascontiguousarray(np.moveaxis(array, -1, 0)).reshape(*self._shape, *array.shape[:-1])
 
     def _next(self) -> bool:
-        """Fetch the next block; False at the end, and where it waits for what is on its way."""
+        """Fetches the next block. Returns False at the end, and while the game waits for values."""
         while not (self._waits and self._sent):
             self._waits = False
             try:
@@ -132,7 +132,7 @@ class SequentialGame:
         return False
 
     def _blocks_until_precise(self) -> Iterator[CoalitionBlock | None]:
-        """The estimator's blocks, with looks at the error: at a number of blocks that grows by a quarter each time."""
+        """Yields the estimator's blocks, and checks the error at block counts that grow by a quarter."""
         assert self._tolerance is not None
         look = LOOK_FROM
         for taken, block in enumerate(self._estimator.blocks()):
@@ -147,7 +147,7 @@ class SequentialGame:
 
 
 class RunningMean:
-    """Sums of independent samples and of their squares. ``shift`` is taken off them first: squares of what is left keep their digits."""
+    """The mean of independent samples with its standard error. ``shift`` is subtracted first, so that squares keep their digits."""
 
     def __init__(self, shift: np.ndarray | float = 0.0) -> None:
         self.count, self.shift = 0, shift
@@ -160,19 +160,19 @@ class RunningMean:
         self.squares = self.squares + (sample - self.shift) ** 2
 
     def estimate(self, complete: bool) -> GameEstimate:
-        """The mean with its standard error. Raises CoalitionError before the first sample."""
+        """Returns the mean with its standard error. Raises CoalitionError before the first sample."""
         if not self.count:
-            raise CoalitionError("an estimate before one sample is complete", code="E-COALITION-EARLY")
+            raise CoalitionError("No estimate is known before one sample is complete", code="E-COALITION-EARLY")
         mean = np.asarray(self.sums) / self.count
         if self.count == 1:
-            note = "one sample: standard errors are not known"
+            note = "one sample: standard errors are unknown"
             return GameEstimate(mean + self.shift, np.full_like(mean, np.nan), complete, (note,))
         variance = np.maximum(np.asarray(self.squares) / self.count - mean**2, 0) / (self.count - 1)
         return GameEstimate(mean + self.shift, np.sqrt(variance), complete)
 
 
 def compute_relative_error(found: GameEstimate) -> float:
-    """The largest standard error as a share of its game's range of values, 0 included; of all games the worst."""
+    """Returns the largest standard error as a share of its game's range of values (0 included); the worst of all games."""
     if found.error is None:
         return 0.0
     values, errors = (a.reshape(-1, a.shape[-1]) for a in (found.values, found.error))
@@ -183,42 +183,45 @@ def compute_relative_error(found: GameEstimate) -> float:
 
 
 def make_empty_and_full(features: int) -> np.ndarray:
-    """The empty and the full coalition: ``[2, features]``."""
+    """Returns the empty and the full coalition, ``[2, features]``."""
     return np.repeat([[False], [True]], features, axis=1)
 
 
 def check_share(name: str, value: float) -> None:
-    """Raise CoalitionError for what is no number between 0 and 1."""
+    """Raises CoalitionError unless the value is a number between 0 and 1."""
     if not (isinstance(value, (int, float, np.number)) and 0 < value < 1):
-        raise CoalitionError(f"{name}={value!r}", try_=f"a share between 0 and 1, such as {name}=0.05")
+        raise CoalitionError(f"{name}= must be a number between 0 and 1", there=f"{name}={value!r}", try_=f"{name}=0.05")
 
 
 def check_tolerance(value: float | None) -> None:
-    """Raise CoalitionError for what is neither None nor a share."""
+    """Raises CoalitionError unless the value is None or a number between 0 and 1."""
     if value is not None:
         check_share("tolerance", value)
 
 
 def check_size(name: str, value: float, zero: bool = False) -> None:
-    """Raise CoalitionError for what is no finite number above 0; with ``zero`` that may be 0."""
+    """Raises CoalitionError unless the value is a finite number > 0, or 0 with ``zero``."""
     if not (isinstance(value, (int, float, np.number)) and math.isfinite(value) and (value > 0 or (zero and value == 0))):
-        raise CoalitionError(f"{name}={value!r}", try_="a number above 0")
+        raise CoalitionError(f"{name}= must be a finite number {'>=' if zero else '>'} 0", there=f"{name}={value!r}", try_=f"{name}=1.0")
 
 
 def check_count(name: str, value: int | None, optional: bool = False) -> None:
-    """Raise CoalitionError for what is no whole number from 1 up; None where it may be left out."""
+    """Raises CoalitionError unless the value is an integer >= 1, or None with ``optional``."""
     if value is None and optional:
         return
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise CoalitionError(f"{name}={value!r}", try_="a whole number from 1 up")
+        try_ = f"{name}=1024" if name == "budget" else f"{name}=8"
+        raise CoalitionError(f"{name}= must be an integer >= 1", there=f"{name}={value!r}", try_=try_)
 
 
 def check_budget(budget: int, least: int, what: str) -> int:
-    """The budget. Raises CoalitionError where it is below ``least``, saying what that is for."""
+    """Returns the budget. Raises CoalitionError if it is below ``least``; ``what`` names what needs that many coalitions."""
     if budget < least:
-        said = str(least) if least < 1 << 40 else f"2^{least.bit_length() - 1}"
+        needed = str(least) if least < 1 << 40 else f"2^{least.bit_length() - 1}"
         raise CoalitionError(
-            f"budget={budget}", there=f"{what} take {said} coalitions at least", try_=f"budget={said} or more, or fewer features",
+            f"The budget is too small: {what} take {needed} coalitions at least",
+            there=f"budget={budget}",
+            try_=f"budget={needed}, or fewer features",
             code="E-COALITION-BUDGET",
         )  # fmt: skip
     return budget

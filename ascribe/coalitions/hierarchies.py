@@ -14,38 +14,38 @@ from .base import Players, Tree, check_players
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """A node of a hierarchy: whose features are in it, and the groups it is made of (none for a single feature)."""
+    """A node of a hierarchy: the features in it, and the groups that it consists of (none for a single feature)."""
 
     members: np.ndarray
     parts: tuple[Group, ...] = ()
 
 
 def build_groups(players: Players) -> Group:
-    """The root of the players' tree; without one, of halve_grid of their grid, or of their row.
+    """Returns the root of the players' tree. Without a tree, the grid, or the sequence of features, is halved repeatedly.
 
-    Raises CoalitionError where there is no feature, and for a tree that does not have every feature just once.
+    Raises CoalitionError if there is no feature, or if the tree does not contain each feature exactly once.
     """
     check_players(players)
     tree = halve_grid(players.shape or (players.count,)) if players.tree is None else players.tree
     root = _build_group(tree)
     if not np.array_equal(np.sort(root.members), np.arange(players.count)):
         raise CoalitionError(
-            "a tree that does not have every feature once", there=f"{len(root.members)} places for {players.count} features",
+            "The tree of features must contain each feature once", there=f"{len(root.members)} leaves for {players.count} features",
             try_="each of 0 ... n - 1 once, such as ((0, 1), (2, 3))", code="E-COALITION-TREE",
         )  # fmt: skip
     return root
 
 
 def _build_group(tree: Tree) -> Group:
-    """Nested sequences as groups, with a stack of its own: clusterings can be deeper than Python's."""
+    """Returns nested sequences as groups. Uses its own stack: clusterings can be deeper than Python's recursion limit."""
     results: list[Group] = []
     todo: list[tuple[Any, int]] = [(tree, -1)]
     while todo:
         node, parts = todo.pop()
         if parts >= 0:
-            found = tuple(results[len(results) - parts :])
+            inner = tuple(results[len(results) - parts :])
             del results[len(results) - parts :]
-            results.append(found[0] if parts == 1 else Group(np.concatenate([g.members for g in found]), found))
+            results.append(inner[0] if parts == 1 else Group(np.concatenate([g.members for g in inner]), inner))
         elif isinstance(node, (int, np.integer)) and not isinstance(node, bool):
             results.append(Group(np.array([int(node)])))
         elif isinstance(node, Sequence) and not isinstance(node, (str, bytes)) and len(node):
@@ -53,13 +53,16 @@ def _build_group(tree: Tree) -> Group:
             todo.extend((part, -1) for part in reversed(node))
         else:
             raise CoalitionError(
-                f"{type(node).__name__} in a tree of features", try_="whole numbers in nested tuples", code="E-COALITION-TREE"
+                "A tree of features consists of integers in nested tuples",
+                there=f"{type(node).__name__} in the tree",
+                try_="((0, 1), (2, 3))",
+                code="E-COALITION-TREE",
             )
     return results[0]
 
 
 def halve_grid(shape: tuple[int, ...]) -> Tree:
-    """A grid cut in two along its longest side, again and again: a tree of the numbers of its cells."""
+    """Returns a tree of the cells of a grid: the grid is halved along its longest side, repeatedly."""
 
     def cut(cells: np.ndarray) -> Tree:
         if cells.size == 1:
@@ -71,7 +74,7 @@ def halve_grid(shape: tuple[int, ...]) -> Tree:
 
 
 def draw_order(root: Group, rng: np.random.Generator) -> np.ndarray:
-    """A random order of the features in which every group stays together."""
+    """Returns a random order of the features in which each group stays together."""
     order: list[int] = []
     todo = [root]
     while todo:
@@ -84,7 +87,7 @@ def draw_order(root: Group, rng: np.random.Generator) -> np.ndarray:
 
 
 def count_exact_coalitions(root: Group, enough: int) -> int:
-    """How many coalitions exact Owen values take, nobody and all included; counts no further than ``enough``."""
+    """Returns the number of coalitions of exact Owen values, with the empty and the full one; stops counting above ``enough``."""
     rows, todo = 2, [(root, 1)]
     while todo and rows <= enough:
         group, contexts = todo.pop()

@@ -1,4 +1,4 @@
-"""How far the output depends on a feature being there, in whatever way."""
+"""HSIC indices: the statistical dependence between the presence of a feature and the output."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ ROWS = 64
 
 @dataclass(frozen=True, repr=False)
 class HsicIndices(Value):
-    """The Hilbert-Schmidt independence criterion between a feature's being there and the output (HSIC; Novello et al. 2022).
+    """Computes the Hilbert-Schmidt independence criterion (HSIC) between the presence of a feature and the output.
 
-    0 where they are independent, up to about 1 / ``budget`` by chance; says nothing of direction, and is not a share of anything. Features
-    are there half the time, balanced in each of them; the output's kernel is Gaussian, of ``width`` the median distance between two
-    outputs unless given. Keeps the values of all coalitions, and for one game at a time compares all pairs of them: ``budget`` squared
-    times the features. Errors hold where there is dependence; without any they are too small.
+    *Use it when* you look for any dependence, also a nonlinear one, and need no sign. The index is >= 0, about 1 / ``budget`` by chance
+    for an independent feature. It is no share of the output and does not add up.
+
+    Each feature is present in half of the coalitions. The kernel of the output is Gaussian; ``width`` is its standard deviation in the
+    unit of the output, and None takes the median distance between two outputs.
+
+    Cost: ``budget`` model evaluations, and ``budget`` squared times the number of features in arithmetic for each quantity and record.
+    Standard errors hold for dependent features, and are too small for independent ones. Raises CoalitionError for ``budget`` below 8.
+    Source: Novello, Fel and Vigouroux 2022.
     """
 
     budget: int = 1024
@@ -59,19 +64,19 @@ class _Pairs:
 
     def result(self) -> GameEstimate:
         if not self.there:
-            raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
+            raise CoalitionError("No estimate is known before a block is complete", code="E-COALITION-EARLY")
         signs = np.where(np.concatenate(self.there), 1.0, -1.0)
         signs -= signs.mean(axis=0)
-        found = [compute_hsic(signs, outputs, self.width) for outputs in np.concatenate(self.values).T]
-        values, errors = (np.stack(part, axis=-1) for part in zip(*found, strict=True))
+        results = [compute_hsic(signs, outputs, self.width) for outputs in np.concatenate(self.values).T]
+        values, errors = (np.stack(part, axis=-1) for part in zip(*results, strict=True))
         return GameEstimate(values, errors)
 
 
 def compute_hsic(signs: np.ndarray, outputs: np.ndarray, width: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """HSIC of each centred column of ``signs`` with the outputs, and its standard error.
+    """Returns the HSIC of each centred column of ``signs`` with the outputs, and its standard error.
 
-    The kernel of a feature is 1 where two coalitions agree on it, else 0: half the product of signs, centred. The error is
-    that of a mean: to first order each coalition has its share in the criterion.
+    The kernel of a feature is 1 if two coalitions agree on it, else 0; centred, it is half the product of the signs. To first order
+    the criterion is a mean over coalitions, and its standard error is that of a mean.
     """
     rows = len(outputs)
     apart = np.abs(outputs[:, None] - outputs)

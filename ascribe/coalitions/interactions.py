@@ -1,4 +1,4 @@
-"""What features bring together that they do not bring alone."""
+"""Interaction values of pairs of features."""
 
 from __future__ import annotations
 
@@ -24,17 +24,24 @@ PairIndex = Literal["shapley", "taylor", "faith"]
 
 @dataclass(frozen=True, repr=False)
 class Interactions(Value):
-    """How much pairs of features matter together: a symmetric matrix for each record, that adds up.
+    """Computes pairwise interaction values: a symmetric matrix ``[features, features]`` for each record, which adds up.
 
-    Half of a pair's index stands at [i, j] and half at [j, i]; on the diagonal what is left to the feature itself. ``index``:
-    ``"shapley"``, the mean over coalitions of what i and j bring together beyond what each brings; rows then sum to the Shapley
-    values (Grabisch and Roubens 1999; Lundberg et al. 2018). ``"taylor"``, that mean over the coalitions before both in a random
-    order, with what each feature brings alone on the diagonal (Shapley-Taylor; Sundararajan et al. 2020). ``"faith"``, the
-    coefficients of the make_pairwise_fit game nearest to the real one under the Shapley kernel (Faith-Shap; Tsai et al. 2023).
+    Entries [i, j] and [j, i] each hold half of the pair's index; the diagonal holds what remains for the single feature.
 
-    All 2^n coalitions where the ``budget`` (4096, or 8 n (n - 1), if left out) holds them. Otherwise ``"faith"`` fits coalitions drawn
-    as for :class:`ShapleyRegression`, and the others take all arcs of random circles of features, n (n - 1) coalitions a circle, of
-    which each pair and each feature has an unbiased sample (``"taylor"`` then adds up in the mean only). ``tolerance`` as there.
+    *Use it when* features act together, and you want to know which pairs. ``index`` is
+
+    - ``"shapley"``: the mean over coalitions S of v(S with i, j) - v(S with i) - v(S with j) + v(S), by the Shapley interaction index.
+      Rows sum to the Shapley values. Source: Grabisch and Roubens 1999; Lundberg et al. 2018.
+    - ``"taylor"``: the same difference over the coalitions before both features in a random order, with v(i) - v(none) on the diagonal
+      (Shapley-Taylor). Source: Sundararajan, Dhamdhere and Agarwal 2020.
+    - ``"faith"``: the coefficients of the best pairwise game under the Shapley kernel (Faith-Shap). Source: Tsai, Yeh and Ravikumar 2023.
+
+    Cost: all 2^n coalitions if ``budget`` covers them (default: 4096, or 8 n (n - 1) if that is larger). Otherwise ``"faith"`` fits
+    sampled coalitions as :class:`ShapleyRegression` does; the other indices evaluate random circles of features, n (n - 1) coalitions
+    each, which give an unbiased sample of each pair and feature (``"taylor"`` then adds up in expectation only). Sampling stops early
+    if the relative standard error reaches ``tolerance``.
+
+    Raises CoalitionError for an unknown ``index``, and for a budget below one circle or one fit.
     """
 
     budget: int | None = None
@@ -45,7 +52,7 @@ class Interactions(Value):
         check_count("budget", self.budget, optional=True)
         check_tolerance(self.tolerance)
         if self.index not in ("shapley", "taylor", "faith"):
-            raise CoalitionError(f"index={self.index!r}", there="shapley, taylor, faith")
+            raise CoalitionError("index= must be a known index", there=f"index={self.index!r}", try_="index='shapley', 'taylor' or 'faith'")
 
     def rows(self, players: Players) -> int:
         n = check_players(players)
@@ -69,7 +76,7 @@ class Interactions(Value):
 
 
 def make_pairwise_fit(features: int) -> LinearFit:
-    """One term for each feature and one for each pair, of whether they are there; read out as a matrix."""
+    """Returns a model with one term for each feature and one for each pair (1 if present), and a matrix as readout."""
     one, two = np.triu_indices(features, 1)
     readout = np.zeros((features, features, features + len(one)))
     every, pairs = np.arange(features), features + np.arange(len(one))
@@ -83,14 +90,14 @@ def make_pairwise_fit(features: int) -> LinearFit:
 
 
 class _Enumerated:
-    """Sums over all coalitions: a pair counts those with both or neither for it, those with one of the two against it."""
+    """Sums over all coalitions: weights are positive for coalitions with both or neither of a pair, negative for those with one of them."""
 
     def __init__(self, features: int, index: PairIndex) -> None:
         self.features, self.index = features, index
         numbers = np.array([comb(features - 2, size) for size in range(features - 1)] if features > 1 else [1.0])
         self.pair = pair_size_weights(features, index) / numbers
         self.values: np.ndarray | float = 0.0
-        self.told = 0
+        self.known = 0
 
     def blocks(self) -> Iterator[CoalitionBlock]:
         return enumerate_coalitions(self.features)
@@ -105,20 +112,20 @@ class _Enumerated:
         weights[:, every, every] = 0
         weights[:, every, every] = self._single(there) - (weights.sum(axis=2) if self.index == "shapley" else 0)
         self.values = self.values + np.tensordot(weights, values, axes=(0, 0))
-        self.told += len(values)
+        self.known += len(values)
 
     def _single(self, there: np.ndarray) -> np.ndarray:
-        """How a feature's own value counts coalitions: its Shapley value, or what it brings alone."""
+        """Returns the weights of a feature's own value: its Shapley value, or v(i) - v(none)."""
         alone = contribution_weights(self.features) if self.index == "shapley" else (np.arange(self.features) == 0).astype(float)
         return signed_weights(there, alone)
 
     def result(self) -> GameEstimate:
-        check_complete(self.told, self.features)
+        check_complete(self.known, self.features)
         return GameEstimate(np.asarray(self.values), complete=True)
 
 
 def pair_size_weights(features: int, index: PairIndex) -> np.ndarray:
-    """The weight in a pair's index of all coalitions of each size 0 ... n - 2 without it; together 1."""
+    """Returns the weight of all coalitions of each size 0 ... n - 2 without the pair in its index; the sum is 1."""
     if features < 2:
         return np.zeros(1)
     if index == "shapley":
@@ -127,7 +134,7 @@ def pair_size_weights(features: int, index: PairIndex) -> np.ndarray:
 
 
 class _Circles:
-    """The average of samples, one from each circle: every pair is at the two ends of two arcs, one each way round."""
+    """The mean of samples, one from each circle: each pair is at the ends of two arcs, one in each direction."""
 
     def __init__(self, features: int, index: PairIndex, circles: int, rng: np.random.Generator) -> None:
         self.features, self.index, self.circles, self.rng = features, index, circles, rng
@@ -144,27 +151,27 @@ class _Circles:
             self.ends = values
             return
         arcs = values.reshape(self.features, self.features - 1, -1)
-        found = np.empty((self.features, self.features, values.shape[1]))
-        found[np.ix_(block.key, block.key)] = estimate_circle(arcs, self.ends, self.index)
-        self.average.add(found)
+        sample = np.empty((self.features, self.features, values.shape[1]))
+        sample[np.ix_(block.key, block.key)] = estimate_circle(arcs, self.ends, self.index)
+        self.average.add(sample)
 
     def result(self) -> GameEstimate:
         return self.average.estimate(self.index == "shapley")
 
 
 def estimate_circle(arcs: np.ndarray, ends: np.ndarray, index: PairIndex) -> np.ndarray:
-    """A circle's sample of all interactions, from the values of its arcs ``[starts, sizes, games]``: ``[places, places, games]``."""
+    """Returns a circle's sample of all interactions from the values of its arcs ``[starts, sizes, games]``: ``[n, n, games]``."""
     n = len(arcs)
     none, all_ = (np.broadcast_to(end, (n, 1, arcs.shape[2])) for end in ends)
     arcs_ = np.concatenate([none, arcs, all_], axis=1)
     after = np.roll(arcs_, -1, axis=0)
-    # the feature before an arc of each size 0 ... n - 2 and the one behind it: both, one, the other, neither
+    # the feature before an arc of each size 0 ... n - 2 and the feature after it: both, one, the other, neither
     beyond = arcs_[:, 2:] - arcs_[:, 1:-1] - after[:, 1:-1] + after[:, :-2]
     before, size = np.indices((n, n - 1))
-    found = np.zeros((n, n, arcs.shape[2]))
-    share = pair_size_weights(n, index) * (n - 1) / 4  # sizes come up alike; half of two arcs, half for each place in the matrix
-    found[before, (before + size + 1) % n] = beyond * share[:, None]
-    found = found + found.swapaxes(0, 1)
+    sample = np.zeros((n, n, arcs.shape[2]))
+    share = pair_size_weights(n, index) * (n - 1) / 4  # sizes have equal counts; half of two arcs, half for each entry of the matrix
+    sample[before, (before + size + 1) % n] = beyond * share[:, None]
+    sample = sample + sample.swapaxes(0, 1)
     every = np.arange(n)
-    found[every, every] = average_circle(arcs, ends) - found.sum(axis=1) if index == "shapley" else arcs[:, 0] - ends[0]
-    return found
+    sample[every, every] = average_circle(arcs, ends) - sample.sum(axis=1) if index == "shapley" else arcs[:, 0] - ends[0]
+    return sample

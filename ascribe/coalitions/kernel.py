@@ -17,18 +17,18 @@ from .regression import LinearFit, RegressionEstimator
 from .sampling import SamplingPlan, Sizes, compute_size_weights
 
 GROUPS = 20
-"""Into which a sample is dealt to see how far chance moves the fit: standard errors are then known to about a sixth."""
+"""A sample is divided into this many groups to estimate standard errors, with a relative precision of about a sixth."""
 MOST_SMOOTH = 1000
-"""Up to this many features fits are smooth unasked; with more, five pairs for each feature take the better part of a minute."""
+"""Up to this many features, fits are smooth by default; with more, five pairs for each feature take almost a minute."""
 
 ALIKE_FROM = 8
-"""Above this many coalitions for each feature a smooth fit does better with sizes drawn alike, below it with the kernel's
+"""Above this many coalitions for each feature, a smooth fit has smaller errors with uniform sizes; below, with the kernel's sizes
 (docs/reports/shapley-accuracy.md, and 96 to 512 coalitions on the same games)."""
 
 
 @dataclass(frozen=True, repr=False)
 class _RegressionFamily(Value):
-    """What the members of this family have in common."""
+    """The fields and the game that all members of this family share."""
 
     budget: int | None = None
     paired: bool = True
@@ -42,7 +42,8 @@ class _RegressionFamily(Value):
         check_count("budget", self.budget, optional=True)
         check_tolerance(self.tolerance)
         if self.smooth and not self.paired:
-            raise CoalitionError("smooth=True, paired=False", there="a game is smoothed between pairs", try_="leave one of them out")
+            there = "smooth=True, paired=False"
+            raise CoalitionError("A smooth fit needs paired coalitions", there=there, try_="paired=True, or smooth=None")
 
     def rows(self, players: Players) -> int:
         n = check_players(players)
@@ -71,28 +72,33 @@ class _RegressionFamily(Value):
 
 @dataclass(frozen=True, repr=False)
 class ShapleyRegression(_RegressionFamily):
-    """Shapley values by regression on coalitions drawn by the Shapley kernel (Kernel SHAP; Lundberg and Lee 2017).
+    """Estimates Shapley values by weighted least squares on sampled coalitions (Kernel SHAP).
 
-    Coalitions are drawn without repetition by size, so that the smallest and the largest sizes are looked at completely first;
-    with ``paired`` always with their complement, so that what acts in pairs of features cancels (Covert and Lee 2021). With pairs of
-    up to 1,000 features the fit takes in what acts in three and more features as well, as far as near coalitions have near values,
-    and shares it out as Shapley values do: errors are several times smaller on networks and forests.
+    *Use it when* there are too many features for :class:`Exact`. It is the most accurate estimator of this package at equal cost.
 
-    ``smooth`` says how. None, the default: which features act together is found for each game from its own coalitions (the smallest
-    leave-one-out error). True: the same expectation for all games, so that values are linear in the game. False: the additive fit as
-    published. Values add up exactly in all three. A smooth fit above 8 n coalitions draws all sizes alike, as :class:`Leverage`.
+    Coalition sizes are drawn by the Shapley kernel, without repetition; the smallest and the largest sizes are evaluated completely
+    first. With ``paired``, each coalition is evaluated with its complement, which cancels interactions of pairs of features. For pairs
+    and up to 1,000 features, a Gaussian process models interactions of three and more features; errors on networks and forests are
+    several times smaller than those of the additive fit.
 
-    ``budget`` coalitions at most (2048 + 4 n if left out), all 2^n where they fit; fewer when ``tolerance``, the largest standard
-    error as a share of the range of values, is reached before. Raises CoalitionError below 3 n + 2.
+    ``smooth`` selects the fit. None (default): the covariance is chosen for each game by the smallest leave-one-out error. True: all games
+    share one covariance, so that values are linear in the game. False: the additive fit as published. Values add up exactly in all
+    three. Above 8 n coalitions, a smooth fit draws all sizes equally often, as :class:`Leverage` does.
+
+    Cost: at most ``budget`` model evaluations (default 2048 + 4 n), all 2^n if the budget covers them; fewer if the largest standard
+    error, as a share of the range of the values, reaches ``tolerance``. Raises CoalitionError for a budget below 3 n + 2.
+    Source: Lundberg and Lee 2017; Covert and Lee 2021.
     """
 
 
 @dataclass(frozen=True, repr=False)
 class Leverage(_RegressionFamily):
-    """Shapley values as :class:`ShapleyRegression` has them, from coalitions drawn by their leverage in the fit.
+    """Estimates Shapley values as :class:`ShapleyRegression` does, with coalitions drawn by their leverage in the fit.
 
-    All sizes are drawn alike, where the kernel prefers small and large ones: better for games with much going on between many
-    features, and with proven bounds. Source: Musco and Witter 2025.
+    All sizes are drawn equally often; the Shapley kernel prefers small and large ones.
+
+    *Use it when* many features interact, or you need proven error bounds. Arguments, cost and errors are those of
+    :class:`ShapleyRegression`. Source: Musco and Witter 2025.
     """
 
     drawn: ClassVar[Sizes] = "leverage"
@@ -100,9 +106,11 @@ class Leverage(_RegressionFamily):
 
 @dataclass(frozen=True, repr=False)
 class Banzhaf(_RegressionFamily):
-    """Banzhaf values, a feature's mean contribution over all coalitions alike, as the nearest additive game under equal weights.
+    """Estimates Banzhaf values: the mean of v(S with i) - v(S) over all coalitions S without i, by regression with equal weights.
 
-    Arguments and costs are those of :class:`ShapleyRegression`. Values do not add up. Source: Liu et al. 2025 (Kernel Banzhaf).
+    *Use it when* you rank features of noisy games; Banzhaf rankings are robust to noise. The values do not add up.
+
+    Arguments, cost and errors are those of :class:`ShapleyRegression`. Source: Liu et al. 2025 (Kernel Banzhaf).
     """
 
     drawn: ClassVar[Sizes] = "uniform"
@@ -110,14 +118,14 @@ class Banzhaf(_RegressionFamily):
 
 
 def make_plan(features: int, weights: np.ndarray, chances: np.ndarray, budget: int, paired: bool, early: bool) -> SamplingPlan:
-    """How to spend a budget on sampled coalitions; ``early`` when the game may end before it is spent."""
+    """Returns the sampling plan of a budget; ``early`` is True if the game may end before the budget is spent."""
     units = (budget - 2) // (1 + paired)
     groups = min(max(GROUPS, units // (4 * features)), 3 * GROUPS) if early else GROUPS
     return SamplingPlan(features, weights, chances, units, 8 * features if early else units, paired, min(groups, units))
 
 
 def make_linear_fit(features: int, paired: bool, index: Index) -> LinearFit:
-    """One term for each feature: whether it is there. Banzhaf values have a constant in addition, which pairs cancel."""
+    """Returns a model with one term for each feature (1 if present). Banzhaf values have a constant as well, which pairs cancel."""
     if index == "shapley" and not paired:
         return LinearFit(lambda there: there.astype(float), np.eye(features), False)
     signs, ends = 2 * np.eye(features), 0.0 if index == "shapley" else (1 + paired) / 2**features

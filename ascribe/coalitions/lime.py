@@ -1,4 +1,4 @@
-"""A linear model of the game near the record."""
+"""A linear surrogate of the game near the record (LIME)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ WIDTHS = {"cosine": 0.25, "hamming": 0.25}
 
 @dataclass(frozen=True, repr=False)
 class LinearSurrogate(Value):
-    """The coefficients of a linear model fitted to random coalitions, those near the record counting most (LIME; Ribeiro et al. 2016).
+    """Fits a linear model to random coalitions, with larger weights near the record, and returns its coefficients (LIME).
 
-    Features are there by chance, each with probability ``p``. A coalition counts exp(-distance^2 / (2 width^2)); ``distance`` to
-    the one with all features is 1 - cosine, the share of features missing (``"hamming"``), or the root of their number
-    (``"euclidean"``). ``width`` is 0.25, or 0.75 sqrt(n) for ``"euclidean"``, unless given. The fit is ridge regression with penalty
-    ``ridge``, or, with ``lasso``, that penalty on absolute values and half the mean squared error: some coefficients are then 0.
-    The intercept is free.
+    *Use it when* you need the numbers of LIME, or a sparse explanation (``lasso``). The coefficients do not add up, and depend on
+    ``distance``, ``width`` and ``ridge``; for values with a definition use :class:`ShapleyRegression`.
 
-    ``budget`` coalitions (2048, or 8 n, if left out), or fewer when ``tolerance`` is reached before. Does not add up, and is no
-    estimate of anything but its own fit; for values that can be checked take :class:`ShapleyRegression`.
+    Each feature is present independently with probability ``p``. A coalition has weight exp(-d^2 / (2 width^2)). ``distance`` d to the full
+    coalition is, for k of n features present: ``"cosine"`` 1 - sqrt(k / n), ``"hamming"`` 1 - k / n, or ``"euclidean"`` sqrt(n - k).
+    ``width`` None takes 0.25, or 0.75 sqrt(n) for ``"euclidean"``. The fit is ridge regression with penalty ``ridge``; with ``lasso`` it
+    is a lasso with that penalty on absolute values and half the mean squared error, so that some coefficients are 0. The intercept has
+    no penalty.
+
+    Cost: ``budget`` model evaluations (default: 2048, or 8 n if that is larger), or fewer if the relative standard error reaches
+    ``tolerance``. Raises CoalitionError for a budget below n + 2, and for arguments out of range. Source: Ribeiro, Singh and Guestrin 2016.
     """
 
     budget: int | None = None
@@ -47,7 +50,8 @@ class LinearSurrogate(Value):
         check_share("p", self.p)
         check_tolerance(self.tolerance)
         if self.distance not in ("cosine", "euclidean", "hamming"):
-            raise CoalitionError(f"distance={self.distance!r}", there="cosine, euclidean, hamming")
+            try_ = "distance='cosine', 'euclidean' or 'hamming'"
+            raise CoalitionError("distance= must be a known distance", there=f"distance={self.distance!r}", try_=try_)
         check_size("ridge", self.ridge, zero=True)
         for name in ("width", "lasso"):
             if (value := getattr(self, name)) is not None:
@@ -62,7 +66,7 @@ class LinearSurrogate(Value):
         return SequentialGame(_Near(players.count, rows, self, np.random.default_rng((seed, 17))), self.tolerance)
 
     def weigh(self, there: np.ndarray) -> np.ndarray:
-        """How much each coalition counts, by how many features it has."""
+        """Returns the weight of each coalition, from the number of its features."""
         n = there.shape[1]
         share = there.sum(axis=1) / n
         if self.distance == "cosine":
@@ -74,7 +78,7 @@ class LinearSurrogate(Value):
 
 
 class _Near:
-    """Weighted sums of products of the terms (a constant and the features), and of terms and values, for each group of coalitions."""
+    """Weighted sums for each group of coalitions: products of the terms (a constant and the features), and of terms and values."""
 
     def __init__(self, features: int, budget: int, over: LinearSurrogate, rng: np.random.Generator) -> None:
         self.features, self.budget, self.over, self.rng = features, budget, over, rng
@@ -86,7 +90,7 @@ class _Near:
         for group, rows in enumerate(np.diff(np.linspace(0, self.budget, self.groups + 1).astype(int)).tolist()):
             there = self.rng.random((rows, self.features)) < self.over.p
             if group == 0:
-                there[0] = True  # the record itself, where the model is to be right
+                there[0] = True  # the record itself, where the surrogate should be accurate
             yield CoalitionBlock(there)
 
     def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
@@ -99,16 +103,16 @@ class _Near:
 
     def result(self) -> GameEstimate:
         if not self.rights:
-            raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
+            raise CoalitionError("No estimate is known before a block is complete", code="E-COALITION-EARLY")
         matrix, right = np.sum(self.products, axis=0), np.sum(self.rights, axis=0)
-        found = self._fitted(matrix, right)
+        coefficients = self._fitted(matrix, right)
         if len(self.rights) < 2:
-            return GameEstimate(found, np.full_like(found, np.nan))
+            return GameEstimate(coefficients, np.full_like(coefficients, np.nan))
         parts = zip(self.products, self.rights, strict=True)
-        return GameEstimate(found, jackknife_error(np.stack([self._fitted(matrix - m, right - r) for m, r in parts])))
+        return GameEstimate(coefficients, jackknife_error(np.stack([self._fitted(matrix - m, right - r) for m, r in parts])))
 
     def _fitted(self, matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """The coefficients of the features; the constant is eliminated by taking means out."""
+        """Returns the coefficients of the features; subtracting means eliminates the intercept."""
         mean = matrix[0, 1:] / matrix[0, 0]
         inner = matrix[1:, 1:] - matrix[0, 0] * np.outer(mean, mean)
         target = right[1:] - mean[:, None] * right[0]
@@ -118,31 +122,31 @@ class _Near:
 
 
 def jackknife_error(without: np.ndarray) -> np.ndarray:
-    """The standard error of an estimate, from what it would be without each of ``[groups, ...]`` groups."""
+    """Returns the jackknife standard error, given the estimates without each of the groups, ``[groups, ...]``."""
     groups = len(without)
     return np.sqrt(((without - without.mean(axis=0)) ** 2).sum(axis=0) * (groups - 1) / groups)
 
 
 def lasso(matrix: np.ndarray, right: np.ndarray, penalty: float, precision: float = 1e-10) -> np.ndarray:
-    """Minimises x' matrix x / 2 - right' x + penalty |x|, for every column of ``right``, one coefficient at a time.
+    """Minimises x' matrix x / 2 - right' x + penalty |x| for each column of ``right``, by coordinate descent.
 
-    Columns that are not finite stay so, and nobody waits for them.
+    Non-finite columns stay non-finite, and do not delay convergence.
     """
-    found = np.zeros_like(right)
+    coefficients = np.zeros_like(right)
     diagonal = np.diagonal(matrix)
     scale = largest_finite(right)
     for _ in range(SWEEPS):
         largest = 0.0
         for i in np.flatnonzero(diagonal > 0):
-            rest = right[i] - matrix[i] @ found + diagonal[i] * found[i]
+            rest = right[i] - matrix[i] @ coefficients + diagonal[i] * coefficients[i]
             new = np.sign(rest) * np.maximum(np.abs(rest) - penalty, 0) / diagonal[i]
-            largest = max(largest, diagonal[i] * largest_finite(new - found[i]))
-            found[i] = new
+            largest = max(largest, diagonal[i] * largest_finite(new - coefficients[i]))
+            coefficients[i] = new
         if largest <= precision * scale:
             break
-    return found
+    return coefficients
 
 
 def largest_finite(values: np.ndarray) -> float:
-    """The largest size of those that are finite; 0 where none is."""
+    """Returns the largest absolute finite value; 0 if there is none."""
     return float(np.abs(values).max(where=np.isfinite(values), initial=0.0))

@@ -1,4 +1,4 @@
-"""Shapley values within a hierarchy of features."""
+"""Owen values: Shapley values within a hierarchy of features."""
 
 from __future__ import annotations
 
@@ -20,15 +20,20 @@ from .permutations import PermutationEstimator
 
 @dataclass(frozen=True, repr=False)
 class Owen(Value):
-    """Owen values: Shapley values in which features arrive by groups, and within a group by its own groups, down to single ones.
+    """Computes Owen values: Shapley values in which features are added group by group, and within a group by its own groups.
 
-    The hierarchy is the features' own tree; without one the grid, or the row, is halved again and again. Where the ``budget``
-    of coalitions (2048 if left out) has room for the whole tree the values are exact: about n^2 coalitions for a tree of halve_grid.
-    Otherwise ``opened`` says what is done. ``"largest"``: groups are opened in the order of what they change, what a group left
-    closed brings is shared alike in it, and its errors are not known (NaN); any number of features. ``"random"``: random orders
-    that keep groups together, with their reverse; unbiased, with standard errors, and ``tolerance`` as in :class:`Permutations`.
+    *Use it when* features form a hierarchy (image regions, words in sentences, correlated columns): groups keep evaluations few.
 
-    Adds up. Source: Owen 1977; for hierarchies of any depth Winter 1989.
+    The hierarchy is the tree of the features; without a tree, the grid or the sequence of features is halved repeatedly. If the
+    ``budget`` covers the tree, values are exact: about n^2 coalitions for a tree of halves. Otherwise ``opened`` selects the estimate:
+
+    - ``"largest"``: groups with the largest contribution are opened first. A group that stays closed shares its value equally among its
+      features, and their errors are NaN. Works for any number of features.
+    - ``"random"``: random orders that keep groups together, each with its reverse. Unbiased, with standard errors; ``tolerance`` as in
+      :class:`Permutations`.
+
+    The values add up. Cost: at most ``budget`` model evaluations. Raises CoalitionError for a tolerance with ``"largest"``, and for a
+    budget below the groups at the top of the tree. Source: Owen 1977; Winter 1989 for hierarchies of any depth.
     """
 
     budget: int = 2048
@@ -39,9 +44,10 @@ class Owen(Value):
         check_count("budget", self.budget)
         check_tolerance(self.tolerance)
         if self.opened not in ("largest", "random"):
-            raise CoalitionError(f"opened={self.opened!r}", there="largest, random")
+            raise CoalitionError("opened= must be a known order", there=f"opened={self.opened!r}", try_="opened='largest' or 'random'")
         if self.tolerance is not None and self.opened == "largest":
-            raise CoalitionError("a tolerance for values without standard errors", try_="opened='random'")
+            there = "opened='largest', whose values have no standard errors"
+            raise CoalitionError("A tolerance needs standard errors", there=there, try_="opened='random'")
 
     def rows(self, players: Players) -> int:
         root = build_groups(players)
@@ -72,7 +78,7 @@ class Owen(Value):
 
 @dataclass(frozen=True, eq=False)
 class _Closed:
-    """A group among others that are there: how much that case counts, and the values without the group and with it."""
+    """A closed group next to other present features: the weight of this case, and the values without and with the group."""
 
     group: Group
     others: np.ndarray
@@ -86,14 +92,14 @@ class _Closed:
 
 
 class _Opening:
-    """Groups are opened, those that change most first, until single features are left or the budget is spent."""
+    """Opens groups, those with the largest contribution first, until single features are left or the budget is spent."""
 
     def __init__(self, features: int, root: Group, budget: int) -> None:
         self.features, self.root, self.budget = features, root, budget
         self.heap: list[tuple[float, int, _Closed]] = []
         self.opening: list[_Closed] = []
         self.wide: list[_Closed] = []
-        self.found = 0
+        self.pushed = 0
         self.values: np.ndarray | None = None
 
     def blocks(self) -> Iterator[CoalitionBlock | None]:
@@ -101,19 +107,19 @@ class _Opening:
         yield None
         rows = 2
         while chosen := self._chosen(self.budget - rows, max(16, rows // 4)):
-            for case in chosen:  # all are chosen before any of them is told, however the game is asked
+            for case in chosen:  # all are chosen before a value of any is known, for any size of the pieces
                 yield CoalitionBlock(self._inside(case), case)
                 rows += 2 ** len(case.group.parts) - 2
             yield None
 
     def _chosen(self, left: int, room: int) -> list[_Closed]:
-        """The groups to open together: enough to be run at once, few enough to choose well."""
+        """Returns the groups to open together: enough for one run, few enough to choose well."""
         chosen = []
         used = 0
         while self.heap and used < room:
             case = heapq.heappop(self.heap)[2]
             cost = 2 ** len(case.group.parts) - 2
-            if used + cost > left:  # and never will fit: others, with fewer parts, may
+            if used + cost > left:  # it will never fit; groups with fewer parts may
                 self.wide.append(case)
                 continue
             used += cost
@@ -122,7 +128,7 @@ class _Opening:
         return chosen
 
     def _inside(self, case: _Closed) -> np.ndarray:
-        """The others with some but not all of a group's parts."""
+        """Returns the other present features combined with some but not all parts of the group."""
         parts = case.group.parts
         there = np.repeat(case.others[None], 2 ** len(parts) - 2, axis=0)
         some = decode_coalitions(np.arange(1, 2 ** len(parts) - 1), len(parts))
@@ -154,12 +160,12 @@ class _Opening:
         if not case.group.parts:
             self.values[case.group.members[0]] += case.change
             return
-        self.found += 1
-        heapq.heappush(self.heap, (-float(np.abs(case.change).sum()), self.found, case))
+        self.pushed += 1
+        heapq.heappush(self.heap, (-float(np.abs(case.change).sum()), self.pushed, case))
 
     def result(self) -> GameEstimate:
         if self.values is None:
-            raise CoalitionError("an estimate before the empty and the full coalition are known", code="E-COALITION-EARLY")
+            raise CoalitionError("No estimate is known before the empty and the full coalition are known", code="E-COALITION-EARLY")
         closed = [case for _, _, case in self.heap] + self.opening + self.wide
         if not closed:
             return GameEstimate(self.values, complete=True)

@@ -1,4 +1,4 @@
-"""Features that arrive one after another, in random orders."""
+"""Shapley values by random permutations of the features."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ Orders = Literal["antithetic", "circles", "independent"]
 
 @dataclass(frozen=True, repr=False)
 class Permutations(Value):
-    """Shapley values as the mean contribution of each feature over random orders of arrival; unbiased at any budget.
+    """Estimates Shapley values as the mean of v(S with i) - v(S) over random orders of the features; S are the features before i.
 
-    ``orders`` says how they are drawn: ``"antithetic"`` each with its reverse (Mitchell et al. 2022), ``"independent"``, or
-    ``"circles"``: features on a random circle, all orders that run around it either way. A circle has 2 n orders for n (n - 1)
-    coalitions, half the price of pairs, and every feature arrives once at every position each way; give it room for several.
+    *Use it when* you need an unbiased estimate at any budget, or a check of :class:`ShapleyRegression`.
 
-    ``budget`` coalitions at most (2048, or 16 n, if left out), all 2^n where they fit; fewer when ``tolerance``, the largest
-    standard error as a share of the range of values, is reached before. Raises CoalitionError when not even one pair fits.
-    Source: Castro et al. 2009.
+    ``orders`` selects how orders are drawn: ``"antithetic"``, each with its reverse (Mitchell et al. 2022); ``"independent"``; or
+    ``"circles"``: features on a random circle, and all orders along it in both directions. A circle has 2 n orders for n (n - 1)
+    coalitions, half the cost of pairs, and adds each feature once at each position in each direction; use it with a budget for several.
+
+    The values add up. Cost: at most ``budget`` model evaluations (default: 2048, or 16 n if that is larger), all 2^n if the budget covers
+    them; fewer if the largest standard error, as a share of the range of the values, reaches ``tolerance``.
+    Raises CoalitionError for a budget below one sample. Source: Castro, Gómez and Tejada 2009.
     """
 
     budget: int | None = None
@@ -38,7 +40,8 @@ class Permutations(Value):
         check_count("budget", self.budget, optional=True)
         check_tolerance(self.tolerance)
         if self.orders not in ("antithetic", "circles", "independent"):
-            raise CoalitionError(f"orders={self.orders!r}", there="antithetic, circles, independent")
+            try_ = "orders='antithetic', 'circles' or 'independent'"
+            raise CoalitionError("orders= must be a known kind of order", there=f"orders={self.orders!r}", try_=try_)
 
     def rows(self, players: Players) -> int:
         n = check_players(players)
@@ -57,7 +60,7 @@ class Permutations(Value):
         return max(2048, 16 * n) if self.budget is None else self.budget
 
     def _units(self, n: int) -> int:
-        """How many independent samples the budget has room for."""
+        """Returns the number of independent samples that the budget covers."""
         rows = self._unit_rows(n)
         return (check_budget(self._budget(n), 2 + rows, f"{self.orders} orders of {n} features") - 2) // rows
 
@@ -66,7 +69,7 @@ class Permutations(Value):
 
 
 class PermutationEstimator:
-    """The average contribution over independent samples: orders that ``draw`` gives, pairs of them, or circles."""
+    """The mean contribution over independent samples: orders from ``draw``, antithetic pairs of them, or circles."""
 
     def __init__(self, features: int, units: int, orders: Orders, draw: Callable[[], np.ndarray]) -> None:
         self.features, self.units, self.orders, self.draw_order = features, units, orders, draw
@@ -93,7 +96,7 @@ class PermutationEstimator:
         self.average.add(gains)
 
     def _gains(self, values: np.ndarray) -> np.ndarray:
-        """What each feature of an order brings, in that order."""
+        """Returns the contribution of each feature, in the order in which they are added."""
         if self.orders == "circles":
             return average_circle(values.reshape(self.features, self.features - 1, -1), self.ends)
         none, all_ = self.ends[:1], self.ends[1:]
@@ -108,14 +111,14 @@ class PermutationEstimator:
 
 
 def make_prefixes(order: np.ndarray) -> np.ndarray:
-    """The coalitions on the way: the first, the first two, ... all but the last, ``[n - 1, n]``."""
+    """Returns the coalitions of an order: the first feature, the first two, ... all but the last, ``[n - 1, n]``."""
     place = np.empty(len(order), dtype=int)
     place[order] = np.arange(len(order))
     return place < np.arange(1, len(order))[:, None]
 
 
 def make_arcs(order: np.ndarray) -> np.ndarray:
-    """All arcs of a circle of features, ``[n (n - 1), n]``: from each start those of 1, 2, ... n - 1 features."""
+    """Returns all arcs of a circle of features, ``[n (n - 1), n]``: from each start, the arcs of 1, 2, ... n - 1 features."""
     n = len(order)
     place = np.empty(n, dtype=int)
     place[order] = np.arange(n)
@@ -124,9 +127,9 @@ def make_arcs(order: np.ndarray) -> np.ndarray:
 
 
 def average_circle(values: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Mean contributions over all orders around a circle, from the values of its arcs ``[starts, sizes, games]``.
+    """Returns mean contributions over all orders along a circle, from the values of its arcs ``[starts, sizes, games]``.
 
-    A feature joins every arc that ends just before it, and every arc that begins just after it.
+    A feature is added to each arc that ends just before it, and to each arc that begins just after it.
     """
     n = len(values)
     starts = values.sum(axis=1) + ends[1]

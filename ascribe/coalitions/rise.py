@@ -1,4 +1,4 @@
-"""GaussianProcessEstimator random masks over a grid of features."""
+"""Smooth random masks over a grid of features (RISE)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ BLOCK_CELLS = 1 << 22
 
 @dataclass(frozen=True, repr=False)
 class SmoothMasks(Value):
-    """The mean value of random masks, weighted by how much of a feature they keep (RISE; Petsiuk et al. 2018).
+    """Computes the mean of v(mask) over smooth random masks, weighted by how much each mask keeps of a feature (RISE).
 
-    Coarse grids of ``cells`` along each axis (one number for all axes: as many as an axis has room for), each cell kept with
-    probability ``p``, are drawn out by linear interpolation to one cell more than the features' grid and placed at a random offset, as in
-    the paper. Divided by what the masks kept instead of what they keep on average, so that a constant in the value adds no noise.
-    ``budget`` masks, or fewer when ``tolerance`` is reached before. Needs features on a grid, such as every pixel of an image; does
-    not add up.
+    *Use it when* records are images and you want a smooth saliency map from forward passes only. Features must form a grid, such as
+    ``features=asc.features.Pixels()``. The values do not add up.
+
+    A coarse grid of ``cells`` along each axis (one number for all axes, at most their lengths) keeps each cell with probability ``p``. It
+    is enlarged by linear interpolation to one cell more than the features' grid, and cropped at a random offset. The sum is divided by
+    what the masks kept, not by its expectation as in the paper, so that a constant in v adds no noise.
+
+    Cost: ``budget`` model evaluations, or fewer if the relative standard error reaches ``tolerance``.
+    Raises CoalitionError for ``cells`` that do not fit the grid, and for ``p`` outside (0, 1). Source: Petsiuk, Das and Saenko 2018.
     """
 
     budget: int = 4000
@@ -48,13 +52,13 @@ class SmoothMasks(Value):
         cells = self.cells if isinstance(self.cells, tuple) else tuple(min(self.cells, size) for size in shape)
         if len(cells) != len(shape) or any(c > s for c, s in zip(cells, shape, strict=True)):
             fitting = tuple(min(7, size) for size in shape)
-            there = f"features on a grid of {' x '.join(map(str, shape))}"
-            raise CoalitionError(f"cells={self.cells!r}", there=there, try_=f"cells={fitting!r}, no more than there are features")
+            there = f"cells={self.cells!r}, features on a grid of {' x '.join(map(str, shape))}"
+            raise CoalitionError("cells= must fit the grid of the features", there=there, try_=f"cells={fitting!r}")
         return SequentialGame(_Weighted(shape, cells, self.budget, self.p, np.random.default_rng((seed, 14))), self.tolerance)
 
 
 class _Weighted:
-    """Sums of values weighted by masks, and what the variance of their ratio to the masks' own sum needs."""
+    """Sums of values weighted by masks, and the sums for the variance of their ratio to the sum of the masks."""
 
     def __init__(self, shape: tuple[int, ...], cells: tuple[int, ...], budget: int, p: float, rng: np.random.Generator) -> None:
         self.shape, self.cells, self.budget, self.p, self.rng = shape, cells, budget, p, rng
@@ -90,7 +94,7 @@ class _Weighted:
 
     def result(self) -> GameEstimate:
         if not self.sums:
-            raise CoalitionError("an estimate before a block is complete", code="E-COALITION-EARLY")
+            raise CoalitionError("No estimate is known before a block is complete", code="E-COALITION-EARLY")
         kept, kept2, weighted, weighted2, squares = self.sums
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = weighted / kept
@@ -99,9 +103,9 @@ class _Weighted:
 
 
 def make_lenses(size: int, cells: int) -> np.ndarray:
-    """Matrices that draw ``cells`` out to ``size`` by linear interpolation, one for each offset within a cell: ``[offsets, size, cells]``.
+    """Returns matrices that enlarge ``cells`` to ``size`` by linear interpolation, for each offset in a cell: ``[offsets, size, cells]``.
 
-    The picture drawn is one cell longer than ``size``; an offset says where ``size`` of it is cut out.
+    The enlarged grid is one cell longer than ``size``; the offset is the position of the crop.
     """
     step = -(-size // cells)
     drawn = (np.arange((cells + 1) * step) + 0.5) * cells / ((cells + 1) * step) - 0.5

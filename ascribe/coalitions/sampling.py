@@ -1,4 +1,4 @@
-"""Which coalitions to look at when not all fit: a random sample of each size, without repetition, small and large sizes first."""
+"""Sampling designs of coalitions: for each size a random sample without repetition, small and large sizes first."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import numpy as np
 from .games import CoalitionBlock, make_empty_and_full
 
 PIECE = 512
-"""Units taken in at once of what comes before the groups."""
+"""The number of units in a block of those before the groups."""
 MANY = 10**300
-"""More coalitions of one size than anyone will draw, and still a float: from 1,030 features on there are sizes with more."""
+"""An upper limit for the number of coalitions of one size that is still a float; from 1,030 features on, some sizes have more."""
 
 Sizes = Literal["kernel", "leverage", "uniform"]
 
 
 @dataclass(frozen=True)
 class CoalitionSample:
-    """Units of a design, each one coalition (with ``paired`` one and its complement), in groups that each mirror the whole.
+    """The units of a design in groups that each represent the whole; a unit is a coalition, or a coalition and its complement.
 
-    ``coalitions`` are ``[units, features]``; ``weight`` is how much each counts: the weight of its size over the share of that size
-    that is drawn; ``chance`` that share. ``group`` is -1 for sizes drawn completely, else 0, 1, ...; groups are balanced over sizes.
+    ``coalitions`` are ``[units, features]``. ``weight`` is the weight of a unit: that of its size, divided by the share of the size that is
+    drawn; ``chance`` is that share. ``group`` is -1 for sizes that are drawn completely, else 0, 1, ...; groups are balanced over sizes.
     """
 
     coalitions: np.ndarray
@@ -38,7 +38,7 @@ class CoalitionSample:
         return int(self.group.max(initial=-1)) + 1
 
     def blocks(self, paired: bool) -> Iterator[CoalitionBlock]:
-        """Nobody and all; then what comes before the groups, then group by group: units, or each with its complement behind it."""
+        """Yields the empty and the full coalition, then units without a group, then each group; ``paired`` adds each complement."""
         yield CoalitionBlock(make_empty_and_full(self.coalitions.shape[1]))
         for group in range(-1, self.groups):
             whole = np.flatnonzero(self.group == group)
@@ -50,17 +50,17 @@ class CoalitionSample:
 
 
 def compute_size_weights(features: int, sizes: Sizes) -> np.ndarray:
-    """The weight of all coalitions of each size 1 ... n - 1 together: of the Shapley kernel, all alike, or by their number."""
+    """Returns the total weight of each size 1 ... n - 1: by the Shapley kernel, equal for all sizes, or by the number of coalitions."""
     size = np.arange(1, features)
     if sizes == "kernel":
         return (features - 1) / (size * (features - size))
     if sizes == "leverage":
         return np.ones(features - 1)
-    return np.array([comb(features, s) / 2**features for s in size.tolist()])  # of whole numbers: neither overflows
+    return np.array([comb(features, s) / 2**features for s in size.tolist()])  # a ratio of integers does not overflow
 
 
 def allocate_draws(counts: np.ndarray, weights: np.ndarray, total: int) -> np.ndarray:
-    """How many of each stratum's ``counts`` to draw: by ``weights``, no more than there are, ``total`` together where that many are."""
+    """Returns how many of each stratum's ``counts`` to draw: in proportion to ``weights``, at most the count, ``total`` in sum."""
     drawn = np.zeros(len(counts))
     free = np.ones(len(counts), dtype=bool)
     left = float(min(total, counts.sum()))
@@ -76,7 +76,7 @@ def allocate_draws(counts: np.ndarray, weights: np.ndarray, total: int) -> np.nd
 
 
 def draw_subsets(features: int, size: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Distinct random subsets of one size, ``[count, features]``."""
+    """Draws distinct random subsets of one size, ``[count, features]``."""
     there = np.zeros((count, features), dtype=bool)
     if not count:
         return there
@@ -85,20 +85,21 @@ def draw_subsets(features: int, size: int, count: int, rng: np.random.Generator)
         every = np.fromiter(chain.from_iterable(combinations(range(features), size)), dtype=int).reshape(number, size)
         np.put_along_axis(there, every[rng.permutation(number)[:count]], True, axis=1)
         return there
-    found: dict[bytes, np.ndarray] = {}
-    while len(found) < count:
-        draw = np.zeros((count - len(found), features), dtype=bool)
+    drawn: dict[bytes, np.ndarray] = {}
+    while len(drawn) < count:
+        draw = np.zeros((count - len(drawn), features), dtype=bool)
         draw[:, :size] = True
-        found.update((row.tobytes(), row) for row in rng.permuted(draw, axis=1))
-    return np.stack(list(found.values()))
+        drawn.update((row.tobytes(), row) for row in rng.permuted(draw, axis=1))
+    return np.stack(list(drawn.values()))
 
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """What to draw: ``units`` coalitions, or pairs of one and its complement, in ``groups``.
+    """A sampling design: ``units`` coalitions, or pairs of a coalition and its complement, in ``groups``.
 
-    ``weights`` are those of the sizes 1 ... n - 1 in the fit, ``chances`` say how likely each is drawn. Sizes that ``first`` units
-    would hold completely come before all groups; others that ``units`` hold completely are dealt out, so that a game may end early.
+    ``weights`` are the weights of sizes 1 ... n - 1 in the fit; ``chances`` are proportional to how often each size is drawn. Sizes that
+    ``first`` units would cover completely come before all groups. Other sizes that ``units`` cover completely are divided among the
+    groups, so that a game may end early.
     """
 
     features: int
@@ -110,7 +111,7 @@ class SamplingPlan:
     groups: int
 
     def counts(self) -> np.ndarray:
-        """How many units there are of each size, as floats: of more than MANY, that many."""
+        """Returns the number of units of each size, as floats, at most MANY."""
         last = self.features // 2 if self.paired else self.features - 1
         return np.array([min(comb(self.features, s), MANY) / (1 + (self.paired and 2 * s == self.features)) for s in range(1, last + 1)])
 
@@ -122,13 +123,13 @@ class SamplingPlan:
         there = np.concatenate([self._draw_size(size, number, rng) for size, number in enumerate(drawn.tolist(), 1)])
         group = np.repeat(np.where(at_first >= counts * (1 - 1e-9), -1, 0), drawn)
         dealt = group == 0
-        groups = max(1, min(self.groups, int(dealt.sum())))  # none of them empty
+        groups = max(1, min(self.groups, int(dealt.sum())))  # no group is empty
         group[dealt] = (np.arange(dealt.sum()) + rng.integers(groups)) % groups
         weight = fold_pairs(self.weights, self.paired) / np.where(expected > 0, expected, 1)
         return CoalitionSample(there, np.repeat(weight, drawn), np.repeat(np.minimum(expected / counts, 1), drawn), group)
 
     def _draw_size(self, size: int, number: int, rng: np.random.Generator) -> np.ndarray:
-        """That many units of one size; of a pair of halve_grid the one with feature 0."""
+        """Draws units of one size; of two complementary halves, the one with feature 0."""
         if not (self.paired and 2 * size == self.features):
             return draw_subsets(self.features, size, number, rng)
         half = draw_subsets(self.features - 1, size - 1, number, rng)
@@ -136,7 +137,7 @@ class SamplingPlan:
 
 
 def fold_pairs(weights: np.ndarray, paired: bool) -> np.ndarray:
-    """Weights of sizes, those of a size and of its complement's together where coalitions come in pairs."""
+    """Returns the weights of sizes; for pairs, the sum of a size's weight and its complement's."""
     if not paired:
         return weights
     both = weights + weights[::-1]
@@ -147,6 +148,6 @@ def fold_pairs(weights: np.ndarray, paired: bool) -> np.ndarray:
 
 
 def round_at_random(expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Whole numbers that are ``expected`` in the mean and next to it, with the same sum up to one."""
+    """Returns random integers next to ``expected``, with that mean, and with the same sum up to one."""
     ends = np.floor(np.concatenate([[0.0], np.cumsum(expected)]) + rng.random())
     return np.minimum(np.diff(ends), np.ceil(expected))

@@ -1,4 +1,4 @@
-"""Which coordinates belong together: ``features=`` of the verb."""
+"""Features: groups of coordinates that are removed together. The values of ``features=``."""
 
 from __future__ import annotations
 

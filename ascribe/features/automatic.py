@@ -1,4 +1,4 @@
-"""The default features: every number while there are few, and groups of numbers, named in a check, where there are many."""
+"""The default features: single elements if there are few, and groups of elements, reported in a check, if there are many."""
 
 from __future__ import annotations
 
@@ -14,38 +14,44 @@ from .grids import Grid, Segments
 from .superpixels import Superpixels, is_available
 
 FEW = 256
-"""More numbers than these are not removed one by one unless the user says so."""
+"""The largest number of elements that are removed one by one by default."""
 LEAST = 16
-"""Pictures of fewer pixels along a side have no useful superpixels."""
+"""Images with fewer pixels along a side have no useful superpixels."""
 BLOCKS = 4
-"""Parts of each side of a volume."""
+"""The number of parts along each side of a volume."""
 
 
 @dataclass(frozen=True, repr=False)
 class Automatic(Value):
-    """Tokens for token ids and embedded tokens; each number where there are at most 256, and of a table; else superpixels or a grid for
-    pictures and volumes, stretches for series, channels at layers. Arrays of several kinds have features of their own each.
+    """Chooses the features from the type and the shape of the values: the default of ``features=``.
 
-    Records of two axes are grey pictures where both sides are long and alike, and series elsewhere: the check ``features`` says which.
+    *Use it when* you start; the check ``features`` of the result reports the choice. The rules, for each array:
+
+    - token ids and embedded tokens: :class:`Tokens`;
+    - a table, or at most 256 elements in total: :class:`EachElement`;
+    - an image: :class:`Superpixels`, or :class:`Grid` without scikit-image and for small images; a volume: :class:`Grid`;
+    - a series: :class:`Segments`; a layer: :class:`Channels`.
+
+    A record with two axes is a greyscale image if both sides are long and of similar length, and a series otherwise.
     """
 
     def groups(self, context: FeatureContext) -> Groups:
         few = sum(map(count_elements, context.shapes)) <= FEW
         pairs = list(zip(context.values, context.names, strict=True))
         chosen = [self.choose(value, few, context.layer, name) for value, name in pairs]
-        found = combine_features(chosen).groups(context)
-        if found.warning and any(isinstance(one, Superpixels) for one in chosen):  # a picture of noise is a single patch
+        groups = combine_features(chosen).groups(context)
+        if groups.warning and any(isinstance(one, Superpixels) for one in chosen):  # an image of noise is a single patch
             chosen = [self.choose(value, few, context.layer, name, False) for value, name in pairs]
-            found = combine_features(chosen).groups(context)
+            groups = combine_features(chosen).groups(context)
         grey = [s for s, one in zip(context.shapes, chosen, strict=True) if len(s) == 2 and isinstance(one, (Grid, Superpixels))]
         if grey:
             series = f"features=asc.Segments(16, axis={time_axis(grey[0]) + 1}) for a series"
-            found = replace(found, description=f"{found.description} of a grey picture {format_shape(grey[0])} ({series})")
-        return replace(found, is_default=not all(isinstance(one, (EachElement, Tokens)) for one in chosen))
+            groups = replace(groups, description=f"{groups.description} of a greyscale image {format_shape(grey[0])} ({series})")
+        return replace(groups, is_default=not all(isinstance(one, (EachElement, Tokens)) for one in chosen))
 
     @staticmethod
     def choose(value: Array, few: bool, layer: bool, name: str = "", patches: bool = True) -> Features:
-        """The features for one array ``[1, ...]``; ``few`` where all arrays together are no more than can be removed one by one."""
+        """Returns the features for one array ``[1, ...]``; ``few`` is True if all arrays together have at most 256 elements."""
         shape = tuple(value.shape[1:])
         words = getattr(value.dtype, "kind", "") in ("O", "U")
         if len(shape) == 1 and not words and not namespace(value).is_floating(value):
@@ -65,5 +71,5 @@ class Automatic(Value):
 
 
 def combine_features(chosen: Sequence[Features]) -> Features:
-    """What was chosen for each array, as features of them all."""
+    """Returns the features chosen for each array as features of all arrays."""
     return chosen[0] if all(one == chosen[0] for one in chosen) else PerArray(tuple(chosen))

@@ -1,4 +1,4 @@
-"""Which coordinates belong together: what ``features=`` can be, and the groups that come of it."""
+"""The protocol of ``features=``, and the groups of coordinates that it returns."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from ..utils.record_layout import is_channels_last
 
 @dataclass(frozen=True)
 class FeatureContext:
-    """What features are found in: the arrays at the cut of the first record, ``[1, ...]``, and how to read those of all.
+    """The values at the cut that coordinates are grouped in: the argument of :meth:`Features.groups`.
 
-    ``names`` is what the user calls the arrays, ``total`` how many records the call has, ``layer`` whether the cut is inside the model.
+    ``values`` are the arrays of the first record, ``[1, ...]``; ``read_all`` returns those of all records. ``names`` are the user's
+    names of the arrays, ``total`` is the number of records, and ``layer`` is True if the cut is inside the model.
     """
 
     values: Sequence[Array]
@@ -32,19 +33,19 @@ class FeatureContext:
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """The shape of one record in each array."""
+        """Returns the shape of one record in each array."""
         return [tuple(v.shape[1:]) for v in self.values]
 
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Which feature every coordinate belongs to.
+    """The feature of each coordinate.
 
-    ``cells`` are whole numbers for each array, ``[1 or all records, ...]``, to be broadcast against ``[records, ...]``; -1 is a
-    coordinate that is never removed. A cell is a feature; or ``cover``, ``[cells, features]``, says which features a cell lies in
-    (windows that overlap). ``names`` are the features', ``tree`` and ``shape`` how they lie (see
-    :class:`~ascribe.coalitions.base.Players`), ``told`` how they came about, ``chosen`` whether they are a default, ``warning``
-    what may be wrong about them.
+    ``cells`` holds integers for each array, ``[1 or all records, ...]``, which broadcast against ``[records, ...]``; -1 marks a
+    coordinate that is never removed. A cell is a feature, unless ``membership``, bool ``[cells, features]``, maps a cell to several
+    features (overlapping windows). ``names`` are the names of the features; ``tree`` and ``shape`` are their hierarchy and grid (see
+    :class:`~ascribe.coalitions.base.Players`). ``description`` is a text for reports, ``is_default`` is True if the package chose the
+    features, and ``warning`` is a text on what may be wrong with them.
     """
 
     cells: tuple[np.ndarray, ...]
@@ -63,24 +64,24 @@ class Groups:
 
     @property
     def cell_count(self) -> int:
-        """How many cells there are."""
+        """Returns the number of cells."""
         return self.count if self.membership is None else len(self.membership)
 
     def take(self, index: np.ndarray) -> Groups:
-        """Those of some records."""
+        """Returns the groups of some records."""
         return replace(self, cells=tuple(c if len(c) == 1 else c[index] for c in self.cells))
 
     @cached_property
     def cell_shares(self) -> np.ndarray | None:
-        """What each feature gives to a cell, ``[features, cells]``: a cell in several gets their mean. None where cells are features."""
+        """Returns the share of each feature in a cell, ``[features, cells]``, for the mean of its features. None if cells are features."""
         if self.membership is None:
             return None
         return (self.membership / np.maximum(self.membership.sum(1, keepdims=True), 1)).T
 
     def presence(self, coalitions: np.ndarray) -> np.ndarray:
-        """How much of each cell is there, ``[coalitions, cells + 1]``; the last one, number -1, always is.
+        """Returns the presence of each cell, ``[coalitions, cells + 1]``; the last cell, index -1, is always present.
 
-        A cell in several features is there as much as the one that is there least.
+        A cell of several features takes the smallest presence among them.
         """
         there = coalitions
         if self.membership is not None and coalitions.dtype == bool:
@@ -90,7 +91,7 @@ class Groups:
         return np.concatenate([there, np.ones((len(there), 1), there.dtype)], 1)
 
     def scatter(self, values: np.ndarray) -> list[np.ndarray]:
-        """Features' values ``[..., records, features]`` at their coordinates: ``[..., records, *cells]`` for each array; 0 at cells -1."""
+        """Returns values ``[..., records, features]`` at their coordinates, ``[..., records, *cells]`` for each array; 0 at cell -1."""
         cells = values if self.cell_shares is None else values @ self.cell_shares
         padded = np.concatenate([cells, np.zeros((*cells.shape[:-1], 1))], -1)
         return [_gather(padded, c) for c in self.cells]
@@ -98,8 +99,8 @@ class Groups:
 
 def _gather(table: np.ndarray, cells: np.ndarray) -> np.ndarray:
     if len(cells) == 1:
-        found: np.ndarray = table[..., cells[0]]
-        return found
+        gathered: np.ndarray = table[..., cells[0]]
+        return gathered
     lead = table.shape[:-1]
     flat = np.broadcast_to(cells.reshape(len(cells), -1), (*lead, cells[0].size))
     return np.take_along_axis(table, flat, -1).reshape(*lead, *cells.shape[1:])
@@ -107,42 +108,44 @@ def _gather(table: np.ndarray, cells: np.ndarray) -> np.ndarray:
 
 @runtime_checkable
 class Features(Protocol):
-    """A way to group coordinates: ``features=`` of the removal engine."""
+    """A way to group coordinates into features: the protocol of ``features=``."""
 
     def groups(self, context: FeatureContext) -> Groups:
-        """The groups for what is explained. Raises FeatureError where they do not fit it."""
+        """Returns the groups for the values at the cut. Raises FeatureError if they do not fit."""
 
 
 def count_elements(shape: tuple[int, ...]) -> int:
-    """How many numbers an array of this shape holds."""
+    """Returns the number of elements of an array of this shape."""
     return int(np.prod(shape, dtype=np.int64))
 
 
 def shapes_with_axes(context: FeatureContext, axes: int, what: str) -> list[tuple[int, ...]]:
-    """The shapes at the context, each with at least this many axes. Raises FeatureError otherwise, and for channels in their place."""
+    """Returns the shapes of a record. Raises FeatureError if one has fewer axes, no elements, or channels last."""
     short = [f"{n} {s}" for n, s in zip(context.names, context.shapes, strict=True) if len(s) < axes]
     if short:
         try_ = "features= for each input, by its name: {'image': asc.Grid(8), 'table': asc.features.EachElement()}"
-        raise FeatureError(f"{what} needs {axes} axes in a record", there=", ".join(short), try_=try_)
+        raise FeatureError(f"{what} needs {axes} axes in each record", there=", ".join(short), try_=try_)
     if empty := [f"{n} {s}" for n, s in zip(context.names, context.shapes, strict=True) if 0 in s]:
-        raise FeatureError(f"{what} of records without a number", there=", ".join(empty), try_="axes of at least one")
+        raise FeatureError(f"{what} cannot group records without a number", there=", ".join(empty), try_="axes of length >= 1")
     if axes > 1 and not context.layer:
         check_layout(context.shapes, what)
     return context.shapes
 
 
 def check_layout(shapes: Sequence[tuple[int, ...]], what: str) -> None:
-    """Raise FeatureError for pictures that can only be [height, width, channels]: their channels would be taken for places."""
+    """Raises FeatureError for images that can only be [height, width, channels]: channels would be read as positions."""
     for shape in shapes:
         if is_channels_last(shape):
             try_ = "np.moveaxis(x, -1, 1), with a function that moves them back for the model; or ids of your own, by=asc.Replace(...)"
-            raise FeatureError(f"{what} for pictures with their channels last", there=f"{shape}", try_=try_, code="E-FEATURES-LAYOUT")
+            said = f"{what} needs channels before height and width, not images with channels last"
+            raise FeatureError(said, there=f"records of shape {shape}", try_=try_, code="E-FEATURES-LAYOUT")
 
 
 def resolve_axis(axis: Any, shape: tuple[int, ...], what: str) -> int:
-    """An axis counted with that of the records, as one of the record. Raises FeatureError for others, and for the records' own."""
+    """Returns an axis of the batch as an axis of one record. Raises FeatureError if it does not exist, and for the batch axis."""
     inside = isinstance(axis, (int, np.integer)) and not isinstance(axis, bool) and -len(shape) <= axis <= len(shape)
-    found = int(axis) % (len(shape) + 1) if inside else 0
-    if not found:
-        raise FeatureError(what, there=f"records of shape {shape}", try_="an axis behind that of the records")
-    return found - 1
+    resolved = int(axis) % (len(shape) + 1) if inside else 0
+    if not resolved:
+        there = f"axis={axis!r}, records of shape {shape}"
+        raise FeatureError(f"{what} needs an axis of the record", there=there, try_="axis=1, an axis behind that of the records")
+    return resolved - 1

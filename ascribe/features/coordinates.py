@@ -1,4 +1,4 @@
-"""Features by number or name: every scalar, ids of the user's own, channels, tokens, columns, and trees of those."""
+"""Features by index or name: single elements, channels, masks, tokens, columns, and hierarchies of features."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ from .table import join_names
 
 @dataclass(frozen=True, repr=False)
 class EachElement(Value):
-    """Every number is a feature of its own; those of several arrays are counted on."""
+    """Makes each element a feature. Elements of several arrays are numbered one after another.
+
+    *Use it when* records are tables, or have few elements. The number of evaluations grows with the number of elements.
+
+    Raises FeatureError for records without elements.
+    """
 
     def groups(self, context: FeatureContext) -> Groups:
         cells, count = [], 0
@@ -31,12 +36,16 @@ class EachElement(Value):
         check_not_empty(context)
         names = column_names(context)
         warning = f"a whole text is one feature; {WORDS}" if any(map(holds_texts, context.values)) else ""
-        return Groups(tuple(cells), count, f"each of {count} numbers", names=names, warning=warning)
+        return Groups(tuple(cells), count, f"each of {count} elements", names=names, warning=warning)
 
 
 @dataclass(frozen=True, repr=False)
 class Channels(Value):
-    """Each channel is a feature: one number of ``axis``, counted with the records' axis, with everything behind and before it."""
+    """Makes each channel a feature: one index of ``axis``, with all positions.
+
+    *Use it when* you explain a layer, or an input whose channels have a meaning. ``axis`` is an axis of the batch (1 for
+    ``[records, channels, ...]``). Raises FeatureError if a record has no such axis.
+    """
 
     axis: int = 1
 
@@ -52,10 +61,15 @@ class Channels(Value):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Masks(Value):
-    """Features given as whole numbers: an array of ids for each array at the cut, in a tuple or a dict where there are several.
+    """Uses your own features: an array of integers that gives the feature of each coordinate.
 
-    An array of ids fits the records' axes from behind, as in NumPy; with an axis for the records its length is 1 or their number.
-    The same number in several arrays is the same feature. Numbers below 0 are never removed. Numbers need not be consecutive.
+    *Use it when* you have a segmentation, or know which coordinates belong together.
+
+    ``ids`` is an integer array in the shape of a record, aligned at the last axis as in NumPy; axes of length 1 are broadcast. With a batch
+    axis, its length is 1 or the number of records. For several arrays at the cut, give a tuple or a dict of such arrays; the same number
+    in several arrays is the same feature. Coordinates with a negative number are never removed. Numbers need not be consecutive.
+
+    Raises FeatureError for non-integers, for shapes that do not fit, and if all numbers are negative.
     """
 
     ids: Any
@@ -63,8 +77,8 @@ class Masks(Value):
     def groups(self, context: FeatureContext) -> Groups:
         check_not_empty(context)
         given = match_arrays(self.ids, context)
-        found = [parse_ids(m, s, context.total, n) for m, s, n in zip(given, context.shapes, context.names, strict=True)]
-        groups, columns = number_groups(found, "given by masks"), column_names(context)
+        ids = [parse_ids(m, s, context.total, n) for m, s, n in zip(given, context.shapes, context.names, strict=True)]
+        groups, columns = number_groups(ids, "given by masks"), column_names(context)
         if columns is None or any(len(cells) > 1 for cells in groups.cells):
             return groups
         owners = np.concatenate([np.broadcast_to(c[0], s) for c, s in zip(groups.cells, context.shapes, strict=True)])
@@ -74,10 +88,15 @@ class Masks(Value):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tokens(Value):
-    """Each token is a feature, or each word: the first axis behind the records. Padding (``attention_mask`` 0) is none.
+    """Makes each token a feature, or each word. Tokens are the first axis of a record; padding (``attention_mask`` 0) is no feature.
 
-    ``words`` says which tokens belong together: a number for each token (below 0: never removed), a list of those for each
-    record, or a function of a record's number that gives one, such as a tokenizer's ``encoding.word_ids``; None is below 0.
+    *Use it when* records are token ids or token embeddings.
+
+    ``words`` groups the tokens: a sequence with an integer for each token, a list of such sequences with one for each record, or a
+    function that returns the sequence for the index of a record, such as the ``word_ids`` of a tokenizer's encoding. None, or a negative
+    number, marks a token that is never removed.
+
+    Raises FeatureError if ``words`` does not have one integer for each token.
     """
 
     words: Sequence[Any] | Callable[[int], Sequence[int | None]] | None = None
@@ -85,7 +104,7 @@ class Tokens(Value):
     def groups(self, context: FeatureContext) -> Groups:
         shapes = shapes_with_axes(context, 1, repr(self))
         if len({s[0] for s in shapes}) > 1:
-            raise FeatureError("token features for arrays of several lengths", there=f"{shapes}", try_="at= one of them")
+            raise FeatureError("Token features need arrays of one length", there=f"records of shapes {shapes}", try_="at=asc.INPUT.at(0)")
         length = shapes[0][0]
         ids = self._ids(context.total, length)
         padding = next((as_numpy(leaf) for p, leaf in walk(context.call.kwargs) if p[-1] == "attention_mask" and is_array(leaf)), None)
@@ -102,21 +121,28 @@ class Tokens(Value):
             given = to_list([self.words(i) for i in range(total)] if callable(self.words) else self.words)
             rows: list[list[Any]] = [to_list(row) for row in given] if given and isinstance(given[0], Sized) else [given]
         except Exception as wrong:
-            said = f"words={format_value(self.words)} raised {type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
-            raise FeatureError(said, try_="a number for each token", code="E-FEATURES-RAISED") from wrong
+            there = f"{type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
+            said = f"words={format_value(self.words)} raised an error"
+            raise FeatureError(said, there=there, try_="words= with a number for each token", code="E-FEATURES-RAISED") from wrong
         if len(rows) not in (1, total) or any(len(row) != length for row in rows):
             there = f"{total} records of {length} tokens"
-            raise FeatureError(f"word numbers for {[len(row) for row in rows]} tokens", there=there, try_="a number for each token")
+            said = f"words= has numbers for {[len(row) for row in rows]} tokens, and does not fit the records"
+            raise FeatureError(said, there=there, try_="words= with a number for each token")
         if odd := [i for row in rows for i in row if not (i is None or isinstance(i, (int, np.integer)))]:
-            raise FeatureError(f"word numbers such as {odd[0]!r}", try_="whole numbers, or None", code="E-FEATURES-TYPE")
+            said = "words= must contain integers or None"
+            raise FeatureError(said, there=f"{odd[0]!r}", try_="words=[0, 0, 1, None]", code="E-FEATURES-TYPE")
         return np.array([[-1 if i is None else int(i) for i in row] for row in rows])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Columns(Value):
-    """Columns of a table, some of them together: ``Columns({"address": ["street", "town"]})``; all others stand alone.
+    """Groups columns of a table: ``Columns({"address": ["street", "town"]})``. Each other column is a feature of its own.
 
-    Columns are given by number, or by name where a pandas table or ``names`` has them.
+    *Use it when* columns describe the same thing, such as a one-hot encoding.
+
+    Columns are given by position, or by name if the call has a pandas table or ``names`` is given.
+
+    Raises FeatureError if a column does not exist or is in two groups, and for inputs that are not a single table.
     """
 
     groups_: Mapping[str, Sequence[int | str]] | None = None
@@ -125,13 +151,15 @@ class Columns(Value):
     def groups(self, context: FeatureContext) -> Groups:
         (shape, *more) = shapes_with_axes(context, 1, repr(self))
         if more or len(shape) != 1:
-            raise FeatureError("columns", there=f"records of shapes {context.shapes}", try_="a single table [records, columns]")
+            there = f"records of shapes {context.shapes}"
+            raise FeatureError("asc.Columns groups a single table", there=there, try_="at=asc.INPUT.at(0), a table [records, columns]")
         known = self.names or column_names(context) or tuple(map(str, range(shape[0])))
         ids, names = np.full(shape[0], -1), list[str]()
         for name, members in (self.groups_ or {}).items():
             for at in (self._column_index(m, known) for m in members):
                 if ids[at] >= 0:
-                    raise FeatureError(f"column {known[at]!r} is in two groups", there=f"{names[ids[at]]!r} and {name!r}")
+                    there = f"{names[ids[at]]!r} and {name!r}"
+                    raise FeatureError(f"Column {known[at]!r} is in two groups", there=there, try_="each column in one group")
                 ids[at] = len(names)
             names.append(name)
         for at in np.flatnonzero(ids < 0).tolist():
@@ -144,46 +172,58 @@ class Columns(Value):
         if isinstance(member, str) and member in known:
             return list(known).index(member)
         if isinstance(member, str) or not 0 <= member < len(known):
-            raise FeatureError(f"no column {member!r}", there=", ".join(known[:20]), try_="a name or a number of these")
+            raise FeatureError(f"The table has no column {member!r}", there=", ".join(known[:20]), try_="one of these names, or a position")
         return int(member)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Hierarchy(Value):
-    """Features with a tree of groups over them: ``Hierarchy(((0, 1), (2, (3, 4))))``. A number is a feature of ``of``."""
+    """Adds a hierarchy of groups to other features: ``Hierarchy(((0, 1), (2, (3, 4))))``.
+
+    *Use it when* you compute :class:`~ascribe.coalitions.Owen` values, and know which features belong together.
+
+    ``tree`` is a nested tuple; an integer is a feature of ``of``, which is any value of ``features=`` (None: each element).
+
+    Raises FeatureError if the tree does not contain each feature exactly once.
+    """
 
     tree: Tree
     of: Any = None
 
     def groups(self, context: FeatureContext) -> Groups:
-        found = as_features(self.of).groups(context) if self.of is not None else EachElement().groups(context)
-        there = sorted(leaf for _, leaf in walk(self.tree))
-        if there != list(range(found.count)):
-            raise FeatureError(f"a tree over {len(there)} features", there=f"{found.count} of them", try_="each number once, from 0 up")
-        return replace(found, tree=self.tree)
+        groups = as_features(self.of).groups(context) if self.of is not None else EachElement().groups(context)
+        leaves = sorted(leaf for _, leaf in walk(self.tree))
+        if leaves != list(range(groups.count)):
+            there, try_ = f"a tree over {len(leaves)} features, for {groups.count} of them", f"each of 0 ... {groups.count - 1} once"
+            raise FeatureError("The tree must contain each feature once", there=there, try_=try_)
+        return replace(groups, tree=self.tree)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PerArray(Value):
-    """Features of each of several arrays by themselves, in a tuple or by name; ids among them are the array's own too."""
+    """Groups each of several arrays with its own features: a tuple in the order of the arrays, or a dict by name.
+
+    A plain tuple or dict of features is converted to this class; arrays in it are ids, as in :class:`Masks`.
+    """
 
     by_array: Any
 
     def groups(self, context: FeatureContext) -> Groups:
         given = match_arrays(self.by_array, context)
-        cells, count, told, names, named, warnings = [], 0, list[str](), list[str](), False, list[str]()
+        cells, count, texts, names, named, warnings = [], 0, list[str](), list[str](), False, list[str]()
         for i, one in enumerate(given):
             alone = replace(context, values=[context.values[i]], names=[context.names[i]], read_all=partial(_only, context, i))
-            found = as_features(one).groups(alone)
-            if found.membership is not None:
-                raise FeatureError(f"{one!r} for one of several arrays", try_="at=asc.INPUT.at(...) for windows that overlap")
-            cells.append(np.where(found.cells[0] >= 0, found.cells[0] + count, -1))
-            count += found.count
-            told.append(f"{context.names[i]}: {found.description}")
-            warnings += [f"{context.names[i]}: {found.warning}"] if found.warning else []
-            named = named or found.names is not None
-            names += found.names or [f"{context.names[i]}[{k}]" for k in range(found.count)]
-        return Groups(tuple(cells), count, "; ".join(told), names=tuple(names) if named else None, warning="; ".join(warnings))
+            own = as_features(one).groups(alone)
+            if own.membership is not None:
+                there = f"{one!r} for one of several arrays"
+                raise FeatureError("Overlapping windows need a single array", there=there, try_="at=asc.INPUT.at(0)")
+            cells.append(np.where(own.cells[0] >= 0, own.cells[0] + count, -1))
+            count += own.count
+            texts.append(f"{context.names[i]}: {own.description}")
+            warnings += [f"{context.names[i]}: {own.warning}"] if own.warning else []
+            named = named or own.names is not None
+            names += own.names or [f"{context.names[i]}[{k}]" for k in range(own.count)]
+        return Groups(tuple(cells), count, "; ".join(texts), names=tuple(names) if named else None, warning="; ".join(warnings))
 
 
 def _only(context: FeatureContext, i: int) -> list[Any]:
@@ -191,13 +231,13 @@ def _only(context: FeatureContext, i: int) -> list[Any]:
 
 
 FeaturesLike = Features | ArrayLike | Sequence[Features | ArrayLike] | Mapping[str, Features | ArrayLike] | None
-"""What ``features=`` accepts: see :func:`as_features`; None leaves the choice to the package."""
+"""The type of ``features=``: see :func:`as_features`. None takes :class:`~ascribe.features.Automatic`."""
 
 
 def as_features(given: Any) -> Features:
-    """``features=`` as a value: arrays are ids, a tuple or a dict has one for each input.
+    """Returns ``features=`` as a value: an array becomes :class:`Masks`, a tuple or dict of features becomes :class:`PerArray`.
 
-    Raises FeatureError for anything that groups nothing.
+    Raises FeatureError for any other type.
     """
     if isinstance(given, Features) and not isinstance(given, type):
         return given
@@ -208,65 +248,70 @@ def as_features(given: Any) -> Features:
         return Masks(given)
     if parts and all(is_array(p) or isinstance(p, Features) for p in parts):
         return PerArray(given)
-    raise FeatureError(f"features={given!r}", try_="asc.Grid(8), an array of ids, or a tuple or dict with one for each input")
+    try_ = "features=asc.Grid(8), an array of ids, or a tuple or dict with one of these for each input"
+    raise FeatureError("features= must be a value of asc.features or an array of ids", there=f"features={given!r}", try_=try_)
 
 
 def to_list(given: Any) -> list[Any]:
-    """An array, or anything that can be gone through, as a list."""
-    found: list[Any] = as_numpy(given).tolist() if is_array(given) else list(given)
-    return found
+    """Returns an array or another iterable as a list."""
+    items: list[Any] = as_numpy(given).tolist() if is_array(given) else list(given)
+    return items
 
 
 def number_groups(ids: Sequence[np.ndarray], kind: str) -> Groups:
-    """Groups by ids from the user, counted from 0 on; below 0 is none, and names are the ids where they had gaps.
+    """Returns groups for the user's ids, renumbered from 0; negative ids are no feature. If ids have gaps, they become the names.
 
-    Raises FeatureError where there is none at all.
+    Raises FeatureError if all ids are negative.
     """
     known = np.unique(np.concatenate([i[i >= 0].reshape(-1) for i in ids]))
     if not len(known):
-        raise FeatureError("masks without a feature", there="only numbers below 0", try_="ids from 0 up")
+        try_ = "ids >= 0 for coordinates that are removed"
+        raise FeatureError("These ids give masks without a feature", there="only numbers below 0", try_=try_)
     cells = tuple(np.where(i >= 0, np.searchsorted(known, i), -1) for i in ids)
     names = None if np.array_equal(known, np.arange(len(known))) else tuple(map(str, known))
     return Groups(cells, len(known), f"{len(known)} features {kind}", names=names)
 
 
 def match_arrays(given: Any, context: FeatureContext) -> list[Any]:
-    """One for each array. Raises FeatureError where there are more or fewer."""
+    """Returns one item of ``features=`` for each array. Raises FeatureError if their number differs."""
     names = list(context.names)
     if isinstance(given, Mapping):
         keys = [name if name in given else i for i, name in enumerate(names)]
         wrong = [repr(k) for k in given if k not in keys] + [f"none for {n}" for n, k in zip(names, keys, strict=True) if k not in given]
         if wrong:
-            raise FeatureError(f"features for {', '.join(wrong)}", there=", ".join(names), try_="one for each", code="E-FEATURES-COUNT")
+            said = f"features= does not fit the inputs: it has {', '.join(wrong)}"
+            raise FeatureError(said, there=f"the inputs {', '.join(names)}", try_="one item for each input", code="E-FEATURES-COUNT")
         return [given[key] for key in keys]
     items = list(given) if isinstance(given, (tuple, list)) else [given]
     if len(items) != len(names):
-        raise FeatureError(f"features for {len(items)} arrays", there=", ".join(names), try_="one for each", code="E-FEATURES-COUNT")
+        said = f"features= has {len(items)} items, and needs one for each input"
+        raise FeatureError(said, there=f"the inputs {', '.join(names)}", try_="one item for each input", code="E-FEATURES-COUNT")
     return items
 
 
 def parse_ids(given: Any, shape: tuple[int, ...], total: int, name: str) -> np.ndarray:
-    """Ids as ``[1 or all records, ...]``. Raises FeatureError where they are no whole numbers, or do not fit."""
+    """Returns ids as ``[1 or all records, ...]``. Raises FeatureError if they are not integers, or do not fit the records."""
     ids = as_numpy(given)
     if ids.dtype.kind not in "iub" and not (ids.dtype.kind == "f" and (ids == np.floor(ids)).all()):
-        raise FeatureError(f"ids of type {ids.dtype} for {name}", try_="whole numbers", code="E-FEATURES-TYPE")
+        raise FeatureError(f"Ids for {name} must be integers", there=f"type {ids.dtype}", try_="ids.astype(int)", code="E-FEATURES-TYPE")
     full = ids.reshape((1,) * (len(shape) + 1 - ids.ndim) + ids.shape) if ids.ndim <= len(shape) else ids
     fits = full.ndim == len(shape) + 1 and all(s in (1, t) for s, t in zip(full.shape[1:], shape, strict=True))
     if not fits or len(full) not in (1, total):
         there = f"{name} of shape {(total, *shape)}"
-        try_ = f"{shape}, or 1 or {total} records of it; any axis may be 1"
-        raise FeatureError(f"ids of shape {ids.shape}", there=there, try_=try_, code="E-FEATURES-SHAPE")
+        try_ = f"{shape}, or {total} records of it; any axis may be 1"
+        raise FeatureError(f"Ids of shape {ids.shape} do not fit the records", there=there, try_=try_, code="E-FEATURES-SHAPE")
     return full.astype(np.int64)
 
 
 def check_not_empty(context: FeatureContext) -> None:
-    """Raise FeatureError where there is nothing to remove at all."""
+    """Raises FeatureError if the records have no elements."""
     if not any(map(count_elements, context.shapes)):
-        raise FeatureError("records without a number", there=f"records of shapes {context.shapes}", try_="axes of at least one")
+        there = f"records of shapes {context.shapes}"
+        raise FeatureError("Records without a number have no features", there=there, try_="axes of length >= 1")
 
 
 def column_names(context: FeatureContext) -> tuple[str, ...] | None:
-    """The names that tables among the arguments give the columns of what is explained; None where it is not clear which do."""
+    """Returns the column names of pandas tables among the arguments; None if it is ambiguous which table is explained."""
     tables = [leaf.columns for _, leaf in walk((context.call.args, context.call.kwargs)) if is_table(leaf) and len(leaf) == context.total]
     widths = [shape[0] if len(shape) == 1 else None for shape in context.shapes]
     if len(widths) == 1:

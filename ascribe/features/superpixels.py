@@ -1,10 +1,10 @@
-"""Superpixels: patches of a picture that look alike, by scikit-image."""
+"""Superpixels: connected patches of similar pixels, by scikit-image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -14,67 +14,79 @@ from ..utils.record_layout import describe_layout_doubt
 from ..values import Value, is_count
 from .base import FeatureContext, Groups, shapes_with_axes
 
+Segmentation = Literal["slic", "felzenszwalb", "quickshift", "watershed"]
+
 
 @dataclass(frozen=True, repr=False)
 class Superpixels(Value):
-    """Patches of each record's own picture ``[channels, height, width]``, about ``count`` of them; needs scikit-image.
+    """Divides each image ``[channels, height, width]`` into about ``count`` patches of similar pixels.
 
-    "slic" (Achanta et al. 2012) and "watershed" (Neubert and Protzel 2014) keep to the number; "felzenszwalb" (2004) and "quickshift"
-    (Vedaldi and Soatto 2008) find their own, larger where ``count`` is smaller. Records with fewer patches than others have features
-    that play no part.
+    *Use it when* records are natural images and features should follow the contours of objects. Needs scikit-image.
+
+    ``how`` is the algorithm: "slic" (Achanta et al. 2012) and "watershed" (Neubert and Protzel 2014) return about ``count`` patches.
+    "felzenszwalb" (Felzenszwalb and Huttenlocher 2004) and "quickshift" (Vedaldi and Soatto 2008) choose the number themselves; a smaller
+    ``count`` gives larger patches. If a record has fewer patches than another one, its last features are empty and get the value 0.
+
+    Raises FeatureError at a layer, for NaN or infinity, for an unknown ``how``, and without scikit-image.
     """
 
     count: int = 49
-    how: Literal["slic", "felzenszwalb", "quickshift", "watershed"] = "slic"
+    how: Segmentation = "slic"
 
     def groups(self, context: FeatureContext) -> Groups:
         if context.layer:
-            raise FeatureError(f"{self!r} at a layer", there="no picture", try_="asc.Grid(...) or asc.features.Channels()")
-        if not is_count(self.count) or self.how not in HOW:
-            raise FeatureError(repr(self), there=", ".join(HOW), try_="a whole number from 1 up, and one of these")
-        shapes, found, count, fewest = shapes_with_axes(context, 2, repr(self)), [], 0, self.count
+            raise FeatureError(
+                f"{self!r} needs images", there="the values of a layer", try_="features=asc.features.Channels() or asc.Grid(4)"
+            )
+        if not is_count(self.count):
+            raise FeatureError("count= must be an integer >= 1", there=f"count={self.count!r}", try_="features=asc.Superpixels(49)")
+        if self.how not in HOW:
+            try_ = f"one of {', '.join(map(repr, HOW))}"
+            raise FeatureError("how= of superpixels must be a known algorithm", there=f"how={self.how!r}", try_=try_)
+        shapes, arrays, count, fewest = shapes_with_axes(context, 2, repr(self)), [], 0, self.count
         poor = np.zeros(context.total, bool)
         for shape, pixels in zip(shapes, context.read_all(), strict=True):
             ids = np.stack([self._segment_record(as_numpy(p).astype(np.float64)) for p in pixels])
             each = ids.reshape(len(ids), -1).max(1) + 1
             poor, fewest = poor | (each < min(FEWEST, self.count)), min(fewest, int(each.min()))
-            found.append((ids + count).reshape(len(ids), *[1] * (len(shape) - 2), *shape[-2:]))
+            arrays.append((ids + count).reshape(len(ids), *[1] * (len(shape) - 2), *shape[-2:]))
             count += int(each.max())
         warning = [describe_layout_doubt(shapes)]
         if poor.any():
             few, some = f"{fewest} patch{'' if fewest == 1 else 'es'}", ", ".join(map(str, np.flatnonzero(poor)[:8]))
-            warning.append(f"only {few} in record {some}: {self.how!r} finds no regions there; features=asc.Grid(8) cuts by place")
-        told = f"superpixels ({self.how}, up to {count} in a record)"
-        return Groups(tuple(found), count, told, warning="; ".join(filter(None, warning)))
+            warning.append(f"only {few} in record {some}: {self.how!r} finds no regions there; features=asc.Grid(8) divides by position")
+        text = f"superpixels ({self.how}, up to {count} in a record)"
+        return Groups(tuple(arrays), count, text, warning="; ".join(filter(None, warning)))
 
-    def _segment_record(self, picture: np.ndarray) -> np.ndarray:
-        """The patch of every pixel, from 0; channels are scaled to one range together."""
-        if not np.isfinite(picture).all():
-            raise FeatureError(f"{self!r} of a picture with NaN or infinity", try_="asc.Grid(8)")
-        pixels = picture.reshape(-1, *picture.shape[-2:]).transpose(1, 2, 0)
+    def _segment_record(self, image: np.ndarray) -> np.ndarray:
+        """Returns the patch of each pixel, from 0; all channels are scaled to one common range."""
+        if not np.isfinite(image).all():
+            raise FeatureError(f"{self!r} needs finite pixels", there="an image with NaN or infinity", try_="features=asc.Grid(8)")
+        pixels = image.reshape(-1, *image.shape[-2:]).transpose(1, 2, 0)
         span = float(np.ptp(pixels)) or 1.0
         labels = segment_image((pixels - pixels.min()) / span, self.how, self.count)
         return np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
 
 
 FEWEST = 4
-"""Fewer patches than these explain nothing."""
-HOW = ("slic", "felzenszwalb", "quickshift", "watershed")
+"""With fewer patches than this, an explanation has no detail."""
+HOW: tuple[Segmentation, ...] = get_args(Segmentation)
 
 
 def is_available() -> bool:
-    """Whether scikit-image is here."""
+    """True if scikit-image is installed."""
     return find_spec("skimage") is not None
 
 
 def segment_image(pixels: np.ndarray, how: str, count: int) -> Any:
-    """Labels ``[height, width]`` of a picture ``[height, width, channels]`` in 0 to 1. Raises FeatureError without scikit-image."""
+    """Returns labels ``[height, width]`` of an image ``[height, width, channels]`` in 0 to 1. Raises FeatureError without scikit-image."""
     try:
         from skimage import color
         from skimage import filters as untyped_filters
         from skimage import segmentation as untyped_segmentation
     except ImportError as error:
-        raise FeatureError("superpixels need scikit-image", there="no skimage", try_="pip install scikit-image, or asc.Grid(8)") from error
+        try_ = "pip install scikit-image, or features=asc.Grid(8)"
+        raise FeatureError("Superpixels need scikit-image", there="scikit-image is not installed", try_=try_) from error
     filters: Any = untyped_filters
     segmentation: Any = untyped_segmentation
     height, width, channels = pixels.shape

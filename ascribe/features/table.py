@@ -1,4 +1,4 @@
-"""Results feature by feature: what :attr:`Attribution.features` holds, and the rows that a table is shown with."""
+"""Values of features: the table in :attr:`Attribution.features`, and the rows that displays show."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..errors import ResultError
 from ..utils.escape import escape_control
 
 MEMBERS = 4
-"""Columns of a feature that are named one by one."""
+"""The number of columns of a feature that are listed by name."""
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
     """One value for each feature: float64 ``[records, features]``, or ``[quantities, records, features]``.
 
-    Interactions have ``[..., features, features]``. ``error`` are standard errors, None where values are exact; ``names`` are the
-    features' if they have any, and ``told`` says what they are. ``places`` say, for each array of the values that is a table
-    ``[records, columns]``, which feature a column belongs to, ``[1 or records, columns]``, -1 for none; None for other arrays.
+    Interactions are ``[..., features, features]``. ``error`` holds standard errors, None if values are exact. ``names`` are the names of
+    the features, if they have any; ``description`` is a text on how they were made. ``places`` has an item for each array at the cut:
+    for a table ``[records, columns]`` the feature of each column, ``[1 or records, columns]``, -1 for none; None for other arrays.
     """
 
     values: np.ndarray
@@ -34,32 +34,32 @@ class FeatureTable:
         return replace(self, values=change(self.values), error=None if self.error is None else change(self.error))
 
     def records(self, place: np.ndarray, axis: int) -> FeatureTable:
-        """Those of some records."""
+        """Returns the table of some records."""
         kept = tuple(p[place] if p is not None and len(p) > 1 else p for p in self.places)
         return replace(self._each(lambda a: np.take(a, place, axis)), places=kept)
 
     def quantity_at(self, k: int) -> FeatureTable:
-        """Those of one of several quantities."""
+        """Returns the table of one of several quantities."""
         return self._each(lambda a: a[k])
 
     def scale(self, factor: float) -> FeatureTable:
-        """Times a number."""
+        """Returns the table multiplied by a number."""
         error = None if self.error is None else self.error * abs(factor)
         return replace(self, values=self.values * factor, error=error)
 
     def with_values(self, change: Callable[[np.ndarray], np.ndarray]) -> FeatureTable:
-        """With other values, which have no standard errors."""
+        """Returns the table with changed values, which have no standard errors."""
         return replace(self, values=change(self.values), error=None)
 
     def combine(self, other: FeatureTable | None, work: Callable[[Any, Any], Any]) -> FeatureTable | None:
-        """The values of two results of the same features put together; None where they are of others."""
+        """Returns the combined values of two results with the same features; None if the features differ."""
         if other is None or self.values.shape != other.values.shape or self.names != other.names:
             return None
         same = len(self.places) == len(other.places) and all(map(are_equal, self.places, other.places))
         return self.with_values(lambda values: work(values, other.values)) if same else None
 
     def part(self, k: int) -> FeatureTable | None:
-        """The features in one of several arrays; None where that is no table."""
+        """Returns the features in one of several arrays; None if the array is no table."""
         places = self.places[k] if k < len(self.places) else None
         if places is None:
             return None
@@ -69,16 +69,16 @@ class FeatureTable:
         return replace(table, names=names, places=(np.where(places < 0, -1, np.searchsorted(kept, places)),))
 
     def column_features(self, columns: int) -> np.ndarray | None:
-        """Which feature each column of a single table belongs to; None where the values are no table of so many columns."""
+        """Returns the feature of each column of a single table; None if the values are no table with this number of columns."""
         (places, *more) = self.places or (None,)
         return None if more or places is None or places.shape[-1] != columns else places
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """One record of a table as rows that add up: a row for each feature with all its columns, or for each column where it is its own.
+    """One record of a table as rows for display: a row for each feature, or for each column that is a feature.
 
-    ``members`` are the columns of each row, of ``columns`` in all. ``names`` are None where the rows have none.
+    ``members`` are the columns of each row; ``columns`` is the total number of columns. ``names`` is None if the rows have no names.
     """
 
     values: np.ndarray
@@ -89,13 +89,13 @@ class Rows:
 
     @property
     def grouped(self) -> bool:
-        """Whether some row is of several columns."""
+        """True if a row has several columns."""
         return any(len(m) > 1 for m in self.members)
 
     def labels(self, given: Sequence[object] | None, what: str) -> list[str]:
-        """A name for each row: those given for the rows or for the columns, the rows' own, or the numbers of their columns.
+        """Returns a label for each row: a given name, the row's own name, or the positions of its columns.
 
-        Raises ResultError where a name for each was not given.
+        Raises ResultError if the number of names is neither that of the rows nor that of the columns.
         """
         if given is not None and self.grouped and len(given) != len(self.values):
             columns = label_places(given, self.columns, what)
@@ -113,31 +113,31 @@ class Rows:
         listed = ", ".join(map(str, members[:MEMBERS])) + (", …" if len(members) > MEMBERS else "")
         return f"{what}{'s' if len(members) > 1 else ''} {listed}" if members else f"{what} that is not here"
 
-    def held(self, record: np.ndarray | None) -> list[Any] | None:
-        """What the record holds in each row: the one thing there, or a list of several."""
+    def record_values(self, record: np.ndarray | None) -> list[Any] | None:
+        """Returns the record's value in each row: one value, or a list if the row has several columns."""
         if record is None or record.ndim != 1:
             return None
         return [record[m[0]] if len(m) == 1 else [record[i] for i in m] for m in self.members]
 
 
 def label_places(names: Sequence[object] | None, count: int, what: str) -> list[str]:
-    """A name for each of ``count`` places: the given ones, or their numbers."""
+    """Returns a label for each of ``count`` positions: the given names, or their indices."""
     if names is None:
         return [f"{what} {i}" for i in range(count)]
     if len(names) != count:
-        raise ResultError(f"{len(names)} names do not fit", there=f"{count} places", try_=f"a name for each {what}")
+        raise ResultError(f"{len(names)} names do not fit", there=f"{count} positions", try_=f"a name for each {what}")
     return [escape_control(str(name)) for name in names]
 
 
 def join_names(names: Sequence[str], what: str = "feature") -> str:
-    """The names of a feature's members as one: columns with a plus between them, the pieces of a word as the word."""
+    """Returns the names of a feature's members as one name: columns with a plus between them, word pieces joined to a word."""
     if what == "token":
         return "".join(name.removeprefix("##") if i and name.startswith("##") else f" {name}" for i, name in enumerate(names)).strip()
     return " + ".join(names[:MEMBERS]) + (f" + {len(names) - MEMBERS} more" if len(names) > MEMBERS else "")
 
 
 def split_rows(values: np.ndarray, error: np.ndarray | None, table: FeatureTable | None, record: int) -> Rows:
-    """One record's values ``[columns]`` as rows; ``table`` is that of the whole result."""
+    """Returns one record's values ``[columns]`` as rows; ``table`` belongs to the whole result."""
     places = None if table is None else table.column_features(len(values))
     columns = len(values)
     each = tuple((i,) for i in range(columns))
@@ -147,8 +147,8 @@ def split_rows(values: np.ndarray, error: np.ndarray | None, table: FeatureTable
     if not has_shared_columns(places):
         names = None if table.names is None else tuple(table.names[k] if k >= 0 else None for k in mine)
         return Rows(values, error, columns, each, names)
-    found = [(k, tuple(np.flatnonzero(mine == k).tolist())) for k in range(table.values.shape[-1])]
-    here = [(k, m) for k, m in found if m or table.values[record, k]]  # a record with fewer features than others has some for nothing
+    members = [(k, tuple(np.flatnonzero(mine == k).tolist())) for k in range(table.values.shape[-1])]
+    here = [(k, m) for k, m in members if m or table.values[record, k]]  # a record with fewer features than others has empty ones
     shown = [k for k, _ in here]
     names = None if table.names is None else tuple(table.names[k] for k in shown)
     error = None if table.error is None else table.error[record, shown]
@@ -156,7 +156,7 @@ def split_rows(values: np.ndarray, error: np.ndarray | None, table: FeatureTable
 
 
 def group_columns(values: np.ndarray, table: FeatureTable | None) -> tuple[np.ndarray, list[str] | None]:
-    """All records of a table ``[..., records, columns]`` with a column for each feature, and the columns' names; None for their numbers."""
+    """Returns a table ``[..., records, columns]`` with one column for each feature, and the column names; None for unnamed columns."""
     places = None if table is None or table.values.ndim != values.ndim else table.column_features(values.shape[-1])
     if table is None or places is None:
         return values, None
@@ -171,17 +171,17 @@ def group_columns(values: np.ndarray, table: FeatureTable | None) -> tuple[np.nd
 
 
 def has_shared_columns(places: np.ndarray) -> bool:
-    """Whether columns of some record share a feature."""
+    """True if columns of a record share a feature."""
     return any(np.bincount(row[row >= 0], minlength=1).max() > 1 for row in places)
 
 
 def are_equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
-    """Whether columns belong to the same features."""
+    """True if columns belong to the same features."""
     return a is b or (a is not None and b is not None and np.array_equal(a, b))
 
 
 def align_rows(several: Sequence[Rows]) -> list[Rows]:
-    """The same rows for all results of a record: columns that one of them takes together are one row, and are added up in the others."""
+    """Returns the same rows for all results of a record: columns that one result groups become one row, and are summed in the others."""
     first = several[0]
     if all(rows.members == first.members for rows in several):
         return list(several)
@@ -196,7 +196,7 @@ def align_rows(several: Sequence[Rows]) -> list[Rows]:
 
 
 def _merge_rows(rows: Rows, whole: tuple[tuple[int, ...], ...]) -> Rows:
-    """Rows added up to larger ones; errors where a row is one of them alone."""
+    """Returns rows summed to larger rows; the standard error is known only if a larger row contains a single row."""
     values, errors, names = np.zeros(len(whole)), np.full(len(whole), np.nan), list[str | None]()
     for at, members in enumerate(whole):
         inside = [k for k, m in enumerate(rows.members) if m and set(m) <= set(members)]

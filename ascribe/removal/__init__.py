@@ -1,4 +1,4 @@
-"""Replacements for removed features: ``by=`` of the verb, where ``over=`` is coalitions."""
+"""Removal of features: the values of ``by=`` where ``over=`` is coalitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-ins taken from other records: rows of a background, those of them that are near, and the other records of the call."""
+"""Replacements taken from other records: background rows, the nearest background rows, and the other records of the call."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ from .base import FixedReplacement, Leaves, RemovalContext, Replacement
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Resample(Value):
-    """Rows of a background: what is removed takes their values, and the quantity is averaged over the rows.
+    """Replaces removed features with the values of background rows, and averages the quantity over the rows (marginal distribution).
 
-    With Shapley values these are the interventional ones (Janzing et al. 2020). ``samples`` rows drawn without return, or all of them; that
-    many model rows for each coalition.
+    *Use it when* you have training data: replacements are values that occur. With Shapley values over coalitions, the result is the
+    interventional Shapley value.
+
+    ``background`` holds rows in the shape of the records, ``[rows, ...]``, one array for each input. ``samples`` is the number of rows
+    drawn without replacement; None takes all rows. Cost: one model row for each background row and coalition.
+
+    Raises FeatureError for ``samples`` below 1, and DistributionError if the rows do not have the shape of the records.
+    Source: Janzing, Minorics and Blöbaum 2020.
     """
 
     background: Any
@@ -28,7 +34,8 @@ class Resample(Value):
         rows = resolve_background(self.background, context.here)
         count = len(rows[0])
         if self.samples is not None and not is_count(self.samples):
-            raise FeatureError(f"samples={self.samples}", try_="from 1 up, or None for all rows")
+            there = f"samples={self.samples!r}"
+            raise FeatureError("samples= must be an integer >= 1, or None", there=there, try_="samples=None for all rows")
         if self.samples is None or self.samples >= count:
             return FixedReplacement([r[:, None] for r in rows])
         chosen = np.sort(np.random.default_rng((context.here.seed, 6)).choice(count, self.samples, replace=False))
@@ -37,10 +44,15 @@ class Resample(Value):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Nearest(Value):
-    """The ``count`` background rows that are most like the record in what is left of it: an empirical conditional distribution.
+    """Replaces removed features with the values of the ``count`` nearest background rows (an empirical conditional distribution).
 
-    Distances are Euclidean over the features that are there, each number in units of its spread in the background (Aas et al. 2021 use
-    such neighbours too). ``count`` model rows for each coalition.
+    *Use it when* features depend on each other, and a replacement should fit the features that are present.
+
+    The distance is Euclidean over the present features; each element is divided by its standard deviation in the background.
+    Cost: ``count`` model rows for each coalition.
+
+    Raises FeatureError if ``count`` is not an integer from 1 to the number of rows, and for NaN or infinity in the records or the rows.
+    Source: Aas, Jullum and Løland 2021 (the empirical approach, with fixed neighbours instead of kernel weights).
     """
 
     background: Any
@@ -49,15 +61,16 @@ class Nearest(Value):
     def replacement_for(self, context: RemovalContext) -> Replacement:
         rows = resolve_background(self.background, context.here)
         if not is_count(self.count) or self.count > len(rows[0]):
-            there = f"{len(rows[0])} in the background"
-            raise FeatureError(f"{self.count!r} nearest rows", there=there, try_="a whole number from 1 up, and no more than there are")
+            there, try_ = f"count={self.count!r} and {len(rows[0])} in the background", f"count={min(5, len(rows[0]))}"
+            raise FeatureError("count= of nearest rows must be an integer from 1 to the number of background rows", there=there, try_=try_)
         cells = context.groups.take(context.here.index).cells
         width = context.groups.cell_count
         apart = np.zeros((len(context.here.index), len(rows[0]), width + 1))
         for x, row, cell in zip(context.values, rows, cells, strict=True):
             numbers, others = (to_float64(a, repr(self)) for a in (x, row))
             if not (np.isfinite(numbers).all() and np.isfinite(others).all()):
-                raise FeatureError(f"{self!r} with NaN or infinity", there="no distance between rows", try_="asc.Resample(rows)")
+                there = f"NaN or infinity in {self!r} or in the records, so that rows have no distance"
+                raise FeatureError("Nearest rows need finite numbers", there=there, try_="by=asc.Resample(rows)")
             scale = others.std(0)
             squares = ((numbers[:, None] - others[None]) / np.where(scale > 0, scale, 1.0)) ** 2
             where = np.broadcast_to(cell, numbers.shape)
@@ -85,9 +98,13 @@ class NearestRows:
 
 @dataclass(frozen=True, repr=False)
 class Permute(Value):
-    """The value of another record of the same call, by a permutation of the records: what permutation importance does (Breiman 2001).
+    """Replaces removed features with the values of another record of the same call, chosen by a random permutation of the records.
 
-    ``samples`` permutations, drawn anew for each and the same for all features. That many model rows for each coalition.
+    *Use it when* the call has many records and no other data is at hand. Over ``LeaveOneOut`` this is permutation importance.
+
+    ``samples`` is the number of permutations; all features share each of them. Cost: ``samples`` model rows for each coalition.
+
+    Raises FeatureError for a call with one record, and for ``samples`` below 1. Source: Breiman 2001.
     """
 
     samples: int = 5
@@ -95,8 +112,8 @@ class Permute(Value):
     def replacement_for(self, context: RemovalContext) -> Replacement:
         total, index = context.here.total, context.here.index
         if total < 2 or not is_count(self.samples):
-            there = f"records in the call: {total}"
-            raise FeatureError(f"{self!r}", there=there, try_="a call with several records, and samples from 1 up")
+            there, try_ = f"{self!r}, records in the call: {total}", "by=asc.Resample(rows), or a call with several records"
+            raise FeatureError("Permuting records needs at least 2 records and samples= >= 1", there=there, try_=try_)
         draws = [np.random.default_rng((context.here.seed, 7, k)).permutation(total)[index] for k in range(self.samples)]
         wanted, place = np.unique(np.stack(draws), return_inverse=True)
         values = context.read_records(wanted)

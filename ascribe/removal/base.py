@@ -1,4 +1,4 @@
-"""Replacements for removed features: what ``by=`` can be where ``over=`` is coalitions."""
+"""The protocols of removal: a removal is a value of ``by=``; its replacement holds the values that removed features take."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ Leaves = list[Array]
 
 @dataclass(frozen=True, eq=False)
 class RemovalContext:
-    """What a removal is fitted to: the values of some records at the cut, and which feature their coordinates belong to.
+    """The values of some records at the cut, and the feature of each coordinate: the argument of a removal.
 
-    ``everyone`` reads the values of other records of the call, by their numbers; ``layer`` says that the cut is inside the model.
+    ``here`` holds the values, ``[records, ...]`` for each array. ``read_records`` returns the values of other records of the call by
+    their positions. ``layer`` is True if the cut is inside the model.
     """
 
     here: CutValues
@@ -28,34 +29,36 @@ class RemovalContext:
     read_records: Callable[[np.ndarray], Leaves]
     layer: bool = False
     ids: Leaves | None = None
-    """The token ids, where ``values`` are their masks."""
+    """The token ids, if ``values`` are their masks."""
 
     @property
     def values(self) -> Sequence[Array]:
         return self.here.values
 
     def check_one_scale(self, arrays: Sequence[int], what: str) -> None:
-        """Raise FeatureError where some of the arrays, by number, are tables: a row's columns have no mean or range in common."""
+        """Raises FeatureError if one of the arrays, given by position, is a table: its columns have no common mean or range."""
         if not self.layer and (tables := [k for k in arrays if self.values[k].ndim == 2]):
-            there = f"{self.here.names[tables[0]]}, a table of {self.values[tables[0]].shape[1]} columns, each with a scale of its own"
+            there = f"{self.here.names[tables[0]]}, a table of {self.values[tables[0]].shape[1]} columns, each with its own scale"
             try_ = "by=x_train.mean(0) for the mean of each column, by=asc.Resample(x_train) for rows that occur, "
-            try_ += "by=x.mean(1, keepdims=True) if columns are places of one signal"
-            raise FeatureError(f"{what} of a row", there=there, try_=try_)
+            try_ += "by=x.mean(1, keepdims=True) if the columns are positions of one signal"
+            raise FeatureError(f"{what} cannot be computed over the columns of a row", there=there, try_=try_)
 
     def values_with_axes(self, axes: int, what: str) -> Sequence[Array]:
-        """The values, each a record's channels and places. Raises FeatureError where axes lack, or where channels come last."""
+        """Returns the values. Raises FeatureError if a record has fewer than ``axes`` axes, or if channels come last."""
         shapes = [tuple(x.shape[1:]) for x in self.values]
         if short := [s for s in shapes if len(s) < axes]:
-            raise FeatureError(what, there=f"a record of shape {short[0]}", try_="records with channels and places")
+            there, try_ = f"a record of shape {short[0]}", f"by=asc.Replace(0.0), or records with at least {axes} axes"
+            raise FeatureError(f"{what} needs records with channels and spatial positions", there=there, try_=try_)
         if not self.layer:
             check_layout(shapes, what)
         return self.values
 
 
 class Replacement(Protocol):
-    """What is put in the place of removed coordinates of some records.
+    """The values that removed coordinates of some records take.
 
-    ``draws`` is how many versions there are, over which the quantity is averaged; ``random`` says that they are a sample of more.
+    ``draws`` is the number of versions; the quantity is averaged over them. ``random`` is True if they are a random sample, so that the
+    result has a standard error.
     """
 
     @property
@@ -64,25 +67,25 @@ class Replacement(Protocol):
     def random(self) -> bool: ...
 
     def __call__(self, presence: np.ndarray, draw: np.ndarray) -> Leaves:
-        """For points with this presence of cells ``[points, cells + 1]`` and these draws: ``[points or 1, records or 1, ...]`` each."""
+        """Returns ``[points or 1, records or 1, ...]`` for each array, from a presence ``[points, cells + 1]`` and draws ``[points]``."""
 
 
 @runtime_checkable
 class Removal(Protocol):
-    """A way to take features out of records: a value."""
+    """A way to remove features from records: the protocol of ``by=`` for coalitions."""
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
-        """What to put in their place. Raises FeatureError or DistributionError where it does not fit."""
+        """Returns the replacement values. Raises FeatureError or DistributionError if the removal does not fit the records."""
 
 
 RemovalLike = Removal | float | str | ArrayLike | Sequence[Any] | Mapping[str, Any] | Callable[..., Any] | None
-"""What ``by=`` accepts for coalitions: a removal, or the value that replaces a removed feature (a number, an array, a name such as
-"mean", a function of the model's arguments, one for each input in a tuple or a dict); None for the default."""
+"""The type of ``by=`` for coalitions: a removal, or the value of a removed feature (a number, an array, a name such as "mean", a function
+of the model's arguments, or one of these for each input in a tuple or a dict). None takes the default."""
 
 
 @dataclass(frozen=True, eq=False)
 class FixedReplacement:
-    """The same stand-ins whatever is removed: one array ``[draws, records or 1, ...]`` for each at the cut."""
+    """Replacements that do not depend on which features are removed: an array ``[draws, records or 1, ...]`` for each array at the cut."""
 
     arrays: Leaves
     random: bool = False

@@ -1,4 +1,4 @@
-"""Rows with replacements for removed features, written line by line into memory that is used again."""
+"""Builds the rows of a chunk: values of present features mixed with replacements, written into reused memory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from ..errors import FeatureError
 from .base import FixedReplacement, Replacement
 
 FEW = 2
-"""How often a line must be repeated, on average, for its presence to be looked up once."""
+"""A line of cells must be repeated this often, on average, before its presence is looked up once for all repeats."""
 
 
 def collapse_repeated_lines(cells: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Cells ``[1 or records, ..., height, width]`` without the lines that are equal to the one before, and the span of lines that each of
-    those left is for: a grid of 7 rows on 224 lines has 7. All cells and no spans where lines are not repeated.
+    """Removes the lines of cells ``[1 or records, ..., height, width]`` that are equal to the line before.
+
+    Returns the remaining lines and the span of lines that each of them covers: a grid of 7 rows on 224 lines has 7. Returns all cells and
+    no spans if too few lines are repeated.
     """
     if cells.ndim < 3 or cells.shape[-2] < 2:
         return cells, []
@@ -26,52 +28,53 @@ def collapse_repeated_lines(cells: np.ndarray) -> tuple[np.ndarray, list[tuple[i
 
 
 class Blend:
-    """Puts stand-ins into one array of some records, ``[records, ...]``, whose ``cells`` are columns of the presence.
+    """Mixes one array ``[records, ...]`` with its replacements; ``cells`` are the columns of the presence that its coordinates belong to.
 
-    A select costs several times what a product does; only where there is something infinite, or nothing to multiply, is it taken. Rows
-    are written into the same memory again and again, unless the model or other code has kept a part of it.
+    Products are used instead of a select, which costs several times as much. A select is used only for non-finite or non-floating
+    values. Rows are written into the same memory again, unless the model or other code has kept a part of it.
     """
 
     def __init__(self, x: Array, cells: np.ndarray, instead: Replacement) -> None:
         self.x, self.xp = x, namespace(x)
         self.cells = cells
-        self.few, self.spans = collapse_repeated_lines(cells)
+        self.lines_of_cells, self.spans = collapse_repeated_lines(cells)
         known = [x, *(instead.arrays if isinstance(instead, FixedReplacement) else [])]
-        smooth = isinstance(instead, FixedReplacement) and all(self.xp.is_floating(a) for a in known)
-        sizes = [float(self.xp.sizes(a, 0)) for a in known] if smooth else [np.inf]
-        self.smooth = bool(np.isfinite(sizes).all())
-        self.nothing = self.smooth and not any(sizes[1:])
-        self.index = self._index(self.few if self.smooth else cells)
+        multiplies = isinstance(instead, FixedReplacement) and all(self.xp.is_floating(a) for a in known)
+        sizes = [float(self.xp.sizes(a, 0)) for a in known] if multiplies else [np.inf]
+        self.multiplies = bool(np.isfinite(sizes).all())
+        self.is_zero = self.multiplies and not any(sizes[1:])
+        self.index = self._index(self.lines_of_cells if self.multiplies else cells)
         self.memory: Array | None = None
         self.holders: int | None = None
 
     def __call__(self, presence: np.ndarray, instead: Array) -> Array:
-        """Rows ``[points, records, ...]``: ``x`` where its cells are there, ``instead`` where not, and in between in part.
+        """Returns rows ``[points, records, ...]``: ``x`` where present, ``instead`` where absent, a mixture for partial presence.
 
-        Raises FeatureError for whole numbers and words that would be there in part.
+        Raises FeatureError for integers and words with partial presence.
         """
         whole = presence.dtype == bool
         if not whole and not self.xp.is_floating(self.x):
             floats = "x.float()" if hasattr(self.x, "float") else "x.astype(float)"
-            try_ = f"coalitions of whole features, such as asc.coalitions.Permutations(), or {floats} for a model that takes it"
-            raise FeatureError(f"type {self.x.dtype} for features that are there in part", try_=try_, code="E-FEATURES-TYPE")
+            try_ = f"over=asc.coalitions.Permutations(), whose features are present or absent, or {floats} if the model takes it"
+            there = f"values of type {self.x.dtype}"
+            raise FeatureError("Features present in part need floating-point values", there=there, try_=try_, code="E-FEATURES-TYPE")
         x = self.x[None]
-        if not self.smooth:
+        if not self.multiplies:
             keep = self._share(presence, self.index, self.cells)
             return self.xp.where(keep, x, instead) if whole else instead + keep * (x - instead)
-        share = self._share(presence.astype(np.float32), self.index, self.few)
+        share = self._share(presence.astype(np.float32), self.index, self.lines_of_cells)
         rows = self._rows(len(presence))
         for k, (first, last) in enumerate(self.spans or [(0, 0)]):
             lines = (..., slice(first, last), slice(None)) if self.spans else ...
             part = share[..., k : k + 1, :] if self.spans else share
-            if self.nothing:
+            if self.is_zero:
                 self.xp.product(x[lines], part, rows[lines])
             else:
                 self.xp.mix(instead[lines], x[lines], part, rows[lines])
         return rows
 
     def keep(self, presence: np.ndarray) -> Array:
-        """How much of each coordinate is there, ``[points, records, ...]``: False and True, or in part from 0 to 1."""
+        """Returns the presence of each coordinate, ``[points, records, ...]``: bool, or a share from 0 to 1."""
         share = self._share(presence if presence.dtype == bool else presence.astype(np.float32), self._index(self.cells), self.cells)
         return self.xp.broadcast_to(share, (len(presence), *self.x.shape))
 
@@ -79,11 +82,11 @@ class Blend:
         return self.xp.asarray(cells.reshape(-1).astype(np.int64), self.x)
 
     def _share(self, presence: np.ndarray, index: Array, cells: np.ndarray) -> Array:
-        """The presence of some cells, ``[points, *cells]``."""
+        """Returns the presence of some cells, ``[points, *cells]``."""
         return self.xp.take(self.xp.asarray(presence, self.x), index, 1).reshape((len(presence), *cells.shape))
 
     def _rows(self, points: int) -> Array:
-        """Memory for so many points: that of the last ones, if it is large enough and no other code has kept any of it."""
+        """Returns memory for some points: the last memory if it is large enough and no other code holds a part of it."""
         if self.memory is not None and len(self.memory) >= points and self.xp.holders(self.memory) == self.holders:
             return self.memory[:points]
         self.memory = None

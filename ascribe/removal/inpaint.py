@@ -1,4 +1,4 @@
-"""Pictures with the removed places filled in from their neighbours."""
+"""Removal by inpainting: removed pixels of an image are filled in from their neighbours."""
 
 from __future__ import annotations
 
@@ -19,29 +19,33 @@ NEIGHBOURS = (
     *((down, across, STRAIGHT) for down, across in ((0, 1), (1, 0), (0, -1), (-1, 0))),
     *((down, across, DIAGONAL) for down, across in ((1, 1), (1, -1), (-1, 1), (-1, -1))),
 )
-"""Down, right, and how much it counts: direct neighbours twice as much as diagonal ones."""
+"""Offsets down and right, and the weight: direct neighbours count twice as much as diagonal ones."""
 
 
 @dataclass(frozen=True, repr=False)
 class Inpaint(Value):
-    """Removed places as the weighted mean of their eight neighbours, all solved together, with a little noise (ROAD).
+    """Replaces removed pixels with the weighted mean of their eight neighbours, plus a little noise (noisy linear imputation, ROAD).
 
-    ``noise`` is its standard deviation, in units of the picture's range. Pictures ``[channels, height, width]``; needs SciPy.
-    One model row and one sparse solve for each coalition. Rong et al. 2022.
+    *Use it when* you evaluate attributions of images, and the shape of the removed region should not reveal the class.
+
+    All removed pixels are solved together. ``noise`` is the standard deviation of the noise, in units of the image's range. Records are
+    images ``[channels, height, width]``. Needs SciPy. Cost: one model row and one sparse linear system for each coalition and image.
+
+    Raises FeatureError for a negative ``noise``, without SciPy, and for features that are present in part. Source: Rong et al. 2022.
     """
 
     noise: float = 0.01
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if not is_number(self.noise) or not 0 <= self.noise < np.inf:
-            raise FeatureError(f"{self!r}", try_="noise from 0 up")
+            raise FeatureError("noise= of asc.Inpaint must be a finite number >= 0", there=f"{self.noise!r}", try_="by=asc.Inpaint(0.01)")
         here, values = context.here, context.values_with_axes(2, repr(self))
         return InpaintedReplacement(values, context.groups.take(here.index).cells, self.noise, here.seed, here.first)
 
 
 @dataclass(frozen=True, eq=False)
 class InpaintedReplacement:
-    """The records with what is removed painted over."""
+    """The records with removed pixels filled in."""
 
     values: Sequence[Array]
     cells: Sequence[np.ndarray]
@@ -53,7 +57,8 @@ class InpaintedReplacement:
 
     def __call__(self, presence: np.ndarray, draw: np.ndarray) -> Leaves:
         if presence.dtype != bool:
-            raise FeatureError("inpainting of places that are there in part", try_="coalitions of whole features, or asc.Blur()")
+            there, try_ = f"a presence of type {presence.dtype}", "by=asc.Blur(), or over=asc.coalitions.Permutations()"
+            raise FeatureError("Inpainting cannot mix pixels that are present in part", there=there, try_=try_)
         return [self._one(i, x, cell, presence) for i, (x, cell) in enumerate(zip(self.values, self.cells, strict=True))]
 
     def _one(self, i: int, x: Array, cell: np.ndarray, presence: np.ndarray) -> Array:
@@ -74,7 +79,7 @@ class InpaintedReplacement:
 
 
 def solve_neighbour_means(flat: np.ndarray, gone: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The values ``[..., removed places]`` at which each is the weighted mean of its neighbours; ``flat`` is ``[..., places]``."""
+    """Returns the values ``[..., removed]`` at which each pixel is the weighted mean of its neighbours; ``flat`` is ``[..., pixels]``."""
     sparse, splu = import_scipy()
     height, width = size
     ids = np.flatnonzero(gone)
@@ -93,20 +98,20 @@ def solve_neighbour_means(flat: np.ndarray, gone: np.ndarray, size: tuple[int, i
         open_ = gone[other]
         right[..., here[~open_]] += weight * flat[..., other[~open_]]
         entries.append((here[open_], number[other[open_]], -weight))
-    if gone.all():  # nothing to fill in from: the mean of what there was
+    if gone.all():  # no pixel to fill in from: use the mean of the image
         return np.broadcast_to(flat.mean(-1, keepdims=True), right.shape)
     rows, columns = (np.concatenate([e[k] for e in entries]) for k in (0, 1))
     data = np.concatenate([np.full(len(e[0]), e[2]) for e in entries])
     matrix = sparse.csc_matrix((data, (rows, columns)), (len(ids), len(ids))) + sparse.diags(total).tocsc()
-    found: np.ndarray = splu(matrix).solve(right.reshape(-1, len(ids)).T).T.reshape(right.shape)
-    return found
+    solution: np.ndarray = splu(matrix).solve(right.reshape(-1, len(ids)).T).T.reshape(right.shape)
+    return solution
 
 
 def import_scipy() -> tuple[Any, Any]:
-    """SciPy's sparse matrices and their solver. Raises FeatureError without SciPy."""
+    """Returns SciPy's sparse matrices and their solver. Raises FeatureError without SciPy."""
     try:
         from scipy import sparse
         from scipy.sparse.linalg import splu
     except ImportError as error:
-        raise FeatureError("inpainting needs SciPy", there="no scipy", try_="pip install scipy, or asc.Blur()") from error
+        raise FeatureError("Inpainting needs SciPy", there="SciPy is not installed", try_="pip install scipy, or by=asc.Blur()") from error
     return sparse, splu

@@ -1,4 +1,4 @@
-"""Stand-ins that do not look at other records: a value, the picture blurred, a mean, noise, another run."""
+"""Removal without other records: a value, a blurred record, a mean, noise, or the values of another call."""
 
 from __future__ import annotations
 
@@ -16,18 +16,26 @@ from .base import FixedReplacement, RemovalContext, Replacement
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Replace(Value):
-    """A value for what is removed: a number, an array, one for each input, a name ("mean", "blur"), or a function of the model's arguments.
+    """Replaces removed features with a fixed value, the baseline.
 
-    What a baseline can be (see ``baselines``), this can be; but tables have no ``"mean"`` of a row. One model row for each coalition.
+    *Use it when* one value means "absent", such as 0 or the training mean. This is the default for numeric inputs.
+
+    ``value`` is a number, an array in the shape of a record or of the records, a name ("mean", "blur", ...), a function of the model's
+    arguments, or one of these for each input in a tuple or a dict. A table has no ``"mean"`` of a row: use ``Replace(x_train.mean(0))``
+    for the mean of each column. Cost: one model row for each coalition.
+
+    Raises FeatureError for a fractional number in an integer array, and for ``"mean"`` of a table.
     """
 
     value: Any = 0.0
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         for x in context.values:
-            whole = namespace(x).numpy(x).dtype.kind in "iub"
-            if whole and isinstance(self.value, float) and not self.value.is_integer():
-                raise FeatureError(f"{self!r} for whole numbers", try_="a whole number, or x.astype(float)", code="E-FEATURES-TYPE")
+            is_integer = namespace(x).numpy(x).dtype.kind in "iub"
+            if is_integer and isinstance(self.value, float) and not self.value.is_integer():
+                try_ = f"by={round(self.value)}, or x.astype(float) if the model takes it"
+                there = f"value={self.value!r}, an array of type {x.dtype}"
+                raise FeatureError("An integer array cannot hold a fractional replacement", there=there, try_=try_, code="E-FEATURES-TYPE")
         if isinstance(self.value, (str, tuple, list, dict)):
             own = enumerate(split_by_array(self.value, context.here))
             context.check_one_scale([k for k, v in own if isinstance(v, str) and v in ("mean", "uniform")], repr(self))
@@ -36,9 +44,10 @@ class Replace(Value):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Patch(Value):
-    """What the cut holds when the model is called with other arguments: activation patching. ``Patch(asc.Call(other_x))``.
+    """Replaces removed features with the values at the cut in another call of the model (activation patching).
 
-    One model row for each coalition, and one run of the other call.
+    *Use it when* you compare two inputs, such as a clean and a corrupted prompt: ``by=Patch(asc.Call(other_x))``. Cost: one model row
+    for each coalition, and one forward pass of the other call.
     """
 
     call: Any
@@ -49,17 +58,22 @@ class Patch(Value):
 
 @dataclass(frozen=True, repr=False)
 class Blur(Value):
-    """The record itself smoothed by a normal curve of ``sigma`` coordinates, along every axis but that of the channels: time of a series,
-    wherever the lengths of its axes say that its channels are, and both sides of a grey picture.
+    """Replaces removed features with the record itself, gaussian_blur by a Gaussian filter.
 
-    One model row for each coalition. Fong and Vedaldi 2017.
+    *Use it when* records are images or series, and a constant value would add artificial edges.
+
+    ``sigma`` is the standard deviation of the filter in pixels or steps. The filter runs along the spatial axes of
+    ``[channels, height, width]``, along time of a series, and along both sides of a greyscale image. Cost: one model row for each
+    coalition.
+
+    Raises FeatureError for ``sigma`` <= 0, for tables, and for images with channels last. Source: Fong and Vedaldi 2017.
     """
 
     sigma: float = 4.0
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if not (is_number(self.sigma) and self.sigma > 0):
-            raise FeatureError(f"{self!r}", try_="sigma above 0")
+            raise FeatureError("sigma= of asc.Blur must be a number > 0", there=f"sigma={self.sigma!r}", try_="by=asc.Blur(4.0)")
         values = context.values_with_axes(2, repr(self))
         smooth = [gaussian_blur(to_float64(x, repr(self)), lambda size: self.sigma, context.here.places(x)) for x in values]
         return FixedReplacement([cast_numbers(a, x)[None] for a, x in zip(smooth, context.values, strict=True)])
@@ -67,9 +81,12 @@ class Blur(Value):
 
 @dataclass(frozen=True, repr=False)
 class Mean(Value):
-    """Each record's own mean over its places, channel by channel; of a layer's vector, the mean of its numbers.
+    """Replaces removed features with the record's own mean over its spatial positions, for each channel.
 
-    Tables are refused: a row's columns have no mean in common. ``Replace(x_train.mean(0))`` has the mean of each column.
+    *Use it when* records are images or series, and the mean of a channel means "no information". At a layer that is a vector, it is the
+    mean of the vector's elements. Cost: one model row for each coalition.
+
+    Raises FeatureError for tables, whose columns have no common mean: use ``Replace(x_train.mean(0))`` for the mean of each column.
     """
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
@@ -79,9 +96,12 @@ class Mean(Value):
 
 @dataclass(frozen=True, repr=False)
 class Noise(Value):
-    """Normal noise around 0, or with ``around`` the record around itself; ``scale`` is its standard deviation.
+    """Replaces removed features with Gaussian noise, and averages the quantity over ``samples`` draws.
 
-    ``samples`` draws, the same for all coalitions and records; the quantity is averaged over them. That many rows for each coalition.
+    *Use it when* no single value means "absent". ``scale`` is the standard deviation in the unit of the input. The mean is 0, or the
+    record itself if ``around`` is True. All coalitions and records share the draws. Cost: ``samples`` model rows for each coalition.
+
+    Raises FeatureError for ``samples`` below 1, and for a negative or non-finite ``scale``.
     """
 
     scale: float = 1.0
@@ -90,11 +110,12 @@ class Noise(Value):
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if not is_count(self.samples) or not is_number(self.scale) or not 0 <= self.scale < np.inf:
-            raise FeatureError(f"{self!r}", try_="samples from 1 and scale from 0 up")
-        found = []
+            there, try_ = f"samples={self.samples!r}, scale={self.scale!r}", "by=asc.removal.Noise(scale=1.0, samples=8)"
+            raise FeatureError("Noise needs an integer samples= >= 1 and a finite scale= >= 0", there=there, try_=try_)
+        arrays = []
         for i, x in enumerate(context.values):
             rng = np.random.default_rng((context.here.seed, 5, context.here.first + i))
             noise = rng.standard_normal((self.samples, 1, *x.shape[1:])) * self.scale
             own = to_float64(x, repr(self))
-            found.append(cast_numbers(noise + own if self.around else noise, x))
-        return FixedReplacement(found, random=True)
+            arrays.append(cast_numbers(noise + own if self.around else noise, x))
+        return FixedReplacement(arrays, random=True)

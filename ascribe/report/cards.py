@@ -111,7 +111,7 @@ def _names(rows: Sequence[Rows], given: Sequence[str] | None) -> list[str] | Non
 
 def _row(rows: Rows, record: np.ndarray | None) -> np.ndarray | None:
     """Returns the value of the record in each row; an array of objects if a row has several columns."""
-    held = rows.held(record) if rows.grouped else None
+    held = rows.record_values(record) if rows.grouped else None
     if held is None:
         return record
     shown = np.empty(len(held), object)

@@ -82,7 +82,7 @@ def test_a_grey_picture_is_no_series(shape: tuple[int, ...]) -> None:
     assert cut(a)[-2:] == [True, True]
     told = check(a)
     assert told.status == "warn"
-    assert ("grey picture" in told.detail and "asc.Segments(16, axis=2)" in told.detail) == (len(shape) == 2)
+    assert ("greyscale image" in told.detail and "asc.Segments(16, axis=2)" in told.detail) == (len(shape) == 2)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_grid_has_as_many_axes_as_it_has_numbers() -> None:
     np.testing.assert_allclose(a.values[0, 0, :2, :2, :2], a.values[0, 0, 0, 0, 0])
     assert a.values[0, 0, 0, 0, 0] != a.values[0, 0, 2, 0, 0]
     assert run((6, 8), asc.Grid((2, 4))).features.values.shape == (2, 8)
-    with pytest.raises(FeatureError, match="pictures of 4 x 6 x 8"):
+    with pytest.raises(FeatureError, match="images of 4 x 6 x 8"):
         run((2, 4, 6, 8), asc.Grid((5, 3, 4)))
 
 

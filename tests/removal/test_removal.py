@@ -164,13 +164,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "a mask with holes": (lambda: run(features=np.array([0.5, 1, 2, 3])), FeatureError, "E-FEATURES-TYPE"),
     "a mask with nothing": (lambda: run(features=np.full(4, -1)), FeatureError, "without a feature"),
     "no features": (lambda: run(features="all"), FeatureError, "features='all'"),
-    "a grid of half a cell": (lambda: picture(features=asc.Grid(2.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
+    "a grid of half a cell": (lambda: picture(features=asc.Grid(2.5)), FeatureError, "integers >= 1"),  # type: ignore[arg-type]
     "a grid of four axes": (lambda: picture(features=asc.Grid((1, 1, 2, 3))), FeatureError, "4 axes"),
-    "windows of words": (lambda: picture(features=asc.Windows("ab")), FeatureError, "whole numbers"),  # type: ignore[arg-type]
-    "half a step": (lambda: picture(features=asc.Windows(2, 0.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
-    "half a stretch": (lambda: picture(features=asc.Segments(2.5)), FeatureError, "whole numbers"),  # type: ignore[arg-type]
+    "windows of words": (lambda: picture(features=asc.Windows("ab")), FeatureError, "integers >= 1"),  # type: ignore[arg-type]
+    "half a step": (lambda: picture(features=asc.Windows(2, 0.5)), FeatureError, "integers >= 1"),  # type: ignore[arg-type]
+    "half a stretch": (lambda: picture(features=asc.Segments(2.5)), FeatureError, "integers >= 1"),  # type: ignore[arg-type]
     "channels by a word": (lambda: picture(features=asc.features.Channels("red")), FeatureError, "an axis behind"),  # type: ignore[arg-type]
-    "no superpixels": (lambda: picture(features=asc.Superpixels(0)), FeatureError, "from 1 up"),
+    "no superpixels": (lambda: picture(features=asc.Superpixels(0)), FeatureError, "integer >= 1"),
     "superpixels of nothing known": (
         lambda: asc.attribute(
             seeded(Pictures), rows(2, 2, 6, 6) * torch.nan, over=asc.coalitions.LeaveOneOut(), features=asc.Superpixels(2)
@@ -201,7 +201,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "a baseline that does not fit": (lambda: run(by=asc.Replace(np.zeros(3))), DistributionError, "E-BASELINE-SHAPE"),
     "a background that does not fit": (lambda: run(by=asc.Resample(np.zeros((5, 3)))), DistributionError, "E-BASELINE-SHAPE"),
     "more neighbours than rows": (lambda: run(by=asc.removal.Nearest(np.zeros((2, 4)), 3)), FeatureError, "2 in the background"),
-    "a blurred table": (lambda: run(by=asc.Blur()), FeatureError, "places"),
+    "a blurred table": (lambda: run(by=asc.Blur()), FeatureError, "spatial positions"),
     "a token for numbers": (lambda: run(by=asc.MaskToken(1)), FeatureError, "E-FEATURES-TYPE"),
     "a mask that is not there": (lambda: run(by=asc.Drop()), FeatureError, "attention_mask"),
     "neighbours of what is missing": (lambda: run(X * torch.nan, by=asc.removal.Nearest(X, 2)), FeatureError, "NaN"),

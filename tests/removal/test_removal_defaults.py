@@ -117,9 +117,9 @@ def test_an_error_about_coalitions_names_chosen_features_and_has_what_was_found(
 
 
 WINDOWS = {
-    "wide": ((2, 60), None, "a window of size 60. Found: 50 coordinates on axis -1", "size=(2, 50)"),
-    "high": (8, None, "a window of size 8. Found: 3 coordinates on axis -2", "size=(3, 8)"),
-    "gaps": ((1, 10), (1, 20), "a stride of 20. Found: windows of size 10 on axis -1", "stride=(1, 10)"),
+    "wide": ((2, 60), None, "A window of size 60 is larger than the record. Found: 50 coordinates on axis -1", "size=(2, 50)"),
+    "high": (8, None, "A window of size 8 is larger than the record. Found: 3 coordinates on axis -2", "size=(3, 8)"),
+    "gaps": ((1, 10), (1, 20), "A stride of 20 leaves gaps between windows. Found: windows of size 10 on axis -1", "stride=(1, 10)"),
 }
 
 

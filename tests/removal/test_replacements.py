@@ -292,12 +292,12 @@ def test_infinite_numbers_are_selected_not_multiplied():
 
 
 CHOICES = {
-    "each number": (lambda: rows(2, 8), 8, "each of 8 numbers", "ok"),
-    "a small picture": (lambda: rows(2, 3, 8, 8), 192, "each of 192 numbers", "ok"),
+    "each number": (lambda: rows(2, 8), 8, "each of 8 elements", "ok"),
+    "a small picture": (lambda: rows(2, 3, 8, 8), 192, "each of 192 elements", "ok"),
     "a picture": (lambda: torch.nn.functional.interpolate(rows(1, 3, 4, 4), (32, 32)), None, "superpixels", "warn"),
     "a picture of noise": (lambda: rows(1, 3, 32, 32), 64, "a grid of 8 x 8", "warn"),
-    "a series": (lambda: rows(2, 4, 90), 16, "stretches", "warn"),
-    "a long table": (lambda: rows(2, 300), 300, "each of 300 numbers", "ok"),
+    "a series": (lambda: rows(2, 4, 90), 16, "segments", "warn"),
+    "a long table": (lambda: rows(2, 300), 300, "each of 300 elements", "ok"),
 }
 
 
