@@ -44,16 +44,16 @@ class RandomCoalitions(Value):
         return self.budget
 
     def game(self, players: Players, seed: int) -> SequentialGame:
-        estimator = _Means(check_players(players), self.budget, self.p, np.random.default_rng((seed, 12)))
+        estimator = _MeansEstimator(check_players(players), self.budget, self.p, np.random.default_rng((seed, 12)))
         return SequentialGame(estimator, self.tolerance)
 
 
-class _Means:
+class _MeansEstimator:
     """Sums of v(S) and of its squares, over all coalitions and over the coalitions with each feature."""
 
     def __init__(self, features: int, budget: int, p: float, rng: np.random.Generator) -> None:
         self.features, self.budget, self.p, self.rng = features, budget, p, rng
-        self.rows, self.there = 0, np.zeros(features)
+        self.rows, self.present = 0, np.zeros(features)
         self.sums: list[np.ndarray] = []
 
     def blocks(self) -> Iterator[CoalitionBlock]:
@@ -67,7 +67,7 @@ class _Means:
         values = values - self.shift
         with_ = block.coalitions.T.astype(float)
         self.rows += len(values)
-        self.there += with_.sum(axis=1)
+        self.present += with_.sum(axis=1)
         for total, added in zip(self.sums, (values.sum(axis=0), (values**2).sum(axis=0), with_ @ values, with_ @ values**2), strict=True):
             total += added
 
@@ -75,9 +75,9 @@ class _Means:
         if not self.rows:
             raise CoalitionError("No estimate is known before a block is complete", code="E-COALITION-EARLY")
         all_, squares, with_, with_squares = self.sums
-        there = self.there[:, None]
-        mean, variance = mean_and_variance(there, with_, with_squares)
-        mean0, variance0 = mean_and_variance(self.rows - there, all_ - with_, squares - with_squares)
+        present = self.present[:, None]
+        mean, variance = mean_and_variance(present, with_, with_squares)
+        mean0, variance0 = mean_and_variance(self.rows - present, all_ - with_, squares - with_squares)
         never = int((np.isnan(mean + mean0)).any(axis=1).sum())
         notes = (f"{never} features were always or never present, and have no value",) if never else ()
         return GameEstimate(mean - mean0, np.sqrt(variance + variance0), False, notes)

@@ -105,10 +105,10 @@ def check_complete(known: int, features: int) -> None:
         raise CoalitionError("Exact values are not known before all coalitions are", there=there, code="E-COALITION-EARLY")
 
 
-def signed_weights(there: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def signed_weights(present: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Returns the weight of each coalition in each feature's value, ``[rows, features]``: > 0 if the feature is present, else < 0."""
-    size = there.sum(axis=1, keepdims=True)
-    return np.where(there, weights[np.maximum(size - 1, 0)], -weights[np.minimum(size, len(weights) - 1)])
+    size = present.sum(axis=1, keepdims=True)
+    return np.where(present, weights[np.maximum(size - 1, 0)], -weights[np.minimum(size, len(weights) - 1)])
 
 
 def decode_coalitions(numbers: np.ndarray, features: int) -> np.ndarray:

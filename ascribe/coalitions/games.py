@@ -54,11 +54,11 @@ class SequentialGame:
     def __init__(self, estimator: Estimator, tolerance: float | None = None) -> None:
         self._estimator, self._tolerance = estimator, tolerance
         self._stream = self._blocks_until_precise() if tolerance is not None else estimator.blocks()
-        self._sent: deque[_PendingBlock] = deque()
+        self._pending: deque[_PendingBlock] = deque()
         self._rest = np.empty((0, 0), dtype=bool)
-        self._waits = False
+        self._is_waiting = False
         self._shape: tuple[int, int] = (0, 0)
-        self._short = False
+        self._missed_tolerance = False
 
     def ask(self, most: int) -> np.ndarray | None:
         parts: list[np.ndarray] = []
@@ -69,7 +69,7 @@ class SequentialGame:
             room -= len(parts[-1])
         if parts:
             return np.concatenate(parts)
-        return self._rest[:0] if self._waits else None
+        return self._rest[:0] if self._is_waiting else None
 
     def tell(self, coalitions: np.ndarray, values: np.ndarray) -> None:
         values = np.asarray(values, dtype=np.float64)
@@ -77,35 +77,35 @@ class SequentialGame:
         self._shape = (values.shape[0], values.shape[2])
         rows = np.moveaxis(values, 1, 0).reshape(len(coalitions), -1)
         while len(rows):
-            assert self._sent, "received more values than asked for"
-            rows = rows[self._fill(self._sent[0], rows) :]
+            assert self._pending, "received more values than asked for"
+            rows = rows[self._fill(self._pending[0], rows) :]
 
-    def _fill(self, sent: _PendingBlock, rows: np.ndarray) -> int:
+    def _fill(self, pending: _PendingBlock, rows: np.ndarray) -> int:
         """Fills the first pending block with rows, and returns how many were used. Passes a complete block to the estimator."""
-        size = len(sent.block.coalitions)
-        used = min(size - sent.rows, len(rows))
+        size = len(pending.block.coalitions)
+        used = min(size - pending.rows, len(rows))
         if used == size:
-            sent.values = rows[:size]
+            pending.values = rows[:size]
         else:
-            sent.values = np.empty((size, rows.shape[1])) if sent.values is None else sent.values
-            sent.values[sent.rows : sent.rows + used] = rows[:used]
-        sent.rows += used
-        if sent.rows == size:
-            self._sent.popleft()
+            pending.values = np.empty((size, rows.shape[1])) if pending.values is None else pending.values
+            pending.values[pending.rows : pending.rows + used] = rows[:used]
+        pending.rows += used
+        if pending.rows == size:
+            self._pending.popleft()
             with np.errstate(all="ignore"):
-                self._estimator.add_block(sent.block, sent.values)
+                self._estimator.add_block(pending.block, pending.values)
         return used
 
     def estimate(self) -> GameEstimate:
         if not self._shape[0]:
             raise CoalitionError("No estimate is known before any coalition is known", code="E-COALITION-EARLY")
-        found = self._result()
-        notes = found.notes
-        if self._short:
-            reached = compute_relative_error(found)
+        estimate = self._result()
+        notes = estimate.notes
+        if self._missed_tolerance:
+            reached = compute_relative_error(estimate)
             notes += (f"tolerance {self._tolerance:g} was not reached: the largest standard error is {reached:.2g} of the range",)
-        error = None if found.error is None else self._games_first(found.error)
-        return replace(found, values=self._games_first(found.values), error=error, notes=notes)
+        error = None if estimate.error is None else self._games_first(estimate.error)
+        return replace(estimate, values=self._games_first(estimate.values), error=error, notes=notes)
 
     def _result(self) -> GameEstimate:
         """Returns the estimator's result. Non-finite values come from the model and stay visible, so NumPy's warnings are silenced."""
@@ -117,17 +117,17 @@ class SequentialGame:
 
     def _next(self) -> bool:
         """Fetches the next block. Returns False at the end, and while the game waits for values."""
-        while not (self._waits and self._sent):
-            self._waits = False
+        while not (self._is_waiting and self._pending):
+            self._is_waiting = False
             try:
                 block = next(self._stream)
             except StopIteration:
                 return False
             if block is None:
-                self._waits = True
+                self._is_waiting = True
             elif len(block.coalitions):
                 self._rest = block.coalitions
-                self._sent.append(_PendingBlock(block))
+                self._pending.append(_PendingBlock(block))
                 return True
         return False
 
@@ -143,7 +143,7 @@ class SequentialGame:
                 look = taken + max(1, taken // 4)
             yield block
         yield None
-        self._short = not compute_relative_error(self._result()) <= self._tolerance
+        self._missed_tolerance = not compute_relative_error(self._result()) <= self._tolerance
 
 
 class RunningMean:
@@ -171,11 +171,11 @@ class RunningMean:
         return GameEstimate(mean + self.shift, np.sqrt(variance), complete)
 
 
-def compute_relative_error(found: GameEstimate) -> float:
+def compute_relative_error(estimate: GameEstimate) -> float:
     """Returns the largest standard error as a share of its game's range of values (0 included); the worst of all games."""
-    if found.error is None:
+    if estimate.error is None:
         return 0.0
-    values, errors = (a.reshape(-1, a.shape[-1]) for a in (found.values, found.error))
+    values, errors = (a.reshape(-1, a.shape[-1]) for a in (estimate.values, estimate.error))
     span = np.maximum(values.max(axis=0), 0) - np.minimum(values.min(axis=0), 0)
     worst = np.where(np.isnan(errors), np.inf, errors).max(axis=0)
     shares = np.divide(worst, span, out=np.where(worst > 0, np.inf, 0.0), where=span > 0)

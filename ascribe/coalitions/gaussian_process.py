@@ -40,12 +40,12 @@ class GaussianProcessEstimator:
     others have the prior of :class:`~ascribe.coalitions.covariance.PriorCovariance`, so that similar coalitions have similar values.
     The fitted game matches v(all) - v(none) exactly, and its Shapley values have a closed form.
 
-    With ``chosen``, each game gets the covariance with the smallest leave-one-out error. Otherwise all games share one covariance, and
+    With ``per_game``, each game gets the covariance with the smallest leave-one-out error. Otherwise all games share one covariance, and
     the values are linear in the game.
     """
 
-    def __init__(self, units: CoalitionSample, index: Index, chosen: bool = False) -> None:
-        self.units, self.index, self.chosen = units, index, chosen and units.coalitions.shape[1] <= MOST_CHOSEN
+    def __init__(self, units: CoalitionSample, index: Index, per_game: bool = False) -> None:
+        self.units, self.index, self.per_game = units, index, per_game and units.coalitions.shape[1] <= MOST_CHOSEN
         self.features = units.coalitions.shape[1]
         self.received = np.zeros(len(units.group), dtype=bool)
         self.groups: list[int] = []
@@ -90,9 +90,9 @@ class GaussianProcessEstimator:
         # for a size of which a share is drawn, the rest is unknown
         unknown = np.sqrt(np.maximum(1 - self.units.chance[used] * len(self.groups) / max(1, self.units.groups), 0))
         parts = [np.flatnonzero(group[used] == one) for one in groups]
-        alone = [pairs.determined(without=at) for at in parts]
-        if self.chosen and pairs.determined():
-            games = [pairs.of(game) for game in range(pairs.values.shape[1])]
+        alone = [pairs.is_determined(without=at) for at in parts]
+        if self.per_game and pairs.is_determined():
+            games = [pairs.for_game(game) for game in range(pairs.values.shape[1])]
             systems = [KrigingSystem(game, choose_covariance(game, self.index), self.index) for game in games]
         else:
             systems = [KrigingSystem(pairs, make_uniform(self.features), self.index)]
@@ -110,15 +110,15 @@ class Pairs:
     total: np.ndarray
     weight: np.ndarray
 
-    def of(self, game: int) -> Pairs:
+    def for_game(self, game: int) -> Pairs:
         """Returns the pairs of one game."""
         return Pairs(self.signs, self.values[:, game : game + 1], self.total[game : game + 1], self.weight)
 
-    def some(self, index: np.ndarray) -> Pairs:
+    def take(self, index: np.ndarray) -> Pairs:
         """Returns some of the pairs."""
         return Pairs(self.signs[index], self.values[index], self.total, self.weight[index])
 
-    def determined(self, without: Sequence[int] | np.ndarray = ()) -> bool:
+    def is_determined(self, without: Sequence[int] | np.ndarray = ()) -> bool:
         """True if the pairs, without some of them, and the full coalition determine each additive term."""
         signs, left = np.concatenate([self.signs, np.ones((1, self.signs.shape[1]))]), self.signs[np.asarray(without, dtype=int)]
         return pseudo_inverse(signs.T @ signs - left.T @ left)[1] == signs.shape[1]
@@ -173,11 +173,11 @@ def choose_covariance(game: Pairs, index: Index) -> PriorCovariance:
     """Returns the covariance with the smallest leave-one-out error on a subset of a game's pairs of all sizes: rates first, then noise."""
     units, features = game.signs.shape
     most = max(TRIED, 2 * features)
-    some = game if units <= most else game.some(np.linspace(0, units - 1, most).round().astype(int))
-    first = KrigingSystem(some, make_uniform(features), index).values()[:, 0]
-    loo_errors = {one: KrigingSystem(some, one, index).loo_error() for one in make_candidates(first)}
+    subset = game if units <= most else game.take(np.linspace(0, units - 1, most).round().astype(int))
+    first = KrigingSystem(subset, make_uniform(features), index).values()[:, 0]
+    loo_errors = {one: KrigingSystem(subset, one, index).loo_error() for one in make_candidates(first)}
     best = _argmin(loo_errors)
-    return _argmin({best: loo_errors[best], **{one: KrigingSystem(some, one, index).loo_error() for one in best.with_other_noise()}})
+    return _argmin({best: loo_errors[best], **{one: KrigingSystem(subset, one, index).loo_error() for one in best.with_other_noise()}})
 
 
 def _argmin(loo_errors: dict[PriorCovariance, float]) -> PriorCovariance:

@@ -43,13 +43,13 @@ class HsicIndices(Value):
         return self.budget
 
     def game(self, players: Players, seed: int) -> SequentialGame:
-        return SequentialGame(_Pairs(check_players(players), self.budget, self.width, np.random.default_rng((seed, 16))))
+        return SequentialGame(_HsicEstimator(check_players(players), self.budget, self.width, np.random.default_rng((seed, 16))))
 
 
-class _Pairs:
+class _HsicEstimator:
     def __init__(self, features: int, budget: int, width: float | None, rng: np.random.Generator) -> None:
         self.features, self.budget, self.width, self.rng = features, budget, width, rng
-        self.there: list[np.ndarray] = []
+        self.present: list[np.ndarray] = []
         self.values: list[np.ndarray] = []
 
     def blocks(self) -> Iterator[CoalitionBlock]:
@@ -59,13 +59,13 @@ class _Pairs:
             yield CoalitionBlock(every[start : start + ROWS])
 
     def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
-        self.there.append(block.coalitions)
+        self.present.append(block.coalitions)
         self.values.append(values)
 
     def result(self) -> GameEstimate:
-        if not self.there:
+        if not self.present:
             raise CoalitionError("No estimate is known before a block is complete", code="E-COALITION-EARLY")
-        signs = np.where(np.concatenate(self.there), 1.0, -1.0)
+        signs = np.where(np.concatenate(self.present), 1.0, -1.0)
         signs -= signs.mean(axis=0)
         results = [compute_hsic(signs, outputs, self.width) for outputs in np.concatenate(self.values).T]
         values, errors = (np.stack(part, axis=-1) for part in zip(*results, strict=True))
@@ -81,8 +81,8 @@ def compute_hsic(signs: np.ndarray, outputs: np.ndarray, width: float | None) ->
     rows = len(outputs)
     apart = np.abs(outputs[:, None] - outputs)
     width = (np.median(apart[np.triu_indices(rows, 1)]) or apart.max()) if width is None else width
-    alike = np.exp(-((apart / width) ** 2) / 2) if width else np.ones_like(apart)
-    alike = alike - alike.mean(axis=0)
-    alike -= alike.mean(axis=1, keepdims=True)
-    parts = signs * (alike @ signs) / (2 * rows)
+    kernel = np.exp(-((apart / width) ** 2) / 2) if width else np.ones_like(apart)
+    kernel = kernel - kernel.mean(axis=0)
+    kernel -= kernel.mean(axis=1, keepdims=True)
+    parts = signs * (kernel @ signs) / (2 * rows)
     return parts.mean(axis=0), 2 * parts.std(axis=0) / np.sqrt(rows)

@@ -71,8 +71,8 @@ class Interactions(Value):
             units = make_plan(n, weights, weights, rows, False, self.tolerance is not None and not can_enumerate(n, rows))
             return SequentialGame(RegressionEstimator(units.draw(rng), make_pairwise_fit(n)), self.tolerance)
         if can_enumerate(n, rows):
-            return SequentialGame(_Enumerated(n, self.index))
-        return SequentialGame(_Circles(n, self.index, (rows - 2) // (n * (n - 1)), rng), self.tolerance)
+            return SequentialGame(_PairEnumeration(n, self.index))
+        return SequentialGame(_CircleEstimator(n, self.index, (rows - 2) // (n * (n - 1)), rng), self.tolerance)
 
 
 def make_pairwise_fit(features: int) -> LinearFit:
@@ -83,13 +83,13 @@ def make_pairwise_fit(features: int) -> LinearFit:
     readout[every, every, every] = 1
     readout[one, two, pairs] = readout[two, one, pairs] = 0.5
 
-    def columns(there: np.ndarray) -> np.ndarray:
-        return np.concatenate([there, there[:, one] & there[:, two]], axis=1).astype(float)
+    def columns(present: np.ndarray) -> np.ndarray:
+        return np.concatenate([present, present[:, one] & present[:, two]], axis=1).astype(float)
 
     return LinearFit(columns, readout.reshape(features**2, -1), False, True, (features, features))
 
 
-class _Enumerated:
+class _PairEnumeration:
     """Sums over all coalitions: weights are positive for coalitions with both or neither of a pair, negative for those with one of them."""
 
     def __init__(self, features: int, index: PairIndex) -> None:
@@ -103,21 +103,21 @@ class _Enumerated:
         return enumerate_coalitions(self.features)
 
     def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
-        there = block.coalitions
-        size = there.sum(axis=1)
-        both = there[:, :, None].astype(int) + there[:, None, :]
+        present = block.coalitions
+        size = present.sum(axis=1)
+        both = present[:, :, None].astype(int) + present[:, None, :]
         at = size[:, None, None] - both
         weights = self.pair[np.clip(at, 0, len(self.pair) - 1)] * np.where(both == 1, -0.5, 0.5)
         every = np.arange(self.features)
         weights[:, every, every] = 0
-        weights[:, every, every] = self._single(there) - (weights.sum(axis=2) if self.index == "shapley" else 0)
+        weights[:, every, every] = self._single(present) - (weights.sum(axis=2) if self.index == "shapley" else 0)
         self.values = self.values + np.tensordot(weights, values, axes=(0, 0))
         self.known += len(values)
 
-    def _single(self, there: np.ndarray) -> np.ndarray:
+    def _single(self, present: np.ndarray) -> np.ndarray:
         """Returns the weights of a feature's own value: its Shapley value, or v(i) - v(none)."""
         alone = contribution_weights(self.features) if self.index == "shapley" else (np.arange(self.features) == 0).astype(float)
-        return signed_weights(there, alone)
+        return signed_weights(present, alone)
 
     def result(self) -> GameEstimate:
         check_complete(self.known, self.features)
@@ -133,7 +133,7 @@ def pair_size_weights(features: int, index: PairIndex) -> np.ndarray:
     return 2 * (features - 1 - np.arange(features - 1)) / (features * (features - 1))
 
 
-class _Circles:
+class _CircleEstimator:
     """The mean of samples, one from each circle: each pair is at the ends of two arcs, one in each direction."""
 
     def __init__(self, features: int, index: PairIndex, circles: int, rng: np.random.Generator) -> None:

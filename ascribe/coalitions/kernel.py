@@ -74,7 +74,7 @@ class _RegressionFamily(Value):
 class ShapleyRegression(_RegressionFamily):
     """Estimates Shapley values by weighted least squares on sampled coalitions (Kernel SHAP).
 
-    *Use it when* there are too many features for :class:`Exact`. It is the most accurate estimator of this package at equal cost.
+    *Use it when* there are too many features for :class:`Exact`. It is usually the most accurate estimator of this package at equal cost.
 
     Coalition sizes are drawn by the Shapley kernel, without repetition; the smallest and the largest sizes are evaluated completely
     first. With ``paired``, each coalition is evaluated with its complement, which cancels interactions of pairs of features. For pairs
@@ -127,8 +127,14 @@ def make_plan(features: int, weights: np.ndarray, chances: np.ndarray, budget: i
 def make_linear_fit(features: int, paired: bool, index: Index) -> LinearFit:
     """Returns a model with one term for each feature (1 if present). Banzhaf values have a constant as well, which pairs cancel."""
     if index == "shapley" and not paired:
-        return LinearFit(lambda there: there.astype(float), np.eye(features), False)
-    signs, ends = 2 * np.eye(features), 0.0 if index == "shapley" else (1 + paired) / 2**features
+        return LinearFit(lambda present: present.astype(float), np.eye(features), False)
+    signs, end_weight = 2 * np.eye(features), 0.0 if index == "shapley" else (1 + paired) / 2**features
     if paired:
-        return LinearFit(lambda there: 2.0 * there - 1.0, signs, True, index == "shapley", ends=ends)
-    return LinearFit(lambda there: np.insert(2.0 * there - 1.0, 0, 1.0, axis=1), np.insert(signs, 0, 0.0, axis=1), False, False, ends=ends)
+        return LinearFit(lambda present: 2.0 * present - 1.0, signs, True, index == "shapley", end_weight=end_weight)
+    return LinearFit(
+        lambda present: np.insert(2.0 * present - 1.0, 0, 1.0, axis=1),
+        np.insert(signs, 0, 0.0, axis=1),
+        False,
+        False,
+        end_weight=end_weight,
+    )

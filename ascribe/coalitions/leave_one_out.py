@@ -33,10 +33,10 @@ class LeaveOneOut(Value):
         return players.count + 1
 
     def game(self, players: Players, seed: int) -> SequentialGame:
-        return SequentialGame(_Leave(check_players(players), self.alone))
+        return SequentialGame(_LeaveOneOutEstimator(check_players(players), self.alone))
 
 
-class _Leave:
+class _LeaveOneOutEstimator:
     def __init__(self, features: int, alone: bool) -> None:
         self.features, self.alone = features, alone
         self.values: list[np.ndarray] = []
@@ -50,9 +50,9 @@ class _Leave:
 
     def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
         if block.key is None:
-            self.whole, self.effects = values, np.full((self.features, values.shape[1]), np.nan)
+            self.reference, self.effects = values, np.full((self.features, values.shape[1]), np.nan)
         else:
-            self.effects[block.key] = values - self.whole if self.alone else self.whole - values
+            self.effects[block.key] = values - self.reference if self.alone else self.reference - values
 
     def result(self) -> GameEstimate:
         return GameEstimate(self.effects)

@@ -63,12 +63,12 @@ class LinearSurrogate(Value):
 
     def game(self, players: Players, seed: int) -> SequentialGame:
         rows = self.rows(players)
-        return SequentialGame(_Near(players.count, rows, self, np.random.default_rng((seed, 17))), self.tolerance)
+        return SequentialGame(_SurrogateEstimator(players.count, rows, self, np.random.default_rng((seed, 17))), self.tolerance)
 
-    def weigh(self, there: np.ndarray) -> np.ndarray:
+    def weigh(self, present: np.ndarray) -> np.ndarray:
         """Returns the weight of each coalition, from the number of its features."""
-        n = there.shape[1]
-        share = there.sum(axis=1) / n
+        n = present.shape[1]
+        share = present.sum(axis=1) / n
         if self.distance == "cosine":
             far = 1 - np.sqrt(share)
         else:
@@ -77,7 +77,7 @@ class LinearSurrogate(Value):
         return np.exp(-((far / width) ** 2) / 2)
 
 
-class _Near:
+class _SurrogateEstimator:
     """Weighted sums for each group of coalitions: products of the terms (a constant and the features), and of terms and values."""
 
     def __init__(self, features: int, budget: int, over: LinearSurrogate, rng: np.random.Generator) -> None:
@@ -88,10 +88,10 @@ class _Near:
 
     def blocks(self) -> Iterator[CoalitionBlock]:
         for group, rows in enumerate(np.diff(np.linspace(0, self.budget, self.groups + 1).astype(int)).tolist()):
-            there = self.rng.random((rows, self.features)) < self.over.p
+            present = self.rng.random((rows, self.features)) < self.over.p
             if group == 0:
-                there[0] = True  # the record itself, where the surrogate should be accurate
-            yield CoalitionBlock(there)
+                present[0] = True  # the record itself, where the surrogate should be accurate
+            yield CoalitionBlock(present)
 
     def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
         if not self.rights:
@@ -105,13 +105,13 @@ class _Near:
         if not self.rights:
             raise CoalitionError("No estimate is known before a block is complete", code="E-COALITION-EARLY")
         matrix, right = np.sum(self.products, axis=0), np.sum(self.rights, axis=0)
-        coefficients = self._fitted(matrix, right)
+        coefficients = self._fit(matrix, right)
         if len(self.rights) < 2:
             return GameEstimate(coefficients, np.full_like(coefficients, np.nan))
         parts = zip(self.products, self.rights, strict=True)
-        return GameEstimate(coefficients, jackknife_error(np.stack([self._fitted(matrix - m, right - r) for m, r in parts])))
+        return GameEstimate(coefficients, jackknife_error(np.stack([self._fit(matrix - m, right - r) for m, r in parts])))
 
-    def _fitted(self, matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    def _fit(self, matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Returns the coefficients of the features; subtracting means eliminates the intercept."""
         mean = matrix[0, 1:] / matrix[0, 0]
         inner = matrix[1:, 1:] - matrix[0, 0] * np.outer(mean, mean)

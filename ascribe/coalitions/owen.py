@@ -69,7 +69,7 @@ class Owen(Value):
             return SequentialGame(PermutationEstimator(n, self._pairs(n), "antithetic", lambda: draw_order(root, rng)), self.tolerance)
         least = 2 + (2 ** len(root.parts) - 2 if root.parts else 0)
         check_budget(self.budget, least, f"the {len(root.parts)} groups at the top of the tree")
-        return SequentialGame(_Opening(n, root, self.budget))
+        return SequentialGame(_OpeningEstimator(n, root, self.budget))
 
     def _pairs(self, n: int) -> int:
         rows = 2 * (n - 1)
@@ -77,7 +77,7 @@ class Owen(Value):
 
 
 @dataclass(frozen=True, eq=False)
-class _Closed:
+class _ClosedGroup:
     """A closed group next to other present features: the weight of this case, and the values without and with the group."""
 
     group: Group
@@ -91,14 +91,14 @@ class _Closed:
         return self.weight * (self.with_ - self.without)
 
 
-class _Opening:
+class _OpeningEstimator:
     """Opens groups, those with the largest contribution first, until single features are left or the budget is spent."""
 
     def __init__(self, features: int, root: Group, budget: int) -> None:
         self.features, self.root, self.budget = features, root, budget
-        self.heap: list[tuple[float, int, _Closed]] = []
-        self.opening: list[_Closed] = []
-        self.wide: list[_Closed] = []
+        self.heap: list[tuple[float, int, _ClosedGroup]] = []
+        self.opening: list[_ClosedGroup] = []
+        self.too_large: list[_ClosedGroup] = []
         self.pushed = 0
         self.values: np.ndarray | None = None
 
@@ -106,13 +106,13 @@ class _Opening:
         yield CoalitionBlock(make_empty_and_full(self.features))
         yield None
         rows = 2
-        while chosen := self._chosen(self.budget - rows, max(16, rows // 4)):
+        while chosen := self._choose_groups(self.budget - rows, max(16, rows // 4)):
             for case in chosen:  # all are chosen before a value of any is known, for any size of the pieces
-                yield CoalitionBlock(self._inside(case), case)
+                yield CoalitionBlock(self._inner_coalitions(case), case)
                 rows += 2 ** len(case.group.parts) - 2
             yield None
 
-    def _chosen(self, left: int, room: int) -> list[_Closed]:
+    def _choose_groups(self, left: int, room: int) -> list[_ClosedGroup]:
         """Returns the groups to open together: enough for one run, few enough to choose well."""
         chosen = []
         used = 0
@@ -120,42 +120,42 @@ class _Opening:
             case = heapq.heappop(self.heap)[2]
             cost = 2 ** len(case.group.parts) - 2
             if used + cost > left:  # it will never fit; groups with fewer parts may
-                self.wide.append(case)
+                self.too_large.append(case)
                 continue
             used += cost
             chosen.append(case)
         self.opening += chosen
         return chosen
 
-    def _inside(self, case: _Closed) -> np.ndarray:
+    def _inner_coalitions(self, case: _ClosedGroup) -> np.ndarray:
         """Returns the other present features combined with some but not all parts of the group."""
         parts = case.group.parts
-        there = np.repeat(case.others[None], 2 ** len(parts) - 2, axis=0)
-        some = decode_coalitions(np.arange(1, 2 ** len(parts) - 1), len(parts))
+        present = np.repeat(case.others[None], 2 ** len(parts) - 2, axis=0)
+        part_presence = decode_coalitions(np.arange(1, 2 ** len(parts) - 1), len(parts))
         for i, part in enumerate(parts):
-            there[np.ix_(some[:, i], part.members)] = True
-        return there
+            present[np.ix_(part_presence[:, i], part.members)] = True
+        return present
 
     def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
         if block.key is None:
             self.values = np.zeros((self.features, values.shape[1]))
-            self._put(_Closed(self.root, np.zeros(self.features, dtype=bool), 1.0, values[0], values[1]))
+            self._add_case(_ClosedGroup(self.root, np.zeros(self.features, dtype=bool), 1.0, values[0], values[1]))
             return
-        case: _Closed = block.key
+        case: _ClosedGroup = block.key
         self.opening.remove(case)
         parts = case.group.parts
-        whole = np.concatenate([case.without[None], values, case.with_[None]])
-        some = decode_coalitions(np.arange(2 ** len(parts)), len(parts))
+        inner_values = np.concatenate([case.without[None], values, case.with_[None]])
+        part_presence = decode_coalitions(np.arange(2 ** len(parts)), len(parts))
         weights = contribution_weights(len(parts))
-        for number, there in enumerate(some):
+        for number, present in enumerate(part_presence):
             others = case.others.copy()
-            for part, is_there in zip(parts, there, strict=True):
+            for part, is_there in zip(parts, present, strict=True):
                 others[part.members] |= is_there
-            for i in np.flatnonzero(~there):
-                weight = case.weight * weights[there.sum()]
-                self._put(_Closed(parts[i], others, weight, whole[number], whole[number | 1 << int(i)]))
+            for i in np.flatnonzero(~present):
+                weight = case.weight * weights[present.sum()]
+                self._add_case(_ClosedGroup(parts[i], others, weight, inner_values[number], inner_values[number | 1 << int(i)]))
 
-    def _put(self, case: _Closed) -> None:
+    def _add_case(self, case: _ClosedGroup) -> None:
         assert self.values is not None
         if not case.group.parts:
             self.values[case.group.members[0]] += case.change
@@ -166,7 +166,7 @@ class _Opening:
     def result(self) -> GameEstimate:
         if self.values is None:
             raise CoalitionError("No estimate is known before the empty and the full coalition are known", code="E-COALITION-EARLY")
-        closed = [case for _, _, case in self.heap] + self.opening + self.wide
+        closed = [case for _, _, case in self.heap] + self.opening + self.too_large
         if not closed:
             return GameEstimate(self.values, complete=True)
         values, unknown = self.values.copy(), np.zeros(self.features, dtype=bool)

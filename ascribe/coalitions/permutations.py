@@ -77,34 +77,34 @@ class PermutationEstimator:
 
     def blocks(self) -> Iterator[CoalitionBlock]:
         yield CoalitionBlock(make_empty_and_full(self.features))
-        make = make_arcs if self.orders == "circles" else self._chains
+        make = make_arcs if self.orders == "circles" else self._order_coalitions
         for _ in range(self.units):
             order = self.draw_order()
             yield CoalitionBlock(make(order), order)
 
-    def _chains(self, order: np.ndarray) -> np.ndarray:
-        there = make_prefixes(order)
-        return np.concatenate([there, ~there[::-1]]) if self.orders == "antithetic" else there
+    def _order_coalitions(self, order: np.ndarray) -> np.ndarray:
+        present = make_prefixes(order)
+        return np.concatenate([present, ~present[::-1]]) if self.orders == "antithetic" else present
 
     def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
         if block.key is None:
             self.ends = values
             self.average = RunningMean((values[1] - values[0]) / self.features)
             return
-        gains = np.empty((self.features, values.shape[1]))
-        gains[block.key] = self._gains(values)
-        self.average.add(gains)
+        contributions = np.empty((self.features, values.shape[1]))
+        contributions[block.key] = self._contributions(values)
+        self.average.add(contributions)
 
-    def _gains(self, values: np.ndarray) -> np.ndarray:
+    def _contributions(self, values: np.ndarray) -> np.ndarray:
         """Returns the contribution of each feature, in the order in which they are added."""
         if self.orders == "circles":
             return average_circle(values.reshape(self.features, self.features - 1, -1), self.ends)
         none, all_ = self.ends[:1], self.ends[1:]
-        there = np.diff(np.concatenate([none, values[: self.features - 1], all_]), axis=0)
+        forward = np.diff(np.concatenate([none, values[: self.features - 1], all_]), axis=0)
         if self.orders == "independent":
-            return there
-        back = np.diff(np.concatenate([none, values[self.features - 1 :], all_]), axis=0)
-        return (there + back[::-1]) / 2
+            return forward
+        backward = np.diff(np.concatenate([none, values[self.features - 1 :], all_]), axis=0)
+        return (forward + backward[::-1]) / 2
 
     def result(self) -> GameEstimate:
         return self.average.estimate(True)

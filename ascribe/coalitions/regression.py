@@ -18,8 +18,8 @@ class LinearFit:
     """The linear model of a fit: ``columns`` maps coalitions to terms, ``readout`` ``[values, terms]`` maps coefficients to values.
 
     With ``adds_up``, the coefficients sum exactly to v(all) - v(none): the condition is eliminated, not weighted. With ``paired``, a
-    coalition and its complement count as one: half the difference of their values, in which terms of even order cancel. ``ends`` is the
-    weight of the empty and the full coalition, if they are fitted like other coalitions.
+    coalition and its complement count as one: half the difference of their values, in which terms of even order cancel. ``end_weight`` is
+    the weight of the empty and the full coalition, if they are fitted like other coalitions.
     """
 
     columns: Callable[[np.ndarray], np.ndarray]
@@ -27,7 +27,7 @@ class LinearFit:
     paired: bool = True
     adds_up: bool = True
     shape: tuple[int, ...] = ()
-    ends: float = 0.0
+    end_weight: float = 0.0
 
 
 class RegressionEstimator:
@@ -49,7 +49,7 @@ class RegressionEstimator:
             self.ends = values
             shape = (self.units.groups + 1, self.terms.shape[1], values.shape[1])
             self.right, self.spread = np.zeros(shape), np.zeros(shape)
-            self.right[-1] = self.fit.ends * self.outer.T @ self._targets(values)
+            self.right[-1] = self.fit.end_weight * self.outer.T @ self._targets(values)
             return
         index = block.key
         group = self.units.group[index[0]]
@@ -76,7 +76,7 @@ class RegressionEstimator:
         share = len(self.groups) / self.units.groups if self.units.groups else 1.0
         terms, used = self.terms, self.terms.shape[1]
         matrix = (terms.T * np.where(self.received, self.units.weight / np.where(self.units.group >= 0, share, 1), 0)) @ terms
-        matrix += self.fit.ends * self.outer.T @ self.outer
+        matrix += self.fit.end_weight * self.outer.T @ self.outer
         right = self.right[-1] + self.right[:-1].sum(axis=0) / share
         base = self.total / used if self.fit.adds_up else np.zeros_like(self.total)  # equal for all terms; the rest sums to 0
         inverse, rank = invert_symmetric(matrix, self.fit.adds_up)

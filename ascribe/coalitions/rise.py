@@ -54,10 +54,10 @@ class SmoothMasks(Value):
             fitting = tuple(min(7, size) for size in shape)
             there = f"cells={self.cells!r}, features on a grid of {' x '.join(map(str, shape))}"
             raise CoalitionError("cells= must fit the grid of the features", there=there, try_=f"cells={fitting!r}")
-        return SequentialGame(_Weighted(shape, cells, self.budget, self.p, np.random.default_rng((seed, 14))), self.tolerance)
+        return SequentialGame(_MaskEstimator(shape, cells, self.budget, self.p, np.random.default_rng((seed, 14))), self.tolerance)
 
 
-class _Weighted:
+class _MaskEstimator:
     """Sums of values weighted by masks, and the sums for the variance of their ratio to the sum of the masks."""
 
     def __init__(self, shape: tuple[int, ...], cells: tuple[int, ...], budget: int, p: float, rng: np.random.Generator) -> None:

@@ -45,8 +45,8 @@ class CoalitionSample:
             pieces = max(1, len(whole) if group >= 0 else PIECE)
             for start in range(0, len(whole), pieces):
                 index = whole[start : start + pieces]
-                there = self.coalitions[index]
-                yield CoalitionBlock(np.stack([there, ~there], axis=1).reshape(-1, there.shape[1]) if paired else there, index)
+                present = self.coalitions[index]
+                yield CoalitionBlock(np.stack([present, ~present], axis=1).reshape(-1, present.shape[1]) if paired else present, index)
 
 
 def compute_size_weights(features: int, sizes: Sizes) -> np.ndarray:
@@ -77,14 +77,14 @@ def allocate_draws(counts: np.ndarray, weights: np.ndarray, total: int) -> np.nd
 
 def draw_subsets(features: int, size: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """Draws distinct random subsets of one size, ``[count, features]``."""
-    there = np.zeros((count, features), dtype=bool)
+    present = np.zeros((count, features), dtype=bool)
     if not count:
-        return there
+        return present
     number = comb(features, size)
     if number <= 4 * count:
         every = np.fromiter(chain.from_iterable(combinations(range(features), size)), dtype=int).reshape(number, size)
-        np.put_along_axis(there, every[rng.permutation(number)[:count]], True, axis=1)
-        return there
+        np.put_along_axis(present, every[rng.permutation(number)[:count]], True, axis=1)
+        return present
     drawn: dict[bytes, np.ndarray] = {}
     while len(drawn) < count:
         draw = np.zeros((count - len(drawn), features), dtype=bool)
@@ -120,13 +120,13 @@ class SamplingPlan:
         expected, at_first = (allocate_draws(counts, chances, units) for units in (self.units, min(self.first, self.units)))
         whole = expected >= counts * (1 - 1e-9)
         drawn = np.where(whole, counts, round_at_random(np.where(whole, 0, expected), rng)).astype(int)
-        there = np.concatenate([self._draw_size(size, number, rng) for size, number in enumerate(drawn.tolist(), 1)])
+        present = np.concatenate([self._draw_size(size, number, rng) for size, number in enumerate(drawn.tolist(), 1)])
         group = np.repeat(np.where(at_first >= counts * (1 - 1e-9), -1, 0), drawn)
         dealt = group == 0
         groups = max(1, min(self.groups, int(dealt.sum())))  # no group is empty
         group[dealt] = (np.arange(dealt.sum()) + rng.integers(groups)) % groups
         weight = fold_pairs(self.weights, self.paired) / np.where(expected > 0, expected, 1)
-        return CoalitionSample(there, np.repeat(weight, drawn), np.repeat(np.minimum(expected / counts, 1), drawn), group)
+        return CoalitionSample(present, np.repeat(weight, drawn), np.repeat(np.minimum(expected / counts, 1), drawn), group)
 
     def _draw_size(self, size: int, number: int, rng: np.random.Generator) -> np.ndarray:
         """Draws units of one size; of two complementary halves, the one with feature 0."""

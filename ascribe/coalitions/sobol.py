@@ -40,14 +40,14 @@ class TotalSobolIndices(Value):
 
     def game(self, players: Players, seed: int) -> SequentialGame:
         n = check_players(players)
-        return SequentialGame(_Jansen(n, self._draws(n), np.random.default_rng((seed, 15))), self.tolerance)
+        return SequentialGame(_JansenEstimator(n, self._draws(n), np.random.default_rng((seed, 15))), self.tolerance)
 
     def _draws(self, n: int) -> int:
         budget = max(4096, 32 * (n + 1)) if self.budget is None else self.budget
         return check_budget(budget, 4 * (n + 1), f"four draws of {n} features") // (n + 1)
 
 
-class _Jansen:
+class _JansenEstimator:
     """Sums over groups of draws, each a Latin hypercube: squared differences, values and their squares.
 
     The index is half the mean squared change divided by the variance, and 0 for a constant output. Standard errors are those of a
@@ -61,9 +61,9 @@ class _Jansen:
 
     def blocks(self) -> Iterator[CoalitionBlock]:
         for group, draws in enumerate(np.diff(np.linspace(0, self.draws, self.groups + 1).astype(int)).tolist()):
-            evenly = draw_latin_hypercube(draws, 2 * self.features, self.rng)
-            there, new = evenly[:, : self.features], evenly[:, self.features :]
-            rows = np.repeat(there[:, None], self.features + 1, axis=1)
+            uniform = draw_latin_hypercube(draws, 2 * self.features, self.rng)
+            present, new = uniform[:, : self.features], uniform[:, self.features :]
+            rows = np.repeat(present[:, None], self.features + 1, axis=1)
             one = np.arange(self.features)
             rows[:, 1 + one, one] = new
             yield CoalitionBlock(rows.reshape(-1, self.features), group)

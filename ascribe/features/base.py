@@ -83,12 +83,12 @@ class Groups:
 
         A cell of several features takes the smallest presence among them.
         """
-        there = coalitions
+        present = coalitions
         if self.membership is not None and coalitions.dtype == bool:
-            there = (~coalitions).astype(np.float32) @ self.membership.T.astype(np.float32) == 0
+            present = (~coalitions).astype(np.float32) @ self.membership.T.astype(np.float32) == 0
         elif self.membership is not None:
-            there = np.stack([np.where(self.membership, row, 1.0).min(1) for row in coalitions])
-        return np.concatenate([there, np.ones((len(there), 1), there.dtype)], 1)
+            present = np.stack([np.where(self.membership, row, 1.0).min(1) for row in coalitions])
+        return np.concatenate([present, np.ones((len(present), 1), present.dtype)], 1)
 
     def scatter(self, values: np.ndarray) -> list[np.ndarray]:
         """Returns values ``[..., records, features]`` at their coordinates, ``[..., records, *cells]`` for each array; 0 at cell -1."""

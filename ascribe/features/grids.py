@@ -161,9 +161,9 @@ class Windows(Value):
 
 def check_windows(size: tuple[int, ...], step: tuple[int, ...], inner: tuple[int, ...]) -> None:
     """Raises FeatureError if a window is larger than the record, or a stride leaves gaps between windows."""
-    for axis, (window, stride, places) in enumerate(zip(size, step, inner, strict=True), -len(size)):
-        if window > places:
-            there = f"{places} coordinates on axis {axis} of records {' x '.join(map(str, inner))}"
+    for axis, (window, stride, length) in enumerate(zip(size, step, inner, strict=True), -len(size)):
+        if window > length:
+            there = f"{length} coordinates on axis {axis} of records {' x '.join(map(str, inner))}"
             try_ = f"size={tuple(map(min, size, inner))}"
             raise FeatureError(f"A window of size {window} is larger than the record", there=there, try_=try_)
         if stride > window:

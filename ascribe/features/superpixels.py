@@ -54,7 +54,7 @@ class Superpixels(Value):
         warning = [describe_layout_doubt(shapes)]
         if poor.any():
             few, some = f"{fewest} patch{'' if fewest == 1 else 'es'}", ", ".join(map(str, np.flatnonzero(poor)[:8]))
-            warning.append(f"only {few} in record {some}: {self.how!r} finds no regions there; features=asc.Grid(8) divides by position")
+            warning.append(f"only {few} in record {some}: {self.how!r} finds no regions in it; features=asc.Grid(8) divides by position")
         text = f"superpixels ({self.how}, up to {count} in a record)"
         return Groups(tuple(arrays), count, text, warning="; ".join(filter(None, warning)))
 

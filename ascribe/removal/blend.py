@@ -34,12 +34,12 @@ class Blend:
     values. Rows are written into the same memory again, unless the model or other code has kept a part of it.
     """
 
-    def __init__(self, x: Array, cells: np.ndarray, instead: Replacement) -> None:
+    def __init__(self, x: Array, cells: np.ndarray, replacement: Replacement) -> None:
         self.x, self.xp = x, namespace(x)
         self.cells = cells
         self.lines_of_cells, self.spans = collapse_repeated_lines(cells)
-        known = [x, *(instead.arrays if isinstance(instead, FixedReplacement) else [])]
-        multiplies = isinstance(instead, FixedReplacement) and all(self.xp.is_floating(a) for a in known)
+        known = [x, *(replacement.arrays if isinstance(replacement, FixedReplacement) else [])]
+        multiplies = isinstance(replacement, FixedReplacement) and all(self.xp.is_floating(a) for a in known)
         sizes = [float(self.xp.sizes(a, 0)) for a in known] if multiplies else [np.inf]
         self.multiplies = bool(np.isfinite(sizes).all())
         self.is_zero = self.multiplies and not any(sizes[1:])
@@ -47,8 +47,8 @@ class Blend:
         self.memory: Array | None = None
         self.holders: int | None = None
 
-    def __call__(self, presence: np.ndarray, instead: Array) -> Array:
-        """Returns rows ``[points, records, ...]``: ``x`` where present, ``instead`` where absent, a mixture for partial presence.
+    def __call__(self, presence: np.ndarray, replacement: Array) -> Array:
+        """Returns rows ``[points, records, ...]``: ``x`` where present, ``replacement`` where absent, a mixture for partial presence.
 
         Raises FeatureError for integers and words with partial presence.
         """
@@ -61,7 +61,7 @@ class Blend:
         x = self.x[None]
         if not self.multiplies:
             keep = self._share(presence, self.index, self.cells)
-            return self.xp.where(keep, x, instead) if whole else instead + keep * (x - instead)
+            return self.xp.where(keep, x, replacement) if whole else replacement + keep * (x - replacement)
         share = self._share(presence.astype(np.float32), self.index, self.lines_of_cells)
         rows = self._rows(len(presence))
         for k, (first, last) in enumerate(self.spans or [(0, 0)]):
@@ -70,7 +70,7 @@ class Blend:
             if self.is_zero:
                 self.xp.product(x[lines], part, rows[lines])
             else:
-                self.xp.mix(instead[lines], x[lines], part, rows[lines])
+                self.xp.mix(replacement[lines], x[lines], part, rows[lines])
         return rows
 
     def keep(self, presence: np.ndarray) -> Array:

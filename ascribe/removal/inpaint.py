@@ -69,9 +69,9 @@ class InpaintedReplacement:
         grain = rng.standard_normal(flat.shape[1:]) * self.noise * np.ptp(flat, (1, 2), keepdims=True)
         out = np.repeat(flat[None], len(presence), 0)
         places = np.broadcast_to(cell, (*cell.shape[:-2], height, width)).reshape(len(cell), -1, height * width)
-        for p, there in enumerate(presence):
+        for p, present in enumerate(presence):
             for n, k in np.ndindex(*places.shape[:2]):
-                gone = ~there[places[n, k]]
+                gone = ~present[places[n, k]]
                 some = slice(None) if len(places) == 1 else slice(n, n + 1), slice(None) if places.shape[1] == 1 else slice(k, k + 1)
                 if gone.any():
                     out[p][some][..., gone] = solve_neighbour_means(flat[some], gone, (height, width)) + grain[some][..., gone]

@@ -31,7 +31,7 @@ def has_removals(given: Any) -> bool:
 def split_removal(removal: PerInput, names: Sequence[str], what: str = "input") -> list[Removal]:
     """Returns the removal for each name; ``what`` is the word for one of them in errors.
 
-    Raises FeatureError where there is not exactly one removal for each name.
+    Raises FeatureError unless there is exactly one removal for each name.
     """
     given = removal.by_input
     if isinstance(given, Mapping):
