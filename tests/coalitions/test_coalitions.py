@@ -380,7 +380,7 @@ def test_estimates_before_there_is_anything_are_refused():
 def test_one_sample_has_no_standard_error():
     found = play(Permutations(30), 12, network(12))
     assert np.isnan(found.error).all()
-    assert "not known" in found.notes[0]
+    assert "unknown" in found.notes[0]
 
 
 @pytest.mark.parametrize("over", [LeaveOneOut(), LeaveOneOut(alone=True)])

@@ -415,7 +415,7 @@ def test_too_many_features_say_what_was_grouped() -> None:
     picture = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     with pytest.raises(asc.AscribeError, match=r"all coalitions of \d+ features. Found: .*superpixels.*chosen because.*features="):
         asc.ShapleyExact()(model, picture)
-    with pytest.raises(asc.AscribeError, match=r"a window of size 32. Found: 16 coordinates"):
+    with pytest.raises(asc.AscribeError, match=r"A window of size 32 is larger than the record. Found: 16 coordinates"):
         asc.Occlusion(32)(model, picture)
 
 
