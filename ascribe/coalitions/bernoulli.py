@@ -12,8 +12,8 @@ from ..values import Value
 from .base import GameEstimate, Players, check_players
 from .games import CoalitionBlock, SequentialGame, check_budget, check_count, check_share, check_tolerance
 
-BLOCK_CELLS = 1 << 20
-ROWS = 32
+BLOCK_ROWS = 32
+"""The number of coalitions in a block."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,8 +57,8 @@ class _MeansEstimator:
         self.sums: list[np.ndarray] = []
 
     def blocks(self) -> Iterator[CoalitionBlock]:
-        for start in range(0, self.budget, ROWS):
-            yield CoalitionBlock(self.rng.random((min(ROWS, self.budget - start), self.features)) < self.p)
+        for start in range(0, self.budget, BLOCK_ROWS):
+            yield CoalitionBlock(self.rng.random((min(BLOCK_ROWS, self.budget - start), self.features)) < self.p)
 
     def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
         if not self.rows:

@@ -15,7 +15,8 @@ from .base import GameEstimate, Players, check_players
 from .games import CoalitionBlock, SequentialGame, check_count
 
 Index = Literal["shapley", "banzhaf"]
-BLOCK = 256
+BLOCK_ROWS = 256
+"""The number of coalitions in a block."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,8 +95,8 @@ def contribution_weights(features: int, index: Index = "shapley") -> np.ndarray:
 
 def enumerate_coalitions(features: int) -> Iterator[CoalitionBlock]:
     """Yields all coalitions, in blocks."""
-    for start in range(0, 2**features, BLOCK):
-        yield CoalitionBlock(decode_coalitions(np.arange(start, min(start + BLOCK, 2**features)), features))
+    for start in range(0, 2**features, BLOCK_ROWS):
+        yield CoalitionBlock(decode_coalitions(np.arange(start, min(start + BLOCK_ROWS, 2**features)), features))
 
 
 def check_complete(known: int, features: int) -> None:

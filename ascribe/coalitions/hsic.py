@@ -12,7 +12,8 @@ from ..values import Value
 from .base import GameEstimate, Players, check_players
 from .games import CoalitionBlock, SequentialGame, check_budget, check_count, check_size
 
-ROWS = 64
+BLOCK_ROWS = 64
+"""The number of coalitions in a block."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,8 +56,8 @@ class _HsicEstimator:
     def blocks(self) -> Iterator[CoalitionBlock]:
         half = np.arange(self.budget) % 2 == 0
         every = self.rng.permuted(np.repeat(half[:, None], self.features, axis=1), axis=0)
-        for start in range(0, self.budget, ROWS):
-            yield CoalitionBlock(every[start : start + ROWS])
+        for start in range(0, self.budget, BLOCK_ROWS):
+            yield CoalitionBlock(every[start : start + BLOCK_ROWS])
 
     def add_block(self, block: CoalitionBlock, values: np.ndarray) -> None:
         self.present.append(block.coalitions)

@@ -14,10 +14,13 @@ from .base import GameEstimate, Players, check_players
 from .games import CoalitionBlock, SequentialGame, check_budget, check_count, check_share, check_size, check_tolerance
 
 GROUPS = 20
+"""The number of groups of coalitions for the jackknife standard error."""
 SWEEPS = 1000
+"""The largest number of sweeps of the lasso over all coefficients."""
 
 Distance = Literal["cosine", "euclidean", "hamming"]
 WIDTHS = {"cosine": 0.25, "hamming": 0.25}
+"""The default width for distances in [0, 1]."""
 
 
 @dataclass(frozen=True, repr=False)

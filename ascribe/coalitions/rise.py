@@ -13,6 +13,7 @@ from .base import GameEstimate, Players, check_players
 from .games import CoalitionBlock, SequentialGame, check_budget, check_count, check_share, check_tolerance
 
 BLOCK_CELLS = 1 << 22
+"""The largest number of elements of a block of masks."""
 
 
 @dataclass(frozen=True, repr=False)

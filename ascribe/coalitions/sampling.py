@@ -12,9 +12,9 @@ import numpy as np
 
 from .games import CoalitionBlock, make_empty_and_full
 
-PIECE = 512
+BLOCK_UNITS = 512
 """The number of units in a block of those before the groups."""
-MANY = 10**300
+MOST_PER_SIZE = 10**300
 """An upper limit for the number of coalitions of one size that is still a float; from 1,030 features on, some sizes have more."""
 
 Sizes = Literal["kernel", "leverage", "uniform"]
@@ -42,7 +42,7 @@ class CoalitionSample:
         yield CoalitionBlock(make_empty_and_full(self.coalitions.shape[1]))
         for group in range(-1, self.groups):
             whole = np.flatnonzero(self.group == group)
-            pieces = max(1, len(whole) if group >= 0 else PIECE)
+            pieces = max(1, len(whole) if group >= 0 else BLOCK_UNITS)
             for start in range(0, len(whole), pieces):
                 index = whole[start : start + pieces]
                 present = self.coalitions[index]
@@ -111,9 +111,10 @@ class SamplingPlan:
     groups: int
 
     def counts(self) -> np.ndarray:
-        """Returns the number of units of each size, as floats, at most MANY."""
+        """Returns the number of units of each size, as floats, at most MOST_PER_SIZE."""
         last = self.features // 2 if self.paired else self.features - 1
-        return np.array([min(comb(self.features, s), MANY) / (1 + (self.paired and 2 * s == self.features)) for s in range(1, last + 1)])
+        halves = [1 + (self.paired and 2 * size == self.features) for size in range(1, last + 1)]
+        return np.array([min(comb(self.features, size), MOST_PER_SIZE) / half for size, half in enumerate(halves, 1)])
 
     def draw(self, rng: np.random.Generator) -> CoalitionSample:
         counts, chances = self.counts(), fold_pairs(self.chances, self.paired)

@@ -13,6 +13,7 @@ from .base import GameEstimate, Players, check_players
 from .games import CoalitionBlock, SequentialGame, check_budget, check_count, check_tolerance
 
 GROUPS = 16
+"""The number of groups of draws for standard errors."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -36,12 +36,12 @@ class Automatic(Value):
     """
 
     def groups(self, context: FeatureContext) -> Groups:
-        few = sum(map(count_elements, context.shapes)) <= FEW
+        is_small = sum(map(count_elements, context.shapes)) <= FEW
         pairs = list(zip(context.values, context.names, strict=True))
-        chosen = [self.choose(value, few, context.layer, name) for value, name in pairs]
+        chosen = [self.choose(value, is_small, context.layer, name) for value, name in pairs]
         groups = combine_features(chosen).groups(context)
         if groups.warning and any(isinstance(one, Superpixels) for one in chosen):  # an image of noise is a single patch
-            chosen = [self.choose(value, few, context.layer, name, False) for value, name in pairs]
+            chosen = [self.choose(value, is_small, context.layer, name, False) for value, name in pairs]
             groups = combine_features(chosen).groups(context)
         grey = [s for s, one in zip(context.shapes, chosen, strict=True) if len(s) == 2 and isinstance(one, (Grid, Superpixels))]
         if grey:
@@ -50,15 +50,15 @@ class Automatic(Value):
         return replace(groups, is_default=not all(isinstance(one, (EachElement, Tokens)) for one in chosen))
 
     @staticmethod
-    def choose(value: Array, few: bool, layer: bool, name: str = "", patches: bool = True) -> Features:
-        """Returns the features for one array ``[1, ...]``; ``few`` is True if all arrays together have at most 256 elements."""
+    def choose(value: Array, is_small: bool, layer: bool, name: str = "", patches: bool = True) -> Features:
+        """Returns the features for one array ``[1, ...]``; ``is_small`` is True if all arrays together have at most 256 elements."""
         shape = tuple(value.shape[1:])
         words = getattr(value.dtype, "kind", "") in ("O", "U")
         if len(shape) == 1 and not words and not namespace(value).is_floating(value):
             return Tokens()
         if len(shape) == 2 and "embed" in name and not layer:
             return Tokens()
-        if few or len(shape) < 2:
+        if is_small or len(shape) < 2:
             return EachElement()
         if layer:
             return Channels()

@@ -71,6 +71,7 @@ class Superpixels(Value):
 FEWEST = 4
 """With fewer patches than this, an explanation has no detail."""
 HOW: tuple[Segmentation, ...] = get_args(Segmentation)
+"""The algorithms of scikit-image."""
 
 
 def is_available() -> bool:

@@ -15,6 +15,7 @@ from ..values import Value, is_number
 from .base import Leaves, RemovalContext, Replacement
 
 STRAIGHT, DIAGONAL = 1 / 6, 1 / 12
+"""The weights of direct and of diagonal neighbours (Rong et al. 2022); all eight sum to 1."""
 NEIGHBOURS = (
     *((down, across, STRAIGHT) for down, across in ((0, 1), (1, 0), (0, -1), (-1, 0))),
     *((down, across, DIAGONAL) for down, across in ((1, 1), (1, -1), (-1, 1), (-1, -1))),

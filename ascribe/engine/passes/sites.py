@@ -250,17 +250,27 @@ def joined(groups: Sequence[Groups], labels: Sequence[str]) -> Groups:
     """Features of several sites as those of one game: counted on, with the sites as the largest groups of their tree."""
     cells, names, trees, first, width = [], list[str](), list[Any](), 0, 0
     covered = any(g.membership is not None for g in groups)
-    cover = np.zeros((sum(g.cell_count for g in groups), sum(g.count for g in groups)), bool)
+    membership = np.zeros((sum(g.cell_count for g in groups), sum(g.count for g in groups)), bool)
     for g, label in zip(groups, labels, strict=True):
         start = width if covered else first
         cells += [np.where(c >= 0, c + start, -1) for c in g.cells]
-        cover[width : width + g.cell_count, first : first + g.count] = np.eye(g.count, dtype=bool) if g.membership is None else g.membership
+        own = np.eye(g.count, dtype=bool) if g.membership is None else g.membership
+        membership[width : width + g.cell_count, first : first + g.count] = own
         names += g.names or [f"{label}[{k}]" for k in range(g.count)]
         trees.append(moved(halve_grid(g.shape or (g.count,)) if g.tree is None else g.tree, first))
         first, width = first + g.count, width + g.cell_count
-    told = "; ".join(f"{label}: {g.description}" for g, label in zip(groups, labels, strict=True))
-    chosen, doubt = any(g.is_default for g in groups), "; ".join(g.warning for g in groups if g.warning)
-    return Groups(tuple(cells), first, told, cover if covered else None, tuple(names), tuple(trees), is_default=chosen, warning=doubt)
+    description = "; ".join(f"{label}: {g.description}" for g, label in zip(groups, labels, strict=True))
+    is_default, warning = any(g.is_default for g in groups), "; ".join(g.warning for g in groups if g.warning)
+    return Groups(
+        tuple(cells),
+        first,
+        description,
+        membership if covered else None,
+        tuple(names),
+        tuple(trees),
+        is_default=is_default,
+        warning=warning,
+    )
 
 
 def moved(tree: Any, first: int) -> Any:
