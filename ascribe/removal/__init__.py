@@ -5,7 +5,7 @@ from __future__ import annotations
 from .background import Nearest, Permute, Resample
 from .base import Removal, RemovalContext, Replacement
 from .inpaint import Inpaint
-from .parse import as_removal, split_removal
+from .parse import as_removal
 from .per_input import PerInput
 from .tokens import Drop, MaskToken
 from .values import Blur, Mean, Noise, Patch, Replace
@@ -27,5 +27,4 @@ __all__ = [
     "Replacement",
     "Resample",
     "as_removal",
-    "split_removal",
 ]

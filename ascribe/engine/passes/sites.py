@@ -20,7 +20,8 @@ from ...cuts import Cut, as_cut
 from ...errors import CoalitionError, CutError, FeatureError
 from ...features import Automatic, EachElement, FeatureContext, Features, Groups, Masks, as_features
 from ...features.coordinates import PerArray
-from ...removal import Drop, Nearest, Patch, PerInput, Permute, Removal, Replace, Resample, split_removal
+from ...removal import Drop, Nearest, Patch, PerInput, Permute, Removal, Replace, Resample
+from ...removal.parse import split_removal
 from ...tree import walk
 from ...values import is_number
 from ..request import Request
