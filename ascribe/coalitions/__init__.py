@@ -5,6 +5,7 @@ from __future__ import annotations
 from .base import Coalitions, Game, GameEstimate, Players, Tree
 from .bernoulli import RandomCoalitions
 from .exact import Exact
+from .fixed import FixedGame
 from .hsic import HsicIndices
 from .interactions import Interactions
 from .kernel import Banzhaf, Leverage, ShapleyRegression
@@ -19,6 +20,7 @@ __all__ = [
     "Banzhaf",
     "Coalitions",
     "Exact",
+    "FixedGame",
     "Game",
     "GameEstimate",
     "HsicIndices",

@@ -58,7 +58,11 @@ class Draws:
 
 
 class Distribution(Protocol):
-    """A distribution of points, accepted by ``over=``."""
+    """A distribution of points, accepted by ``over=``: a frozen value with a cut and a method that draws points.
+
+    A field ``baseline`` says where paths start; it accepts everything that the baseline of a :class:`~ascribe.distributions.Line` accepts.
+    Points with a ``position`` need one.
+    """
 
     @property
     def at(self) -> Cut: ...

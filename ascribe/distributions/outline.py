@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .draws import Distribution
-from .members import Background, DistributionLike, Gaussian, Line, Point, Product, Reference, Uniform, list_factors
+from .members import Background, DistributionLike, Gaussian, Line, Multiplies, Point, Product, Uniform, list_factors
 
 
 class Outline(NamedTuple):
@@ -38,10 +38,14 @@ def outline_distribution(distribution: Any) -> Outline:
             rows: Any = next(iter(factor.rows.values()), ()) if isinstance(factor.rows, dict) else factor.rows
             rows = rows[0] if isinstance(rows, tuple) and rows else rows
             points *= factor.samples or (len(rows) if hasattr(rows, "__len__") else int(getattr(rows, "samples", 1)))
-        else:
+        elif isinstance(factor, Multiplies):
             points *= getattr(factor, "samples", 1)
             noisy |= isinstance(factor, (Gaussian, Uniform))
-        if isinstance(factor, (Line, Reference)):
+        else:  # a distribution from outside the package
+            draws = factor.draw(0)
+            points *= len(draws)
+            noisy |= draws.noise is not None
+        if hasattr(factor, "baseline"):
             baseline = 0.0 if factor.baseline is None else factor.baseline
     return Outline(points, baseline if background is None else background.rows, background, line, noisy)
 

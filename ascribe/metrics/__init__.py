@@ -1,8 +1,13 @@
-"""Is it true? Numbers that judge attributions by the model itself, one for each record."""
+"""Metrics: numbers that compare an attribution with the behaviour of the model, one for each record.
+
+A metric of your own is a value that opens the model with :func:`open_records` and evaluates the quantity at changed inputs: see
+``CONTRIBUTING.md``.
+"""
 
 from __future__ import annotations
 
 from .infidelity import Infidelity
+from .perturbed import Records, open_records
 from .sensitivity import Sensitivity
 
-__all__ = ["Infidelity", "Sensitivity"]
+__all__ = ["Infidelity", "Records", "Sensitivity", "open_records"]

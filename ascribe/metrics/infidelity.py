@@ -16,7 +16,7 @@ from ..result.attribution import Attribution
 from ..tree import walk
 from ..utils.entry import entry
 from ..utils.recipe import Recipe
-from .perturbed import at_least, records_of
+from .perturbed import at_least, open_records
 
 Perturbed = tuple[Sequence[Array], Sequence[Array]]
 Perturb = Callable[[Sequence[Array], np.random.Generator], Perturbed]
@@ -76,7 +76,7 @@ class Infidelity(Recipe):
         perturb = self.perturb if callable(self.perturb) else Jitter(float(self.perturb))
         random = np.random.default_rng(seed)
         products, drops = [], []
-        with records_of(model, as_call(args, kwargs), of) as records:
+        with open_records(model, as_call(args, kwargs), of) as records:
             if [tuple(v.shape) for v in values] != [tuple(x.shape) for x in records.x]:
                 there = f"inputs of {[tuple(x.shape) for x in records.x]}"
                 raise InputError(f"values of {[tuple(v.shape) for v in values]}", there=there, try_="an attribution at asc.INPUT")

@@ -23,7 +23,7 @@ from ..tree import replace_leaves
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """The records of a call: their explained arrays ``x``, and the quantity there, ``value``."""
+    """The records (examples) of a call: their explained arrays ``x``, each ``[records, ...]``, and the quantity there, ``[records]``."""
 
     session: Session
     at: Cut
@@ -37,7 +37,10 @@ class Records:
         return self.session.records
 
     def quantity_at(self, arrays: Sequence[Array]) -> np.ndarray:
-        """The quantity ``[points, records]`` where the explained arrays are ``[points, records, ...]``."""
+        """Returns the quantity ``[points, records]`` at changed inputs, one array ``[points, records, ...]`` for each in ``x``.
+
+        One forward pass of all records for each point.
+        """
         job = Job(np.arange(len(self)), len(arrays[0]), self.at, self.spots, tuple(arrays), on=self.on, of=self.bound)
         return as_numpy(self.session.evaluate(job).value)[0].astype(np.float64)
 
@@ -64,8 +67,12 @@ def at_least(metric: Any, **least: float) -> None:
 
 
 @contextmanager
-def records_of(model: Any, call: Call, of: Any) -> Iterator[Records]:
-    """A model's records, run once. Raises QuantityError for several quantities."""
+def open_records(model: Any, call: Call, of: Any) -> Iterator[Records]:
+    """Opens a model for a metric: the :class:`Records` of a call, run once.
+
+    ``of`` is the quantity (target), one number per record. One forward pass. The model is restored when the ``with`` block ends. Raises
+    QuantityError for several quantities.
+    """
     quantities, several = as_quantities(of)
     if several:
         raise QuantityError(f"{len(quantities)} quantities", there="a metric of one", try_="a call for each")

@@ -16,7 +16,7 @@ from ..result.attribution import Attribution
 from ..tree import walk
 from ..utils.entry import entry
 from ..utils.recipe import Recipe
-from .perturbed import at_least, records_of
+from .perturbed import at_least, open_records
 
 REDUCE: dict[str, Callable[..., Any]] = {"max": np.max, "mean": np.mean}
 
@@ -48,7 +48,7 @@ class Sensitivity(Recipe):
         first = method(model, call, of=of)
         kept = Labels(tuple(map(int, first.target))) if of is None and first.target is not None else of
         random = np.random.default_rng(seed)
-        with records_of(model, call, of) as records:
+        with open_records(model, call, of) as records:
             noise = [[random.uniform(-self.radius, self.radius, tuple(x.shape)) for x in records.x] for _ in range(self.samples)]
             calls = [records.call([x + namespace(x).asarray(e, x) for x, e in zip(records.x, drawn, strict=True)]) for drawn in noise]
         changes = [relative_change(flat(first), flat(method(model, moved, of=kept)), self.norm) for moved in calls]

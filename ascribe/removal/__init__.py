@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .background import Nearest, Permute, Resample
-from .base import Removal, RemovalContext, Replacement
+from .base import FixedReplacement, Removal, RemovalContext, Replacement
 from .inpaint import Inpaint
 from .parse import as_removal
 from .per_input import PerInput
@@ -13,6 +13,7 @@ from .values import Blur, Mean, Noise, Patch, Replace
 __all__ = [
     "Blur",
     "Drop",
+    "FixedReplacement",
     "Inpaint",
     "MaskToken",
     "Mean",

@@ -25,6 +25,7 @@ from .books import (
     Where,
     epsilon_gamma_box,
 )
+from .layer import LinearLayer, share
 from .layers import Absolute, AlphaBeta, Epsilon, Flat, Gamma, LayerRule, Norm, Pass, RelativeAttributing, WSquare, ZBox, ZPlus
 from .rectifiers import BetaSmooth, Deconv, Guided
 from .rescale import Rescale, RevealCancel
@@ -51,6 +52,7 @@ __all__ = [
     "Guided",
     "LayerRule",
     "Libra",
+    "LinearLayer",
     "LstmLRP",
     "Norm",
     "OperationRule",
@@ -67,5 +69,6 @@ __all__ = [
     "ZPlus",
     "as_rule",
     "epsilon_gamma_box",
+    "share",
     "treats_operations",
 ]
