@@ -1,4 +1,4 @@
-"""Every example runs: ```python blocks of README.md and docs/, top to bottom, one namespace to a page; ``>>>`` in docstrings."""
+"""Every example runs: ```python blocks of the Markdown pages, top to bottom, one namespace per page; ``>>>`` in docstrings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import ascribe
 from tools import draw_page
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python *(?P<flag>no-run)? *\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 SOURCES = [path for path in sorted((ROOT / "ascribe").rglob("*.py")) if ">>>" in path.read_text(encoding="utf-8")]
 LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#\s]+)")
@@ -72,3 +72,38 @@ def test_docstring_examples_run(source: Path) -> None:
     if not done.attempted:
         pytest.skip("every example is marked +SKIP")
     assert done.failed == 0
+
+
+TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+"""The pages that users read: decisions and tables of measurements are written for those who work on the package."""
+
+TERMS = {
+    "record": r"examples? of the batch|one example|samples? of the batch",
+    "quantity": r"target",
+    "coalition": r"feature subset|subset of the features",
+    "gap": r"convergence delta",
+    "replacement": r"masker|baseline value|removed feature|replacement value",
+}
+"""Terms of this package, and the words of other libraries, one of which stands on every page with the term."""
+
+COINED = re.compile(
+    r"\b(stand-ins?|stands in|worths|whoever|nobody|owed to|rectifiers?|way back|rides? along|whole numbers?|dearer|beside|gone through)\b",
+    re.IGNORECASE,
+)
+
+
+def prose(page: Path) -> str:
+    """The text of a page without its code."""
+    return " ".join(re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL).split())
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_terms_have_the_word_of_other_libraries_on_every_page(page: Path) -> None:
+    text = prose(page)
+    used = [term for term in TERMS if re.search(rf"\b{term}\b", text, re.IGNORECASE)]
+    assert [term for term in used if not re.search(TERMS[term], text, re.IGNORECASE)] == []
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_use_standard_terms(page: Path) -> None:
+    assert COINED.findall(prose(page)) == []
