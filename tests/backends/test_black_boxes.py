@@ -374,7 +374,7 @@ REFUSED: dict[str, tuple[Any, type[AscribeError], str]] = {
     "part of a whole": (
         lambda: asc.attribute(scores, X.astype(int), over=asc.coalitions.Exact(), by=asc.Replace(0.5)),
         FeatureError,
-        "whole",
+        "integer array",
     ),
 }  # fmt: skip
 
