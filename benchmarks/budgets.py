@@ -1,6 +1,6 @@
 """``python -m benchmarks.budgets``: the error of every Shapley estimator against its budget, on games whose values are known.
 
-Prints the table; ``--commit`` also writes docs/reports/shapley-budgets.md and the picture beside it.
+Prints the table; ``--commit`` also writes docs/reports/shapley-budgets.md and the figure.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ COLOURS = ("#0072b2", "#56b4e9", "#000000", "#009e73", "#999999", "#d55e00", "#e
 BUDGETS = (48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
 WORDS = """Mean squared error to the exact Shapley values, as a share of their mean square, over {seeds} seeds, against the number of
 coalitions evaluated. A net and a forest at a record with 12 features, where all 4,096 coalitions make every estimator exact; a
-table of random numbers, in which coalitions are independent; and a sum of 150 products of 1 to 6 of 30 features. Where a line
-begins later, the budgets before have no room for the estimator; where a smooth fit has no error left to speak of it ends.
+table of random numbers, in which coalitions are independent; and a sum of 150 products of 1 to 6 of 30 features. A line begins
+at the least budget of its estimator; it ends where the error of a smooth fit vanishes.
 Written by `python -m benchmarks.budgets --commit`."""
 
 
@@ -64,7 +64,7 @@ def curve(game: Table, make: Callable[[int], Any], seeds: int) -> dict[int, floa
     return found
 
 
-def picture(curves: dict[str, dict[str, dict[int, float]]], path: Path) -> None:
+def draw_curves(curves: dict[str, dict[str, dict[int, float]]], path: Path) -> None:
     from matplotlib.figure import Figure
     from PIL import Image
 
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     curves = {game.name: {label: curve(game, make, options.seeds) for label, make in ESTIMATORS.items()} for game in games()}
     print(aligned(lines(curves)))
     if options.commit:
-        picture(curves, DOCS / "shapley-budgets.png")
+        draw_curves(curves, DOCS / "shapley-budgets.png")
         shown = "![Error against budget](shapley-budgets.png)"
         text = f"# Error against budget\n\n{WORDS.format(seeds=options.seeds)}\n\n{shown}\n\n{markdown(lines(curves))}\n"
         (DOCS / "shapley-budgets.md").write_text(text, encoding="utf-8")

@@ -26,9 +26,9 @@ FIXED = {
     "LayerConductance": "the ends of the path",
     "NeuronConductance": "trapezoid weights, several neurons",
     **dict.fromkeys(("DeepLift", "DeepLiftShap", "LayerDeepLiftShap", "NeuronDeepLift", "NeuronDeepLiftShap"), COMPLETE),
-    "LayerDeepLift": "any operation, the input of a rectifier",
-    **dict.fromkeys(("GuidedBackprop", "Deconvolution", "NeuronGuidedBackprop", "NeuronDeconvolution"), "rectifiers however written"),
-    "GuidedGradCam": "rectifiers however written, nothing to interpolate",
+    "LayerDeepLift": "any operation, the input of a ReLU",
+    **dict.fromkeys(("GuidedBackprop", "Deconvolution", "NeuronGuidedBackprop", "NeuronDeconvolution"), "ReLU in every spelling"),
+    "GuidedGradCam": "ReLU in every spelling, nothing to interpolate",
     "LRP": "functional sums, any layer, rules that stay",
     "LayerLRP": "functional sums, any layer, rules that stay",
     **dict.fromkeys(("GradientShap", "LayerGradientShap", "NeuronGradientShap"), "rows of several inputs together"),
@@ -42,18 +42,18 @@ FIXED = {
     "ClassSummarizer": "tensors of labels",
     "visualization": "series with a current matplotlib",
 }
-"""What was wrong without a word, or broken: each has a test in tests/compat/test_compat_captum_*.py."""
+"""Silent or loud faults of captum that are fixed: each has a test in tests/compat/test_compat_captum_*.py."""
 
 INTRO = """Written by `python -m benchmarks.captum_names --commit`. *Same*: captum's numbers in captum's form. *Fixed*: those, but for
 what the last column says. *Faster*: the same call takes at most 1 / 1.05 of the time on all models; *slower*: more time on all, or on some.
 Ratios are captum's time over ascribe's, medians of rounds in which both ran, with quartiles: on the convolutional network of the
-[benchmarks](benchmarks.md), on a tiny BERT (4 layers of width 64) and on one of the size that is called small (4 layers of width 512),
+[benchmarks](benchmarks.md), on a tiny BERT (4 layers of width 64) and on a small one (4 layers of width 512),
 both from their embeddings on, 4 records, one thread; for captum's LRP the network's flattening is a function, for its
-LayerFeaturePermutation the models give a single number. Where one of them refuses the model there is the reason.
+LayerFeaturePermutation the models give a single number. If one of them refuses the model, the reason is given.
 
-Where ours is slower: calls of a few milliseconds on a tiny model, whose opening and checks have a fixed price; the rules on
-rectifiers, which record the run and go back operation by operation; and DeepLIFT on the BERTs, where captum's falls back to a plain
-gradient without a word, and ours treats every operation."""
+ascribe is slower in three cases: calls of a few milliseconds on a tiny model, with the fixed overhead of the session and the checks; ReLU
+rules, which record the run and propagate operation by operation; and DeepLIFT on the BERTs, where captum silently falls back to a plain
+gradient, and ascribe treats every operation."""
 
 
 def named() -> list[str]:

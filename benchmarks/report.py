@@ -31,16 +31,16 @@ MEMORY_BOUND = 0.25
 
 VERDICT = {True: "met", False: "MISSED", None: "no figure"}
 SPEED = """Medians; ratios are paired within a round, with quartiles. `bare` is the same passes written by hand at its best
-chunk (rows at once). A first call is one on a model never seen, chunk probing included; the other columns are calls after it."""
+chunk (rows at once). A first call is on a new model and includes the search for the chunk; the other columns are later calls."""
 ROWS = """Rows through the first layer / through the last layer + back from it, counted by hooks. `ends` are the forward passes
 at the records and the baseline that a completeness gap needs. Differences are relative to the largest value; random methods
 are not compared, nor DeepLIFT, whose bare figure is that of gradients. `load` is the machine's load average then."""
 
-SAME = """One row for each class, on the CNN, on a tiny BERT (4 layers of width 64) and on one of the size that is called small (4 layers of
-width 512), both from their embeddings on; objects are made before the clock starts. For captum's LRP the CNN's flattening is a
+SAME = """One row for each class, on the CNN, on a tiny BERT (4 layers of width 64) and on a small one (4 layers of
+width 512), both from their embeddings on; objects are created before the timing starts. For captum's LRP the CNN's flattening is a
 function, for its LayerFeaturePermutation the models give a single number."""
 
-REMOVAL = """Everyone's defaults; captum runs one row at a time. `bare` is a loop by hand that sets the same regions to zero, eight rows at
+REMOVAL = """Default settings; captum runs one row at a time. `bare` is a loop written by hand that sets the same regions to zero, eight rows at
 once, and runs the model on them. `smooth` is ascribe's default in Kernel SHAP, the other captum's fit."""
 
 

@@ -27,7 +27,7 @@ from .books import (
 )
 from .layer import LinearLayer, share
 from .layers import Absolute, AlphaBeta, Epsilon, Flat, Gamma, LayerRule, Norm, Pass, RelativeAttributing, WSquare, ZBox, ZPlus
-from .rectifiers import BetaSmooth, Deconv, Guided
+from .relu import BetaSmooth, Deconv, Guided
 from .rescale import Rescale, RevealCancel
 from .transformers import CPLRP, GIM, AttnLRP, Libra, LstmLRP
 

@@ -22,7 +22,7 @@ class AppliedRule:
 class Flow:
     """The relevance of one operation over all records: relevance of its output, passed on to its inputs, absorbed by its constants.
 
-    ``beside`` is True if some of its inputs do not lead to the attribution cuts. ``size`` is the sum of the absolute relevance passed on.
+    ``off_path`` is True if some of its inputs do not lead to the attribution cuts. ``size`` is the sum of the absolute relevance passed on.
     """
 
     operation: str

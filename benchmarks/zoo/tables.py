@@ -10,22 +10,22 @@ from benchmarks.zoo.measure import Row
 from benchmarks.zoo.sweep import LIMIT, Finding
 
 GAPS = """Written by `make zoo ARGS=--commit` (`python -m benchmarks.zoo --commit`), with torch {torch} and transformers {transformers},
-on random weights that are scaled up so that what is not linear shows; nothing is downloaded. `make zoo` prints the same without
+on random weights, scaled up so that nonlinear operations matter; nothing is downloaded. `make zoo` prints the table without
 writing it, `make zoo ARGS="Llama"` a part of it.
 
 - **change**: the least share of its score by which a record differs from the reference of zeros; a network below 1e-3 is refused, because
-  nothing shows in one that answers the same to all.
-- **DeepLIFT**: the largest gap between what the values add up to and the quantity's change, over three records against that reference, as a
-  share of the change or of the sum of the values' sizes, whichever is larger; aims: 1e-4 in single precision, 1e-8 in double.
+  its output is nearly constant.
+- **DeepLIFT**: the largest gap between the sum of the values and the quantity's change, over three records against that reference, as a
+  share of the change or of the sum of the absolute values, whichever is larger; aims: 1e-4 in single precision, 1e-8 in double.
 - **inside double**: many models of transformers go through single precision inside, whatever the type of their weights: norms
   (`hidden.to(torch.float32)`), eager softmax (`dtype=torch.float32`), scans. What is then missing in double precision is the rounding in
   the model's own output, not in the rule: `y - y0` holds it, and no average of derivatives does. In this column those casts ask for double
   precision instead (by a function mode around the same call, the model untouched), and the gap is that of double precision.
-- **CP-LRP**: the largest share of the quantity that is lost, with biases, positions and means of batch norm set to nothing; aim: 1e-3.
+- **CP-LRP**: the largest share of the quantity that is lost, with biases, positions and means of batch norm set to zero; aim: 1e-3.
 - **AttnLRP**: the sum as a share of the quantity, the same way: what flows into the constant part of a softmax is lost by design.
-- **named**: operations without a rule of their own, as the checks of a result name them.
-- **times a gradient**: how much processor time DeepLIFT, AttnLRP and CP-LRP take, in gradient times input through the same door. These
-  networks are so small that it is the price of recording that is seen; [benchmarks.md](benchmarks.md) has one of ordinary size.
+- **named**: operations without a rule of their own, as reported in the checks of a result.
+- **times a gradient**: how much processor time DeepLIFT, AttnLRP and CP-LRP take, in units of gradient times input with the same verb. These
+  networks are so small that the overhead of recording dominates; [benchmarks.md](benchmarks.md) has one of ordinary size.
 """
 
 
@@ -52,10 +52,10 @@ configuration with the sizes turned down (`benchmarks/zoo/tiny.py`), random weig
 nine words. CP-LRP at the embeddings for the largest score.
 
 - **conserved**: relevance adds up to the score within {limit:g}.
-- **named**: it does not, and the result's checks say so, by operation or by sum.
-- **silent**: it does not, and nothing says so. There must be none.
-- **dead**: other words change no score by 1e-3 of the largest, so that sums say nothing. There must be none.
-- **unbuilt**: the small configuration does not make a model that runs, a matter of configuration; it says nothing about the rule.
+- **named**: it does not, and the checks of the result report it, by operation or by sum.
+- **silent**: it does not, and no check reports it. There must be none.
+- **dead**: other words change no score by 1e-3 of the largest, so that sums mean nothing. There must be none.
+- **unbuilt**: the small configuration does not make a model that runs, a matter of configuration, not of the rule.
 """
 
 

@@ -89,7 +89,7 @@ def visualize_text(datarecords: Iterable[VisualizationDataRecord], legend: bool 
     )
     head = f'<div style="border-top: 1px solid; margin-top: 5px; padding-top: 5px; display: inline-block"><b>Legend: </b>{key}</div>'
     html = f'{head if legend else ""}<table width="100%">{"".join(rows)}</table>'
-    notebook = sys.modules.get("IPython.display")  # where nobody has loaded it there is no notebook to show anything in
+    notebook = sys.modules.get("IPython.display")  # loaded only inside a notebook
     page = HtmlPage(html) if notebook is None else notebook.HTML(html)
     if notebook is not None:
         notebook.display(page)

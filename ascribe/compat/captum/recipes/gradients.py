@@ -96,7 +96,7 @@ def make_rule_recipe(rule: Rule) -> Any:
         except RuleError:
             if not call.of.on.layer:
                 raise
-            found = call.attribute(multiply=False)  # a neuron before the first rectifier: nothing on the way to correct
+            found = call.attribute(multiply=False)  # a neuron before the first ReLU: there is nothing to correct
         return call.format_values(found.values)
 
     return recipe

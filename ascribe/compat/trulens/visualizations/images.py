@@ -66,7 +66,7 @@ class Visualizer:
         combine = self.default_combine_channels if combine_channels is None else combine_channels
         found, layer = self._prepared(attributions, combine, normalization_type, blur, cmap)
         draw_layers([layer], output_file, imshow, fig)
-        return layer.picture if return_tiled else found
+        return layer.image if return_tiled else found
 
     def _prepared(self, attributions: Any, combine: bool, how: str | None, blur: float | None, cmap: Any) -> tuple[np.ndarray, Layer]:
         """Returns the images as shown, and all of them as one."""
@@ -85,7 +85,7 @@ class HeatmapVisualizer(Visualizer):
         super().__init__(True, normalization_type, blur, cmap)
         self.default_overlay_opacity = overlay_opacity
 
-    def __call__(  # type: ignore[override]  # trulens has the pictures second
+    def __call__(  # type: ignore[override]  # trulens takes the images second
         self,
         attributions: Any,
         x: Any,
@@ -101,30 +101,30 @@ class HeatmapVisualizer(Visualizer):
         """Draws over the images ``x``. Returns the heatmap. Raises ValueError for anything but images."""
         found, layer = self._prepared(attributions, True, normalization_type, blur, cmap)
         below = self.tiler.tile(normalize_images(check_channels(as_images(x, "x")), "01"))
-        if below.shape[:2] != layer.picture.shape[:2]:
+        if below.shape[:2] != layer.image.shape[:2]:
             there = f"attributions of shape {np.shape(attributions)}, images of shape {np.shape(x)}"
             raise ResultError("Attributions and images differ in height, width or number", there=there, try_="attributions of the images")
         opacity = self.default_overlay_opacity if overlay_opacity is None else overlay_opacity
         draw_layers([Layer(below, "gray"), replace(layer, alpha=opacity)], output_file, imshow, fig)
-        return layer.picture if return_tiled else found
+        return layer.image if return_tiled else found
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
     """An image in a figure. Without a colour map its colours are :func:`make_hotcold`, black at ``middle``."""
 
-    picture: np.ndarray
+    image: np.ndarray
     cmap: Any = None
     alpha: float | None = None
     middle: float = 0.0
 
     def draw(self, axes: Axes) -> None:
         """Draws the image over the present content."""
-        if self.cmap is not None or self.picture.ndim == 3:
-            axes.imshow(self.picture, cmap=self.cmap, alpha=self.alpha)
+        if self.cmap is not None or self.image.ndim == 3:
+            axes.imshow(self.image, cmap=self.cmap, alpha=self.alpha)
             return
-        reach = float(np.nanmax(np.abs(self.picture - self.middle))) or 1.0
-        axes.imshow(self.picture, cmap=make_hotcold(), alpha=self.alpha, vmin=self.middle - reach, vmax=self.middle + reach)
+        reach = float(np.nanmax(np.abs(self.image - self.middle))) or 1.0
+        axes.imshow(self.image, cmap=make_hotcold(), alpha=self.alpha, vmin=self.middle - reach, vmax=self.middle + reach)
 
 
 def draw_layers(layers: Sequence[Layer], output_file: Any, imshow: bool, fig: Any) -> None:

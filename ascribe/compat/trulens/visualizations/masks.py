@@ -58,7 +58,8 @@ class MaskVisualizer:
         """Draws the masked images and returns them: as one, or per record. Raises ValueError for shapes that do not fit."""
         found, below = as_images(attributions), check_channels(as_images(x, "x"))
         if found.shape != below.shape:
-            raise ResultError(f"attributions of shape {found.shape}", there=f"pictures of shape {below.shape}")
+            there = f"attributions of shape {found.shape}, images of shape {below.shape}"
+            raise ResultError("Attributions and images must have the same shape", there=there, try_="attributions of the images")
         found = average_channels(found) if _either(combine_channels, self.default_combine_channels) else found
         found = blur_images(found, _either(blur, self.default_blur))
         found = np.maximum(found, 0) if _either(positive_only, self.default_positive_only) else found

@@ -47,7 +47,7 @@ NAMES = {
     "tf_keras": Backend.TF_KERAS,
 }
 FUNCTIONS = {Backend.PYTORCH: "pytorch"}
-"""The frameworks that there are functions for, each in the module of this name beside this one."""
+"""The supported frameworks, each with the module of this package that has its functions."""
 LOADED = {"torch": Backend.PYTORCH}
 
 
