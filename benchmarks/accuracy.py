@@ -30,7 +30,8 @@ AIMS = {CAPTUM: 0.5, SHAP: 1.0}
 """What ascribe's error is to be, at most, as a share of each; of the best of shapiq's estimators it is to be below 1."""
 WORDS = """Mean squared error to the exact Shapley values, as a share of their mean square, over {records} records and {seeds} seeds of each
 model: 12 features, removed features take their mean, {budgets} evaluations of the model at most; and a sum of 150 products of 1 to 6 of
-30 features, for which a budget of 64 is too small for ascribe's fit. Ratios are ascribe's `ShapleyRegression` over the other library, with 95 % intervals
+30 features, for which a budget of 64 is too small for ascribe's fit. Ratios are ascribe's `ShapleyRegression` over the other library,
+with 95 % intervals
 (bootstrap over seeds, the same for both); the targets are at most half of captum's error, at most shap's, and at most that of
 the best of shapiq's five estimators. `l1` is shap's default, which keeps ten features. No estimator sees more distinct coalitions than
 the budget. Measured with {versions}; written by `make peers`."""

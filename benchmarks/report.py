@@ -40,8 +40,8 @@ SAME = """One row for each class, on the CNN, on a tiny BERT (4 layers of width 
 width 512), both from their embeddings on; objects are created before the timing starts. For captum's LRP the CNN's flattening is a
 function, for its LayerFeaturePermutation the models give a single number."""
 
-REMOVAL = """Default settings; captum runs one row at a time. `bare` is a loop written by hand that sets the same regions to zero, eight rows at
-once, and runs the model on them. `smooth` is ascribe's default in Kernel SHAP, the other captum's fit."""
+REMOVAL = """Default settings; captum runs one row at a time. `bare` is a loop written by hand that sets the same regions to zero,
+eight rows at once, and runs the model on them. `smooth` is ascribe's default in Kernel SHAP, the other captum's fit."""
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ writing it, `make zoo ARGS="Llama"` a part of it.
 - **CP-LRP**: the largest share of the quantity that is lost, with biases, positions and means of batch norm set to zero; aim: 1e-3.
 - **AttnLRP**: the sum as a share of the quantity, the same way: what flows into the constant part of a softmax is lost by design.
 - **named**: operations without a rule of their own, as reported in the checks of a result.
-- **times a gradient**: how much processor time DeepLIFT, AttnLRP and CP-LRP take, in units of gradient times input with the same verb. These
-  networks are so small that the overhead of recording dominates; [benchmarks.md](benchmarks.md) has one of ordinary size.
+- **times a gradient**: how much processor time DeepLIFT, AttnLRP and CP-LRP take, in units of gradient times input with the same verb.
+  These networks are so small that the overhead of recording dominates; [benchmarks.md](benchmarks.md) has one of ordinary size.
 """
 
 
