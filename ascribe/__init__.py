@@ -6,8 +6,8 @@
 The package holds what most calls need: the verbs (:func:`attribute` and others), the named methods, quantities (``of=``), cuts
 (``at=``), distributions of points (``over=``), the usual replacements for removed features (``by=``) and feature groups (``features=``),
 :class:`Attribution` and the errors. Everything else is public in its module: :mod:`ascribe.rules`, :mod:`ascribe.coalitions`,
-:mod:`ascribe.features`, :mod:`ascribe.removal`, :mod:`ascribe.quantities`, :mod:`ascribe.distributions`, :mod:`ascribe.metrics`,
-:mod:`ascribe.plots`, :mod:`ascribe.report`.
+:mod:`ascribe.features`, :mod:`ascribe.removal`, :mod:`ascribe.quantities`, :mod:`ascribe.distributions`, :mod:`ascribe.methods`,
+:mod:`ascribe.metrics`, :mod:`ascribe.plots`, :mod:`ascribe.report`.
 """
 
 from __future__ import annotations
@@ -24,36 +24,52 @@ from .engine.rule_table import explain_rules
 from .engine.verbs import activation, attribute, cuts_of, influence
 from .errors import AscribeError, AscribeWarning
 from .features import Columns, Grid, Segments, Superpixels, Tokens, Windows
-from .methods.cam.methods import EigenCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam
-from .methods.cam.removal import AblationCam, ScoreCam
-from .methods.fullgrad import FullGrad, FullGradDecomposition
-from .methods.gradients import (
+from .methods import (
+    CPLRP,
+    GIM,
+    LRP,
+    RAP,
+    AblationCam,
+    AttnLRP,
     Conductance,
+    Deconvolution,
+    DeepLift,
+    DeepLiftShap,
+    EigenCam,
     ExpectedGradients,
+    FeatureAblation,
+    FeaturePermutation,
+    FullGrad,
+    FullGradDecomposition,
+    GradCam,
+    GradCamPlusPlus,
+    GuidedBackprop,
+    GuidedGradCam,
+    HiResCam,
+    Hsic,
     InputXGradient,
     IntegratedGradients,
     InternalInfluence,
-    LayerActivation,
-    Saliency,
-    SmoothGrad,
-    SquareGrad,
-    VarGrad,
-)
-from .methods.lrp import CPLRP, GIM, AttnLRP, LibraGrad, LstmLRP, RelP
-from .methods.perturbation import (
-    FeatureAblation,
-    FeaturePermutation,
-    Hsic,
     KernelShap,
+    LayerActivation,
+    LayerCam,
+    LibraGrad,
     Lime,
+    LstmLRP,
     Occlusion,
     Partition,
+    RelP,
     Rise,
+    Saliency,
+    ScoreCam,
     ShapleyExact,
     ShapleySampling,
+    SmoothGrad,
     SobolIndices,
+    SquareGrad,
+    VarGrad,
+    XGradCam,
 )
-from .methods.propagation import LRP, RAP, Deconvolution, DeepLift, DeepLiftShap, GuidedBackprop, GuidedGradCam
 from .quantities import Box, Channel, Contrast, Labels, LogProb, PredictedClass, Prob, Region, Threshold, Total, Unit
 from .removal import Blur, Drop, Inpaint, MaskToken, Mean, Replace, Resample
 from .result import Attribution
@@ -61,7 +77,7 @@ from .utils.hints import root_hint
 from .version import VERSION as __version__
 
 MODULES = (
-    "coalitions", "compat", "cuts", "distributions", "errors", "features", "metrics", "plots", "quantities", "removal", "report",
+    "coalitions", "compat", "cuts", "distributions", "errors", "features", "methods", "metrics", "plots", "quantities", "removal", "report",
     "result", "rules",
 )  # fmt: skip
 """The public modules; ``asc.rules`` and the others are loaded when they are first used."""

@@ -69,17 +69,17 @@ def demo(args: argparse.Namespace) -> int:
 
 def methods(args: argparse.Namespace) -> int:
     """Prints one line for each named method, or the documentation of one."""
-    from . import catalogue
+    from ..methods import METHODS, catalogue
 
     if args.name is None:
-        say(align_columns([("method", "computes", "costs"), *catalogue.rows()]))
+        say(align_columns([("method", "computes", "costs"), *catalogue.list_methods()]))
         return OK
-    if args.name not in catalogue.methods():
-        likely = catalogue.likely(args.name)
-        advice = f"did you mean {' or '.join(likely)}?" if likely else f"the methods are {', '.join(catalogue.methods())}"
+    if args.name not in METHODS:
+        likely = catalogue.similar_names(args.name)
+        advice = f"did you mean {' or '.join(likely)}?" if likely else f"the methods are {', '.join(METHODS)}"
         log(f"ascribe methods: there is no method {escape_control(args.name)}; {advice}")
         return USAGE
-    say(catalogue.page(args.name))
+    say(catalogue.method_page(args.name))
     return OK
 
 

@@ -1,127 +1,128 @@
-"""FullGrad: what the input and every layer's bias contribute, and a map of it (Srinivas and Fleuret 2019).
+"""FullGrad: the contributions of the input and of every layer's bias, and a map of them (Srinivas and Fleuret 2019).
 
-A network of linear layers, ReLUs and poolings is, around each record, a linear function of its input and its biases. So the
-quantity *is* the sum of input x gradient and of every bias x gradient: nothing is left over, whatever the depth.
+A network of linear layers, ReLUs and poolings is, near each record, a linear function of its input and its biases. So the quantity
+equals the sum of input x gradient and of every bias x gradient, whatever the depth.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..arrays import as_numpy, copy_array, namespace
+from ..arrays import Array, as_numpy, copy_array, namespace
 from ..backends import opened
 from ..calls.call import Call
-from ..cuts import INPUT, Cut
+from ..cuts import INPUT, Cut, CutLike
 from ..engine.checks.general import compute_gap, judge
-from ..engine.request import as_call
 from ..engine.run import list_cuts
 from ..engine.verbs import influence
 from ..errors import MethodError, warn_user
+from ..quantities.parse import QuantityLike
 from ..result.attribution import Attribution, Check, Gap
 from ..tree import map_leaves, walk
 from ..utils.completeness import Limits, describe_gaps
-from ..utils.entry import entry
 from ..utils.pooling import resize_maps
-from ..utils.recipe import Recipe
-from .cam.formulas import rescaled
-from .cam.layouts import Clues, Picture, Place, clues_of, looked_at, picture_of
+from .base import CallOptions, Method
+from .cam.formulas import rescale_sizes
+from .cam.layouts import ImageInput, LayerClues, Place, collect_clues, find_image, image_input
+from .facts import Passes
 
-Array = Any
-LIMITS = Limits(0.001, 0.05)  # of what the parts may miss before they are called incomplete
+LIMITS = Limits(0.001, 0.05)
+"""The gaps, as shares of the quantity, up to which the sum of the parts is ok and above which it fails."""
 
 
 @dataclass(frozen=True, repr=False)
-class Decomposing(Recipe):
-    """What :class:`FullGradDecomposition` and :class:`FullGrad` share: the call divides the quantity among all layers."""
+class FullGradDecomposition(Method):
+    """Input x gradient, and bias x gradient at every layer with a bias: parts that add up to the quantity itself.
 
-    @entry
-    def __call__(
-        self,
-        model: Any,
-        *args: Any,
-        of: Any = None,
-        at: Any = INPUT,
-        seed: int = 0,
-        chunk: int | None = None,
-        progress: bool | None = None,
-        **kwargs: Any,
+    *Use it when* you want an exact account of the output of a network of linear layers, ReLUs and poolings, biases included. ``values`` is
+    a dict: ``"INPUT"``, then each layer by name in execution order. Batch normalisation counts with its implicit bias. The gap is measured
+    against the quantity; a check names the layers that may cause it. The gradients of all layers with a bias are in memory. Raises
+    MethodError for models whose layers' biases cannot be read, and for ``at``.
+
+    >>> list(asc.FullGradDecomposition()(cnn, images, of=1).values)
+    ['INPUT', '0', '4']
+    """
+
+    cost = Passes("2", "1")
+    needs = ("gradient", "layers", "biases")
+    claims = ("conservation", "linearity")
+    source = 'Srinivas and Fleuret 2019, "Full-Gradient Representation for Neural Network Visualization", arXiv:1905.00780'
+
+    def explain_call(
+        self, model: Any, call: Call, of: QuantityLike, at: CutLike | Sequence[CutLike] | None, options: CallOptions
     ) -> Attribution:
-        """Explain a call of the model; ``seed``, ``chunk`` and ``progress`` are those of :func:`ascribe.attribute`.
-
-        Raises MethodError for models whose layers' biases cannot be read, and, for a map, where no picture is among the arguments.
-        """
-        found = self.of_call(model, as_call(args, kwargs), of, at, {"seed": seed, "chunk": chunk, "progress": progress})
-        return replace(found, method=f"{self!r}(model, *inputs, of={found.quantity})")
-
-    @abstractmethod
-    def of_call(self, model: Any, call: Call, of: Any, at: Any, asked: dict[str, Any]) -> Attribution:
-        """The parts of one call, or what is made of them."""
+        a = decompose(model, call, of, at, options)[0]
+        return replace(a, method=f"{self!r}(model, *inputs, of={a.quantity})")
 
 
 @dataclass(frozen=True, repr=False)
-class FullGradDecomposition(Decomposing):
-    """Input x gradient, and bias x gradient at every layer that has a bias: parts that add up to the quantity itself.
+class FullGrad(Method):
+    """The map of :class:`FullGradDecomposition`: the size of every part, scaled to [0, 1] in each record, resized to the image and summed.
 
-    ``values`` is a dict: ``"INPUT"``, then each layer by name in the order in which they run. Batch normalisation counts with its
-    implicit bias. The gap is measured against the quantity; a check names the layers that may be the reason. One pass forward,
-    one backward, with the gradients of all those layers in memory.
+    *Use it when* you want a fine map of an image that uses all layers. ``values`` are [records, 1, height, width], without sign. Each
+    layer's part is scaled as a whole, as in the authors' program. Parts without spatial positions (linear layers at the end) are not in
+    the map; a check names them. Gap and checks are those of the parts. Raises MethodError where no image is among the arguments.
+
+    >>> asc.FullGrad()(cnn, images, of=1).values.shape
+    torch.Size([2, 1, 16, 16])
     """
 
-    def of_call(self, model: Any, call: Call, of: Any, at: Any, asked: dict[str, Any]) -> Attribution:
-        return decomposed(model, call, of, at, asked)[0]
+    cost = Passes("2", "1")
+    needs = ("gradient", "layers", "biases", "images")
+    source = 'Srinivas and Fleuret 2019, "Full-Gradient Representation for Neural Network Visualization", arXiv:1905.00780'
 
-
-@dataclass(frozen=True, repr=False)
-class FullGrad(Decomposing):
-    """A map of :class:`FullGradDecomposition`: every part's size, scaled to [0, 1] in each record, brought to the picture's size, added up.
-
-    ``values`` are ``[records, 1, height, width]``, without sign. Each layer's part is scaled as a whole, as the authors' program
-    does. Parts without places (linear layers at the end) are not in the map; a check names them. Gap and checks are those of
-    the parts. One pass forward, one backward.
-    """
-
-    def of_call(self, model: Any, call: Call, of: Any, at: Any, asked: dict[str, Any]) -> Attribution:
-        picture = picture_of(call.args, call.kwargs, None, None)
-        if len(picture.size) != 2:
+    def explain_call(
+        self, model: Any, call: Call, of: QuantityLike, at: CutLike | Sequence[CutLike] | None, options: CallOptions
+    ) -> Attribution:
+        image = image_input(call, None, None)
+        if len(image.size) != 2:
             raise MethodError(
-                "FullGrad draws a map on a picture", there="none among the arguments", try_="FullGradDecomposition() for the parts"
+                "FullGrad computes a map of an image",
+                there="no image among the arguments",
+                try_="asc.FullGradDecomposition() for the parts",
             )
-        full, places = decomposed(model, call, of, at, asked)
-        clues = clues_of(places, picture)
-        maps = {name: map_of(part, kind_of(name, places), picture, clues, full.records_axis) for name, part in full.values.items()}
+        full, places = decompose(model, call, of, at, options)
+        clues = collect_clues(places, image)
+        maps = {name: map_of_part(part, layer_kind(name, places), image, clues, full.records_axis) for name, part in full.values.items()}
         without = [name for name, drawn in maps.items() if drawn is None]
-        checks = (*full.checks, Check("parts", "ok", f"{', '.join(without)}: no places, not in the map" if without else ""))
-        total = sum(drawn for drawn in maps.values() if drawn is not None)
-        return replace(full, values=total, record=copy_array(looked_at(call.args, call.kwargs)), checks=checks)
+        detail = f"{', '.join(without)}: no spatial positions, not in the map" if without else ""
+        return replace(
+            full,
+            values=sum(drawn for drawn in maps.values() if drawn is not None),
+            record=copy_array(find_image(call)),
+            checks=(*full.checks, Check("parts", "ok", detail)),
+            method=f"{self!r}(model, *inputs, of={full.quantity})",
+        )
 
 
-def decomposed(model: Any, call: Call, of: Any, at: Any, asked: dict[str, Any]) -> tuple[Attribution, Sequence[Place]]:
-    """The parts by name, with the gap between their sum and the quantity; and the places of the model."""
-    if at != INPUT:
-        raise MethodError("FullGrad is a sum over the input and all layers", there=f"at={at!r}", try_="LayerCam() for one layer")
+def decompose(
+    model: Any, call: Call, of: QuantityLike, at: CutLike | Sequence[CutLike] | None, options: CallOptions
+) -> tuple[Attribution, Sequence[Place]]:
+    """Returns the parts by name, with the gap between their sum and the quantity, and the cuts of the model."""
+    if at is not None and at != INPUT:
+        raise MethodError("FullGrad is a sum over the input and all layers", there=f"at={at!r}", try_="asc.LayerCam() for one layer")
     places, looked = list_cuts(model, call)  # a layer that it misses would be missing in the sum
-    cuts = uses(places)
-    biases, bends = biases_of(model, call, list(dict.fromkeys(cut.layer for cut in cuts)))
+    cuts = layer_outputs(places)
+    biases, nonlinear = biases_of(model, call, list(dict.fromkeys(cut.layer for cut in cuts)))
     cuts = [cut for cut in cuts if cut.layer in biases]
-    raw = influence(model, call, of=of, at=[INPUT, *cuts], **asked)
+    raw = influence(model, call, of=of, at=[INPUT, *cuts], **options)
     inputs, *outputs = raw.values
-    parts = {"INPUT": product(inputs, raw.record[0])}
-    parts |= {name_of(cut): biased(gradient, *biases[cut.layer], raw) for cut, gradient in zip(cuts, outputs, strict=True)}
-    gap = gap_of(parts, raw)
-    sums = complete(gap, bends)
+    parts = {"INPUT": multiply_trees(inputs, raw.record[0])}
+    parts |= {part_name(cut): bias_part(gradient, *biases[cut.layer], raw) for cut, gradient in zip(cuts, outputs, strict=True)}
+    gap = gap_of_parts(parts, raw)
+    sums = check_sum(gap, nonlinear)
     if sums.status == "fail":
         warn_user(f"{sums.name}: {sums.detail}")
     checks = (sums, *(check for check in raw.checks if check.name != "completeness"))
     return replace(raw, values=parts, record=None, gap=gap, checks=checks, cost=looked + raw.cost if raw.cost else looked), places
 
 
-def uses(places: Sequence[Place]) -> list[Cut]:
-    """What each layer returns, each use of a shared layer by itself."""
+def layer_outputs(places: Sequence[Place]) -> list[Cut]:
+    """Returns the output of each layer as a cut, each use of a shared layer by itself."""
     cuts = []
     for place in places:
         if place.cut.layer and place.cut.anchor == "out":
@@ -129,35 +130,35 @@ def uses(places: Sequence[Place]) -> list[Cut]:
     return cuts
 
 
-def name_of(cut: Cut) -> str:
-    """A part's name: the layer's, with the number of the use where there are several."""
+def part_name(cut: Cut) -> str:
+    """Returns the name of a part: the layer's, with the number of the use where there are several."""
     return cut.layer if cut.call is None else f"{cut.layer}, use {cut.call}"
 
 
 def biases_of(model: Any, call: Call, layers: list[str]) -> tuple[dict[str, tuple[Array, int]], list[str]]:
-    """Each layer's bias with the axis that its numbers run along, and the layers that are not linear plus a bias.
+    """Returns each layer's bias with its axis, and the layers that are not linear plus a bias.
 
-    Raises MethodError where the model's framework has no way to tell.
+    Raises MethodError for a framework that cannot read the biases of layers.
     """
     with opened(model, call) as door, door as session:
         return session.biases(layers)
 
 
-def product(gradients: Any, records: Any) -> Any:
-    """Record x gradient, in the structure of the input."""
+def multiply_trees(gradients: Any, records: Any) -> Any:
+    """Returns record x gradient, in the structure of the input."""
     held = dict(walk(records))
     return map_leaves(gradients, lambda path, leaf: None if leaf is None else leaf * held[path])
 
 
-def biased(gradient: Array, bias: Array, axis: int, raw: Attribution) -> Array:
-    """Bias x gradient: ``axis`` is that of the channels in ``[records, ...]``."""
+def bias_part(gradient: Array, bias: Array, axis: int, raw: Attribution) -> Array:
+    """Returns bias x gradient; ``axis`` is the axis of the bias in ``[records, ...]``."""
     shape = [1] * gradient.ndim
     shape[axis + raw.records_axis if axis >= 0 else axis] = -1
     return gradient * namespace(gradient).asarray(as_numpy(bias), gradient).reshape(shape)
 
 
-def gap_of(parts: dict[str, Any], raw: Attribution) -> Gap:
-    """What the parts' sum misses of the quantity, and that as a share of it."""
+def gap_of_parts(parts: dict[str, Any], raw: Attribution) -> Gap:
+    """Returns the difference between the sum of the parts and the quantity, and its share of the quantity."""
     assert raw.explained is not None
     lead = raw.records_axis + 1
     arrays = [as_numpy(leaf).astype(np.float64) for _, leaf in walk(parts) if leaf is not None]
@@ -166,29 +167,29 @@ def gap_of(parts: dict[str, Any], raw: Attribution) -> Gap:
     return compute_gap(flat.sum(-1), np.abs(flat).sum(-1), raw.explained, raw.explained, eps)
 
 
-def complete(gap: Gap, bends: list[str]) -> Check:
-    """Whether the parts add up to the quantity, and which layers may be the reason if they do not."""
+def check_sum(gap: Gap, nonlinear: list[str]) -> Check:
+    """Returns the check that the parts add up to the quantity; it names the layers that may cause a gap."""
     status, records = judge(gap, LIMITS)
     text = f"gap {describe_gaps(gap.relative)}"
     if status in ("ok", "skipped"):
         return Check("completeness", status, text)
-    reasons = ", ".join(bends) or "functions, parameters or constants outside layers"
+    reasons = ", ".join(nonlinear) or "functions, parameters or constants outside layers"
     return Check("completeness", status, f"{text}; neither linear nor a known bias: {reasons}", records)
 
 
-def kind_of(name: str, places: Sequence[Place]) -> str:
-    """The class name of the layer that a part belongs to."""
+def layer_kind(name: str, places: Sequence[Place]) -> str:
+    """Returns the class name of the layer that a part belongs to."""
     return next((place.kind for place in places if place.cut.layer == name.partition(",")[0]), "")
 
 
-def map_of(part: Any, kind: str, picture: Picture, clues: Clues, ahead: int) -> Array | None:
-    """One part as ``[..., records, 1, height, width]``, with ``ahead`` axes before the records; None where it has no places."""
-    drawn = None
+def map_of_part(part: Any, kind: str, image: ImageInput, clues: LayerClues, lead: int) -> Array | None:
+    """Returns one part as ``[..., records, 1, height, width]``, with ``lead`` axes before the records; None without spatial positions."""
+    total = None
     for leaf in (leaf for _, leaf in walk(part) if leaf is not None):
-        layout = picture.layout(tuple(leaf.shape[ahead:]), kind, clues)
+        layout = image.layout(tuple(leaf.shape[lead:]), kind, clues)
         if layout is not None:
             maps = layout.maps(leaf)
-            flat = rescaled(maps.reshape((-1, *maps.shape[-3:]))).sum(1)
-            sized = resize_maps(flat, *picture.size).reshape((*maps.shape[:-3], 1, *picture.size))
-            drawn = sized if drawn is None else drawn + sized
-    return drawn
+            flat = rescale_sizes(maps.reshape((-1, *maps.shape[-3:]))).sum(1)
+            sized = resize_maps(flat, *image.size).reshape((*maps.shape[:-3], 1, *image.size))
+            total = sized if total is None else total + sized
+    return total

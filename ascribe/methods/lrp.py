@@ -1,29 +1,74 @@
-"""Named methods with corrected gradients: AttnLRP, CP-LRP, LibraGrad, RelP, GIM, LSTM-LRP. One backward pass for each point.
+"""Layer-wise relevance propagation and corrected gradients: methods that differ in the rule of the backward pass.
 
-They differ in the rule's table alone, and any distribution goes with each: ``LibraGrad(Line(steps=32))`` is integrated
-gradients on corrected gradients, ``AttnLRP(Gaussian(0.1, 8))`` averages over noise.
+The corrected gradients take any distribution of points: ``LibraGrad(Line(steps=32))`` is integrated gradients on corrected gradients,
+``AttnLRP(Gaussian(0.1, 8))`` averages over noise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from ..cuts import Cut
+from ..distributions.baselines import BaselineLike
 from ..distributions.draws import Distribution
-from ..distributions.members import Line, Point
-from ..rules import Rule
+from ..distributions.members import Line
+from ..rules import Epsilon, Rule
 from ..rules import transformers as rules
-from .gradients import Method
-
-HERE = Point()
+from ..rules.books import RELATIVE_PROPAGATION
+from .base import RECORD, GradientMethod, check_rule
+from .facts import Passes
 
 
 @dataclass(frozen=True, repr=False)
-class Corrected(Method):
-    """A rule's multipliers times values, averaged over ``points``."""
+class LRP(GradientMethod):
+    """Layer-wise relevance propagation: the quantity is distributed backwards, layer by layer, under a rule.
 
-    points: Distribution = HERE
+    *Use it when* you explain convolutional networks or multilayer perceptrons: composites such as ``rules.EPSILON_PLUS`` give clean maps at
+    the price of one backward pass. The values add up to the quantity, except for the share of biases, which a check reports. Raises
+    RuleError for rules that do not propagate relevance.
+
+    >>> asc.LRP(asc.rules.EPSILON_PLUS)(cnn, images, of=1).values.shape
+    torch.Size([2, 3, 16, 16])
+    """
+
+    by: Rule = field(default_factory=Epsilon)
+
+    multiply = True
+
+    cost = Passes("1", "1")
+    needs = ("gradient",)
+    claims = ("conservation",)
+    source = 'Bach et al. 2015, "On Pixel-Wise Explanations for Non-Linear Classifier Decisions", PLOS ONE 10(7):e0130140'
+
+    def __post_init__(self) -> None:
+        check_rule(self, compares=False, try_="asc.rules.Epsilon(), asc.rules.EPSILON_PLUS, or another rule for relevance")
+
+
+@dataclass(frozen=True, repr=False)
+class RAP(GradientMethod):
+    """Relative attributing propagation: contributions below their fair share count against the quantity.
+
+    *Use it when* you want to separate evidence for and against a class in images, for networks of layers and ReLUs. The method is the
+    rule book :data:`~ascribe.rules.RELATIVE_PROPAGATION`; the values add up to the quantity, biases included.
+
+    >>> asc.RAP()(cnn, images, of=1).values.shape
+    torch.Size([2, 3, 16, 16])
+    """
+
+    by = RELATIVE_PROPAGATION
+    multiply = True
+
+    cost = Passes("1", "1")
+    needs = ("gradient",)
+    claims = ("conservation",)
+    source = 'Nam et al. 2020, "Relative Attributing Propagation", arXiv:1904.00605'
+
+
+@dataclass(frozen=True, repr=False)
+class Corrected(GradientMethod):
+    """The multipliers of a rule times the values, averaged over a distribution of points."""
+
+    points: Distribution = RECORD
 
     multiply = True
 
@@ -33,64 +78,107 @@ class Corrected(Method):
 
 @dataclass(frozen=True, repr=False)
 class AttnLRP(Corrected):
-    """Relevance for transformers, half through attention's probabilities (Achtibat et al. 2024).
+    """Relevance for transformers, half of it through the attention probabilities.
 
-    One pass forward, one back. What flows into the constant part of a softmax is lost by design, so it does not add up.
+    *Use it when* you explain a transformer and attention itself matters for the prediction. Relevance that reaches the constant part of a
+    softmax is lost by design, so the values do not add up. With several ``points``, there is one forward pass more.
+
+    >>> asc.AttnLRP()(model, x, of=1).values.shape
+    torch.Size([3, 4])
     """
 
     by = rules.AttnLRP()
 
+    cost = Passes("points", "points")
+    needs = ("gradient",)
+    source = 'Achtibat et al. 2024, "AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for Transformers", arXiv:2402.05602'
+
 
 @dataclass(frozen=True, repr=False)
 class CPLRP(Corrected):
-    """Relevance for transformers, all through attention's values (Ali et al. 2022).
+    """Relevance for transformers, all of it through the values of attention (conservative propagation).
 
-    One pass forward, one back. Adds up to the quantity but for what biases and positions contribute.
+    *Use it when* you explain a transformer and need values that add up to the quantity, except for the share of biases and position
+    embeddings. With several ``points``, there is one forward pass more.
+
+    >>> asc.CPLRP()(model, x, of=1).values.shape
+    torch.Size([3, 4])
     """
 
     by = rules.CPLRP()
 
+    cost = Passes("points", "points")
+    needs = ("gradient",)
+    claims = ("conservation",)
+    source = 'Ali et al. 2022, "XAI for Transformers: Better Explanations through Conservative Propagation", arXiv:2202.07304'
+
 
 @dataclass(frozen=True, repr=False)
 class LibraGrad(Corrected):
-    """Balanced gradients times values (Mehri et al. 2025). Adds up as :class:`CPLRP` does.
+    """Balanced gradients times values: gates and normalisations are constant in the backward pass.
 
-    One pass forward, one back for each of the ``points``.
+    *Use it when* you explain a vision transformer, alone or under a path: ``LibraGrad(asc.Line(steps=32))``. The values add up as those of
+    :class:`CPLRP` do. With several ``points``, there is one forward pass more.
+
+    >>> asc.LibraGrad()(model, x, of=1).values.shape
+    torch.Size([3, 4])
     """
 
     by = rules.Libra()
+
+    cost = Passes("points", "points")
+    needs = ("gradient",)
+    claims = ("conservation",)
+    source = (
+        'Mehri et al. 2025, "LibraGrad: Balancing Gradient Flow for Universally Better Vision Transformer Attributions", arXiv:2411.16760'
+    )
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class RelP(Method):
-    """What putting the record in place of a ``baseline`` changes, by relevance in place of the gradient (Jafari et al. 2025).
+class RelP(GradientMethod):
+    """Relevance patching: the change of the quantity when the baseline is replaced by the record, with LRP's coefficients as gradient.
 
-    Attribution patching with LRP's coefficients: norms and attention fixed, half to each factor. The coefficients are those at the
-    record; the difference is taken where ``at`` is. Two passes forward, one back. No sum.
+    *Use it when* you look for the layers and units of a transformer that carry a behaviour, as with attribution patching: norms and
+    attention are constant, and each factor of a product gets half. The coefficients are those at the record, the difference is taken at
+    ``at``.
+
+    >>> asc.RelP()(model, x, of=1, at="1").values.shape
+    torch.Size([3, 8])
     """
 
-    baseline: Any = 0.0
+    baseline: BaselineLike = 0.0
 
     by = rules.Libra()
     multiply = True
+
+    cost = Passes("3", "1")
+    needs = ("gradient", "baseline")
+    source = 'Jafari et al. 2025, "RelP: Faithful and Efficient Circuit Discovery via Relevance Patching", arXiv:2508.21258'
 
     def over(self, at: Cut) -> Distribution:
         return Line(self.baseline, 1, "riemann-right")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class GIM(Method):
-    """Gradient interaction modifications (Edin et al. 2025): coefficients at the record, times the difference from a ``baseline``.
+class GIM(GradientMethod):
+    """Gradient interaction modifications: corrected gradients at the record, times the difference from a baseline.
 
-    Made for language models: norms fixed, softmax's derivative at a ``temperature`` that keeps attention from hiding what it would make
-    up for, half to each factor of a product. The paper's baseline is ``asc.distributions.MaskedTokens(space)``.
-    Two passes forward, one back. No sum.
+    *Use it when* you explain a language model: norms are constant, the softmax is differentiated at a ``temperature`` at which attention
+    does not hide tokens that could replace each other, and each factor of a product gets half. The authors' baseline is
+    ``asc.distributions.MaskedTokens(space)``.
+
+    >>> asc.GIM()(model, x, of=1).values.shape
+    torch.Size([3, 4])
     """
 
-    baseline: Any = 0.0
+    baseline: BaselineLike = 0.0
     temperature: float = 2.0
 
     multiply = True
+
+    cost = Passes("3", "1")
+    needs = ("gradient", "baseline")
+    source = 'Edin et al. 2025, "GIM: Improved Interpretability for Large Language Models", arXiv:2505.17630'
 
     def over(self, at: Cut) -> Distribution:
         return Line(self.baseline, 1, "riemann-right")
@@ -100,15 +188,23 @@ class GIM(Method):
 
 
 @dataclass(frozen=True, repr=False)
-class LstmLRP(Method):
-    """Relevance for recurrent nets, of a gate and a signal all to the signal (Arras et al. 2017).
+class LstmLRP(GradientMethod):
+    """Relevance for recurrent networks: of a gate and a signal, the signal gets all.
 
-    One pass forward, one back. Adds up to the quantity but for biases and ``epsilon``.
+    *Use it when* you explain an LSTM or a GRU over a sequence. The values add up to the quantity, except for biases and ``epsilon``.
+
+    >>> asc.LstmLRP()(model, x, of=1).values.shape
+    torch.Size([3, 4])
     """
 
     epsilon: float = 0.001
 
     multiply = True
+
+    cost = Passes("1", "1")
+    needs = ("gradient",)
+    claims = ("conservation",)
+    source = 'Arras et al. 2017, "Explaining Recurrent Neural Network Predictions in Sentiment Analysis", arXiv:1706.07206'
 
     def rule(self) -> Rule:
         return rules.LstmLRP(self.epsilon)

@@ -1,253 +1,199 @@
-"""The named methods that remove features: recipes over the verb, at the input or at a layer, for any model that can be called.
+"""Perturbation methods other than Shapley values: ablation, occlusion, permutation importance, LIME, RISE, Sobol indices, HSIC.
 
-``by`` is the replacement for a removed feature and ``features`` which coordinates are one; None leaves both to the verb. Where ``at`` is
-a layer, its values are removed: layer and neuron ablation are these methods too. Costs are rows for each record.
+They need forward passes only, so they explain any model that can be called. Where ``at`` is a layer, its values are removed: layer and
+neuron ablation are these methods too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
 
-from ..coalitions import (
-    Exact,
-    HsicIndices,
-    LeaveOneOut,
-    LinearSurrogate,
-    Owen,
-    Permutations,
-    ShapleyRegression,
-    SmoothMasks,
-    TotalSobolIndices,
-)
+from ..coalitions import HsicIndices, LeaveOneOut, LinearSurrogate, SmoothMasks, TotalSobolIndices
 from ..coalitions.base import Coalitions
-from ..cuts import INPUT
-from ..engine.request import as_call, make_request
-from ..engine.run import explain
 from ..features import Pixels, Windows
+from ..features.coordinates import FeaturesLike
 from ..removal import Permute
-from ..result.attribution import Attribution
-from ..utils.entry import entry
-from ..utils.recipe import Recipe
-
-
-class RemovalMethod(Recipe):
-    """What the methods that remove features share."""
-
-    by: Any
-    features: Any
-
-    def over(self) -> Coalitions:
-        """The coalitions that are looked at."""
-        raise NotImplementedError
-
-    def instead(self) -> Any:
-        """The replacement for a removed feature."""
-        return self.by
-
-    def grouped(self) -> Any:
-        """Which coordinates are one feature."""
-        return self.features
-
-    @entry
-    def __call__(
-        self,
-        model: Any,
-        *args: Any,
-        of: Any = None,
-        at: Any = INPUT,
-        seed: int = 0,
-        chunk: int | None = None,
-        progress: bool | None = None,
-        **kwargs: Any,
-    ) -> Attribution:
-        """Explain a call of the model."""
-        over, by, features = self.over(), self.instead(), self.grouped()
-        request = make_request(of, at, over, by, features, seed=seed, chunk=chunk, progress=progress, title=repr(self))
-        return explain(model, as_call(args, kwargs), request)
+from ..removal.base import RemovalLike
+from .base import PerturbationMethod
+from .facts import Passes
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class FeatureAblation(RemovalMethod):
-    """What the quantity loses when one feature is removed and all others stay.
+class FeatureAblation(PerturbationMethod):
+    """The decrease of the quantity when one feature is removed and all others stay.
 
-    One row for each feature: a forward pass each, no gradients. Adds up only where features do not act together.
+    *Use it when* features are few and you want a direct answer to "what if this were missing". Features that can replace each other get
+    values near 0; use Shapley values for those.
+
+    >>> asc.FeatureAblation(by=0.0)(model, x, of=1).values.shape
+    torch.Size([3, 4])
     """
 
-    by: Any = None
-    features: Any = None
+    by: RemovalLike = None
+    features: FeaturesLike = None
 
-    def over(self) -> Coalitions:
+    cost = Passes("features + 1")
+    needs = ("replacement",)
+    claims = ("symmetry", "dummy", "linearity", "implementation invariance", "sign")
+    source = 'Li et al. 2016, "Understanding Neural Networks through Representation Erasure", arXiv:1612.08220'
+
+    def coalitions(self) -> Coalitions:
         return LeaveOneOut()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Occlusion(RemovalMethod):
-    """What the quantity loses when a window is covered; a place gets the mean of the windows over it.
+class Occlusion(PerturbationMethod):
+    """The decrease of the quantity when a window of the input is covered; an element gets the mean over its windows.
 
-    ``size`` is the window along the last axes, ``stride`` the step between two (the size itself if left out). A forward pass for each
-    window. Zeiler and Fergus 2014.
+    *Use it when* you explain an image classifier without gradients and want maps that are easy to understand.
+
+    >>> asc.Occlusion(size=8)(cnn, images, of=1).values.shape
+    torch.Size([2, 3, 16, 16])
     """
 
     size: int | tuple[int, ...] = 8
     stride: int | tuple[int, ...] | None = None
-    by: Any = None
+    by: RemovalLike = None
 
-    def over(self) -> Coalitions:
+    cost = Passes("windows + 1")
+    needs = ("images", "replacement")
+    claims = ("dummy", "linearity", "implementation invariance", "sign")
+    source = 'Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", arXiv:1311.2901'
+
+    def coalitions(self) -> Coalitions:
         return LeaveOneOut()
 
-    def grouped(self) -> Any:
+    def grouping(self) -> FeaturesLike:
         return Windows(self.size, self.stride)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class FeaturePermutation(RemovalMethod):
-    """What the quantity loses when a feature's values are dealt anew among the records of the call (permutation importance).
+class FeaturePermutation(PerturbationMethod):
+    """The decrease of the quantity when a feature's values are permuted among the records of the call (permutation importance).
 
-    ``samples`` forward passes for each feature, whose differences give the standard errors. Values are each record's own; their mean
-    over the records is the importance that scikit-learn computes, for the same quantity. Breiman 2001.
+    *Use it when* you have many records of a table. Values are those of each record, with standard errors over the permutations; their mean
+    over the records is the importance that scikit-learn computes for the same quantity.
+
+    >>> asc.FeaturePermutation(samples=3)(model, x, of=1).values.shape
+    torch.Size([3, 4])
     """
 
     samples: int = 5
-    features: Any = None
+    features: FeaturesLike = None
 
-    def over(self) -> Coalitions:
+    cost = Passes("samples * features + 1")
+    claims = ("dummy", "linearity", "implementation invariance")
+    source = 'Breiman 2001, "Random Forests", Machine Learning 45(1)'
+
+    def coalitions(self) -> Coalitions:
         return LeaveOneOut()
 
-    def instead(self) -> Any:
+    def replacement(self) -> RemovalLike:
         return Permute(self.samples)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ShapleyExact(RemovalMethod):
-    """Shapley values from all 2^n coalitions of up to 16 features, without any sampling.
+class Lime(PerturbationMethod):
+    """The coefficients of a linear model that is fitted to the quantity on coalitions of features, weighted by their distance.
 
-    2^n forward passes. Adds up to the quantity's change from nothing to everything. Shapley 1953.
-    """
+    *Use it when* you want a sparse linear summary (``lasso``) or compare with published results of LIME. A check reports the quality of the
+    fit.
 
-    by: Any = None
-    features: Any = None
-
-    def over(self) -> Coalitions:
-        return Exact()
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class ShapleySampling(RemovalMethod):
-    """Shapley values as the mean of what features bring in random orders of arrival, each order with its reverse.
-
-    ``budget`` forward passes (2048, or 16 for each feature), or fewer when ``tolerance`` is reached; all coalitions where they fit.
-    Adds up; with standard errors. Castro et al. 2009; Mitchell et al. 2022.
+    >>> asc.Lime(budget=64)(model, x, of=1).values.shape
+    torch.Size([3, 4])
     """
 
     budget: int | None = None
-    by: Any = None
-    features: Any = None
-    tolerance: float | None = None
-
-    def over(self) -> Coalitions:
-        return Permutations(self.budget, tolerance=self.tolerance)
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class KernelShap(RemovalMethod):
-    """Shapley values by regression on coalitions drawn in pairs, small and large ones all of them.
-
-    ``budget`` forward passes (2048, and 4 for each feature), or fewer when ``tolerance`` is reached; all coalitions where they fit.
-    Adds up; with standard errors. Lundberg and Lee 2017; Covert and Lee 2021.
-    """
-
-    budget: int | None = None
-    by: Any = None
-    features: Any = None
-    tolerance: float | None = None
-
-    def over(self) -> Coalitions:
-        return ShapleyRegression(self.budget, tolerance=self.tolerance)
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Lime(RemovalMethod):
-    """The coefficients of a linear model that is fitted to the quantity around the record, near coalitions counting most.
-
-    ``budget`` forward passes (2048, or 8 for each feature). Says what its fit says; does not add up. Ribeiro et al. 2016.
-    """
-
-    budget: int | None = None
-    by: Any = None
-    features: Any = None
+    by: RemovalLike = None
+    features: FeaturesLike = None
     lasso: float | None = None
     width: float | None = None
 
-    def over(self) -> Coalitions:
+    cost = Passes("budget", at_most=True)
+    needs = ("replacement",)
+    claims = ("implementation invariance", "sign")
+    source = 'Ribeiro et al. 2016, ""Why Should I Trust You?": Explaining the Predictions of Any Classifier", arXiv:1602.04938'
+
+    def coalitions(self) -> Coalitions:
         return LinearSurrogate(self.budget, width=self.width, lasso=self.lasso)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Rise(RemovalMethod):
-    """The mean of the quantity under smooth random masks, at each place weighted by how much of it they let through.
+class Rise(PerturbationMethod):
+    """The mean of the quantity under smooth random masks, weighted at each element by how much of it the mask keeps.
 
-    ``budget`` forward passes with masks drawn on ``cells`` x ``cells``. A map of every pixel, or of every step of a series; not a sum.
-    A record of two axes, one of them shorter than ``cells`` or far shorter than the other, is a series; ``features=`` says otherwise.
-    Petsiuk et al. 2018.
+    *Use it when* you want a map of every pixel of a black box, and can spend thousands of passes. A record of two axes is a series where
+    one axis is shorter than ``cells`` or far shorter than the other; ``features`` overrides this.
+
+    >>> asc.Rise(budget=100, cells=4)(cnn, images, of=1).values.shape
+    torch.Size([2, 3, 16, 16])
     """
 
     budget: int = 4000
     cells: int | tuple[int, ...] = 7
-    by: Any = None
-    features: Any = None
+    by: RemovalLike = None
+    features: FeaturesLike = None
 
-    def over(self) -> Coalitions:
+    cost = Passes("budget + 1", at_most=True)
+    needs = ("images", "replacement")
+    claims = ("linearity", "implementation invariance")
+    source = 'Petsiuk et al. 2018, "RISE: Randomized Input Sampling for Explanation of Black-box Models", arXiv:1806.07421'
+
+    def coalitions(self) -> Coalitions:
         return SmoothMasks(self.budget, self.cells)
 
-    def grouped(self) -> Any:
+    def grouping(self) -> FeaturesLike:
         lines = next(iter(self.cells), 1) if isinstance(self.cells, tuple) else self.cells
         return Pixels(lines) if self.features is None else self.features
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class SobolIndices(RemovalMethod):
-    """Each feature's share in the quantity's variance, alone and with others, while features fade in and out.
+class SobolIndices(PerturbationMethod):
+    """The share of each feature, alone and together with others, in the variance of the quantity while features fade in and out.
 
-    ``budget`` forward passes (4096, or 32 draws of all features). Shares are at least 0, without direction. Fel et al. 2021.
+    *Use it when* you rank features by importance including their interactions. Values are at least 0 and have no direction.
+
+    >>> asc.SobolIndices(budget=96)(model, x, of=1).values.shape
+    torch.Size([3, 4])
     """
 
     budget: int | None = None
-    by: Any = None
-    features: Any = None
+    by: RemovalLike = None
+    features: FeaturesLike = None
     tolerance: float | None = None
 
-    def over(self) -> Coalitions:
+    cost = Passes("budget", at_most=True)
+    needs = ("replacement",)
+    claims = ("dummy", "implementation invariance")
+    source = (
+        'Fel et al. 2021, "Look at the Variance! Efficient Black-box Explanations with Sobol-based Sensitivity Analysis", arXiv:2111.04138'
+    )
+
+    def coalitions(self) -> Coalitions:
         return TotalSobolIndices(self.budget, self.tolerance)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Hsic(RemovalMethod):
-    """How far the quantity depends on a feature's being there, in any way at all (Hilbert-Schmidt independence criterion).
+class Hsic(PerturbationMethod):
+    """The statistical dependence of the quantity on a feature's presence (Hilbert-Schmidt independence criterion).
 
-    ``budget`` forward passes. At least 0 up to chance, without direction. Novello et al. 2022.
+    *Use it when* budgets are small and you only need a ranking: dependence of any form counts. Values are at least 0 up to sampling error,
+    and have no direction.
+
+    >>> asc.Hsic(budget=64)(model, x, of=1).values.shape
+    torch.Size([3, 4])
     """
 
     budget: int = 1024
-    by: Any = None
-    features: Any = None
+    by: RemovalLike = None
+    features: FeaturesLike = None
 
-    def over(self) -> Coalitions:
+    cost = Passes("budget + 1", at_most=True)
+    needs = ("replacement",)
+    claims = ("implementation invariance",)
+    source = (
+        'Novello et al. 2022, "Making Sense of Dependence: Efficient Black-box Explanations Using Dependence Measure", arXiv:2206.06219'
+    )
+
+    def coalitions(self) -> Coalitions:
         return HsicIndices(self.budget)
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Partition(RemovalMethod):
-    """Owen values: Shapley values on a tree of groups, the tree opened where the quantity changes most.
-
-    ``budget`` forward passes at most. The tree is that of ``features`` (:class:`Hierarchy`, a grid), or halves of halves. Adds up.
-    Owen 1977; Lundberg's PartitionExplainer.
-    """
-
-    budget: int = 2048
-    by: Any = None
-    features: Any = None
-    opened: Literal["largest", "random"] = "largest"
-
-    def over(self) -> Coalitions:
-        return Owen(self.budget, self.opened)

@@ -18,7 +18,6 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import ascribe as asc
-from ascribe.cli import catalogue
 from ascribe.errors import (
     ArgumentError,
     AscribeError,
@@ -30,6 +29,7 @@ from ascribe.errors import (
     ModelError,
     QuantityError,
 )
+from ascribe.methods import METHODS
 from ascribe.result import summary as render
 from ascribe.utils import hints
 
@@ -225,13 +225,13 @@ def test_what_the_package_answers_is_there() -> None:
 
 def test_hints_name_what_there_is() -> None:
     """Every name that a hint gives is an argument of some class or call of ours."""
-    own = {p for cls in catalogue.methods().values() for p in inspect.signature(cls).parameters} | set(hints.VERB)
+    own = {p for cls in METHODS.values() for p in inspect.signature(cls).parameters} | set(hints.VERB)
     assert {ours for names in hints.RENAMED.values() for ours in names} <= own
     assert not set(hints.RENAMED) & set(hints.VERB)
 
 
 def test_methods_stay_values() -> None:
-    for cls in catalogue.methods().values():
+    for cls in METHODS.values():
         first = next(iter(inspect.signature(cls).parameters.values()), None)
         method = cls(X) if first is not None and first.default is first.empty else cls()
         for other in (pickle.loads(pickle.dumps(method)), copy.copy(method), copy.deepcopy(method)):
@@ -269,7 +269,7 @@ def frames(error: BaseException) -> list[str]:
     return [f.filename for f in traceback.extract_tb(error.__traceback__)]
 
 
-CALLS: dict[str, Callable[[Any, Any], Any]] = dict(catalogue.methods())
+CALLS: dict[str, Callable[[Any, Any], Any]] = dict(METHODS)
 
 
 @pytest.mark.parametrize("name", [*CALLS, "attribute", "influence", "activation", "cuts_of", "explain_rules", "estimate"])
@@ -447,5 +447,5 @@ def test_methods_of_several_calls_take_what_every_call_takes(name: str) -> None:
 
 def test_activations_take_points_through_the_method_too() -> None:
     points = asc.Points(torch.zeros(1, *X.shape), at=asc.INPUT)
-    found = asc.LayerActivation()(NET, X, at="0", over=points)
+    found = asc.LayerActivation(points)(NET, X, at="0")
     torch.testing.assert_close(found.values, asc.activation(NET, X, at="0", over=points).values)

@@ -163,7 +163,7 @@ AT_A_LAYER: dict[str, Callable[[str], Any]] = {
     "EigenCam": lambda layer: asc.EigenCam(layer),
     "AblationCam": lambda layer: asc.AblationCam(layer),
     "ScoreCam": lambda layer: asc.ScoreCam(layer),
-    "ScoreCam dark": lambda layer: asc.ScoreCam(layer, dark=0.5),
+    "ScoreCam dark": lambda layer: asc.ScoreCam(layer, by=0.5),
     "GuidedGradCam": lambda layer: asc.GuidedGradCam(layer),
 }
 for name, make in AT_A_LAYER.items():

@@ -60,7 +60,7 @@ def native(request: pytest.FixtureRequest) -> Callable[[np.ndarray], Any]:
 
 
 def mapped(name: str, activation: Any, gradient: Any) -> Any:
-    return cam_maps.cam_map(getattr(cam_maps, name), activation, gradient)
+    return cam_maps.compute_map(getattr(cam_maps, name), activation, gradient)
 
 
 @pytest.mark.parametrize("name", WEIGHTED)
@@ -208,7 +208,7 @@ def test_grad_cam_plus_plus_survives_gradients_whose_cube_underflows() -> None:
 def test_rescaled_is_between_zero_and_one_in_each_record(native: Callable[[np.ndarray], Any]) -> None:
     _, g = draw(14)
     g[1] = 3.0
-    got = np.asarray(cam_maps.rescaled(native(g)))
+    got = np.asarray(cam_maps.rescale_sizes(native(g)))
     for n in (0, 2):
         size = abs(g[n])
         np.testing.assert_allclose(got[n], (size - size.min()) / (size.max() - size.min()), rtol=1e-12)

@@ -86,7 +86,7 @@ def test_the_map_is_the_formula_on_the_last_convolutional_features(method: type[
     features = model.features(x).detach().requires_grad_()
     scores = model.head(functional.relu(features).mean((2, 3)))
     (gradient,) = torch.autograd.grad(scores[range(3), classes].sum(), features)
-    want = cam_maps.cam_map(method.formula, features.detach(), gradient)
+    want = cam_maps.compute_map(method.formula, features.detach(), gradient)
     assert layer_of(a) == "Cut('last'): 4x6, channels first"
     assert a.values.shape == (3, 1, 4, 6)
     torch.testing.assert_close(a.values, want, rtol=1e-9, atol=1e-12)
@@ -217,10 +217,10 @@ def segformer() -> Module:
 
 
 CHOICES: list[tuple[Callable[[], Module], tuple[int, int], str]] = [
-    (vit, (32, 48), "Cut('vit.layers.1.layernorm_before'): 4x6 tokens after 1 that belong to no place"),
-    (deit, (32, 48), "Cut('deit.layers.1.layernorm_before'): 4x6 tokens after 2 that belong to no place"),
-    (dinov2, (32, 48), "Cut('dinov2_with_registers.layernorm'): 4x6 tokens after 5 that belong to no place"),
-    (beit, (32, 48), "Cut('beit.layernorm'): 4x6 tokens after 1 that belong to no place"),
+    (vit, (32, 48), "Cut('vit.layers.1.layernorm_before'): 4x6 tokens after 1 without a position"),
+    (deit, (32, 48), "Cut('deit.layers.1.layernorm_before'): 4x6 tokens after 2 without a position"),
+    (dinov2, (32, 48), "Cut('dinov2_with_registers.layernorm'): 4x6 tokens after 5 without a position"),
+    (beit, (32, 48), "Cut('beit.layernorm'): 4x6 tokens after 1 without a position"),
     (swin, (32, 64), "Cut('swin.layernorm'): 4x8 tokens"),
     (convnext, (64, 96), "Cut('convnext.encoder'): 2x3, channels first"),
     (resnet, (32, 48), "Cut('resnet.encoder'): 4x6, channels first"),
@@ -300,7 +300,7 @@ class Mixing(Module):
 @pytest.mark.parametrize("depth", [1, 2])
 def test_where_the_last_layers_are_never_read_an_earlier_one_is_found(depth: int) -> None:
     a = GradCam()(ready(Pairs(depth)), pictures(2, 3, 24, 40), of=1)
-    assert layer_of(a) == f"Cut('layers.{depth - 1}.0.norm'): 3x5 tokens after 1 that belong to no place"
+    assert layer_of(a) == f"Cut('layers.{depth - 1}.0.norm'): 3x5 tokens after 1 without a position"
     assert status(a, "gradient") == "ok"
     assert a.cost.backward == 2  # the last place and the last numbered layer in one pass, then the one before
 
@@ -319,7 +319,7 @@ def test_torch_encoder_layers_are_blocks_too() -> None:
             return self.head(self.encoder(functional.pad(tokens, (0, 0, 1, 0)))[:, 0])
 
     a = GradCam()(ready(Encoder()), pictures(2, 3, 24, 40), of=1)
-    assert layer_of(a) == "Cut('encoder.layers.1', 'in'): 3x5 tokens after 1 that belong to no place"
+    assert layer_of(a) == "Cut('encoder.layers.1', 'in'): 3x5 tokens after 1 without a position"
     assert status(a, "gradient") == "ok"
 
 
@@ -441,7 +441,7 @@ def test_ambiguous_tokens_are_an_error_with_the_choices() -> None:
 
 def test_models_without_places_are_refused() -> None:
     table = ready(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)))
-    with pytest.raises(MethodError, match="no layer has places on a picture"):
+    with pytest.raises(MethodError, match="no layer has spatial positions"):
         GradCam()(table, pictures(2, 4))
     with pytest.raises(MethodError, match=r"no map at Cut\('0'\)"):
         GradCam(layer="0")(table, pictures(2, 4))
@@ -450,7 +450,7 @@ def test_models_without_places_are_refused() -> None:
     with pytest.raises(CutError, match="lasst"):
         GradCam(layer="lasst")(ready(Residual()), pictures(2, 3, 9, 13))
     words = transformers.BertForSequenceClassification(transformers.BertConfig(**TINY, vocab_size=20, max_position_embeddings=16))
-    with pytest.raises(MethodError, match="no picture, volume or series"):
+    with pytest.raises(MethodError, match="no image, volume or series"):
         GradCam()(words.eval(), torch.randint(0, 20, (2, 9)))
 
 

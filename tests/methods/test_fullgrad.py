@@ -198,7 +198,7 @@ def test_the_map_is_the_papers() -> None:
     torch.testing.assert_close(a.values, slow_map(FullGradDecomposition()(model, x, of=2), (9, 13)))
     torch.testing.assert_close(a.record, x)
     np.testing.assert_allclose(a.gap.relative, 0, atol=1e-9)
-    assert check(a, "parts").detail == "8: no places, not in the map"
+    assert check(a, "parts").detail == "8: no spatial positions, not in the map"
 
 
 def test_channels_last_parts_are_laid_out() -> None:

@@ -57,7 +57,7 @@ def test_pictures_are_drawn_by_the_examples_before_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_docstring_examples_run(source: Path) -> None:
-    """What an example may use besides its own module: asc, torch, a small ``model``, records ``x`` and their ``labels``."""
+    """An example may use its own module, asc, torch, a small ``model`` with records ``x`` and ``labels``, and ``cnn`` with ``images``."""
     module = import_module(".".join(source.relative_to(ROOT).with_suffix("").parts))
     torch.manual_seed(0)
     names = {
@@ -66,6 +66,10 @@ def test_docstring_examples_run(source: Path) -> None:
         "model": torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.GELU(), torch.nn.Linear(8, 5)).eval(),
         "x": torch.randn(3, 4),
         "labels": [0, 4, 2],
+        "cnn": torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 5)
+        ).eval(),
+        "images": torch.randn(2, 3, 16, 16),
     }
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     done = doctest.testmod(module, extraglobs=names, optionflags=flags)

@@ -1,43 +1,41 @@
 """Class activation maps as formulas: (activation, gradient) -> one number per position.
 
-Every formula reads ``[records, channels, positions]`` arrays, both of one shape, and returns ``[records, positions]``: it does
-not matter whether the positions were pixels of a picture, voxels or tokens. ``cam_map`` lays out the axes around it.
+Every formula takes two arrays of one shape, ``[records, channels, positions]``, and returns ``[records, positions]``. Positions are pixels,
+voxels or tokens; :func:`compute_map` arranges the axes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from ...arrays import namespace
+from ...arrays import Array, namespace
 
-Array = Any
 Formula = Callable[[Array, Array], Array]
 
 
-def cam_map(formula: Formula, activation: Array, gradient: Array) -> Array:
-    """``formula`` on ``[records, channels, *space]`` arrays: a map ``[records, 1, *space]`` of the activation's own type.
+def compute_map(formula: Formula, activation: Array, gradient: Array) -> Array:
+    """Returns the map ``[records, 1, *space]`` of ``[records, channels, *space]`` arrays, in the type of the activation.
 
-    With several quantities the gradient has one more axis in front, and so has the map. Computed in at least single precision.
+    With several quantities the gradient and the map have one more axis in front. Computed in at least single precision.
     """
     if gradient.ndim > activation.ndim:
-        maps = [cam_map(formula, activation, part) for part in gradient]
+        maps = [compute_map(formula, activation, part) for part in gradient]
         return namespace(activation).stack(maps, 0)
     records, channels, *space = activation.shape
     flat = (records, channels, int(np.prod(space)))
-    values = formula(widened(activation).reshape(flat), widened(gradient).reshape(flat))
+    values = formula(as_single_or_wider(activation).reshape(flat), as_single_or_wider(gradient).reshape(flat))
     return namespace(activation).cast(values.reshape((records, 1, *space)), activation)
 
 
 def grad_cam(activation: Array, gradient: Array) -> Array:
-    """Channels weighted by their mean gradient (Selvaraju et al. 2017, equations 1 and 2)."""
+    """Returns the sum of channels weighted by their mean gradient (Selvaraju et al. 2017, equations 1 and 2)."""
     return _weighted(activation, gradient.mean(2))
 
 
 def grad_cam_plus_plus(activation: Array, gradient: Array) -> Array:
-    """Channels weighted by their positive gradients, each shared out among the positions (Chattopadhay et al. 2018, eq. 19).
+    """Returns the sum of channels weighted by their positive gradients, normalised over the positions (Chattopadhay et al. 2018, eq. 19).
 
     The paper's share ``g^2 / (2 g^2 + sum(A) g^3)`` is ``1 / (2 + sum(A) g)``, which neither underflows nor divides zero by
     zero; where g = 0 the weight is zero either way. The paper explains exp(logit), so its weights carry one more factor
@@ -48,25 +46,25 @@ def grad_cam_plus_plus(activation: Array, gradient: Array) -> Array:
 
 
 def x_grad_cam(activation: Array, gradient: Array) -> Array:
-    """Channels weighted by their gradient averaged where they are active (Fu et al. 2020, equation 8).
+    """Returns the sum of channels weighted by their gradient averaged over the activation (Fu et al. 2020, equation 8).
 
-    Each channel's map sums to its sum of activation x gradient. A channel whose activations sum to zero weighs nothing.
+    Each channel's map sums to its sum of activation x gradient. A channel whose activations sum to zero has weight zero.
     """
     return _weighted(activation, _ratio((activation * gradient).sum(2), activation.sum(2)))
 
 
 def hires_cam(activation: Array, gradient: Array) -> Array:
-    """Activation x gradient, summed over the channels (Draelos and Carin 2020)."""
+    """Returns activation x gradient, summed over the channels (Draelos and Carin 2020)."""
     return (activation * gradient).sum(1)
 
 
 def layer_cam(activation: Array, gradient: Array) -> Array:
-    """Activation x positive gradient, summed over the channels (Jiang et al. 2021, equations 5 and 6)."""
+    """Returns activation x positive gradient, summed over the channels (Jiang et al. 2021, equations 5 and 6)."""
     return hires_cam(activation, gradient.clip(min=0))
 
 
 def eigen_cam(activation: Array, gradient: Array | None = None) -> Array:
-    """Each position's activations along their strongest common direction (Muhammad and Yeasin 2020): no gradient needed.
+    """Returns each position's projection on the first principal direction of the activations (Muhammad and Yeasin 2020).
 
     That direction is the first right singular vector of the ``[positions, channels]`` matrix, and has no sign of its own. Here
     the map's product with the mean activation is never negative, so that non-negative activations give a non-negative map.
@@ -80,15 +78,15 @@ def eigen_cam(activation: Array, gradient: Array | None = None) -> Array:
     return namespace(activation).asarray(values, activation)
 
 
-def rescaled(values: Array) -> Array:
-    """Sizes between 0 and 1 in each record: FullGrad's ``psi`` before the upsampling. A constant record becomes zeros."""
-    flat = abs(widened(values)).reshape((values.shape[0], -1))
+def rescale_sizes(values: Array) -> Array:
+    """Returns absolute values scaled to [0, 1] in each record: FullGrad's ``psi`` before upsampling. A constant record becomes zeros."""
+    flat = abs(as_single_or_wider(values)).reshape((values.shape[0], -1))
     top, bottom = (sign * namespace(flat).amax(sign * flat, (1,))[:, None] for sign in (1, -1))
     return namespace(values).cast(_ratio(flat - bottom, top - bottom).reshape(values.shape), values)
 
 
-def widened(values: Array) -> Array:
-    """The same numbers in at least single precision."""
+def as_single_or_wider(values: Array) -> Array:
+    """Returns the array in at least single precision."""
     xp = namespace(values)
     wide = xp.accumulator((1,), values)
     return values if wide.dtype == values.dtype else xp.cast(values, wide)
@@ -99,5 +97,5 @@ def _weighted(activation: Array, weights: Array) -> Array:
 
 
 def _ratio(above: Array, below: Array) -> Array:
-    """``above / below``, and zero where ``below`` is zero."""
+    """Returns ``above / below``, and zero where ``below`` is zero."""
     return (below != 0) * above / (below + (below == 0))

@@ -1,33 +1,34 @@
-"""Where a class activation map is read: the layer, and how its values lie on the picture.
+"""Finds the layer of a class activation map, and the layout of its values on the image.
 
-A layer's value is *spatial* when its numbers belong to places in the input: ``[records, channels, height, width]`` (CNNs,
+A layer's value is *spatial* when its elements belong to positions of the input: ``[records, channels, height, width]`` (CNNs,
 ConvNeXt), ``[records, height, width, channels]`` (Swin), or ``[records, tokens, channels]`` (ViT), with class, distillation or
-register tokens in front that belong to no place. Shapes decide here, and nothing else does but a few layer class names.
+register tokens in front that belong to no position. Shapes decide, and a few class names of layers.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
-from ...arrays import is_array, namespace
+from ...arrays import Array, is_array, namespace
+from ...calls.call import Call
 from ...cuts import OUTPUT, Cut
 from ...errors import MethodError
 from ...features import is_channels_last
 from ...tree import walk
 
-Array = Any
 Shape = tuple[int, ...]
 Grid = tuple[int, ...]
 
-MOST_PREFIX = 9  # a class token and eight registers: more tokens than that in front have to be named by the user
+MOST_PREFIX = 9
+"""A class token and eight registers; the user names more tokens in front by ``prefix=``."""
 
 
 class Place(Protocol):
-    """What ``cuts_of`` lists."""
+    """An entry of ``cuts_of``: a cut, the class name of its layer, the shapes of its values, and its number of uses."""
 
     @property
     def cut(self) -> Cut: ...
@@ -41,10 +42,10 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class Layout:
-    """How a layer's values lie on the input: on what ``grid``, with the channels at which axis, counted from the end.
+    """The layout of a layer's values: their ``grid`` of positions, and the axis of the channels, counted from the end.
 
-    ``prefix`` is the number of tokens before the grid's own; None says that the value is no sequence of tokens. ``records`` is the
-    axis of the records: 1 where the tokens come first, ``words`` the number of tokens behind the grid's.
+    ``prefix`` is the number of tokens before those of the grid; None is a value that is no sequence of tokens. ``records`` is the
+    axis of the records: 1 where the tokens come first. ``words`` is the number of tokens after those of the grid.
     """
 
     grid: Grid
@@ -54,7 +55,7 @@ class Layout:
     words: int = 0
 
     def maps(self, values: Array) -> Array:
-        """``values`` as ``[..., channels, *grid]``, without the tokens that belong to no place."""
+        """Returns values as ``[..., channels, *grid]``, without the tokens that belong to no position."""
         if self.prefix is not None:
             values = namespace(values).moveaxis(values, values.ndim - 3 + self.records, values.ndim - 3)
             values = values[..., self.prefix : self.prefix + math.prod(self.grid), :]  # words may follow
@@ -62,7 +63,7 @@ class Layout:
         return namespace(values).moveaxis(values, values.ndim + self.channels, values.ndim - len(self.grid) - 1)
 
     def of(self, shape: Shape) -> Layout | None:
-        """This layout, if a value of that shape can lie like that."""
+        """Returns this layout if a value of that shape can have it."""
         if self.prefix is not None:
             fits = len(shape) == 3 and self.prefix + math.prod(self.grid) + self.words == shape[1 - self.records]
         else:
@@ -70,7 +71,7 @@ class Layout:
         return self if fits else None
 
     def alike(self, shape: Shape) -> Layout | None:
-        """This layout with the grid of another use of the layer, which may be smaller."""
+        """Returns this layout with the grid of another use of the layer, which may be smaller."""
         if self.prefix is not None or len(shape) != len(self.grid) + 2:
             return self.of(shape)
         return replace(self, grid=tuple(shape[1:-1] if self.channels == -1 else shape[2:]))
@@ -79,16 +80,18 @@ class Layout:
         size = "x".join(map(str, self.grid))
         if self.prefix is None:
             return f"{size}, channels {'last' if self.channels == -1 else 'first'}"
-        return f"{size} tokens after {self.prefix} that belong to no place" if self.prefix else f"{size} tokens"
+        return f"{size} tokens after {self.prefix} without a position" if self.prefix else f"{size} tokens"
 
 
 Choice = tuple[Cut, Layout]
 
 
 @dataclass(frozen=True)
-class Clues:
-    """What the layers of a network tell about its values: the grids of its convolutions, in the order in which they come, and the
-    shapes (without the records) that layers which fix the axis of the channels return: first for convolutions, last for others.
+class LayerClues:
+    """Properties of a network's layers that decide layouts.
+
+    ``grids`` are those of the convolutions in execution order. ``first`` and ``last`` are the output shapes (without the records) of
+    layers that fix the axis of the channels: the first for convolutions, the last for linear layers.
     """
 
     grids: tuple[Grid, ...] = ()
@@ -102,10 +105,10 @@ FIRST, LAST = re.compile(r"(Conv|Norm|Pool)\w*?[123]d"), re.compile(r"(Linear|La
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What the model is given to look at: how many records, of what size (height, width), and the hints about token grids.
+class ImageInput:
+    """The image among the arguments: its number of records, its size (height, width), and the user's hints about token grids.
 
-    ``texts`` are the lengths of token ids that go in beside it.
+    ``texts`` are the lengths of token ids among the arguments.
     """
 
     records: int
@@ -114,10 +117,10 @@ class Picture:
     prefix: int | None = None
     texts: frozenset[int] = frozenset()
 
-    def layout(self, shape: Shape, kind: str, clues: Clues) -> Layout | None:
-        """How a value of this shape, returned by this kind of layer, lies on the picture; None if it does not.
+    def layout(self, shape: Shape, kind: str, clues: LayerClues) -> Layout | None:
+        """Returns the layout of a value of this shape from a layer of this class; None if it is not spatial.
 
-        Raises MethodError if a sequence of tokens could lie there in several ways.
+        Raises MethodError if a sequence of tokens fits several grids.
         """
         rows = (1, self.records)  # cuts_of runs a single record where it can
         if len(shape) == 3 and shape[0] not in rows and shape[1] in rows:
@@ -132,16 +135,17 @@ class Picture:
             return self.tokens(shape[1], clues.grids)
         return None
 
-    def pixels(self, shape: Shape, kind: str, clues: Clues) -> Layout | None:
-        """Channels first or channels last: as the layer itself, or one that returns the same shape, makes sure.
+    def pixels(self, shape: Shape, kind: str, clues: LayerClues) -> Layout | None:
+        """Returns channels first or channels last: as fixed by the layer, or by a layer that returns the same shape.
 
-        Without such a layer, what keeps the picture's aspect ratio better; of a series, what has a length of its convolutions.
+        Without such a layer, it is the layout that keeps the aspect ratio of the image better; for a series, the one with a length of its
+        convolutions.
         """
         wide = AXES.search(kind)
-        if wide is not None and int(wide.group(1)) != len(shape) - 2:  # pictures of a record beside each other: frames, views
+        if wide is not None and int(wide.group(1)) != len(shape) - 2:  # several images in a record: frames, views
             return None
         first, last = Layout(tuple(shape[2:]), 1 - len(shape)), Layout(tuple(shape[1:-1]), -1)
-        if math.prod(first.grid) == 1 or math.prod(last.grid) == 1:  # pooled: no places left
+        if math.prod(first.grid) == 1 or math.prod(last.grid) == 1:  # pooled: no positions left
             return None
         if self.grid is not None:
             return next((layout for layout in (first, last) if layout.grid == self.grid), None)
@@ -151,23 +155,23 @@ class Picture:
             return first if shape[1:] in clues.first else last
         if len(self.size) == 1:
             return last if last.grid in clues.grids and first.grid not in clues.grids else first
-        return min((first, last), key=lambda layout: self.misfit(layout.grid))
+        return min((first, last), key=lambda layout: self.stride_mismatch(layout.grid))
 
-    def misfit(self, grid: Grid) -> tuple[bool, float]:
-        """Whether the grid is finer than the picture, and by how much its axes' strides differ."""
+    def stride_mismatch(self, grid: Grid) -> tuple[bool, float]:
+        """Returns whether the grid is finer than the image, and the difference between the strides of its axes."""
         strides = [math.log(whole / part) for whole, part in zip(self.size, grid, strict=True)]
         return min(strides) < 0, round(max(strides) - min(strides), 6)
 
     def tokens(self, tokens: int, seen: Sequence[Grid]) -> Layout | None:
-        """A sequence of tokens: the grid among ``seen``, its halvings, or the picture's own divisions, that the count fits."""
-        for grids, most in self.guesses(seen):
+        """Returns the layout of a sequence of tokens: a grid in ``seen``, a halving of one, or a division of the image of that size."""
+        for grids, most in self.candidate_grids(seen):
             fits = {grid: tokens - math.prod(grid) for grid in grids if math.prod(grid) > 1}
-            if self.texts and self.prefix is not None:  # words may stand behind the picture's tokens
+            if self.texts and self.prefix is not None:  # words may come after the tokens of the image
                 known = {grid: k - self.prefix for grid, k in fits.items() if k >= self.prefix}
                 if len(known) == 1:
                     return next(Layout(grid, -1, self.prefix, words=words) for grid, words in known.items())
             if self.prefix is None and (tokens in self.texts or any(0 <= k - n <= most for n in self.texts for k in fits.values())):
-                return None  # words among the tokens: no shape says where the picture's are
+                return None  # words among the tokens: no shape shows which are the image's
             fits = {grid: k for grid, k in fits.items() if 0 <= k <= most and self.prefix in (None, k)}
             if len(fits) == 1:
                 return next(Layout(grid, -1, prefix) for grid, prefix in fits.items())
@@ -176,8 +180,8 @@ class Picture:
                 raise MethodError(f"{tokens} tokens fit several grids", there=choices, try_="one of them as arguments of the method")
         return None
 
-    def guesses(self, seen: Sequence[Grid]) -> Iterator[tuple[Sequence[Grid], int]]:
-        """Grids by how much speaks for them, each with the most tokens that may stand before it."""
+    def candidate_grids(self, seen: Sequence[Grid]) -> Iterator[tuple[Sequence[Grid], int]]:
+        """Yields grids, the likeliest first, each with the largest number of tokens before it."""
         most = MOST_PREFIX if self.prefix is None else self.prefix
         if self.grid is not None:
             yield [self.grid], 10**9
@@ -185,7 +189,7 @@ class Picture:
         if seen:
             yield seen, most
             halved = [tuple(-(-n // 2**times) for n in seen[0]) for times in range(1, 7)]
-            yield list(dict.fromkeys(halved)), 0  # merged patches (Swin): no class token is known to come with them
+            yield list(dict.fromkeys(halved)), 0  # merged patches (Swin) come without a class token
             return
         patches = range(2, max(self.size, default=0) + 1)
         exact = [tuple(n // p for n in self.size) for p in patches if all(n % p == 0 for n in self.size)]
@@ -193,56 +197,56 @@ class Picture:
         yield list(dict.fromkeys(tuple(max(n // p, 1) for n in self.size) for p in patches)), most
 
 
-def arrays_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Array]:
-    """The arrays among a model's arguments, without nested tensors, which have no shape."""
-    return [leaf for _, leaf in walk((args, dict(kwargs))) if not getattr(leaf, "is_nested", False) and is_array(leaf)]
+def arrays_of(call: Call) -> list[Array]:
+    """Returns the arrays among a model's arguments, without nested tensors, which have no shape."""
+    return [leaf for _, leaf in walk((call.args, call.kwargs)) if not getattr(leaf, "is_nested", False) and is_array(leaf)]
 
 
-def looked_at(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Array | None:
-    """The first array of floating numbers or bytes among the model's arguments that has places: a picture, a volume or a series."""
-    arrays = [a for a in arrays_of(args, kwargs) if namespace(a).is_floating(a) or str(a.dtype).endswith("uint8")]
-    with_places = [leaf for rank in (4, 5, 3) for leaf in arrays if len(leaf.shape) == rank]
-    return with_places[0] if with_places else None
+def find_image(call: Call) -> Array | None:
+    """Returns the image, volume or series among the model's arguments: the first array of floats or bytes with spatial positions."""
+    arrays = [a for a in arrays_of(call) if namespace(a).is_floating(a) or str(a.dtype).endswith("uint8")]
+    spatial = [leaf for rank in (4, 5, 3) for leaf in arrays if len(leaf.shape) == rank]
+    return spatial[0] if spatial else None
 
 
-def picture_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], grid: Grid | None, prefix: int | None) -> Picture:
-    """What the model is given to look at. The size is empty where nothing has places: a table, token ids."""
-    array = looked_at(args, kwargs)
+def image_input(call: Call, grid: Grid | None, prefix: int | None) -> ImageInput:
+    """Returns the description of the image. The size is empty where no argument has spatial positions: a table, token ids."""
+    array = find_image(call)
     if array is None:
-        counts = [int(leaf.shape[0]) for leaf in arrays_of(args, kwargs) if len(leaf.shape) > 0]
-        return Picture(counts[0] if counts else 0, (), grid, prefix)
+        counts = [int(leaf.shape[0]) for leaf in arrays_of(call) if len(leaf.shape) > 0]
+        return ImageInput(counts[0] if counts else 0, (), grid, prefix)
     records, *rest = map(int, array.shape)
-    ids = [leaf for _, leaf in walk((args, dict(kwargs))) if is_array(leaf) and len(leaf.shape) == 2]
+    ids = [leaf for _, leaf in walk((call.args, call.kwargs)) if is_array(leaf) and len(leaf.shape) == 2]
     texts = frozenset(int(leaf.shape[1]) for leaf in ids if not namespace(leaf).is_floating(leaf) and leaf.shape[1] > 1)
-    return Picture(records, tuple(rest[:-1] if is_channels_last(tuple(rest)) else rest[1:]), grid, prefix, texts)
+    return ImageInput(records, tuple(rest[:-1] if is_channels_last(tuple(rest)) else rest[1:]), grid, prefix, texts)
 
 
-def clues_of(places: Sequence[Place], picture: Picture) -> Clues:
-    """What the layers passed tell."""
+def collect_clues(places: Sequence[Place], image: ImageInput) -> LayerClues:
+    """Returns the properties of the layers that decide layouts."""
     out = [(shape, p.kind) for p in places if p.cut.anchor == "out" for shape in p.shapes]
-    convolved = [shape for shape, kind in out if CONVOLUTION.search(kind) and len(shape) == len(picture.size) + 2]
-    grids = [layout.grid for shape in convolved if (layout := picture.pixels(shape, f"Conv{len(picture.size)}d", Clues())) is not None]
+    convolved = [shape for shape, kind in out if CONVOLUTION.search(kind) and len(shape) == len(image.size) + 2]
+    grids = [layout.grid for shape in convolved if (layout := image.pixels(shape, f"Conv{len(image.size)}d", LayerClues())) is not None]
     first = frozenset(shape[1:] for shape, kind in out if FIRST.search(kind))
-    return Clues(tuple(dict.fromkeys(grids)), first, frozenset(shape[1:] for shape, kind in out if LAST.fullmatch(kind)))
+    return LayerClues(tuple(dict.fromkeys(grids)), first, frozenset(shape[1:] for shape, kind in out if LAST.fullmatch(kind)))
 
 
-def spatial_places(places: Sequence[Place], picture: Picture) -> Iterator[list[Choice]]:
-    """The places to read a class activation map at, best first; those in one list are worth reading in one pass.
+def spatial_cuts(places: Sequence[Place], image: ImageInput) -> Iterator[list[Choice]]:
+    """Yields the cuts to read a class activation map at, the best first; those in one list are read in one pass.
 
-    That is the last spatial place before the network pools or flattens. Where only a class token is read behind it, the last place
-    is of no use: no gradient arrives at the others. Then it is the entrance of the last block, where the class token still looks
-    at them, and the blocks before it. In a network whose output is itself a map, it is the last place of the coarsest grid.
+    The best is the last spatial layer before the network pools or flattens. Where only a class token is read after it, that layer gets no
+    gradient at the other tokens: then the input of the last block follows, where the class token still attends to them, and that of the
+    blocks before it. In a network whose output is a map, it is the last layer on the coarsest grid.
     """
-    within = attention_insides(places)
-    inner = [p for p in unpooled(places) if p.cut.layer and p.cut.anchor == "out"]
-    # What lies inside attention, and what is returned beside something else (perhaps unused), is taken last; the order is kept.
+    within = layers_inside_attention(places)
+    inner = [p for p in drop_pooling(places) if p.cut.layer and p.cut.anchor == "out"]
+    # Layers inside attention, and layers with several outputs (some perhaps unused), come last; the order is kept.
     inner.sort(key=lambda p: (p.cut.layer not in within, len(p.shapes) == 1))
-    clues = clues_of(places, picture)
+    clues = collect_clues(places, image)
     shapes = [(p, shape) for p in reversed(inner) for shape in p.shapes]
     found: Iterator[tuple[Place, Shape, Layout]] = (
-        (p, shape, layout) for p, shape in shapes if (layout := picture.layout(shape, p.kind, clues)) is not None
+        (p, shape, layout) for p, shape in shapes if (layout := image.layout(shape, p.kind, clues)) is not None
     )
-    if (channels := dense_channels(places, picture, clues)) is not None:
+    if (channels := output_channels(places, image, clues)) is not None:
         maps = [(p, shape, layout) for p, shape, layout in found if channels != shape[layout.channels]]
         found = iter(sorted(maps, key=lambda one: math.prod(one[2].grid)))
     first = next(found, None)
@@ -250,53 +254,55 @@ def spatial_places(places: Sequence[Place], picture: Picture) -> Iterator[list[C
         return
     place, shape, layout = first
     if not layout.prefix:
-        yield from ([(last_use(p), layout)] for p, layout in outermost([(place, layout), *((p, layout) for p, _, layout in found)]))
+        yield from (
+            [(cut_of_last_use(p), layout)] for p, layout in drop_nested([(place, layout), *((p, layout) for p, _, layout in found)])
+        )
         return
-    blocks = numbered(p for p, other in shapes if other[:-1] == shape[:-1])
-    ways_in = [(entrance(p, places), layout) for p, layout in outermost((p, layout) for p in blocks)]
-    yield [(last_use(place), layout), *ways_in[:1]]
+    blocks = order_numbered_first(p for p, other in shapes if other[:-1] == shape[:-1])
+    ways_in = [(block_entrance(p, places), layout) for p, layout in drop_nested((p, layout) for p in blocks)]
+    yield [(cut_of_last_use(place), layout), *ways_in[:1]]
     yield from ([spot] for spot in ways_in[1:])
 
 
-def entrance(block: Place, places: Sequence[Place]) -> Cut:
-    """What a block's first norm returns, or else what goes into the block.
+def block_entrance(block: Place, places: Sequence[Place]) -> Cut:
+    """Returns the output of a block's first norm, or the input of the block if it has none.
 
-    Not what goes into the norm: that makes its tokens' lengths the same, so activation x gradient adds up to zero before it.
+    Not the input of the norm: a norm makes the lengths of tokens equal, so activation x gradient adds up to zero before it.
     """
     inside = (p for p in places if p.cut.layer.startswith(block.cut.layer + ".") and p.cut.anchor == "out")
     norm = next(inside, block)
     if "norm" in norm.kind.lower() and norm is not block:
-        return last_use(norm)
-    return Cut(block.cut.layer, "in", call=last_use(block).call)
+        return cut_of_last_use(norm)
+    return Cut(block.cut.layer, "in", call=cut_of_last_use(block).call)
 
 
-def before(places: Sequence[Place], layer: str) -> Sequence[Place]:
-    """The places passed before the model comes to a layer; all of them where the layer is the model itself."""
+def places_before(places: Sequence[Place], layer: str) -> Sequence[Place]:
+    """Returns the places before a layer in execution order; all of them where the layer is the model itself."""
     start = next((i for i, place in enumerate(places) if layer and place.cut.layer == layer), len(places))
     return places[:start]
 
 
-def numbered(places: Iterable[Place]) -> list[Place]:
-    """The same places, those with a number at the end of their name first: repeated blocks have one."""
+def order_numbered_first(places: Iterable[Place]) -> list[Place]:
+    """Returns the places, those with a number at the end of their name first: repeated blocks have one."""
     return sorted(places, key=lambda p: not p.cut.layer[-1].isdigit())
 
 
-def last_use(place: Place) -> Cut:
-    """The place in the last use of its layer."""
+def cut_of_last_use(place: Place) -> Cut:
+    """Returns the cut of a place in the last use of its layer."""
     return place.cut if place.calls == 1 else Cut(place.cut.layer, place.cut.anchor, place.cut.accessor, place.calls - 1)
 
 
-def dense_channels(places: Sequence[Place], picture: Picture, clues: Clues) -> int | None:
-    """How many channels the model's output has, if that is a map of its own; else None."""
+def output_channels(places: Sequence[Place], image: ImageInput, clues: LayerClues) -> int | None:
+    """Returns the number of channels of the model's output if that is a map; else None."""
     for place in places:
         for shape in place.shapes[:1] if place.cut == OUTPUT else ():
-            layout = picture.pixels(shape, "", clues) if len(shape) == len(picture.size) + 2 > 3 else None
+            layout = image.pixels(shape, "", clues) if len(shape) == len(image.size) + 2 > 3 else None
             return None if layout is None else shape[layout.channels]
     return None
 
 
-def outermost(found: Iterable[tuple[Place, Layout]]) -> Iterator[tuple[Place, Layout]]:
-    """Without the layers that lie within a layer that came before."""
+def drop_nested(found: Iterable[tuple[Place, Layout]]) -> Iterator[tuple[Place, Layout]]:
+    """Yields the places without those inside a layer that came before."""
     taken: list[str] = []
     for place, layout in found:
         layer = place.cut.layer
@@ -305,8 +311,8 @@ def outermost(found: Iterable[tuple[Place, Layout]]) -> Iterator[tuple[Place, La
             yield place, layout
 
 
-def unpooled(places: Sequence[Place]) -> Iterator[Place]:
-    """The places but for poolings, and for containers that return what their last pooling returned."""
+def drop_pooling(places: Sequence[Place]) -> Iterator[Place]:
+    """Yields the places without poolings, and without containers that return the output of their last pooling."""
     pooled: Place | None = None
     for place in places:
         wraps = pooled is not None and pooled.cut.layer.startswith(place.cut.layer + ".") and pooled.shapes == place.shapes
@@ -317,7 +323,7 @@ def unpooled(places: Sequence[Place]) -> Iterator[Place]:
             yield place
 
 
-def attention_insides(places: Sequence[Place]) -> set[str]:
-    """The layers inside attention layers: windows, heads and shortened keys look spatial, and are not what goes on from there."""
+def layers_inside_attention(places: Sequence[Place]) -> set[str]:
+    """Returns the layers inside attention layers: their windows, heads and keys look spatial and are not passed on."""
     roots = [p.cut.layer + "." for p in places if "attention" in p.kind.lower() and p.cut.layer]
     return {p.cut.layer for p in places if any(p.cut.layer.startswith(root) for root in roots)}

@@ -1,9 +1,8 @@
-"""Class activation maps weighted by removal instead of gradients: for models without them, and for layers where they vanish."""
+"""Class activation maps weighted by perturbation instead of gradients: for models without gradients, or where they vanish."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,76 +11,97 @@ from ...coalitions import LeaveOneOut
 from ...errors import MethodError
 from ...features import Channels, FeatureContext, Groups, is_channels_last
 from ...removal import RemovalContext, Replacement, as_removal
+from ...removal.base import RemovalLike
 from ...result.attribution import Attribution
 from ...utils.pooling import resize_maps
-from . import formulas as cam_maps
-from .methods import Cam, Explain, Found
+from ..facts import Passes
+from . import formulas
+from .methods import Cam, Explain
+from .reading import LayerReading
 
 
 @dataclass(frozen=True, repr=False)
 class RemovalCam(Cam):
-    """A map of channels weighted by what they are worth."""
+    """The activations of a layer, each channel weighted by its value v(S) in a perturbation method."""
 
-    formula = staticmethod(cam_maps.hires_cam)
-    by_gradient: ClassVar[bool] = False
+    formula = staticmethod(formulas.hires_cam)
+    uses_gradient = False
+    shows_unused_layers = True
 
-    def worth(self, found: Found, explain: Explain, x: Array) -> Attribution:
-        """What each channel is worth: features in the order of the channels."""
+    def explain_channels(self, reading: LayerReading, explain: Explain, images: Array | None) -> Attribution:
+        """Returns an explanation whose features are the channels in their order."""
         raise NotImplementedError
 
-    def weighted(self, found: Found, explain: Explain, pictures: Array | None) -> Found:
-        """The activations, with each channel's worth at all its places."""
-        worth = self.worth(found, explain, pictures)
-        assert worth.features is not None
-        weights = worth.features.values
-        spread = weights.reshape(*weights.shape, *[1] * len(found.layout.grid))
-        gradient = np.broadcast_to(spread, (*weights.shape, *found.activation.shape[2:]))
-        kept = [check for check in worth.checks if check.name in ("model", "calls")]
-        cost = worth.cost + found.raw.cost if worth.cost and found.raw.cost else worth.cost
-        raw = replace(worth, cut=found.raw.cut, values=found.raw.values, checks=tuple(kept), cost=cost, error=None, features=None)
-        xp = namespace(found.activation)
-        return replace(found, raw=raw, gradient=xp.asarray(np.array(gradient), found.activation))
+    def weigh_channels(self, reading: LayerReading, explain: Explain, images: Array | None) -> LayerReading:
+        channels = self.explain_channels(reading, explain, images)
+        assert channels.features is not None
+        weights = channels.features.values
+        spread = weights.reshape(*weights.shape, *[1] * len(reading.layout.grid))
+        gradient = np.broadcast_to(spread, (*weights.shape, *reading.activation.shape[2:]))
+        checks = tuple(check for check in channels.checks if check.name in ("model", "calls"))
+        known = reading.raw
+        cost = channels.cost + known.cost if channels.cost and known.cost else channels.cost
+        raw = replace(channels, cut=known.cut, values=known.values, checks=checks, cost=cost, error=None, features=None)
+        xp = namespace(reading.activation)
+        return replace(reading, raw=raw, gradient=xp.asarray(np.array(gradient), reading.activation))
 
 
 @dataclass(frozen=True, repr=False)
 class AblationCam(RemovalCam):
-    """The activations of a layer, each channel weighted by what the quantity loses when it is set to 0.
+    """The activations of a layer, each channel weighted by the decrease of the quantity when the channel is set to 0.
 
-    One pass forward for each channel, from the layer on where the model allows. No gradients. Ramaswamy and Desai 2020, without the
-    division by the quantity, which only scales a map (and turns it round where the quantity is negative).
+    *Use it when* gradients vanish or are missing. Later layers alone are run for each channel where the model allows it. The authors'
+    division by the quantity is left out: it only scales a map, and flips its sign where the quantity is negative.
+
+    >>> asc.AblationCam()(cnn, images, of=1).values.shape
+    torch.Size([2, 1, 14, 14])
     """
 
-    def worth(self, found: Found, explain: Explain, x: Array) -> Attribution:
-        held = found.raw.values if found.raw.record is None else found.raw.record
+    cost = Passes("channels + 2")
+    needs = ("spatial layers", "images")
+    source = (
+        'Ramaswamy and Desai 2020, "Ablation-CAM: Visual Explanations for Deep Convolutional Network via Gradient-free Localization", WACV'
+    )
+
+    def explain_channels(self, reading: LayerReading, explain: Explain, images: Array | None) -> Attribution:
+        held = reading.raw.values if reading.raw.record is None else reading.raw.record
         if not hasattr(held, "ndim"):
-            raise MethodError(f"{self!r} at a layer of several arrays", there=found.raw.cut, try_="one of them: Cut(layer, accessor=0)")
-        return explain(at=found.cut, over=LeaveOneOut(), by=0.0, features=Channels(held.ndim + found.layout.channels))
+            raise MethodError(f"{self!r} at a layer of several arrays", there=reading.raw.cut, try_="one of them: Cut(layer, accessor=0)")
+        return explain(at=reading.cut, over=LeaveOneOut(), by=0.0, features=Channels(held.ndim + reading.layout.channels))
 
 
 @dataclass(frozen=True, repr=False)
 class ScoreCam(RemovalCam):
-    """The activations of a layer, each channel weighted by the quantity when the picture shows only through that channel.
+    """The activations of a layer, each channel weighted by the quantity when the image is shown only where the channel is active.
 
-    Each channel's activations, brought to the picture's size and to 0 to 1, light the picture up; what it is worth is the quantity
-    then, less that of the picture in the dark (``dark`` is what is there instead: 0). One pass forward for each channel. Wang et al. 2020.
+    *Use it when* gradients vanish or are missing, and the model is run on the whole image. Each channel's activations, resized to the image
+    and scaled to [0, 1], are a mask; its weight is the quantity of the masked image less that of an image of ``by`` alone.
+
+    >>> asc.ScoreCam()(cnn, images, of=1).values.shape
+    torch.Size([2, 1, 14, 14])
     """
 
-    dark: Any = 0.0
+    by: RemovalLike = 0.0
 
-    def worth(self, found: Found, explain: Explain, x: Array) -> Attribution:
-        if x is None or x.ndim != 4 or found.activation.ndim != 4:
-            raise MethodError(f"{self!r} without a picture", there="no array [records, channels, height, width] among the arguments")
-        last = is_channels_last(tuple(x.shape[1:]))
-        masks = resize_maps(as_numpy(found.activation).astype(np.float64), *(x.shape[1:3] if last else x.shape[2:]))
+    cost = Passes("channels + 3")
+    needs = ("spatial layers", "images", "replacement")
+    source = 'Wang et al. 2020, "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks", arXiv:1910.01279'
+
+    def explain_channels(self, reading: LayerReading, explain: Explain, images: Array | None) -> Attribution:
+        if images is None or images.ndim != 4 or reading.activation.ndim != 4:
+            there = "no array [records, channels, height, width] among the arguments"
+            raise MethodError(f"{self!r} needs an image as input", there=there, try_="asc.AblationCam()")
+        last = is_channels_last(tuple(images.shape[1:]))
+        masks = resize_maps(as_numpy(reading.activation).astype(np.float64), *(images.shape[1:3] if last else images.shape[2:]))
         low, high = (edge(masks, (2, 3), keepdims=True) for edge in (np.min, np.max))
         masks = (masks - low) / np.where(high > low, high - low, 1.0)
         masks = masks[..., None] if last else masks[:, :, None]
-        return explain(over=LeaveOneOut(alone=True), by=Lit(masks, self.dark), features=Lamps(masks.shape[1]))
+        return explain(over=LeaveOneOut(alone=True), by=MaskedInput(masks, self.by), features=ChannelMasks(masks.shape[1]))
 
 
 @dataclass(frozen=True)
-class Lamps:
-    """Features that are no coordinates but masks: a picture is whole only where all are there, and else what its stand-in says."""
+class ChannelMasks:
+    """Features that are masks instead of coordinates. The input is complete only where all are present."""
 
     count: int
 
@@ -92,35 +112,35 @@ class Lamps:
 
 
 @dataclass(frozen=True, eq=False)
-class Lit:
-    """A picture lit by those of its masks ``[records, masks, ...]`` that are there; 1 is the size of its channels' axis."""
+class MaskedInput:
+    """Shows the input through the masks ``[records, masks, ...]`` in a coalition, over a background that is another removal."""
 
     masks: np.ndarray
-    dark: Any
+    background: RemovalLike
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if len(context.values) != 1:
-            there, try_ = ", ".join(context.here.names), "asc.Call(...).only(the picture)"
+            there, try_ = ", ".join(context.here.names), "asc.Call(...).only(the image)"
             raise MethodError("a map of masks for several inputs", there=there, try_=try_)
         (x,) = context.values
-        dark = as_removal(self.dark).replacement_for(context)
-        return Light(x, namespace(x).asarray(self.masks[context.here.index], x), dark)
+        background = as_removal(self.background).replacement_for(context)
+        return MaskedReplacement(x, namespace(x).asarray(self.masks[context.here.index], x), background)
 
 
 @dataclass(frozen=True, eq=False)
-class Light:
-    """The stand-in of :class:`Lit`."""
+class MaskedReplacement:
+    """The replacement of :class:`MaskedInput` for some records."""
 
     x: Array
     masks: Array
-    dark: Replacement
+    background: Replacement
     draws: int = 1
     random: bool = False
 
     def __call__(self, presence: np.ndarray, draw: np.ndarray) -> list[Array]:
-        (dark,) = self.dark(presence, draw)
+        (background,) = self.background(presence, draw)
         rows = []
-        for there in presence[:, : self.masks.shape[1]]:
-            lit = self.masks[:, np.flatnonzero(there)].sum(1)
-            rows.append(lit * self.x + (1 - lit) * dark[0])
+        for present in presence[:, : self.masks.shape[1]]:
+            mask = self.masks[:, np.flatnonzero(present)].sum(1)
+            rows.append(mask * self.x + (1 - mask) * background[0])
         return [namespace(self.x).stack(rows, 0)]
