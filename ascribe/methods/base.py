@@ -112,7 +112,7 @@ class GradientMethod(Method):
     ...     def over(self, at):
     ...         return asc.Gaussian(self.scale, 8)
     >>> NoisyVariance()(model, x, of=1)
-    NoisyVariance()(model, *inputs, of=Unit(1)): ...
+    <Attribution NoisyVariance()(model, *inputs, of=Unit(1)) at INPUT: float32[3, 4]>
     """
 
     by: Rule | None = None
