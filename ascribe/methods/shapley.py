@@ -71,8 +71,7 @@ class KernelShap(PerturbationMethod):
     *Use it when* you want Shapley values of a model without gradients: at equal budgets the most accurate estimator here. The default
     budget is 2048 forward passes, and 4 for each feature; all coalitions are evaluated where they fit. The result has standard errors.
 
-    >>> a = asc.KernelShap(budget=256)(model, x, of=1)
-    >>> a.error.shape
+    >>> asc.KernelShap(budget=256)(model, x, of=1).values.shape
     torch.Size([3, 4])
     """
 
