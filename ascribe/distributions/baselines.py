@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, ArrayLike, as_numpy, cast_numbers, is_array, is_table, namespace
+from ..arrays import Array, as_numpy, cast_numbers, is_array, is_table, namespace
 from ..calls.call import Call as Call
 from ..calls.call import argument_name
 from ..errors import AscribeError, DistributionError, FeatureError
@@ -24,11 +24,6 @@ BESIDE_IDS = ("mask", "type", "position", "label")  # in the names of integer ar
 RIDES_ALONG = ("mask", "token_type", "position_id", "labels", "length", "offset", "batch")
 """In the names of integer arguments that describe the layout of others, and are not explained next to floating-point ones."""
 NAMED = ("zeros", "mean", "blur", "uniform")
-
-BaselineLike = float | str | ArrayLike | Sequence[Any] | Mapping[str, Any] | Callable[..., Any] | Call | Value
-"""What ``baseline=`` accepts: a number, a name, an array, a tuple or dict for several inputs, a function of the arguments, a Call."""
-BackgroundLike = ArrayLike | Sequence[Any] | Mapping[str, Any] | Call | Value
-"""What ``background=`` accepts: an array of rows, a tuple or dict for several inputs, a Call, or rows made from each record."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..cuts import Cut
-from ..distributions.baselines import BackgroundLike, BaselineLike
 from ..distributions.draws import Distribution
-from ..distributions.members import Background, Reference
+from ..distributions.members import Background, BaselineLike, Reference, RowsLike
 from ..engine.request import Combine
 from ..rules import Rule
 from ..rules.rescale import Rescale
@@ -60,7 +59,7 @@ class DeepLiftShap(GradientMethod):
     torch.Size([3, 4])
     """
 
-    background: BackgroundLike
+    background: RowsLike
     samples: int | None = None
     multiply: bool = True
     by: Rule = RESCALE

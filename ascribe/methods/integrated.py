@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..cuts import INPUT, Cut
-from ..distributions.baselines import BackgroundLike, BaselineLike, FromInput
+from ..distributions.baselines import FromInput
 from ..distributions.draws import Distribution
-from ..distributions.members import Background, Line
+from ..distributions.members import Background, BaselineLike, Line, RowsLike
 from ..distributions.quadrature import Quadrature
 from .base import GradientMethod
 from .facts import Passes
@@ -59,7 +59,7 @@ class ExpectedGradients(GradientMethod):
     torch.Size([3, 4])
     """
 
-    background: BackgroundLike
+    background: RowsLike
     samples: int = 32
 
     multiply = True

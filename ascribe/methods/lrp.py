@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..cuts import Cut
-from ..distributions.baselines import BaselineLike
 from ..distributions.draws import Distribution
-from ..distributions.members import Line
+from ..distributions.members import BaselineLike, Line
 from ..rules import Epsilon, Rule
 from ..rules import transformers as rules
 from ..rules.books import RELATIVE_PROPAGATION
