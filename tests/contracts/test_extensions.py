@@ -99,4 +99,6 @@ def test_an_estimator_over_coalitions(page: dict[str, Any]) -> None:
 
 
 def test_a_named_method(page: dict[str, Any]) -> None:
-    torch.testing.assert_close(page["smooth"].values, page["smooth_integrated_gradients"](page["model"], page["x"], of=1, chunk=5).values)
+    same = asc.attribute(page["model"], page["x"], of=1, over=asc.Gaussian(0.1, 8) * asc.Line(0.0, 16))
+    torch.testing.assert_close(page["smooth"].values, same.values)
+    assert page["smooth"].method == "SmoothIntegratedGradients()(model, *inputs, of=Unit(1))"
