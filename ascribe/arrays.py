@@ -81,49 +81,49 @@ class Namespace(Protocol):
 
     def cast(self, a: Array, like: Array) -> Array: ...
 
-    # Names that the formulas of rules need.
+    # Functions that the formulas of rules need.
 
     def kind(self, a: Array) -> str:
-        """The NumPy letter of the type: f(loat), c(omplex), i(nteger), b(oolean)."""
+        """Returns the NumPy code of the data type: f(loat), c(omplex), i(nteger) or b(oolean)."""
 
     def astype(self, a: Array, dtype: Any) -> Array:
-        """The array in a type of the framework."""
+        """Returns the array converted to a data type of the framework."""
 
     def as_floats(self, a: Array) -> Array:
-        """The array in the framework's usual floating type."""
+        """Returns the array in the default floating-point type of the framework."""
 
     def constant(self, a: Any, like: Array) -> Array:
-        """A number or array in the type and on the device of ``like``."""
+        """Returns a number or an array with the data type and device of ``like``."""
 
     def stop(self, a: Array) -> Array:
-        """The array without a graph that derivatives would follow."""
+        """Returns the array detached from the graph, as a constant for derivatives."""
 
     def zeros(self, shape: Any, like: Array) -> Array: ...
     def ones_like(self, a: Array) -> Array: ...
     def reshape(self, a: Array, shape: Any) -> Array: ...
     def permute(self, a: Array, order: Any) -> Array: ...
     def matrix_transpose(self, a: Array) -> Array:
-        """The last two axes exchanged."""
+        """Returns the array with its last two axes exchanged."""
 
     def expand_dims(self, a: Array, axis: int) -> Array: ...
     def put(self, a: Array, index: Any, b: Array) -> Array:
-        """``a`` with ``b`` at an index; may write into ``a``."""
+        """Returns ``a`` with ``b`` at an index; may write into ``a``."""
 
     def take_along(self, a: Array, index: Array, axis: int) -> Array:
-        """The elements at positions along an axis (``take_along_axis``)."""
+        """Returns the elements at indices along an axis (``np.take_along_axis``)."""
 
     def scatter(self, values: Array, index: Array, shape: Any) -> Array:
-        """Zeros with values added at positions along the last axis."""
+        """Returns zeros with ``values`` added at indices along the last axis."""
 
     def abs(self, a: Array) -> Array: ...
     def tanh(self, a: Array) -> Array: ...
     def sigmoid(self, a: Array) -> Array: ...
     def clip(self, a: Array, low: float | None, high: float | None) -> Array: ...
     def copysign(self, number: float, a: Array) -> Array:
-        """A new array of the number with the signs of ``a``."""
+        """Returns an array of the number with the signs of ``a``."""
 
     def divide(self, a: Array, b: Array, into: Array) -> Array:
-        """``a / b``; may use the memory of ``into``."""
+        """Returns ``a / b``; may use the memory of ``into``."""
 
     def conj(self, a: Array) -> Array: ...
     def real(self, a: Array) -> Array: ...
@@ -132,15 +132,15 @@ class Namespace(Protocol):
     def sum(self, a: Array, axes: tuple[int, ...] | None = None, keepdims: bool = False) -> Array: ...
     def mean(self, a: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array: ...
     def max_and_place(self, a: Array) -> tuple[Array, Array]:
-        """The largest along the last axis, and its position; the axis stays with length 1."""
+        """Returns the maximum along the last axis and its index; the axis is kept with length 1."""
 
     def sum_and_size(self, a: Array) -> list[Array]:
-        """The sum of all elements and that of their absolute values, in at least single precision."""
+        """Returns the sum of all elements and the sum of their absolute values, in at least float32."""
 
     def isnan(self, a: Array) -> Array: ...
     def isfinite(self, a: Array) -> Array: ...
     def nan_to_num(self, a: Array, number: float) -> Array:
-        """A number in place of NaN."""
+        """Returns ``a`` with NaN replaced by a number."""
 
     def any(self, a: Array) -> bool: ...
     def all(self, a: Array) -> bool: ...
@@ -149,7 +149,7 @@ class Namespace(Protocol):
         """True if all elements are equal."""
 
     def tiny(self, a: Array) -> float:
-        """The smallest normal number of the type."""
+        """Returns the smallest normal number of the data type."""
 
 
 BACKENDS = {"numpy": "numpy", "torch": "torch"}
@@ -167,8 +167,8 @@ def namespace_of(kind: type) -> Namespace:
     root = framework_of(kind)
     if root is None:
         raise TypeError(f"no backend for arrays of type {kind.__name__}")
-    found: Namespace = import_module(f"ascribe.backends.{BACKENDS[root]}.namespace").xp
-    return found
+    xp: Namespace = import_module(f"ascribe.backends.{BACKENDS[root]}.namespace").xp
+    return xp
 
 
 @lru_cache

@@ -135,8 +135,8 @@ def as_cut(at: CutLike | Any) -> Cut:
             raise CutError("`call=` must be an integer, counted from 0", there=f"call={at.call!r}", try_=f"Cut({at.layer!r}, call=0)")
         steps = at.accessor if isinstance(at.accessor, tuple) else () if at.accessor is None else (at.accessor,)
         if not all(isinstance(step, (int, str)) for step in steps):
-            said, there = "`accessor=` must be an integer, a string, or a tuple of those", f"accessor={at.accessor!r}"
-            raise CutError(said, there=there, try_=f"Cut({at.layer!r}, accessor=0)")
+            problem, there = "`accessor=` must be an integer, a string, or a tuple of those", f"accessor={at.accessor!r}"
+            raise CutError(problem, there=there, try_=f"Cut({at.layer!r}, accessor=0)")
         return at
     if isinstance(at, str):
         return BY_NAME.get(at, Cut(at))

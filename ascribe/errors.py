@@ -168,8 +168,8 @@ class CompatError(AscribeError, ModuleNotFoundError):
 
     code = "E-COMPAT"
 
-    def __init__(self, asked: str, *, name: str | None = None, **said: str) -> None:
-        super().__init__(asked, **said)
+    def __init__(self, asked: str, *, name: str | None = None, **parts: str) -> None:
+        super().__init__(asked, **parts)
         self.name = name
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -74,12 +74,12 @@ def normalize_path(value: Any, path: Path) -> Path:
     if not [key for key in path if isinstance(key, int) and key < 0]:
         follow(value, path[:-1])
         return path
-    found: list[int | str] = []
+    result: list[int | str] = []
     for key in path:
-        here = follow(value, tuple(found))
+        here = follow(value, tuple(result))
         negative = isinstance(key, int) and key < 0 and isinstance(here, (tuple, list))
-        found.append(int(key) + len(here) if negative else key)
-    return tuple(found)
+        result.append(int(key) + len(here) if negative else key)
+    return tuple(result)
 
 
 def map_leaves(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:

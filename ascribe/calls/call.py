@@ -74,8 +74,8 @@ class Call:
         return Call._made(self.args, self.kwargs, explained, other.records if self.records is None else self.records)
 
     def __repr__(self) -> str:
-        said = "" if self.records is None else ", records=..."
-        return f"Call(<{len(self.args)} positional>{''.join(f', {name}=...' for name in self.kwargs)}{said})"
+        text = "" if self.records is None else ", records=..."
+        return f"Call(<{len(self.args)} positional>{''.join(f', {name}=...' for name in self.kwargs)}{text})"
 
 
 @dataclass
@@ -118,48 +118,50 @@ def _by_count(count: int, shapes: Mapping[Path, tuple[int, ...]]) -> RecordAxes:
     if count == 1 and len(axes) < sum(bool(shape) for shape in shapes.values()):
         return RecordAxes(1, axes, whole=True)
     if count < 1 or not axes:
-        said = f"`records={count}` fits no argument: no first axis has that length"
+        problem = f"`records={count}` fits no argument: no first axis has that length"
         there = ", ".join(f"{argument_name(p)} {shape}" for p, shape in shapes.items())
-        raise InputError(said, there=there, try_="asc.Call(x, records={0: 1}) if axis 1 of x is the batch dimension", code="E-RECORDS")
+        raise InputError(problem, there=there, try_="asc.Call(x, records={0: 1}) if axis 1 of x is the batch dimension", code="E-RECORDS")
     return RecordAxes(count, axes)
 
 
 def _by_axes(records: Mapping[Any, Any], shapes: Mapping[Path, tuple[int, ...]], fallback: int) -> RecordAxes:
-    found: dict[Path, int] = {}
+    result: dict[Path, int] = {}
     out: set[Path] = set()
     for name, axis in records.items():
         mine = [p for p in shapes if p[1] == name or p[1:] == name]
         whole = axis is None or (isinstance(axis, (int, np.integer)) and not isinstance(axis, bool))
         if not mine or not whole or (axis is not None and any(not -len(shapes[p]) <= axis < len(shapes[p]) for p in mine)):
             there = ", ".join(f"{argument_name(p)} {shape}" for p, shape in shapes.items())
-            said = f"`records={{{name!r}: {axis!r}}}` fits no argument: keys are arguments, values are axes or None"
-            raise InputError(said, there=there, try_="asc.Call(x, records={0: 1})", code="E-RECORDS")
+            problem = f"`records={{{name!r}: {axis!r}}}` fits no argument: keys are arguments, values are axes or None"
+            raise InputError(problem, there=there, try_="asc.Call(x, records={0: 1})", code="E-RECORDS")
         for path in mine:
             out.add(path)
             if axis is not None:
-                found[path] = int(axis) % len(shapes[path])
-    lengths = {shapes[p][axis] for p, axis in found.items()} or {fallback}
+                result[path] = int(axis) % len(shapes[path])
+    lengths = {shapes[p][axis] for p, axis in result.items()} or {fallback}
     if len(lengths) > 1:
-        there = ", ".join(f"{argument_name(p)} {shapes[p][axis]}" for p, axis in found.items())
-        said = "The arguments have different numbers of records"
-        raise InputError(said, there=there, try_="asc.Call(..., records={...}) with axes of equal length", code="E-RECORDS")
+        there = ", ".join(f"{argument_name(p)} {shapes[p][axis]}" for p, axis in result.items())
+        problem = "The arguments have different numbers of records"
+        raise InputError(problem, there=there, try_="asc.Call(..., records={...}) with axes of equal length", code="E-RECORDS")
     count = lengths.pop()
-    found |= {p: 0 for p, shape in shapes.items() if p not in out and shape and shape[0] == count}
-    return RecordAxes(count, found)
+    result |= {p: 0 for p, shape in shapes.items() if p not in out and shape and shape[0] == count}
+    return RecordAxes(count, result)
 
 
 def _by_rows(records: Any, shapes: Mapping[Path, tuple[int, ...]]) -> RecordAxes:
     array = as_numpy(records) if is_array(records) or isinstance(records, (list, tuple)) else np.zeros((), dtype=object)
     if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array) or int(array.min()) < 0:
-        said = "`records=` must be an integer, a dict of axes, or an array of integers >= 0 with the record of each row"
+        problem = "`records=` must be an integer, a dict of axes, or an array of integers >= 0 with the record of each row"
         there = f"records of shape {array.shape} and type {array.dtype}" if is_array(records) else f"records={type(records).__name__}"
-        raise InputError(said, there=there, try_="asc.Call(x, records={0: 1}), or asc.Call(nodes, batch, records=batch)", code="E-RECORDS")
+        raise InputError(
+            problem, there=there, try_="asc.Call(x, records={0: 1}), or asc.Call(nodes, batch, records=batch)", code="E-RECORDS"
+        )
     rows = Ragged(array)
     axes = {p: 0 for p, shape in shapes.items() if shape and shape[0] in (len(rows), rows.records)}
     if not any(shapes[p][0] == len(rows) for p in axes):
         there = ", ".join(f"{argument_name(p)} {shape}" for p, shape in shapes.items())
-        said = f"`records=` has {len(rows)} rows, and no argument has as many"
-        raise InputError(said, there=there, try_="asc.Call(nodes, batch, records=batch), with one number for each row", code="E-RECORDS")
+        problem = f"`records=` has {len(rows)} rows, and no argument has as many"
+        raise InputError(problem, there=there, try_="asc.Call(nodes, batch, records=batch), with one number for each row", code="E-RECORDS")
     return RecordAxes(rows.records, axes, rows)
 
 

@@ -29,9 +29,9 @@ def error_without_arrays(call: Call, tensors: bool) -> InputError:
     wanted = "a tensor" if tensors else "an array"
     usual = "attribute(model, x, ...) with " + ("the model's own arguments" if tensors else "NumPy arrays or pandas tables")
     for name, value in given:
-        found = describe_value(value)
-        if found is not None:
-            what, tensor, array = found
+        result = describe_value(value)
+        if result is not None:
+            what, tensor, array = result
             there = f"{name} is {what}"
             return InputError(f"The model is called without {wanted}", there=there, try_=tensor if tensors else array)
     there = ", ".join(f"{name}: {type(value).__name__}" for name, value in given)
@@ -40,10 +40,10 @@ def error_without_arrays(call: Call, tensors: bool) -> InputError:
 
 def describe_value(value: Any) -> Description | None:
     """Returns the description of a value and its conversions; None if it is unknown."""
-    return next((found for question in QUESTIONS if (found := question(value)) is not None), None)
+    return next((result for question in DESCRIPTIONS if (result := question(value)) is not None), None)
 
 
-def sentences(value: Any) -> Description | None:
+def describe_texts(value: Any) -> Description | None:
     """Describes texts: one, a list, or a column of a table."""
     if isinstance(value, str):
         return f"the text {value[:30]!r}", TOKENS, WORDS
@@ -54,7 +54,7 @@ def sentences(value: Any) -> Description | None:
     return None
 
 
-def rows(value: Any) -> Description | None:
+def describe_row(value: Any) -> Description | None:
     """Describes a row or a column of a table."""
     if not is_column(value):
         return None
@@ -65,7 +65,7 @@ def rows(value: Any) -> Description | None:
     return what, 'torch.tensor(column.to_numpy("float32"))[:, None], or [None] for one record', "column.to_frame(), or x.to_numpy()[None]"
 
 
-def tables(value: Any) -> Description | None:
+def describe_table(value: Any) -> Description | None:
     """Describes tables: pandas tables given to a network, and tables of other libraries."""
     if is_table(value):
         return f"a table ({type(value).__name__})", 'torch.tensor(table.to_numpy("float32"))', "table.to_pandas()"
@@ -74,7 +74,7 @@ def tables(value: Any) -> Description | None:
     return None
 
 
-def sparse(value: Any) -> Description | None:
+def describe_sparse(value: Any) -> Description | None:
     """Describes sparse matrices, such as the output of TfidfVectorizer."""
     if not (hasattr(value, "nnz") and hasattr(value, "toarray")):
         return None
@@ -82,7 +82,7 @@ def sparse(value: Any) -> Description | None:
     return f"a sparse matrix of shape {value.shape}", "torch.tensor(x.toarray()).float()", f"x = x.toarray(); {ids}"
 
 
-def arrays(value: Any) -> Description | None:
+def describe_array(value: Any) -> Description | None:
     """Describes arrays without a batch dimension or without numbers."""
     if not is_array(value):
         return None
@@ -93,7 +93,7 @@ def arrays(value: Any) -> Description | None:
     return f"an array of {type(value).__module__.partition('.')[0]}", "torch.tensor(np.asarray(x))", "np.asarray(x)"
 
 
-def lists(value: Any) -> Description | None:
+def describe_list(value: Any) -> Description | None:
     """Describes numbers in lists: one record, or several."""
     if isinstance(value, Number):
         return "a number", "torch.tensor([[x]])", "np.array([[x]])"
@@ -106,18 +106,18 @@ def lists(value: Any) -> Description | None:
         return f"a list of {len(value)} lists", "torch.tensor(x)" if whole else "torch.tensor(x, dtype=torch.float32)", "np.stack(x)"
     if all(isinstance(v, Mapping) for v in value):
         return f"a list of {len(value)} dictionaries", 'torch.tensor(pandas.DataFrame(x).to_numpy("float32"))', "pandas.DataFrame(x)"
-    inside = next((found for v in value if (found := describe_value(v)) is not None), None)
+    inside = next((result for v in value if (result := describe_value(v)) is not None), None)
     return None if inside is None else (f"a list of {len(value)}, the first of them {inside[0]}", *inside[1:])
 
 
-def mappings(value: Any) -> Description | None:
+def describe_mapping(value: Any) -> Description | None:
     """Describes a record given as a dict of columns."""
     if not isinstance(value, Mapping) or not value or not all(isinstance(v, (str, Number, type(None))) for v in value.values()):
         return None
     return "a record as a dictionary", "torch.tensor([list(x.values())])", "pandas.DataFrame([x])"
 
 
-def loaders(value: Any) -> Description | None:
+def describe_loader(value: Any) -> Description | None:
     """Describes data sets and data loaders."""
     if hasattr(value, "__getitem__") and hasattr(value, "__len__") and "Dataset" in str(type(value).__mro__):
         first = "stack([data[i][0] for i in range(8)])"
@@ -127,7 +127,7 @@ def loaders(value: Any) -> Description | None:
     return None
 
 
-def images(value: Any) -> Description | None:
+def describe_image(value: Any) -> Description | None:
     """Describes Pillow images."""
     if not (hasattr(value, "getbands") and hasattr(value, "convert")):
         return None
@@ -135,7 +135,17 @@ def images(value: Any) -> Description | None:
     return "a Pillow image", tensor, "np.asarray(image)[None]"
 
 
-QUESTIONS: tuple[Callable[[Any], Description | None], ...] = (sentences, rows, tables, sparse, images, arrays, lists, mappings, loaders)
+DESCRIPTIONS: tuple[Callable[[Any], Description | None], ...] = (
+    describe_texts,
+    describe_row,
+    describe_table,
+    describe_sparse,
+    describe_image,
+    describe_array,
+    describe_list,
+    describe_mapping,
+    describe_loader,
+)
 
 
 def is_column(value: Any) -> bool:

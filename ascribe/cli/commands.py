@@ -50,7 +50,7 @@ def version(args: argparse.Namespace) -> int:
     if not args.version:
         parser().print_help()
         return OK
-    from .doctor import version as installed
+    from .doctor import installed_version as installed
 
     say(f"ascribe {installed('ascribe') or '(not installed)'}")
     return OK
@@ -85,9 +85,9 @@ def methods(args: argparse.Namespace) -> int:
 
 def doctor(_: argparse.Namespace) -> int:
     """Prints one line for each finding; returns 1 if there is a problem."""
-    from .doctor import findings
+    from .doctor import list_findings
 
-    found = list(findings())
+    found = list(list_findings())
     marks = {True: "ok", False: "PROBLEM", None: "--"}
     say(align_columns([(marks[it.ok], it.subject, it.found) for it in found], head=False))
     return FAILED if any(it.ok is False for it in found) else OK

@@ -31,7 +31,7 @@ class Finding(NamedTuple):
     ok: bool | None = True
 
 
-def version(distribution: str) -> str | None:
+def installed_version(distribution: str) -> str | None:
     """Returns the installed version from the package metadata, without an import."""
     try:
         return metadata.version(distribution)
@@ -39,32 +39,32 @@ def version(distribution: str) -> str | None:
         return None
 
 
-def findings() -> Iterator[Finding]:
+def list_findings() -> Iterator[Finding]:
     """Yields findings about Python, ascribe, optional packages, devices and incompatible versions."""
     yield Finding("python", f"{platform.python_version()} on {platform.machine()} {platform.system()}")
-    yield Finding("ascribe", version("ascribe") or "not installed: run from its source")
+    yield Finding("ascribe", installed_version("ascribe") or "not installed: run from its source")
     for name, use in USES.items():
-        there, extra = version(name), EXTRAS.get(name)
+        there, extra = installed_version(name), EXTRAS.get(name)
         fix = f": pip install 'ascribe[{extra}]'" if extra else ""
         yield Finding(name, f"{there} ({use})") if there else Finding(name, f"not installed ({use}){fix}", None)
     if find_spec("torch"):
-        yield from (Finding("device", text) for text in devices())
-    mismatch = torchvision_mismatch(version("torch"), version("torchvision"), _required_torch())
+        yield from (Finding("device", text) for text in list_devices())
+    mismatch = torchvision_mismatch(installed_version("torch"), installed_version("torchvision"), _required_torch())
     if mismatch:
         yield Finding("torchvision", mismatch, ok=False)
 
 
-def devices() -> list[str]:
+def list_devices() -> list[str]:
     """Returns the devices that torch can use."""
     import torch
 
-    found = [f"cpu, {torch.get_num_threads()} threads"]
+    result = [f"cpu, {torch.get_num_threads()} threads"]
     for index in range(torch.cuda.device_count()):
         memory = torch.cuda.get_device_properties(index).total_memory
-        found.append(f"cuda:{index}, {torch.cuda.get_device_name(index)}, {memory / 2**30:.0f} GiB")
+        result.append(f"cuda:{index}, {torch.cuda.get_device_name(index)}, {memory / 2**30:.0f} GiB")
     if torch.backends.mps.is_available():
-        found.append("mps")
-    return found
+        result.append("mps")
+    return result
 
 
 def torchvision_mismatch(torch: str | None, torchvision: str | None, required: str | None) -> str | None:

@@ -25,7 +25,7 @@ class Task:
     feature_names: tuple[str, ...] = ()
 
 
-def digits(seed: int) -> Task:
+def load_digits_task(seed: int) -> Task:
     """Returns handwritten digits: 8 x 8 pixels between 0 (background) and 1 (ink)."""
     data = load_digits()
     pixels = (data.images / 16.0).astype(np.float32)[:, None]
@@ -33,7 +33,7 @@ def digits(seed: int) -> Task:
     return Task("digits", *_split(pixels, data.target, seed), names)
 
 
-def breast_cancer(seed: int) -> Task:
+def load_cancer_task(seed: int) -> Task:
     """Returns 30 measurements of cell nuclei, standardised by the mean and the standard deviation of the training records."""
     data = load_breast_cancer()
     train, train_labels, held_out, held_out_labels = _split(data.data, data.target, seed)

@@ -13,7 +13,7 @@ from torch import nn
 import ascribe as asc
 
 from .data import Task
-from .removal import Drop, measure_removal, spread_out
+from .removal import Drop, measure_removal, upsample_map
 
 RECORDS = 48
 """The number of held-out records that are explained, the first ones of the split."""
@@ -45,7 +45,7 @@ class Explained:
     ranks: str
 
 
-def recipes(task: Task, seed: int) -> list[Recipe]:
+def list_recipes(task: Task, seed: int) -> list[Recipe]:
     """Returns the methods of the demo; tables have no class activation maps."""
     rows = np.random.default_rng(seed).choice(len(task.train), BACKGROUND, replace=False)
     table = bool(task.feature_names)
@@ -68,7 +68,7 @@ def recipes(task: Task, seed: int) -> list[Recipe]:
 def explain_task(model: nn.Sequential, task: Task, seed: int) -> Iterator[Explained]:
     """Yields the result of every recipe on the first held-out records, for the predicted class."""
     x = torch.as_tensor(task.held_out[:RECORDS])
-    for recipe in recipes(task, seed):
+    for recipe in list_recipes(task, seed):
         where = {} if recipe.layer is None else {"at": recipe.layer}
         a = replace(recipe.method(model, x, seed=seed, **where), class_names=task.class_names)
         yield Explained(recipe, a, *measure_drop(model, task, a, recipe.layer, seed))
@@ -83,27 +83,29 @@ def measure_drop(model: nn.Sequential, task: Task, a: asc.Attribution, layer: st
     values = np.asarray(a.to_numpy())
     rng = np.random.default_rng(seed)
     if layer is not None:
-        before, after = cut_behind(model, layer)
-        units, none = (run(before, part) for part in (x, np.zeros_like(x[:1])))
-        return measure_removal(score(after, a.target), units, none, values, rng), f"units of {layer}"
+        before, after = split_model(model, layer)
+        units, none = (run_model(before, part) for part in (x, np.zeros_like(x[:1])))
+        return measure_removal(make_score(after, a.target), units, none, values, rng), f"units of {layer}"
     if values.shape != x.shape:
-        values = spread_out(values, x.shape)
-    return measure_removal(score(model, a.target), x, np.zeros_like(x[:1]), values, rng), "features" if task.feature_names else "pixels"
+        values = upsample_map(values, x.shape)
+    return measure_removal(
+        make_score(model, a.target), x, np.zeros_like(x[:1]), values, rng
+    ), "features" if task.feature_names else "pixels"
 
 
-def score(model: nn.Module, classes: np.ndarray | None) -> Any:
+def make_score(model: nn.Module, classes: np.ndarray | None) -> Any:
     """Returns a function from records to the model's output for the class of each record."""
     assert classes is not None
-    return lambda records: run(model, records)[np.arange(len(records)), classes]
+    return lambda records: run_model(model, records)[np.arange(len(records)), classes]
 
 
-def run(model: nn.Module, records: np.ndarray) -> np.ndarray:
+def run_model(model: nn.Module, records: np.ndarray) -> np.ndarray:
     """Returns the model's output for records as NumPy."""
     with torch.no_grad():
         return model(torch.as_tensor(records)).numpy()
 
 
-def cut_behind(model: nn.Sequential, layer: str) -> tuple[nn.Module, nn.Module]:
+def split_model(model: nn.Sequential, layer: str) -> tuple[nn.Module, nn.Module]:
     """Returns the network up to and including a layer, and the network after it."""
     place = [name for name, _ in model.named_children()].index(layer) + 1
     return model[:place], model[place:]

@@ -11,7 +11,7 @@ from torch import nn
 from .data import Task
 
 
-def cnn(classes: int) -> nn.Sequential:
+def build_cnn(classes: int) -> nn.Sequential:
     """Returns a network for 8 x 8 pixels: three convolutions, one max pooling and two linear layers."""
     return nn.Sequential(
         OrderedDict(
@@ -30,7 +30,7 @@ def cnn(classes: int) -> nn.Sequential:
     )
 
 
-def mlp(features: int, classes: int) -> nn.Sequential:
+def build_mlp(features: int, classes: int) -> nn.Sequential:
     """Returns a network for tables with two hidden layers."""
     return nn.Sequential(
         OrderedDict(
@@ -48,7 +48,7 @@ def train_model(task: Task, seed: int) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classes = len(task.class_names)
-        model = mlp(len(task.feature_names), classes) if task.feature_names else cnn(classes)
+        model = build_mlp(len(task.feature_names), classes) if task.feature_names else build_cnn(classes)
         _fit(model, torch.as_tensor(task.train), torch.as_tensor(task.train_labels))
     return model.eval().requires_grad_(False)
 

@@ -41,7 +41,7 @@ def remove_features(records: np.ndarray, instead: np.ndarray, places: np.ndarray
     return flat.reshape(records.shape)
 
 
-def top_places(values: np.ndarray, count: int) -> np.ndarray:
+def rank_places(values: np.ndarray, count: int) -> np.ndarray:
     """Returns the flat indices of the ``count`` largest values of each record; ties in order of index."""
     return np.argsort(-values.reshape(len(values), -1), axis=1, kind="stable")[:, :count]
 
@@ -63,10 +63,10 @@ def measure_removal(
         return float((before - score(remove_features(records, instead, places))).mean())
 
     chance = [mean_drop(random_places(rng, len(records), features, count)) for _ in range(draws)]
-    return Drop(mean_drop(top_places(values, count)), float(np.mean(chance)), float(np.std(chance, ddof=1)), count)
+    return Drop(mean_drop(rank_places(values, count)), float(np.mean(chance)), float(np.std(chance, ddof=1)), count)
 
 
-def spread_out(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def upsample_map(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Returns attributions of a layer ``[records, channels, h, w]`` as a map over pixels: the sum over channels, repeated.
 
     ``shape`` is that of the records; its height and width are multiples of those of the layer.

@@ -15,7 +15,7 @@ from .. import report
 from ..result.attribution import Attribution
 from ..utils.columns import align_columns
 from ..version import VERSION
-from .data import Task, breast_cancer, digits
+from .data import Task, load_cancer_task, load_digits_task
 from .explain import RECORDS, Explained, explain_task
 from .models import accuracy, train_model
 from .removal import DRAWS
@@ -42,7 +42,7 @@ def run(out: Path, seed: int, say: Writer, log: Writer) -> bool:
     torch.set_num_threads(1)  # networks this small are slower on several threads
     out.mkdir(parents=True, exist_ok=True)
     done = []
-    for load in (digits, breast_cancer):
+    for load in (load_digits_task, load_cancer_task):
         done.append(learn_task(load(seed), seed, say, log))
         rows = [format_row(one) for one in done[-1].explained]
         say("\n" + align_columns([list(rows[0]), *(list(row.values()) for row in rows)]) + "\n")
@@ -59,12 +59,12 @@ def learn_task(task: Task, seed: int, say: Writer, log: Writer) -> TaskResult:
     seconds = time.perf_counter() - start
     share = accuracy(model, task.held_out, task.held_out_labels)
     say(f"{task.name}: trained on {len(task.train)} records in {seconds:.1f} s; {share:.1%} of {len(task.held_out)} held-out correct")
-    found = []
+    result = []
     for one in explain_task(model, task, seed):
         log(f"  {one.recipe.name}")
-        found.append(one)
-    say(f"explained: the first {RECORDS}, with a mean score (logit of the predicted class) of {mean_score(found[0].result):.2f}")
-    return TaskResult(task, share, found)
+        result.append(one)
+    say(f"explained: the first {RECORDS}, with a mean score (logit of the predicted class) of {mean_score(result[0].result):.2f}")
+    return TaskResult(task, share, result)
 
 
 def mean_score(a: Attribution) -> float:
@@ -78,25 +78,25 @@ def report_checks(done: Sequence[TaskResult], say: Writer) -> bool:
     asked = [(it, one, check) for it in done for one in it.explained for check in one.result.checks]
     for it, one, check in asked:
         if check.bad:
-            say(f"{check.status}: {it.task.name}, {one.recipe.name}, {check.name}: {check.detail}{about(check.records)}")
+            say(f"{check.status}: {it.task.name}, {one.recipe.name}, {check.name}: {check.detail}{describe_records(check.records)}")
     count: dict[str, int] = {status: sum(check.status == status for *_, check in asked) for status in ("ok", "warn", "fail", "skipped")}
     say(f"{len(asked)} checks: " + ", ".join(f"{number} {status}" for status, number in count.items()))
     return count["fail"] == 0
 
 
-def about(records: Sequence[int]) -> str:
+def describe_records(records: Sequence[int]) -> str:
     """Returns the number of records that a check concerns; an empty text for all."""
     return f" ({len(records)} of {RECORDS} records)" if records else ""
 
 
 def write_demo_report(out: Path, done: Sequence[TaskResult], seed: int) -> Path:
     """Writes the report: the table, the first records with all methods, and the settings. Returns its path."""
-    pages = [card for it in done for card in cards(it)]
+    pages = [card for it in done for card in make_cards(it)]
     rows = [{"task": it.task.name, **format_row(one)} for it in done for one in it.explained]
-    return report.write_report(out / "report.html", pages, title="ascribe demo", settings=settings(done, seed), summary=rows)
+    return report.write_report(out / "report.html", pages, title="ascribe demo", settings=list_settings(done, seed), summary=rows)
 
 
-def cards(done: TaskResult) -> list[report.Card]:
+def make_cards(done: TaskResult) -> list[report.Card]:
     """Returns the cards of the first records; methods that explain units of a layer of a table are a group of their own."""
     task, titles = done.task, [f"Record {i}: {done.task.class_names[label]}" for i, label in enumerate(done.task.held_out_labels[:SHOWN])]
     groups: dict[str, dict[str, Attribution]] = {}
@@ -114,7 +114,7 @@ def cards(done: TaskResult) -> list[report.Card]:
     return made
 
 
-def settings(done: Sequence[TaskResult], seed: int) -> dict[str, Any]:
+def list_settings(done: Sequence[TaskResult], seed: int) -> dict[str, Any]:
     """Returns the settings that reproduce the demo, and the meaning of the columns."""
     return {
         "command": f"ascribe demo --seed {seed}",

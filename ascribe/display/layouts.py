@@ -45,8 +45,8 @@ def resolve_kind(shape: tuple[int, ...], asked: str | None = None, record: tuple
     fitting = [asked] if asked is not None else possible_kinds(shape, record)
     for kind in get_args(Kind):
         if [kind] == fitting and len(shape) in RANKS[kind]:
-            found: Kind = kind
-            return found
+            result: Kind = kind
+            return result
     open_ = "The shape fits several kinds of figure, and `kind=` is not given"
     what = f"`kind={asked!r}` does not fit the shape of the values" if asked is not None else open_
     choices = [f"kind={kind!r} {MEANING[kind]}" for kind in get_args(Kind) if len(shape) in RANKS[kind]]

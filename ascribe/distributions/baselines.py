@@ -122,12 +122,12 @@ def resolve_baseline(baseline: Any, here: CutValues) -> list[Array]:
     if type(baseline) in (int, float):
         return [_fitted(baseline, value, here, i) for i, value in enumerate(here.values)]
     baseline = _called(baseline, here)
-    found = []
+    result = []
     for i, (b, value) in enumerate(zip(split_by_array(baseline, here), here.values, strict=True)):
         if isinstance(b, str) and b not in NAMED and getattr(value.dtype, "kind", "") in ("O", "U", "T"):
             b = np.array(b, object)  # a text as the baseline of texts
-        found.append(_named(b, value, here, i) if isinstance(b, str) else _fitted(b, value, here, i))
-    return found
+        result.append(_named(b, value, here, i) if isinstance(b, str) else _fitted(b, value, here, i))
+    return result
 
 
 def split_by_array(given: Any, here: CutValues) -> list[Any]:
@@ -135,16 +135,16 @@ def split_by_array(given: Any, here: CutValues) -> list[Any]:
 
     Raises DistributionError if an entry is missing or there are too many.
     """
-    found = [given] * len(here.values)
+    result = [given] * len(here.values)
     if isinstance(given, Mapping):
-        found = [_looked_up(given, here.names, i) for i in range(len(here.values))]
+        result = [_looked_up(given, here.names, i) for i in range(len(here.values))]
     elif isinstance(given, (tuple, list)) and not (len(here.values) == 1 and len(given) != 1):
         if len(given) != len(here.values):
             there = f"{len(here.values)} inputs: {', '.join(here.names)}"
-            said = f"{len(given)} baselines do not fit the number of inputs"
-            raise DistributionError(said, there=there, try_=f"a tuple of {len(here.values)} baselines", code="E-BASELINE-COUNT")
-        found = list(given)
-    return [order_columns(one, here.call) for one in found]
+            problem = f"{len(given)} baselines do not fit the number of inputs"
+            raise DistributionError(problem, there=there, try_=f"a tuple of {len(here.values)} baselines", code="E-BASELINE-COUNT")
+        result = list(given)
+    return [order_columns(one, here.call) for one in result]
 
 
 def order_columns(given: Any, call: Call) -> Any:
@@ -179,8 +179,8 @@ def call_baseline(given: Any, call: Call) -> Any:
         raise
     except Exception as wrong:
         there = f"{type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
-        said = "The baseline function raised an error; it is called with the model's arguments"
-        raise DistributionError(said, there=there, try_="baseline=lambda x: x * 0", code="E-BASELINE-RAISED") from wrong
+        problem = "The baseline function raised an error; it is called with the model's arguments"
+        raise DistributionError(problem, there=there, try_="baseline=lambda x: x * 0", code="E-BASELINE-RAISED") from wrong
 
 
 def refuse_other_ids(baseline: Call, call: Call) -> None:
@@ -239,7 +239,7 @@ def resolve_points(given: Any, here: CutValues) -> list[Array]:
 
     Raises DistributionError if shapes do not fit or the numbers of points differ.
     """
-    found = []
+    result = []
     for part, value, name in zip(split_by_array(given, here), here.values, here.names, strict=True):
         array = _typed(part, value)
         shape, inner = tuple(array.shape), tuple(value.shape[1:])
@@ -250,20 +250,20 @@ def resolve_points(given: Any, here: CutValues) -> list[Array]:
                 try_=f"an array [points, {here.total}, {', '.join(map(str, inner))}]",
                 code="E-POINTS-SHAPE",
             )
-        found.append(array if shape[1] == 1 else array[:, here.index])
-    if len({len(array) for array in found}) > 1:
-        counts = [len(array) for array in found]
-        said = "The inputs must have the same number of points"
-        raise DistributionError(said, there=f"{counts} points", try_="Points((a, b)) with len(a) == len(b)", code="E-POINTS-SHAPE")
-    return found
+        result.append(array if shape[1] == 1 else array[:, here.index])
+    if len({len(array) for array in result}) > 1:
+        counts = [len(array) for array in result]
+        problem = "The inputs must have the same number of points"
+        raise DistributionError(problem, there=f"{counts} points", try_="Points((a, b)) with len(a) == len(b)", code="E-POINTS-SHAPE")
+    return result
 
 
 def _looked_up(baseline: Mapping[Any, Any], names: Sequence[str], i: int) -> Any:
     for key in (names[i], i):
         if key in baseline:
             return baseline[key]
-    said, there = f"The baseline has no entry for {names[i]!r}", f"entries for {sorted(map(str, baseline))}"
-    raise DistributionError(said, there=there, try_=f"baseline={{{names[i]!r}: 0.0, ...}}")
+    problem, there = f"The baseline has no entry for {names[i]!r}", f"entries for {sorted(map(str, baseline))}"
+    raise DistributionError(problem, there=there, try_=f"baseline={{{names[i]!r}: 0.0, ...}}")
 
 
 def _typed(given: Any, value: Array) -> Array:
@@ -280,17 +280,17 @@ def _typed(given: Any, value: Array) -> Array:
             given = given.to_numpy(np.float64 if xp.is_floating(value) else None)
         array = xp.asarray(given if is_array(given) else np.asarray(given, dtype=np.float64), value)
         with np.errstate(invalid="ignore"):
-            found = xp.cast(array, value)
-        cut = not xp.is_floating(value) and loses_information(xp.numpy(array), xp.numpy(found))
+            result = xp.cast(array, value)
+        cut = not xp.is_floating(value) and loses_information(xp.numpy(array), xp.numpy(result))
     except (TypeError, ValueError, OverflowError) as wrong:
         what, there = "The baseline has no numbers", f"a value of type {type(given).__name__}"
         raise DistributionError(what, there=there, try_="baseline=0.0, or an array of numbers", code="E-BASELINE-TYPE") from wrong
     if cut:
         words = getattr(value.dtype, "kind", "") in ("U", "S")
-        said = "The data type of the input cannot represent the baseline"
+        problem = "The data type of the input cannot represent the baseline"
         try_ = f"x.astype({'object' if words else 'float'}), or a baseline of that type with one value for each column"
-        raise DistributionError(said, there=f"an input of type {value.dtype}", try_=try_, code="E-BASELINE-TYPE")
-    return found
+        raise DistributionError(problem, there=f"an input of type {value.dtype}", try_=try_, code="E-BASELINE-TYPE")
+    return result
 
 
 def is_missing(value: Any) -> bool:
@@ -300,11 +300,11 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
 
 
-def loses_information(array: np.ndarray, found: np.ndarray) -> bool:
-    """True if the conversion of ``array`` to ``found`` changed a value, or put a number into an array of texts."""
-    if found.dtype.kind in "OUS" and array.dtype.kind in "fiub":
-        return found.dtype.kind != "O" or not array.ndim
-    return found.dtype != array.dtype and bool((found != array).any())
+def loses_information(array: np.ndarray, converted: np.ndarray) -> bool:
+    """True if the conversion of ``array`` to ``converted`` changed a value, or put a number into an array of texts."""
+    if converted.dtype.kind in "OUS" and array.dtype.kind in "fiub":
+        return converted.dtype.kind != "O" or not array.ndim
+    return converted.dtype != array.dtype and bool((converted != array).any())
 
 
 def _fitted(given: Any, value: Array, here: CutValues, i: int) -> Array:
@@ -352,11 +352,11 @@ def _named(name: str, value: Array, here: CutValues, leaf: int) -> Array:
 def to_float64(x: Array, who: str) -> np.ndarray:
     """Returns an array as float64. Raises FeatureError for texts."""
     try:
-        found: np.ndarray = namespace(x).numpy(x).astype(np.float64)
+        result: np.ndarray = namespace(x).numpy(x).astype(np.float64)
     except (TypeError, ValueError) as wrong:
-        said = f"{who} needs numbers, but the input has texts"
-        raise FeatureError(said, there=f"an array of type {x.dtype}", try_="by=asc.Resample(rows)") from wrong
-    return found
+        problem = f"{who} needs numbers, but the input has texts"
+        raise FeatureError(problem, there=f"an array of type {x.dtype}", try_="by=asc.Resample(rows)") from wrong
+    return result
 
 
 def blur(a: np.ndarray, share: float = 0.1, axes: Sequence[int] | None = None) -> np.ndarray:
@@ -371,8 +371,8 @@ def gaussian_blur(a: np.ndarray, width: Callable[[int], float], axes: Sequence[i
     so that a constant does not change. Raises DistributionError for values without spatial axes (tables).
     """
     if a.ndim < 3:
-        said = "A blurred baseline needs spatial axes or a time axis"
-        raise DistributionError(said, there=f"a value of shape {a.shape}", try_='baseline="mean", baseline=0.0, or an array')
+        problem = "A blurred baseline needs spatial axes or a time axis"
+        raise DistributionError(problem, there=f"a value of shape {a.shape}", try_='baseline="mean", baseline=0.0, or an array')
     for axis in range(2, a.ndim) if axes is None else axes:
         grid = np.arange(a.shape[axis])
         kernel = np.exp(-0.5 * ((grid[:, None] - grid) / width(len(grid))) ** 2)

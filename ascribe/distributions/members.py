@@ -109,15 +109,15 @@ class Line(Multiplies):
 
     def __post_init__(self) -> None:
         if self.quadrature not in QUADRATURES:
-            said, there = unknown_quadrature(self.quadrature), f"quadrature={self.quadrature!r}"
-            raise DistributionError(said, there=there, try_='quadrature="trapezoid"')
+            problem, there = unknown_quadrature(self.quadrature), f"quadrature={self.quadrature!r}"
+            raise DistributionError(problem, there=there, try_='quadrature="trapezoid"')
         check_count("steps", self.steps)
         if self.tolerance is not None and not (is_number(self.tolerance) and 0 < self.tolerance < 1):
-            said = "`tolerance=` must be between 0 and 1: the completeness gap as a share of the change of the quantity"
-            raise DistributionError(said, there=f"tolerance={self.tolerance!r}", try_="tolerance=1e-3")
+            problem = "`tolerance=` must be between 0 and 1: the completeness gap as a share of the change of the quantity"
+            raise DistributionError(problem, there=f"tolerance={self.tolerance!r}", try_="tolerance=1e-3")
         if self.tolerance is not None and (self.stepwise or self.quadrature != "gauss-legendre"):
-            said = "`tolerance=` chooses the points itself and cannot be combined with `quadrature=` or `stepwise=`"
-            raise DistributionError(said, there=repr(self), try_="asc.Line(0.0, tolerance=1e-3), or steps= instead of tolerance=")
+            problem = "`tolerance=` chooses the points itself and cannot be combined with `quadrature=` or `stepwise=`"
+            raise DistributionError(problem, there=repr(self), try_="asc.Line(0.0, tolerance=1e-3), or steps= instead of tolerance=")
 
     @property
     def size(self) -> int:
@@ -209,8 +209,8 @@ class Background(Multiplies):
 
     def __post_init__(self) -> None:
         if self.rows is None:
-            said = "A background needs rows"
-            raise DistributionError(said, there="rows=None", try_="asc.Background(x_train[:100])", code="E-BASELINE-SHAPE")
+            problem = "A background needs rows"
+            raise DistributionError(problem, there="rows=None", try_="asc.Background(x_train[:100])", code="E-BASELINE-SHAPE")
         check_count("samples", self.samples)
 
     def draw(self, seed: int, rows: int = 0) -> Draws:
@@ -245,11 +245,11 @@ class Points(Value):
         while isinstance(first, (Mapping, tuple)) and len(first):
             first = next(iter(first.values())) if isinstance(first, Mapping) else first[0]
         if not getattr(first, "shape", ()) or not len(first):
-            said, there = (
+            problem, there = (
                 "Points must be an array [points, records, ...] with at least one point",
                 f"a value of type {type(first).__name__}",
             )
-            raise DistributionError(said, there=there, try_="asc.distributions.Points(np.stack([x, x + 1]))")
+            raise DistributionError(problem, there=there, try_="asc.distributions.Points(np.stack([x, x + 1]))")
         return len(first)
 
     def draw(self, seed: int, rows: int = 0) -> Draws:
@@ -279,16 +279,16 @@ class Product(Multiplies):
         if "Points" in kinds:
             raise DistributionError("Points cannot be a factor of a product", there=there, try_="asc.distributions.Points(values) alone")
         if "Reference" in kinds and ({"Line", "Background"} & {*kinds} or kinds.count("Reference") > 1):
-            said = "A Reference cannot be combined with a Line, a Background or another Reference"
-            raise DistributionError(said, there=there, try_="asc.Gaussian() * asc.distributions.Reference(0.0)")
+            problem = "A Reference cannot be combined with a Line, a Background or another Reference"
+            raise DistributionError(problem, there=there, try_="asc.Gaussian() * asc.distributions.Reference(0.0)")
         if "Line" in kinds and kinds[-1] != "Line":
             raise DistributionError("The Line must be the last factor", there=there, try_="asc.Background(rows) * asc.Line()")
         if "Background" in kinds and any(isinstance(f, Line) and not starts_at_zero(f) for f in self.factors):
-            said = "A Line that is multiplied by a Background starts at its rows and has no baseline"
-            raise DistributionError(said, there=repr(self), try_="asc.Background(rows) * asc.Line(steps=32)")
+            problem = "A Line that is multiplied by a Background starts at its rows and has no baseline"
+            raise DistributionError(problem, there=repr(self), try_="asc.Background(rows) * asc.Line(steps=32)")
         if any(getattr(f, "tolerance", None) or getattr(f, "stepwise", False) for f in self.factors):
-            said = "`tolerance=` and `stepwise=` cannot be used in a product"
-            raise DistributionError(said, there=repr(self), try_="asc.Gaussian() * asc.Line(0.0, steps=64)")
+            problem = "`tolerance=` and `stepwise=` cannot be used in a product"
+            raise DistributionError(problem, there=repr(self), try_="asc.Gaussian() * asc.Line(0.0, steps=64)")
         cuts = {f.at for f in self.factors} - {INPUT}
         if len(cuts) > 1:
             there = ", ".join(sorted(map(repr, cuts)))
@@ -316,8 +316,8 @@ def list_factors(distribution: Any) -> tuple[Any, ...]:
     if isinstance(distribution, Product):
         return distribution.factors
     if not hasattr(distribution, "draw") or isinstance(distribution, type):
-        said = "`over=` must be a distribution"
-        raise DistributionError(said, there=f"{distribution!r}", try_="over=asc.Line(0.0), asc.Gaussian(0.15) or asc.Background(rows)")
+        problem = "`over=` must be a distribution"
+        raise DistributionError(problem, there=f"{distribution!r}", try_="over=asc.Line(0.0), asc.Gaussian(0.15) or asc.Background(rows)")
     return (distribution,)
 
 

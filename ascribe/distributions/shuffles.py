@@ -47,8 +47,8 @@ class Shuffled(Value):
             raise DistributionError("`axis=` must be the axis of the letters, 1 or 2", there=f"axis={self.axis!r}", try_="Shuffled(axis=1)")
         keep = tuple(self.keep) if isinstance(self.keep, Iterable) else (self.keep,)
         if not all(isinstance(i, (int, np.integer)) for i in keep):
-            said = "`keep=` must be token ids, such as those of padding and separators"
-            raise DistributionError(said, there=f"keep={self.keep!r}", try_="Shuffled(keep=(0, 101, 102))")
+            problem = "`keep=` must be token ids, such as those of padding and separators"
+            raise DistributionError(problem, there=f"keep={self.keep!r}", try_="Shuffled(keep=(0, 101, 102))")
         object.__setattr__(self, "keep", tuple(map(int, keep)))
 
     def rows(self, values: Array, leaf: int, seed: int, sample: int) -> Array:
@@ -57,8 +57,8 @@ class Shuffled(Value):
         The random numbers depend on the seed and the index of the sample only, so that records do not influence each other.
         """
         xp = namespace(values)
-        found = [self._row(row, np.random.default_rng((seed, 4, sample, leaf))) for row in xp.numpy(values)]
-        return xp.cast(xp.asarray(np.stack(found), values), values)
+        result = [self._row(row, np.random.default_rng((seed, 4, sample, leaf))) for row in xp.numpy(values)]
+        return xp.cast(xp.asarray(np.stack(result), values), values)
 
     def call(self, call: Call, seed: int, sample: int) -> Call:
         """Returns the model call with its token ids shuffled."""
@@ -72,8 +72,8 @@ class Shuffled(Value):
             return row
         if row.ndim != 2:
             there = f"records of shape {row.shape}"
-            said = "Shuffled() needs one-hot sequences [records, letters, length] or token ids [records, length]"
-            raise DistributionError(said, there=there, try_="asc.Background(rows) for other data")
+            problem = "Shuffled() needs one-hot sequences [records, letters, length] or token ids [records, length]"
+            raise DistributionError(problem, there=there, try_="asc.Background(rows) for other data")
         lines = row.T if self.axis in (1, -2) else row
         if is_one_hot(lines.T) and not is_one_hot(lines):
             other = 2 if self.axis in (1, -2) else 1

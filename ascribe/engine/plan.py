@@ -18,8 +18,8 @@ from ..distributions.draws import Distribution
 from ..distributions.members import Point, Reference
 from ..distributions.outline import Outline, outline_distribution
 from ..errors import AscribeError, CutError, QuantityError
-from ..quantities import Bound, Part, Quantity, check_scores, scores
-from ..quantities.base import Parts, Picked, Separable, parts_of
+from ..quantities import Bound, Part, Quantity, check_scores, select_scores
+from ..quantities.base import BoundClasses, Parts, Separable, parts_of
 from ..rules import treats_operations
 from .chunks import Chunker, Progress, first_chunk, open_progress
 from .passes.sites import FeatureSites, find_sites
@@ -217,7 +217,7 @@ class BoundQuantities:
         """Returns one number per row for each quantity; the first call, at the records, binds them."""
         if not self.bound:
             self.bind(tree, rows)
-        values = [scores(tree, q) for q in self.quantities]
+        values = [select_scores(tree, q) for q in self.quantities]
         if rows is self.index:  # one row for each record
             return flatten([b(y) for b, y in zip(self.bound, values, strict=True)])
         local = rows - self.index[0]
@@ -226,7 +226,7 @@ class BoundQuantities:
     def bind(self, tree: Any, rows: np.ndarray) -> None:
         """Fixes everything that depends on the records, whose value is ``tree``: here, and nowhere else, numbers are looked at."""
         count, part = len(self.index), Part(self.index, self.total)
-        values = [scores(tree, q) for q in self.quantities]
+        values = [select_scores(tree, q) for q in self.quantities]
         first = [y[:count] if len(rows) > count and is_array(y) else y for y in values]
         for q, y in zip(self.quantities, first, strict=True):
             check_scores(y, self.session.traits.returns_integers, q)
@@ -242,14 +242,14 @@ class BoundQuantities:
     def apply(self, arrays: Sequence[Any], tree: Any) -> list[Array]:
         """Returns the numbers of a value with these arrays in place of the quantities' own: a pure function of both."""
         pairs = zip(self.bound, self.quantities, arrays, strict=True)
-        return [cast(Separable, bound).apply(own, scores(tree, quantity)) for bound, quantity, own in pairs]
+        return [cast(Separable, bound).apply(own, select_scores(tree, quantity)) for bound, quantity, own in pairs]
 
     def of_every_record(self, tree: Any, rows: np.ndarray) -> list[Array]:
         """Returns every record's own quantity for rows that belong to no record: ``quantities x records`` lists."""
         numbers: list[Array] = []
         for quantity, bound in zip(self.quantities, self.bound, strict=True):
-            y = scores(tree, quantity)
-            if isinstance(bound, Picked):
+            y = select_scores(tree, quantity)
+            if isinstance(bound, BoundClasses):
                 numbers += list(bound.every(y))
             elif bound.same:
                 numbers += [value for value in flatten([bound(y)]) for _ in self.index]

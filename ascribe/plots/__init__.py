@@ -13,8 +13,8 @@ from ..arrays import as_numpy, is_array
 from ..display.layouts import Kind, resolve_kind
 from ..errors import ResultError
 from ..features.table import split_rows
+from ..result.parts import part_at
 from ..result.summary import describe_record, method_expression
-from ..tree import follow
 from ..utils.escape import escape_control
 
 if TYPE_CHECKING:
@@ -45,19 +45,19 @@ def plot(
     """
     values, under, error = select_record(a, record)
     under = under if image is None else as_numpy(image)
-    found = resolve_kind(values.shape, kind, () if under is None else under.shape)
-    if values.ndim == 1 and found in FLAT:
+    resolved = resolve_kind(values.shape, kind, () if under is None else under.shape)
+    if values.ndim == 1 and resolved in FLAT:
         rows = split_rows(values, error, a.features, record % len(a))
         values, error = rows.values, rows.error
-        names = rows.labels(names, FLAT[found]) if found == "bars" or rows.grouped else names
+        names = rows.labels(names, FLAT[resolved]) if resolved == "bars" or rows.grouped else names
     with require_matplotlib():
         from . import draw
     drawing = draw.Drawing(values, under, names, top, error)
-    ax = draw.new_figure(found, drawing).add_subplot() if ax is None else ax
-    draw.DRAW[found](ax, drawing)
-    title = textwrap.fill(escape_control(method_expression(a.method)), 44 if found.startswith("image") else 64)
+    ax = draw.new_figure(resolved, drawing).add_subplot() if ax is None else ax
+    draw.DRAW[resolved](ax, drawing)
+    title = textwrap.fill(escape_control(method_expression(a.method)), 44 if resolved.startswith("image") else 64)
     ax.set_title(title, fontsize="medium", loc="left", parse_math=False)
-    caption = textwrap.fill(" · ".join([*AXIS.get(found, ()), describe_panel(a, record)]), 52 if found.startswith("image") else 84)
+    caption = textwrap.fill(" · ".join([*AXIS.get(resolved, ()), describe_panel(a, record)]), 52 if resolved.startswith("image") else 84)
     ax.set_xlabel(caption, loc="left", fontsize="small", color="0.4", parse_math=False)
     figure: Figure = ax.figure.figure
     return figure
@@ -96,8 +96,8 @@ def require_matplotlib() -> Iterator[None]:
 
 def describe_panel(a: Attribution, record: int) -> str:
     """Returns the caption of a record: its index, class and gap."""
-    said = describe_record(a, record)
-    return escape_control(f"record {record % len(a)}" + (f": {said}" if said else ""))
+    text = describe_record(a, record)
+    return escape_control(f"record {record % len(a)}" + (f": {text}" if text else ""))
 
 
 def select_record(a: Attribution, record: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
@@ -116,10 +116,7 @@ def select_record(a: Attribution, record: int) -> tuple[np.ndarray, np.ndarray |
     path, values = arrays[0]
 
     def at_same_path(tree: Any) -> np.ndarray | None:
-        try:
-            found = follow(tree, path)
-        except (LookupError, AttributeError, TypeError):
-            return None
-        return as_numpy(found[record]) if is_array(found) else None
+        leaf = part_at(tree, path)
+        return as_numpy(leaf[record]) if is_array(leaf) else None
 
     return as_numpy(values[record]), at_same_path(a.record), at_same_path(a.error)

@@ -70,7 +70,7 @@ def new_panels(count: int, columns: int) -> tuple[NotebookFigure, list[Axes]]:
     return figure, [figure.add_subplot(down, across, i + 1) for i in range(count)]
 
 
-def image(ax: Axes, drawing: Drawing, kind: str = "image") -> None:
+def draw_image(ax: Axes, drawing: Drawing, kind: str = "image") -> None:
     """Draws a signed map over the record in grey; the map is resized to the record."""
     values = sum_channels(drawing.values.astype(np.float64), kind)
     photo = as_image(drawing.under)
@@ -89,12 +89,12 @@ def image(ax: Axes, drawing: Drawing, kind: str = "image") -> None:
     _legend(ax, norm, palette)
 
 
-def image_last(ax: Axes, drawing: Drawing) -> None:
-    """Draws :func:`image` with the channels on the last axis."""
-    image(ax, drawing, "image_last")
+def draw_image_last(ax: Axes, drawing: Drawing) -> None:
+    """Draws :func:`draw_image` with the channels on the last axis."""
+    draw_image(ax, drawing, "image_last")
 
 
-def bars(ax: Axes, drawing: Drawing) -> None:
+def draw_bars(ax: Axes, drawing: Drawing) -> None:
     """Draws the largest features as bars, and the sum of all others, so that the bars have the total of the values."""
     values = drawing.values.astype(np.float64)
     names = label_places(drawing.names, len(values), "feature")
@@ -122,7 +122,7 @@ def bars(ax: Axes, drawing: Drawing) -> None:
     ax.margins(x=0.05)
 
 
-def series(ax: Axes, drawing: Drawing) -> None:
+def draw_series(ax: Axes, drawing: Drawing) -> None:
     """Draws one lane for each channel: the record as a line over a strip with the colour of each time step."""
     values = np.atleast_2d(drawing.values.astype(np.float64))
     record = None if drawing.under is None or drawing.under.shape != drawing.values.shape else np.atleast_2d(drawing.under).astype(float)
@@ -146,13 +146,13 @@ def series(ax: Axes, drawing: Drawing) -> None:
     _legend(ax, Normalize(-top, top)) if record is not None else None
 
 
-def series_last(ax: Axes, drawing: Drawing) -> None:
-    """Draws :func:`series` with the channels on the last axis."""
+def draw_series_last(ax: Axes, drawing: Drawing) -> None:
+    """Draws :func:`draw_series` with the channels on the last axis."""
     under = None if drawing.under is None else drawing.under.T
-    series(ax, Drawing(drawing.values.T, under, drawing.names, drawing.top))
+    draw_series(ax, Drawing(drawing.values.T, under, drawing.names, drawing.top))
 
 
-def tokens(ax: Axes, drawing: Drawing) -> None:
+def draw_tokens(ax: Axes, drawing: Drawing) -> None:
     """Draws the tokens as text, each on the colour of its value."""
     values = drawing.values.astype(np.float64)
     names = label_places(drawing.names, len(values), "token")
@@ -173,12 +173,12 @@ def tokens(ax: Axes, drawing: Drawing) -> None:
 
 
 DRAW: dict[str, Callable[[Axes, Drawing], None]] = {
-    "bars": bars,
-    "tokens": tokens,
-    "image": image,
-    "image_last": image_last,
-    "series": series,
-    "series_last": series_last,
+    "bars": draw_bars,
+    "tokens": draw_tokens,
+    "image": draw_image,
+    "image_last": draw_image_last,
+    "series": draw_series,
+    "series_last": draw_series_last,
 }
 
 

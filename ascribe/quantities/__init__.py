@@ -7,7 +7,7 @@ Its ``take`` restricts it to some records, so that each record keeps its own lab
 
 from __future__ import annotations
 
-from .base import Bound, Part, Quantity, check_scores, scores
+from .base import Bound, Part, Quantity, check_scores, select_scores
 from .classes import Contrast, Labels, LogProb, PredictedClass, Prob, Unit
 from .parse import Custom, as_quantities
 from .regions import Box, Channel, Region, Threshold, Total
@@ -30,5 +30,5 @@ __all__ = [
     "Unit",
     "as_quantities",
     "check_scores",
-    "scores",
+    "select_scores",
 ]

@@ -41,7 +41,7 @@ class Part:
         return [items[i] for i in self.index] if isinstance(items, (tuple, list)) else items[self.index]
 
 
-def part_of(y: Array, part: Part | None) -> Part:
+def all_records(y: Array, part: Part | None) -> Part:
     """Returns ``part``, or by default all records of ``y``."""
     return Part(np.arange(len(y)), len(y)) if part is None else part
 
@@ -82,30 +82,30 @@ class Bound(Protocol):
 
 
 Parts = tuple[Hashable, tuple[Any, ...]]
-"""A bound quantity in two: a key, which two quantities share if they differ in their arrays only, and the arrays."""
+"""The key and the arrays of a bound quantity. Quantities with equal keys differ in their arrays only."""
 
 
 class Separable(Protocol):
-    """A bound quantity that a backend can compile once for all quantities of one key."""
+    """A bound quantity that a backend compiles once for all quantities with the same key."""
 
     def parts(self) -> Parts:
-        """The key, None for functions that a user wrote; and everything that depends on records or names a class."""
+        """Returns the key (None for custom functions), and the arrays that depend on records or classes."""
 
     def apply(self, arrays: Sequence[Any], y: Array) -> Array:
-        """``[rows, ...] -> [rows]``, with these arrays in place of its own."""
+        """Returns the quantity of each row, ``[rows, ...] -> [rows]``, with these arrays instead of its own."""
 
 
 def parts_of(bound: Bound) -> Parts:
-    """The parts of a bound quantity; without a key if it cannot be taken apart, so that it has to stay outside a compiled program."""
+    """Returns the parts of a bound quantity. Without a key, the quantity cannot be part of a compiled program."""
     parts: Callable[[], Parts] | None = getattr(bound, "parts", None)
     return (None, ()) if parts is None else parts()
 
 
 @dataclass(frozen=True)
-class Same:
+class BoundFunction:
     """A bound quantity that is the same function for every record: ``fn(y, *arrays)``.
 
-    ``key`` tells functions apart that are no module's own, such as one made for a quantity: the quantity itself.
+    ``key`` distinguishes functions that are created for a quantity: it is the quantity itself.
     """
 
     fn: Callable[..., Array]
@@ -117,7 +117,7 @@ class Same:
     def __call__(self, y: Array) -> Array:
         return self.fn(y, *self.arrays)
 
-    def take(self, rows: np.ndarray) -> Same:
+    def take(self, rows: np.ndarray) -> BoundFunction:
         return self
 
     def parts(self) -> Parts:
@@ -128,7 +128,7 @@ class Same:
 
 
 @dataclass(frozen=True, eq=False)
-class Picked:
+class BoundClasses:
     """A bound quantity that reads one class per record, after applying ``score`` to the output if given."""
 
     classes: np.ndarray
@@ -139,14 +139,14 @@ class Picked:
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         return namespace(y).pick(y if self.score is None else self.score(y), self.classes)
 
-    def take(self, rows: np.ndarray) -> Picked:
-        return Picked(self.classes[rows], self.score)
+    def take(self, rows: np.ndarray) -> BoundClasses:
+        return BoundClasses(self.classes[rows], self.score)
 
     def parts(self) -> Parts:
-        return (Picked, self.score), (self.classes,)
+        return (BoundClasses, self.score), (self.classes,)
 
     def apply(self, arrays: Sequence[Any], y: Array) -> Array:
-        return Picked(arrays[0], self.score)(y)
+        return BoundClasses(arrays[0], self.score)(y)
 
     def every(self, y: Array) -> Array:
         """The number of every record for every row, whichever record that belongs to: ``[rows, ...] -> [records, rows]``."""
@@ -217,7 +217,7 @@ def check_scores(y: Any, integers: bool, quantity: Quantity) -> None:
         raise QuantityError(what, there=there, try_=try_, code="E-QUANTITY-INTEGER")
 
 
-def scores(tree: Any, quantity: Quantity) -> Any:
+def select_scores(tree: Any, quantity: Quantity) -> Any:
     """Returns the array that a quantity reads: the value itself, or the ``logits`` or the only floating-point array of a container.
 
     A custom function receives the container unchanged. Raises QuantityError if several arrays are possible.
@@ -226,8 +226,8 @@ def scores(tree: Any, quantity: Quantity) -> Any:
         return tree
     if isinstance(tree, Mapping) and "logits" in tree:
         return tree["logits"]
-    if is_array(found := getattr(tree, "logits", None)):
-        return found
+    if is_array(result := getattr(tree, "logits", None)):
+        return result
     leaves = [(path, leaf) for path, leaf in walk(tree) if is_array(leaf) and namespace(leaf).is_floating(leaf)]
     if len(leaves) == 1:
         return leaves[0][1]

@@ -12,7 +12,7 @@ from ..arrays import Array, ArrayLike, as_numpy, is_array, namespace
 from ..cuts import OUTPUT, Cut, CutLike
 from ..errors import QuantityError
 from ..values import Value
-from .base import Bound, Label, Part, Parts, Picked, Position, Same, count_classes, find_class, parse_integer, part_of
+from .base import Bound, BoundClasses, BoundFunction, Label, Part, Parts, Position, all_records, count_classes, find_class, parse_integer
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +32,7 @@ class PredictedClass(Value):
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         classes = count_classes(y, "PredictedClass()")
-        return Picked(as_numpy(y).reshape(len(y), classes).argmax(1))
+        return BoundClasses(as_numpy(y).reshape(len(y), classes).argmax(1))
 
 
 PositionLike = int | slice | str | Sequence[int | str] | ArrayLike
@@ -62,9 +62,9 @@ def as_position(given: Any) -> Positions:
         items = np.empty(0) if ragged else as_numpy(given)
         if items.ndim != 1 or not len(items):
             there = "lists of several lengths" if ragged else f"positions of shape {items.shape}"
-            said = "Positions given per record must have one axis, `[records]`"
+            problem = "Positions given per record must have one axis, `[records]`"
             raise QuantityError(
-                said, there=there, try_="of=asc.Unit([4, 2, 7], 0), one index per record for each axis", code="E-TARGET-SHAPE"
+                problem, there=there, try_="of=asc.Unit([4, 2, 7], 0), one index per record for each axis", code="E-TARGET-SHAPE"
             )
         return tuple(str(one) if isinstance(one, str) else parse_integer(one) for one in items)
     position: Position = given
@@ -111,22 +111,22 @@ class Unit:
         spot = tuple(check_position(p, n, names, len(sizes) == 1) for p, n in zip(self.position, sizes, strict=True))
         single = len(sizes) == 1 and not isinstance(spot[0], slice)
         if any(isinstance(p, tuple) for p in spot):
-            mine = part_of(y, part)
-            return Placed(tuple(mine.of(np.array(p), "positions") if isinstance(p, tuple) else p for p in spot), single)
+            mine = all_records(y, part)
+            return BoundPositions(tuple(mine.of(np.array(p), "positions") if isinstance(p, tuple) else p for p in spot), single)
         classes = np.full(len(y), spot[0]) if single else None
 
         ranges = tuple([repr(p) if isinstance(p, slice) else None for p in spot])
-        return Same(number_at, classes, spot, (number_at, ranges))
+        return BoundFunction(number_at, classes, spot, (number_at, ranges))
 
 
 def number_at(y: Array, *spot: Any) -> Array:
-    """The number at a position behind the record axis, ``[rows]``; the sum over a range."""
+    """Returns the element at a position after the batch dimension, ``[rows]``; a slice is summed."""
     part = (y.reshape(-1, 1) if y.ndim == 1 else y)[(slice(None), *spot)]
     return part if part.ndim == 1 else part.reshape(len(part), -1).sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class BoundPositions:
     """A bound quantity that reads another position for each record; ``single`` is True if the position is a class."""
 
     spot: tuple[Any, ...]
@@ -147,16 +147,16 @@ class Placed:
             parts.append(part.sum() if part.ndim else part)
         return xp.stack(parts, 0)
 
-    def take(self, rows: np.ndarray) -> Placed:
-        return Placed(tuple(p[rows] if isinstance(p, np.ndarray) else p for p in self.spot), self.single)
+    def take(self, rows: np.ndarray) -> BoundPositions:
+        return BoundPositions(tuple(p[rows] if isinstance(p, np.ndarray) else p for p in self.spot), self.single)
 
     def parts(self) -> Parts:
         ranges = tuple([repr(p) if isinstance(p, slice) else None for p in self.spot])
-        return (Placed, ranges), tuple([p for p in self.spot if not isinstance(p, slice)])
+        return (BoundPositions, ranges), tuple([p for p in self.spot if not isinstance(p, slice)])
 
     def apply(self, arrays: Sequence[Any], y: Array) -> Array:
         given = iter(arrays)
-        return Placed(tuple([p if isinstance(p, slice) else next(given) for p in self.spot]), self.single)(y)
+        return BoundPositions(tuple([p if isinstance(p, slice) else next(given) for p in self.spot]), self.single)(y)
 
 
 @dataclass(frozen=True, repr=False)
@@ -178,8 +178,8 @@ class Labels(Value):
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         classes = count_classes(y, "a class per record")
-        labels = self.labels * len(y) if len(self.labels) == 1 else part_of(y, part).of(self.labels, "labels")
-        return Picked(np.array([find_class(label, classes, names) for label in labels], dtype=np.int64))
+        labels = self.labels * len(y) if len(self.labels) == 1 else all_records(y, part).of(self.labels, "labels")
+        return BoundClasses(np.array([find_class(label, classes, names) for label in labels], dtype=np.int64))
 
 
 @dataclass(frozen=True, repr=False)
@@ -201,11 +201,11 @@ class Contrast(Value):
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         classes = count_classes(y, repr(self))
         a, b = (find_class(label, classes, names) for label in (self.a, self.b))
-        return Same(difference, None, (a, b), difference)
+        return BoundFunction(difference, None, (a, b), difference)
 
 
 def difference(y: Array, a: Any, b: Any) -> Array:
-    """One number of a row less another."""
+    """Returns the difference of two elements of each row, ``[rows]``."""
     return y[..., a] - y[..., b]
 
 
@@ -242,7 +242,7 @@ class LogProb(Value):
     scored = True
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        return Picked(_scored_classes(self, y, names, part), log_softmax)
+        return BoundClasses(_scored_classes(self, y, names, part), log_softmax)
 
 
 @dataclass(frozen=True, repr=False)
@@ -250,7 +250,7 @@ class Prob(Value):
     """The probability of a class: the softmax of the scores, or the sigmoid of a single score.
 
     *Use it when* the model returns logits, and the values should add up to a change of the probability. Gradients vanish where the
-    probability is near 1; :class:`LogProb` does not have this problem.
+    probability is near 0 or 1; those of :class:`LogProb` vanish near 1 only.
 
     ``label`` is an index, a name, or a tuple of one per record; None is the most probable class. The output must be
     ``[records, classes]`` or ``[records]``.
@@ -263,7 +263,7 @@ class Prob(Value):
     scored = True
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        return Picked(_scored_classes(self, y, names, part), softmax)
+        return BoundClasses(_scored_classes(self, y, names, part), softmax)
 
 
 def _scored_classes(quantity: LogProb | Prob, y: Array, names: Sequence[str] | None, part: Part | None) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from ..arrays import Array, ArrayLike, as_numpy, is_array
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
-from .base import Bound, Part, Quantity, Same, parse_integer
+from .base import Bound, BoundFunction, Part, Quantity, parse_integer
 from .classes import Labels, PredictedClass, Unit
 
 
@@ -42,7 +42,7 @@ class Custom:
         return f"quantities.Custom({getattr(self.fn, '__qualname__', repr(self.fn))}{place})"
 
     def bind(self, y: Any, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        return Same(self.fn)
+        return BoundFunction(self.fn)
 
 
 QuantityLike = Quantity | int | str | Sequence[Any] | ArrayLike | Callable[[Any], Any] | None
@@ -95,8 +95,8 @@ def _as_quantity(of: Any) -> Quantity:
         return _per_record(of)
     if callable(of) and not isinstance(of, type):
         return Custom(of)
-    said = "`of=` must be a class, a list of classes, a quantity or a function"
-    raise QuantityError(said, there=f"of={of!r}", try_="of=1, of=[1, 0, 2], of=asc.Contrast(1, 0), or of=lambda y: y[:, 0]")
+    problem = "`of=` must be a class, a list of classes, a quantity or a function"
+    raise QuantityError(problem, there=f"of={of!r}", try_="of=1, of=[1, 0, 2], of=asc.Contrast(1, 0), or of=lambda y: y[:, 0]")
 
 
 def _per_record(of: Any) -> Labels | Unit:

@@ -12,7 +12,7 @@ from ..arrays import Array, ArrayLike, as_numpy, namespace
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
 from ..values import Value
-from .base import Bound, Part, Parts, Same, find_class, part_of
+from .base import Bound, BoundFunction, Part, Parts, all_records, find_class
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,8 +33,8 @@ class Channel(Value):
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         if self.aggregate not in ("sum", "mean", "max"):
-            said = '`aggregate=` must be "sum", "mean" or "max"'
-            raise QuantityError(said, there=f"aggregate={self.aggregate!r}", try_=f'Channel({self.channel}, "mean")')
+            problem = '`aggregate=` must be "sum", "mean" or "max"'
+            raise QuantityError(problem, there=f"aggregate={self.aggregate!r}", try_=f'Channel({self.channel}, "mean")')
         if not -y.ndim < self.axis < y.ndim or self.axis == 0:
             raise QuantityError(
                 f"The value has no channel axis {self.axis} for {self!r}",
@@ -50,7 +50,7 @@ class Channel(Value):
             flat = part.reshape(len(part), -1)
             return namespace(flat).amax(flat, (1,)) if self.aggregate == "max" else getattr(flat, self.aggregate)(-1)
 
-        return Same(read, key=self)
+        return BoundFunction(read, key=self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,7 +63,7 @@ class Total(Value):
     on: Cut = OUTPUT
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        return Same(lambda y: y.reshape(len(y), -1).sum(-1), key=self)
+        return BoundFunction(lambda y: y.reshape(len(y), -1).sum(-1), key=self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,7 +84,7 @@ class Threshold(Value):
             signed = namespace(y).sign(y - self.threshold) * y * side
             return signed.reshape(len(y), -1).sum(-1)
 
-        return Same(read, key=self)
+        return BoundFunction(read, key=self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,7 +109,7 @@ class Box(Value):
                 there=f"height {y.shape[2]}, width {y.shape[3]}",
                 try_=f"Box({self.channel}, (0, 0, {y.shape[2]}, {y.shape[3]})), which is (top, left, bottom, right)",
             )
-        return Same(lambda y: y[:, channel, top:bottom, left:right].reshape(len(y), -1).mean(-1), key=self)
+        return BoundFunction(lambda y: y[:, channel, top:bottom, left:right].reshape(len(y), -1).mean(-1), key=self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,7 +131,7 @@ class Region(Value):
         channel = _spatial_channel(self.channel, y, "Region")
         weights = as_numpy(self.mask).astype(np.float64)
         weights = weights[None] if weights.ndim == 2 else weights
-        weights = weights if len(weights) == 1 else part_of(y, part).of(weights, "masks")
+        weights = weights if len(weights) == 1 else all_records(y, part).of(weights, "masks")
         if weights.shape[1:] != tuple(y.shape[2:]) or len(weights) not in (1, len(y)):
             raise QuantityError(
                 "The mask does not have the height and width of the value",
@@ -139,13 +139,13 @@ class Region(Value):
                 try_=f"Region({self.channel}, mask) with a mask of shape {tuple(y.shape[2:])}",
             )
         if (weights < 0).any() or (weights.sum((1, 2)) == 0).any():
-            said = "The mask of a region must have weights >= 0 that are not all zero"
-            raise QuantityError(said, there="negative weights or an empty mask", try_=f"Region({self.channel}, mask > 0)")
-        return Masked(channel, np.repeat(weights / weights.sum((1, 2), keepdims=True), len(y) if len(weights) == 1 else 1, 0))
+            problem = "The mask of a region must have weights >= 0 that are not all zero"
+            raise QuantityError(problem, there="negative weights or an empty mask", try_=f"Region({self.channel}, mask > 0)")
+        return BoundRegion(channel, np.repeat(weights / weights.sum((1, 2), keepdims=True), len(y) if len(weights) == 1 else 1, 0))
 
 
 @dataclass(frozen=True, eq=False)
-class Masked:
+class BoundRegion:
     """A bound :class:`Region`: weights that sum to 1 for each record."""
 
     channel: int
@@ -157,14 +157,14 @@ class Masked:
         part = y[:, self.channel]
         return (part * namespace(part).asarray(self.weights, part)).reshape(len(y), -1).sum(-1)
 
-    def take(self, rows: np.ndarray) -> Masked:
-        return Masked(self.channel, self.weights[rows])
+    def take(self, rows: np.ndarray) -> BoundRegion:
+        return BoundRegion(self.channel, self.weights[rows])
 
     def parts(self) -> Parts:
-        return (Masked, self.channel), (self.weights,)
+        return (BoundRegion, self.channel), (self.weights,)
 
     def apply(self, arrays: Sequence[Any], y: Array) -> Array:
-        return Masked(self.channel, arrays[0])(y)
+        return BoundRegion(self.channel, arrays[0])(y)
 
 
 def _spatial_channel(channel: int, y: Array, what: str) -> int:

@@ -86,7 +86,7 @@ def cards(
             by_method = {name: (one.values, None, one.error) for name, one in zip(by_method, rows, strict=True)}
         maps = [_map(name, values, error, results[name], record) for name, (values, _, error) in by_method.items()]
         title = f"Record {record}" if titles is None else titles[i]
-        made.append(Card(title, image, "table" if table else "image", prediction(first, record), maps, names, group))
+        made.append(Card(title, image, "table" if table else "image", describe_prediction(first, record), maps, names, group))
     return made
 
 
@@ -119,23 +119,23 @@ def _row(rows: Rows, record: np.ndarray | None) -> np.ndarray | None:
     return shown
 
 
-def prediction(a: Attribution, i: int) -> str:
+def describe_prediction(a: Attribution, i: int) -> str:
     """Returns a text with the model's prediction for a record and the explained quantity."""
     if has_single_output(a):
         if a.prediction is not None:
             return f"predicted {float(np.asarray(a.prediction)[i, 0]):.3g}"
         return "" if a.explained is None or np.ndim(a.explained) != 1 else f"explained {float(a.explained[i]):.3g}"
-    said = []
+    text = []
     if a.prediction is not None and a.prediction.ndim == 2:
         best = int(np.argmax(a.prediction[i]))
-        said.append(f"predicted {format_class(a, best)} ({float(a.prediction[i, best]):.3g})")
+        text.append(f"predicted {format_class(a, best)} ({float(a.prediction[i, best]):.3g})")
     if a.target is not None and np.ndim(a.target) == 1:
-        said.append(f"explained {format_class(a, int(a.target[i]))}")
+        text.append(f"explained {format_class(a, int(a.target[i]))}")
     elif a.quantity:
-        said.append(f"explained {a.quantity}")
-    if a.explained is not None and np.ndim(a.explained) == 1 and said:
-        said[-1] += f" = {float(a.explained[i]):.3g}"
-    return ", ".join(said)
+        text.append(f"explained {a.quantity}")
+    if a.explained is not None and np.ndim(a.explained) == 1 and text:
+        text[-1] += f" = {float(a.explained[i]):.3g}"
+    return ", ".join(text)
 
 
 def _image(candidates: Sequence[np.ndarray | None], table: bool) -> np.ndarray | None:

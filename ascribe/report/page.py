@@ -80,32 +80,32 @@ def render_page(cards: Sequence[Card], *, title: str, settings: Mapping[str, Any
     content = {
         "title": title,
         "palette": {"light": colours.LIGHT, "dark": colours.DARK, "missing": colours.MISSING},
-        "summary": table(summary),
+        "summary": format_table(summary),
         "settings": [[str(name), _setting(value)] for name, value in settings.items()],
         "cards": [describe_card(card) for card in cards],
     }
     return PAGE.format(
-        policy=f"default-src 'none'; img-src data:; script-src '{digest(script)}'; style-src '{digest(style)}'; "
+        policy=f"default-src 'none'; img-src data:; script-src '{policy_digest(script)}'; style-src '{policy_digest(style)}'; "
         "base-uri 'none'; form-action 'none'",
         title=escape(escape_control(title), quote=True),
         style=style,
-        data=data(content),
+        data=to_script_json(content),
         script=script,
     )
 
 
-def data(content: Any) -> str:
+def to_script_json(content: Any) -> str:
     """Returns ``content`` as JSON that is safe inside a script element."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))  # ASCII, so U+2028 and U+2029 are escapes already
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def digest(text: str) -> str:
+def policy_digest(text: str) -> str:
     """Returns the source expression of a content security policy that allows exactly ``text``."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def format_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Returns the columns in order of appearance, and the cells as text; numbers are marked."""
     columns = list(dict.fromkeys(str(key) for row in rows for key in row))
     named = [{str(key): value for key, value in row.items()} for row in rows]
@@ -123,11 +123,11 @@ def describe_card(card: Card) -> dict[str, Any]:
         "prediction": card.prediction,
         "photo": None if photo is None else _photo(photo),
         "maps": [_about(one) | (_levels(one.values) if card.kind == "image" else {}) for one in card.maps],
-        "features": features(card) if card.kind == "table" else None,
+        "features": feature_rows(card) if card.kind == "table" else None,
     }
 
 
-def features(card: Card) -> list[dict[str, Any]]:
+def feature_rows(card: Card) -> list[dict[str, Any]]:
     """Returns the rows of a table card: the largest features over all methods, then the sum of the others."""
     wide = [one.values.astype(np.float64) for one in card.maps]
     if any(values.ndim != 1 or values.shape != wide[0].shape for values in wide):

@@ -61,8 +61,8 @@ def first_difference(ours: Any, theirs: Any) -> int | None:
     mine, yours = dict(walk(ours)), dict(walk(theirs))
     if mine.keys() != yours.keys():
         return None
-    found = [first for path, x in mine.items() if (first := _first(x, yours[path])) is not None]
-    return min(found, default=None)
+    result = [first for path, x in mine.items() if (first := _first(x, yours[path])) is not None]
+    return min(result, default=None)
 
 
 def _first(x: Any, y: Any) -> int | None:

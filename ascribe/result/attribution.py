@@ -19,7 +19,7 @@ from ..utils import pooling
 from ..utils.hints import RESULT
 from . import row_records, summary
 from .arithmetic import check_same_records
-from .parts import SUMS, Check, Cost, Gap, keep_problems, restrict_check
+from .parts import SUMS, Check, Cost, Gap, keep_problems, part_at, restrict_check
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,8 +113,8 @@ class Attribution:
         """Returns this result. Raises ResultError with the code E-CHECKS if a check failed."""
         failed = [check for check in self.checks if check.status == "fail"]
         if failed:
-            said = "; ".join(f"{check.name}: {check.detail}" if check.detail else check.name for check in failed)
-            raise ResultError(f"{len(failed)} of {len(self.checks)} checks failed", there=said, try_="a.show()", code="E-CHECKS")
+            details = "; ".join(f"{check.name}: {check.detail}" if check.detail else check.name for check in failed)
+            raise ResultError(f"{len(failed)} of {len(self.checks)} checks failed", there=details, try_="a.show()", code="E-CHECKS")
         return self
 
     # Parts
@@ -184,11 +184,11 @@ class Attribution:
             values = follow(self.values, path)
         except (LookupError, AttributeError, TypeError):
             there = ", ".join(f"part({', '.join(map(repr, p))})" for p, _ in self.arrays())
-            said, first = f"The result has no part({', '.join(map(repr, path))})", there.partition(", part")[0]
-            raise ResultError(said, there=there, try_=f"a.{first}" if first != "part()" else "a.values") from None
+            problem, first = f"The result has no part({', '.join(map(repr, path))})", there.partition(", part")[0]
+            raise ResultError(problem, there=there, try_=f"a.{first}" if first != "part()" else "a.values") from None
         inside = [k for k, (p, _) in enumerate(self.arrays()) if p[: len(path)] == path]
         features = self.features.part(inside[0]) if self.features is not None and len(inside) == 1 else None
-        more = {"record": _part(self.record, path), "error": _part(self.error, path), "features": features}
+        more = {"record": part_at(self.record, path), "error": part_at(self.error, path), "features": features}
         return self._changed(values, f"part({', '.join(map(repr, path))})", **more)
 
     # Arithmetic
@@ -267,8 +267,8 @@ class Attribution:
             return pooling.divide_by_scale(array, scale[..., rows] if own else scale, clip=how == "quantile")
 
         def by_record(table: np.ndarray) -> np.ndarray:
-            found: np.ndarray = pooling.divide_by_scale(table, scale, clip=how == "quantile")
-            return found
+            result: np.ndarray = pooling.divide_by_scale(table, scale, clip=how == "quantile")
+            return result
 
         features = None if self.features is None else self.features.with_values(by_record)
         return self._changed(self._each(scaled), f"normalize({how!r})", features=features)
@@ -393,14 +393,6 @@ class Attribution:
             settings=self.settings if self.settings == other.settings else {"left": self.settings, "right": other.settings},
             **same,
         )
-
-
-def _part(value: Any, path: Path) -> Any:
-    """Returns the part of a value at a path, or None."""
-    try:
-        return follow(value, path)
-    except (LookupError, AttributeError, TypeError):
-        return None
 
 
 FACTS = ("explained", "prediction", "class_names", "target")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+
+from ..tree import Path, follow
 
 SUMS = frozenset({"completeness"})
 """Checks of sums: they do not apply after values are scaled, averaged or split."""
@@ -63,6 +65,14 @@ class Cost:
             self.chunk if self.chunk == other.chunk else None,
             max(peaks, default=None),
         )
+
+
+def part_at(value: Any, path: Path) -> Any:
+    """Returns the part of a nested value at a path; None if it does not exist."""
+    try:
+        return follow(value, path)
+    except (LookupError, AttributeError, TypeError):
+        return None
 
 
 def keep_problems(checks: Iterable[Check], lost: frozenset[str]) -> tuple[Check, ...]:

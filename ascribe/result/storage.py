@@ -131,8 +131,8 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
             f"{path} is not a result of ascribe", there=f"metadata {sorted(metadata)}", try_="a file written by Attribution.save()"
         ) from None
     if version != FORMAT:
-        said = f"This version of ascribe reads format {FORMAT} only"
-        raise ResultError(said, there=f"format {version!r:.20} in {path}", try_="pip install -U ascribe")
+        problem = f"This version of ascribe reads format {FORMAT} only"
+        raise ResultError(problem, there=f"format {version!r:.20} in {path}", try_="pip install -U ascribe")
     try:
         if (text.get("sealed") or "sha256" in metadata) and metadata.get("sha256") != compute_checksum(metadata["ascribe"], tensors):
             raise ValueError("its checksum does not match its content")
@@ -167,17 +167,17 @@ def _result(text: Mapping[str, Any], tensors: Mapping[str, StoredArray], make: C
     return a
 
 
-def _features(said: Any, tensors: Mapping[str, StoredArray]) -> FeatureTable | None:
+def _features(header: Any, tensors: Mapping[str, StoredArray]) -> FeatureTable | None:
     """Returns the feature table that a header describes."""
-    if said is None:
+    if header is None:
         return None
     values, error = (tensors.get(f"features.{name}") for name in ("values", "error"))
     if values is None:
         raise ValueError("a table of features without values")
-    names = None if said["names"] is None else tuple(said["names"])
-    places = [tensors.get(f"features.places.{k}") for k in range(said.get("arrays", 0))]
-    found = tuple(None if place is None else place.numpy() for place in places)
-    return FeatureTable(values.numpy(), None if error is None else error.numpy(), names, said["told"], found)
+    names = None if header["names"] is None else tuple(header["names"])
+    places = [tensors.get(f"features.places.{k}") for k in range(header.get("arrays", 0))]
+    result = tuple(None if place is None else place.numpy() for place in places)
+    return FeatureTable(values.numpy(), None if error is None else error.numpy(), names, header["told"], result)
 
 
 def compute_checksum(text: str, tensors: Mapping[str, StoredArray]) -> str:

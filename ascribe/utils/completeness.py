@@ -30,8 +30,8 @@ def gap_scale(size: np.ndarray, change: np.ndarray, explained: np.ndarray, eps: 
     change. The denominator is at least the rounding error of the quantity at the relative precision ``eps``.
     """
     rounding = max(1e-6, 64 * eps) * np.abs(explained) + np.finfo(np.float64).tiny
-    found: np.ndarray = np.maximum(np.maximum(np.abs(change), size), rounding)
-    return found
+    result: np.ndarray = np.maximum(np.maximum(np.abs(change), size), rounding)
+    return result
 
 
 def format_percent(share: float) -> str:
@@ -56,9 +56,9 @@ def describe_gaps(relative: np.ndarray) -> str:
     if records == 1:
         return worst
     most = "" if worst.startswith("under") else "at most "
-    said = (
+    summary = (
         f"{above} of {records} records above {format_percent(COUNTED_FROM)}, worst {worst}"
         if above
         else f"{most}{worst} in {records} records"
     )
-    return f"{said}, {text}" if lost else said
+    return f"{summary}, {text}" if lost else summary

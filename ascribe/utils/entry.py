@@ -34,18 +34,18 @@ def entry(call: Callable[Given, Result]) -> Callable[Given, Result]:
                 refuse_foreign(args[0] if place else None, args[place], kwargs, own)
             return call(*args, **kwargs)
         except AscribeError as error:
-            found = error
+            result = error
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            found = MemoryLimitError(
+            result = MemoryLimitError(
                 "This call needs more memory than available", there=str(error)[:200], try_="fewer records, method(model, x[:8])"
             )
-            found.__cause__, found.partial = error, vars(error).get("partial")
+            result.__cause__, result.partial = error, vars(error).get("partial")
         try:
-            raise found if os.environ.get(FULL) else shorten_traceback(found)
+            raise result if os.environ.get(FULL) else shorten_traceback(result)
         finally:
-            del found  # break the reference cycle between the error and its frame
+            del result  # break the reference cycle between the error and its frame
 
     return entered
 

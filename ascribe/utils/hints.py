@@ -80,8 +80,8 @@ VERBS: dict[str, str] = {
 
 def constructor_hint(title: str, name: str, own: Sequence[str]) -> str:
     """Returns the code for an argument that the class of a method does not have."""
-    if found := _known_hint(title, name, (own, f"{title}({{}})"), (CALL, f"{title}(...)(model, x, {{}}), in the call")):
-        return found
+    if result := _known_hint(title, name, (own, f"{title}({{}})"), (CALL, f"{title}(...)(model, x, {{}}), in the call")):
+        return result
     if near := get_close_matches(name, own, 1):
         return f"{title}({near[0]}={_example(near[0])})"
     return f"{title}({', '.join(f'{known}=...' for known in own)})"
@@ -92,8 +92,8 @@ def call_hint(owner: str, name: str, own: Iterable[str], called: Collection[str]
     fields = tuple(own)
     if "over" in called and name in ALONE:
         return ALONE[name]
-    if found := _known_hint(owner, name, (called, "{}"), (fields, f"{owner}({{}})(model, x)")):
-        return found
+    if result := _known_hint(owner, name, (called, "{}"), (fields, f"{owner}({{}})(model, x)")):
+        return result
     if name in VERB:
         return f"asc.attribute(model, x, {name}={_example(name)})"
     return f"{owner}({', '.join(f'{known}=...' for known in fields)})(model, x)" if fields else f"the call without {name}="
@@ -110,10 +110,10 @@ def _known_hint(title: str, name: str, *places: tuple[Collection[str], str]) -> 
 
 def unexpected_hint(message: str) -> str | None:
     """Returns the argument of ascribe that a model's "unexpected keyword argument" may mean: misspelt, or from another library."""
-    found = re.search(r"unexpected keyword argument '(\w+)'", message)
-    if found is None:
+    result = re.search(r"unexpected keyword argument '(\w+)'", message)
+    if result is None:
         return None
-    name = found.group(1)
+    name = result.group(1)
     ours = next((n for n in RENAMED.get(name, ()) if n in VERB), None) or next(iter(get_close_matches(name, VERB, 1, 0.5)), None)
     return f"{ours}={_example(ours)}, if that is what {name}= means" if ours else None
 

@@ -17,7 +17,8 @@ from ..tree import children, walk
 
 How = Literal["sum", "mean", "max", "l2"]
 Scale = Literal["max", "sum", "l2", "quantile"]
-Axis = int | str
+Axis = int | Literal["channels", "embedding"]
+"""An axis counted from the batch dimension, which is 0, or a named axis."""
 Records = int | slice | Sequence[int] | np.ndarray
 
 NAMED = {"channels": 1, "embedding": -1}

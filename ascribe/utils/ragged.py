@@ -40,10 +40,10 @@ class Ragged:
     @cached_property
     def place(self) -> np.ndarray:
         """The index of each row among those of its record."""
-        found = np.empty(len(self), dtype=np.int64)
+        result = np.empty(len(self), dtype=np.int64)
         order = np.argsort(self.record, kind="stable")
-        found[order] = np.arange(len(self)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
-        return found
+        result[order] = np.arange(len(self)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
+        return result
 
     @cached_property
     def source(self) -> np.ndarray:
@@ -51,9 +51,9 @@ class Ragged:
         first = np.zeros(self.records, dtype=np.int64)
         at = self.place == 0
         first[self.record[at]] = np.flatnonzero(at)
-        found = np.repeat(first[:, None], int(self.counts.max()), 1)
-        found[self.record, self.place] = np.arange(len(self))
-        return found
+        result = np.repeat(first[:, None], int(self.counts.max()), 1)
+        result[self.record, self.place] = np.arange(len(self))
+        return result
 
     @cached_property
     def there(self) -> np.ndarray:
@@ -62,11 +62,11 @@ class Ragged:
 
     def padded(self, array: Array, lead: int = 0, zero: bool = False) -> Array:
         """Returns ``[lead..., rows, ...]`` as ``[lead..., records, longest, ...]``; with ``zero``, padding is 0."""
-        found = array[(*[slice(None)] * lead, self.source)]
+        result = array[(*[slice(None)] * lead, self.source)]
         if not zero or self.there.all():
-            return found
-        there = self.there.reshape(*self.there.shape, *[1] * (len(found.shape) - lead - 2))
-        return found * namespace(array).asarray(there, found)
+            return result
+        there = self.there.reshape(*self.there.shape, *[1] * (len(result.shape) - lead - 2))
+        return result * namespace(array).asarray(there, result)
 
     def rows(self, array: Array, lead: int = 0) -> Array:
         """Returns ``[lead..., records, longest, ...]`` as ``[lead..., rows, ...]``."""

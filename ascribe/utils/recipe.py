@@ -22,10 +22,10 @@ class Recipe(Value):
 
     def __getattr__(self, name: str) -> NoReturn:
         title = type(self).__name__
-        said = f"{title!r} object has no attribute {name!r}"
+        problem = f"{title!r} object has no attribute {name!r}"
         if name in VERBS:
-            said += f". Try: {VERBS[name].format(name=title)}; ascribe.compat has the names of captum and of trulens."
-        raise AttributeError(said, name=name, obj=self)
+            problem += f". Try: {VERBS[name].format(name=title)}; ascribe.compat has the names of captum and of trulens."
+        raise AttributeError(problem, name=name, obj=self)
 
 
 def _refuse(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -55,8 +55,8 @@ def describe_layout_doubt(shapes: Sequence[Shape], cut: Sequence[bool] = (True, 
         if len(shape) == 2 and is_series(shape) and max(shape) >= max(2 * min(shape), FEW_CHANNELS):
             time = time_axis(shape)
             fix = f"use features=asc.Segments(16, axis={time + 1})"
-            found = [len(shape) - len(cut) + i for i, one in enumerate(cut) if one]
-            if found not in ([time], []):
+            result = [len(shape) - len(cut) + i for i, one in enumerate(cut) if one]
+            if result not in ([time], []):
                 return f"{format_shape(shape)} looks like a series whose time is axis {time + 1}; {fix}"
         if len(shape) > 2 and len(cut) > 1 and len(set(shape[:-1])) == 1 and shape[-1] != shape[0]:
             return (

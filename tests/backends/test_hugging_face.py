@@ -160,7 +160,7 @@ def test_a_layer_that_is_called_by_keyword_with_a_cache() -> None:
 
 
 def test_a_sequence_of_scores_asks_which() -> None:
-    with pytest.raises(QuantityError, match=r"Unit\(position, class\).*Unit\(4, token_id\)"):
+    with pytest.raises(QuantityError, match=r"Found: a value of shape.*of=asc\.Unit\(4, token_id\) for one position"):
         asc.attribute(made("gpt2"), input_ids=IDS)
 
 

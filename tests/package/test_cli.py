@@ -39,7 +39,7 @@ def test_without_a_command_it_says_how_to_use_it() -> None:
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
-    assert capsys.readouterr().out == f"ascribe {doctor.version('ascribe')}\n"
+    assert capsys.readouterr().out == f"ascribe {doctor.installed_version('ascribe')}\n"
 
 
 @pytest.mark.parametrize("words", [["dance"], ["show"], ["demo", "--seed", "x"], ["show", "no-such-file"]])
@@ -98,7 +98,7 @@ def test_methods_asks_back_where_a_name_is_nearly_right(asked: str, meant: str, 
 
 
 def test_doctor_marks_what_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(doctor, "version", lambda name: None if name in ("torch", "rich") else "1.0")
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None if name in ("torch", "rich") else "1.0")
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     assert cli.main(["doctor"]) == 0
     lines = {line.split()[1]: line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()}

@@ -48,7 +48,7 @@ def test_removed_replaces_those_places_and_no_others() -> None:
 
 
 def test_top_places_are_signed_and_ties_go_in_reading_order() -> None:
-    assert removal.top_places(np.array([[-9.0, 1.0, 3.0, 1.0]]), 3).tolist() == [[2, 1, 3]]
+    assert removal.rank_places(np.array([[-9.0, 1.0, 3.0, 1.0]]), 3).tolist() == [[2, 1, 3]]
 
 
 def test_random_places_are_different_and_equally_likely() -> None:
@@ -59,10 +59,10 @@ def test_random_places_are_different_and_equally_likely() -> None:
 
 def test_a_layer_map_is_spread_over_its_pixels() -> None:
     values = np.arange(8.0).reshape(1, 2, 2, 2)
-    assert removal.spread_out(values, (1, 1, 4, 4))[0, 0].tolist() == [[4, 4, 6, 6], [4, 4, 6, 6], [8, 8, 10, 10], [8, 8, 10, 10]]
+    assert removal.upsample_map(values, (1, 1, 4, 4))[0, 0].tolist() == [[4, 4, 6, 6], [4, 4, 6, 6], [8, 8, 10, 10], [8, 8, 10, 10]]
 
 
-@pytest.mark.parametrize("load", [data.digits, data.breast_cancer])
+@pytest.mark.parametrize("load", [data.load_digits_task, data.load_cancer_task])
 def test_held_out_records_are_held_out(load) -> None:
     task = load(0)
     train = {row.tobytes() for row in task.train}
@@ -73,13 +73,13 @@ def test_held_out_records_are_held_out(load) -> None:
 
 
 def test_table_is_standardised_by_the_training_records() -> None:
-    task = data.breast_cancer(0)
+    task = data.load_cancer_task(0)
     assert np.abs(task.train.mean(0)).max() < 1e-4
     assert np.abs(task.train.std(0) - 1).max() < 1e-4
     assert np.abs(task.held_out.mean(0)).max() > 1e-2
 
 
-@pytest.mark.parametrize("load", [data.digits, data.breast_cancer])
+@pytest.mark.parametrize("load", [data.load_digits_task, data.load_cancer_task])
 def test_models_learn_and_leave_the_random_state_alone(load) -> None:
     task = load(0)
     before = torch.get_rng_state()
@@ -91,7 +91,7 @@ def test_models_learn_and_leave_the_random_state_alone(load) -> None:
 
 @pytest.fixture(scope="module")
 def tables() -> TaskResult:
-    task = data.breast_cancer(0)
+    task = data.load_cancer_task(0)
     model = models.train_model(task, 0)
     return TaskResult(task, 0.0, list(explain.explain_task(model, task, 0)))
 
@@ -145,8 +145,8 @@ def test_the_whole_demo_passes_and_writes_one_file_that_loads_nothing(whole: tup
 
 def test_the_saved_result_adds_up(whole: tuple[Path, int]) -> None:
     a = Attribution.load(whole[0] / SAVED)
-    model = models.train_model(data.digits(1), 1)
-    ends = [explain.run(model, records)[np.arange(len(a)), a.target] for records in (a.record, np.zeros_like(a.record))]
+    model = models.train_model(data.load_digits_task(1), 1)
+    ends = [explain.run_model(model, records)[np.arange(len(a)), a.target] for records in (a.record, np.zeros_like(a.record))]
     change = ends[0] - ends[1]
     sums, sizes = a.values.sum((1, 2, 3)), np.abs(a.values).sum((1, 2, 3))
     assert np.abs(sums - change).max() > 0

@@ -13,7 +13,7 @@ from ascribe.backends.numpy.mlp import Mlp
 from ascribe.engine.chunks import proper
 from ascribe.engine.plan import BoundQuantities
 from ascribe.quantities import as_quantities
-from ascribe.quantities.base import Picked, parts_of
+from ascribe.quantities.base import BoundClasses, parts_of
 
 RANDOM = np.random.default_rng(0)
 Y = RANDOM.normal(size=(3, 4))
@@ -84,7 +84,7 @@ def test_all_quantities_of_a_call_are_taken_apart_together() -> None:
 
 def test_every_record_s_own_class_is_read_in_one_indexing() -> None:
     classes = np.array([2, 0, 1])
-    np.testing.assert_array_equal(Picked(classes).every(Y), np.stack([Y[:, c] for c in classes]))
+    np.testing.assert_array_equal(BoundClasses(classes).every(Y), np.stack([Y[:, c] for c in classes]))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 40, 64, 100])

@@ -8,7 +8,7 @@ import torch
 
 import ascribe as asc
 from ascribe.errors import AscribeError, QuantityError
-from ascribe.quantities import Part, as_quantities, scores
+from ascribe.quantities import Part, as_quantities, select_scores
 from tests.support.small_models import Dense, Pictures, Words, chain, rows, seeded
 
 pytestmark = pytest.mark.filterwarnings("ignore:completeness:ascribe.AscribeWarning")
@@ -227,12 +227,12 @@ def test_the_way_out_of_a_dense_output_is_said():
 
 def test_the_table_in_a_container():
     logits = TABLE
-    assert scores({"logits": logits, "hidden": DENSE}, asc.PredictedClass()) is logits
-    assert scores((logits, [3, None]), asc.PredictedClass()) is logits
+    assert select_scores({"logits": logits, "hidden": DENSE}, asc.PredictedClass()) is logits
+    assert select_scores((logits, [3, None]), asc.PredictedClass()) is logits
     with pytest.raises(QuantityError, match=r"on=OUTPUT\.at"):
-        scores((logits, DENSE), asc.PredictedClass())
+        select_scores((logits, DENSE), asc.PredictedClass())
     with pytest.raises(QuantityError, match="has no floating-point array"):
-        scores((None, torch.arange(3)), asc.PredictedClass())
+        select_scores((None, torch.arange(3)), asc.PredictedClass())
 
 
 def test_a_function_gets_the_whole_output():

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from ...coalitions import GameEstimate, Players
 from ...engine.chunks import first_chunk, showing
 from ...errors import InputError, MethodError, QuantityError
-from ...quantities import scores
+from ...quantities import select_scores
 from .base import PerturbationAttribution
 from .linear import Model, SkLearnLasso
 from .recipes.batch_outputs import to_tensor
@@ -159,7 +159,7 @@ def evaluate_samples(call: CaptumCall, samples: Sequence[tuple[Tensor, ...]]) ->
 def evaluate_together(call: CaptumCall, samples: Sequence[tuple[Tensor, ...]]) -> Tensor:
     """Returns the quantity at samples of one shape in one forward pass. Raises QuantityError unless there is one number for each."""
     many = call.repeat_records(len(samples)).with_inputs([torch.cat(t) for t in zip(*samples, strict=True)])
-    y = scores(run_model(many), many.of)
+    y = select_scores(run_model(many), many.of)
     found: Tensor = many.of.bind(y)(y)
     if found.shape != (len(samples),):
         there = f"{found.numel()} numbers for {len(samples)} samples"

@@ -13,7 +13,7 @@ from torch.autograd.graph import GradientEdge
 
 from ....arrays import Array
 from ....cuts import Cut, JointCut
-from ....quantities import Bound, Part, Quantity, scores
+from ....quantities import Bound, Part, Quantity, select_scores
 from ....tree import map_leaves, walk
 from ..translate.targets import get_layer_inputs
 
@@ -50,7 +50,7 @@ class NeuronTimesTarget:
         """Returns the layer's value and the value that the target is read from."""
         held, output = y
         whole = getattr(self.of, "whole", False) and self.of.on.anchor == "in"
-        return get_layer_inputs(held) if whole else scores(held, self.of), scores(output, self.target)
+        return get_layer_inputs(held) if whole else select_scores(held, self.of), select_scores(output, self.target)
 
 
 @dataclass(frozen=True, eq=False)

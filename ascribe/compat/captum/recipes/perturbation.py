@@ -17,7 +17,7 @@ from ....cuts import INPUT, OUTPUT
 from ....engine.verbs import activation
 from ....errors import AscribeError, FeatureError, QuantityError
 from ....features import Masks, Windows
-from ....quantities import scores
+from ....quantities import select_scores
 from ....removal import Replace
 from ....result.attribution import Attribution as Result
 from ....tree import walk
@@ -118,7 +118,7 @@ def drop_arguments(call: CaptumCall) -> CaptumCall:
 
 def run_each_output(call: CaptumCall, play: Recipe, separate_axes: bool) -> Any:
     """Returns the values for every element of the output: ``[records x elements, ...]``, or ``[records, *elements, ...]``."""
-    y = scores(activation(call.model, call.model_call, at=OUTPUT).values, call.of)
+    y = select_scores(activation(call.model, call.model_call, at=OUTPUT).values, call.of)
     if not y.ndim or len(y) != call.inputs.records:
         return run_on_batch(call, play)
     if y.ndim == 1:

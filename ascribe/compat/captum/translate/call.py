@@ -18,7 +18,7 @@ from ....engine.request import Combine, make_request
 from ....engine.run import explain
 from ....engine.verbs import activation
 from ....errors import InputError
-from ....quantities import Bound, Part, Quantity, scores
+from ....quantities import Bound, Part, Quantity, select_scores
 from ....result.attribution import Attribution as Result
 from ....rules import Rule
 from ....tree import walk
@@ -185,7 +185,7 @@ def compute_change(call: CaptumCall, start: Sequence[Tensor], end: Sequence[Tens
 
 def evaluate_quantity(call: CaptumCall) -> Tensor:
     """Returns the quantity of every record, ``[records]``. One forward pass without gradients."""
-    y = scores(activation(call.model, call.model_call, at=OUTPUT).values, call.of)
+    y = select_scores(activation(call.model, call.model_call, at=OUTPUT).values, call.of)
     found = call.of.bind(y)(y)
     assert isinstance(found, Tensor)
     return found

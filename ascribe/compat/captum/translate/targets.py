@@ -13,7 +13,7 @@ from ....arrays import Array, as_numpy
 from ....cuts import OUTPUT, Cut
 from ....errors import QuantityError
 from ....quantities import Bound, Custom, Labels, Part, Quantity, Unit
-from ....quantities.base import Picked, Same, part_of
+from ....quantities.base import BoundClasses, BoundFunction, all_records
 
 INTEGERS = (int, np.integer, Tensor)
 
@@ -31,7 +31,7 @@ class TargetUnit(Unit):
                 raise QuantityError(
                     "The output has several elements, and no target selects one", there=there, try_="target=0", code="E-TARGET-NONE"
                 )
-            return Same(lambda y: y.reshape(len(y)))
+            return BoundFunction(lambda y: y.reshape(len(y)))
         position, rest = self.position, sizes[len(self.position) :]
         position += (0,) * len(rest) if all(n == 1 for n in rest) else ()
         if len(position) == len(sizes):
@@ -57,7 +57,7 @@ class TargetPerRecord:
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         sizes = tuple(y.shape[1:]) or (1,)
-        mine = part_of(y, part).of(self.positions, "targets")
+        mine = all_records(y, part).of(self.positions, "targets")
         shape = f"a value of shape {tuple(y.shape)}"
         if set(map(len, mine)) != {len(sizes)}:
             there, try_ = f"{len(mine[0])} indices for {shape}", f"{len(sizes)} indices for each record"
@@ -68,8 +68,8 @@ class TargetPerRecord:
         if spots.min() < 0 or (spots.max(0) >= sizes).any():
             raise QuantityError("A target is out of range", there=shape, try_=f"indices below {sizes}", code="E-TARGET-RANGE")
         if len(sizes) == 1:
-            return Picked(spots[:, 0])
-        return Picked(np.asarray(np.ravel_multi_index(tuple(spots.T), sizes)), lambda y: y.reshape(len(y), -1))
+            return BoundClasses(spots[:, 0])
+        return BoundClasses(np.asarray(np.ravel_multi_index(tuple(spots.T), sizes)), lambda y: y.reshape(len(y), -1))
 
 
 def repeat_quantity(of: Quantity, times: int) -> Quantity:
@@ -118,7 +118,7 @@ class LayerInputQuantity(Custom):
     """A function of the input of a layer: it gets the tensor if there is only one, or the tuple of arguments."""
 
     def bind(self, y: Any, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        return Same(lambda call: self.fn(get_layer_inputs(call)))
+        return BoundFunction(lambda call: self.fn(get_layer_inputs(call)))
 
 
 def get_layer_inputs(call: Any) -> Any:

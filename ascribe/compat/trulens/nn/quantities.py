@@ -11,7 +11,7 @@ import numpy as np
 from ....arrays import Array, as_numpy, is_array, namespace
 from ....errors import QuantityError
 from ....quantities import Bound, Part
-from ....quantities.base import Picked, Same, parse_integer, part_of
+from ....quantities.base import BoundClasses, BoundFunction, all_records, parse_integer
 from ..utils.typing import in_short, om_of_many, parameters
 
 
@@ -41,7 +41,7 @@ class QoI(ABC):
 
     def for_records(self, y: Any, part: Part | None = None) -> Bound:
         """Returns the quantity bound to the records whose value is ``y``."""
-        return Same(self)
+        return BoundFunction(self)
 
     def one_tensor(self, y: Any) -> Array:
         """Returns the only tensor. Raises QoiCutSupportError for several."""
@@ -98,7 +98,7 @@ class MaxClassQoI(QoI):
         if self.among_records(y):
             return self.for_the_highest(y, part)
         if self.moving:
-            return Same(self)
+            return BoundFunction(self)
         scores = as_numpy(apply_activation(y, self.activation))
         return BoundMaxClass(self, scores.argmax(check_axis(self.axis, scores)))
 
@@ -215,8 +215,8 @@ class ClassSeqQoI(QoI):
             raise QuantityError(
                 "There must be one label for each record", there=f"labels of shape {labels.shape}", try_="a list, or ClassQoI"
             )
-        labels = part_of(y, part).of(labels, "labels")
-        return Picked(np.array([check_index(label, y, 1) for label in labels]))
+        labels = all_records(y, part).of(labels, "labels")
+        return BoundClasses(np.array([check_index(label, y, 1) for label in labels]))
 
 
 def as_qoi(qoi: Any) -> QoI:

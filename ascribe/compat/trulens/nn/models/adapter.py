@@ -13,7 +13,7 @@ from .....arrays import is_array, namespace
 from .....cuts import OUTPUT, JointCut
 from .....cuts import Cut as Place
 from .....errors import AscribeWarning, QuantityError
-from .....quantities import Bound, Part, Unit, scores
+from .....quantities import Bound, Part, Unit, select_scores
 from .....tree import walk
 from ..quantities import LambdaQoI, MaxClassQoI, QoI
 from ..slices import Cut
@@ -50,7 +50,7 @@ class QuantityAdapter:
             tree = self.cut.access(tree)
         elif self.on == OUTPUT and not is_array(tree):
             try:
-                return scores(tree, Unit(0))
+                return select_scores(tree, Unit(0))
             except QuantityError:
                 if isinstance(tree, (tuple, list)) and is_array(tree[0]):
                     text = f"The model returns {len(tree)} values, and the first is explained. OutputCut(accessor=...) selects another."
