@@ -1,13 +1,14 @@
-"""Metrics: numbers that compare an attribution with the behaviour of the model, one for each record.
+"""Metrics that judge explanations by the model itself, one number for each record: ``metric(explained, model, *args, of=...)``.
 
-A metric of your own is a value that opens the model with :func:`open_records` and evaluates the quantity at changed inputs: see
-``CONTRIBUTING.md``.
+``explained`` is a method or an attribution. The result is :class:`Scores`. :class:`Metric` is the base for metrics of your own.
 """
 
 from __future__ import annotations
 
+from .base import Evaluation, Metric
 from .infidelity import Infidelity
-from .perturbed import Records, open_records
+from .records import Records, open_records
+from .scores import Scores
 from .sensitivity import Sensitivity
 
-__all__ = ["Infidelity", "Records", "Sensitivity", "open_records"]
+__all__ = ["Evaluation", "Infidelity", "Metric", "Records", "Scores", "Sensitivity", "open_records"]

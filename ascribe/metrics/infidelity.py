@@ -1,8 +1,7 @@
-"""Infidelity: how badly values foretell what perturbations do."""
+"""Infidelity: how far the values are from predicting the effect of perturbations."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,21 +9,18 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, namespace
-from ..engine.request import as_call
-from ..errors import AscribeWarning, InputError
-from ..result.attribution import Attribution
-from ..tree import walk
-from ..utils.entry import entry
-from ..utils.recipe import Recipe
-from .perturbed import at_least, open_records
+from ..errors import InputError, warn_user
+from ..result.attribution import Attribution, Check
+from .base import Evaluation, Metric, check_settings
 
 Perturbed = tuple[Sequence[Array], Sequence[Array]]
 Perturb = Callable[[Sequence[Array], np.random.Generator], Perturbed]
+"""A function of the explained arrays and a generator that returns the perturbations and the perturbed arrays."""
 
 
 @dataclass(frozen=True)
-class Jitter:
-    """Normal noise of a standard deviation, taken away from the inputs."""
+class NormalNoise:
+    """Normal noise of a standard deviation, subtracted from the inputs."""
 
     scale: float
 
@@ -34,25 +30,28 @@ class Jitter:
 
 
 DISTANCE = (
-    "infidelity: these values add up to a change, so they hold the distance to a baseline, and noise of one size for all inputs does not "
+    "these values add up to a change, so they hold the distance to a baseline, and noise of one size for all inputs does not "
     "fit them; compare such methods among themselves, or with normalize=True, or with a relative perturb= (docs/metrics.md)"
 )
 
 
 def holds_distance(a: Attribution) -> bool:
-    """Whether values are influences times a distance, as those are that add up to a change of the quantity."""
+    """Returns whether values are influences times a distance, as those are that add up to a change of the quantity."""
     return a.gap is not None or a.method.startswith("attribute(")
 
 
 @dataclass(frozen=True, repr=False)
-class Infidelity(Recipe):
-    """The mean of ``(sum I a - (f(x) - f(x - I)))^2`` over perturbations I of the input: one number for each record, 0 is best.
+class Infidelity(Metric):
+    """The mean of ``(sum I a - (f(x) - f(x - I)))^2`` over perturbations I of the input: 0 is best, in squared units of the quantity.
 
-    In squared units of the quantity. ``perturb`` is the size of normal noise, or a function of the explained arrays (each record's
-    ``samples`` copies in a row) and a NumPy generator, which gives the perturbations and the perturbed arrays: attributions that
-    hold a distance want relative ones, and noise of one size warns. With ``normalize`` the values count up to a factor that is best for
-    each record.
-    A pass forward for each sample. Raises InputError for fewer than one. Yeh et al. 2019, definition 2.1.
+    *Use it when* you ask whether values predict the effect of small changes of the input. Values that hold a distance (those that add up to
+    a change) want perturbations relative to the input, or ``normalize``; noise of one size warns for them.
+
+    ``perturb`` is the standard deviation of normal noise, or a function of the explained arrays (each record ``samples`` times in a row)
+    and a NumPy generator that returns the perturbations and the perturbed arrays. ``normalize`` scales the values of each record by the
+    best factor. Cost: one forward pass for each of ``samples``. Raises InputError for fewer than one sample.
+
+    Source: Yeh et al. 2019, "On the (In)fidelity and Sensitivity of Explanations", definition 2.1, arXiv:1901.09392.
     """
 
     perturb: float | Perturb = 0.02
@@ -60,73 +59,71 @@ class Infidelity(Recipe):
     normalize: bool = False
 
     def __post_init__(self) -> None:
-        at_least(self, samples=1, **({} if callable(self.perturb) else {"perturb": 0}))
+        check_settings(self, samples=1, **({} if callable(self.perturb) else {"perturb": 0}))
 
-    @entry
-    def __call__(
-        self, attribution: Attribution | Any, model: Any, *args: Any, of: Any = None, seed: int = 0, most: int | None = None, **kwargs: Any
-    ) -> np.ndarray:
-        """Judge values at the inputs of a call, ``most`` rows at once.
-
-        Raises InputError where they, or what ``perturb`` gives, are not shaped as the inputs.
-        """
-        if not (callable(self.perturb) or self.normalize) and isinstance(attribution, Attribution) and holds_distance(attribution):
-            warnings.warn(DISTANCE, AscribeWarning, stacklevel=3)
-        values = [a for _, a in walk(attribution.values if isinstance(attribution, Attribution) else attribution)]
-        perturb = self.perturb if callable(self.perturb) else Jitter(float(self.perturb))
-        random = np.random.default_rng(seed)
+    def score(self, evaluation: Evaluation) -> np.ndarray:
+        values = evaluation.values
+        if not (callable(self.perturb) or self.normalize or not judges_attribution(evaluation)) and holds_distance(evaluation.attribution):
+            warn_user(f"infidelity: {DISTANCE}")
+            evaluation.checks.append(Check("units", "warn", DISTANCE))
+        perturb = self.perturb if callable(self.perturb) else NormalNoise(float(self.perturb))
         products, drops = [], []
-        with open_records(model, as_call(args, kwargs), of) as records:
+        with evaluation.open_records() as records:
             if [tuple(v.shape) for v in values] != [tuple(x.shape) for x in records.x]:
                 there = f"inputs of {[tuple(x.shape) for x in records.x]}"
                 raise InputError(f"values of {[tuple(v.shape) for v in values]}", there=there, try_="an attribution at asc.INPUT")
-            size = records.points(most)
+            size = records.points_at_once(evaluation.chunk)
             for first in range(0, self.samples, size):
                 times = min(size, self.samples - first)
-                here = [copies(x, times) for x in records.x]
-                moved, there_ = checked(perturb(here, random), here)
-                products.append(sum(product(v, grouped(m, times)) for v, m in zip(values, moved, strict=True)))
-                found = records.quantity_at([points_first(p, times) for p in there_])
-                drops.append(records.value[:, None] - found.T)
-        return infidelity(np.concatenate(products, 1), np.concatenate(drops, 1), self.normalize)
+                here = [repeat_records(x, times) for x in records.x]
+                moved, perturbed = check_perturbed(perturb(here, evaluation.random), here)
+                products.append(sum(product(v, split_copies(m, times)) for v, m in zip(values, moved, strict=True)))
+                quantity = records.quantity_at([points_first(p, times) for p in perturbed])
+                drops.append(records.value[:, None] - quantity.T)
+        return mean_squared_error(np.concatenate(products, 1), np.concatenate(drops, 1), self.normalize)
 
 
-def checked(found: Any, here: Sequence[Array]) -> Perturbed:
-    """What a function gave for some arrays. Raises InputError for anything but perturbations and perturbed arrays of their shapes."""
-    parts = found if isinstance(found, (tuple, list)) else ()
+def judges_attribution(evaluation: Evaluation) -> bool:
+    """Returns whether an attribution or a method is judged, and not bare arrays, which do not say what they are."""
+    return callable(evaluation.explained) or isinstance(evaluation.explained, Attribution)
+
+
+def check_perturbed(given: Any, here: Sequence[Array]) -> Perturbed:
+    """Returns what a perturbation function returned. Raises InputError unless it is perturbations and perturbed arrays of their shapes."""
+    parts = given if isinstance(given, (tuple, list)) else ()
     both = [[getattr(a, "shape", None) for a in part] if isinstance(part, (tuple, list)) else None for part in parts]
     wanted = [x.shape for x in here]
     if both != [wanted, wanted]:
         there, try_ = f"arrays of {[tuple(s) for s in wanted]}", "(perturbations, perturbed), each a list of arrays shaped as those given"
         raise InputError("what perturb gives", there=there, try_=try_)
-    moved, there_ = found
-    return moved, there_
+    moved, perturbed = given
+    return moved, perturbed
 
 
-def infidelity(products: np.ndarray, drops: np.ndarray, normalize: bool) -> np.ndarray:
-    """The mean squared difference of prediction and outcome, ``[records, samples]`` each, to ``[records]``."""
+def mean_squared_error(products: np.ndarray, drops: np.ndarray, normalize: bool) -> np.ndarray:
+    """Returns the mean squared difference of prediction and outcome, ``[records, samples]`` each, as ``[records]``."""
     if normalize:
         size = (products * products).mean(1)
         products = products * ((products * drops).mean(1) / np.where(size > 0, size, 1.0))[:, None]
-    found: np.ndarray = ((products - drops) ** 2).mean(1)
-    return found
+    error: np.ndarray = ((products - drops) ** 2).mean(1)
+    return error
 
 
-def copies(x: Array, times: int) -> Array:
-    """Every record ``times`` times in a row."""
+def repeat_records(x: Array, times: int) -> Array:
+    """Returns every record ``times`` times in a row."""
     return x[np.repeat(np.arange(len(x)), times)]
 
 
-def grouped(x: Array, times: int) -> Array:
-    """``[records x times, ...]`` as ``[records, times, ...]``."""
+def split_copies(x: Array, times: int) -> Array:
+    """Returns ``[records x times, ...]`` as ``[records, times, ...]``."""
     return x.reshape(-1, times, *x.shape[1:])
 
 
 def points_first(x: Array, times: int) -> Array:
-    """``[records x times, ...]`` as ``[times, records, ...]``."""
-    return namespace(x).moveaxis(grouped(x, times), 1, 0)
+    """Returns ``[records x times, ...]`` as ``[times, records, ...]``."""
+    return namespace(x).moveaxis(split_copies(x, times), 1, 0)
 
 
 def product(values: Array, moved: Array) -> np.ndarray:
-    """Values times perturbations, summed for each copy: ``[records, times]``."""
+    """Returns values times perturbations, summed for each copy: ``[records, times]``."""
     return namespace(values).sums(values[:, None] * moved, 2)

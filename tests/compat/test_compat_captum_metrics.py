@@ -65,13 +65,15 @@ def test_metrics_by_their_own_names() -> None:
     net = chain(4, 3)
     exact = net[0].weight[1].detach().expand(5, 4)
     gradient = asc.Saliency(signed=True)(net, X, of=1)
-    assert Infidelity()(gradient, net, X, of=1) == pytest.approx(np.zeros(5), abs=1e-20), "a linear model is foretold by its gradient"
-    half = Infidelity(1.0, 4000)(0.5 * exact, net, X, of=1, seed=1)
+    assert Infidelity()(gradient, net, X, of=1).values == pytest.approx(np.zeros(5), abs=1e-20), (
+        "a linear model is foretold by its gradient"
+    )
+    half = Infidelity(1.0, 4000)(0.5 * exact, net, X, of=1, seed=1).values
     assert half == pytest.approx(0.25 * float((exact[0] ** 2).sum()) * np.ones(5), rel=0.1)
-    assert Infidelity(1.0, 50, normalize=True)(0.5 * exact, net, X, of=1) == pytest.approx(np.zeros(5), abs=1e-20)
-    assert Sensitivity()(asc.Saliency(), net, X, of=1) == pytest.approx(np.zeros(5), abs=1e-12)
+    assert Infidelity(1.0, 50, normalize=True)(0.5 * exact, net, X, of=1).values == pytest.approx(np.zeros(5), abs=1e-20)
+    assert Sensitivity()(asc.Saliency(), net, X, of=1).values == pytest.approx(np.zeros(5), abs=1e-12)
     curved = chain(4, 6, 3)
-    largest, mean = (Sensitivity(0.1, 8, reduce)(asc.Saliency(), curved, X, of=1, seed=2) for reduce in ("max", "mean"))
+    largest, mean = (Sensitivity(0.1, 8, reduce)(asc.Saliency(), curved, X, of=1, seed=2).values for reduce in ("max", "mean"))
     assert (largest >= mean).all()
     assert (mean > 0).all()
     assert np.array_equal(largest, Sensitivity(0.1, 8)(asc.Saliency(), curved, X, of=1, seed=2))

@@ -626,13 +626,13 @@ for net in ("mlp", "cnn", "lstm", "numpy"):
         add(
             f"Infidelity | {net} | normalize {norm}",
             lambda net=net, norm=norm: ask(
-                lambda m, *a, **k: Infidelity(0.05, 6, norm)(asc.InputXGradient()(m, *a, of=1), m, *a, of=1, seed=3, **k), net
+                lambda m, *a, **k: Infidelity(0.05, 6, norm)(asc.InputXGradient()(m, *a, of=1), m, *a, of=1, seed=3, **k).values, net
             ),
         )
     for reduce in ("max", "mean"):
         add(
             f"Sensitivity | {net} | {reduce}",
-            lambda net=net, r=reduce: ask(lambda m, *a, **k: Sensitivity(0.05, 4, r)(asc.Saliency(), m, *a, of=1, seed=3, **k), net),
+            lambda net=net, r=reduce: ask(lambda m, *a, **k: Sensitivity(0.05, 4, r)(asc.Saliency(), m, *a, of=1, seed=3, **k).values, net),
         )
 
 # captum's names

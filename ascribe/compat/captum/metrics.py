@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...metrics import Infidelity
-from ...metrics.sensitivity import flattened, relative_change
+from ...metrics.base import flatten_records
+from ...metrics.sensitivity import relative_change
 from .noise_tunnel import flatten_tensors, repeat_per_record
 from .translate.errors import raise_as_captum
 from .translate.inputs import parse_extra_args, parse_inputs
@@ -52,7 +53,7 @@ def infidelity(
 
         call = known.make_call(parse_extra_args(additional_forward_args), {})
         metric = Infidelity(perturb, n_perturb_samples, normalize)
-        found = metric(values, forward_func, call, of=parse_target(target), most=max_examples_per_batch)
+        found = metric(values, forward_func, call, of=parse_target(target), chunk=max_examples_per_batch).values
         return torch.as_tensor(found, dtype=values[0].dtype, device=values[0].device)
 
 
@@ -111,7 +112,7 @@ def sensitivity_max(
         if isinstance(norm, str):
             raise InputError("norm_ord must be a vector norm", there=f"norm_ord={norm_ord!r}", try_='norm_ord="fro", or a number')
     first = explanation_func(inputs, **kwargs)
-    before = flattened(flatten_tensors(first))
+    before = flatten_records(flatten_tensors(first))
     size = max(1, (max_examples_per_batch or known.records * n_perturb_samples) // known.records)
     largest = np.zeros(known.records)
     for start in range(0, n_perturb_samples, size):
@@ -123,7 +124,7 @@ def sensitivity_max(
             there = perturb_func(many)
         there = flatten_tensors(there)
         after = explanation_func(known.pack(there), **{name: repeat_per_record(v, times, known.records) for name, v in kwargs.items()})
-        changes = relative_change(np.repeat(before, times, 0), flattened(flatten_tensors(after)), norm)
+        changes = relative_change(np.repeat(before, times, 0), flatten_records(flatten_tensors(after)), norm)
         largest = np.maximum(largest, changes.reshape(-1, times).max(1))
     leaf = flatten_tensors(first)[0]
     return torch.as_tensor(largest, dtype=leaf.dtype, device=leaf.device)

@@ -1,4 +1,4 @@
-"""A quantity at perturbed inputs: forward only, bound once to the records as they are."""
+"""The quantity at perturbed inputs, by forward passes only; it is bound once to the records as they are."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from ..calls.call import Call
 from ..cuts import INPUT, Cut, as_cut
 from ..engine.chunks import first_chunk
 from ..engine.plan import BoundQuantities
-from ..errors import InputError, QuantityError
+from ..errors import QuantityError
 from ..quantities import as_quantities
 from ..tree import replace_leaves
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Records:
-    """The records (examples) of a call: their explained arrays ``x``, each ``[records, ...]``, and the quantity there, ``[records]``."""
+    """The records (examples) of a call: their arrays ``x``, each ``[records, ...]``, and the quantity there, ``value`` ``[records]``.
+
+    ``evaluations`` counts the rows that were run.
+    """
 
     session: Session
     at: Cut
@@ -32,6 +35,7 @@ class Records:
     bound: BoundQuantities
     x: tuple[Array, ...]
     value: np.ndarray
+    evaluations: int
 
     def __len__(self) -> int:
         return self.session.records
@@ -41,29 +45,22 @@ class Records:
 
         One forward pass of all records for each point.
         """
+        self.evaluations += len(arrays[0]) * len(self)
         job = Job(np.arange(len(self)), len(arrays[0]), self.at, self.spots, tuple(arrays), on=self.on, of=self.bound)
         return as_numpy(self.session.evaluate(job).value)[0].astype(np.float64)
 
     def call(self, arrays: Sequence[Array]) -> Call:
-        """The model's call with other arrays in the place of the explained ones."""
+        """Returns the model's call with other arrays in place of the explained ones."""
         call = self.session.call
         args, kwargs = replace_leaves(
             (call.args, call.kwargs), {s.path: self.session.given(a) for s, a in zip(self.spots, arrays, strict=True)}
         )
         return call.like(args, kwargs)
 
-    def points(self, most: int | None) -> int:
-        """How many points to run at once: as many rows as a first chunk has, or as the user allows."""
-        rows = most or first_chunk(self.session.cut_info(self.at).elements(), self.session.parameter_count(), len(self))
+    def points_at_once(self, chunk: int | None) -> int:
+        """Returns the number of points to run at once: ``chunk`` rows, or as many as a first chunk has."""
+        rows = chunk or first_chunk(self.session.cut_info(self.at).elements(), self.session.parameter_count(), len(self))
         return max(1, rows // len(self))
-
-
-def at_least(metric: Any, **least: float) -> None:
-    """Raises InputError where a setting of a metric is no number, or below the least that makes sense."""
-    for name, smallest in least.items():
-        value = getattr(metric, name)
-        if not isinstance(value, (int, float, np.number)) or not value >= smallest:
-            raise InputError(f"{name}={value!r}", there=f"a setting of {type(metric).__name__}", try_=f"a number from {smallest} up")
 
 
 @contextmanager
@@ -80,7 +77,7 @@ def open_records(model: Any, call: Call, of: Any) -> Iterator[Records]:
         on, at = session.resolve(as_cut(quantities[0].on), False), session.resolve(INPUT, True)
         index = np.arange(session.records)
         bound = BoundQuantities(session, quantities, index)
-        found = session.evaluate(Job(index, read=(at,), on=on, of=bound))
-        reading = found.reads[at]
-        value = as_numpy(found.value)[0, 0].astype(np.float64)
-        yield Records(session, at, on, tuple(reading.spots), bound, tuple(a[0] for a in reading.arrays), value)
+        evidence = session.evaluate(Job(index, read=(at,), on=on, of=bound))
+        reading = evidence.reads[at]
+        value = as_numpy(evidence.value)[0, 0].astype(np.float64)
+        yield Records(session, at, on, tuple(reading.spots), bound, tuple(a[0] for a in reading.arrays), value, len(index))
