@@ -263,9 +263,8 @@ def visualize_timeseries_attr(
             raise ResultError("Values and data must have the same shape", there=there, try_=try_)
         for name, given, count in (("x_values", x_values, len(data)), ("channel_labels", channel_labels, data.shape[1])):
             if given is not None and len(given) != count:
-                raise ResultError(
-                    f"{name} does not fit the data", there=f"{len(given)} for data of shape {data.shape}", try_=f"{count} {name}"
-                )
+                there, try_ = f"{len(given)} for data of shape {data.shape}", f"{count} {name}"
+                raise ResultError(f"{name} does not fit the data", there=there, try_=try_)
         values = normalize_values(attr, sign, outlier_perc)
     times = np.arange(len(data)) if x_values is None else np.asarray(x_values)
     chosen, low, high = choose_colours(sign, cmap)
