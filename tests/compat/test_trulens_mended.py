@@ -188,7 +188,7 @@ class Pair(nn.Module):
 def test_a_tuple_is_not_cut_without_a_word():
     net = seeded(Pair)
     wrapper = get_model_wrapper(net)
-    with pytest.warns(AscribeWarning, match="the first of them"):
+    with pytest.warns(AscribeWarning, match="values, and the first is explained"):
         found = InputAttribution(wrapper, qoi=1, multiply_activation=False).attributions(X)
     close(found, gradient(lambda z: net(z)[0][:, 1], X))
     second = InputAttribution(wrapper, OutputCut(accessor=lambda o: o[1]), 1, multiply_activation=False)
