@@ -191,7 +191,9 @@ def check_options(seed: int, chunk: int | None) -> int:
 def removal_of(by: Any, many: bool) -> Removal | None:
     """Returns ``by=`` of coalitions; a list or a dict is one for each of several cuts. Raises RuleError for rules of gradients."""
     if isinstance(getattr(by, "compares", None), bool):
-        raise RuleError(f"by={by!r} beside coalitions of features", there="a rule for gradients", try_="by=asc.Replace(0.0)")
+        problem = "`by=` is a rule for gradients, which does not apply to coalitions of features"
+        there = f"by={by.__name__ if isinstance(by, type) else repr(by)}"
+        raise RuleError(problem, there=there, try_="by=asc.Replace(0.0)")
     if many and isinstance(by, (list, tuple, dict)):
         return PerInput(by if isinstance(by, dict) else tuple(by))
     return None if by is None else as_removal(by)

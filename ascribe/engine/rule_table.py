@@ -82,7 +82,7 @@ def explain_rules(
     rule = as_rule(by)
     if not isinstance(rule, OperationRule):
         raise RuleError(f"by={by!r}", there="no rule for operations: each passes on its own derivative", try_="by=asc.rules.Epsilon()")
-    lenient = replace(rule, strict=False)  # type: ignore[type-var]
+    lenient = replace(rule, strict=False) if rule.strict else rule  # type: ignore[type-var]
     with opened(model, as_call(args, kwargs)) as door, door as session:
         _, batches = run_request(session, make_request(of, at, None, lenient, progress=False))
     trace = batches[0].trace

@@ -120,12 +120,20 @@ class Rows:
         return [record[m[0]] if len(m) == 1 else [record[i] for i in m] for m in self.members]
 
 
+def count_names(names: Sequence[object]) -> str:
+    """Returns the beginning of an error about names: ``There are 3 names``."""
+    return "There is 1 name" if len(names) == 1 else f"There are {len(names)} names"
+
+
 def label_places(names: Sequence[object] | None, count: int, what: str) -> list[str]:
     """Returns a label for each of ``count`` positions: the given names, or their indices."""
     if names is None:
         return [f"{what} {i}" for i in range(count)]
     if len(names) != count:
-        raise ResultError(f"{len(names)} names do not fit", there=f"{count} positions", try_=f"a name for each {what}")
+        problem = f"{count_names(names)} for {count} {what if count == 1 else what + 's'}"
+        raise ResultError(
+            problem, there=f"names={list(names[:8])!r}" + (" and others" if len(names) > 8 else ""), try_=f"one name for each {what}"
+        )
     return [escape_control(str(name)) for name in names]
 
 

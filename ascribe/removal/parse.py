@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Number
 from typing import Any
 
+from ..arrays import is_array
+from ..calls.call import Call
 from ..errors import FeatureError
 from .base import Removal
 from .per_input import PerInput
@@ -15,11 +18,24 @@ def as_removal(given: Any) -> Removal:
     """Returns ``by=`` as a removal.
 
     A tuple or a dict that contains removals becomes :class:`PerInput`; any other value, such as a number, an array or a name, becomes
-    the value of :class:`Replace`.
+    the value of :class:`Replace`. Raises FeatureError for classes, and for objects that are neither a removal nor a value.
     """
-    if isinstance(given, Removal) and not isinstance(given, type):
+    if isinstance(given, type):
+        raise FeatureError("`by=` is a class, not a removal", there=f"the class {given.__name__}", try_=f"by={given.__name__}()")
+    if isinstance(given, Removal):
         return given
-    return PerInput(given) if has_removals(given) else Replace(given)
+    if has_removals(given):
+        return PerInput(given)
+    if not may_be_value(given):
+        there, try_ = f"by={given!r}", "by=0.0, by=asc.Resample(rows), or an object with the method replacement_for(context)"
+        raise FeatureError("`by=` needs a method `replacement_for(context)`", there=there, try_=try_, code="E-BASELINE-TYPE")
+    return Replace(given)
+
+
+def may_be_value(given: Any) -> bool:
+    """True if something may be the value of :class:`Replace`: a number, a name, an array, a function, a call, or several of these."""
+    known = (Number, str, bytes, Sequence, Mapping, Call)
+    return given is None or isinstance(given, known) or callable(given) or is_array(given) or hasattr(given, "__array__")
 
 
 def has_removals(given: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import cast_numbers, namespace
 from ..distributions.baselines import gaussian_blur, resolve_baseline, split_by_array, to_float64
-from ..errors import FeatureError
+from ..errors import DistributionError, FeatureError
 from ..values import Value, is_count, is_number
 from .base import FixedReplacement, RemovalContext, Replacement
 
@@ -39,7 +39,12 @@ class Replace(Value):
         if isinstance(self.value, (str, tuple, list, dict)):
             own = enumerate(split_by_array(self.value, context.here))
             context.check_one_scale([k for k, v in own if isinstance(v, str) and v in ("mean", "uniform")], repr(self))
-        return FixedReplacement([a[None] for a in resolve_baseline(self.value, context.here)])
+        try:
+            return FixedReplacement([a[None] for a in resolve_baseline(self.value, context.here)])
+        except DistributionError as error:  # the value is given as by=, not as baseline=
+            rows = "by=asc.Resample(rows) for rows of data, " if error.code == "E-BASELINE-SHAPE" else ""
+            try_ = rows + error.try_.replace("baseline=", "by=")
+            raise DistributionError(error.asked, there=error.there, try_=try_, code=error.code) from error
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,7 +63,7 @@ class Patch(Value):
 
 @dataclass(frozen=True, repr=False)
 class Blur(Value):
-    """Replaces removed features with the record itself, gaussian_blur by a Gaussian filter.
+    """Replaces removed features with the record itself, blurred by a Gaussian filter.
 
     *Use it when* records are images or series, and a constant value would add artificial edges.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import as_numpy
 from ..errors import ResultError
-from ..features.table import FeatureTable, group_columns, split_rows
+from ..features.table import FeatureTable, count_names, group_columns, split_rows
 
 if TYPE_CHECKING:
     from .attribution import Attribution
@@ -31,8 +31,8 @@ def build_frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> A
         if features is not None and len(names or ()) != array.shape[-1]:
             where = f" of {path}" if path else ""
             raise ResultError(
-                f"{len(features)} names do not fit the last axis{where}",
-                there=f"{array.shape[-1]} positions",
+                f"{count_names(features)} for {array.shape[-1]} positions of the last axis{where}",
+                there=f"features={list(features[:8])!r}",
                 try_=f"a.part({', '.join(map(repr, path))}), or a.pool(...) first" if path else f"{array.shape[-1]} names in features=",
             )
     if wide:

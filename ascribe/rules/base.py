@@ -60,8 +60,16 @@ def as_rule(by: Any) -> Rule:
     """Returns ``by=`` as a rule; None is the plain gradient. Raises RuleError for anything else."""
     if by is None:
         return Gradient()
-    if isinstance(getattr(by, "compares", None), bool) and not isinstance(by, type):
+    if isinstance(by, type):
+        raise RuleError("`by=` is a class, not a rule", there=f"the class {by.__name__}", try_=f"by={by.__name__}()")
+    if isinstance(getattr(by, "compares", None), bool):
         rule: Rule = by
+        if treats_operations(rule) and (missing := [name for name in ("points", "strict") if not hasattr(rule, name)]):
+            there, try_ = (
+                f"by={by!r} without {' and '.join(missing)}",
+                "a subclass of asc.rules.LayerRule, or points = 1 and strict = False",
+            )
+            raise RuleError("A rule with `treats` needs the attributes `points` and `strict`", there=there, try_=try_)
         return rule
     if hasattr(by, "replacement_for"):
         raise RuleError(

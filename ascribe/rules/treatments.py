@@ -50,3 +50,4 @@ class Unreferenced(Value):
 
     points: ClassVar[int] = 1
     compares: ClassVar[bool] = False
+    strict: bool = False

@@ -49,13 +49,13 @@ def describe_gaps(relative: np.ndarray) -> str:
     fine = np.isfinite(table)
     each = np.where(fine, table, -1.0).max(0)
     lost, records = int((~fine).any(0).sum()), len(each)
-    text = f"{lost} not finite" if records > 1 else "not finite"
+    text = f"not finite in {lost} record{'s' * (lost != 1)}" if records > 1 else "not finite"
     if each.max() < 0:
         return text
     above, worst = int((each > COUNTED_FROM).sum()), format_percent(float(each.max()))
     if records == 1:
         return worst
-    most = "" if worst.startswith("under") else "at most "
+    most = "" if worst == "0 %" or worst.startswith("under") else "at most "
     summary = (
         f"{above} of {records} records above {format_percent(COUNTED_FROM)}, worst {worst}"
         if above

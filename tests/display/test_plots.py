@@ -118,7 +118,7 @@ def test_names_are_text_and_no_formulas() -> None:
     assert labels(ax) == ["$\\frac{x$", "a_b^c$", "\\u202eevil\\n\\x00", "<b>", *TRICKY[4:]]
     assert ax.get_title(loc="left") == "$\\frac{"
     assert "$x^" in ax.get_xlabel()
-    with pytest.raises(ResultError, match="3 names do not fit"):
+    with pytest.raises(ResultError, match="There are 3 names for"):
         Attribution(np.ones((1, 20))).plot(features=["a", "b", "c"])
 
 

@@ -152,7 +152,7 @@ def test_tables_are_sorted_and_add_up() -> None:
     assert rows[-1]["name"] == "18 others together"
     with pytest.raises(ResultError, match="same features"):
         html(table_card(maps=[Map("A", np.zeros(3)), Map("B", np.zeros(4))]))
-    with pytest.raises(ResultError, match="names do not fit"):
+    with pytest.raises(ResultError, match="There is 1 name for 3 features"):
         html(table_card(feature_names=["one"]))
 
 

@@ -96,10 +96,11 @@ def test_values_that_are_exact_by_construction_are_held_to_less():
         ([0.0, 0.009], "at most 0.9 % in 2 records"),
         ([0.0, 1e-6], "under 0.01 % in 2 records"),
         ([0.02, 0.0, 0.33], "2 of 3 records above 1 %, worst 33 %"),
-        ([0.02, np.nan, np.inf], "1 of 3 records above 1 %, worst 2 %, 2 not finite"),
-        ([np.nan, np.nan], "2 not finite"),
+        ([0.02, np.nan, np.inf], "1 of 3 records above 1 %, worst 2 %, not finite in 2 records"),
+        ([np.nan, np.nan], "not finite in 2 records"),
+        ([0.0, 0.0], "0 % in 2 records"),
         ([[0.0, 0.02], [0.2, 0.0]], "2 of 2 records above 1 %, worst 20 %"),
-        ([[0.1, 0.02], [np.nan, 0.0]], "2 of 2 records above 1 %, worst 10 %, 1 not finite"),
+        ([[0.1, 0.02], [np.nan, 0.0]], "2 of 2 records above 1 %, worst 10 %, not finite in 1 record"),
     ],
 )
 def test_gaps_in_words(relative, text):
@@ -225,7 +226,7 @@ def test_what_is_not_finite_fails_as_that_alone(where, by):
 
 def test_a_quantity_that_is_infinite_at_the_baseline_is_not_finite():
     found, check = sum_of(Fn(torch.log), torch.tensor([[1.0], [2.0]], dtype=DOUBLE), of=0)
-    assert (check.status, check.detail) == ("skipped", "gap 2 not finite")
+    assert (check.status, check.detail) == ("skipped", "gap not finite in 2 records")
     finite = next(c for c in found.checks if c.name == "finite")
     assert (finite.status, finite.records) == ("fail", (0, 1))
     assert "compared with" in finite.detail

@@ -60,7 +60,7 @@ def test_tables_have_a_row_for_each_feature() -> None:
     np.testing.assert_allclose(wide[["colour", "weight", "height"]].sum(axis=1), model(TABLE), atol=1e-12)
     named = a.to_pandas(features=["c", "w", "h"], wide=True)
     assert named.columns[:3].tolist() == ["c", "w", "h"]
-    with pytest.raises(ResultError, match="names do not fit"):
+    with pytest.raises(ResultError, match="There are 2 names for"):
         a.to_pandas(features=["c", "w"])
 
 

@@ -389,7 +389,7 @@ def test_wide_frame() -> None:
         result(table()).to_pandas(features=["a", "b", "gap", "d"], wide=True)
     with pytest.raises(ResultError, match="wide"):
         result(np.zeros((3, 2, 2))).to_pandas(wide=True)
-    with pytest.raises(ResultError, match="2 names do not fit"):
+    with pytest.raises(ResultError, match="There are 2 names for 4 positions of the last axis"):
         result(table()).to_pandas(features=["a", "b"])
 
 
@@ -416,7 +416,7 @@ def test_repr_is_one_line_without_numbers() -> None:
 
 def test_gaps_that_are_not_finite_are_counted() -> None:
     a = result(table(), gap=Gap(np.zeros(3), np.array([np.nan, np.inf, 0.5])))
-    assert "gap 1 of 3 records above 1 %, worst 50 %, 2 not finite" in repr(a)
+    assert "gap 1 of 3 records above 1 %, worst 50 %, not finite in 2 records" in repr(a)
 
 
 class Tags(HTMLParser):

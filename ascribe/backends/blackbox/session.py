@@ -67,7 +67,7 @@ class BlackBoxSession(Session):
         if wrt:
             raise without_gradients(self.model)
         if cut.layer:
-            raise CutError(f"no place {cut!r} in a black box", there="its arguments and what it returns", try_="at=asc.INPUT")
+            raise CutError(f"A black box has no layer {cut!r}", there="its arguments and what it returns", try_="at=asc.INPUT")
         if cut.anchor == "in":
             self.inputs.explained(accessor_path(cut))
         return cut
@@ -145,7 +145,7 @@ class BlackBoxSession(Session):
 def without_gradients(model: Any) -> RuleError:
     """Why a black box cannot be differentiated, and what can be done instead."""
     return RuleError(
-        "gradients of a black box",
+        "A black box has no gradients",
         there=f"{type(model).__name__}: a function of arrays",
         try_="coalitions, such as over=asc.coalitions.Permutations(), or the model in a framework that has gradients",
         code="E-RULE-GRADIENT",

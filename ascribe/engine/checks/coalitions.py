@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...arrays import as_numpy
+from ...features.automatic import FEW
 from ...removal import Drop, Removal, Replace
 from ...result.attribution import Check, Gap
 from ...utils.completeness import EXACT, describe_gaps
@@ -87,7 +88,8 @@ def check_features(features: FeatureSites) -> Check:
     groups = features.groups
     text, warns = groups.description, groups.is_default or bool(groups.warning)
     if groups.is_default:
-        text += ", chosen because there are too many numbers; features= says otherwise"
+        place = "layer" if all(site.cut.layer for site in features.sites) else "input"
+        text += f", because the {place} has more than {FEW} elements; set features= to change it"
     if groups.warning:
         text += f"; {groups.warning}"
     for site in features.sites:
@@ -104,7 +106,7 @@ def check_removal(removal: Removal, sites: Sequence[Site], batch: Batch) -> Chec
     zero = [k for k, site in enumerate(sites) if isinstance(site.removal, Replace) and not site.cut.layer]
     tables = [as_numpy(x) for k in zero for x in batch.record[k] if x.ndim == 2]
     if reasons := [reason for t in tables if (reason := unscaled(t))]:
-        advice = "by=asc.Resample(x_train) takes values that occur: some dozen rows of the data, one row for each"
+        advice = "by=asc.Resample(x_train) takes values that occur: a few dozen rows of the data, one row for each"
         return Check("removal", "warn", f"{text}: {reasons[0]}; {advice}")
     return Check("removal", "ok", text)
 
