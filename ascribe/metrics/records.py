@@ -16,7 +16,7 @@ from ..calls.call import Call
 from ..cuts import INPUT, Cut, as_cut
 from ..engine.chunks import first_chunk
 from ..engine.plan import BoundQuantities
-from ..errors import QuantityError
+from ..errors import InputError, QuantityError
 from ..quantities import as_quantities
 from ..tree import replace_leaves
 
@@ -43,8 +43,12 @@ class Records:
     def quantity_at(self, arrays: Sequence[Array]) -> np.ndarray:
         """Returns the quantity ``[points, records]`` at changed inputs, one array ``[points, records, ...]`` for each in ``x``.
 
-        One forward pass of all records for each point.
+        One forward pass of all records for each point. Raises InputError for arrays of other shapes.
         """
+        shapes, wanted = [tuple(a.shape) for a in arrays], [tuple(x.shape) for x in self.x]
+        if [s[1:] for s in shapes] != wanted:
+            there = f"shapes {', '.join(map(str, shapes))} for inputs of shape {', '.join(map(str, wanted))}"
+            raise InputError("Changed inputs must have the shape [points, records, ...]", there=there, try_="[x[None] for x in records.x]")
         self.evaluations += len(arrays[0]) * len(self)
         job = Job(np.arange(len(self)), len(arrays[0]), self.at, self.spots, tuple(arrays), on=self.on, of=self.bound)
         return as_numpy(self.session.evaluate(job).value)[0].astype(np.float64)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..arrays import Array, ArrayLike
+from ..arrays import Array, ArrayLike, as_numpy, cast_numbers, is_array
 from ..distributions.baselines import CutValues
 from ..errors import FeatureError
 from ..features.base import Groups, check_layout
@@ -96,3 +96,30 @@ class FixedReplacement:
 
     def __call__(self, presence: np.ndarray, draw: np.ndarray) -> Leaves:
         return self.arrays if self.draws == 1 else [a[draw] for a in self.arrays]
+
+
+def check_replacement(given: Any, removal: Removal, values: Sequence[Array]) -> Replacement:
+    """Returns what a removal gave as a replacement for values ``[records, ...]``; arrays of NumPy become those of the framework.
+
+    Raises FeatureError if it is no replacement, and if fixed arrays are not ``[draws, records or 1, ...]``.
+    """
+    if not isinstance(given, FixedReplacement) and not (callable(given) and hasattr(given, "draws") and hasattr(given, "random")):
+        problem = "`replacement_for` must return a replacement"
+        there = f"{type(given).__name__} from {removal!r}"
+        raise FeatureError(problem, there=there, try_="return asc.removal.FixedReplacement(arrays)")
+    if not isinstance(given, FixedReplacement):
+        replacement: Replacement = given
+        return replacement
+    arrays = list(given.arrays) if isinstance(given.arrays, (list, tuple)) else [given.arrays]
+    shapes = [tuple(getattr(a, "shape", ())) for a in arrays]
+    wanted = [tuple(x.shape) for x in values]
+    fits = [len(s) == len(w) + 1 and s[1] in (1, w[0]) and s[2:] == w[1:] for s, w in zip(shapes, wanted, strict=False)]
+    if len(shapes) != len(wanted) or not all(fits) or len({s[0] for s in shapes}) > 1:
+        raise FeatureError(
+            "The arrays of a replacement must have the shape [draws, records or 1, ...]",
+            there=f"shapes {', '.join(map(str, shapes))} from {removal!r}, for values of shape {', '.join(map(str, wanted))}",
+            try_=f"arrays of shape {', '.join(str((1, *w)) for w in wanted)}",
+            code="E-FEATURES-SHAPE",
+        )
+    arrays = [a if type(a) is type(x) or not is_array(a) else cast_numbers(as_numpy(a), x) for a, x in zip(arrays, values, strict=True)]
+    return FixedReplacement(arrays, given.random)

@@ -316,7 +316,7 @@ class Attribution:
     def load(path: str | PathLike[str], framework: Literal["numpy", "torch"] = "numpy") -> Attribution:
         """Returns the result in a file that :meth:`save` wrote; bfloat16 becomes float32 with NumPy and is kept with "torch".
 
-        Raises ResultError if the file is not a result or is damaged.
+        Raises ResultError if the file is not a result or is damaged, and OSError if it cannot be read.
         """
         from .storage import load
 

@@ -60,7 +60,7 @@ def refuse_foreign(owner: Any, model: Any, kwargs: dict[str, Any], own: frozense
             raise ArgumentError(
                 f"Neither this call nor the model has an argument `{name}=`",
                 there=f"{name}=..., which would be passed to {type(model).__name__}",
-                try_=f"{call_hint(title, name, constructor, own)}; or asc.Call(x, {name}=...) for an argument of the model",
+                try_=f"{call_hint(title, name, constructor, own, kwargs[name])}; or asc.Call(x, {name}=...) for an argument of the model",
             )
 
 

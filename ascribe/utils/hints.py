@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
+
+from ..values import format_value, is_count, is_number
 
 CALL = ("of", "at", "seed", "chunk", "progress")
 """Arguments of every call of a method."""
@@ -78,44 +80,50 @@ VERBS: dict[str, str] = {
 """Methods and attributes of other libraries -> the corresponding code."""
 
 
-def constructor_hint(title: str, name: str, own: Sequence[str]) -> str:
-    """Returns the code for an argument that the class of a method does not have."""
-    if result := _known_hint(title, name, (own, f"{title}({{}})"), (CALL, f"{title}(...)(model, x, {{}}), in the call")):
+def constructor_hint(title: str, name: str, own: Sequence[str], value: Any = None) -> str:
+    """Returns the code for an argument that the class of a method does not have; a ``value`` that is a number is kept."""
+    if result := _known_hint(title, name, value, (own, f"{title}({{}})"), (CALL, f"{title}(...)(model, x, {{}}), in the call")):
         return result
     if near := get_close_matches(name, own, 1):
-        return f"{title}({near[0]}={_example(near[0])})"
+        return f"{title}({near[0]}={_example(near[0], value)})"
     return f"{title}({', '.join(f'{known}=...' for known in own)})"
 
 
-def call_hint(owner: str, name: str, own: Iterable[str], called: Collection[str]) -> str:
-    """Returns the code for an argument that a call does not have; ``own`` are the constructor arguments of the method."""
+def call_hint(owner: str, name: str, own: Iterable[str], called: Collection[str], value: Any = None) -> str:
+    """Returns the code for an argument that a call does not have; a ``value`` that is a number is kept.
+
+    ``own`` are the constructor arguments of the method, ``called`` those of the call.
+    """
     fields = tuple(own)
     if "over" in called and name in ALONE:
-        return ALONE[name]
-    if result := _known_hint(owner, name, (called, "{}"), (fields, f"{owner}({{}})(model, x)")):
+        return re.sub(r"\d+(?=\)$)", str(value), ALONE[name]) if is_count(value) else ALONE[name]
+    if result := _known_hint(owner, name, value, (called, "{}"), (fields, f"{owner}({{}})(model, x)")):
         return result
     if name in VERB:
-        return f"asc.attribute(model, x, {name}={_example(name)})"
+        return f"asc.attribute(model, x, {name}={_example(name, value)})"
     return f"{owner}({', '.join(f'{known}=...' for known in fields)})(model, x)" if fields else f"the call without {name}="
 
 
-def _known_hint(title: str, name: str, *places: tuple[Collection[str], str]) -> str | None:
+def _known_hint(title: str, name: str, value: Any, *places: tuple[Collection[str], str]) -> str | None:
     """Returns the advice for a name in the tables. ``places`` are pairs of valid arguments and the format of a call with one of them."""
     for ours in (name, *RENAMED.get(name, ())):
         for known, form in places:
             if ours in known:
-                return form.format(f"{ours}={_example(ours)}")
+                return form.format(f"{ours}={_example(ours, value)}")
     return INSTEAD[name].format(name=title) if name in INSTEAD else None
 
 
-def unexpected_hint(message: str) -> str | None:
-    """Returns the argument of ascribe that a model's "unexpected keyword argument" may mean: misspelt, or from another library."""
+def unexpected_hint(message: str, given: Mapping[str, Any]) -> str | None:
+    """Returns the argument of ascribe that a model's "unexpected keyword argument" may mean: misspelt, or from another library.
+
+    ``given`` are the keyword arguments of the call.
+    """
     result = re.search(r"unexpected keyword argument '(\w+)'", message)
     if result is None:
         return None
     name = result.group(1)
     ours = next((n for n in RENAMED.get(name, ()) if n in VERB), None) or next(iter(get_close_matches(name, VERB, 1, 0.5)), None)
-    return f"{ours}={_example(ours)}, if that is what {name}= means" if ours else None
+    return f"{ours}={_example(ours, given.get(name))}, if that is what {name}= means" if ours else None
 
 
 def constructor_arguments(kind: type) -> tuple[str, ...] | None:
@@ -149,9 +157,9 @@ def is_model(value: Any) -> bool:
     return not isinstance(value, type) and (network or (hasattr(value, "fit") and hasattr(value, "predict")))
 
 
-def _example(name: str) -> str:
-    """Returns an example value for an argument."""
-    return EXAMPLES.get(name, "...")
+def _example(name: str, value: Any = None) -> str:
+    """Returns a value for an argument: the given one if it is a number, else an example."""
+    return format_value(value) if is_number(value) else EXAMPLES.get(name, "...")
 
 
 EXAMPLES: dict[str, str] = {

@@ -7,6 +7,7 @@ device of the input.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import numpy as np
@@ -41,9 +42,8 @@ SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def look_up(table: dict[str, Any], name: str, what: str) -> Any:
     """Returns the entry of that name. Raises ResultError with the known names if there is none."""
     if name not in table:
-        raise ResultError(
-            f"The {what} {name!r} is not known", there=f"the names {', '.join(map(repr, table))}", try_=repr(next(iter(table)))
-        )
+        near = get_close_matches(str(name), table, 1) or [next(iter(table))]
+        raise ResultError(f"The {what} {name!r} is not known", there=f"the names {', '.join(map(repr, table))}", try_=repr(near[0]))
     return table[name]
 
 
@@ -59,6 +59,9 @@ def resolve_axis(axis: Axis, rank: int, first: int) -> int:
     array has no such axis.
     """
     inner = rank - first
+    if not isinstance(axis, int) and axis not in NAMED and inner == 3:  # [records, tokens, embedding]
+        names = ", ".join(map(repr, NAMED))
+        raise ResultError(f"The axis {axis!r} is not known", there=f"the names {names}", try_="'embedding', for one value per token")
     place: int = axis if isinstance(axis, int) else look_up(NAMED, axis, "axis")
     if isinstance(axis, str) and inner < 3:
         raise ResultError(

@@ -42,4 +42,4 @@ def _refuse(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     for name in kwargs:
         if own is not None and name not in own:
             there = f"{title}({', '.join(own)})"
-            raise ArgumentError(f"{title} has no argument `{name}=`", there=there, try_=constructor_hint(title, name, own))
+            raise ArgumentError(f"{title} has no argument `{name}=`", there=there, try_=constructor_hint(title, name, own, kwargs[name]))

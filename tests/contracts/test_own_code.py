@@ -9,11 +9,25 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LinearRegression
 from torch import nn
 
 import ascribe as asc
-from ascribe.errors import AscribeError, CutError, DistributionError, FeatureError, ResultError, RuleError
+from ascribe.errors import (
+    ArgumentError,
+    AscribeError,
+    CutError,
+    DistributionError,
+    FeatureError,
+    InputError,
+    MethodError,
+    ModelError,
+    ResultError,
+    RuleError,
+)
 from ascribe.features.table import label_places
+from ascribe.removal import FixedReplacement
+from ascribe.result.attribution import Attribution
 from ascribe.rules import LayerRule
 from ascribe.rules.layer import Answer, LinearLayer, share
 
@@ -51,6 +65,36 @@ class Incomplete:
 
     def __repr__(self) -> str:
         return "Incomplete()"
+
+
+@dataclass(frozen=True, repr=False)
+class Single(Plain):
+    """A rule that returns no pair."""
+
+    def propagate(self, layer: LinearLayer, relevance: Any) -> Answer:
+        return super().propagate(layer, relevance)[0]
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A removal that returns what it was given."""
+
+    given: Any
+
+    def replacement_for(self, context: Any) -> Any:
+        return self.given
+
+    def __repr__(self) -> str:
+        return "Fixed()"
+
+
+def fixed(*arrays: Any) -> Any:
+    return shapley(Fixed(FixedReplacement(list(arrays))))
+
+
+def quantity_at(array: torch.Tensor) -> np.ndarray:
+    with asc.metrics.open_records(NET, asc.Call(X), 1) as records:
+        return records.quantity_at([array])
 
 
 def black_box(x: np.ndarray) -> np.ndarray:
@@ -107,6 +151,58 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
         CutError,
         "A black box has no layer Cut('0'). Found: its arguments and what it returns. Try: at=asc.INPUT.",
     ),
+    "a rule without a pair": (
+        lambda: asc.attribute(NET, X, of=1, by=Single()),
+        RuleError,
+        "propagate must return a pair: multipliers and other relevance. Found: Tensor from Single(). Try: return multipliers, None.",
+    ),
+    "a removal that returns a list": (
+        lambda: shapley(Fixed([X[None]])),
+        FeatureError,
+        "`replacement_for` must return a replacement. Found: list from Fixed(). Try: return asc.removal.FixedReplacement(arrays).",
+    ),
+    "a replacement without draws": (
+        lambda: fixed(X),
+        FeatureError,
+        "The arrays of a replacement must have the shape [draws, records or 1, ...]. Found: shapes (2, 4) from Fixed(), "
+        "for values of shape (2, 4). Try: arrays of shape (1, 2, 4). [E-FEATURES-SHAPE]",
+    ),
+    "a replacement of other records": (lambda: fixed(torch.zeros(1, 3, 4)), FeatureError, "Found: shapes (1, 3, 4) from Fixed()"),
+    "a replacement that would be broadcast": (lambda: fixed(torch.zeros(1, 2, 1)), FeatureError, "Found: shapes (1, 2, 1) from Fixed()"),
+    "two replacements of one input": (lambda: fixed(X[None], X[None]), FeatureError, "Found: shapes (1, 2, 4), (1, 2, 4) from Fixed()"),
+    "a replacement of lists": (lambda: fixed([[0.0] * 4]), FeatureError, "[E-FEATURES-SHAPE]"),
+    "inputs without points": (
+        lambda: quantity_at(X),
+        InputError,
+        "Changed inputs must have the shape [points, records, ...]. Found: shapes (2, 4) for inputs of shape (2, 4).",
+    ),
+    "an unknown axis of tokens": (
+        lambda: Attribution(np.ones((1, 6, 32))).sum("tokens"),  # type: ignore[arg-type]
+        ResultError,
+        "The axis 'tokens' is not known. Found: the names 'channels', 'embedding'. Try: 'embedding', for one value per token.",
+    ),
+    "a misspelt axis": (lambda: Attribution(np.ones((1, 3, 4, 4))).sum("embeding"), ResultError, "Try: 'embedding'."),  # type: ignore[arg-type]
+    "a map of a black box": (
+        lambda: asc.ScoreCam()(black_box, np.ones((2, 3))),
+        MethodError,
+        "ScoreCam needs a layer with spatial positions. Found: no image, volume or series in the arguments. "
+        "Try: asc.KernelShap()(model, x), which needs no layer.",
+    ),
+    "a map of a table": (
+        lambda: asc.GradCam()(NET, X),
+        MethodError,
+        "Try: asc.KernelShap()(model, x), which needs no layer, or layer=..., with grid=(height, width) for tokens of an image.",
+    ),
+    "one row for an estimator": (
+        lambda: asc.KernelShap(by=0.0)(LinearRegression().fit(np.eye(4), np.arange(4)), np.ones(4)),
+        ModelError,
+        "Try: x[None] if the input has no record axis.",
+    ),
+    "a class of another name": (lambda: asc.Saliency()(NET, X, target=3), ArgumentError, "Try: of=3;"),  # type: ignore[arg-type]
+    "a number of steps": (lambda: asc.IntegratedGradients(n_steps=10), ArgumentError, "Try: IntegratedGradients(steps=10)."),  # type: ignore[call-arg]
+    "steps of the verb": (lambda: asc.attribute(NET, X, n_steps=10), ArgumentError, "Try: over=asc.Line(0.0, steps=10);"),
+    "samples of the verb": (lambda: asc.attribute(NET, X, nsamples=99), ArgumentError, "coalitions.ShapleyRegression(99);"),
+    "a misspelt class": (lambda: asc.Saliency()(NET, X, off=2), ModelError, "Try: of=2, if that is what off= means."),
     "one name": (lambda: label_places(["a"], 6, "token"), ResultError, "There is 1 name for 6 tokens. Found: names=['a']. Try: one name"),
     "two names": (lambda: label_places(["a", "b"], 1, "token"), ResultError, "There are 2 names for 1 token. Found: names=['a', 'b']."),
 }
@@ -128,3 +224,9 @@ def test_default_features_name_the_limit() -> None:
     a = asc.FeatureAblation(by=0.0)(net, torch.ones(1, 1, 20, 20), of=0, at="0")
     check = next(c for c in a.checks if c.name == "features")
     assert "because the layer has more than 256 elements; set features= to change it" in check.detail
+
+
+def test_fixed_replacements_of_numpy_serve_a_model_of_another_framework() -> None:
+    expected = shapley(0.5).values
+    torch.testing.assert_close(fixed(np.full((1, 1, 4), 0.5)).values, expected)
+    torch.testing.assert_close(fixed(torch.full((1, 2, 4), 0.5)).values, expected)

@@ -441,7 +441,7 @@ def test_ambiguous_tokens_are_an_error_with_the_choices() -> None:
 
 def test_models_without_places_are_refused() -> None:
     table = ready(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)))
-    with pytest.raises(MethodError, match="no layer has spatial positions"):
+    with pytest.raises(MethodError, match="GradCam needs a layer with spatial positions"):
         GradCam()(table, pictures(2, 4))
     with pytest.raises(MethodError, match=r"no map at Cut\('0'\)"):
         GradCam(layer="0")(table, pictures(2, 4))

@@ -122,11 +122,20 @@ class BlackBoxSession(Session):
             error = ModelError(
                 f"the model raised {type(wrong).__name__}: {first}",
                 there=f"a call with {len(job.rows)} rows, of records {span(job.index)}",
-                try_=unexpected_hint(first) or "error.call for the arguments, error.partial for what was found before",
+                try_=self._advice(first, kwargs),
                 code="E-MODEL-RAISED",
             )
             error.call, error.rows = Call.of(args, kwargs), job.rows
             raise error from wrong
+
+    def _advice(self, message: str, kwargs: dict[str, Any]) -> str:
+        """Returns what to do after an error of the model: another argument, a record axis, or how to see the call."""
+        if (hint := unexpected_hint(message, kwargs)) is not None:
+            return hint
+        flat = all(self.inputs.canonical(path).ndim == 1 for path in self.inputs.explained(()))
+        if flat and any(part in message for part in ("1D array", "dimension", "shape", "axis", "too many indices", "scalar")):
+            return "x[None] if the input has no record axis"
+        return "error.call for the arguments, error.partial for what was found before"
 
     def independence_trial(self) -> bool:
         return not self.inputs.counted.together

@@ -17,6 +17,7 @@ from ...distributions.baselines import CutValues
 from ...errors import CutError, FeatureError
 from ...features.base import Groups
 from ...removal import Drop, Removal, RemovalContext
+from ...removal.base import check_replacement
 from ..batch import Batch, Leaves
 from ..plan import Plan
 from .records import Records
@@ -88,7 +89,8 @@ def make_part(records: Records, site: Site, held: Held, removal: Removal, where:
         at_spots, x = read_mask(records, site, removal, x)
     context = RemovalContext(replace(here, values=x), groups, read_records, bool(site.cut.layer), ids)
     live = bool(site.cut.layer) and len(features.sites) > 1
-    return Part(at_spots, x, groups.take(records.index).cells, removal.replacement_for(context), live)
+    replacement = check_replacement(removal.replacement_for(context), removal, x)
+    return Part(at_spots, x, groups.take(records.index).cells, replacement, live)
 
 
 def read_site(records: Records, site: Site, call: Call, where: Sequence[int]) -> Leaves:

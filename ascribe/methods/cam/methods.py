@@ -78,7 +78,7 @@ class Cam(Method):
             if where is not None:
                 return read_layer(read, places, image, as_cut(where)).with_cost(cost)
             before = places_before(places, as_cut(getattr(of, "on", OUTPUT)).layer)
-            return read_best_layer(read, before, image, self.shows_unused_layers).with_cost(cost)
+            return read_best_layer(read, before, image, self.shows_unused_layers, type(self).__name__).with_cost(cost)
         except (CutError, MethodError):
             if cost.forward:
                 raise

@@ -51,12 +51,12 @@ class LayerReading:
         return int(self.gradient.ndim - self.activation.ndim)
 
 
-def read_best_layer(read: Read, places: Sequence[Place], image: ImageInput, shows_unused_layers: bool) -> LayerReading:
+def read_best_layer(read: Read, places: Sequence[Place], image: ImageInput, shows_unused_layers: bool, method: str) -> LayerReading:
     """Returns the reading of the best spatial layer with a gradient, or of the best spatial layer if none has a gradient.
 
     Without ``shows_unused_layers`` a reading cannot show that the last layer is unused; then the input of the last block is read.
 
-    Raises MethodError where no layer has spatial positions.
+    Raises MethodError, with the name of the ``method``, where no layer has spatial positions.
     """
     tried: list[LayerReading] = []
     cost = Cost(0, 0, 0, 0.0)
@@ -73,7 +73,10 @@ def read_best_layer(read: Read, places: Sequence[Place], image: ImageInput, show
     if not tried:
         size = "x".join(map(str, image.size))
         there = f"an image of {size}, {len(places)} cuts in the model" if size else "no image, volume or series in the arguments"
-        raise MethodError("no layer has spatial positions", there=there, try_="layer=..., with grid=(height, width) for tokens")
+        kernel = "asc.KernelShap()(model, x), which needs no layer"
+        tokens = "layer=..., with grid=(height, width) for tokens of an image"
+        try_ = f"{kernel}, or {tokens}" if any(place.cut.layer for place in places) else kernel
+        raise MethodError(f"{method} needs a layer with spatial positions", there=there, try_=try_)
     return replace(tried[0], raw=replace(tried[0].raw, cost=cost))
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...arrays import Array
+from ...errors import RuleError
 from ...rules.layer import share
 from ..step import Back, Formula, Step
 from .layers import WEIGHTED, Layer, layer_of
@@ -41,8 +42,12 @@ def through(rule: Any, s: Step, layer: Layer) -> Back:
         y = y - layer.rest.value
         relevance = g * y
     layer.absorbed, layer.records, layer.y = s.absorbed, s.records, y
-    m, direct = rule.propagate(layer, relevance)
+    answer = rule.propagate(layer, relevance)
     layer.y = None
+    if not (isinstance(answer, tuple) and len(answer) == 2):
+        there = f"{type(answer).__name__}{f' of {len(answer)}' if isinstance(answer, tuple) else ''} from {rule!r}"
+        raise RuleError("propagate must return a pair: multipliers and other relevance", there=there, try_="return multipliers, None")
+    m, direct = answer
     if not any(v.kept for v in layer.between):
         s.direct += [] if direct is None else [layer.sent(direct)]
         return back + ([] if m is None else [layer.sent(m)])

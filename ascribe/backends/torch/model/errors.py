@@ -87,7 +87,7 @@ def explained_failure(model: Any, host: torch.nn.Module | None, call: Call, inpu
 
 
 def _advice(model: Any, call: Call, inputs: Inputs, message: str) -> str:
-    if (hint := unexpected_hint(message)) is not None:
+    if (hint := unexpected_hint(message, call.kwargs)) is not None:
         return hint
     args, kwargs = call.args, call.kwargs
     if len(args) == 1 and not kwargs and isinstance(args[0], Mapping):
