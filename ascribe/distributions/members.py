@@ -315,7 +315,10 @@ def list_factors(distribution: Any) -> tuple[Any, ...]:
     """Returns the factors of a product, or a tuple of the distribution itself. Raises DistributionError for other values."""
     if isinstance(distribution, Product):
         return distribution.factors
-    if not hasattr(distribution, "draw") or isinstance(distribution, type):
+    if isinstance(distribution, type):
+        name = distribution.__name__
+        raise DistributionError("`over=` is a class, not a distribution", there=f"the class {name}", try_=f"over={name}(...)")
+    if not hasattr(distribution, "draw"):
         problem = "`over=` must be a distribution"
         raise DistributionError(problem, there=f"{distribution!r}", try_="over=asc.Line(0.0), asc.Gaussian(0.15) or asc.Background(rows)")
     return (distribution,)

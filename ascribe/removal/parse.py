@@ -28,7 +28,7 @@ def as_removal(given: Any) -> Removal:
         return PerInput(given)
     if not may_be_value(given):
         there, try_ = f"by={given!r}", "by=0.0, by=asc.Resample(rows), or an object with the method replacement_for(context)"
-        raise FeatureError("`by=` needs a method `replacement_for(context)`", there=there, try_=try_, code="E-BASELINE-TYPE")
+        raise FeatureError("`by=` needs a method `replacement_for(context)`", there=there, try_=try_)
     return Replace(given)
 
 

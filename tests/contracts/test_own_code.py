@@ -124,6 +124,11 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
         RuleError,
         "`by=` is a class, not a rule. Found: the class Plain. Try: by=Plain().",
     ),
+    "a distribution's class": (
+        lambda: asc.attribute(NET, X, of=1, over=asc.Line),  # type: ignore[arg-type]
+        DistributionError,
+        "`over=` is a class, not a distribution. Found: the class Line. Try: over=Line(...).",
+    ),
     "a removal's class": (
         lambda: shapley(asc.Blur),
         FeatureError,
