@@ -33,7 +33,7 @@ def test_contenders_keep_to_their_budget_and_depend_on_the_seed(name):
             seen.append(len(there))
             return super().look(there)
 
-    counted = Counted(GAME.name, GAME.worth, GAME.exact)
+    counted = Counted(GAME.name, GAME.values, GAME.exact)
     values = [accuracy.RUNS[name](counted, 256, seed) for seed in (0, 1)]
     assert sum(seen) <= 2 * 256
     assert sum(seen) >= 2 * 220
@@ -62,6 +62,6 @@ def test_curves_begin_where_there_is_room():
 
 def test_the_picture_is_drawn(tmp_path):
     curves = {name: {label: {64: 0.1, 256: 0.01} for label in budgets.ESTIMATORS} for name in "abcd"}
-    budgets.picture(curves, tmp_path / "a.png")
+    budgets.draw_curves(curves, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert len(budgets.lines(curves)) == 1 + 4 * len(budgets.ESTIMATORS)
