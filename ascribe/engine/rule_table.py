@@ -46,7 +46,7 @@ class RuleTable:
         return [(row.operation, row.kind, escape_control(row.place), str(row.times), rule) for row, rule in said]
 
     def remarks(self) -> list[str]:
-        """What is to be said beside the table."""
+        """The remarks below the table: rules of a book that match no operation, and what the checks say."""
         return [*(f"nothing fits {place}" for place in self.unused), *map(escape_control, self.notes)]
 
     def __repr__(self) -> str:

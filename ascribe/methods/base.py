@@ -150,6 +150,8 @@ class PerturbationMethod(Method):
     by: RemovalLike = None
     features: FeaturesLike = None
 
+    needs: ClassVar[tuple[Need, ...]] = ("replacement",)
+
     def coalitions(self) -> Coalitions:
         """Returns the coalitions that are evaluated, and the estimator."""
         raise NotImplementedError

@@ -70,6 +70,8 @@ class Corrected(GradientMethod):
     points: Distribution = RECORD
 
     multiply = True
+    cost = Passes("points", "points")
+    needs = ("gradient",)
 
     def over(self, at: Cut) -> Distribution:
         return self.points
@@ -88,8 +90,6 @@ class AttnLRP(Corrected):
 
     by = rules.AttnLRP()
 
-    cost = Passes("points", "points")
-    needs = ("gradient",)
     source = 'Achtibat et al. 2024, "AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for Transformers", arXiv:2402.05602'
 
 
@@ -106,8 +106,6 @@ class CPLRP(Corrected):
 
     by = rules.CPLRP()
 
-    cost = Passes("points", "points")
-    needs = ("gradient",)
     claims = ("conservation",)
     source = 'Ali et al. 2022, "XAI for Transformers: Better Explanations through Conservative Propagation", arXiv:2202.07304'
 
@@ -125,8 +123,6 @@ class LibraGrad(Corrected):
 
     by = rules.Libra()
 
-    cost = Passes("points", "points")
-    needs = ("gradient",)
     claims = ("conservation",)
     source = (
         'Mehri et al. 2025, "LibraGrad: Balancing Gradient Flow for Universally Better Vision Transformer Attributions", arXiv:2411.16760'

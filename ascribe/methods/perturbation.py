@@ -33,7 +33,6 @@ class FeatureAblation(PerturbationMethod):
     features: FeaturesLike = None
 
     cost = Passes("features + 1")
-    needs = ("replacement",)
     claims = ("symmetry", "dummy", "linearity", "implementation invariance", "sign")
     source = 'Li et al. 2016, "Understanding Neural Networks through Representation Erasure", arXiv:1612.08220'
 
@@ -82,6 +81,7 @@ class FeaturePermutation(PerturbationMethod):
     features: FeaturesLike = None
 
     cost = Passes("samples * features + 1")
+    needs = ()
     claims = ("dummy", "linearity", "implementation invariance")
     source = 'Breiman 2001, "Random Forests", Machine Learning 45(1)'
 
@@ -110,7 +110,6 @@ class Lime(PerturbationMethod):
     width: float | None = None
 
     cost = Passes("budget", at_most=True)
-    needs = ("replacement",)
     claims = ("implementation invariance", "sign")
     source = 'Ribeiro et al. 2016, ""Why Should I Trust You?": Explaining the Predictions of Any Classifier", arXiv:1602.04938'
 
@@ -163,7 +162,6 @@ class SobolIndices(PerturbationMethod):
     tolerance: float | None = None
 
     cost = Passes("budget", at_most=True)
-    needs = ("replacement",)
     claims = ("dummy", "implementation invariance")
     source = (
         'Fel et al. 2021, "Look at the Variance! Efficient Black-box Explanations with Sobol-based Sensitivity Analysis", arXiv:2111.04138'
@@ -189,7 +187,6 @@ class Hsic(PerturbationMethod):
     features: FeaturesLike = None
 
     cost = Passes("budget + 1", at_most=True)
-    needs = ("replacement",)
     claims = ("implementation invariance",)
     source = (
         'Novello et al. 2022, "Making Sense of Dependence: Efficient Black-box Explanations Using Dependence Measure", arXiv:2206.06219'

@@ -28,7 +28,6 @@ class ShapleyExact(PerturbationMethod):
     features: FeaturesLike = None
 
     cost = Passes("2**features")
-    needs = ("replacement",)
     claims = ("completeness", "symmetry", "dummy", "linearity", "implementation invariance")
     source = 'Shapley 1953, "A Value for n-Person Games"'
 
@@ -53,7 +52,6 @@ class ShapleySampling(PerturbationMethod):
     tolerance: float | None = None
 
     cost = Passes("budget", at_most=True)
-    needs = ("replacement",)
     claims = ("completeness", "dummy", "linearity", "implementation invariance")
     source = (
         'Castro et al. 2009, "Polynomial calculation of the Shapley value based on sampling"; Mitchell et al. 2022, "Sampling Permutations '
@@ -81,7 +79,6 @@ class KernelShap(PerturbationMethod):
     tolerance: float | None = None
 
     cost = Passes("budget", at_most=True)
-    needs = ("replacement",)
     claims = ("completeness", "implementation invariance")
     source = (
         'Lundberg and Lee 2017, "A Unified Approach to Interpreting Model Predictions", arXiv:1705.07874; Covert and Lee 2021, '
@@ -109,7 +106,6 @@ class Partition(PerturbationMethod):
     opened: Literal["largest", "random"] = "largest"
 
     cost = Passes("budget", at_most=True)
-    needs = ("replacement",)
     claims = ("completeness", "dummy", "linearity", "implementation invariance")
     source = 'Owen 1977, "Values of Games with a Priori Unions"; PartitionExplainer of the shap library'
 

@@ -74,9 +74,11 @@ def open_records(model: Any, call: Call, of: Any) -> Iterator[Records]:
     ``of`` is the quantity (target), one number per record. One forward pass. The model is restored when the ``with`` block ends. Raises
     QuantityError for several quantities.
     """
+    if not isinstance(call, Call):
+        raise InputError("`open_records` needs the arguments of the model as one call", there=type(call).__name__, try_="asc.Call(x)")
     quantities, several = as_quantities(of)
     if several:
-        raise QuantityError(f"{len(quantities)} quantities", there="a metric of one", try_="a call for each")
+        raise QuantityError("A metric judges one quantity", there=f"{len(quantities)} quantities", try_="a call for each")
     with opened(model, call) as door, door as session:
         on, at = session.resolve(as_cut(quantities[0].on), False), session.resolve(INPUT, True)
         index = np.arange(session.records)

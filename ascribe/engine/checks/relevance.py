@@ -45,7 +45,8 @@ def check_conservation(trace: RuleTrace) -> Check | None:
     scale = trace.size + np.finfo(np.float64).tiny
     lost = sum(n for _, n in gone)
     text = f"{arrived:.4g} of the quantity's {trace.quantity:.4g} (all records) arrived"
-    text += described_flows("constants such as biases took", absorbed, scale) + described_flows("values beside the cut", other, scale)
+    text += described_flows("absorbed by constants such as biases:", absorbed, scale)
+    text += described_flows("absorbed by values that do not depend on the cut:", other, scale)
     if abs(lost) > 1e-3 * scale:
         text += described_flows("not conserved:", gone, scale)
     return Check("conservation", "ok" if abs(lost) <= LOST * scale else "warn", text)

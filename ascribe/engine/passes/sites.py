@@ -137,8 +137,8 @@ def by_cut(removal: PerInput, cuts: Sequence[Cut]) -> PerInput:
 
 def site_of(session: Session, cut: Cut, removal: Removal | None, asked: Request, cuts: Sequence[Cut]) -> tuple[Site, Held]:
     """A cut with the arguments of whole numbers that take part, and the removal; and what is there for the first record."""
-    beside = [other for other in session.cut_info(cut).left_out() if other not in cuts]
-    spots, arrays = Site((cut, *beside), Replace()).read(session, first_record(session))
+    left_out = [other for other in session.cut_info(cut).left_out() if other not in cuts]
+    spots, arrays = Site((cut, *left_out), Replace()).read(session, first_record(session))
     names = session.names(spots)
     ids = {k for k, spot in enumerate(spots) if spot.cut != cut}
     taken = taking_part(removal, asked.features, names, ids, [tuple(a.shape[1:]) for a in arrays], session.call) if ids else set()

@@ -20,7 +20,7 @@ from ...errors import CutError, MethodError
 from ...quantities.parse import QuantityLike
 from ...result.attribution import Attribution, Check
 from ..base import CallOptions, Method
-from ..facts import Passes
+from ..facts import Need, Passes
 from . import formulas
 from .layouts import find_image, image_input, places_before
 from .reading import LayerReading, check_finite, check_gradients, check_positive, read_best_layer, read_layer
@@ -43,6 +43,9 @@ class Cam(Method):
     relu: bool = True
     grid: tuple[int, ...] | None = None
     prefix: int | None = None
+
+    cost: ClassVar[Passes] = Passes("1", "1")
+    needs: ClassVar[tuple[Need, ...]] = ("gradient", "spatial layers", "images")
 
     divides_by_sums: ClassVar[bool] = False
     """The formula divides by the sum of a channel's activations."""
@@ -117,8 +120,6 @@ class GradCam(Cam):
 
     formula = staticmethod(formulas.grad_cam)
 
-    cost = Passes("1", "1")
-    needs = ("gradient", "spatial layers", "images")
     source = 'Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", arXiv:1610.02391'
 
 
@@ -134,8 +135,6 @@ class GradCamPlusPlus(Cam):
     formula = staticmethod(formulas.grad_cam_plus_plus)
     divides_by_sums = True
 
-    cost = Passes("1", "1")
-    needs = ("gradient", "spatial layers", "images")
     source = 'Chattopadhay et al. 2018, "Grad-CAM++: Improved Visual Explanations for Deep Convolutional Networks", arXiv:1710.11063'
 
 
@@ -151,8 +150,6 @@ class XGradCam(Cam):
     formula = staticmethod(formulas.x_grad_cam)
     divides_by_sums = True
 
-    cost = Passes("1", "1")
-    needs = ("gradient", "spatial layers", "images")
     source = 'Fu et al. 2020, "Axiom-based Grad-CAM: Towards Accurate Visualization and Explanation of CNNs", arXiv:2008.02312'
 
 
@@ -168,8 +165,6 @@ class HiResCam(Cam):
 
     formula = staticmethod(formulas.hires_cam)
 
-    cost = Passes("1", "1")
-    needs = ("gradient", "spatial layers", "images")
     source = 'Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful explanations of CNNs", arXiv:2011.08891'
 
 
@@ -184,8 +179,6 @@ class LayerCam(Cam):
 
     formula = staticmethod(formulas.layer_cam)
 
-    cost = Passes("1", "1")
-    needs = ("gradient", "spatial layers", "images")
     source = 'Jiang et al. 2021, "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", IEEE TIP 30'
 
 

@@ -22,7 +22,7 @@ class Layer:
     what the result was added to, where that depends on the record.
 
     ``into`` is the operation's own input, another value than ``source`` where a step before it was merged, and ``between`` the values
-    from there on. ``home`` is the value that ``source`` is a view of, where one lies between: of rows for each record and step.
+    from there on. ``home`` is the value that ``source`` is a view of, if there is one in between: of rows for each record and step.
     ``absorbed`` collects the relevance of biases, ``records`` is the number of records.
     """
 

@@ -347,9 +347,9 @@ class Recorder(TorchDispatchMode):
             return None
         if value.dim() != 1:
             order = sorted(range(value.dim()), key=lambda d: (-value.stride()[d], -value.shape[d]))
-            laid = value.permute(order)
-            full = self._add(Entry(aten.permute.default, "permute", (full, order), {}, [full], TORCH), [laid]).out()
-            full = self._add(Entry(aten.reshape.default, "reshape", (full, [-1]), {}, [full], TORCH), [laid.reshape(-1)]).out()
+            permuted = value.permute(order)
+            full = self._add(Entry(aten.permute.default, "permute", (full, order), {}, [full], TORCH), [permuted]).out()
+            full = self._add(Entry(aten.reshape.default, "reshape", (full, [-1]), {}, [full], TORCH), [permuted.reshape(-1)]).out()
         store.flat = full
         return full
 
