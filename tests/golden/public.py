@@ -8,6 +8,7 @@ import inspect
 import json
 import pkgutil
 import re
+from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -79,7 +80,7 @@ def described(module: ModuleType, theirs: list[ModuleType] | None = None) -> Nam
         if theirs and not real and not hasattr(module, "__all__"):
             continue
         thing = getattr(module, name)
-        found[name] = signature(thing)
+        found[name] = members(thing) if inspect.isclass(thing) and issubclass(thing, Enum) else signature(thing)
         if inspect.isclass(thing):
             for member in sorted(m for m in dir(thing) if not m.startswith("_") and m not in dir(object)):
                 value = inspect.getattr_static(thing, member)
@@ -87,6 +88,11 @@ def described(module: ModuleType, theirs: list[ModuleType] | None = None) -> Nam
                 if home.__module__.startswith("ascribe") and (not real or any(hasattr(r, member) for r in real)):
                     found[f"{name}.{member}"] = "property" if isinstance(value, property) else signature(getattr(thing, member))
     return found
+
+
+def members(kind: type[Enum]) -> str:
+    """The names and values of an enumeration: its signature is not the same in every version of Python."""
+    return ", ".join(f"{one.name}={one.value!r}" for one in kind)
 
 
 def captum_of(ours: str, stands: dict[str, str]) -> list[ModuleType]:

@@ -81,3 +81,9 @@ def test_a_metric_from_outside() -> None:
     assert ((scores.values > 0.25) & (scores.values <= 1)).all()
     assert (scores.direction, scores.metric, scores.evaluations) == ("higher", "LargestShare()", len(X))
     assert np.array_equal(scores, LargestShare()(asc.Saliency()(network(), X, of=1), network(), X, of=1))
+
+
+def test_records_are_opened_for_a_call() -> None:
+    model, x = nn.Linear(3, 2), torch.ones(2, 3)
+    with pytest.raises(InputError, match=r"Found: Tensor\. Try: asc\.Call\(x\)"), asc.metrics.open_records(model, x, 1):  # type: ignore[arg-type]
+        pass
