@@ -106,7 +106,7 @@ class Chunker:
         Raises MemoryLimitError when it was a single row.
         """
         if rows <= 1:
-            raise MemoryLimitError("one row at a time does not fit in memory", try_="smaller inputs, a smaller model, or another device")
+            raise MemoryLimitError("Even a single row does not fit into memory", try_="smaller inputs, a smaller model, or another device")
         self.cap(rows // 2)
         self.settle(self.size)
 
@@ -224,7 +224,9 @@ def fitting(
         cause = error
     if len(index) > 1 and not apart():
         raise MemoryLimitError(
-            f"{len(index)} records at once do not fit, and this model's records depend on each other", try_="fewer records in a call"
+            "The records of this call do not fit into memory together, and this model cannot run them one by one",
+            there=f"{len(index)} records that depend on each other",
+            try_="method(model, x[:8]), fewer records in a call",
         ) from cause
     chunker.halve(len(index))
     middle = len(index) // 2

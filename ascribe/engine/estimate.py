@@ -79,7 +79,9 @@ def estimate(
     request = make_request(of, at, over, by, features, chunk=chunk, progress=False)
     if request.family == "reference":
         raise RuleError(
-            f"an estimate for by={by!r}", there="rules that need no reference", try_="attribute() on a few records, and its .cost"
+            "`asc.estimate` does not estimate rules that compare with references",
+            there=f"by={by!r}",
+            try_="asc.attribute(model, x[:2], ...).cost, the cost of a few records",
         )
     with opened(model, as_call(args, kwargs)) as door, door as session:
         plan = make_plan(session, request)

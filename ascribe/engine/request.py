@@ -130,15 +130,17 @@ def make_request(
         options["seed"] = check_options(seed, options.get("chunk"))
     if are_coalitions(over):
         if not multiply:
-            there = "an influence is a gradient; coalitions give what features add"
-            raise FeatureError(f"influence over={over!r}", there=there, try_="asc.attribute(...)")
+            problem = "`asc.influence` is a mean gradient; coalitions of features have no gradient"
+            raise FeatureError(problem, there=f"over={over!r}", try_="asc.attribute(...)")
         removal, grouping = removal_of(by, many), Automatic() if features is None else as_features(features)
         return Request("coalition", quantities, several, on, cuts, many, over, INPUT, Gradient(), True, removal, grouping, **options)
     rule = GRADIENT if by is None else as_rule(by)
     points = Reference() if over is None and rule.compares else as_distribution(over)
     if features is not None:
         raise FeatureError(
-            f"features={features!r}", there=f"over={points!r}", try_="over=asc.coalitions.LeaveOneOut(), or other coalitions"
+            "`features=` applies to perturbation methods only, but this call uses gradients",
+            there=f"features={features!r}, over={points!r}",
+            try_="over=asc.coalitions.LeaveOneOut(), or other coalitions",
         )
     family: Family = "reference" if rule.compares else "point" if isinstance(points, Point) else "path"
     tolerance = getattr(points, "tolerance", None) if family == "path" else None
@@ -152,7 +154,9 @@ def request_values(at: CutLike | Sequence[CutLike], over: Points | None) -> Requ
     cuts, many = attribution_cuts(at)
     points = as_distribution(over)
     if not isinstance(points, (Point, Points)):
-        raise DistributionError(f"activation over {over!r}", try_="Points(values, at=cut), or nothing for the records themselves")
+        raise DistributionError(
+            "`asc.activation` takes points of your own only", there=f"over={over!r}", try_="over=asc.Points(values, at=cut), or no over="
+        )
     return Request("values", (), False, INPUT, cuts, many, points, as_cut(points.at), Gradient(), False)
 
 
@@ -162,7 +166,7 @@ def shared_cut(quantities: Sequence[Quantity]) -> Cut:
     on = on if on is OUTPUT else as_cut(on)
     if len(quantities) > 1 and any(as_cut(q.on) != on for q in quantities[1:]):
         there = ", ".join(sorted({repr(q.on) for q in quantities}))
-        raise QuantityError("several quantities at different cuts", there=there, try_="one call for each cut")
+        raise QuantityError("All quantities of one call must be read at the same cut", there=there, try_="one call for each cut")
     return on
 
 
@@ -172,19 +176,24 @@ def attribution_cuts(at: CutLike | Sequence[CutLike]) -> tuple[tuple[Cut, ...], 
     every: Any = at if many else (at,)
     cuts = tuple(map(as_cut, every))
     if not cuts:
-        raise CutError("at=[] names no cut", try_="at=asc.INPUT")
+        raise CutError("`at=` names no cut", there="at=[]", try_="at=asc.INPUT")
     for cut in cuts:
         if isinstance(cut, JointCut):
-            raise CutError(f"at={cut!r}", there="places together are for a quantity's on=", try_=f"at={list(cut.each)!r}")
+            raise CutError("A joint cut is for `on=` of a quantity, not for `at=`", there=f"at={cut!r}", try_=f"at={list(cut.each)!r}")
     return cuts, many
 
 
 def check_options(seed: int, chunk: int | None) -> int:
     """Returns the seed. Raises InputError for a chunk that is no count, and for a seed that is negative or no integer."""
     if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, (int, np.integer)) or chunk < 1):
-        raise InputError(f"chunk={chunk!r}", try_="chunk=64, an integer >= 1, or chunk=None to have it measured", code="E-CHUNK")
+        raise InputError(
+            "`chunk=` must be an integer >= 1, or None",
+            there=f"chunk={chunk!r}",
+            try_="chunk=64, or chunk=None to have it measured",
+            code="E-CHUNK",
+        )
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"seed={seed!r}", try_="seed=0, an integer >= 0", code="E-SEED")
+        raise InputError("`seed=` must be an integer >= 0", there=f"seed={seed!r}", try_="seed=0", code="E-SEED")
     return int(seed)
 
 

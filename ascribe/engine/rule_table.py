@@ -81,7 +81,11 @@ def explain_rules(
     """
     rule = as_rule(by)
     if not isinstance(rule, OperationRule):
-        raise RuleError(f"by={by!r}", there="no rule for operations: each passes on its own derivative", try_="by=asc.rules.Epsilon()")
+        raise RuleError(
+            "`asc.explain_rules` shows rules that treat operations; this rule is the gradient of each",
+            there=f"by={by!r}",
+            try_="by=asc.rules.Epsilon()",
+        )
     lenient = replace(rule, strict=False) if rule.strict else rule  # type: ignore[type-var]
     with opened(model, as_call(args, kwargs)) as door, door as session:
         _, batches = run_request(session, make_request(of, at, None, lenient, progress=False))

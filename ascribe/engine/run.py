@@ -86,8 +86,8 @@ def run_batches(plan: Plan, batches: list[Batch]) -> None:
     whole = (single or session.records > chunker.size) and not plan.independent
     if single and whole:
         raise CutError(
-            f"a value at {', '.join(map(repr, dict.fromkeys(shared)))} belongs to several records",
-            there="a model whose records depend on each other, so that they cannot be run one by one",
+            f"The value at {', '.join(map(repr, dict.fromkeys(shared)))} belongs to several records, which then must run one by one",
+            there="a model whose records depend on each other",
             try_="asc.Call(..., records=batch), the record of each row, such as each word's text of an EmbeddingBag with offsets; or a "
             "layer around it whose value has one row per record",
             code="E-CUT-FOLDED",

@@ -296,7 +296,7 @@ def test_a_quantity_inside_the_model():
 
 
 def test_quantities_at_different_cuts_are_refused():
-    with pytest.raises(AscribeError, match="different cuts"):
+    with pytest.raises(AscribeError, match="at the same cut"):
         asc.attribute(chain(4, 6, 3), rows(2, 4), of=[asc.Unit(0), asc.Unit(0, on=asc.Cut("0"))])
 
 

@@ -106,17 +106,21 @@ def read_site(records: Records, site: Site, call: Call, where: Sequence[int]) ->
 def read_mask(records: Records, site: Site, removal: Drop, x: Leaves) -> tuple[list[ArrayAt], Leaves]:
     """Returns the mask of a sequence, in which removed tokens are dropped. Raises FeatureError where there is none."""
     if site.cut.layer or len(x) != 1:
-        raise FeatureError(f"by={removal!r} at {site.cut!r}", try_="at=asc.INPUT, with token ids")
+        raise FeatureError(
+            "Tokens can only be dropped at the input", there=f"by={removal!r} at {site.cut!r}", try_="at=asc.INPUT, with token ids"
+        )
     at = INPUT.at(removal.mask)
     try:
         reading = records.evaluate(read=(at,)).reads[at]
     except CutError as error:
         there = "no such argument that belongs to the records"
-        raise FeatureError(f"by={removal!r}", there=there, try_="attention_mask=..., or by=asc.MaskToken(id)") from error
+        raise FeatureError(
+            f"`by={removal!r}` needs a mask among the arguments", there=there, try_="attention_mask=..., or by=asc.MaskToken(id)"
+        ) from error
     masks = [a[0] for a in reading.arrays]
     if (shapes := [tuple(m.shape) for m in masks]) != (wanted := [tuple(x[0].shape)]):
         there, try_ = f"a mask of shape {shapes[0]} for values of shape {wanted[0]}", "a number for each token, with at= the token ids"
-        raise FeatureError(f"by={removal!r}", there=there, try_=try_, code="E-FEATURES-SHAPE")
+        raise FeatureError(f"`by={removal!r}` needs a mask with one number for each token", there=there, try_=try_, code="E-FEATURES-SHAPE")
     return list(reading.spots), masks
 
 

@@ -125,7 +125,9 @@ class PathPass:
         if plan.cuts != (plan.at,):
             asked, line_at = ", ".join(map(repr, plan.cuts)), repr(plan.at)
             raise DistributionError(
-                f"tolerance= with the attribution at {asked}", there=f"a line at {line_at}", try_="steps=, or at= both the same"
+                "`tolerance=` needs the line and the attribution at the same cut",
+                there=f"a line at {line_at}, the attribution at {asked}",
+                try_="asc.Line(0.0, steps=64), or the same at= for both",
             )
         change = batch.explained - self._start_value()
         values: list[list[Array]] = []

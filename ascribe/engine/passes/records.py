@@ -100,7 +100,7 @@ class Records:
         scale = np.abs(before).max() + 1e-30
         if not np.allclose(back, before[:, some], rtol=0, atol=1e-3 * scale, equal_nan=True):
             raise CutError(
-                f"writing at {at!r} changes more than what flows through it: another branch relies on it being changed in place",
+                f"The value at {at!r} cannot be replaced: another branch relies on the layer changing it in place",
                 try_="the cut where that value is made, or the layer without inplace=True",
                 code="E-CUT-ALIAS",
             )

@@ -28,7 +28,7 @@ def run_reference(plan: Plan, index: np.ndarray) -> Batch:
     request = plan.request
     if plan.outline.baseline is None or plan.outline.line is not None:
         raise RuleError(
-            f"by={request.by!r} compares the record with references",
+            f"The rule {request.by!r} compares each record with a reference, and this call has none",
             there=f"over={request.over!r}",
             try_="over=asc.Reference(0.0) or over=asc.Background(rows)",
             code="E-RULE-REFERENCE",
@@ -133,7 +133,12 @@ def combined(combine: Combine, grads: Leaves, ends: Leaves, starts: Leaves) -> L
             if [tuple(a.shape) for a in leaves] != [tuple(g.shape[2:]) for g in grads]:
                 there = f"arrays of shape {', '.join(str(tuple(a.shape)) for a in leaves)}"
                 shapes = ", ".join(str(tuple(g.shape[2:])) for g in grads)
-                raise RuleError(f"combine={combine!r}", there=there, try_=f"a function that returns {shapes}", code="E-RULE-COMBINE")
+                raise RuleError(
+                    f"`combine={combine!r}` must return arrays of the shapes of the multipliers",
+                    there=there,
+                    try_=f"a function that returns {shapes}",
+                    code="E-RULE-COMBINE",
+                )
             made[-1].append(leaves)
     xp = namespace(grads[0])
     return [xp.stack([xp.stack([leaves[i] for leaves in row], 0) for row in made], 0) for i in range(len(grads))]

@@ -115,14 +115,16 @@ def sites_of(session: Session, asked: Request) -> tuple[tuple[Site, ...], tuple[
     cuts = [session.resolve(cut, False) for cut in asked.cuts]
     for cut in cuts:
         if not cut.layer and cut.anchor == "out":
-            raise CutError(f"at={cut!r}", there="the output itself", try_="at=asc.INPUT, or a layer", code="E-CUT-OUTPUT")
+            raise CutError(
+                f"Features cannot be removed at {cut!r}", there="the output itself", try_="at=asc.INPUT, or a layer", code="E-CUT-OUTPUT"
+            )
     removals: list[Removal | None] = [asked.removal] * len(cuts)
     if asked.many and isinstance(asked.removal, PerInput):
         removals = list(split_removal(by_cut(asked.removal, asked.cuts), [repr(cut) for cut in asked.cuts], "cut"))
     sites, held = zip(*(site_of(session, cut, by, asked, cuts) for cut, by in zip(cuts, removals, strict=True)), strict=True)
     places = [(s.cut.layer, s.cut.anchor, s.call, s.path) for spots, _ in held for s in spots]
     if len(set(places)) < len(places):
-        raise CutError(f"at={list(asked.cuts)!r} names a place twice", try_="each place once")
+        raise CutError("`at=` names a cut twice", there=f"at={list(asked.cuts)!r}", try_="each cut once")
     return sites, held
 
 
@@ -196,7 +198,7 @@ def default_removal(session: Session, arrays: Sequence[Array]) -> Removal:
     try_ = "by=asc.MaskToken(id) or an attention_mask= for tokens, by=asc.Resample(rows) for tables"
     if any(a.ndim > 2 for a in arrays):
         try_ = "by=asc.Replace(0) or by=asc.Blur() for pictures, by=asc.Resample(rows) for others"
-    raise FeatureError("nothing to put in the place of removed features", there="whole numbers or words", try_=try_)
+    raise FeatureError("There is no default replacement for removed features", there="integers or words", try_=try_)
 
 
 def is_bytes(array: Array) -> bool:
@@ -226,7 +228,12 @@ def one_for_each(given: Any, cuts: Sequence[Cut]) -> list[Any]:
         given = [known[cut] for cut in cuts if cut in known] if set(known) <= set(cuts) else list(known)
     if len(given) != len(cuts):
         there = ", ".join(map(repr, cuts))
-        raise FeatureError(f"features for {len(given)} places", there=there, try_="one for each cut", code="E-FEATURES-COUNT")
+        raise FeatureError(
+            f"`features=` has {len(given)} parts, and there must be one for each cut",
+            there=there,
+            try_="one for each cut",
+            code="E-FEATURES-COUNT",
+        )
     return list(given)
 
 

@@ -107,7 +107,7 @@ def run_forward(records: Records, source: Cut, start: Leaves, rows: bool) -> Lea
         return [a[0] for a in reads[at].arrays]
     if not records.session.cut_info(source).replaces_all():
         raise DistributionError(
-            "rows for the inputs, with other arguments that belong to the records",
+            "Background rows for one argument do not say what the other arguments of the records are",
             there=f"a path at {at!r}",
             try_="Background(asc.Call(rows, ...), at=...) with all arguments",
         )

@@ -155,7 +155,6 @@ def joint(draws: Sequence[int]) -> int:
     """
     several = sorted({n for n in draws if n > 1})
     if len(several) > 1:
-        there = "value i of one goes with value i of the others"
-        try_ = "as many of each, such as rows of one table"
-        raise FeatureError(f"removals with {several} values each in one game", there=there, try_=try_)
+        problem = "Removals of one call need equally many values, or one: value i of one goes with value i of the others"
+        raise FeatureError(problem, there=f"{several} values each", try_="as many of each, such as rows of one table")
     return several[0] if several else 1
