@@ -200,7 +200,7 @@ def test_what_would_write_to_a_terminal_appears_as_escapes():
 
 
 def test_the_gradient_has_no_table():
-    with pytest.raises(RuleError, match="derivative"):
+    with pytest.raises(RuleError, match="this rule is the gradient"):
         asc.explain_rules(odd(), torch.randn(2, 4, dtype=DOUBLE), by=asc.rules.Gradient())
 
 
