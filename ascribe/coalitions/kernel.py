@@ -110,7 +110,7 @@ class Banzhaf(_RegressionFamily):
 
     *Use it when* you rank features of noisy games; Banzhaf rankings are robust to noise. The values do not add up.
 
-    Arguments, cost and errors are those of :class:`ShapleyRegression`. Source: Liu et al. 2025 (Kernel Banzhaf).
+    Arguments, cost and errors are those of :class:`ShapleyRegression`. Source: Liu et al. 2024 (Kernel Banzhaf).
     """
 
     drawn: ClassVar[Sizes] = "uniform"

@@ -34,7 +34,10 @@ class Saliency(GradientMethod):
     cost = Passes("1", "1")
     needs = ("gradient",)
     claims = ("implementation invariance",)
-    source = 'Simonyan et al. 2013, "Deep Inside Convolutional Networks", arXiv:1312.6034'
+    source = (
+        'Simonyan et al. 2013, "Deep Inside Convolutional Networks: Visualising Image Classification Models and Saliency Maps", '
+        "arXiv:1312.6034"
+    )
 
     def finish(self, a: Attribution) -> Attribution:
         return a if self.signed else replace(a.abs(), method=a.method, checks=a.checks)
@@ -56,7 +59,10 @@ class InputXGradient(GradientMethod):
     cost = Passes("1", "1")
     needs = ("gradient",)
     claims = ("linearity", "implementation invariance")
-    source = 'Shrikumar et al. 2016, "Not Just a Black Box", arXiv:1605.01713'
+    source = (
+        'Shrikumar et al. 2016, "Not Just a Black Box: Learning Important Features Through Propagating Activation Differences", '
+        "arXiv:1605.01713"
+    )
 
 
 @dataclass(frozen=True, repr=False)

@@ -37,7 +37,10 @@ class LRP(GradientMethod):
     cost = Passes("1", "1")
     needs = ("gradient",)
     claims = ("conservation",)
-    source = 'Bach et al. 2015, "On Pixel-Wise Explanations for Non-Linear Classifier Decisions", PLOS ONE 10(7):e0130140'
+    source = (
+        'Bach et al. 2015, "On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation", '
+        "PLOS ONE 10(7):e0130140"
+    )
 
     def __post_init__(self) -> None:
         check_rule(self, compares=False, try_="asc.rules.Epsilon(), asc.rules.EPSILON_PLUS, or another rule for relevance")
@@ -60,7 +63,10 @@ class RAP(GradientMethod):
     cost = Passes("1", "1")
     needs = ("gradient",)
     claims = ("conservation",)
-    source = 'Nam et al. 2020, "Relative Attributing Propagation", arXiv:1904.00605'
+    source = (
+        'Nam et al. 2020, "Relative Attributing Propagation: Interpreting the Comparative Contributions of Individual Units in Deep Neural '
+        'Networks", arXiv:1904.00605'
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,7 +154,9 @@ class RelP(GradientMethod):
 
     cost = Passes("3", "1")
     needs = ("gradient", "baseline")
-    source = 'Jafari et al. 2025, "RelP: Faithful and Efficient Circuit Discovery via Relevance Patching", arXiv:2508.21258'
+    source = (
+        'Jafari et al. 2025, "RelP: Faithful and Efficient Circuit Discovery in Language Models via Relevance Patching", arXiv:2508.21258'
+    )
 
     def over(self, at: Cut) -> Distribution:
         return Line(self.baseline, 1, "riemann-right")

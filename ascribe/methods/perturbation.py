@@ -111,7 +111,7 @@ class Lime(PerturbationMethod):
 
     cost = Passes("budget", at_most=True)
     claims = ("implementation invariance", "sign")
-    source = 'Ribeiro et al. 2016, ""Why Should I Trust You?": Explaining the Predictions of Any Classifier", arXiv:1602.04938'
+    source = "Ribeiro et al. 2016, \"'Why Should I Trust You?': Explaining the Predictions of Any Classifier\", arXiv:1602.04938"
 
     def coalitions(self) -> Coalitions:
         return LinearSurrogate(self.budget, width=self.width, lasso=self.lasso)

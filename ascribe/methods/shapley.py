@@ -29,7 +29,7 @@ class ShapleyExact(PerturbationMethod):
 
     cost = Passes("2**features")
     claims = ("completeness", "symmetry", "dummy", "linearity", "implementation invariance")
-    source = 'Shapley 1953, "A Value for n-Person Games"'
+    source = 'Shapley 1953, "A Value for n-Person Games", Contributions to the Theory of Games II'
 
     def coalitions(self) -> Coalitions:
         return Exact()
@@ -54,8 +54,8 @@ class ShapleySampling(PerturbationMethod):
     cost = Passes("budget", at_most=True)
     claims = ("completeness", "dummy", "linearity", "implementation invariance")
     source = (
-        'Castro et al. 2009, "Polynomial calculation of the Shapley value based on sampling"; Mitchell et al. 2022, "Sampling Permutations '
-        'for Shapley Value Estimation", arXiv:2104.12199'
+        'Castro et al. 2009, "Polynomial calculation of the Shapley value based on sampling", Computers & Operations Research 36(5); '
+        'Mitchell et al. 2022, "Sampling Permutations for Shapley Value Estimation", arXiv:2104.12199'
     )
 
     def coalitions(self) -> Coalitions:
@@ -82,7 +82,7 @@ class KernelShap(PerturbationMethod):
     claims = ("completeness", "implementation invariance")
     source = (
         'Lundberg and Lee 2017, "A Unified Approach to Interpreting Model Predictions", arXiv:1705.07874; Covert and Lee 2021, '
-        '"Improving KernelSHAP", arXiv:2012.01536'
+        '"Improving KernelSHAP: Practical Shapley Value Estimation Using Linear Regression", arXiv:2012.01536'
     )
 
     def coalitions(self) -> Coalitions:
@@ -107,7 +107,9 @@ class Partition(PerturbationMethod):
 
     cost = Passes("budget", at_most=True)
     claims = ("completeness", "dummy", "linearity", "implementation invariance")
-    source = 'Owen 1977, "Values of Games with a Priori Unions"; PartitionExplainer of the shap library'
+    source = (
+        'Owen 1977, "Values of Games with a Priori Unions", Mathematical Economics and Game Theory; PartitionExplainer of the shap library'
+    )
 
     def coalitions(self) -> Coalitions:
         return Owen(self.budget, self.opened)

@@ -46,7 +46,8 @@ def test_a_metric(page: dict[str, Any]) -> None:
     values = asc.IntegratedGradients()(model, x, of=1).values
     kept = values < values.quantile(0.75, 1, keepdim=True)
     np.testing.assert_allclose(page["drop"], (model(x)[:, 1] - model(x * kept)[:, 1]).detach().numpy())
-    assert (page["drop"] > 0).any()
+    assert (page["drop"].values > 0).any()
+    assert page["drop"].direction == "higher"
 
 
 def test_a_quantity(page: dict[str, Any]) -> None:

@@ -165,7 +165,10 @@ class HiResCam(Cam):
 
     formula = staticmethod(formulas.hires_cam)
 
-    source = 'Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful explanations of CNNs", arXiv:2011.08891'
+    source = (
+        'Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks", '
+        "arXiv:2011.08891"
+    )
 
 
 class LayerCam(Cam):

@@ -60,7 +60,7 @@ class AblationCam(RemovalCam):
     cost = Passes("channels + 2")
     needs = ("spatial layers", "images")
     source = (
-        'Ramaswamy and Desai 2020, "Ablation-CAM: Visual Explanations for Deep Convolutional Network via Gradient-free Localization", WACV'
+        'Desai and Ramaswamy 2020, "Ablation-CAM: Visual Explanations for Deep Convolutional Network via Gradient-free Localization", WACV'
     )
 
     def explain_channels(self, reading: LayerReading, explain: Explain, images: Array | None) -> Attribution:
