@@ -473,9 +473,9 @@ class TestOwnQuantities:
     @pytest.mark.parametrize("nothing", [None, 1.0, [], [None]], ids=repr)
     def test_that_give_nothing(self, nothing):
         for size in (None, 2):
-            with pytest.raises(AscribeError, match="(?i)the quantity "):
+            with pytest.raises(AscribeError, match=r"(?i)the quantity "):
                 InputAttribution(W, qoi=lambda y: nothing, rebatch_size=size).attributions(X)
-        with pytest.raises(AscribeError, match="(?i)the quantity "):
+        with pytest.raises(AscribeError, match=r"(?i)the quantity "):
             asc.attribute(lambda x: x, X.numpy(), of=lambda y: nothing, over=asc.coalitions.LeaveOneOut())
 
     def test_a_function_that_does_not_say_what_it_takes(self):
