@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -135,17 +136,17 @@ class Job:
     keep: tuple[Array | None, ...] = ()
     """For each array of ``write``, the share of the model's own value that stays, from 0 to 1 or False and True; None for none."""
 
-    @property
+    @cached_property
     def records(self) -> int:
         """How many records there are."""
         return len(self.index)
 
-    @property
+    @cached_property
     def rows(self) -> np.ndarray:
         """The record of every row, point after point."""
         return np.tile(self.index, self.points) if self.points > 1 else self.index
 
-    @property
+    @cached_property
     def written_cuts(self) -> tuple[Cut, ...]:
         """The cuts that are written at."""
         return () if self.at is None else each_of(self.at)
@@ -155,7 +156,7 @@ class Job:
         """``keep``, one for each array."""
         return self.keep or (None,) * len(self.write)
 
-    @property
+    @cached_property
     def array_numbers(self) -> list[int]:
         """The number of each array of ``write`` among those of its own cut."""
         if len(self.written_cuts) == 1:

@@ -215,9 +215,9 @@ class BoundQuantities:
 
     def __call__(self, tree: Any, rows: np.ndarray) -> list[Array]:
         """Returns one number per row for each quantity; the first call, at the records, binds them."""
-        if not self.bound:
-            self.bind(tree, rows)
         values = [select_scores(tree, q) for q in self.quantities]
+        if not self.bound:
+            self._bind(values, rows)
         if rows is self.index:  # one row for each record
             return flatten([b(y) for b, y in zip(self.bound, values, strict=True)])
         local = rows - self.index[0]
@@ -225,8 +225,10 @@ class BoundQuantities:
 
     def bind(self, tree: Any, rows: np.ndarray) -> None:
         """Fixes everything that depends on the records, whose value is ``tree``: here, and nowhere else, numbers are looked at."""
+        self._bind([select_scores(tree, q) for q in self.quantities], rows)
+
+    def _bind(self, values: Sequence[Any], rows: np.ndarray) -> None:
         count, part = len(self.index), Part(self.index, self.total)
-        values = [select_scores(tree, q) for q in self.quantities]
         first = [y[:count] if len(rows) > count and is_array(y) else y for y in values]
         for q, y in zip(self.quantities, first, strict=True):
             check_scores(y, self.session.traits.returns_integers, q)

@@ -39,9 +39,10 @@ def evaluate_quantities(ctx: Context, of: Explain, reads: Sequence[Read], rows: 
             try_="" if part is None else f"one of its tensors, y[{part!r}], in place of y",
             code="E-QUANTITY-RAISED",
         ) from wrong
-    if len(values) == 1:
-        return one_per_row(ctx, values[0], len(rows)).unsqueeze(0)
-    return torch.stack([one_per_row(ctx, v, len(rows)) for v in values])
+    shape = (len(rows),)
+    plain = all([type(value) is Tensor and value.shape == shape for value in values])
+    checked = values if plain else [one_per_row(ctx, value, len(rows)) for value in values]
+    return checked[0].unsqueeze(0) if len(checked) == 1 else torch.stack(list(checked))
 
 
 def value_read(ctx: Context, read: Read, rows: int) -> Any:
