@@ -34,10 +34,10 @@ def open_session(model: Any, call: Call) -> Session:
     return session
 
 
-class Door:
+class SessionGuard:
     """A context that closes a session once more, because an interrupt can prevent the first time.
 
-    ``with opened(model, call) as door, door as session``: an interrupt at the first line of the one exit is met by the other.
+    ``with guard_session(model, call) as guarded, guarded as session``: an interrupt at the first line of the one exit is met by the other.
     """
 
     def __init__(self, session: Session) -> None:
@@ -50,9 +50,9 @@ class Door:
         self.session.close()
 
 
-def opened(model: Any, call: Call) -> Door:
-    """A session behind a :class:`Door`. Raises BackendError for what cannot be called."""
-    return Door(open_session(model, call))
+def guard_session(model: Any, call: Call) -> SessionGuard:
+    """A session behind a :class:`SessionGuard`. Raises BackendError for what cannot be called."""
+    return SessionGuard(open_session(model, call))
 
 
 @lru_cache

@@ -188,7 +188,7 @@ class Evidence:
     """The quantities at the references of the job, ``[quantities, points, records]``."""
     starts: dict[Cut, list[Array]] = field(default_factory=dict)
     """The values at the cuts at the references of the job, ``[points, 1 or records, ...]``."""
-    unruled: dict[str, str] = field(default_factory=dict)
+    without_formula: dict[str, str] = field(default_factory=dict)
     """The operations that the rule has no formula for, and what was done instead."""
     shares: dict[Cut, list[Array]] = field(default_factory=dict)
     """Contributions, arranged as ``grads``, of a rule whose contributions are not multiplier times difference."""

@@ -40,7 +40,7 @@ class Batch:
     forward: int = 0
     backward: int = 0
     rows: int = 0
-    unruled: dict[str, str] = field(default_factory=dict)
+    without_formula: dict[str, str] = field(default_factory=dict)
     trace: RuleTrace = field(default_factory=RuleTrace)
     estimate: GameEstimate | None = None
     errors: list[Leaves] = field(default_factory=list)
@@ -80,7 +80,7 @@ def join_batches(xp: Namespace, batches: Sequence[Batch]) -> Batch:
         forward=sum(b.forward for b in batches),
         backward=sum(b.backward for b in batches),
         rows=sum(b.rows for b in batches),
-        unruled={name: what for b in batches for name, what in b.unruled.items()},
+        without_formula={name: what for b in batches for name, what in b.without_formula.items()},
         trace=trace,
         estimate=join_estimates([b.estimate for b in batches if b.estimate is not None]),
         errors=arrays("errors", 1),

@@ -69,7 +69,7 @@ class Chunker:
         fast = min(self.rates.values(), default=0.0) / GAIN
         return min((size for size, rate in self.rates.items() if rate <= fast), default=self.size)
 
-    def saw(self, rows: int, seconds: float) -> None:
+    def record_time(self, rows: int, seconds: float) -> None:
         """Learn from a chunk that has run: of the size tried (whole records make it a little more or less), or larger than any yet."""
         if self.settled or (rows * 3 < self.size * 2 and rows <= OVER * max(self.rates, default=0)):
             return
@@ -141,7 +141,7 @@ def stream(
     done = 0
     while done < points:
         left = (points - done) * records
-        count = max(1, min(points - done, round(proper(chunker.rows(left), left, sizes) / records)))
+        count = max(1, min(points - done, round(round_to_sizes(chunker.rows(left), left, sizes) / records)))
         start = time.perf_counter()
         try:
             typical = step(done, done + count)
@@ -153,7 +153,7 @@ def stream(
             chunker.halve(count * records)
             continue
         if typical:
-            chunker.saw(count * records, time.perf_counter() - start)
+            chunker.record_time(count * records, time.perf_counter() - start)
         done += count
         progress.advance(count * records)
 
@@ -197,14 +197,14 @@ def evaluate_points(
     )
 
 
-def proper(rows: int, left: int, sizes: Callable[[int], int]) -> int:
+def round_to_sizes(rows: int, left: int, sizes: Callable[[int], int]) -> int:
     """The largest number of rows up to ``rows`` that a backend runs as it is; all that are left where they are no more than ``rows``."""
     if rows >= left or sizes(rows) == rows:
         return rows
     return min(rows, sizes(rows // 2 + 1))
 
 
-def fitting(
+def run_fitting_records(
     index: np.ndarray,
     chunker: Chunker,
     run: Callable[[np.ndarray], Result],
@@ -231,10 +231,10 @@ def fitting(
     chunker.halve(len(index))
     middle = len(index) // 2
     halves = (index[:middle], index[middle:])
-    return [found for half in halves for found in fitting(half, chunker, run, out_of_memory=out_of_memory, apart=apart)]
+    return [found for half in halves for found in run_fitting_records(half, chunker, run, out_of_memory=out_of_memory, apart=apart)]
 
 
-def blocks(records: int, chunker: Chunker, whole: bool, single: bool) -> Iterator[np.ndarray]:
+def iterate_blocks(records: int, chunker: Chunker, whole: bool, single: bool) -> Iterator[np.ndarray]:
     """Records in blocks that are run together: all of them where they cannot be run apart, one by one where they must be."""
     start = 0
     while start < records:
@@ -294,17 +294,17 @@ def on_terminal() -> bool:
         return False
 
 
-Wanted = bool | Callable[[int], Progress] | None
+ProgressOption = bool | Callable[[int], Progress] | None
 """Whether progress is shown, or a function of the number of rows that makes another kind of line."""
 
 
-def open_progress(total: int, wanted: Wanted) -> Progress:
+def open_progress(total: int, wanted: ProgressOption) -> Progress:
     """Returns the line for a number of rows; the caller closes it."""
     return wanted(total) if callable(wanted) else Progress(total, wanted)
 
 
 @contextmanager
-def showing(total: int, wanted: Wanted) -> Iterator[Progress]:
+def show_progress(total: int, wanted: ProgressOption) -> Iterator[Progress]:
     """A :class:`Progress` that is cleared however the work ends."""
     progress = open_progress(total, wanted)
     try:

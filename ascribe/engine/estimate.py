@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import opened
+from ..backends import guard_session
 from ..backends.independence import records_independent
 from ..backends.protocol import Job
 from ..coalitions.base import Coalitions, are_coalitions
@@ -83,7 +83,7 @@ def estimate(
             there=f"by={by!r}",
             try_="asc.attribute(model, x[:2], ...).cost, the cost of a few records",
         )
-    with opened(model, as_call(args, kwargs)) as door, door as session:
+    with guard_session(model, as_call(args, kwargs)) as guarded, guarded as session:
         plan = make_plan(session, request)
         if plan.features is not None:
             return estimate_coalitions(plan)

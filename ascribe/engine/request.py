@@ -26,7 +26,7 @@ from ..quantities.parse import QuantityLike
 from ..removal import PerInput, Removal, as_removal
 from ..removal.base import RemovalLike
 from ..rules import Gradient, Rule, RuleLike, as_rule
-from .chunks import Wanted
+from .chunks import ProgressOption
 
 Family = Literal["point", "path", "reference", "coalition", "values"]
 """The pass that computes a request: gradients at the records, gradients along paths, a comparison with references, coalitions of
@@ -45,7 +45,7 @@ class Options(TypedDict, total=False):
 
     seed: int
     chunk: int | None
-    progress: Wanted
+    progress: ProgressOption
     reduce: Reduce
     combine: Combine | None
     bare: bool
@@ -78,7 +78,7 @@ class Request:
     """The completeness gap up to which points are added to a line; None for a fixed number of points."""
     seed: int = 0
     chunk: int | None = None
-    progress: Wanted = None
+    progress: ProgressOption = None
     reduce: Reduce = "mean"
     """The statistic over the points. "square" and "variance" are for influence, without distance."""
     combine: Combine | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
-from ..backends import opened
+from ..backends import guard_session
 from ..cuts import INPUT, CutLike
 from ..errors import RuleError
 from ..quantities.parse import QuantityLike
@@ -87,8 +87,8 @@ def explain_rules(
             try_="by=asc.rules.Epsilon()",
         )
     lenient = replace(rule, strict=False) if rule.strict else rule  # type: ignore[type-var]
-    with opened(model, as_call(args, kwargs)) as door, door as session:
+    with guard_session(model, as_call(args, kwargs)) as guarded, guarded as session:
         _, batches = run_request(session, make_request(of, at, None, lenient, progress=False))
     trace = batches[0].trace
-    notes = {f"{name}: {what}" for batch in batches for name, what in batch.unruled.items()}
+    notes = {f"{name}: {what}" for batch in batches for name, what in batch.without_formula.items()}
     return RuleTable(rule, tuple(trace.applied), trace.unused, tuple(sorted(notes)))

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import opened
+from ..backends import guard_session
 from ..backends.protocol import Place, Session
 from ..calls.call import Call
 from ..cuts import Cut
 from ..errors import AscribeError, CutError
 from ..result.attribution import Attribution, Cost
 from .batch import Batch
-from .chunks import blocks, fitting
+from .chunks import iterate_blocks, run_fitting_records
 from .passes.coalition import run_coalitions
 from .passes.path import run_path
 from .passes.point import run_point, run_values
@@ -49,7 +49,7 @@ def explain(model: Any, call: Call, request: Request) -> Attribution:
     Raises the errors of :func:`ascribe.attribute`. An error in the middle has the result of the records computed before in ``partial``.
     """
     start = time.perf_counter()
-    with opened(model, call) as door, door as session:
+    with guard_session(model, call) as guarded, guarded as session:
         plan, batches = run_request(session, request, start)
         return build_attribution(plan, batches, time.perf_counter() - start)
 
@@ -92,9 +92,9 @@ def run_batches(plan: Plan, batches: list[Batch]) -> None:
             "layer around it whose value has one row per record",
             code="E-CUT-FOLDED",
         )
-    for index in blocks(session.records, chunker, whole and not single, single):
+    for index in iterate_blocks(session.records, chunker, whole and not single, single):
         try:
-            new = fitting(
+            new = run_fitting_records(
                 index, chunker, lambda some: run(plan, some), out_of_memory=session.device.out_of_memory, apart=lambda: plan.independent
             )
         except AscribeError:
@@ -127,7 +127,7 @@ def records_alone(plan: Plan) -> tuple[bool, bool, list[Cut]]:
 def list_cuts(model: Any, call: Call, fresh: bool = True) -> tuple[list[Place], Cost]:
     """Returns the cuts of a call in execution order, and the cost; without ``fresh`` those of the last call with such arguments."""
     start = time.perf_counter()
-    with opened(model, call) as door, door as session:
+    with guard_session(model, call) as guarded, guarded as session:
         known: list[Place] | None = None if fresh else session.facts.shapes.places
         if known is not None:
             return known, Cost(0, 0, 0, time.perf_counter() - start)

@@ -15,7 +15,7 @@ from ..removal.base import RemovalLike
 from ..result.attribution import Attribution
 from ..rules import RuleLike
 from ..utils.entry import entry
-from .chunks import Wanted
+from .chunks import ProgressOption
 from .request import as_call, make_request, request_values
 from .run import explain, list_cuts
 
@@ -31,7 +31,7 @@ def attribute(
     features: FeaturesLike = None,
     seed: int = 0,
     chunk: int | None = None,
-    progress: Wanted = None,
+    progress: ProgressOption = None,
     **kwargs: Any,
 ) -> Attribution:
     """Attributes a quantity (target) to the parts of the value at a cut (layer): the mean influence times the distance from the start.
@@ -76,7 +76,7 @@ def influence(
     by: RuleLike = None,
     seed: int = 0,
     chunk: int | None = None,
-    progress: Wanted = None,
+    progress: ProgressOption = None,
     **kwargs: Any,
 ) -> Attribution:
     """Computes the mean influence: how strongly the quantity reacts to each part of the value at a cut.

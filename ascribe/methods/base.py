@@ -15,7 +15,7 @@ from ..coalitions.base import Coalitions
 from ..cuts import INPUT, Cut, CutLike, as_cut
 from ..distributions.draws import Distribution
 from ..distributions.members import Point
-from ..engine.chunks import Wanted
+from ..engine.chunks import ProgressOption
 from ..engine.request import Combine, Reduce, as_call, make_request
 from ..engine.run import explain
 from ..errors import RuleError
@@ -36,7 +36,7 @@ class CallOptions(TypedDict):
 
     seed: int
     chunk: int | None
-    progress: Wanted
+    progress: ProgressOption
 
 
 class Method(Recipe):
@@ -64,7 +64,7 @@ class Method(Recipe):
         at: CutLike | Sequence[CutLike] | None = None,
         seed: int = 0,
         chunk: int | None = None,
-        progress: Wanted = None,
+        progress: ProgressOption = None,
         **kwargs: Any,
     ) -> Attribution:
         """Explain one call of the model, ``model(*args, **kwargs)``.

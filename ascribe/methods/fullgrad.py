@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, as_numpy, copy_array, namespace
-from ..backends import opened
+from ..backends import guard_session
 from ..calls.call import Call
 from ..cuts import INPUT, Cut, CutLike
 from ..engine.checks.general import compute_gap, judge
@@ -140,7 +140,7 @@ def biases_of(model: Any, call: Call, layers: list[str]) -> tuple[dict[str, tupl
 
     Raises MethodError for a framework that cannot read the biases of layers.
     """
-    with opened(model, call) as door, door as session:
+    with guard_session(model, call) as guarded, guarded as session:
         return session.biases(layers)
 
 

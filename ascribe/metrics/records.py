@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, as_numpy
-from ..backends import opened
+from ..backends import guard_session
 from ..backends.protocol import ArrayAt, Job, Session
 from ..calls.call import Call
 from ..cuts import INPUT, Cut, as_cut
@@ -79,7 +79,7 @@ def open_records(model: Any, call: Call, of: Any) -> Iterator[Records]:
     quantities, several = as_quantities(of)
     if several:
         raise QuantityError("A metric judges one quantity", there=f"{len(quantities)} quantities", try_="a call for each")
-    with opened(model, call) as door, door as session:
+    with guard_session(model, call) as guarded, guarded as session:
         on, at = session.resolve(as_cut(quantities[0].on), False), session.resolve(INPUT, True)
         index = np.arange(session.records)
         bound = BoundQuantities(session, quantities, index)

@@ -53,18 +53,18 @@ def passed_by(tape: Tape, out: Var | None) -> list[Entry]:
     return order[::-1]
 
 
-def list_applied(tape: Tape, out: Var | None, rules: Assignment, unruled: dict[tuple[str, str], int]) -> list[AppliedRule]:
+def list_applied(tape: Tape, out: Var | None, rules: Assignment, without_formula: dict[tuple[str, str], int]) -> list[AppliedRule]:
     """Every operation of the model on the way, with what treats it; ``unruled`` are those that turned out to have no formula."""
-    return count_applied(one(entry, rules, unruled) for entry in passed_by(tape, out) if entry.name != "mark")
+    return count_applied(one(entry, rules, without_formula) for entry in passed_by(tape, out) if entry.name != "mark")
 
 
-def one(entry: Entry, rules: Assignment, unruled: dict[tuple[str, str], int]) -> AppliedRule:
+def one(entry: Entry, rules: Assignment, without_formula: dict[tuple[str, str], int]) -> AppliedRule:
     kind = kind_of(entry)
     name, place = named(entry, kind), entry.place
     if id(entry) in rules.passing:
         return AppliedRule(name, kind, place, "merged with the neighbouring layer")
     treated = rules.of(entry)
-    if (entry.name, place) in unruled and kind != "activation":
+    if (entry.name, place) in without_formula and kind != "activation":
         return AppliedRule(name, kind, place, f"its own derivative at {treated.rule.points} points", exact=not treated.named)
     if id(entry) in rules.layers:
         return AppliedRule(name, kind, place, repr(treated.rule))
@@ -84,10 +84,10 @@ def named(entry: Entry, kind: str) -> str:
     return ", ".join(names if len(names) <= MOST else [*names[: MOST - 1], "..."])
 
 
-def summarise_unruled(unruled: dict[tuple[str, str], int]) -> dict[str, tuple[int, str]]:
+def summarise_unruled(without_formula: dict[tuple[str, str], int]) -> dict[str, tuple[int, str]]:
     """How often each operation was met, and in which modules."""
     places: dict[str, dict[str, int]] = {}
-    for (name, place), times in unruled.items():
+    for (name, place), times in without_formula.items():
         places.setdefault(name, {})[place] = times
     return {name: (sum(found.values()), listed(found)) for name, found in places.items()}
 

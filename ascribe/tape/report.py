@@ -24,22 +24,22 @@ class RuleReport:
 
     rule: OperationRule
     modules: Sequence[str] = ()
-    unruled: dict[str, str] = field(default_factory=dict)
+    without_formula: dict[str, str] = field(default_factory=dict)
     trace: RuleTrace = field(default_factory=RuleTrace)
 
     def add(self, tape: Tape, out: Var | None, reverse: Reverse) -> None:
         """Adds one backward pass."""
-        for name, (times, places) in summarise_unruled(reverse.unruled).items():
-            self.unruled[name] = f"by {self.rule.points} points of its own derivative, {times} times{places}"
+        for name, (times, places) in summarise_unruled(reverse.without_formula).items():
+            self.without_formula[name] = f"by {self.rule.points} points of its own derivative, {times} times{places}"
         for name, times in reverse.unparted.items():
-            self.unruled[name] = f"its whole difference parted by sign, {times} times"
+            self.without_formula[name] = f"its whole difference parted by sign, {times} times"
         for name, times in tape.choices.items():
-            self.unruled[name] = f"its choice kept as it is for the record, {times} times"
+            self.without_formula[name] = f"its choice kept as it is for the record, {times} times"
         for name, times in tape.opaque.items():
-            self.unruled[name] = f"not seen through, {times} times"
+            self.without_formula[name] = f"not seen through, {times} times"
         trace = reverse.ledger.trace() if reverse.ledger is not None else RuleTrace()
         if not self.trace.applied:
-            trace.applied = list_applied(tape, out, reverse.rules, reverse.unruled)
+            trace.applied = list_applied(tape, out, reverse.rules, reverse.without_formula)
             trace.unused = self._unused(reverse.rules)
         self.trace.add(trace)
 
@@ -50,11 +50,11 @@ class RuleReport:
         unused = [where for i, (where, _) in enumerate(rules.rule.pairs) if i not in rules.used]
         for where in unused:
             if where.layer is not None and not any(where.inside(name) for name in self.modules):
-                self.unruled[repr(where)] = "no module has such a path"
+                self.without_formula[repr(where)] = "no module has such a path"
         return tuple(repr(short(where)) for where in unused)
 
     def check_strict(self) -> None:
         """Raises RuleError if the rule is strict and an operation has no rule."""
-        if self.unruled and self.rule.strict:
-            there = "; ".join(f"{name} ({what})" for name, what in sorted(self.unruled.items()))
+        if self.without_formula and self.rule.strict:
+            there = "; ".join(f"{name} ({what})" for name, what in sorted(self.without_formula.items()))
             raise RuleError(f"{self.rule!r} has no exact rule for all", there=there, try_="strict=False: named in the checks")

@@ -45,7 +45,7 @@ class Reverse:
     relus: int = 0
     balances: list[Balance] | None = None
     ledger: Ledger | None = None
-    unruled: dict[tuple[str, str], int] = field(default_factory=dict)
+    without_formula: dict[tuple[str, str], int] = field(default_factory=dict)
     unparted: dict[str, int] = field(default_factory=dict)
     records: int = 1
 
@@ -134,7 +134,7 @@ class Reverse:
             return answer
         if treated.named:
             key = (entry.name, entry.place)
-            self.unruled[key] = self.unruled.get(key, 0) + 1
+            self.without_formula[key] = self.without_formula.get(key, 0) + 1
         found = average_vjp(treated.rule.points, step)
         if not found and any(v.continuous and v.wanted for v in entry.ins):
             raise underived(entry)

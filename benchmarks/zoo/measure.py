@@ -91,7 +91,7 @@ def lost(found: asc.Attribution) -> float:
     return float((np.abs(totals(found) - found.explained) / scale).max())
 
 
-def unruled(*found: asc.Attribution) -> str:
+def without_formula(*found: asc.Attribution) -> str:
     """Returns the operations without a rule by name."""
     texts = {part.strip() for f in found for c in f.checks if c.name == "rule" and c.status != "ok" for part in c.detail.split(";")}
     return "; ".join(sorted({part.split(":")[0] for part in texts if not part[:1].isdigit()}))  # those with a rule come by number
@@ -111,7 +111,7 @@ def measured(subject: Subject, kind: str, repeats: int = 0) -> Row:
     share = float(np.median(totals(half) / half.explained))
     times = timed(subject, kind, repeats) if repeats else (0.0, 0.0, 0.0)
     gaps = gap(single), gap(double), gap(through)
-    return Row(subject.name, kind, moved(double), *gaps, lost(fixed), share, unruled(single, fixed), times)
+    return Row(subject.name, kind, moved(double), *gaps, lost(fixed), share, without_formula(single, fixed), times)
 
 
 def timed(subject: Subject, kind: str, repeats: int) -> tuple[float, float, float]:

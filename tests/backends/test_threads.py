@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
-from ascribe.backends.torch.model.restore import Lease
+from ascribe.backends.torch.model.restore import SharedAttribute
 from tests.support.odd_models import rows, seeded
 from tests.support.snapshots import of_process, unchanged
 
@@ -131,7 +131,7 @@ def test_the_first_to_leave_does_not_thaw_the_model_for_the_others() -> None:
     for order in ([0, 1], [1, 0]):
         model = shared().train()
         before = [(p.requires_grad, m.training) for m in model.modules() for p in m.parameters(recurse=False)]
-        lease, parameters = Lease("requires_grad"), list(model.parameters())
+        lease, parameters = SharedAttribute("requires_grad"), list(model.parameters())
         parameters[0].requires_grad_(False)
         holds = [lease.off(parameters) for _ in range(2)]
         for hold in holds:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ascribe.engine.chunks import Chunker, Progress, first_chunk, showing, stream
+from ascribe.engine.chunks import Chunker, Progress, first_chunk, show_progress, stream
 from ascribe.errors import MemoryLimitError
 
 
@@ -78,7 +78,7 @@ def test_growth_needs_a_gain() -> None:
     chunker = Chunker(1)
     for _ in range(30):
         rows = chunker.rows(10**6)
-        chunker.saw(rows, cost[rows])
+        chunker.record_time(rows, cost[rows])
     assert chunker.settled
     assert 16 <= chunker.size <= 64
 
@@ -87,7 +87,7 @@ def test_a_tie_goes_to_the_smaller_chunk() -> None:
     chunker = Chunker(4)
     for _ in range(30):
         rows = chunker.rows(10**6)
-        chunker.saw(rows, rows * 1e-2)
+        chunker.record_time(rows, rows * 1e-2)
     assert chunker.settled
     assert chunker.size == 4
 
@@ -99,7 +99,7 @@ def learnt(cost: Any, calls: int, rows: int, chunker: Chunker) -> list[int]:
         chunker, left, chunks = chunker.again(), rows, []
         while left:
             chunks.append(count := chunker.rows(left))
-            chunker.saw(count, cost(count, seen))
+            chunker.record_time(count, cost(count, seen))
             seen, left = seen + 1, left - count
     return chunks
 
@@ -144,7 +144,7 @@ def test_sizes_grow_for_any_number_of_records(records: int) -> None:
     chunker = Chunker(16)
     for _ in range(12):
         rows = max(1, round(chunker.rows(10**6) / records)) * records
-        chunker.saw(rows, 0.01 + rows * 1e-5)
+        chunker.record_time(rows, 0.01 + rows * 1e-5)
     assert chunker.best() > 64
 
 
@@ -152,8 +152,8 @@ def test_growth_stops_at_half_a_second_and_at_the_cap() -> None:
     slow, capped = Chunker(4), Chunker(4)
     capped.cap(10)
     for _ in range(30):
-        slow.saw(rows := slow.rows(10**6), 0.6 + 0.001 / rows)
-        capped.saw(rows := capped.rows(10**6), 1e-3)
+        slow.record_time(rows := slow.rows(10**6), 0.6 + 0.001 / rows)
+        capped.record_time(rows := capped.rows(10**6), 1e-3)
         assert rows <= 10
     assert slow.size == 4
     assert capped.size <= 10
@@ -183,7 +183,7 @@ def test_progress_is_shown_where_wanted(monkeypatch: pytest.MonkeyPatch, stderr:
     out, now = stderr(), [0.0]
     monkeypatch.setattr(sys, "stderr", out)
     monkeypatch.setattr("ascribe.engine.chunks.time.monotonic", lambda: now[0])
-    with showing(100, wanted) as progress:
+    with show_progress(100, wanted) as progress:
         progress.advance(1)
         assert out.getvalue() == ""  # short work shows nothing
         now[0] = 20.0
@@ -197,7 +197,7 @@ def test_progress_is_cleared_after_an_error(monkeypatch: pytest.MonkeyPatch) -> 
     out, now = Terminal(), [0.0]
     monkeypatch.setattr(sys, "stderr", out)
     monkeypatch.setattr("ascribe.engine.chunks.time.monotonic", lambda: now[0])
-    with pytest.raises(KeyboardInterrupt), showing(0, True) as progress:
+    with pytest.raises(KeyboardInterrupt), show_progress(0, True) as progress:
         now[0] = 20.0
         progress.advance(5)  # more than the total, which is 0
         raise KeyboardInterrupt

@@ -16,9 +16,9 @@ from ...errors import InputError, ModelError
 from ..facts import Facts
 from .device import TorchDevice
 from .model.arguments import Inputs
-from .model.dependencies import Sight, around
+from .model.dependencies import DependencyScan, around
 from .model.errors import differentiates_inside
-from .model.facts import Memory, memory_of, weight_facts
+from .model.facts import ModelFacts, load_model_facts, weight_facts
 from .model.modules import Parts, modules_behind
 from .model.state import State
 from .run.axes import Axis
@@ -42,16 +42,16 @@ class Context:
     model and arguments that cannot be run together.
     """
 
-    sight: Sight
+    sight: DependencyScan
     number: int
 
-    def __init__(self, model: Any, call: Call, memory: Memory | None = None) -> None:
+    def __init__(self, model: Any, call: Call, memory: ModelFacts | None = None) -> None:
         self.model, self.call = model, call
         self.runs = getattr(model, "_orig_mod", model)  # compiled code does not see hooks added later
         self.modules = modules_behind(model)
         self.host = self.modules[0] if len(self.modules) == 1 else None
         self.parts = Parts(self.modules)
-        self.memory = memory or memory_of(self.host if self.host is not None else model)
+        self.memory = memory or load_model_facts(self.host if self.host is not None else model)
         weights = self.parts.parameters if self.host is not None else []
         self.dtype = floating_type(weights)
         self.inputs = Inputs(call, self.dtype)
@@ -71,7 +71,7 @@ class Context:
     def look(self) -> tuple[Any, ...]:
         """Look at everything that the way the model runs can depend on; returns the signature of the call."""
         signature, others = self.inputs.signature()
-        self.sight = sight = Sight(self.modules)
+        self.sight = sight = DependencyScan(self.modules)
         sight.of_modules(self.parts.modules)
         sight.add((None if self.model is self.host else self.model, *around(), *others))
         while sight.finish().modules:  # they are not registered in others: in plain lists, in objects, in what the function can see

@@ -17,10 +17,10 @@ from ..protocol import ArrayAt, Evidence, Job, Place, Session, Traits
 from .context import Context
 from .cut_info import TorchCutInfo
 from .model.biases import read_biases
-from .model.facts import Memory
-from .model.generators import Chance
+from .model.facts import ModelFacts
+from .model.generators import GeneratorStates
 from .model.removable_hooks import PLACED, Hooks
-from .model.restore import Guard, secured
+from .model.restore import UndoStack, prepare_model
 from .namespace import xp
 from .places import class_names, places, resolve
 from .rules.evaluate import evaluate_rule
@@ -39,15 +39,15 @@ class TorchSession(Session):
 
     xp = xp
 
-    def __init__(self, model: Any, call: Call, memory: Memory | None = None) -> None:
+    def __init__(self, model: Any, call: Call, memory: ModelFacts | None = None) -> None:
         self.ctx = ctx = Context(model, call, memory)
         self.call, self.records, self.notes = call, ctx.records, ctx.notes
         self.facts, self.device = ctx.facts, ctx.device
         regresses = getattr(getattr(ctx.host, "config", None), "problem_type", None) == "regression"
         self.traits = Traits(class_names(ctx.host), regresses)
         self.tapes = TapeStore()
-        self.guard = Guard()
-        self.chance: Chance | None = None
+        self.guard = UndoStack()
+        self.chance: GeneratorStates | None = None
         self.placed: list[Hooks] = []
         self.others: list[TorchSession] = []
         self.outer: TorchSession | None = None
@@ -58,10 +58,10 @@ class TorchSession(Session):
             if bad := ctx.inputs.nonfinite():
                 self.notes.append(f"NaN in {', '.join(bad)}")
             signature = ctx.look()
-            self.chance = Chance(ctx.sight.generators, ctx.sight.draws)
+            self.chance = GeneratorStates(ctx.sight.generators, ctx.sight.draws)
             ctx.number = ctx.memory.state(ctx.sight)
             written = ctx.memory.may_write(ctx.number, ctx.parts.parameters)
-            notes, ctx.state = secured(self.guard, ctx.parts, self.chance, written)
+            notes, ctx.state = prepare_model(self.guard, ctx.parts, self.chance, written)
             self.notes += notes
             self.guard.note(partial(RUNNING.set, RUNNING.get()), partial(PLACED.set, PLACED.get()), local=True)
             self.guard.note(self._unhook, self._close_others)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from ...coalitions import GameEstimate, Players
-from ...engine.chunks import first_chunk, showing
+from ...engine.chunks import first_chunk, show_progress
 from ...errors import InputError, MethodError, QuantityError
 from ...quantities import select_scores
 from .base import PerturbationAttribution
@@ -139,7 +139,7 @@ def evaluate_samples(call: CaptumCall, samples: Sequence[tuple[Tensor, ...]]) ->
     for i, tensors in enumerate(samples):
         alike.setdefault(tuple(t.shape for t in tensors), []).append(i)
     found: dict[int, Tensor] = {}
-    with showing(len(samples), call.progress) as progress:
+    with show_progress(len(samples), call.progress) as progress:
         for one in alike.values():
             size = call["perturbations_per_eval"]
             bound = size > 1

@@ -66,7 +66,7 @@ def check_rule(plan: Plan, batch: Batch) -> list[Check]:
     """Returns the checks of a rule that treats operations."""
     rule, trace = plan.request.by, batch.trace
     assert treats_operations(rule)
-    checks = [relevance.check_coverage(rule, batch.unruled, trace), relevance.check_conservation(trace)]
+    checks = [relevance.check_coverage(rule, batch.without_formula, trace), relevance.check_conservation(trace)]
     if plan.request.multiply and trace.flows:
         sums = np.max([np.abs(sum_all(leaves, plan.session.xp)) for leaves in batch.values], axis=0)
         every = [v for leaves in batch.values for v in leaves]

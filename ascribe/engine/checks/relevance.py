@@ -15,11 +15,11 @@ LARGE = 100.0  # relevance so many times the quantity is no explanation of it
 FEW = 3
 
 
-def check_coverage(rule: OperationRule, unruled: Mapping[str, str], trace: RuleTrace) -> Check:
+def check_coverage(rule: OperationRule, without_formula: Mapping[str, str], trace: RuleTrace) -> Check:
     """Checks that the rule has a formula for every operation, and names the rule of each kind, and what was done without a formula."""
     text = f"; {met}" if (met := summarize(trace)) else ""
-    if unruled:
-        return Check("rule", "warn", "; ".join(f"{name}: {what}" for name, what in sorted(unruled.items())) + text)
+    if without_formula:
+        return Check("rule", "warn", "; ".join(f"{name}: {what}" for name, what in sorted(without_formula.items())) + text)
     return Check("rule", "ok", f"{rule!r} has an exact rule for every operation{text}")
 
 

@@ -22,7 +22,7 @@ from ..batch import Batch, Leaves
 from ..plan import Plan
 from .records import Records
 from .sites import Held, Site, name_grouping
-from .value_function import Part, ValueFunction
+from .value_function import SiteArrays, ValueFunction
 
 ASK = 1 << 22
 """Numbers of a coalition matrix that is made at once."""
@@ -60,7 +60,7 @@ def prepare_coalitions(plan: Plan, index: np.ndarray) -> CoalitionPass:
     return CoalitionPass(records, groups, held, ValueFunction(records, groups, parts))
 
 
-def make_part(records: Records, site: Site, held: Held, removal: Removal, where: list[int], first: int) -> Part:
+def make_part(records: Records, site: Site, held: Held, removal: Removal, where: list[int], first: int) -> SiteArrays:
     """Returns some arrays of a site, by number, with the replacements for their features; ``first`` arrays come before the site's."""
     spots, values = held
     session, features = records.session, records.plan.features
@@ -90,7 +90,7 @@ def make_part(records: Records, site: Site, held: Held, removal: Removal, where:
     context = RemovalContext(replace(here, values=x), groups, read_records, bool(site.cut.layer), ids)
     live = bool(site.cut.layer) and len(features.sites) > 1
     replacement = check_replacement(removal.replacement_for(context), removal, x)
-    return Part(at_spots, x, groups.take(records.index).cells, replacement, live)
+    return SiteArrays(at_spots, x, groups.take(records.index).cells, replacement, live)
 
 
 def read_site(records: Records, site: Site, call: Call, where: Sequence[int]) -> Leaves:

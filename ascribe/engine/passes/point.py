@@ -25,9 +25,14 @@ def run_point(plan: Plan, index: np.ndarray) -> Batch:
     evidence = session.evaluate(job)
     if len(index) < session.records and not plan.chunker.settled:
         session.device.wait()
-        plan.chunker.saw(len(index), time.perf_counter() - start)
+        plan.chunker.record_time(len(index), time.perf_counter() - start)
     batch = Batch(
-        index, forward=evidence.forward, backward=evidence.backward, rows=len(index), unruled=evidence.unruled, trace=evidence.trace
+        index,
+        forward=evidence.forward,
+        backward=evidence.backward,
+        rows=len(index),
+        without_formula=evidence.without_formula,
+        trace=evidence.trace,
     )
     batch.explained = session.xp.numpy(evidence.value)[:, 0].astype(np.float64)
     batch.classes, batch.output = bound.classes(), table_of(evidence, session.xp)

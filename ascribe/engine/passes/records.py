@@ -55,7 +55,7 @@ class Records:
         batch.backward += evidence.backward
         batch.rows += job.points * len(job.index)
         if self.plan.by_operation:
-            batch.unruled.update(evidence.unruled)
+            batch.without_formula.update(evidence.without_formula)
             batch.trace.add(evidence.trace)
 
     def read(self) -> None:

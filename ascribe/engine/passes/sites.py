@@ -101,8 +101,8 @@ def name_grouping(groups: Groups) -> Iterator[None]:
 
 def find_sites(session: Session, request: Request) -> FeatureSites:
     """Returns the sites of a request, and its features. Raises CutError and FeatureError where nothing can be removed."""
-    sites, held = sites_of(session, request)
-    return FeatureSites(sites, groups_of(session, sites, held, request))
+    sites, held = find_all_sites(session, request)
+    return FeatureSites(sites, make_groups(session, sites, held, request))
 
 
 def first_record(session: Session) -> np.ndarray:
@@ -110,25 +110,25 @@ def first_record(session: Session) -> np.ndarray:
     return np.arange(1 if records_independent(session) else session.records)
 
 
-def sites_of(session: Session, asked: Request) -> tuple[tuple[Site, ...], tuple[Held, ...]]:
+def find_all_sites(session: Session, request: Request) -> tuple[tuple[Site, ...], tuple[Held, ...]]:
     """The sites of a request, and what each holds for the first record. Raises CutError and FeatureError where nothing can be removed."""
-    cuts = [session.resolve(cut, False) for cut in asked.cuts]
+    cuts = [session.resolve(cut, False) for cut in request.cuts]
     for cut in cuts:
         if not cut.layer and cut.anchor == "out":
             raise CutError(
                 f"Features cannot be removed at {cut!r}", there="the output itself", try_="at=asc.INPUT, or a layer", code="E-CUT-OUTPUT"
             )
-    removals: list[Removal | None] = [asked.removal] * len(cuts)
-    if asked.many and isinstance(asked.removal, PerInput):
-        removals = list(split_removal(by_cut(asked.removal, asked.cuts), [repr(cut) for cut in asked.cuts], "cut"))
-    sites, held = zip(*(site_of(session, cut, by, asked, cuts) for cut, by in zip(cuts, removals, strict=True)), strict=True)
+    removals: list[Removal | None] = [request.removal] * len(cuts)
+    if request.many and isinstance(request.removal, PerInput):
+        removals = list(split_removal(align_removals(request.removal, request.cuts), [repr(cut) for cut in request.cuts], "cut"))
+    sites, held = zip(*(make_site(session, cut, by, request, cuts) for cut, by in zip(cuts, removals, strict=True)), strict=True)
     places = [(s.cut.layer, s.cut.anchor, s.call, s.path) for spots, _ in held for s in spots]
     if len(set(places)) < len(places):
         raise CutError("`at=` names a cut twice", there=f"at={list(asked.cuts)!r}", try_="each cut once")
     return sites, held
 
 
-def by_cut(removal: PerInput, cuts: Sequence[Cut]) -> PerInput:
+def align_removals(removal: PerInput, cuts: Sequence[Cut]) -> PerInput:
     """Removals by the cuts' own representation, where a dict has them by cut or by the name of a layer."""
     given = removal.by_input
     if not isinstance(given, Mapping):
@@ -137,13 +137,13 @@ def by_cut(removal: PerInput, cuts: Sequence[Cut]) -> PerInput:
     return PerInput({known[key]: one for key, one in given.items()})
 
 
-def site_of(session: Session, cut: Cut, removal: Removal | None, asked: Request, cuts: Sequence[Cut]) -> tuple[Site, Held]:
+def make_site(session: Session, cut: Cut, removal: Removal | None, request: Request, cuts: Sequence[Cut]) -> tuple[Site, Held]:
     """A cut with the arguments of whole numbers that take part, and the removal; and what is there for the first record."""
     left_out = [other for other in session.cut_info(cut).left_out() if other not in cuts]
     spots, arrays = Site((cut, *left_out), Replace()).read(session, first_record(session))
     names = session.names(spots)
     ids = {k for k, spot in enumerate(spots) if spot.cut != cut}
-    taken = taking_part(removal, asked.features, names, ids, [tuple(a.shape[1:]) for a in arrays], session.call) if ids else set()
+    taken = select_paths(removal, request.features, names, ids, [tuple(a.shape[1:]) for a in arrays], session.call) if ids else set()
     here = [k for k in range(len(spots)) if k not in ids or k in taken]
     held = [spots[k] for k in here], [arrays[k] for k in here]
     by = removal if removal is not None else default_removal(session, held[1])
@@ -151,7 +151,7 @@ def site_of(session: Session, cut: Cut, removal: Removal | None, asked: Request,
     return Site(cuts_here, by, tuple(names[k] for k in here), tuple(names[k] for k in sorted(ids - taken))), held
 
 
-def taking_part(
+def select_paths(
     removal: Removal | None, features: Features | None, names: Sequence[str], ids: set[int], shapes: Sequence[tuple[int, ...]], call: Call
 ) -> set[int]:
     """Which of the arguments of whole numbers, by number, take part next to floating ones: those that features are given for, and those
@@ -206,22 +206,24 @@ def is_bytes(array: Array) -> bool:
     return array.ndim > 2 and str(array.dtype).removeprefix("torch.") == "uint8"
 
 
-def groups_of(session: Session, sites: Sequence[Site], held: Sequence[Held], asked: Request) -> Groups:
+def make_groups(session: Session, sites: Sequence[Site], held: Sequence[Held], request: Request) -> Groups:
     """The features of a call. Raises FeatureError where they do not fit it."""
-    features = asked.features
+    features = request.features
     assert features is not None
-    contexts = [context_of(session, site, values) for site, (_, values) in zip(sites, held, strict=True)]
-    if not asked.many:
+    contexts = [make_context(session, site, values) for site, (_, values) in zip(sites, held, strict=True)]
+    if not request.many:
         return features.groups(contexts[0])
     if isinstance(features, Masks):  # the same number at several cuts is the same feature
-        return features.groups(together(contexts))
+        return features.groups(join_contexts(contexts))
     each: list[Any] = [features] * len(sites)
     if isinstance(features, PerArray):
-        each = one_for_each(features.by_array, asked.cuts)
-    return joined([as_features(one).groups(context) for one, context in zip(each, contexts, strict=True)], [site.label for site in sites])
+        each = match_to_cuts(features.by_array, request.cuts)
+    return join_groups(
+        [as_features(one).groups(context) for one, context in zip(each, contexts, strict=True)], [site.label for site in sites]
+    )
 
 
-def one_for_each(given: Any, cuts: Sequence[Cut]) -> list[Any]:
+def match_to_cuts(given: Any, cuts: Sequence[Cut]) -> list[Any]:
     """Features for each cut, in order or by cut. Raises FeatureError where there are more or fewer."""
     if isinstance(given, Mapping):
         known = {as_cut(key): one for key, one in given.items()}
@@ -237,24 +239,24 @@ def one_for_each(given: Any, cuts: Sequence[Cut]) -> list[Any]:
     return list(given)
 
 
-def context_of(session: Session, site: Site, values: Sequence[Array]) -> FeatureContext:
+def make_context(session: Session, site: Site, values: Sequence[Array]) -> FeatureContext:
     """What features of one site are found in; ``values`` are those of the first record."""
-    read_all = partial(values_of, session, site, np.arange(session.records))
+    read_all = partial(read_values, session, site, np.arange(session.records))
     return FeatureContext([v[:1] for v in values], site.names, session.records, session.call, bool(site.cut.layer), read_all)
 
 
-def values_of(session: Session, site: Site, index: np.ndarray) -> list[Array]:
+def read_values(session: Session, site: Site, index: np.ndarray) -> list[Array]:
     """The values at a site."""
     return site.read(session, index)[1]
 
 
-def together(contexts: Sequence[FeatureContext]) -> FeatureContext:
+def join_contexts(contexts: Sequence[FeatureContext]) -> FeatureContext:
     """Several contexts as one, with all their arrays."""
     values, names = [v for s in contexts for v in s.values], [n for s in contexts for n in s.names]
     return replace(contexts[0], values=values, names=names, layer=True, read_all=lambda: [a for s in contexts for a in s.read_all()])
 
 
-def joined(groups: Sequence[Groups], labels: Sequence[str]) -> Groups:
+def join_groups(groups: Sequence[Groups], labels: Sequence[str]) -> Groups:
     """Features of several sites as those of one game: counted on, with the sites as the largest groups of their tree."""
     cells, names, trees, first, width = [], list[str](), list[Any](), 0, 0
     covered = any(g.membership is not None for g in groups)
@@ -265,7 +267,7 @@ def joined(groups: Sequence[Groups], labels: Sequence[str]) -> Groups:
         own = np.eye(g.count, dtype=bool) if g.membership is None else g.membership
         membership[width : width + g.cell_count, first : first + g.count] = own
         names += g.names or [f"{label}[{k}]" for k in range(g.count)]
-        trees.append(moved(halve_grid(g.shape or (g.count,)) if g.tree is None else g.tree, first))
+        trees.append(shift_ids(halve_grid(g.shape or (g.count,)) if g.tree is None else g.tree, first))
         first, width = first + g.count, width + g.cell_count
     description = "; ".join(f"{label}: {g.description}" for g, label in zip(groups, labels, strict=True))
     is_default, warning = any(g.is_default for g in groups), "; ".join(g.warning for g in groups if g.warning)
@@ -281,6 +283,6 @@ def joined(groups: Sequence[Groups], labels: Sequence[str]) -> Groups:
     )
 
 
-def moved(tree: Any, first: int) -> Any:
+def shift_ids(tree: Any, first: int) -> Any:
     """A tree of features with their numbers counted on."""
-    return tree + first if isinstance(tree, (int, np.integer)) else tuple(moved(part, first) for part in tree)
+    return tree + first if isinstance(tree, (int, np.integer)) else tuple(shift_ids(part, first) for part in tree)

@@ -26,7 +26,7 @@ DRAWN = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class SiteArrays:
     """Arrays of a site with the replacements for their features; ``cells`` are their columns of the presence.
 
     ``live`` says that a feature that stays has the value of this run, after the removal at earlier sites, not that of the record.
@@ -42,7 +42,7 @@ class Part:
 class ValueFunction:
     """The values of coalitions for the records of one batch, whose quantities are bound."""
 
-    def __init__(self, records: Records, groups: Groups, parts: Sequence[Part]) -> None:
+    def __init__(self, records: Records, groups: Groups, parts: Sequence[SiteArrays]) -> None:
         self.records, self.groups, self.parts = records, groups, parts
         self.spots = tuple(s for part in parts for s in part.spots)
         self.at = JointCut.of(*dict.fromkeys(s.cut for s in self.spots))

@@ -50,7 +50,7 @@ NAMES: WeakKeyDictionary[CodeType, tuple[str, ...]] = WeakKeyDictionary()
 CLASSES: WeakKeyDictionary[type, tuple[type, ...]] = WeakKeyDictionary()
 
 
-class Sight:
+class DependencyScan:
     """The objects that were seen: ``tokens`` are compared by value, ``objects`` by identity, ``tensors`` by identity and by version.
 
     ``modules`` are those found in other ways than as children of known ones, ``generators`` the random generators; ``draws`` says
@@ -75,7 +75,7 @@ class Sight:
         self.classes({*map(type, modules)})
         self.add([value for module in modules for name, value in module.__dict__.items() if name not in KEPT_ELSEWHERE])
 
-    def finish(self) -> Sight:
+    def finish(self) -> DependencyScan:
         """Look at all that waits, and at what it holds, the nearest first."""
         left = MOST
         while self.waiting and left:
@@ -246,7 +246,7 @@ def around() -> tuple[Any, ...]:
     return *hooks_of_all_modules(), *cast, str(torch.get_default_dtype())
 
 
-class Seen:
+class DependencySnapshot:
     """Objects that were seen, to be recognised: only weak references to them are kept."""
 
     def __init__(self, objects: Sequence[Any]) -> None:

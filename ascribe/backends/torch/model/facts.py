@@ -12,7 +12,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from ...facts import ShapeFacts, WeightFacts
-from .dependencies import Seen, Sight, written
+from .dependencies import DependencySnapshot, DependencyScan, written
 from .modules import Parts
 from .state import State
 
@@ -29,28 +29,28 @@ class Known:
     shapes: ShapeFacts = field(default_factory=ShapeFacts)
     weights: WeightFacts = field(default_factory=WeightFacts)
     numbers: tuple[Any, ...] | None = None
-    seen: Seen = field(default_factory=lambda: Seen(()))
+    seen: DependencySnapshot = field(default_factory=lambda: DependencySnapshot(()))
 
 
-def weight_facts(known: Known, parts: Parts, state: State | None, sight: Sight) -> WeightFacts:
+def weight_facts(known: Known, parts: Parts, state: State | None, sight: DependencyScan) -> WeightFacts:
     """The facts that hold for the present weights: those of other weights are forgotten."""
     weights = [*parts.parameters, *(state.buffers if state is not None else ()), *sight.tensors]
     numbers = written(weights)
     if numbers != known.numbers or not known.seen.same(weights):
-        known.numbers, known.seen, known.weights = numbers, Seen(weights), WeightFacts()
+        known.numbers, known.seen, known.weights = numbers, DependencySnapshot(weights), WeightFacts()
     return known.weights
 
 
-class Memory:
+class ModelFacts:
     """Facts about one model, by the state of all it can see and the signature of the call."""
 
     def __init__(self) -> None:
         self.signatures: dict[Hashable, Known] = {}
-        self.states: dict[Hashable, tuple[int, Seen]] = {}
+        self.states: dict[Hashable, tuple[int, DependencySnapshot]] = {}
         self.writes: dict[int, tuple[int, ...]] = {}
         self.numbers = count()
 
-    def state(self, sight: Sight) -> int:
+    def state(self, sight: DependencyScan) -> int:
         """The number of a state; a new one unless everything is as it was then."""
         if sight.waiting:  # more than can be looked at: whether it is the same is not known
             return next(self.numbers)
@@ -62,7 +62,7 @@ class Memory:
         if known is None or not known[1].same(sight.objects):
             while len(self.states) >= STATES:
                 self.states.pop(next(iter(self.states)), None)
-            known = self.states[key] = next(self.numbers), Seen(sight.objects)
+            known = self.states[key] = next(self.numbers), DependencySnapshot(sight.objects)
         return known[0]
 
     def may_write(self, state: int, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -86,12 +86,12 @@ class Memory:
         return self.signatures.get(signature) or self.signatures.setdefault(signature, Known())
 
 
-KNOWN: WeakKeyDictionary[Any, Memory] = WeakKeyDictionary()
+KNOWN: WeakKeyDictionary[Any, ModelFacts] = WeakKeyDictionary()
 
 
-def memory_of(model: Any) -> Memory:
+def load_model_facts(model: Any) -> ModelFacts:
     """The memory of a model; a fresh one for what cannot be kept track of."""
     try:
-        return KNOWN.get(model) or KNOWN.setdefault(model, Memory())
+        return KNOWN.get(model) or KNOWN.setdefault(model, ModelFacts())
     except TypeError:
-        return Memory()
+        return ModelFacts()

@@ -16,7 +16,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
-class Chance:
+class GeneratorStates:
     """The states of the process's generators and of a model's own, and the default type of the process."""
 
     def __init__(self, own: Sequence[Any] = (), numbers: bool = False) -> None:

@@ -1,7 +1,7 @@
 """A model is changed only during a call and restored afterwards: after an exception, after an interrupt at any line, next to other
 threads, in a fork.
 
-A :class:`Guard` has a function that undoes each change, added before the change is made. Such a function may run twice,
+A :class:`UndoStack` has a function that undoes each change, added before the change is made. Such a function may run twice,
 because an interrupt can come while it runs (docs/decisions/0059).
 """
 
@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from .generators import Chance
+from .generators import GeneratorStates
 from .internals import cudnn_enabled, leave_modes, mode_depths, set_cudnn_enabled
 from .modules import Parts
 from .state import State
@@ -31,7 +31,7 @@ FUSING = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncod
 """Layers that take another path, with other numbers at the padding and without hooks, in runs without gradients."""
 
 
-class Guard:
+class UndoStack:
     """The functions that undo all changes of a session; the last change is undone first."""
 
     def __init__(self) -> None:
@@ -67,11 +67,11 @@ class Guard:
             raise wrong
 
 
-HELD: WeakKeyDictionary[Guard, int] = WeakKeyDictionary()
+HELD: WeakKeyDictionary[UndoStack, int] = WeakKeyDictionary()
 """All guards, and their threads: in the child of a fork only the thread that forked exists."""
 
 
-class Turn:
+class InterruptSafeLock:
     """One thread after the other, as a context that is never inside itself: leaving it frees all that an interrupt has kept."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Turn:
                 self.lock.release()
 
 
-class Lease:
+class SharedAttribute:
     """Attributes set to False while at least one session wants them so; the last to leave puts the first value back.
 
     ``requires_grad`` and ``training`` belong to an object, not to a thread: two sessions on one model must not restore them
@@ -95,23 +95,23 @@ class Lease:
 
     def __init__(self, attribute: str) -> None:
         self.attribute, self.read = attribute, attrgetter(attribute)
-        self.lock = Turn()
-        self.holds: list[Hold] = []
+        self.lock = InterruptSafeLock()
+        self.holds: list[AttributeHold] = []
         SHARED.append(self)
 
-    def off(self, objects: list[Any]) -> Hold:
+    def off(self, objects: list[Any]) -> AttributeHold:
         """Hold the attribute at False; a model that sets it as it runs is undone too."""
-        return Hold(self, objects)
+        return AttributeHold(self, objects)
 
 
-class Hold:
+class AttributeHold:
     """One session's share of a lease, as a context; ``first`` is what each object's attribute was before any session came."""
 
-    def __init__(self, lease: Lease, objects: list[Any]) -> None:
+    def __init__(self, lease: SharedAttribute, objects: list[Any]) -> None:
         self.lease, self.objects = lease, objects
         self.first: dict[int, Any] = {}
 
-    def __enter__(self) -> Hold:
+    def __enter__(self) -> AttributeHold:
         try:
             self.take()
         except BaseException:
@@ -158,17 +158,17 @@ class Hold:
         return [obj for obj in self.objects if self.first[id(obj)]]
 
 
-class Switch:
+class SharedSetting:
     """A setting of the whole process that is on while at least one session wants it; the last to leave puts it back."""
 
     def __init__(self, read: Callable[[], Any], on: Callable[[], object], off: Callable[[Any], object]) -> None:
         self.read, self.turn_on, self.turn_off = read, on, off
-        self.lock = Turn()
+        self.lock = InterruptSafeLock()
         self.users: list[object] = []
         self.before: list[Any] = []
         SHARED.append(self)
 
-    def hold(self, guard: Guard) -> None:
+    def hold(self, guard: UndoStack) -> None:
         """Hold the setting until the guard is released."""
         user = object()
         guard.note(partial(self.leave, user))
@@ -188,22 +188,22 @@ class Switch:
                 self.users.remove(user)
 
 
-SHARED: list[Lease | Switch] = []
+SHARED: list[SharedAttribute | SharedSetting] = []
 """The settings that sessions of several threads share."""
 
 
 MHA = torch.backends.mha
-FREEZE = Lease("requires_grad")
-EVALUATE = Lease("training")
-UNFUSED = Switch(MHA.get_fastpath_enabled, partial(MHA.set_fastpath_enabled, False), MHA.set_fastpath_enabled)
-NO_CUDNN = Switch(cudnn_enabled, partial(set_cudnn_enabled, False), set_cudnn_enabled)
-EAGER = Switch(lambda: torch.compiler.set_stance("force_eager"), lambda: None, lambda stance: stance.__exit__(None, None, None))
+FREEZE = SharedAttribute("requires_grad")
+EVALUATE = SharedAttribute("training")
+UNFUSED = SharedSetting(MHA.get_fastpath_enabled, partial(MHA.set_fastpath_enabled, False), MHA.set_fastpath_enabled)
+NO_CUDNN = SharedSetting(cudnn_enabled, partial(set_cudnn_enabled, False), set_cudnn_enabled)
+EAGER = SharedSetting(lambda: torch.compiler.set_stance("force_eager"), lambda: None, lambda stance: stance.__exit__(None, None, None))
 
 
 def in_a_fork() -> None:
     """Undo, in the child of a fork, the changes of other threads: they do not exist there."""
     for shared in SHARED:
-        shared.lock = Turn()
+        shared.lock = InterruptSafeLock()
     here = threading.get_ident()
     for guard, thread in list(HELD.items()):
         if thread != here:
@@ -215,22 +215,22 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def untouched(parts: Parts) -> Iterator[tuple[list[str], State]]:
+def keep_untouched(parts: Parts) -> Iterator[tuple[list[str], State]]:
     """Run in evaluation mode with frozen parameters, outside inference mode, and undo everything afterwards.
 
     Yields notes for the user (what was different from the state they left the model in), and that state.
     """
-    guard = Guard()
+    guard = UndoStack()
     try:
         try:
-            yield secured(guard, parts, Chance())
+            yield prepare_model(guard, parts, GeneratorStates())
         finally:
             guard.release()
     finally:
         guard.release()
 
 
-def secured(guard: Guard, parts: Parts, chance: Chance, weights: Sequence[torch.Tensor] = ()) -> tuple[list[str], State]:
+def prepare_model(guard: UndoStack, parts: Parts, chance: GeneratorStates, weights: Sequence[torch.Tensor] = ()) -> tuple[list[str], State]:
     """Make a model ready to be run; the guard undoes it. ``weights`` are those that the model may write to as it runs.
 
     Gives notes for the user (what was different from the state they left the model in), and that state.
@@ -242,12 +242,12 @@ def secured(guard: Guard, parts: Parts, chance: Chance, weights: Sequence[torch.
         plain = torch.inference_mode(False)
         guard.note(partial(_left, plain), local=True)
         plain.__enter__()
-    modes = Hold(EVALUATE, parts.modules)
+    modes = AttributeHold(EVALUATE, parts.modules)
     guard.note(chance.put_back, modes.leave)
     modes.take()
     if (held := modes.held) and (depend := sorted({kind(m) for m in held if _depends_on_mode(m)})):
         notes.append(f"the model was in training mode; explained in evaluation mode ({', '.join(depend)})")
-    frozen, state = Hold(FREEZE, parameters), State(parts.modules, weights)
+    frozen, state = AttributeHold(FREEZE, parameters), State(parts.modules, weights)
     guard.note(frozen.leave, state.put_back)
     frozen.take()
     special = special_kinds(parts.modules)

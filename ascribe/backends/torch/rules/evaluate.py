@@ -84,8 +84,8 @@ class RuleEvaluation:
         finally:
             self.tapes.forget()
         self.report.check_strict()
-        unruled, trace = dict(self.report.unruled), self.report.trace
-        return replace(found, forward=self.forward, unruled=unruled, trace=trace, bytes_kept=self.tapes.bytes)
+        without_formula, trace = dict(self.report.without_formula), self.report.trace
+        return replace(found, forward=self.forward, without_formula=without_formula, trace=trace, bytes_kept=self.tapes.bytes)
 
     def _found(self) -> Evidence:
         job = self.job
@@ -297,7 +297,7 @@ class RuleEvaluation:
             refer = References(main.tape, [v.value for v in found.tape.sources], found.tape)
             if refer.match is not None:
                 return found, refer
-        self.report.unruled["the order of operations"] = "differs between record and reference: as in the record"
+        self.report.without_formula["the order of operations"] = "differs between record and reference: as in the record"
         return None, References(main.tape, starts, None)
 
     def _starts(self, job: Job, rows: Sequence[int]) -> list[Tensor]:

@@ -13,7 +13,7 @@ from ....tree import Path
 from ...protocol import ArrayAt, Job, Reading
 from ..context import Context
 from .axes import Axis
-from .hooks import Demand, Seen
+from .hooks import Demand, SeenArrays
 from .record_axes import axis_of, note
 
 Tensor = torch.Tensor
@@ -34,13 +34,13 @@ def native(ctx: Context, spot: ArrayAt, i: int, value: Tensor) -> Tensor:
     return rows if axis.plain else axis.native(rows)
 
 
-def gradients(ctx: Context, job: Job, cut: Cut, seen: Seen, grads: Sequence[Tensor]) -> list[Tensor]:
+def gradients(ctx: Context, job: Job, cut: Cut, seen: SeenArrays, grads: Sequence[Tensor]) -> list[Tensor]:
     """The gradients ``[quantities, ...]`` at the arrays that were seen at a cut, ``[quantities, points, records, ...]``."""
     pairs = enumerate(zip(seen, grads, strict=True))
     return [canonical(ctx, job, g, axis_of(ctx, cut, i, path), cut, path, 1) for i, ((_, path, _), g) in pairs]
 
 
-def reading(ctx: Context, job: Job, cut: Cut, seen: Seen) -> Reading:
+def reading(ctx: Context, job: Job, cut: Cut, seen: SeenArrays) -> Reading:
     """The value at a cut. Of an output that a quantity is read from, only the parts that have a row for each record."""
     spots: list[ArrayAt] = []
     arrays: list[Tensor] = []

@@ -40,7 +40,7 @@ def floating(tree: Any, accessor: Path) -> list[tuple[Path, Tensor]]:
     return [((*accessor, *path), leaf) for path, leaf in walk(part) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
 
-Seen = list[tuple[int, Path, Tensor]]
+SeenArrays = list[tuple[int, Path, Tensor]]
 """The arrays that came by at a cut: the number of the use, where each is in the value, and the array."""
 
 
@@ -50,7 +50,7 @@ class Demand:
 
     cut: Cut
     last: int | None = None
-    seen: Seen = field(default_factory=list)
+    seen: SeenArrays = field(default_factory=list)
     fired: int = 0
     looks: ClassVar[bool] = False
     """True if it only looks at what comes by, and keeps nothing."""

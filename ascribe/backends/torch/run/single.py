@@ -16,7 +16,7 @@ from .call import call_model, count_uses
 from .canonical import gradients, natives, note_shapes, nothing_seen, reading
 from .compare import close
 from .gradients import differentiate
-from .hooks import Demand, Read, Run, Seen, Watch, Write
+from .hooks import Demand, Read, Run, SeenArrays, Watch, Write
 from .quantities import evaluate_quantities
 
 Tensor = torch.Tensor
@@ -34,7 +34,7 @@ class SingleRun:
         self.ctx, self.job, self.cloned = ctx, job, cloned
         self.points = 1 if mode == EXPAND else job.points
         self.write: list[Write] = []
-        self.wrt: dict[Cut, Seen] = {}
+        self.wrt: dict[Cut, SeenArrays] = {}
         self.watches: list[Watch] = []
         self.reads: dict[Cut, Read] = {}
         self.written: list[Tensor] = []
@@ -83,7 +83,7 @@ class SingleRun:
             leaves = {s.path: t for s, t in zip(job.spots, self.written, strict=True) if not s.cut.layer}
         for cut in job.wrt:
             if not cut.layer and cut.anchor == "in" and cut != job.at:
-                seen: Seen = []
+                seen: SeenArrays = []
                 for path in inputs.paths_at(cut):
                     if path not in leaves:
                         leaves[path] = inputs.repeated(path, inputs.own_rows(path, job.index), self.points).requires_grad_()

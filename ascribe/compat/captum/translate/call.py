@@ -13,7 +13,7 @@ from torch import Tensor
 from ....calls.call import Call
 from ....cuts import INPUT, OUTPUT, Cut
 from ....distributions.draws import Distribution
-from ....engine.chunks import Wanted
+from ....engine.chunks import ProgressOption
 from ....engine.request import Combine, make_request
 from ....engine.run import explain
 from ....engine.verbs import activation
@@ -58,7 +58,7 @@ class CaptumCall:
         return self.inputs.make_call(self.extra_args, self.extra_kwargs)
 
     @property
-    def progress(self) -> Wanted:
+    def progress(self) -> ProgressOption:
         """The progress line, or False if ``show_progress`` is off."""
         return partial(CaptumProgress, f"{self['name']} attribution") if self["show_progress"] else False
 

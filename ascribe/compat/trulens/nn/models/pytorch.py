@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..... import Call
-from .....backends.torch.adapters import Parts, as_tensor, modules_behind, untouched
+from .....backends.torch.adapters import Parts, as_tensor, modules_behind, keep_untouched
 from .....errors import BackendError
 from .....tree import map_leaves
 from ...utils.typing import ModelInputs
@@ -57,7 +57,7 @@ class PytorchModelWrapper(ModelWrapper):
     def output(self, inputs: ModelInputs) -> Any:
         """Returns the module's own output for a copy of the arguments, in evaluation mode; the module is left unchanged."""
         call = self.call(inputs)
-        with untouched(Parts(modules_behind(self.model))), torch.no_grad():
+        with keep_untouched(Parts(modules_behind(self.model))), torch.no_grad():
             args, kwargs = map_leaves((call.args, call.kwargs), lambda _, leaf: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf)
             return self.model(*args, **kwargs)
 
