@@ -15,4 +15,4 @@ from .model.modules import Parts, host_of, modules_behind
 from .model.restore import EVALUATE, keep_untouched
 from .run.hooks import module_named
 
-__all__ = ["EVALUATE", "Parts", "as_tensor", "host_of", "module_named", "modules_behind", "untouched"]
+__all__ = ["EVALUATE", "Parts", "as_tensor", "host_of", "keep_untouched", "module_named", "modules_behind"]

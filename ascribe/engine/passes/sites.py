@@ -124,7 +124,7 @@ def find_all_sites(session: Session, request: Request) -> tuple[tuple[Site, ...]
     sites, held = zip(*(make_site(session, cut, by, request, cuts) for cut, by in zip(cuts, removals, strict=True)), strict=True)
     places = [(s.cut.layer, s.cut.anchor, s.call, s.path) for spots, _ in held for s in spots]
     if len(set(places)) < len(places):
-        raise CutError("`at=` names a cut twice", there=f"at={list(asked.cuts)!r}", try_="each cut once")
+        raise CutError("`at=` names a cut twice", there=f"at={list(request.cuts)!r}", try_="each cut once")
     return sites, held
 
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from ...facts import ShapeFacts, WeightFacts
-from .dependencies import DependencySnapshot, DependencyScan, written
+from .dependencies import DependencyScan, DependencySnapshot, written
 from .modules import Parts
 from .state import State
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..... import Call
-from .....backends.torch.adapters import Parts, as_tensor, modules_behind, keep_untouched
+from .....backends.torch.adapters import Parts, as_tensor, keep_untouched, modules_behind
 from .....errors import BackendError
 from .....tree import map_leaves
 from ...utils.typing import ModelInputs
