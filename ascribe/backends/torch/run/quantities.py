@@ -40,7 +40,7 @@ def evaluate_quantities(ctx: Context, of: Explain, reads: Sequence[Read], rows: 
             code="E-QUANTITY-RAISED",
         ) from wrong
     shape = (len(rows),)
-    plain = all([type(value) is Tensor and value.shape == shape for value in values])
+    plain = all(type(value) is Tensor and value.shape == shape for value in values)
     checked = values if plain else [one_per_row(ctx, value, len(rows)) for value in values]
     return checked[0].unsqueeze(0) if len(checked) == 1 else torch.stack(list(checked))
 
