@@ -166,7 +166,7 @@ def namespace_of(kind: type) -> Namespace:
     """Returns the functions for arrays of a class. Raises TypeError for a framework without a backend."""
     root = framework_of(kind)
     if root is None:
-        raise TypeError(f"no backend for arrays of type {kind.__name__}")
+        raise TypeError(f"There is no backend for arrays of type {kind.__name__}")
     xp: Namespace = import_module(f"ascribe.backends.{BACKENDS[root]}.namespace").xp
     return xp
 

@@ -48,7 +48,7 @@ def walk(value: Any, path: Path = ()) -> list[tuple[Path, Any]]:
             leaves.append((path, value))
             continue
         if len(path) > DEEP:
-            raise RecursionError("arguments nested too deeply, or within themselves")
+            raise RecursionError("The arguments are nested too deeply, or contain themselves")
         waiting += [((*path, key), part) for key, part in parts][::-1]
     return leaves
 

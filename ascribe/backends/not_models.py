@@ -13,13 +13,15 @@ def no_model(model: Any, call: Call) -> BackendError | None:
     """Why something cannot be explained as a model; None where it may be one."""
     kind = type(model).__name__
     if isinstance(model, type):
-        return BackendError(f"{model.__name__} is a class, not a model", there="the class itself", try_=f"{model.__name__}(...), one of it")
+        there, try_ = f"the class {model.__name__}", f"{model.__name__}(...), an instance of the class"
+        return BackendError("The first argument is a class, not a model", there=there, try_=try_)
     if type(model).__module__.startswith("transformers.") and hasattr(model, "preprocess"):
-        what = f"a {kind} is a model with what goes before and after it"
+        what = "The first argument is a pipeline: a model with its preprocessing and postprocessing"
         fix = 'pipe.model for the model, and **pipe.tokenizer(texts, return_tensors="pt") for its arguments'
-        return BackendError(what, there="a pipeline", try_=fix, code="E-BACKEND-PIPELINE")
+        return BackendError(what, there=f"a {kind}", try_=fix, code="E-BACKEND-PIPELINE")
     if callable(model) or is_model(model) or hasattr(model, "run"):
         return None
     swapped = any(is_model(a) for a in (*call.args, *call.kwargs.values()))
-    there = "the model among its arguments" if swapped else ""
-    return BackendError(f"a {kind} is not a model", there=there, try_="attribute(model, x, ...): the model first, then its arguments")
+    there = f"an object of type {kind}{', and the model among the other arguments' if swapped else ''}"
+    try_ = "asc.attribute(model, x, ...): the model first, then its arguments"
+    return BackendError("The first argument is not a model", there=there, try_=try_)

@@ -327,4 +327,5 @@ class Session(ABC):
 
         Raises MethodError in a backend that cannot read them.
         """
-        raise MethodError("The method has to read the biases of layers.", there="a backend that cannot", try_="a torch.nn.Module")
+        problem = "The method needs the biases of layers, which this backend cannot read"
+        raise MethodError(problem, there="a model that is not a torch.nn.Module", try_="a torch.nn.Module")

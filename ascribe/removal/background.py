@@ -35,7 +35,7 @@ class Resample(Value):
         count = len(rows[0])
         if self.samples is not None and not is_count(self.samples):
             there = f"samples={self.samples!r}"
-            raise FeatureError("samples= must be an integer >= 1, or None", there=there, try_="samples=None for all rows")
+            raise FeatureError("`samples=` must be an integer >= 1, or None", there=there, try_="samples=None for all rows")
         if self.samples is None or self.samples >= count:
             return FixedReplacement([r[:, None] for r in rows])
         chosen = np.sort(np.random.default_rng((context.here.seed, 6)).choice(count, self.samples, replace=False))
@@ -62,7 +62,9 @@ class Nearest(Value):
         rows = resolve_background(self.background, context.here)
         if not is_count(self.count) or self.count > len(rows[0]):
             there, try_ = f"count={self.count!r} and {len(rows[0])} in the background", f"count={min(5, len(rows[0]))}"
-            raise FeatureError("count= of nearest rows must be an integer from 1 to the number of background rows", there=there, try_=try_)
+            raise FeatureError(
+                "`count=` of nearest rows must be an integer from 1 to the number of background rows", there=there, try_=try_
+            )
         cells = context.groups.take(context.here.index).cells
         width = context.groups.cell_count
         apart = np.zeros((len(context.here.index), len(rows[0]), width + 1))
@@ -113,7 +115,7 @@ class Permute(Value):
         total, index = context.here.total, context.here.index
         if total < 2 or not is_count(self.samples):
             there, try_ = f"{self!r}, records in the call: {total}", "by=asc.Resample(rows), or a call with several records"
-            raise FeatureError("Permuting records needs at least 2 records and samples= >= 1", there=there, try_=try_)
+            raise FeatureError("Permuting records needs at least 2 records and `samples=` >= 1", there=there, try_=try_)
         draws = [np.random.default_rng((context.here.seed, 7, k)).permutation(total)[index] for k in range(self.samples)]
         wanted, place = np.unique(np.stack(draws), return_inverse=True)
         values = context.read_records(wanted)

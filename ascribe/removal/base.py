@@ -41,14 +41,14 @@ class RemovalContext:
             there = f"{self.here.names[tables[0]]}, a table of {self.values[tables[0]].shape[1]} columns, each with its own scale"
             try_ = "by=x_train.mean(0) for the mean of each column, by=asc.Resample(x_train) for rows that occur, "
             try_ += "by=x.mean(1, keepdims=True) if the columns are positions of one signal"
-            raise FeatureError(f"{what} cannot be computed over the columns of a row", there=there, try_=try_)
+            raise FeatureError(f"`{what}` cannot be computed over the columns of a row", there=there, try_=try_)
 
     def values_with_axes(self, axes: int, what: str) -> Sequence[Array]:
         """Returns the values. Raises FeatureError if a record has fewer than ``axes`` axes, or if channels come last."""
         shapes = [tuple(x.shape[1:]) for x in self.values]
         if short := [s for s in shapes if len(s) < axes]:
             there, try_ = f"a record of shape {short[0]}", f"by=asc.Replace(0.0), or records with at least {axes} axes"
-            raise FeatureError(f"{what} needs records with channels and spatial positions", there=there, try_=try_)
+            raise FeatureError(f"`{what}` needs records with channels and spatial positions", there=there, try_=try_)
         if not self.layer:
             check_layout(shapes, what)
         return self.values

@@ -39,7 +39,7 @@ class Inpaint(Value):
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if not is_number(self.noise) or not 0 <= self.noise < np.inf:
-            raise FeatureError("noise= of asc.Inpaint must be a finite number >= 0", there=f"{self.noise!r}", try_="by=asc.Inpaint(0.01)")
+            raise FeatureError("`noise=` must be a finite number >= 0", there=f"noise={self.noise!r}", try_="by=asc.Inpaint(0.01)")
         here, values = context.here, context.values_with_axes(2, repr(self))
         return InpaintedReplacement(values, context.groups.take(here.index).cells, self.noise, here.seed, here.first)
 

@@ -57,15 +57,15 @@ def split_removal(removal: PerInput, names: Sequence[str], what: str = "input") 
         if missing or unknown:
             problems = [*(f"none for {name!r}" for name in missing), *(f"one for {key}" for key in unknown)]
             raise FeatureError(
-                f"by= does not have exactly one removal for each {what}: it has {', '.join(problems)}",
-                there=f"the {what}s {', '.join(names)}",
+                f"`by=` does not have exactly one removal for each {what}: it has {', '.join(problems)}",
+                there=f"the {what}s: {', '.join(names)}",
                 try_=f"by={{{', '.join(f'{name!r}: ...' for name in names)}}}",
             )
         given = [given[key] for key in keys]
     if len(given) != len(names):
         raise FeatureError(
-            f"by= has {len(given)} removals, but there must be one for each {what}",
-            there=f"{len(names)} {what}s: {', '.join(names)}",
+            f"`by=` has {len(given)} removal{'' if len(given) == 1 else 's'}, but there must be one for each {what}",
+            there=f"{len(names)} {what}{'' if len(names) == 1 else 's'}: {', '.join(names)}",
             try_=f"by=({', '.join('...' for _ in names)}{',' if len(names) == 1 else ''})",
         )
     return [as_removal(one) for one in given]

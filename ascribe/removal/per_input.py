@@ -33,7 +33,7 @@ class PerInput(Value):
     def replacement_for(self, context: RemovalContext) -> Replacement:
         """Raises FeatureError: the engine splits this removal by input, so it cannot be nested in another one."""
         raise FeatureError(
-            f"by={self!r} is nested in another removal",
+            f"`by={self!r}` is nested in another removal",
             there="a tuple or dict inside a tuple or dict",
             try_="one removal for each input, such as by=(asc.Replace(0.0), asc.Blur())",
         )

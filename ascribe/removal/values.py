@@ -78,7 +78,7 @@ class Blur(Value):
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if not (is_number(self.sigma) and self.sigma > 0):
-            raise FeatureError("sigma= of asc.Blur must be a number > 0", there=f"sigma={self.sigma!r}", try_="by=asc.Blur(4.0)")
+            raise FeatureError("`sigma=` of asc.Blur must be a number > 0", there=f"sigma={self.sigma!r}", try_="by=asc.Blur(4.0)")
         values = context.values_with_axes(2, repr(self))
         smooth = [gaussian_blur(to_float64(x, repr(self)), lambda size: self.sigma, context.here.places(x)) for x in values]
         return FixedReplacement([cast_numbers(a, x)[None] for a, x in zip(smooth, context.values, strict=True)])
@@ -116,7 +116,7 @@ class Noise(Value):
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if not is_count(self.samples) or not is_number(self.scale) or not 0 <= self.scale < np.inf:
             there, try_ = f"samples={self.samples!r}, scale={self.scale!r}", "by=asc.removal.Noise(scale=1.0, samples=8)"
-            raise FeatureError("Noise needs an integer samples= >= 1 and a finite scale= >= 0", there=there, try_=try_)
+            raise FeatureError("Noise needs an integer `samples=` >= 1 and a finite `scale=` >= 0", there=there, try_=try_)
         arrays = []
         for i, x in enumerate(context.values):
             rng = np.random.default_rng((context.here.seed, 5, context.here.first + i))

@@ -114,7 +114,9 @@ class Attribution:
         failed = [check for check in self.checks if check.status == "fail"]
         if failed:
             details = "; ".join(f"{check.name}: {check.detail}" if check.detail else check.name for check in failed)
-            raise ResultError(f"{len(failed)} of {len(self.checks)} checks failed", there=details, try_="a.show()", code="E-CHECKS")
+            raise ResultError(
+                f"The result failed {len(failed)} of {len(self.checks)} checks", there=details, try_="a.show()", code="E-CHECKS"
+            )
         return self
 
     # Parts

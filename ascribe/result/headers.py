@@ -63,16 +63,16 @@ cost = is_object(
     peak_bytes_estimate=is_optional(is_natural),
 )
 FIELDS: dict[str, tuple[Fits, str]] = {
-    "cut": (is_text, "a text"),
-    "quantity": (is_text, "a text"),
-    "method": (is_text, "a text"),
-    "class_names": (names, "a list of texts, or null"),
+    "cut": (is_text, "a string"),
+    "quantity": (is_text, "a string"),
+    "method": (is_text, "a string"),
+    "class_names": (names, "a list of strings, or null"),
     "checks": (checks, "a list of checks, each with a name, a status, a detail and its records"),
     "cost": (is_optional(cost), "counts of passes and rows, and seconds"),
     "settings": (lambda value: isinstance(value, dict), "an object"),
     "features": (
         is_optional(is_object(("arrays",), names=names, told=is_text, arrays=lambda n: is_natural(n) and n <= 4096)),
-        "names and a text",
+        "an object with names and a description, or null",
     ),
 }
 LATER = ("features", "error")
@@ -83,9 +83,9 @@ def check_types(text: Mapping[str, Any]) -> None:
     """Raises ValueError with the name of the first field that is missing or of a wrong type."""
     for name, (fits, what) in FIELDS.items():
         if name not in text and name not in LATER:
-            raise ValueError(f"no field {name!r}")
+            raise ValueError(f"The field {name!r} is missing")
         if name in text and not fits(text[name]):
-            raise ValueError(f"the field {name!r} has to be {what}")
+            raise ValueError(f"The field {name!r} must be {what}")
 
 
 def rebuild_value(node: Any, arrays: Mapping[str, Any], make: Callable[[Any], Any], plain: bool, depth: int = 0) -> Any:
@@ -94,9 +94,9 @@ def rebuild_value(node: Any, arrays: Mapping[str, Any], make: Callable[[Any], An
     Raises ValueError if the node describes no value.
     """
     if depth > DEEP:
-        raise ValueError(f"more than {DEEP} containers within each other")
+        raise ValueError(f"The values are nested in more than {DEEP} containers")
     if not isinstance(node, dict) or len(node) != 1:
-        raise ValueError("a value is described by one key: array, words, plain, list, tuple or dict")
+        raise ValueError("A value must be described by one key: array, words, plain, list, tuple or dict")
     ((what, inside),) = node.items()
     if what == "array" and isinstance(inside, str) and inside in arrays:
         return make(arrays[inside])
@@ -105,7 +105,7 @@ def rebuild_value(node: Any, arrays: Mapping[str, Any], make: Callable[[Any], An
     if what == "plain" and (inside is None or (plain and isinstance(inside, (bool, int, float, str)))):
         return inside
     if what not in ("list", "tuple", "dict") or not is_list_of(_is_pair)(inside):
-        raise ValueError(f"{what!r} describes no value")
+        raise ValueError(f"The key {what!r} does not describe a value")
     parts = [(key, rebuild_value(part, arrays, make, plain, depth + 1)) for key, part in inside]
     if what == "dict":
         return dict(parts)
@@ -126,33 +126,35 @@ def check_consistency(a: Attribution) -> None:
         if array is None:
             continue
         if array.dtype.kind not in kinds or not array.ndim or (array.ndim > 2 and name != "prediction") or array.shape[1:] == (0,):
-            raise ValueError(f"{name} of type {array.dtype} and shape {array.shape}")
+            raise ValueError(f"The field {name!r} cannot have type {array.dtype} and shape {array.shape}")
         counts[name] = array.shape[0 if name == "prediction" else -1]
         if name != "prediction" and array.ndim == 2 and len(array) != a.quantities:
-            raise ValueError(f"{name} for {len(array)} quantities, where there are {a.quantities}")
+            raise ValueError(f"The field {name!r} has {len(array)} quantities, and the values have {a.quantities}")
     if a.rows is not None and (a.rows.dtype.kind not in "iu" or a.rows.ndim != 1 or (a.rows < 0).any()):
-        raise ValueError(f"rows of type {a.rows.dtype} and shape {a.rows.shape}")
+        raise ValueError(f"The field 'rows' cannot have type {a.rows.dtype} and shape {a.rows.shape}")
     arrays = {path: leaf.shape for path, leaf in a.arrays()}
     if len(set(counts.values())) > 1 or (arrays and counts and max(counts.values()) != len(a)):
-        raise ValueError(f"records: {len(a)} of values, {', '.join(f'{n} of {name}' for name, n in counts.items())}")
+        raise ValueError(
+            f"The fields have different numbers of records: {len(a)} of values, {', '.join(f'{n} of {name}' for name, n in counts.items())}"
+        )
     if a.quantities is not None and any(shape[:1] != (a.quantities,) for shape in arrays.values()):
-        raise ValueError(f"values of shapes {list(arrays.values())} for {a.quantities} quantities")
+        raise ValueError(f"The values of {a.quantities} quantities cannot have the shapes {list(arrays.values())}")
     if a.error is not None and {path: leaf.shape for path, leaf in walk(a.error) if leaf is not None} != arrays:
-        raise ValueError("errors of other shapes than the values")
+        raise ValueError("The errors have other shapes than the values")
     if (f := a.features) is not None:
         wrong = f.values.dtype.kind != "f" or f.values.ndim < 2 or (f.error is not None and f.error.shape != f.values.shape)
         lead = (*([a.quantities] if a.quantities is not None else []), len(a))
         wrong = wrong or bool(arrays and f.values.shape[: len(lead)] != lead)
         if wrong or (f.names is not None and len(f.names) != f.values.shape[-1]):
-            raise ValueError(f"a table of features of shape {f.values.shape}")
+            raise ValueError(f"The table of features cannot have shape {f.values.shape}")
         if f.places and len(f.places) != len(arrays):
-            raise ValueError(f"features of {len(f.places)} arrays, where there are {len(arrays)}")
+            raise ValueError(f"The features belong to {len(f.places)} arrays, and the values are {len(arrays)}")
         for place, shape in zip(f.places, arrays.values(), strict=False):
             if place is not None and not (
                 place.dtype.kind == "i" and place.ndim == 2 and len(place) in (1, len(a)) and place.shape[1:] == shape[-1:]
                 and place.size and -1 <= place.min() and place.max() < f.values.shape[-1]
             ):  # fmt: skip
-                raise ValueError(f"features at places of shape {place.shape}")
+                raise ValueError(f"The positions of features cannot have shape {place.shape}")
 
 
 def read_gap(absolute: np.ndarray | None, relative: np.ndarray | None) -> Gap | None:
@@ -160,7 +162,7 @@ def read_gap(absolute: np.ndarray | None, relative: np.ndarray | None) -> Gap | 
     if absolute is None and relative is None:
         return None
     if absolute is None or relative is None or absolute.shape != relative.shape:
-        raise ValueError("gap.absolute and gap.relative do not fit together")
+        raise ValueError("The fields 'gap.absolute' and 'gap.relative' do not fit together")
     return Gap(absolute, relative)
 
 

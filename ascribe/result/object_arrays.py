@@ -38,7 +38,7 @@ def decode_objects(raw: np.ndarray, shape: list[int], kind: str) -> np.ndarray:
     """Returns the array that :func:`encode_objects` encoded. Raises ValueError, TypeError or KeyError for other data."""
     items = json.loads(raw.tobytes().decode())
     if not isinstance(items, list) or kind not in ("O", "U", "S"):
-        raise ValueError(f"words of type {kind!r:.40}")
+        raise ValueError(f"Words cannot have type {kind!r:.40}")
     flat = np.empty(len(items), object)
     for i, item in enumerate(items):
         flat[i] = _read(item)
@@ -84,7 +84,7 @@ def _missing(name: str) -> Any:
 def _numpy(text: str) -> Any:
     kind, count = text.split(" ")
     if not TIMES.fullmatch(kind):
-        raise ValueError(f"a time of type {kind!r:.40}")
+        raise ValueError(f"A time cannot have type {kind!r:.40}")
     return np.array(int(count), np.int64).view(np.dtype(kind))[()]
 
 

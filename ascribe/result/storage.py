@@ -128,19 +128,19 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
         version = text["format"]
     except (KeyError, TypeError, ValueError, RecursionError):
         raise ResultError(
-            f"{path} is not a result of ascribe", there=f"metadata {sorted(metadata)}", try_="a file written by Attribution.save()"
+            f"The file {path} is not a result of ascribe", there=f"metadata {sorted(metadata)}", try_="a file written by Attribution.save()"
         ) from None
     if version != FORMAT:
         problem = f"This version of ascribe reads format {FORMAT} only"
         raise ResultError(problem, there=f"format {version!r:.20} in {path}", try_="pip install -U ascribe")
     try:
         if (text.get("sealed") or "sha256" in metadata) and metadata.get("sha256") != compute_checksum(metadata["ascribe"], tensors):
-            raise ValueError("its checksum does not match its content")
+            raise ValueError("The checksum does not match the content")
         return _result(text, tensors, StoredArray.torch if framework == "torch" else StoredArray.numpy)
     except ImportError as error:
-        raise ResultError("framework='torch' needs PyTorch", there=str(error), try_="framework='numpy'") from error
+        raise ResultError("`framework='torch'` needs PyTorch", there=str(error), try_="framework='numpy'") from error
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise ResultError(f"{path} is damaged", there=str(error), try_="a.save(path) again, or a copy of the file") from error
+        raise ResultError(f"The file {path} is damaged", there=str(error), try_="a.save(path) again, or a copy of the file") from error
 
 
 def _result(text: Mapping[str, Any], tensors: Mapping[str, StoredArray], make: Callable[[StoredArray], Any]) -> Attribution:
@@ -173,7 +173,7 @@ def _features(header: Any, tensors: Mapping[str, StoredArray]) -> FeatureTable |
         return None
     values, error = (tensors.get(f"features.{name}") for name in ("values", "error"))
     if values is None:
-        raise ValueError("a table of features without values")
+        raise ValueError("The table of features has no values")
     names = None if header["names"] is None else tuple(header["names"])
     places = [tensors.get(f"features.places.{k}") for k in range(header.get("arrays", 0))]
     result = tuple(None if place is None else place.numpy() for place in places)
@@ -228,7 +228,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, StoredArray], dict[str, str]
         header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
     except (SafetensorError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         there = f"{type(error).__name__}: {error}"
-        raise ResultError(f"{path} is not a complete safetensors file", there=there, try_="a file written by Attribution.save()") from error
+        raise ResultError(
+            f"The file {path} is not a complete safetensors file", there=there, try_="a file written by Attribution.save()"
+        ) from error
     return tensors, header.get("__metadata__") or {}
 
 
@@ -239,7 +241,7 @@ def _array(*, dtype: str, shape: list[int], data: bytes) -> StoredArray:
 def _plain(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} {value!r:.60}")
+    raise TypeError(f"A value of type {type(value).__name__} has no form in JSON: {value!r:.60}")
 
 
 def _described(value: Any, name: str, tensors: dict[str, StoredArray], depth: int = 0) -> Any:

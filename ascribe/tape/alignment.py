@@ -82,8 +82,7 @@ class References:
         for out, value in zip(entry.outs, results, strict=True):
             if out is not None:
                 if value.shape != out.shape:
-                    there = f"{entry.where} gives {tuple(out.shape)} for the record"
-                    raise RuleError(
-                        "a reference for values whose shape depends on the record", there=there, try_="asc.IntegratedGradients()"
-                    )
+                    problem = "The rule needs values that have the same shape for a record and its reference"
+                    there = f"{entry.where} has shape {tuple(out.shape)} for the record, {tuple(value.shape)} for the reference"
+                    raise RuleError(problem, there=there, try_="asc.IntegratedGradients()(model, x)")
                 self.known[out] = value

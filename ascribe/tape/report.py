@@ -57,4 +57,5 @@ class RuleReport:
         """Raises RuleError if the rule is strict and an operation has no rule."""
         if self.without_formula and self.rule.strict:
             there = "; ".join(f"{name} ({what})" for name, what in sorted(self.without_formula.items()))
-            raise RuleError(f"{self.rule!r} has no exact rule for all", there=there, try_="strict=False: named in the checks")
+            problem = f"`{self.rule!r}` has no exact formula for some operations of the model"
+            raise RuleError(problem, there=there, try_="strict=False, which reports them in the checks")

@@ -157,9 +157,9 @@ def underived(entry: Entry) -> RuleError:
     """The error for an operation without formula and derivative."""
     where = f"{entry.where}: no formula, and no derivative in {entry.framework.name}"
     return RuleError(
-        f"the share of what goes into {entry.name}",
+        f"The rule cannot propagate through the operation {entry.name}",
         there=where,
-        try_="a layer behind it, with at=; or removal: over=asc.coalitions.LeaveOneOut(), by=asc.Replace(0.0)",
+        try_="at= a layer after the operation; or a perturbation method: asc.FeatureAblation(by=asc.Replace(0.0))(model, x)",
     )
 
 

@@ -290,7 +290,7 @@ def test_several_quantities_standard_errors_and_parts_of_several_cuts():
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a place twice": (lambda: game(at=["first", "first"]), CutError, "twice"),
     "the output": (lambda: game(at=["first", asc.OUTPUT]), CutError, "the output itself"),
-    "removals": (lambda: game(at=["first", "words"], by=[0.0]), FeatureError, "1 removals, but there must be one for each cut"),
+    "removals": (lambda: game(at=["first", "words"], by=[0.0]), FeatureError, "1 removal, but there must be one for each cut"),
     "no removal by name": (lambda: game(at=["first", "words"], by={"first": 0.0}), FeatureError, "none for \"Cut('words')\""),
     "features": (lambda: game(at=["first", "words"], features=[asc.features.EachElement()]), FeatureError, "`features=` has 1 parts"),
     "other rows": (lambda: game(by=(asc.Resample(X), asc.Resample(TOKENS[:2]))), FeatureError, "[2, 3] values each"),

@@ -420,7 +420,7 @@ def test_saturated_probabilities_are_noted() -> None:
 def test_nothing_but_zeros_is_noted() -> None:
     found = asc.attribute(table(), X, of=lambda y: y[:, 0] * 0)
     assert said("zero", found).records == (0, 1)
-    with pytest.raises(asc.errors.CutError, match="a place that it does not depend on"):
+    with pytest.raises(asc.errors.CutError, match="a cut that it does not depend on"):
         asc.attribute(table(), X, at="2", of=asc.Unit(0, on=asc.Cut("0")))
 
 
@@ -433,7 +433,7 @@ def test_an_incomplete_result_warns() -> None:
 
 def test_the_error_names_what_there_is() -> None:
     model = seeded(Pictures())
-    with pytest.raises(CutError, match="Found: conv"):
+    with pytest.raises(CutError, match=r"no layer 'conv1'\. Found: Pictures with layers such as conv"):
         asc.attribute(model, PICTURE, at="conv1")
     with pytest.raises(InputError, match=r"x\[None\]"):
         asc.attribute(table(), X[0])

@@ -117,7 +117,7 @@ HINTS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "the model in the constructor": (lambda: asc.KernelShap(NET), MethodError, "KernelShap()(model, x)"),
     "model and background": (lambda: asc.KernelShap(NET, X), MethodError, "KernelShap()(model, x)"),
     "an estimator": (lambda: asc.KernelShap(LogisticRegression()), MethodError, "KernelShap()(model, x)"),
-    "a class": (lambda: IG(nn.Linear, X), BackendError, "Linear is a class, not a model"),
+    "a class": (lambda: IG(nn.Linear, X), BackendError, "is a class, not a model. Found: the class Linear. Try: Linear(...)"),
     "x first": (lambda: IG(X, NET), BackendError, "the model first, then its arguments"),
     "a dictionary": (lambda: IG(Dictionary(), {"input_ids": torch.ones(1, 3)}), ModelError, "unpacked: method(model, **batch)"),
 }

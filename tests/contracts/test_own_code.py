@@ -149,17 +149,17 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "gradients of a black box": (
         lambda: asc.Saliency()(black_box, np.ones((2, 3))),
         RuleError,
-        "A black box has no gradients. Found: function: a function of arrays.",
+        "A black box has no gradients. Found: a model of type function, called as a function of arrays.",
     ),
     "a layer of a black box": (
         lambda: asc.KernelShap()(black_box, np.ones((2, 3)), at="0"),
         CutError,
-        "A black box has no layer Cut('0'). Found: its arguments and what it returns. Try: at=asc.INPUT.",
+        "A black box has no layer Cut('0'). Found: a function with an input and an output. Try: at=asc.INPUT.",
     ),
     "a rule without a pair": (
         lambda: asc.attribute(NET, X, of=1, by=Single()),
         RuleError,
-        "propagate must return a pair: multipliers and other relevance. Found: Tensor from Single(). Try: return multipliers, None.",
+        "`propagate` must return a pair: multipliers and direct relevance. Found: Tensor from Single(). Try: return multipliers, None.",
     ),
     "a removal that returns a list": (
         lambda: shapley(Fixed([X[None]])),
@@ -201,7 +201,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "one row for an estimator": (
         lambda: asc.KernelShap(by=0.0)(LinearRegression().fit(np.eye(4), np.arange(4)), np.ones(4)),
         ModelError,
-        "Try: x[None] if the input has no record axis.",
+        "Try: x[None] if the input has no batch dimension.",
     ),
     "a class of another name": (lambda: asc.Saliency()(NET, X, target=3), ArgumentError, "Try: of=3;"),  # type: ignore[arg-type]
     "a number of steps": (lambda: asc.IntegratedGradients(n_steps=10), ArgumentError, "Try: IntegratedGradients(steps=10)."),  # type: ignore[call-arg]

@@ -237,7 +237,7 @@ def test_a_header_that_does_not_fit_the_file_is_refused(tmp_path: Path, entry: d
         (Attribution(np.ones(2, complex)), "complex128"),
         (Attribution({(1, 2): np.ones(2)}), "if its values are arrays.*Found: dict at values"),
         (Attribution({"x": object()}), "if its values are arrays.*Found: object at values"),
-        (Attribution(np.ones(2), method=None), "'method' has to be a text"),  # type: ignore[arg-type]
+        (Attribution(np.ones(2), method=None), "'method' must be a string"),  # type: ignore[arg-type]
         (Attribution(np.ones((2, 3)), explained=np.ones(5)), "records: 2 of values, 5 of explained"),
     ],
 )

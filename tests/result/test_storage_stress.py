@@ -195,7 +195,7 @@ def test_json_a_hundred_thousand_deep_is_refused(tmp_path: Path, key: str) -> No
 
 
 @pytest.mark.parametrize(("field", "value", "named"), [
-    ("method", 3, "'method' has to be a text"), ("checks", [{"name": "x"}], "'checks'"), ("cost", {"forward": 1}, "'cost'"),
+    ("method", 3, "'method' must be a string"), ("checks", [{"name": "x"}], "'checks'"), ("cost", {"forward": 1}, "'cost'"),
     ("class_names", "cat", "'class_names'"), ("cut", None, "'cut'"), ("settings", [], "'settings'")])  # fmt: skip
 def test_the_error_names_the_field(tmp_path: Path, field: str, value: Any, named: str) -> None:
     tensors, metadata = storage.read_safetensors(OLD)

@@ -116,7 +116,7 @@ def test_smoothing_goes_to_the_gradient_and_needs_rectifiers():
     model, x = net("relu module"), batch()
     sharp = asc.influence(model, x, of=1, by=asc.rules.BetaSmooth(1e9)).values
     torch.testing.assert_close(sharp, asc.influence(model, x, of=1).values, rtol=1e-6, atol=1e-9)
-    with pytest.raises(RuleError, match="rectifier"):
+    with pytest.raises(RuleError, match="needs a model with a ReLU"):
         asc.influence(net("tanh"), x, of=1, by=asc.rules.BetaSmooth())
     with pytest.raises(RuleError, match="beta"):
         asc.rules.BetaSmooth(0.0)
@@ -145,5 +145,5 @@ def test_guided_maps_of_several_quantities_and_of_what_is_no_picture():
     torch.testing.assert_close(both.values[1], asc.GuidedGradCam()(model, x, of=1).values)
     with pytest.raises(MethodError):
         asc.GuidedGradCam()(dense(), batch().flatten(1)[:, :6], of=1)
-    with pytest.raises(RuleError, match="rectifier"):
+    with pytest.raises(RuleError, match="needs a model with a ReLU"):
         asc.GuidedGradCam()(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).to(DOUBLE), x, of=1)

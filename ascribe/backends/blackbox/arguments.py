@@ -10,6 +10,7 @@ import numpy as np
 from ...arrays import is_table
 from ...calls.call import Call, argument_name
 from ...calls.not_arrays import error_without_arrays
+from ...cuts import INPUT, input_at
 from ...errors import CutError, DistributionError, InputError
 from ...tree import Path, map_leaves, walk
 from ...utils.ragged import Ragged
@@ -33,13 +34,15 @@ class Inputs:
 
     def _array(self, path: Path, leaf: Any) -> Any:
         if isinstance(leaf, np.ma.MaskedArray):
-            raise InputError("a masked array", there="arrays without a mask", try_="x.filled(0)", code="E-INPUT-LAYOUT")
+            there = f"a masked array of shape {leaf.shape}"
+            raise InputError("Masked arrays are not supported", there=there, try_="x.filled(0)", code="E-INPUT-LAYOUT")
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "V":
-            there = f"columns {', '.join(leaf.dtype.names or ())}"
-            raise InputError("a structured array", there=there, try_="pandas.DataFrame(x)", code="E-INPUT-LAYOUT")
+            there = f"an array with the columns {', '.join(leaf.dtype.names or ())}"
+            raise InputError("Structured arrays are not supported", there=there, try_="pandas.DataFrame(x)", code="E-INPUT-LAYOUT")
         if is_table(leaf):
             if not hasattr(leaf, "iloc"):
-                raise InputError(f"a table of {type(leaf).__module__.partition('.')[0]}", there="tables of pandas", try_="x.to_pandas()")
+                there = f"a {type(leaf).__name__} of {type(leaf).__module__.partition('.')[0]}"
+                raise InputError("Only tables of pandas are supported", there=there, try_="x.to_pandas()")
             self.frames[path] = leaf
             numeric = all(getattr(dtype, "kind", "O") in "fiub" for dtype in leaf.dtypes)
             return leaf.to_numpy(np.float64 if numeric else object)
@@ -61,7 +64,10 @@ class Inputs:
             found = [p for p in under if self._numbers(p) and (start or may_be_explained(p))]
             found = found or [p for p in under if start or may_be_ids(p)]
         if not found:
-            raise CutError("no array with a row per record there", there=", ".join(map(argument_name, self.leaves)), code="E-CUT-INTEGER")
+            problem = f"`{(input_at(start) if start else INPUT)!r}` holds no array with one row per record"
+            there = f"the arguments: {', '.join(map(argument_name, self.leaves))}"
+            try_ = "at=asc.INPUT.at(0), the first argument; or asc.Call(..., records=...), which says where the records are"
+            raise CutError(problem, there=there, try_=try_, code="E-CUT-INTEGER")
         return found
 
     @property
@@ -116,8 +122,10 @@ class Inputs:
         try:
             made = made.astype(kinds | gaps)
         except (TypeError, ValueError) as wrong:
-            what = f"values that columns cannot hold: {(str(wrong).splitlines() or [''])[0]}"
-            raise DistributionError(what, try_="a baseline with columns of the same types", code="E-BASELINE-TYPE") from wrong
+            what = "The columns of the table cannot hold the values of the baseline or background"
+            there = (str(wrong).splitlines() or [type(wrong).__name__])[0]
+            try_ = "a baseline or background with columns of the same types"
+            raise DistributionError(what, there=there, try_=try_, code="E-BASELINE-TYPE") from wrong
         made.columns = frame.columns
         return made
 
@@ -128,8 +136,9 @@ def holds(dtype: Any, column: Any, name: Any) -> bool:
     if hasattr(dtype, "categories"):
         if not known.isin(dtype.categories).all():
             there = ", ".join(map(repr, dtype.categories[:20]))
-            what = f"{known[~known.isin(dtype.categories)].iloc[0]!r} in the column {name!r}"
-            raise DistributionError(what, there=f"categories {there}", try_="a baseline of the same categories", code="E-BASELINE-TYPE")
+            what = f"The column {name!r} has no category {known[~known.isin(dtype.categories)].iloc[0]!r}"
+            try_ = "a baseline or background with the same categories"
+            raise DistributionError(what, there=f"the categories {there}", try_=try_, code="E-BASELINE-TYPE")
         return True
     if getattr(dtype, "kind", "O") not in "iub":
         return True

@@ -71,7 +71,8 @@ def runner_for(model: Any) -> Runner:
         return estimator(model)
     if callable(model):
         return Runner(model, "", None, *predicting(getattr(model, "__self__", None), getattr(model, "__name__", None)))
-    raise BackendError(f"a {type(model).__name__} is not a model", try_="a function of arrays, an estimator, or an ONNX session")
+    try_ = "a function of arrays, an estimator, or an ONNX session"
+    raise BackendError("The first argument is not a model", there=f"an object of type {type(model).__name__}", try_=try_)
 
 
 def estimator(model: Any) -> Runner:
@@ -113,7 +114,9 @@ class Onnx:
         self.inputs = [(i.name, NUMBERS.get(i.type)) for i in session.get_inputs()]
         outputs = [o for o in session.get_outputs() if any(kind in o.type for kind in ("float", "double", "map"))]
         if not outputs:
-            raise BackendError("an ONNX session without scores", there=", ".join(f"{o.name}: {o.type}" for o in session.get_outputs()))
+            there = ", ".join(f"{o.name}: {o.type}" for o in session.get_outputs())
+            try_ = "an export of the model that returns scores or probabilities"
+            raise BackendError("The ONNX session has no output of floating-point scores", there=there, try_=try_)
         self.output = next((o.name for o in outputs if "prob" in o.name), outputs[0].name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -124,7 +127,11 @@ class Onnx:
         else:
             given = dict(zip(known, args, strict=False)) | kwargs
         if len(args) > len(known) or given.keys() != known.keys():
-            raise InputError(f"arguments {', '.join(given)}", there=f"inputs {', '.join(known)}", try_="one for each")
+            more = f" and {len(args) - len(known)} more" if len(args) > len(known) else ""
+            arguments = f"the arguments {', '.join(given)}" if given else "no arguments"
+            there = f"the inputs {', '.join(known)}, and {arguments}{more}"
+            try_ = "one array for each input, by position or by name"
+            raise InputError("The ONNX session needs one argument for each of its inputs", there=there, try_=try_)
         feeds = {name: np.asarray(a, known[name]) for name, a in given.items()}
         (found,) = self.session.run([self.output], feeds)
         return found
@@ -137,9 +144,8 @@ def as_arrays(output: Any) -> tuple[Any, bool]:
     """
     found = converted(output)
     if is_array(found) and found.dtype.kind not in "fiub":
-        what = f"the model returned an array of type {found.dtype}"
-        try_ = "numbers, one row for each record, such as model.predict_proba of a classifier"
-        raise ModelError(what, try_=try_, code="E-MODEL-OUTPUT")
+        what, there = "The model must return numbers, one row for each record", f"an array of type {found.dtype}"
+        raise ModelError(what, there=there, try_="model.predict_proba for a classifier", code="E-MODEL-OUTPUT")
     whole = bool(is_array(found) and found.dtype.kind in "iub")
     return (found.astype(np.float64) if whole else found), whole
 

@@ -67,7 +67,7 @@ class BlackBoxSession(Session):
         if wrt:
             raise without_gradients(self.model)
         if cut.layer:
-            raise CutError(f"A black box has no layer {cut!r}", there="its arguments and what it returns", try_="at=asc.INPUT")
+            raise CutError(f"A black box has no layer {cut!r}", there="a function with an input and an output", try_="at=asc.INPUT")
         if cut.anchor == "in":
             self.inputs.explained(accessor_path(cut))
         return cut
@@ -84,7 +84,7 @@ class BlackBoxSession(Session):
         if job.of is None and not outputs:
             return Evidence(None, {}, reads)
         if job.on is not None and job.on.anchor == "in":
-            raise QuantityError(f"a quantity of the input of a black box: {job.on!r}", there="what it returns", try_="on=asc.OUTPUT")
+            raise QuantityError("A quantity of a black box is read at its output only", there=f"on={job.on!r}", try_="on=asc.OUTPUT")
         output = self._run(job, news)
         reads |= {cut: self._returned(cut, output, job) for cut in outputs}
         value = None
@@ -120,7 +120,7 @@ class BlackBoxSession(Session):
         except Exception as wrong:
             first = (str(wrong).splitlines() or [""])[0]
             error = ModelError(
-                f"the model raised {type(wrong).__name__}: {first}",
+                f"The model raised {type(wrong).__name__}: {first}",
                 there=f"a call with {len(job.rows)} rows, of records {span(job.index)}",
                 try_=self._advice(first, kwargs),
                 code="E-MODEL-RAISED",
@@ -134,8 +134,8 @@ class BlackBoxSession(Session):
             return hint
         flat = all(self.inputs.canonical(path).ndim == 1 for path in self.inputs.explained(()))
         if flat and any(part in message for part in ("1D array", "dimension", "shape", "axis", "too many indices", "scalar")):
-            return "x[None] if the input has no record axis"
-        return "error.call for the arguments, error.partial for what was found before"
+            return "x[None] if the input has no batch dimension"
+        return "error.call for the arguments of this call, error.partial for the result so far"
 
     def independence_trial(self) -> bool:
         return not self.inputs.counted.together
@@ -155,7 +155,7 @@ def without_gradients(model: Any) -> RuleError:
     """Why a black box cannot be differentiated, and what can be done instead."""
     return RuleError(
         "A black box has no gradients",
-        there=f"{type(model).__name__}: a function of arrays",
+        there=f"a model of type {type(model).__name__}, called as a function of arrays",
         try_="coalitions, such as over=asc.coalitions.Permutations(), or the model in a framework that has gradients",
         code="E-RULE-GRADIENT",
     )
@@ -187,7 +187,8 @@ def part_of(output: Any, cut: Cut) -> Any:
     try:
         return follow(output, accessor_path(cut))
     except (LookupError, AttributeError, TypeError) as wrong:
-        raise CutError(f"{cut!r} has no part {cut.accessor!r}", there=type(output).__name__) from wrong
+        what, there = f"The output of the model has no part {cut.accessor!r}", f"an output of type {type(output).__name__}"
+        raise CutError(what, there=there, try_="asc.OUTPUT, or one of its parts: asc.OUTPUT.at(0)") from wrong
 
 
 def explained(job: Job, tree: Any) -> np.ndarray:
@@ -195,17 +196,19 @@ def explained(job: Job, tree: Any) -> np.ndarray:
     assert job.of is not None
     rows = len(job.rows)
     if isinstance(tree, np.ndarray) and (not tree.ndim or len(tree) != rows):
-        try_ = "one row for each, or asc.Call(..., records=1) if the whole call is one record"
-        raise InputError(f"the model returned shape {tree.shape}", there=f"{rows} rows", try_=try_, code="E-RECORDS")
+        what, there = "The model must return one row for each row of its input", f"an output of shape {tree.shape} for {rows} rows"
+        try_ = "asc.Call(..., records=1) if the whole call is one record"
+        raise InputError(what, there=there, try_=try_, code="E-RECORDS")
     try:
         values = [np.asarray(v, dtype=np.float64) for v in job.of(tree, job.rows)]
     except (AscribeError, MemoryError):
         raise
     except Exception as wrong:
         first = (str(wrong).splitlines() or [""])[0]
-        raise QuantityError(f"the quantity raised {type(wrong).__name__}: {first}", code="E-QUANTITY-RAISED") from wrong
+        raise QuantityError(f"The quantity raised {type(wrong).__name__}: {first}", code="E-QUANTITY-RAISED") from wrong
     if wrong_shapes := [v.shape for v in values if v.reshape(-1).shape != (rows,)]:
-        raise InputError(f"the quantity has shape {wrong_shapes[0]}", there=f"{rows} rows", try_="one number for each", code="E-RECORDS")
+        what, there = "The quantity must have one number for each row", f"a quantity of shape {wrong_shapes[0]} for {rows} rows"
+        raise InputError(what, there=there, try_="of=lambda y: y[:, 0]", code="E-RECORDS")
     return np.stack(values).reshape(len(values), job.points, job.records)
 
 

@@ -40,9 +40,9 @@ class NumpySession(Session):
 
     def __init__(self, model: Mlp, call: Call) -> None:
         if len(call.args) != 1 or call.kwargs:
-            raise InputError("an Mlp is called with one array", there=repr(call), try_="attribute(mlp, x)")
+            raise InputError("An Mlp takes one array as its only argument", there=repr(call), try_="asc.attribute(mlp, x)")
         if call.records is not None:
-            raise InputError("records= for an Mlp", there="a row for each record", try_="asc.Call(x)", code="E-RECORDS")
+            raise InputError("An Mlp takes no `records=`: each row is a record", there=repr(call), try_="asc.Call(x)", code="E-RECORDS")
         self.model, self.call = model, call
         self.x = np.asarray(call.args[0], dtype=np.float64)
         self.records = len(self.x)
@@ -61,7 +61,7 @@ class NumpySession(Session):
         if cut == LOGITS:
             return OUTPUT
         if not cut.layer.isdigit() or int(cut.layer) >= len(self.model.weights) or cut.accessor is not None:
-            raise CutError(f"no place {cut!r} in an Mlp", there=f"layers 0 to {len(self.model.weights) - 1}", try_='Cut("0")')
+            raise CutError(f"The Mlp has no cut {cut!r}", there=f"the layers 0 to {len(self.model.weights) - 1}", try_='Cut("0")')
         return cut
 
     def level(self, cut: Cut) -> int:
@@ -69,12 +69,13 @@ class NumpySession(Session):
         if cut == INPUT:
             return 0
         if isinstance(cut, JointCut):
-            raise CutError(f"{cut!r}", there="one place at a time for NumPy models")
+            raise CutError("NumPy models do not support joint cuts", there=f"{cut!r}", try_="one quantity for each cut: on=asc.OUTPUT")
         return len(self.model.weights) if cut == OUTPUT else int(cut.layer) + (cut.anchor == "out")
 
     def evaluate(self, job: Job) -> Evidence:
         if job.by is not None and not isinstance(job.by, Gradient):
-            raise RuleError(f"by={job.by!r} is not available for NumPy models", there="Gradient()")
+            try_ = "by=asc.rules.Gradient(), or no by="
+            raise RuleError("NumPy models support the plain gradient only", there=f"by={job.by!r}", try_=try_)
         at = 0 if job.at is None else self.level(job.at)
         values, pre = {at: self._rows(job, at)}, {}
         for i in range(at, len(self.model.weights)):
@@ -152,4 +153,4 @@ def quantities(job: Job, y: np.ndarray) -> Sequence[Array]:
     except (AscribeError, MemoryError):
         raise
     except Exception as wrong:
-        raise QuantityError(f"the quantity raised {type(wrong).__name__}: {wrong}", code="E-QUANTITY-RAISED") from wrong
+        raise QuantityError(f"The quantity raised {type(wrong).__name__}: {wrong}", code="E-QUANTITY-RAISED") from wrong

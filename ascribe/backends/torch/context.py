@@ -58,9 +58,11 @@ class Context:
         self.device = TorchDevice(self.inputs.leaves.values())
         if weights and not weights[0].is_meta and True in map(is_meta, self.inputs.leaves.values()):
             home = str(weights[0].device)  # an embedding would read numbers that are not there
-            raise InputError(f"the model is on {home}", there="inputs on meta", try_=f'x.to("{home}")', code="E-DEVICE")
+            there = f"the model is on {home}, inputs are on meta"
+            raise InputError("The model and its inputs must be on the same device", there=there, try_=f'x.to("{home}")', code="E-DEVICE")
         if any(map(is_lazy, dict(zip(map(type, weights), weights, strict=True)).values())):
-            raise ModelError("a layer of the model has no weights yet", try_="model(x) once, to make its lazy layers", code="E-MODEL-LAZY")
+            try_ = "model(x) once before, which creates the weights of lazy layers"
+            raise ModelError("A layer of the model has no weights yet", there="a lazy layer", try_=try_, code="E-MODEL-LAZY")
         self.records = self.inputs.records
         self.notes: list[str] = []
         self.facts = Facts()

@@ -101,7 +101,8 @@ def located(ctx: Context, cut: Cut, wrt: bool) -> Cut:
     """
     if isinstance(cut, JointCut):
         if wrt:
-            raise CutError(f"points at {cut!r}", there="places together are for a quantity's on=", try_="one of them")
+            what = "A joint cut is for `on=` of a quantity; points and gradients are at a single cut"
+            raise CutError(what, there=f"at={cut!r}", try_=f"at={cut.each[0]!r}")
         return JointCut.of(*(resolve(ctx, one, False) for one in cut.each))
     if not cut.layer and cut.anchor == "in" and not ctx.inputs.explained and ctx.inputs.complex:
         raise complex_inputs(ctx.inputs)
@@ -115,7 +116,8 @@ def located(ctx: Context, cut: Cut, wrt: bool) -> Cut:
         known = known_place(ctx, cut)
         cut = Cut(known.layer, known.anchor, known.accessor if cut.accessor is None else cut.accessor, cut.call)
     if wrt and not cut.layer and cut.anchor == "out":
-        raise CutError(f"at={cut!r}", there="the output itself", try_="at=asc.INPUT, or a layer before the output", code="E-CUT-OUTPUT")
+        what = "The output cannot be explained by itself"
+        raise CutError(what, there=f"at={cut!r}", try_="at=asc.INPUT, or a layer before the output", code="E-CUT-OUTPUT")
     return cut
 
 
@@ -147,7 +149,8 @@ def logits(ctx: Context) -> Cut:
     if isinstance(output, Mapping) and "logits" in output:
         return OUTPUT.at("logits")
     if not isinstance(output, Tensor):
-        raise CutError("LOGITS in an output that is no tensor", try_='OUTPUT.at("name") or a layer by its name', code="E-CUT-LOGITS")
+        what, there = "`LOGITS` was not found: the output is not a tensor", f"an output of type {type(output).__name__}"
+        raise CutError(what, there=there, try_='asc.OUTPUT.at("name"), or a layer by its name', code="E-CUT-LOGITS")
     for cut, value in ends:
         if value.shape == output.shape and torch.equal(value, output):
             return cut
@@ -158,7 +161,7 @@ def logits(ctx: Context) -> Cut:
         and torch.allclose(output.sum(1).float(), torch.ones(len(output), device=output.device), atol=1e-3)
     ):
         raise CutError(
-            "LOGITS: the output holds probabilities, but no softmax layer makes them",
+            "`LOGITS` was not found: the output holds probabilities, but no softmax layer computes them",
             try_='the layer before the softmax by its name, such as Cut("fc")',
             code="E-CUT-LOGITS",
         )
@@ -172,7 +175,8 @@ def embeddings(ctx: Context) -> Cut:
     """
     host = ctx.host
     if host is None:
-        raise CutError("EMBEDDINGS of a function", try_="an nn.Module", code="E-CUT-EMBEDDINGS")
+        what, there = "`EMBEDDINGS` was not found: a function has no layers", f"a {type(ctx.model).__name__}"
+        raise CutError(what, there=there, try_="an nn.Module", code="E-CUT-EMBEDDINGS")
     modules = dict(host.named_modules())
     tied: set[str] = set()
     own: Any = getattr(host, "get_input_embeddings", None)
@@ -191,8 +195,10 @@ def embeddings(ctx: Context) -> Cut:
         return Cut(next(iter(used)))
     each = f"at=[{', '.join(repr(Cut(name)) for name in used)}] for gradients, one at a time for paths"
     raise CutError(
-        "EMBEDDINGS: " + ("several layers are given ids" if used else "no nn.Embedding is given the ids"),
-        there=", ".join(map(repr, used or [n for n, m in modules.items() if isinstance(m, TABLES)])) or "no nn.Embedding",
+        "`EMBEDDINGS` is ambiguous: several layers receive the ids"
+        if used
+        else "`EMBEDDINGS` was not found: no nn.Embedding receives the ids",
+        there=", ".join(map(repr, used or [n for n, m in modules.items() if isinstance(m, TABLES)])) or "a model without nn.Embedding",
         try_=each
         if used
         else 'the layer by its name: at="layer"'

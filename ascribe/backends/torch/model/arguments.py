@@ -21,6 +21,7 @@ from ..namespace import from_numpy
 from ..run.axes import FIRST, WHOLE, Axis, axis_by_length
 
 Tensor = torch.Tensor
+TOGETHER = "`records=` of a kind that makes all records run together (an array, or 1)"
 
 
 class Inputs:
@@ -57,7 +58,7 @@ class Inputs:
         if shaped:
             return count_records(call, shaped)
         if odd := [f"{argument_name(path)} {leaf.layout}" for path, leaf in self.leaves.items() if not cuttable(leaf)]:
-            what = "tensors that cannot be cut into records"
+            what = "Tensors of this layout cannot be split into records"
             raise InputError(what, there=", ".join(odd), try_="x.to_dense()", code="E-INPUT-LAYOUT")
         raise error_without_arrays(call, tensors=True)
 
@@ -139,8 +140,8 @@ class Inputs:
             paths = [p for p in (self.own_paths if start else self.tokens) if p[: len(start)] == start]
         if not paths:
             raise CutError(
-                f"{cut!r} holds no floating tensor with a row per record",
-                there=", ".join(map(argument_name, self.leaves)),
+                f"`{cut!r}` holds no floating-point tensor with one row per record",
+                there=f"the arguments: {', '.join(map(argument_name, self.leaves))}",
                 try_="at=asc.EMBEDDINGS for token ids",
                 code="E-CUT-INTEGER",
             )
@@ -172,7 +173,7 @@ class Inputs:
         if len(index) == self.records:
             return leaf
         if self.counted.together:
-            raise ModelError("some of the records alone", there="records= with an array: all of them run together")
+            raise ModelError("The records of this call cannot be run separately", there=TOGETHER, try_="asc.Call(...) without records=")
         axis, lo, hi = self.counted.axes[path], int(index[0]), int(index[-1]) + 1
         if hi - lo == len(index):
             return leaf.narrow(axis, lo, hi - lo)
@@ -190,7 +191,7 @@ class Inputs:
         if repeat == 1:
             return part.clone()
         if self.counted.together:
-            raise ModelError("records at several points at once", there="records= with an array: all of them run together")
+            raise ModelError("The records of this call cannot be run at several points at once", there=TOGETHER, try_="chunk=1")
         times = [1] * part.ndim
         times[self.counted.axes[path]] = repeat
         return part.repeat(times)
@@ -231,9 +232,9 @@ class Inputs:
 def other_layout(leaves: Mapping[Path, Tensor]) -> InputError:
     """The error for nested and for quantised tensors."""
     if nested := [argument_name(path) for path, leaf in leaves.items() if leaf.is_nested]:
-        return InputError("nested tensors", there=", ".join(nested), try_="padded rows and a mask", code="E-INPUT-LAYOUT")
+        return InputError("Nested tensors are not supported", there=", ".join(nested), try_="padded rows and a mask", code="E-INPUT-LAYOUT")
     short = [argument_name(path) for path, leaf in leaves.items() if leaf.is_quantized]
-    return InputError("quantised tensors", there=", ".join(short), try_="x.dequantize()", code="E-INPUT-LAYOUT")
+    return InputError("Quantised tensors are not supported", there=", ".join(short), try_="x.dequantize()", code="E-INPUT-LAYOUT")
 
 
 def cuttable(leaf: Tensor) -> bool:
@@ -256,14 +257,16 @@ def fresh(leaf: Any) -> Any:
     try:
         return copy.deepcopy(leaf)
     except RuntimeError as wrong:
-        what = f"a {type(leaf).__name__} that carries gradients"
-        raise InputError(what, try_="fill it under torch.no_grad()", code="E-INPUT-CACHE") from wrong
+        what = "A key-value cache that carries gradients cannot be copied"
+        try_ = "with torch.no_grad(): ..., around the code that fills the cache"
+        raise InputError(what, there=f"a {type(leaf).__name__}", try_=try_, code="E-INPUT-CACHE") from wrong
 
 
 def as_tensor(array: np.ndarray, dtype: torch.dtype | None) -> Tensor:
     """NumPy's numbers as a tensor; floating ones of this type, or else of their own. Raises InputError for a masked array."""
     if isinstance(array, np.ma.MaskedArray):
-        raise InputError("a masked array", there="tensors without a mask", try_="x.filled(0)", code="E-INPUT-LAYOUT")
+        there = f"a masked array of shape {array.shape}"
+        raise InputError("Masked arrays are not supported", there=there, try_="x.filled(0)", code="E-INPUT-LAYOUT")
     wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
     tensor = from_numpy(np.require(array, np.float64 if wide else array.dtype.newbyteorder("="), ["C", "W"]))
     return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor

@@ -27,7 +27,7 @@ def complex_inputs(inputs: Inputs) -> InputError:
     """The error for inputs of complex numbers, which have no gradient of their own."""
     there = ", ".join(f"{argument_name(p)} {tuple(inputs.leaves[p].shape)}" for p in inputs.complex)
     try_ = "asc.attribute(lambda z: model(torch.view_as_complex(z)), torch.view_as_real(x)), with real and imaginary parts as numbers"
-    return InputError("inputs of complex numbers", there=there, try_=try_, code="E-INPUT-COMPLEX")
+    return InputError("Complex inputs cannot be explained", there=there, try_=try_, code="E-INPUT-COMPLEX")
 
 
 INNER = ("does not require grad", "appears to not have been used in the graph")
@@ -50,13 +50,13 @@ MOST = 3  # layers named
 def without_graph(host: torch.nn.Module | None, cuts: Sequence[Cut]) -> CutError:
     """The error for cuts without a gradient: layers that have none, or a value that was taken out of the graph."""
     names = [name or "the model" for name in quantised(host)]
-    there = "a place that it does not depend on, or detach(), no_grad(), .data, NumPy or integers between the two"
+    there = "a cut that it does not depend on, or detach(), no_grad(), .data, NumPy or integers between the two"
     if names:
         more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
         there = f"quantised layers, which have no derivative: {', '.join(names[:MOST])}{more}"
     where = ", ".join(map(repr, cuts))
     removal = "asc.FeatureAblation(by=asc.Replace(0.0))(model, x), which needs no gradient"
-    return CutError(f"the quantity has no gradient at {where}", there=there, try_=removal, code="E-CUT-GRADIENT")
+    return CutError(f"The quantity has no gradient at {where}", there=there, try_=removal, code="E-CUT-GRADIENT")
 
 
 def quantised(host: torch.nn.Module | None) -> list[str]:
@@ -74,13 +74,15 @@ def explained_failure(model: Any, host: torch.nn.Module | None, call: Call, inpu
     devices = sorted({str(leaf.device) for leaf in inputs.leaves.values()})
     home = sorted({str(p.device) for p in host.parameters()}) if host is not None else []
     if home and len(home) == 1 and devices != home and ("device" in first or "meta" in first):
-        return InputError(f"the model is on {home[0]}", there=f"inputs on {', '.join(devices)}", try_=f'x.to("{home[0]}")', code="E-DEVICE")
+        what = "The model and its inputs must be on the same device"
+        there = f"the model is on {home[0]}, inputs are on {', '.join(devices)}"
+        return InputError(what, there=there, try_=f'x.to("{home[0]}")', code="E-DEVICE")
     given = ", ".join(
         f"{argument_name(path)} {tuple(leaf.shape)} {str(leaf.dtype).removeprefix('torch.')}" for path, leaf in inputs.leaves.items()
     )
     return ModelError(
-        f"the model raised {type(wrong).__name__}: {first}",
-        there=f"called with {given}",
+        f"The model raised {type(wrong).__name__}: {first}",
+        there=f"a call with {given}",
         try_=_advice(model, call, inputs, first),
         code="E-MODEL-RUN",
     )
@@ -99,7 +101,7 @@ def _advice(model: Any, call: Call, inputs: Inputs, message: str) -> str:
     ranks = {leaf.ndim for leaf in inputs.leaves.values() if leaf.is_floating_point()}
     sizes = ("size" in message or "shape" in message) and ranks <= {1, 3}
     if sizes or any(part in message for part in ("channels", "dimensions", "not enough values to unpack")):
-        return "x[None] if the input has no record axis"
+        return "x[None] if the input has no batch dimension"
     if any(part in message for part in DTYPES) and not any(leaf.is_floating_point() for leaf in inputs.leaves.values()):
         return "numbers of the type of the model's weights: x.float()"
     if isinstance(model, torch.jit.ScriptModule):

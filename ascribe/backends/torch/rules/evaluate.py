@@ -65,7 +65,8 @@ class RuleEvaluation:
         assert isinstance(rule, OperationRule)
         self.rule: OperationRule = rule
         if rule.compares and not job.reference:
-            raise RuleError(f"by={job.by!r} compares", there="no reference", try_="over=asc.Reference(0.0) or asc.Background(rows)")
+            problem = "The rule compares each record with a reference, and this call has none"
+            raise RuleError(problem, there=f"by={job.by!r}", try_="over=asc.Reference(0.0), or over=asc.Background(rows)")
         self.rules = assign(rule, TORCH)
         job = start_at_inputs(ctx, job, self.rules)
         self.ctx, self.tapes, self.job = ctx, tapes, job
@@ -205,7 +206,8 @@ class RuleEvaluation:
         reverse.ledger = Ledger() if self.rule.treats["elementwise"] == "zero" else None
         found = self._with(reverse, main, job, len(main.value))
         if self.rule.treats["elementwise"] in RECTIFYING and not reverse.relus:
-            raise RuleError(f"{self.rule!r} found no rectifier", there="nothing that computes max(x, 0)", try_="asc.rules.Gradient()")
+            problem, there = f"`{self.rule!r}` needs a model with a ReLU", "no operation that computes max(x, 0)"
+            raise RuleError(problem, there=there, try_="by=asc.rules.Gradient()")
         return replace(found, start=main.value.detach(), begins={})
 
     def _reverse(self, main: Recorded, refer: Callable[[Var], Tensor]) -> Reverse:

@@ -87,7 +87,8 @@ class Axis:
         """``[lead..., records, ...]`` in the value's own layout. Raises CutError for several rows of a value that has room for one."""
         if self.whole:
             if array.shape[lead] != 1:
-                raise CutError("several points for a value without a record axis", try_="chunk=1", code="E-RECORDS")
+                problem, there = "A value without a batch dimension can hold a single point only", f"{array.shape[lead]} points"
+                raise CutError(problem, there=there, try_="chunk=1", code="E-RECORDS")
             return array.squeeze(lead)
         if self.rows is not None:
             found: Tensor = self.rows.rows(array, lead)

@@ -89,16 +89,18 @@ def other_rows(ctx: Context, cut: Cut, path: Path, shape: tuple[int, ...], recor
     place = "a layer around it whose value has one row per record"
     if not cut.layer and path:
         place = "a part that has: OUTPUT.at(...), as on= of the quantity or as at="
+    there = f"{records} records, whose rows are selected or mixed with others on one axis"
     if (rows := ctx.inputs.counted.rows) is not None:
-        there = f"records= for {len(rows)} rows of {records} records"
-        return CutError(f"{cut!r}{part} has shape {shape}", there=there, try_=place, code="E-CUT-FOLDED")
-    there = f"{records} records, picked from or mixed with others on one axis"
-    return CutError(f"{cut!r}{part} has shape {shape}", there=there, try_=place, code="E-CUT-FOLDED")
+        there = f"`records=` for {len(rows)} rows of {records} records"
+    problem = f"`{cut!r}`{part} has shape {shape}, which cannot be divided into records"
+    return CutError(problem, there=there, try_=place, code="E-CUT-FOLDED")
 
 
 def nothing_seen(demand: Demand) -> CutError:
     """The error for a layer that ran and showed nothing of what was wanted."""
     if demand.cut.call is not None and not 0 <= demand.cut.call < demand.fired:
-        there = f"uses 0 to {demand.fired - 1}"
-        return CutError(f"{demand.cut!r}: no such use of the layer", there=there, try_="another call=", code="E-CUT-CALLS")
-    return CutError(f"{demand.cut!r} holds no floating tensor", try_="asc.cuts_of(model, *args)", code="E-CUT-INTEGER")
+        problem = f"The layer {demand.cut.layer!r} has no use {demand.cut.call} in this call"
+        there = f"{demand.cut!r}, and uses 0 to {demand.fired - 1} of the layer"
+        return CutError(problem, there=there, try_=f"Cut({demand.cut.layer!r}, call={demand.fired - 1})", code="E-CUT-CALLS")
+    problem, there = f"`{demand.cut!r}` holds no floating-point tensor", "integers, or no tensor"
+    return CutError(problem, there=there, try_="one of the cuts of asc.cuts_of(model, *args)", code="E-CUT-INTEGER")

@@ -22,7 +22,8 @@ def differentiate(ctx: Context, value: Tensor, leaves: list[Tensor], cuts: Seque
         if ctx.device.out_of_memory(wrong):
             raise
         first = (str(wrong).splitlines() or [""])[0]
-        raise ModelError(f"the backward pass raised {type(wrong).__name__}: {first}", code="E-MODEL-GRADIENT") from wrong
+        try_ = "asc.FeatureAblation(by=asc.Replace(0.0))(model, x), which needs no gradient"
+        raise ModelError(f"The backward pass raised {type(wrong).__name__}: {first}", try_=try_, code="E-MODEL-GRADIENT") from wrong
     if found is None:
         raise without_graph(ctx.host, cuts)
     return found

@@ -71,7 +71,9 @@ class Demand:
         try:
             found = floating(tree, accessor_path(self.cut))
         except (KeyError, IndexError, AttributeError, TypeError) as wrong:
-            raise CutError(f"{self.cut!r} has no part {self.cut.accessor!r}", there=outline(tree)) from wrong
+            problem = f"`{self.cut!r}` has no part {self.cut.accessor!r}"
+            try_ = "the cut without accessor=, or with the path of one of its tensors"
+            raise CutError(problem, there=outline(tree), try_=try_) from wrong
         return {path: new for path, leaf in found if (new := self.handle(call, path, leaf)) is not None}
 
     def handle(self, call: int, path: Path, leaf: Tensor) -> Tensor | None:
@@ -135,7 +137,9 @@ class Write(Demand):
 
     def handle(self, call: int, path: Path, leaf: Tensor) -> Tensor:
         if len(self.seen) == len(self.values):
-            raise CutError(f"{self.cut!r} came by more often than when it was recorded", try_="choose one use: Cut(..., call=0)")
+            problem = f"`{self.cut!r}` ran more often than when its value was recorded"
+            there = f"more than {len(self.values)} uses of the layer"
+            raise CutError(problem, there=there, try_="a cut at one use: Cut(..., call=0)")
         value = self.values[len(self.seen)]
         if self.kept and (keep := self.kept[len(self.seen)]) is not None:
             value = mixed(value, leaf.detach(), keep)
@@ -161,8 +165,8 @@ class Tap:
         call, self.calls = self.calls, self.calls + 1
         if transform_level() != self.run.level and not all(demand.looks for demand in self.demands):
             raise CutError(
-                f"{self.demands[0].cut!r} is inside a transform of torch.func (grad, vmap, jacrev)",
-                there="values there belong to the transform, not to the call",
+                f"`{self.demands[0].cut!r}` is inside a transform of torch.func (grad, vmap, jacrev)",
+                there="values that belong to the transform, not to the call",
                 try_="at=asc.INPUT, or a layer outside of it",
                 code="E-CUT-TRANSFORM",
             )
@@ -237,9 +241,9 @@ class Run:
         missing = [d.cut for d in self.demands if d.cut.layer and not d.fired]
         if missing and not self.stopped:
             raise CutError(
-                f"{missing[0]!r} never ran in this call",
-                there="the layer exists, but the model did not pass it",
-                try_="asc.cuts_of(model, *args) for the places that it passes",
+                f"`{missing[0]!r}` never ran in this call",
+                there="a layer that exists, but that the model did not call",
+                try_="asc.cuts_of(model, *args), which lists the cuts that a call runs",
                 code="E-CUT-NOT-RUN",
             )
         return output
@@ -251,7 +255,7 @@ def hook(hooks: Hooks, module: nn.Module, anchor: str, tap: Tap) -> None:
         hooks.place(module, tap, before=anchor == "in", after=anchor != "in")
     except RuntimeError as wrong:
         raise CutError(
-            f"no cuts inside a {type(module).__name__}",
+            f"A {type(module).__name__} does not support cuts inside it",
             there=str(wrong).splitlines()[0],
             try_="the module before scripting, or at=asc.INPUT",
             code="E-CUT-SCRIPT",
@@ -261,13 +265,15 @@ def hook(hooks: Hooks, module: nn.Module, anchor: str, tap: Tap) -> None:
 def module_at(host: nn.Module | None, layer: str) -> nn.Module:
     """The module at a dotted path. Raises CutError that names the nearest there is."""
     if host is None:
-        raise CutError(f"no layer {layer!r} in a function", try_="an nn.Module, or at=asc.INPUT", code="E-CUT-FUNCTION")
+        problem = f"The model is a function, which has no layer {layer!r}"
+        raise CutError(problem, try_="an nn.Module, or at=asc.INPUT", code="E-CUT-FUNCTION")
     if found := module_named(host, layer):
         return found[0]
+    names = ", ".join(nearest(layer, [name for name, _ in host.named_modules(remove_duplicate=False)]))
     raise CutError(
-        f"no layer {layer!r} in {type(host).__name__}",
-        there=", ".join(nearest(layer, [name for name, _ in host.named_modules(remove_duplicate=False)])),
-        try_="one of these, or asc.cuts_of(model, *args) for all",
+        f"The model has no layer {layer!r}",
+        there=f"{type(host).__name__} with layers such as {names}" if names else f"{type(host).__name__} without layers",
+        try_="one of these, or asc.cuts_of(model, *args) for all" if names else "at=asc.INPUT",
         code="E-CUT-UNKNOWN",
     )
 

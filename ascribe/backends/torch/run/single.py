@@ -145,7 +145,10 @@ class SingleRun:
         leaves = [t for cut in job.wrt for _, _, t in self.wrt[cut]]
         if not value.is_floating_point():
             raise QuantityError(
-                f"the quantity is of type {value.dtype}", try_="scores: integers have no gradient", code="E-QUANTITY-INTEGER"
+                "The quantity is an integer, which has no gradient",
+                there=f"a quantity of type {value.dtype}",
+                try_="of= a function that returns scores or probabilities",
+                code="E-QUANTITY-INTEGER",
             )
         rest = differentiate(self.ctx, value, leaves, job.wrt)
         grads: dict[Cut, list[Tensor]] = {}
@@ -174,8 +177,9 @@ def run_once(ctx: Context, job: Job, mode: str) -> Evidence:
     evidence = SingleRun(ctx, job, mode, True).run()
     if plain.value is not None and evidence.value is not None and not close(plain.value, evidence.value):
         raise CutError(
-            f"something works in place on the value at {', '.join(map(repr, job.wrt))}, and another branch relies on it",
-            try_="the cut where that value is made, or the model without inplace=True",
+            "A cut cannot be explained if its value is changed in place and another branch uses the changed value",
+            there=f"an operation that works in place on the value at {', '.join(map(repr, job.wrt))}",
+            try_="the cut where that value is computed, or inplace=False in the layers of the model",
             code="E-CUT-ALIAS",
         )
     ctx.facts.shapes.clones[job.at, job.wrt] = True

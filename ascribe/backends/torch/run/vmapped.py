@@ -29,7 +29,7 @@ def run_vmapped(ctx: Context, job: Job) -> Evidence:
     """
     alone = job.on is not None and len(each_of(job.on)) == 1
     if job.read or set(job.wrt) - {job.at} or job.at is None or job.of is None or not alone:
-        raise ModelError("only the quantity and its gradient at the points can be mapped")
+        raise ModelError("Only the quantity and its gradient at the points can be mapped")
     axes = [axis_of(ctx, spot.cut, i, spot.path) for i, spot in zip(job.array_numbers, job.spots, strict=True)]
     native = [axis.native(value, 1).detach().clone() for value, axis in zip(job.write, axes, strict=True)]
     leaves = [leaf.requires_grad_(bool(job.wrt)) for leaf in native]
