@@ -1,11 +1,10 @@
-"""Conversion of ``over=`` to a distribution, and the properties that determine how it is evaluated."""
+"""The properties of a distribution that determine how it is evaluated."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .draws import Distribution
-from .members import Background, DistributionLike, Gaussian, Line, Multiplies, Point, Product, Uniform, list_factors
+from .members import Background, Gaussian, Line, Multiplies, Product, Uniform
 
 
 class Outline(NamedTuple):
@@ -48,12 +47,3 @@ def outline_distribution(distribution: Any) -> Outline:
         if hasattr(factor, "baseline"):
             baseline = 0.0 if factor.baseline is None else factor.baseline
     return Outline(points, baseline if background is None else background.rows, background, line, noisy)
-
-
-def as_distribution(over: DistributionLike | Any) -> Distribution:
-    """Returns ``over=`` as a distribution; None is ``Point()``. Raises DistributionError for other values."""
-    if over is None:
-        return Point()
-    factors = list_factors(over)
-    distribution: Distribution = factors[0] if len(factors) == 1 else over
-    return distribution

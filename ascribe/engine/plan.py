@@ -22,7 +22,7 @@ from ..quantities import Bound, Part, Quantity, check_scores, select_scores
 from ..quantities.base import BoundClasses, Parts, Separable, parts_of
 from ..rules import treats_operations
 from .chunks import Chunker, Progress, first_chunk, open_progress
-from .passes.sites import FeatureSites, find_sites
+from .passes.removal_sites import FeatureSites, find_sites
 from .request import Request
 
 LEAST_ROWS = 8

@@ -17,7 +17,7 @@ from ..coalitions.base import Coalitions, are_coalitions
 from ..cuts import INPUT, OUTPUT, Cut, CutLike, JointCut, as_cut
 from ..distributions.draws import Distribution
 from ..distributions.members import DistributionLike, Point, Points, Reference
-from ..distributions.outline import as_distribution
+from ..distributions.parse import as_distribution
 from ..errors import CutError, DistributionError, FeatureError, InputError, QuantityError, RuleError
 from ..features import Automatic, Features, as_features
 from ..features.coordinates import FeaturesLike

@@ -17,9 +17,9 @@ from ..tree import map_leaves
 from ..utils.ragged import Ragged
 from ..version import VERSION
 from .batch import Batch, Leaves, join_batches, sum_all
-from .checks.coalitions import check_result
+from .checks import check_result
 from .checks.general import check_values, compute_gap
-from .passes.sites import Site
+from .passes.removal_sites import Site
 from .plan import Plan
 from .request import Request, text_of
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .parameters import PARAMETERS
+from .parameter_help import PARAMETERS
 
 Need = Literal["gradient", "layers", "spatial layers", "biases", "ReLU", "images", "baseline", "background", "replacement"]
 """Something that a method requires of the model (a gradient, named layers, layers with spatial positions, readable biases, a ReLU), of

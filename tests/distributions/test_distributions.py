@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import ascribe as asc
 from ascribe.distributions.draws import Noise
 from ascribe.distributions.members import Product
-from ascribe.distributions.outline import as_distribution
+from ascribe.distributions.parse import as_distribution
 from ascribe.errors import DistributionError
 from tests.support.small_models import Quadratic, chain, rows
 

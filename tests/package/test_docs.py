@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import ascribe
+from ascribe.methods import METHODS
 from tools import draw_page
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +97,10 @@ COINED = re.compile(
 )
 
 
+CITATION = re.compile(r"(?P<first>[A-ZÖ]\w+)(?:, [A-ZÖ]\w+)*(?: and [A-ZÖ]\w+| et al\.),? \(?(?P<year>(?:19|20)[0-9]{2})\b")
+REFERENCES = ROOT / "docs" / "references.md"
+
+
 def prose(page: Path) -> str:
     """The text of a page without its code."""
     return " ".join(re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL).split())
@@ -111,3 +116,23 @@ def test_terms_have_the_word_of_other_libraries_on_every_page(page: Path) -> Non
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_use_standard_terms(page: Path) -> None:
     assert COINED.findall(prose(page)) == []
+
+
+def citations(text: str) -> set[tuple[str, str]]:
+    """The first authors and years of the papers that a text cites."""
+    return {(match["first"], match["year"]) for match in CITATION.finditer(" ".join(text.split()))}
+
+
+def test_the_references_have_every_paper_that_is_cited() -> None:
+    pages = [path for path in TEXTS if path != REFERENCES]
+    sources = [path for path in (ROOT / "ascribe").rglob("*.py") if "compat" not in path.parts]
+    cited = {one for path in [*pages, *sources] for one in citations(path.read_text(encoding="utf-8"))}
+    assert len(cited) > 50
+    assert cited - citations(REFERENCES.read_text(encoding="utf-8")) == set()
+
+
+def test_the_references_have_the_titles_of_the_methods_sources() -> None:
+    text = REFERENCES.read_text(encoding="utf-8")
+    titles = {title for cls in METHODS.values() for title in re.findall(r'"([^"]+)"', cls.source)}
+    assert len(titles) > 30
+    assert {title for title in titles if f"| {title} |" not in text} == set()

@@ -13,9 +13,9 @@ from ...removal import Drop, Removal, Replace
 from ...result.attribution import Check, Gap
 from ...utils.completeness import EXACT, describe_gaps
 from ..batch import Batch
-from ..passes.sites import FeatureSites, Site
+from ..passes.removal_sites import FeatureSites, Site
 from ..plan import Plan
-from .general import STOPPED, check_finite, check_gradients, check_nonzero, check_session, warn_of_checks
+from .general import STOPPED, check_finite, check_nonzero, check_session
 from .repeatability import check_repeatability, compare_runs
 
 TABLE = 5
@@ -24,19 +24,6 @@ SCALED = 10.0
 """A column with larger values is not standardised."""
 LARGE = 0.5
 """A standard error of this share of a record's largest value leaves the order of its features open."""
-
-
-def check_result(
-    plan: Plan, batch: Batch, gap: Gap | None, sizes: np.ndarray, removal: Removal | None, partial: bool = False
-) -> tuple[Check, ...]:
-    """Returns the checks of a result, and warns of those that failed unless it is partial; ``removal`` is that of coalitions."""
-    if removal is None:
-        checks = check_gradients(plan, batch, gap, sizes, partial)
-    else:
-        checks = check_coalitions(plan, batch, gap, sizes, removal, partial)
-    if not partial:
-        warn_of_checks(checks)
-    return checks
 
 
 def check_coalitions(
@@ -95,7 +82,7 @@ def check_features(features: FeatureSites) -> Check:
     for site in features.sites:
         if site.left:
             by = ", ".join(f"{name!r}: {'asc.MaskToken(id)' if name in site.left else site.removal}" for name in (*site.names, *site.left))
-            text += f"; {', '.join(site.left)} of whole numbers or words left out, because nothing is known to replace them"
+            text += f"; {', '.join(site.left)} of integers or words left out, because nothing is known to replace them"
             text, warns = f"{text}; by={{{by}}} or a background of all inputs, by=asc.Resample((rows, ...)), takes them in", True
     return Check("features", "warn" if warns else "ok", text)
 

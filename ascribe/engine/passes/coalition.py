@@ -21,7 +21,7 @@ from ...removal.base import check_replacement
 from ..batch import Batch, Leaves
 from ..plan import Plan
 from .records import Records
-from .sites import Held, Site, name_grouping
+from .removal_sites import Held, Site, name_grouping
 from .value_function import SiteArrays, ValueFunction
 
 ASK = 1 << 22

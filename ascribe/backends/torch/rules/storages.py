@@ -24,7 +24,7 @@ Key = tuple[Any, ...]
 class Store:
     """One storage: the values in it by their layout, the storage as one flat value, and the handles recorded from it.
 
-    ``origins`` are the operations whose choices its whole numbers come from.
+    ``origins`` are the operations whose choices its integers come from.
 
     It keeps no memory alive, but its address: that of something freed is given to the next tensor, and a constant would pass for
     a value.

@@ -32,8 +32,8 @@ Held = tuple[list[ArrayAt], list[Array]]
 
 @dataclass(frozen=True)
 class Site:
-    """One of the cuts that features are removed at. ``cuts`` are itself and, at the input, the arguments of whole numbers that take part;
-    ``names`` are those of its arrays, ``left`` those of arguments of whole numbers that are left out, because nothing replaces them.
+    """One of the cuts that features are removed at. ``cuts`` are itself and, at the input, the integer arguments that take part;
+    ``names`` are those of its arrays, ``left`` those of integer arguments that are left out, because nothing replaces them.
     """
 
     cuts: tuple[Cut, ...]
@@ -138,7 +138,7 @@ def align_removals(removal: PerInput, cuts: Sequence[Cut]) -> PerInput:
 
 
 def make_site(session: Session, cut: Cut, removal: Removal | None, request: Request, cuts: Sequence[Cut]) -> tuple[Site, Held]:
-    """A cut with the arguments of whole numbers that take part, and the removal; and what is there for the first record."""
+    """A cut with the integer arguments that take part, and the removal; and what is there for the first record."""
     left_out = [other for other in session.cut_info(cut).left_out() if other not in cuts]
     spots, arrays = Site((cut, *left_out), Replace()).read(session, first_record(session))
     names = session.names(spots)
@@ -154,7 +154,7 @@ def make_site(session: Session, cut: Cut, removal: Removal | None, request: Requ
 def select_paths(
     removal: Removal | None, features: Features | None, names: Sequence[str], ids: set[int], shapes: Sequence[tuple[int, ...]], call: Call
 ) -> set[int]:
-    """Which of the arguments of whole numbers, by number, take part next to floating ones: those that features are given for, and those
+    """Which of the integer arguments, by number, take part next to floating ones: those that features are given for, and those
     that a replacement is known for unless features are given that do not fit them.
     """
 
@@ -189,7 +189,7 @@ def replacement(removal: Removal | None, call: Call) -> Any:
 def default_removal(session: Session, arrays: Sequence[Array]) -> Removal:
     """The default removal: 0 for numbers and for pictures of bytes, none of the tokens that have a mask.
 
-    Raises FeatureError for other tokens, and for tables of whole numbers or words.
+    Raises FeatureError for other tokens, and for tables of integers or words.
     """
     if all(namespace(a).is_floating(a) or is_bytes(a) for a in arrays):
         return Replace(0.0)
