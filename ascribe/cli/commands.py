@@ -72,7 +72,7 @@ def methods(args: argparse.Namespace) -> int:
     from ..methods import METHODS, catalogue
 
     if args.name is None:
-        say(align_columns([("method", "computes", "costs"), *catalogue.list_methods()]))
+        say(align_columns([("method", "cost", "computes"), *catalogue.list_methods()]))
         return OK
     if args.name not in METHODS:
         likely = catalogue.similar_names(args.name)

@@ -1,6 +1,6 @@
 """The named methods as tables, read from their classes: for ``ascribe methods`` and for docs/methods.md.
 
-``python -m ascribe.methods.catalogue docs/methods.md`` writes the table of the page.
+``python -m ascribe.methods.catalogue docs/methods.md`` writes the tables of the page.
 """
 
 from __future__ import annotations
@@ -8,12 +8,26 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from . import METHODS
 from .base import Method
+
+FAMILIES = {
+    "Gradients": ("gradients",),
+    "Paths": ("integrated",),
+    "DeepLIFT": ("deeplift",),
+    "Relevance and corrected gradients": ("lrp",),
+    "Rules for ReLUs, and gradients of biases": ("guided", "fullgrad"),
+    "Class activation maps": ("cam.methods", "cam.removal"),
+    "Perturbation": ("perturbation",),
+    "Shapley and Owen values": ("shapley",),
+}
+"""Headings of docs/methods.md, and the modules with the methods of each."""
+START, END = "<!-- tables of methods -->", "<!-- end of the tables -->"
+"""The lines around the tables in docs/methods.md."""
 
 
 def similar_names(name: str) -> list[str]:
@@ -23,9 +37,9 @@ def similar_names(name: str) -> list[str]:
 
 
 def list_methods() -> Iterator[tuple[str, str, str]]:
-    """Yields the name of each method, what it computes, and its cost."""
+    """Yields the name of each method, its cost, and what it computes."""
     for name, cls in METHODS.items():
-        yield name, summary(cls), str(cls.cost)
+        yield name, str(cls.cost), summary(cls)
 
 
 def method_page(name: str) -> str:
@@ -33,21 +47,28 @@ def method_page(name: str) -> str:
     return f"{constructor(METHODS[name])}\n\n{plain_text(inspect.getdoc(METHODS[name]) or '')}"
 
 
-def method_table() -> str:
-    """Returns the table of docs/methods.md."""
-    lines = ["| method | computes | cost | needs | claims |", "|---|---|---|---|---|"]
-    for cls in METHODS.values():
-        facts = (f"`{constructor(cls, defaults=False)}`", summary(cls), str(cls.cost), ", ".join(cls.needs), ", ".join(cls.claims))
-        lines.append(f"| {' | '.join(fact or '-' for fact in facts)} |")
-    return "\n".join(lines)
+def method_tables() -> str:
+    """Returns the tables of docs/methods.md: what the methods of each family compute at which cost, and what all of them need and claim."""
+    parts = [START]
+    for title, modules in FAMILIES.items():
+        classes = [cls for cls in METHODS.values() if cls.__module__.removeprefix(f"{__package__}.") in modules]
+        rows = [(f"`{constructor(cls, defaults=False)}`", summary(cls), str(cls.cost)) for cls in classes]
+        parts += [f"## {title}", markdown_table(("method", "computes", "cost"), rows)]
+    facts = [(f"`{name}`", ", ".join(cls.needs), ", ".join(cls.claims)) for name, cls in METHODS.items()]
+    return "\n\n".join([*parts, "## Needs and claims", markdown_table(("method", "needs", "claims"), facts), END])
 
 
-def write_table(page: Path) -> None:
-    """Replaces the table of methods in a page: the lines from its head to the first line that is not part of a table."""
-    lines = page.read_text(encoding="utf-8").splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("| method |"))
-    end = next((i for i in range(start, len(lines)) if not lines[i].startswith("|")), len(lines))
-    page.write_text("\n".join([*lines[:start], method_table(), *lines[end:]]) + "\n", encoding="utf-8")
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table in Markdown; empty cells hold a dash."""
+    lines = [f"| {' | '.join(cell or '-' for cell in row)} |" for row in [head, *rows]]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
+def write_tables(page: Path) -> None:
+    """Replaces the tables of methods in a page, with the lines around them."""
+    text = page.read_text(encoding="utf-8")
+    before, after = text.partition(START)[0], text.partition(END)[2]
+    page.write_text(before + method_tables() + after, encoding="utf-8")
 
 
 def constructor(cls: type[Method], defaults: bool = True) -> str:
@@ -68,4 +89,4 @@ def plain_text(text: str) -> str:
 
 
 if __name__ == "__main__":
-    write_table(Path(sys.argv[1]))
+    write_tables(Path(sys.argv[1]))

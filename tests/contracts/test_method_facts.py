@@ -182,6 +182,11 @@ def test_a_method_of_ones_own_has_the_call_and_the_help() -> None:
     assert "Cost: samples + 2 forward passes" in (Both.__doc__ or "")
 
 
-def test_the_table_of_methods_is_that_of_the_page() -> None:
+def test_the_tables_of_methods_are_those_of_the_page() -> None:
     page = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
-    assert catalogue.method_table() in page, "write the table again: python -m ascribe.methods.catalogue docs/methods.md"
+    assert catalogue.method_tables() in page, "write the tables again: python -m ascribe.methods.catalogue docs/methods.md"
+
+
+def test_every_method_is_in_one_family() -> None:
+    heads = [line for line in catalogue.method_tables().partition("## Needs and claims")[0].splitlines() if line.startswith("| `")]
+    assert sorted(line.partition("(")[0].removeprefix("| `") for line in heads) == sorted(METHODS)
