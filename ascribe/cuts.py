@@ -142,7 +142,7 @@ def as_cut(at: CutLike | Any) -> Cut:
         return BY_NAME.get(at, Cut(at))
     raise CutError(
         "A cut must be a layer's dotted path or a Cut",
-        there=f"at={type(at).__name__}",
+        there=f"an object of type {type(at).__name__}",
         try_="at=next(name for name, module in model.named_modules() if module is layer)"
         if hasattr(at, "forward")
         else 'at="encoder.layer.2", or at=asc.Cut("encoder.layer.2", "in")',

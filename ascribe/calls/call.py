@@ -152,7 +152,9 @@ def _by_rows(records: Any, shapes: Mapping[Path, tuple[int, ...]]) -> RecordAxes
     array = as_numpy(records) if is_array(records) or isinstance(records, (list, tuple)) else np.zeros((), dtype=object)
     if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array) or int(array.min()) < 0:
         problem = "`records=` must be an integer, a dict of axes, or an array of integers >= 0 with the record of each row"
-        there = f"records of shape {array.shape} and type {array.dtype}" if is_array(records) else f"records={type(records).__name__}"
+        there = (
+            f"records of shape {array.shape} and type {array.dtype}" if is_array(records) else f"an object of type {type(records).__name__}"
+        )
         raise InputError(
             problem, there=there, try_="asc.Call(x, records={0: 1}), or asc.Call(nodes, batch, records=batch)", code="E-RECORDS"
         )

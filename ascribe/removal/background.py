@@ -61,7 +61,7 @@ class Nearest(Value):
     def replacement_for(self, context: RemovalContext) -> Replacement:
         rows = resolve_background(self.background, context.here)
         if not is_count(self.count) or self.count > len(rows[0]):
-            there, try_ = f"count={self.count!r} and {len(rows[0])} in the background", f"count={min(5, len(rows[0]))}"
+            there, try_ = f"count={self.count!r}, and {len(rows[0])} rows in the background", f"count={min(5, len(rows[0]))}"
             raise FeatureError(
                 "`count=` of nearest rows must be an integer from 1 to the number of background rows", there=there, try_=try_
             )
@@ -114,7 +114,10 @@ class Permute(Value):
     def replacement_for(self, context: RemovalContext) -> Replacement:
         total, index = context.here.total, context.here.index
         if total < 2 or not is_count(self.samples):
-            there, try_ = f"{self!r}, records in the call: {total}", "by=asc.Resample(rows), or a call with several records"
+            there, try_ = (
+                f"{self!r}, and {total} record{'' if total == 1 else 's'} in the call",
+                "by=asc.Resample(rows), or a call with several records",
+            )
             raise FeatureError("Permuting records needs at least 2 records and `samples=` >= 1", there=there, try_=try_)
         draws = [np.random.default_rng((context.here.seed, 7, k)).permutation(total)[index] for k in range(self.samples)]
         wanted, place = np.unique(np.stack(draws), return_inverse=True)

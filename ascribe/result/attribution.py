@@ -165,7 +165,7 @@ class Attribution:
         several = self.quantities
         if several is None or not -several <= k < several:
             there = "a single quantity" if several is None else f"{several} quantities"
-            raise ResultError(f"The result has no quantity {k}", there=there, try_="a.quantity_at(0)" if several else "a")
+            raise ResultError(f"The result has no quantity {k}", there=there, try_="a.quantity_at(0)" if several else "a itself")
         known = {name: getattr(self, name) for name in ("explained", "target")}
         return replace(
             self,
@@ -185,9 +185,9 @@ class Attribution:
         try:
             values = follow(self.values, path)
         except (LookupError, AttributeError, TypeError):
-            there = ", ".join(f"part({', '.join(map(repr, p))})" for p, _ in self.arrays())
-            problem, first = f"The result has no part({', '.join(map(repr, path))})", there.partition(", part")[0]
-            raise ResultError(problem, there=there, try_=f"a.{first}" if first != "part()" else "a.values") from None
+            parts = [f"part({', '.join(map(repr, p))})" for p, _ in self.arrays() if p] or ["values"]
+            problem, there = f"The result has no part({', '.join(map(repr, path))})", ", ".join(parts)
+            raise ResultError(problem, there=there, try_=f"a.{parts[0]}") from None
         inside = [k for k, (p, _) in enumerate(self.arrays()) if p[: len(path)] == path]
         features = self.features.part(inside[0]) if self.features is not None and len(inside) == 1 else None
         more = {"record": part_at(self.record, path), "error": part_at(self.error, path), "features": features}

@@ -96,8 +96,8 @@ def _tidy(a: Attribution, array: np.ndarray, features: Sequence[str] | None, pat
 def _wide(a: Attribution, arrays: list[tuple[np.ndarray, Sequence[str] | None]]) -> Columns:
     table, features = arrays[0] if arrays else (np.zeros(0), None)
     if len(arrays) != 1 or table.ndim != 2 or a.records_axis:
-        shapes = ", ".join(str(array.shape) for array, _ in arrays)
-        raise ResultError("`wide=True` needs values [records, features]", there=shapes, try_="a.to_pandas(), or a.pool(...) first")
+        there = f"values of shape {', '.join(str(array.shape) for array, _ in arrays)}"
+        raise ResultError("`wide=True` needs values [records, features]", there=there, try_="a.to_pandas(), or a.pool(...) first")
     known = per_record(a)
     names = list(features) if features is not None else [str(i) for i in range(table.shape[1])]
     if len({*names, *known}) != len(names) + len(known):

@@ -66,7 +66,8 @@ def encode_array(array: Any) -> StoredArray:
     """Returns an array of any framework in the form of a file. Raises ResultError for types that cannot be saved."""
     name = getattr(array.dtype, "name", str(array.dtype).removeprefix("torch."))
     if name not in CODES:
-        raise ResultError(f"Arrays of type {name} cannot be saved", there=f"the types {', '.join(CODES)}", try_="a.to_numpy()")
+        try_ = f"a.to_numpy(), or values of one of the types {', '.join(CODES)}"
+        raise ResultError("Arrays of this type cannot be saved", there=f"an array of type {name}", try_=try_)
     if hasattr(array, "detach"):
         array = array.detach().cpu()
         if name == "bfloat16":
@@ -121,7 +122,7 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
     Raises ResultError if the file is no result or is damaged.
     """
     if framework not in ("numpy", "torch"):
-        raise ResultError(f"The framework {framework!r} is not known", there="'numpy' and 'torch'", try_='framework="numpy"')
+        raise ResultError("`framework=` must be 'numpy' or 'torch'", there=f"framework={framework!r}", try_='framework="numpy"')
     tensors, metadata = read_safetensors(Path(path))
     try:
         text = json.loads(metadata["ascribe"])

@@ -61,7 +61,7 @@ class Where(Value):
 
     def __post_init__(self) -> None:
         if self.kind is not None and self.kind not in KINDS:
-            raise RuleError("There is no such kind of operation", there=f"kind={self.kind!r}", try_=f"one of {', '.join(KINDS)}")
+            raise RuleError("`kind=` is not a known kind of operation", there=f"kind={self.kind!r}", try_=f"one of {', '.join(KINDS)}")
         if not isinstance(self.layer, str | None):
             raise RuleError("The path of a layer must be text", there=f"layer={self.layer!r}", try_='layer="encoder.*"')
         ends = self.position if isinstance(self.position, tuple) and len(self.position) == 2 else (self.position,)
@@ -98,7 +98,7 @@ def as_where(place: Any) -> Where:
     if isinstance(place, str):
         return Where(place) if place in KINDS else Where(layer=place)
     try_ = '"convolution", "features.*", or asc.rules.Where("dense", position=-1)'
-    raise RuleError("A rule book needs a condition on operations", there=repr(place), try_=try_)
+    raise RuleError("The first element of a pair in a rule book must be a condition on operations", there=repr(place), try_=try_)
 
 
 @dataclass(frozen=True, repr=False)
@@ -150,8 +150,8 @@ def short(where: Where) -> Where | str:
 def as_pair(pair: Any) -> tuple[Where, OperationRule]:
     """Returns a pair of a condition and a rule. Raises RuleError for anything else."""
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        try_ = 'pairs of a condition and a rule: ("convolution", asc.rules.ZPlus())'
-        raise RuleError("A rule book consists of pairs", there=repr(pair), try_=try_)
+        try_ = '("convolution", asc.rules.ZPlus())'
+        raise RuleError("A rule book must consist of pairs of a condition and a rule", there=repr(pair), try_=try_)
     return as_where(pair[0]), as_operation_rule(pair[1])
 
 

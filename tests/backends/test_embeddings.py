@@ -91,7 +91,7 @@ def test_an_embedding_for_each_column(column: int, method: Any) -> None:
 
 
 def test_several_embeddings_are_named() -> None:
-    with pytest.raises(CutError, match=r"several layers are given ids.*tables\.0.*tables\.2"):
+    with pytest.raises(CutError, match=r"several layers receive the ids.*tables\.0.*tables\.2"):
         asc.attribute(seeded(Columns()), torch.tensor([[1, 2, 0], [4, 0, 6]]), of=1)
 
 

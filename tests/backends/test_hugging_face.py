@@ -236,7 +236,7 @@ def test_embeddings_of_an_encoder_and_a_decoder_with_one_weight() -> None:
     model = BartForSequenceClassification(BartConfig(vocab_size=20, d_model=8, encoder_ffn_dim=8, decoder_ffn_dim=8, **sizes)).eval()
     ids = torch.tensor([[5, 6, 7, 2]])
     both = [asc.Cut("model.encoder.embed_tokens"), asc.Cut("model.decoder.embed_tokens")]
-    with pytest.raises(CutError, match="several layers are given ids") as told:
+    with pytest.raises(CutError, match="several layers receive the ids") as told:
         asc.attribute(model, input_ids=ids, of=1)
     assert f"at={both!r}" in str(told.value)
     found = asc.attribute(model, input_ids=ids, of=1, at=both)

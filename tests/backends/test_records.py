@@ -136,7 +136,7 @@ def test_one_number_for_the_whole_call(way: str) -> None:
         assert found.explained == pytest.approx([float(net(x)[:, 0].mean())], rel=1e-5)
         if way != "epsilon":  # relevance is shared among the records by what each gives to their sum, biases included
             assert close(found.values[0] * 5, asc.attribute(net, x, of=0, **WAYS[way]).values)
-    with pytest.raises(InputError, match=r"whatever the number of records.*records=1"):
+    with pytest.raises(InputError, match=r"for any number of records.*records=1"):
         asc.attribute(Mean(), x)
     with pytest.raises(InputError, match="records=1"):
         asc.attribute(net, x, of=lambda y: y.sum())

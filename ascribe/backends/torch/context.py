@@ -58,7 +58,7 @@ class Context:
         self.device = TorchDevice(self.inputs.leaves.values())
         if weights and not weights[0].is_meta and True in map(is_meta, self.inputs.leaves.values()):
             home = str(weights[0].device)  # an embedding would read numbers that are not there
-            there = f"the model is on {home}, inputs are on meta"
+            there = f"the model on {home}, the inputs on meta"
             raise InputError("The model and its inputs must be on the same device", there=there, try_=f'x.to("{home}")', code="E-DEVICE")
         if any(map(is_lazy, dict(zip(map(type, weights), weights, strict=True)).values())):
             try_ = "model(x) once before, which creates the weights of lazy layers"

@@ -27,7 +27,7 @@ def complex_inputs(inputs: Inputs) -> InputError:
     """The error for inputs of complex numbers, which have no gradient of their own."""
     there = ", ".join(f"{argument_name(p)} {tuple(inputs.leaves[p].shape)}" for p in inputs.complex)
     try_ = "asc.attribute(lambda z: model(torch.view_as_complex(z)), torch.view_as_real(x)), with real and imaginary parts as numbers"
-    return InputError("Complex inputs cannot be explained", there=there, try_=try_, code="E-INPUT-COMPLEX")
+    return InputError("Inputs of complex numbers cannot be explained", there=there, try_=try_, code="E-INPUT-COMPLEX")
 
 
 INNER = ("does not require grad", "appears to not have been used in the graph")
@@ -75,7 +75,7 @@ def explained_failure(model: Any, host: torch.nn.Module | None, call: Call, inpu
     home = sorted({str(p.device) for p in host.parameters()}) if host is not None else []
     if home and len(home) == 1 and devices != home and ("device" in first or "meta" in first):
         what = "The model and its inputs must be on the same device"
-        there = f"the model is on {home[0]}, inputs are on {', '.join(devices)}"
+        there = f"the model on {home[0]}, the inputs on {', '.join(devices)}"
         return InputError(what, there=there, try_=f'x.to("{home[0]}")', code="E-DEVICE")
     given = ", ".join(
         f"{argument_name(path)} {tuple(leaf.shape)} {str(leaf.dtype).removeprefix('torch.')}" for path, leaf in inputs.leaves.items()
