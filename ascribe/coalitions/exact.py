@@ -42,7 +42,7 @@ class Exact(Value):
         n = check_players(players)
         if n > self.most:
             raise CoalitionError(
-                f"asc.coalitions.Exact does not evaluate all coalitions of {n} features",
+                f"`asc.coalitions.Exact` evaluates all coalitions, which are too many for {n} features",
                 there=f"2^{n}{f' = {2**n:,}' if n < 60 else ''} coalitions, with most={self.most}",
                 try_="over=asc.coalitions.ShapleyRegression() or Permutations(), or fewer features: features=asc.Grid(4)",
                 code="E-COALITION-MANY",
@@ -57,7 +57,7 @@ class Exact(Value):
 def check_index(index: str) -> None:
     """Raises CoalitionError for an unknown index."""
     if index not in ("shapley", "banzhaf"):
-        raise CoalitionError("index= must be a known index", there=f"index={index!r}", try_="index='shapley' or 'banzhaf'")
+        raise CoalitionError("`index=` must be 'shapley' or 'banzhaf'", there=f"index={index!r}", try_="index='shapley'")
 
 
 def can_enumerate(features: int, budget: int) -> bool:

@@ -53,8 +53,8 @@ class LinearSurrogate(Value):
         check_share("p", self.p)
         check_tolerance(self.tolerance)
         if self.distance not in ("cosine", "euclidean", "hamming"):
-            try_ = "distance='cosine', 'euclidean' or 'hamming'"
-            raise CoalitionError("distance= must be a known distance", there=f"distance={self.distance!r}", try_=try_)
+            problem = "`distance=` must be 'cosine', 'euclidean' or 'hamming'"
+            raise CoalitionError(problem, there=f"distance={self.distance!r}", try_="distance='cosine'")
         check_size("ridge", self.ridge, zero=True)
         for name in ("width", "lasso"):
             if (value := getattr(self, name)) is not None:

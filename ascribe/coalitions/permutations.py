@@ -40,8 +40,8 @@ class Permutations(Value):
         check_count("budget", self.budget, optional=True)
         check_tolerance(self.tolerance)
         if self.orders not in ("antithetic", "circles", "independent"):
-            try_ = "orders='antithetic', 'circles' or 'independent'"
-            raise CoalitionError("orders= must be a known kind of order", there=f"orders={self.orders!r}", try_=try_)
+            problem = "`orders=` must be 'antithetic', 'circles' or 'independent'"
+            raise CoalitionError(problem, there=f"orders={self.orders!r}", try_="orders='antithetic'")
 
     def rows(self, players: Players) -> int:
         n = check_players(players)

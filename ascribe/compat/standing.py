@@ -32,7 +32,7 @@ def table(name: str) -> dict[str, str]:
     """
     if name not in facades():
         try_ = f"one of {', '.join(facades()) or 'no facades'}"
-        raise CompatError(f"There is no facade for {name!r}", there=name, try_=try_)
+        raise CompatError(f"There is no facade for {name!r}", there=f"the name {name!r}", try_=try_)
     facade = import_module(f"{HERE}.{name}")
     given: Mapping[str, str] = facade.STANDS_FOR
     return {foreign: f"{facade.__name__}.{own}".rstrip(".") for foreign, own in given.items()}
@@ -58,7 +58,9 @@ class Finder(MetaPathFinder, Loader):
             return None
         if fullname not in self.table:
             there = ", ".join(sorted(m for m in self.table if m.rpartition(".")[0] == fullname.rpartition(".")[0]))
-            raise CompatError(f"{HERE}.{self.name} has no {fullname}", there=there, code="E-COMPAT-MODULE", name=fullname)
+            raise CompatError(
+                f"`{HERE}.{self.name}` does not have the module `{fullname}`", there=there, code="E-COMPAT-MODULE", name=fullname
+            )
         package = fullname in self.roots or any(other.startswith(f"{fullname}.") for other in self.table)
         return ModuleSpec(fullname, self, origin=self.table[fullname], is_package=package)
 

@@ -69,7 +69,9 @@ def replace_token_ids(call: Call, change: Callable[[Array], Array], who: str) ->
         where = next((name for name, a in kwargs.items() if _is_ids(a) and not any(part in name for part in BESIDE_IDS)), None)
     if where is None and spot is None:
         there = ", ".join([*(f"input {i}" for i in range(len(args))), *kwargs]) or "no argument"
-        raise DistributionError(f"{who} needs token ids among the arguments", there=there, try_="model(input_ids=ids) with integer ids")
+        raise DistributionError(
+            f"`{who}` needs token ids among the arguments of the model", there=there, try_="model(input_ids=ids) with integer ids"
+        )
     swap = {where: change(kwargs[where])} if where else {}
     return call.like(tuple(change(a) if i == spot else a for i, a in enumerate(args)), {**kwargs, **swap})
 
@@ -140,8 +142,8 @@ def split_by_array(given: Any, here: CutValues) -> list[Any]:
         result = [_looked_up(given, here.names, i) for i in range(len(here.values))]
     elif isinstance(given, (tuple, list)) and not (len(here.values) == 1 and len(given) != 1):
         if len(given) != len(here.values):
-            there = f"{len(here.values)} inputs: {', '.join(here.names)}"
-            problem = f"{len(given)} baselines do not fit the number of inputs"
+            there = f"{len(given)} baselines for {len(here.values)} inputs ({', '.join(here.names)})"
+            problem = "The number of baselines does not fit the number of inputs"
             raise DistributionError(problem, there=there, try_=f"a tuple of {len(here.values)} baselines", code="E-BASELINE-COUNT")
         result = list(given)
     return [order_columns(one, here.call) for one in result]
@@ -354,7 +356,7 @@ def to_float64(x: Array, who: str) -> np.ndarray:
     try:
         result: np.ndarray = namespace(x).numpy(x).astype(np.float64)
     except (TypeError, ValueError) as wrong:
-        problem = f"{who} needs numbers, but the input has texts"
+        problem = f"`{who}` needs numbers, but the input has texts"
         raise FeatureError(problem, there=f"an array of type {x.dtype}", try_="by=asc.Resample(rows)") from wrong
     return result
 

@@ -209,7 +209,7 @@ class Background(Multiplies):
 
     def __post_init__(self) -> None:
         if self.rows is None:
-            problem = "A background needs rows"
+            problem = "`asc.Background` needs rows of data"
             raise DistributionError(problem, there="rows=None", try_="asc.Background(x_train[:100])", code="E-BASELINE-SHAPE")
         check_count("samples", self.samples)
 

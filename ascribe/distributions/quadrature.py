@@ -31,7 +31,7 @@ def quadrature_nodes(quadrature: str, steps: int) -> tuple[np.ndarray, np.ndarra
     """
     least = 2 if quadrature == "trapezoid" else 1
     if steps < least:
-        raise DistributionError(f"{quadrature!r} needs at least {least} steps", there=f"steps={steps}", try_=f"steps={least}")
+        raise DistributionError(f"`quadrature={quadrature!r}` needs at least {least} steps", there=f"steps={steps}", try_=f"steps={least}")
     k = np.arange(steps)
     even = np.full(steps, 1.0 / steps)
     if quadrature == "gauss-legendre":

@@ -123,10 +123,12 @@ def shapes_with_axes(context: FeatureContext, axes: int, what: str) -> list[tupl
     """Returns the shapes of a record. Raises FeatureError if one has fewer axes, no elements, or channels last."""
     short = [f"{n} {s}" for n, s in zip(context.names, context.shapes, strict=True) if len(s) < axes]
     if short:
-        try_ = "features= for each input, by its name: {'image': asc.Grid(8), 'table': asc.features.EachElement()}"
-        raise FeatureError(f"{what} needs {axes} axes in each record", there=", ".join(short), try_=try_)
+        try_ = "features=asc.features.EachElement(), or one for each input: features={'image': asc.Grid(8), 'table': asc.features.EachElement()}"
+        raise FeatureError(
+            f"`{what}` needs records with at least {axes} {'axis' if axes == 1 else 'axes'}", there=", ".join(short), try_=try_
+        )
     if empty := [f"{n} {s}" for n, s in zip(context.names, context.shapes, strict=True) if 0 in s]:
-        raise FeatureError(f"{what} cannot group records without a number", there=", ".join(empty), try_="axes of length >= 1")
+        raise FeatureError(f"`{what}` cannot group empty records", there=", ".join(empty), try_="axes of length >= 1")
     if axes > 1 and not context.layer:
         check_layout(context.shapes, what)
     return context.shapes
@@ -137,7 +139,7 @@ def check_layout(shapes: Sequence[tuple[int, ...]], what: str) -> None:
     for shape in shapes:
         if is_channels_last(shape):
             try_ = "np.moveaxis(x, -1, 1), with a function that moves them back for the model; or ids of your own, by=asc.Replace(...)"
-            said = f"{what} needs channels before height and width, not images with channels last"
+            said = f"`{what}` needs images with channels first: the axes are channels, height, width"
             raise FeatureError(said, there=f"records of shape {shape}", try_=try_, code="E-FEATURES-LAYOUT")
 
 
@@ -147,5 +149,9 @@ def resolve_axis(axis: Any, shape: tuple[int, ...], what: str) -> int:
     resolved = int(axis) % (len(shape) + 1) if inside else 0
     if not resolved:
         there = f"axis={axis!r}, records of shape {shape}"
-        raise FeatureError(f"{what} needs an axis of the record", there=there, try_="axis=1, an axis behind that of the records")
+        raise FeatureError(
+            f"The axis of `{what}` must be an axis of the records, not the batch axis",
+            there=there,
+            try_="axis=1, the first axis after the batch axis",
+        )
     return resolved - 1

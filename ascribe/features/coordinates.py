@@ -104,7 +104,11 @@ class Tokens(Value):
     def groups(self, context: FeatureContext) -> Groups:
         shapes = shapes_with_axes(context, 1, repr(self))
         if len({s[0] for s in shapes}) > 1:
-            raise FeatureError("Token features need arrays of one length", there=f"records of shapes {shapes}", try_="at=asc.INPUT.at(0)")
+            raise FeatureError(
+                "`asc.features.Tokens` needs arrays with the same number of tokens",
+                there=f"records of shapes {shapes}",
+                try_="at=asc.INPUT.at(0)",
+            )
         length = shapes[0][0]
         ids = self._ids(context.total, length)
         padding = next((as_numpy(leaf) for p, leaf in walk(context.call.kwargs) if p[-1] == "attention_mask" and is_array(leaf)), None)
@@ -122,16 +126,20 @@ class Tokens(Value):
             rows: list[list[Any]] = [to_list(row) for row in given] if given and isinstance(given[0], Sized) else [given]
         except Exception as wrong:
             there = f"{type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
-            said = f"words={format_value(self.words)} raised an error"
-            raise FeatureError(said, there=there, try_="words= with a number for each token", code="E-FEATURES-RAISED") from wrong
+            said = f"The function `words={format_value(self.words)}` raised an error"
+            raise FeatureError(said, there=there, try_=WORD_IDS, code="E-FEATURES-RAISED") from wrong
         if len(rows) not in (1, total) or any(len(row) != length for row in rows):
-            there = f"{total} records of {length} tokens"
-            said = f"words= has numbers for {[len(row) for row in rows]} tokens, and does not fit the records"
-            raise FeatureError(said, there=there, try_="words= with a number for each token")
+            there = f"numbers for {[len(row) for row in rows]} tokens, {total} records of {length} tokens"
+            said = "`words=` must have one integer or None for each token of each record"
+            raise FeatureError(said, there=there, try_=WORD_IDS)
         if odd := [i for row in rows for i in row if not (i is None or isinstance(i, (int, np.integer)))]:
-            said = "words= must contain integers or None"
+            said = "`words=` must contain integers or None"
             raise FeatureError(said, there=f"{odd[0]!r}", try_="words=[0, 0, 1, None]", code="E-FEATURES-TYPE")
         return np.array([[-1 if i is None else int(i) for i in row] for row in rows])
+
+
+WORD_IDS = "words=encoding.word_ids, a function that returns an integer or None for each token of a record"
+"""Advice for ``words=``."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -152,7 +160,11 @@ class Columns(Value):
         (shape, *more) = shapes_with_axes(context, 1, repr(self))
         if more or len(shape) != 1:
             there = f"records of shapes {context.shapes}"
-            raise FeatureError("asc.Columns groups a single table", there=there, try_="at=asc.INPUT.at(0), a table [records, columns]")
+            raise FeatureError(
+                "`asc.features.Columns` groups the columns of a single table",
+                there=there,
+                try_="at=asc.INPUT.at(0), a table [records, columns]",
+            )
         known = self.names or column_names(context) or tuple(map(str, range(shape[0])))
         ids, names = np.full(shape[0], -1), list[str]()
         for name, members in (self.groups_ or {}).items():
@@ -195,7 +207,7 @@ class Hierarchy(Value):
         leaves = sorted(leaf for _, leaf in walk(self.tree))
         if leaves != list(range(groups.count)):
             there, try_ = f"a tree over {len(leaves)} features, for {groups.count} of them", f"each of 0 ... {groups.count - 1} once"
-            raise FeatureError("The tree must contain each feature once", there=there, try_=try_)
+            raise FeatureError("`tree=` must contain each feature exactly once", there=there, try_=try_)
         return replace(groups, tree=self.tree)
 
 
@@ -216,7 +228,7 @@ class PerArray(Value):
             own = as_features(one).groups(alone)
             if own.membership is not None:
                 there = f"{one!r} for one of several arrays"
-                raise FeatureError("Overlapping windows need a single array", there=there, try_="at=asc.INPUT.at(0)")
+                raise FeatureError("Features that overlap can group a single array only", there=there, try_="at=asc.INPUT.at(0)")
             cells.append(np.where(own.cells[0] >= 0, own.cells[0] + count, -1))
             count += own.count
             texts.append(f"{context.names[i]}: {own.description}")
@@ -248,8 +260,12 @@ def as_features(given: Any) -> Features:
         return Masks(given)
     if parts and all(is_array(p) or isinstance(p, Features) for p in parts):
         return PerArray(given)
+    classes = [one.__name__ for one in (given, *parts) if isinstance(one, type)]
+    if classes:
+        there, try_ = f"the class {classes[0]}", f"features={classes[0]}(...)"
+        raise FeatureError("`features=` has a class in place of a value of that class", there=there, try_=try_)
     try_ = "features=asc.Grid(8), an array of ids, or a tuple or dict with one of these for each input"
-    raise FeatureError("features= must be a value of asc.features or an array of ids", there=f"features={given!r}", try_=try_)
+    raise FeatureError("`features=` must be a value of `asc.features` or an array of ids", there=f"features={given!r}", try_=try_)
 
 
 def to_list(given: Any) -> list[Any]:
@@ -266,7 +282,9 @@ def number_groups(ids: Sequence[np.ndarray], kind: str) -> Groups:
     known = np.unique(np.concatenate([i[i >= 0].reshape(-1) for i in ids]))
     if not len(known):
         try_ = "ids >= 0 for coordinates that are removed"
-        raise FeatureError("These ids give masks without a feature", there="only numbers below 0", try_=try_)
+        raise FeatureError(
+            "The ids contain no feature, because negative ids mark coordinates that are never removed", there="only ids below 0", try_=try_
+        )
     cells = tuple(np.where(i >= 0, np.searchsorted(known, i), -1) for i in ids)
     names = None if np.array_equal(known, np.arange(len(known))) else tuple(map(str, known))
     return Groups(cells, len(known), f"{len(known)} features {kind}", names=names)
@@ -279,13 +297,15 @@ def match_arrays(given: Any, context: FeatureContext) -> list[Any]:
         keys = [name if name in given else i for i, name in enumerate(names)]
         wrong = [repr(k) for k in given if k not in keys] + [f"none for {n}" for n, k in zip(names, keys, strict=True) if k not in given]
         if wrong:
-            said = f"features= does not fit the inputs: it has {', '.join(wrong)}"
-            raise FeatureError(said, there=f"the inputs {', '.join(names)}", try_="one item for each input", code="E-FEATURES-COUNT")
+            said = "`features=` must have one entry for each input"
+            there, try_ = f"{', '.join(wrong)}; the inputs are {', '.join(names)}", f"features={{{names[0]!r}: asc.Grid(8), ...}}"
+            raise FeatureError(said, there=there, try_=try_, code="E-FEATURES-COUNT")
         return [given[key] for key in keys]
     items = list(given) if isinstance(given, (tuple, list)) else [given]
     if len(items) != len(names):
-        said = f"features= has {len(items)} items, and needs one for each input"
-        raise FeatureError(said, there=f"the inputs {', '.join(names)}", try_="one item for each input", code="E-FEATURES-COUNT")
+        said = "`features=` must have one item for each input"
+        there = f"{len(items)} items for the inputs {', '.join(names)}"
+        raise FeatureError(said, there=there, try_="features=(asc.Grid(8), ids), one item for each input", code="E-FEATURES-COUNT")
     return items
 
 
@@ -293,13 +313,15 @@ def parse_ids(given: Any, shape: tuple[int, ...], total: int, name: str) -> np.n
     """Returns ids as ``[1 or all records, ...]``. Raises FeatureError if they are not integers, or do not fit the records."""
     ids = as_numpy(given)
     if ids.dtype.kind not in "iub" and not (ids.dtype.kind == "f" and (ids == np.floor(ids)).all()):
-        raise FeatureError(f"Ids for {name} must be integers", there=f"type {ids.dtype}", try_="ids.astype(int)", code="E-FEATURES-TYPE")
+        raise FeatureError(
+            f"The ids of `features=` for {name} must be integers", there=f"type {ids.dtype}", try_="ids.astype(int)", code="E-FEATURES-TYPE"
+        )
     full = ids.reshape((1,) * (len(shape) + 1 - ids.ndim) + ids.shape) if ids.ndim <= len(shape) else ids
     fits = full.ndim == len(shape) + 1 and all(s in (1, t) for s, t in zip(full.shape[1:], shape, strict=True))
     if not fits or len(full) not in (1, total):
-        there = f"{name} of shape {(total, *shape)}"
-        try_ = f"{shape}, or {total} records of it; any axis may be 1"
-        raise FeatureError(f"Ids of shape {ids.shape} do not fit the records", there=there, try_=try_, code="E-FEATURES-SHAPE")
+        there = f"ids of shape {ids.shape} for {name} of shape {(total, *shape)}"
+        try_ = f"ids of shape {shape}, or {(total, *shape)} for ids of each record; any axis may be 1"
+        raise FeatureError("The shape of the ids of `features=` does not fit the records", there=there, try_=try_, code="E-FEATURES-SHAPE")
     return full.astype(np.int64)
 
 
@@ -307,7 +329,7 @@ def check_not_empty(context: FeatureContext) -> None:
     """Raises FeatureError if the records have no elements."""
     if not any(map(count_elements, context.shapes)):
         there = f"records of shapes {context.shapes}"
-        raise FeatureError("Records without a number have no features", there=there, try_="axes of length >= 1")
+        raise FeatureError("Empty records have no features", there=there, try_="axes of length >= 1")
 
 
 def column_names(context: FeatureContext) -> tuple[str, ...] | None:

@@ -35,7 +35,7 @@ class Grid(Value):
             inner = shape[-len(cells) :]
             if any(c > n for c, n in zip(cells, inner, strict=True)):
                 there, try_ = f"images of {' x '.join(map(str, inner))}", f"features=asc.Grid({tuple(map(min, cells, inner))})"
-                raise FeatureError(f"{self!r} has more cells than pixels along an axis", there=there, try_=try_)
+                raise FeatureError(f"`{self!r}` has more cells than pixels along an axis", there=there, try_=try_)
             ids = np.ravel_multi_index(np.ix_(*(split_evenly(n, c) for n, c in zip(inner, cells, strict=True))), cells) + count
             arrays.append(ids.reshape(1, *[1] * (len(shape) - len(inner)), *inner))
             count += int(np.prod(cells))
@@ -69,7 +69,7 @@ class Pixels(Value):
     def groups(self, context: FeatureContext) -> Groups:
         (shape, *more) = shapes_with_axes(context, 2, repr(self))
         if more:
-            raise FeatureError(f"{self!r} groups one array only", there=", ".join(context.names), try_="at=asc.INPUT.at(0)")
+            raise FeatureError(f"`{self!r}` groups a single array only", there=", ".join(context.names), try_="at=asc.INPUT.at(0)")
         height, width = shape[-2:]
         if len(shape) == 2 and self.least > 1 and (min(shape) < self.least or describe_layout_doubt([shape])):
             time = time_axis(shape)
@@ -104,7 +104,7 @@ class Segments(Value):
             if self.count > shape[time]:
                 there = f"a series of {shape[time]} steps along axis {time + 1} of {format_shape(shape)}"
                 try_ = f"features=asc.Segments({shape[time]}){self._other(shape, time)}"
-                raise FeatureError(f"{self!r} has more segments than the series has steps", there=there, try_=try_)
+                raise FeatureError(f"`{self!r}` has more segments than the series has steps", there=there, try_=try_)
             arrays.append((split_evenly(shape[time], self.count) + count).reshape(1, *(-1 if i == time else 1 for i in range(len(shape)))))
             count += self.count
             text.append(f" along axis {time + 1} of {format_shape(shape)}" if len(shape) > 1 else "")
@@ -142,7 +142,9 @@ class Windows(Value):
         step = size if self.stride is None else parse_sizes(self.stride, len(size), repr(self))
         shapes = shapes_with_axes(context, len(size), repr(self))
         if len(shapes) > 1:
-            raise FeatureError(f"{self!r} groups one array only", there=", ".join(context.names), try_="at=asc.INPUT.at(0), or asc.Grid(8)")
+            raise FeatureError(
+                f"`{self!r}` groups a single array only", there=", ".join(context.names), try_="at=asc.INPUT.at(0), or asc.Grid(8)"
+            )
         inner = shapes[0][-len(size) :]
         check_windows(size, step, inner)
         sides = [_overlaps(n, w, s) for n, w, s in zip(inner, size, step, strict=True)]
@@ -177,7 +179,9 @@ def parse_sizes(given: Any, axes: int, what: str) -> tuple[int, ...]:
     numbers = tuple(given) if isinstance(given, (tuple, list)) else (given,) * axes
     if not numbers or len(numbers) != axes or not all(map(is_count, numbers)):
         there = f"{given!r} for {axes} axes" if axes > 1 else repr(given)
-        raise FeatureError(f"{what} needs integers >= 1, one alone or one for each axis", there=there, try_="8, or (8, 8) for two axes")
+        raise FeatureError(
+            f"`{what}` needs integers >= 1: a single one, or one for each axis", there=there, try_="8, or (8, 8) for two axes"
+        )
     return numbers
 
 

@@ -139,4 +139,5 @@ def check_settings(metric: Metric, **smallest: float) -> None:
     for name, least in smallest.items():
         value = getattr(metric, name)
         if not isinstance(value, (int, float, np.number)) or not value >= least:
-            raise InputError(f"{name}={value!r}", there=f"a setting of {type(metric).__name__}", try_=f"a number >= {least}")
+            problem = f"`{name}=` of `{type(metric).__name__}` must be a number >= {least}"
+            raise InputError(problem, there=f"{name}={value!r}", try_=f"{name}={getattr(type(metric), name, least)!r}")

@@ -70,8 +70,9 @@ class Infidelity(Metric):
         products, drops = [], []
         with evaluation.open_records() as records:
             if [tuple(v.shape) for v in values] != [tuple(x.shape) for x in records.x]:
-                there = f"inputs of {[tuple(x.shape) for x in records.x]}"
-                raise InputError(f"values of {[tuple(v.shape) for v in values]}", there=there, try_="an attribution at asc.INPUT")
+                shapes = [[tuple(a.shape) for a in arrays] for arrays in (values, records.x)]
+                there = f"values of shape {shapes[0]} for inputs of shape {shapes[1]}"
+                raise InputError("The values must have the shapes of the inputs", there=there, try_="an attribution at asc.INPUT")
             size = records.points_at_once(evaluation.chunk)
             for first in range(0, self.samples, size):
                 times = min(size, self.samples - first)
@@ -94,8 +95,11 @@ def check_perturbed(given: Any, here: Sequence[Array]) -> Perturbed:
     both = [[getattr(a, "shape", None) for a in part] if isinstance(part, (tuple, list)) else None for part in parts]
     wanted = [x.shape for x in here]
     if both != [wanted, wanted]:
-        there, try_ = f"arrays of {[tuple(s) for s in wanted]}", "(perturbations, perturbed), each a list of arrays shaped as those given"
-        raise InputError("what perturb gives", there=there, try_=try_)
+        problem = "`perturb=` must return two lists of arrays with the shapes of the inputs: perturbations and perturbed inputs"
+        shapes = [[None if s is None else tuple(s) for s in part or ()] for part in both]
+        returned = f"arrays of shape {shapes}" if parts else f"a {type(given).__name__}"
+        there = f"{returned} for inputs of shape {[tuple(s) for s in wanted]}"
+        raise InputError(problem, there=there, try_="return [noise], [x - noise]")
     moved, perturbed = given
     return moved, perturbed
 

@@ -37,7 +37,8 @@ class Sensitivity(Metric):
     def __post_init__(self) -> None:
         check_settings(self, radius=0, samples=1, norm=0)
         if self.reduce not in REDUCE:
-            raise InputError(f"reduce={self.reduce!r}", there=", ".join(REDUCE), try_="one of these")
+            choices = " or ".join(map(repr, REDUCE))
+            raise InputError(f"`reduce=` must be {choices}", there=f"reduce={self.reduce!r}", try_="reduce='max'")
 
     def score(self, evaluation: Evaluation) -> np.ndarray:
         before = evaluation.flat_values()

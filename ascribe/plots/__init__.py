@@ -69,7 +69,7 @@ def compare(results: Mapping[str, Attribution], columns: int = 4, **look: Any) -
     ``results`` maps titles to results. ``columns`` is the number of panels in a row; ``look`` are arguments of :func:`plot`.
     """
     if not results:
-        raise ResultError("compare() needs at least one result", there="an empty dict", try_="compare({'name': a})")
+        raise ResultError("`asc.plots.compare` needs at least one result", there="an empty dict", try_="asc.plots.compare({'name': a})")
     with require_matplotlib():
         from . import draw
 

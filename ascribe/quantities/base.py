@@ -193,7 +193,7 @@ def count_classes(y: Array, what: str) -> int:
     """
     if y.ndim > 2:
         raise QuantityError(
-            f"{what} needs one row of scores per record",
+            f"`{what}` needs one row of scores per record",
             there=f"a value of shape {tuple(y.shape)}",
             try_=f"of=asc.Unit({y.shape[1] - 1}, token_id) for one position, or of=asc.quantities.Channel(c) for the sum over positions"
             if y.ndim == 3
@@ -211,7 +211,7 @@ def check_scores(y: Any, integers: bool, quantity: Quantity) -> None:
     if not getattr(quantity, "scored", False) or not is_array(y) or y.ndim > 2 or (y.ndim == 2 and y.shape[1] != 1):
         return
     if integers or not namespace(y).is_floating(y):
-        what = f"{quantity!r} needs class scores, but the model returns one integer per record, such as a class index"
+        what = f"`{quantity!r}` needs class scores, but the model returns one integer per record, such as a class index"
         there = f"an output of shape {tuple(y.shape)}"
         try_ = "model.predict_proba (or logits without argmax), or of=lambda y: y * 1.0 to explain the integer itself"
         raise QuantityError(what, there=there, try_=try_, code="E-QUANTITY-INTEGER")

@@ -47,7 +47,12 @@ def check_position(position: Positions, size: int, names: Sequence[str] | None =
         return tuple(find_class(one, size, names, single) for one in position)
     if isinstance(position, slice):
         if not range(size)[position]:
-            raise QuantityError(f"{position!r} selects nothing", there=f"{size} positions", try_=f"slice(0, {size})", code="E-TARGET-RANGE")
+            raise QuantityError(
+                f"The position {position!r} selects no element",
+                there=f"an axis of length {size}",
+                try_=f"slice(0, {size})",
+                code="E-TARGET-RANGE",
+            )
         return position
     return find_class(position, size, names, single)
 
@@ -101,7 +106,7 @@ class Unit:
         sizes = tuple(y.shape[1:]) or (1,)
         if len(self.position) != len(sizes):
             raise QuantityError(
-                f"{self!r} needs one position for each axis after the batch dimension",
+                f"`{self!r}` needs one position for each axis after the batch dimension",
                 there=f"{len(self.position)} position(s) for a value of shape {tuple(y.shape)}",
                 try_="of=asc.Unit(5, token_id) for one position, or of=asc.quantities.Channel(c) for the sum over positions"
                 if len(sizes) == 2
@@ -177,7 +182,7 @@ class Labels(Value):
     scored = True
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        classes = count_classes(y, "a class per record")
+        classes = count_classes(y, "of=labels")
         labels = self.labels * len(y) if len(self.labels) == 1 else all_records(y, part).of(self.labels, "labels")
         return BoundClasses(np.array([find_class(label, classes, names) for label in labels], dtype=np.int64))
 

@@ -95,6 +95,9 @@ def _as_quantity(of: Any) -> Quantity:
         return _per_record(of)
     if callable(of) and not isinstance(of, type):
         return Custom(of)
+    if isinstance(of, type):
+        there, try_ = f"the class {of.__name__}", f"of={of.__name__}(...)"
+        raise QuantityError("`of=` is a Python class, not a quantity", there=there, try_=try_)
     problem = "`of=` must be a class, a list of classes, a quantity or a function"
     raise QuantityError(problem, there=f"of={of!r}", try_="of=1, of=[1, 0, 2], of=asc.Contrast(1, 0), or of=lambda y: y[:, 0]")
 

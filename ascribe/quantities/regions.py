@@ -37,7 +37,7 @@ class Channel(Value):
             raise QuantityError(problem, there=f"aggregate={self.aggregate!r}", try_=f'Channel({self.channel}, "mean")')
         if not -y.ndim < self.axis < y.ndim or self.axis == 0:
             raise QuantityError(
-                f"The value has no channel axis {self.axis} for {self!r}",
+                f"The value has no channel axis {self.axis}, which `{self!r}` reads",
                 there=f"a value of shape {tuple(y.shape)}",
                 try_=f"Channel({self.channel}, axis={y.ndim - 1})" if y.ndim > 1 else "asc.PredictedClass()",
                 code="E-TARGET-SHAPE",
@@ -170,7 +170,7 @@ class BoundRegion:
 def _spatial_channel(channel: int, y: Array, what: str) -> int:
     if y.ndim != 4:
         raise QuantityError(
-            f"{what} needs a value [records, channels, height, width]",
+            f"`{what}` needs a value `[records, channels, height, width]`",
             there=f"a value of shape {tuple(y.shape)}",
             try_="asc.Unit(...) or asc.quantities.Channel(c)",
             code="E-TARGET-SHAPE",

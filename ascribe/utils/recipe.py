@@ -34,7 +34,7 @@ def _refuse(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         there = f"a {type(model).__name__} in the constructor"
         layer = ', or a layer by its name: GradCam(layer="layer4")(model, x)'.replace("GradCam", title) if own and "layer" in own else ""
         raise MethodError(
-            f"{title}() takes no model; the model is an argument of the call",
+            f"The constructor of `{title}` takes no model; the model is an argument of the call",
             there=there,
             try_=f"{title}()(model, x){layer}",
             code="E-METHOD-MODEL",
@@ -42,4 +42,4 @@ def _refuse(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     for name in kwargs:
         if own is not None and name not in own:
             there = f"{title}({', '.join(own)})"
-            raise ArgumentError(f"{title} has no argument `{name}=`", there=there, try_=constructor_hint(title, name, own, kwargs[name]))
+            raise ArgumentError(f"`{title}` has no argument `{name}=`", there=there, try_=constructor_hint(title, name, own, kwargs[name]))

@@ -75,9 +75,9 @@ def test_the_largest_of_nothing() -> None:
 
 
 def test_a_background_of_nothing_is_refused() -> None:
-    with pytest.raises(DistributionError, match="A background needs rows"):
+    with pytest.raises(DistributionError, match="needs rows of data"):
         asc.ExpectedGradients(None)(NET, X)
-    with pytest.raises(DistributionError, match="A background needs rows"):
+    with pytest.raises(DistributionError, match="needs rows of data"):
         asc.Background(None)
 
 

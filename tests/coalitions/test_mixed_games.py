@@ -293,7 +293,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "removals": (lambda: game(at=["first", "words"], by=[0.0]), FeatureError, "1 removal, but there must be one for each cut"),
     "no removal by name": (lambda: game(at=["first", "words"], by={"first": 0.0}), FeatureError, "none for \"Cut('words')\""),
     "features": (lambda: game(at=["first", "words"], features=[asc.features.EachElement()]), FeatureError, "`features=` has 1 parts"),
-    "other rows": (lambda: game(by=(asc.Resample(X), asc.Resample(TOKENS[:2]))), FeatureError, "[2, 3] values each"),
+    "other rows": (lambda: game(by=(asc.Resample(X), asc.Resample(TOKENS[:2]))), FeatureError, "2 and 3 values"),
     "no removal for an input": (lambda: game(by={"input 1": asc.MaskToken(3)}), FeatureError, "none for 'input 0'"),
     "one removal within another": (lambda: game(by=(0.0, PerInput((0.0,)))), FeatureError, "one removal for each input"),
     "a mask token for numbers": (lambda: game(by=asc.MaskToken(3)), FeatureError, "asc.MaskToken"),

@@ -88,7 +88,7 @@ def test_several_inputs_of_a_whole_batch() -> None:
 
 def test_masks_of_each_records_own_need_numbers_of_each_record() -> None:
     own = torch.tensor([[0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1]])
-    with pytest.raises(AssertionError, match="may not differ between records"):
+    with pytest.raises(AssertionError, match="masks must be the same for all records"):
         oa.FeatureAblation(lambda x: NET(x).sum()).attribute(X, feature_mask=own)
     whole = lambda x: (100 * NET(x)[:, 0]).long()  # noqa: E731
     same(*both("FeatureAblation", whole, X, feature_mask=own))

@@ -67,7 +67,7 @@ series = partial(SHOWN.visualize_timeseries_attr, sign="positive", use_pyplot=Fa
 
 REFUSED: dict[str, tuple[str, Any]] = {
     "no multipliers": (
-        "custom_attribution_func must take one to three.*0 arguments",
+        "`custom_attribution_func` must take one to three.*0 arguments",
         lambda: oa.DeepLift(MAPS).attribute(PICTURE, target=1, custom_attribution_func=lambda: 0),
     ),
     "a window": ("sliding_window_shapes=3", lambda: OCCLUDE.attribute(PICTURE, 3, target=1)),
@@ -108,12 +108,12 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "too many percent": ("outlier_perc=200", lambda: show(GREY, outlier_perc=200)),
     "no pictures": ("0 methods", lambda: SHOWN.visualize_image_attr_multiple(GREY, IMAGE, [], [], use_pyplot=False)),
     "a series without channels": ("values of shape", lambda: series(GREY[0], GREY[0])),
-    "times of other data": ("x_values does not fit.*2 for data", lambda: series(GREY, GREY, x_values=np.arange(2))),
-    "labels of other data": ("channel_labels does not fit.*1 for data", lambda: series(GREY, GREY, channel_labels=["a"])),
+    "times of other data": ("length of `x_values` does not fit.*2 for data", lambda: series(GREY, GREY, x_values=np.arange(2))),
+    "labels of other data": ("length of `channel_labels` does not fit.*1 for data", lambda: series(GREY, GREY, channel_labels=["a"])),
     "words without numbers": ("2 words", lambda: SHOWN.format_word_importances(["a", "b"], [1.0])),
     "a model not fitted": ("before fit", lambda: linear.SkLearnRidge().representation()),
-    "a fit to nothing": ("no samples", lambda: linear.SkLearnRidge().fit([])),
-    "no samples": ("n_samples=0", lambda: oa.Lime(MAPS).attribute(PICTURE, target=1, n_samples=0)),
+    "a fit to nothing": ("fitted without samples", lambda: linear.SkLearnRidge().fit([])),
+    "fitted without samples": ("n_samples=0", lambda: oa.Lime(MAPS).attribute(PICTURE, target=1, n_samples=0)),
 }
 
 

@@ -228,9 +228,9 @@ def test_rules_of_ones_own_that_cannot_be_followed() -> None:
 
     for rule, said in (
         (Hooked(), "_create_backward_hook_output"),
-        (Biased(), "change a bias.*Biased"),
+        (Biased(), "set it to zero, but not change it.*Biased"),
         (Looking(), "without inputs and outputs"),
-        (our_rules.PropagationRule(), "must define _manipulate_weights.*PropagationRule"),
+        (our_rules.PropagationRule(), "must define `_manipulate_weights.*PropagationRule"),
     ):
         net.conv.rule = rule
         with pytest.raises(TypeError, match=said):

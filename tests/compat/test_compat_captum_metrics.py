@@ -85,10 +85,10 @@ def test_what_cannot_be_judged() -> None:
     net = chain(4, 3)
     values, nothing = torch.ones(5, 4, dtype=DOUBLE), (lambda x: (x[:1], x), lambda x: (x, x[:1]), lambda x: x)
     for perturb in nothing:
-        with pytest.raises(AssertionError, match=r"perturb_func must return|what perturb gives"):
+        with pytest.raises(AssertionError, match=r"`perturb_func` must return|`perturb=` must return"):
             om.infidelity(net, perturb, X, values, target=1)
     for perturb in (lambda arrays, random: arrays, lambda arrays, random: (arrays[0], arrays[0]), lambda arrays, random: None):
-        with pytest.raises(asc.AscribeError, match="what perturb gives"):
+        with pytest.raises(asc.AscribeError, match="`perturb=` must return two lists of arrays"):
             Infidelity(perturb)(values, net, X, of=1)
     for call, said in (
         (lambda: om.infidelity(net, counted, X, values, target=1, n_perturb_samples=0), "samples=0"),

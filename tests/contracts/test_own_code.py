@@ -190,7 +190,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "a map of a black box": (
         lambda: asc.ScoreCam()(black_box, np.ones((2, 3))),
         MethodError,
-        "ScoreCam needs a layer with spatial positions. Found: no image, volume or series in the arguments. "
+        "`ScoreCam` needs a layer with spatial positions. Found: no image, volume or series in the arguments. "
         "Try: asc.KernelShap()(model, x), which needs no layer.",
     ),
     "a map of a table": (

@@ -177,5 +177,5 @@ def test_token_ids_are_shuffled_and_explained_at_their_embeddings():
     assert all(((maker.rows(parted, 0, seed, 0) == 0) == (parted == 0)).all() for seed in range(20)), "and what stands between words"
     mean = torch.stack([model(row)[:, 1] for row in rows]).mean(0)
     np.testing.assert_allclose(found.explained - found.values.sum((1, 2)).numpy(), mean.detach().numpy(), rtol=1e-9)
-    with pytest.raises(DistributionError, match="Shuffled needs token ids"):
+    with pytest.raises(DistributionError, match="`Shuffled` needs token ids"):
         maker.call(asc.Call(torch.zeros(2, 3)), 0, 0)

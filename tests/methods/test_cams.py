@@ -441,11 +441,11 @@ def test_ambiguous_tokens_are_an_error_with_the_choices() -> None:
 
 def test_models_without_places_are_refused() -> None:
     table = ready(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)))
-    with pytest.raises(MethodError, match="GradCam needs a layer with spatial positions"):
+    with pytest.raises(MethodError, match="`GradCam` needs a layer with spatial positions"):
         GradCam()(table, pictures(2, 4))
-    with pytest.raises(MethodError, match=r"no map at Cut\('0'\)"):
+    with pytest.raises(MethodError, match=r"value at Cut\('0'\) has no spatial positions"):
         GradCam(layer="0")(table, pictures(2, 4))
-    with pytest.raises(MethodError, match=r"no map at Cut\('head'\)"):
+    with pytest.raises(MethodError, match=r"value at Cut\('head'\) has no spatial positions"):
         GradCam(layer="head")(ready(Residual()), pictures(2, 3, 9, 13))
     with pytest.raises(CutError, match="lasst"):
         GradCam(layer="lasst")(ready(Residual()), pictures(2, 3, 9, 13))

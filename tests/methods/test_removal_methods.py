@@ -107,7 +107,7 @@ def test_masks_that_captum_gets_wrong():
     assert not torch.allclose(right, wrong)
     for chunk in (1, 2, 3, None):
         close(asc.FeatureAblation(features=mask)(net, x, of=0, chunk=chunk), right)
-    with pytest.raises(asc.AscribeError, match="features= has 1 items"):
+    with pytest.raises(asc.AscribeError, match=r"must have one item for each input\. Found: 1 items"):
         asc.FeatureAblation(features=(MASK[:, :2],))(lambda a, b: NET(torch.cat([a, b], 1)), X[:, :2], X[:, 2:], of=0)
 
 

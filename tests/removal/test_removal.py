@@ -162,14 +162,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "a mask that does not fit": (lambda: run(features=np.arange(3)), FeatureError, "E-FEATURES-SHAPE"),
     "masks for other records": (lambda: run(features=np.zeros((2, 4), int)), FeatureError, "E-FEATURES-SHAPE"),
     "a mask with holes": (lambda: run(features=np.array([0.5, 1, 2, 3])), FeatureError, "E-FEATURES-TYPE"),
-    "a mask with nothing": (lambda: run(features=np.full(4, -1)), FeatureError, "without a feature"),
+    "a mask with nothing": (lambda: run(features=np.full(4, -1)), FeatureError, "contain no feature"),
     "no features": (lambda: run(features="all"), FeatureError, "features='all'"),
     "a grid of half a cell": (lambda: picture(features=asc.Grid(2.5)), FeatureError, "integers >= 1"),  # type: ignore[arg-type]
     "a grid of four axes": (lambda: picture(features=asc.Grid((1, 1, 2, 3))), FeatureError, "4 axes"),
     "windows of words": (lambda: picture(features=asc.Windows("ab")), FeatureError, "integers >= 1"),  # type: ignore[arg-type]
     "half a step": (lambda: picture(features=asc.Windows(2, 0.5)), FeatureError, "integers >= 1"),  # type: ignore[arg-type]
     "half a stretch": (lambda: picture(features=asc.Segments(2.5)), FeatureError, "integers >= 1"),  # type: ignore[arg-type]
-    "channels by a word": (lambda: picture(features=asc.features.Channels("red")), FeatureError, "an axis behind"),  # type: ignore[arg-type]
+    "channels by a word": (lambda: picture(features=asc.features.Channels("red")), FeatureError, "not the batch axis"),  # type: ignore[arg-type]
     "no superpixels": (lambda: picture(features=asc.Superpixels(0)), FeatureError, "integer >= 1"),
     "superpixels of nothing known": (
         lambda: asc.attribute(
@@ -183,8 +183,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[AscribeError], str]] = {
     "no such column": (lambda: run(features=asc.Columns({"a": ["x"]})), FeatureError, "'x'"),
     "a column twice": (lambda: run(features=asc.Columns({"a": [0], "b": [0]})), FeatureError, "two groups"),
     "a tree of others": (lambda: run(features=asc.features.Hierarchy((0, 1))), FeatureError, "4 of them"),
-    "words for other tokens": (lambda: run(features=asc.Tokens([0, 1])), FeatureError, "a number for each"),
-    "words that are none": (lambda: run(features=asc.Tokens([None] * 4)), FeatureError, "without a feature"),
+    "words for other tokens": (lambda: run(features=asc.Tokens([0, 1])), FeatureError, "one integer or None for each token"),
+    "words that are none": (lambda: run(features=asc.Tokens([None] * 4)), FeatureError, "contain no feature"),
     "words by name": (lambda: run(features=asc.Tokens(["a", "b", "c", "d"])), FeatureError, "E-FEATURES"),
     "half a word": (lambda: run(features=asc.Tokens([0, 0.5, 1, 1])), FeatureError, "E-FEATURES-TYPE"),  # type: ignore[list-item]
     "a function of words that fails": (lambda: run(features=asc.Tokens(lambda i: [1 // 0])), FeatureError, "E-FEATURES-RAISED"),

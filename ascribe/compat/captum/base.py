@@ -152,14 +152,14 @@ def run_recipe(self: Any, arguments: dict[str, Any]) -> Any:
     with raise_as_captum():
         for name in COUNTS:
             if isinstance(arguments.get(name), (int, float)) and arguments[name] < 1:
-                raise MethodError(f"{name} must be an integer >= 1", there=f"{name}={arguments[name]!r}", try_=f"{name}=1")
+                raise MethodError(f"`{name}` must be an integer >= 1", there=f"{name}={arguments[name]!r}", try_=f"{name}=1")
         if has_custom_gradients(self) and not self.derives:
             there, try_ = f"{type(self).__name__}, which computes its own derivatives", "asc.attribute(model, x, of=..., by=a rule)"
-            raise RuleError("This method does not use a gradient_func of your own", there=there, try_=try_)
+            raise RuleError("This method cannot use a `gradient_func` of your own", there=there, try_=try_)
         unknown = set(arguments.get("grad_kwargs") or ()) - set(IGNORED_GRAD_KWARGS)
         if unknown:
             there, try_ = f"grad_kwargs={sorted(unknown)}", f"one of {', '.join(IGNORED_GRAD_KWARGS)}; asc.influence for other derivatives"
-            raise RuleError("grad_kwargs has entries that would be ignored", there=there, try_=try_)
+            raise RuleError("`grad_kwargs` has entries that would have no effect", there=there, try_=try_)
         return self.explain(arguments)
 
 
@@ -190,7 +190,9 @@ def run_future(self: Any, arguments: dict[str, Any]) -> torch.futures.Future[Any
         if plain:
             with raise_as_captum():
                 there = f"a model that returns a {plain[0]}"
-                raise MethodError("attribute_future() needs a model that returns a future", there=there, try_="attribute()") from None
+                raise MethodError(
+                    "`attribute_future()` needs a model that returns a future", there=there, try_="attribute(inputs, ...)"
+                ) from None
         found.set_exception(error)
     return found
 

@@ -52,7 +52,7 @@ def get_exp_kernel_similarity_function(distance_mode: str = "cosine", kernel_wid
     """Returns the exponential similarity kernel. Raises MethodError for an unknown distance."""
     if distance_mode not in ("cosine", "euclidean"):
         try_ = "'cosine' or 'euclidean'"
-        raise MethodError("There is no such distance", there=f"distance_mode={distance_mode!r}", try_=try_)
+        raise MethodError("The distance must be one of `cosine` and `euclidean`", there=f"distance_mode={distance_mode!r}", try_=try_)
     return ExpKernel("cosine" if distance_mode == "cosine" else "euclidean", kernel_width)
 
 
@@ -123,7 +123,11 @@ class LimeBase(
         way = self.from_interp_rep_transform if self.perturb_interpretable_space else self.to_interp_rep_transform
         if way is None:
             side = "from_interp_rep_transform" if self.perturb_interpretable_space else "to_interp_rep_transform"
-            raise MethodError(f"{side} is missing", there="None", try_=f"{side}= a function between inputs and their interpretable codes")
+            raise MethodError(
+                f"The function `{side}` is not given",
+                there=f"{side}=None",
+                try_=f"{side}=f, a function that converts inputs to interpretable codes, or back",
+            )
         other = way(drawn, original, **extra)
         code, moved = (drawn, other) if self.perturb_interpretable_space else (other, drawn)
         near = torch.as_tensor(self.similarity_func(original, moved, code, **extra)).double().reshape(())
@@ -325,7 +329,11 @@ def default_from_interp_rep_transform(curr_sample: Tensor, original_inputs: Any,
     """
     if not {"feature_mask", "baselines"} <= kwargs.keys():
         there = ", ".join(kwargs) or "no keywords"
-        raise InputError("A code needs feature_mask and baselines to become an input", there=there, try_="feature_mask=..., baselines=...")
+        raise InputError(
+            "`feature_mask` and `baselines` are needed to convert an interpretable code to an input",
+            there=there,
+            try_="feature_mask=..., baselines=...",
+        )
 
     def moved(x: Tensor, mask: Tensor, start: Any) -> Tensor:
         return torch.where(curr_sample.reshape(-1)[mask].bool(), x, torch.as_tensor(start, dtype=x.dtype, device=x.device))
@@ -340,7 +348,7 @@ def default_perturb_func(original_inp: Any, **kwargs: Any) -> Tensor:
     """Returns a random code with each feature present with probability 0.5. Raises InputError without ``num_interp_features``."""
     if "num_interp_features" not in kwargs:
         there = ", ".join(kwargs) or "no keywords"
-        raise InputError("The length of the code is unknown", there=there, try_="num_interp_features=8")
+        raise InputError("`num_interp_features` is needed, the length of the interpretable code", there=there, try_="num_interp_features=8")
     return torch.randint(0, 2, (1, int(kwargs["num_interp_features"])), device=parse_inputs(original_inp).tensors[0].device)
 
 

@@ -42,7 +42,9 @@ def read_samples(train_data: Iterable[Any]) -> tuple[np.ndarray, np.ndarray, np.
     batches = [[torch.as_tensor(part).detach().cpu().double() for part in batch] for batch in train_data]
     if not batches:
         with raise_as_captum():
-            raise MethodError("A model cannot be fitted to no samples", there="a loader without batches", try_="at least one batch")
+            raise MethodError(
+                "A model cannot be fitted without samples", there="a loader without batches", try_="a loader with at least one batch"
+            )
     x, y, *rest = (torch.cat(parts) for parts in zip(*batches, strict=True))
     weights = rest[0].reshape(-1).numpy() if rest else np.ones(len(x))
     return x.flatten(1).numpy(), y.reshape(len(x), -1).numpy(), weights

@@ -47,7 +47,11 @@ class DataLoaderAttribution(
         with raise_as_captum():
             if type(attr_method) is not FeatureAblation:
                 there = type(attr_method).__name__
-                raise MethodError("DataLoaderAttribution supports FeatureAblation only", there=there, try_="FeatureAblation(model)")
+                raise MethodError(
+                    "`DataLoaderAttribution` supports `FeatureAblation` only",
+                    there=there,
+                    try_="DataLoaderAttribution(FeatureAblation(model))",
+                )
         super().__init__(attr_method.forward_func)
         self.attr_method = attr_method
 
@@ -99,7 +103,9 @@ class LoaderAblation:
         roles = self.roles or (InputRole.need_attr,) * len(parts)
         if len(roles) != len(parts):
             there = f"{len(roles)} input_roles for batches of {len(parts)} parts"
-            raise InputError("The number of input_roles differs from the parts of a batch", there=there, try_="one role for each part")
+            raise InputError(
+                "The number of `input_roles` differs from the number of parts of a batch", there=there, try_="one role for each part"
+            )
         explained = [i for i, role in enumerate(roles) if role == InputRole.need_attr]
         odd = [type(parts[i]).__name__ for i in explained if not isinstance(parts[i], Tensor)]
         if odd or not explained:

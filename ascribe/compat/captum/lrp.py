@@ -39,7 +39,7 @@ class PropagationRule:
     def native(self) -> OperationRule:
         """Returns the rule as one of ascribe. Raises RuleError for classes without ``_manipulate_weights``."""
         there, try_ = f"a {type(self).__name__}", "a rule of ascribe, such as asc.rules.Gamma(0.25)"
-        raise RuleError("A rule of your own must define _manipulate_weights()", there=there, try_=try_)
+        raise RuleError("A rule of your own must define `_manipulate_weights()`", there=there, try_=try_)
 
     def _manipulate_weights(self, module: Any, inputs: Any, outputs: Any) -> None:
         """Applies the rule to the weights of a module, for subclasses that build on it."""
@@ -142,7 +142,7 @@ class ManipulatedWeights(ChangedWeights):
         if weight.data_ptr() != self.before.data_ptr() or weight.numel() != self.before.numel():
             there = f"an operation with weights of shape {tuple(weight.shape)}, which are not module.weight"
             try_ = "the rule on a dense layer or a convolution, or a rule of ascribe"
-            raise RuleError("_manipulate_weights() applies to module.weight only", there=there, try_=try_)
+            raise RuleError("`_manipulate_weights()` applies to `module.weight` only", there=there, try_=try_)
         return self.after.as_strided(weight.shape, weight.stride())
 
 
@@ -167,7 +167,7 @@ def as_native_rule(module: Any) -> OperationRule:
     if isinstance(rule, OperationRule):
         return rule
     try_ = "EpsilonRule(), GammaRule(), or a rule of ascribe"
-    raise RuleError("module.rule is not a propagation rule", there=f"module.rule = {rule!r}", try_=try_)
+    raise RuleError("`module.rule` is not a propagation rule", there=f"module.rule = {rule!r}", try_=try_)
 
 
 def manipulate_weights(rule: PropagationRule, module: Any) -> OperationRule:
@@ -176,7 +176,7 @@ def manipulate_weights(rule: PropagationRule, module: Any) -> OperationRule:
         copied = copy.deepcopy(module)
         rule._manipulate_weights(copied, (), None)
     except Exception as error:
-        what = f"{type(rule).__name__}._manipulate_weights() failed for a copy of the module without inputs and outputs"
+        what = f"`{type(rule).__name__}._manipulate_weights()` failed for a copy of the module without inputs and outputs"
         raise RuleError(what, there=type(error).__name__, try_="a rule of ascribe, such as asc.rules.Gamma(0.25)") from error
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     if weight is None:
@@ -184,7 +184,7 @@ def manipulate_weights(rule: PropagationRule, module: Any) -> OperationRule:
     kept = bias is None or torch.equal(copied.bias, bias)
     if not kept and copied.bias.any():
         there, try_ = type(rule).__name__, "leave the bias unchanged, or set it to zero"
-        raise RuleError("A rule may not change a bias to other values than zero", there=there, try_=try_)
+        raise RuleError("A rule may keep a bias or set it to zero, but not change it to other values", there=there, try_=try_)
     after = torch.empty_like(weight).copy_(copied.weight)
     return ManipulatedWeights(weight.detach(), after.detach(), rule.STABILITY_FACTOR, kept)
 
@@ -215,7 +215,7 @@ def refuse_repeated_modules(call: CaptumCall) -> None:
     for place in places:
         module = modules.get(place.cut.layer)
         if place.calls > 1 and module is not None and (module._parameters or getattr(module, "rule", None) is not None):
-            what, there = "captum's LRP needs modules that are used once", f"{place.cut!r} is used {place.calls} times"
+            what, there = "LRP of captum needs modules that are used once", f"{place.cut!r} is used {place.calls} times"
             try_ = "asc.LRP()(model, x, of=...), or a rule in asc.attribute(..., by=): they add up all uses"
             raise RepeatedError(what, there=there, try_=try_)
 

@@ -81,7 +81,7 @@ def parse_choice(kind: type[Enum], name: Any) -> str:
     """Returns the name of a member. Raises ResultError for an unknown one."""
     name = name.name if isinstance(name, Enum) else name
     if name not in kind.__members__:
-        raise ResultError(f"There is no such {kind.__name__}", there=repr(name), try_=f"one of {', '.join(kind.__members__)}")
+        raise ResultError(f"{name!r} is not a member of `{kind.__name__}`", there=repr(name), try_=f"one of {', '.join(kind.__members__)}")
     return str(name)
 
 
@@ -92,7 +92,7 @@ def normalize_values(attr: np.ndarray, sign: str, outlier_perc: float) -> np.nda
     are left, and for invalid percentages.
     """
     if not 0 <= outlier_perc <= 100:
-        raise ResultError("outlier_perc must be in [0, 100]", there=f"outlier_perc={outlier_perc}", try_="outlier_perc=2")
+        raise ResultError("`outlier_perc` must be between 0 and 100", there=f"outlier_perc={outlier_perc}", try_="outlier_perc=2")
     found = SIDES[sign](attr)
     sizes = np.sort(np.abs(found), axis=None)
     grown = np.cumsum(sizes)
@@ -264,7 +264,7 @@ def visualize_timeseries_attr(
         for name, given, count in (("x_values", x_values, len(data)), ("channel_labels", channel_labels, data.shape[1])):
             if given is not None and len(given) != count:
                 there, try_ = f"{len(given)} for data of shape {data.shape}", f"{count} {name}"
-                raise ResultError(f"{name} does not fit the data", there=there, try_=try_)
+                raise ResultError(f"The length of `{name}` does not fit the data", there=there, try_=try_)
         values = normalize_values(attr, sign, outlier_perc)
     times = np.arange(len(data)) if x_values is None else np.asarray(x_values)
     chosen, low, high = choose_colours(sign, cmap)

@@ -82,7 +82,7 @@ def check_features(features: FeatureSites) -> Check:
     for site in features.sites:
         if site.left:
             by = ", ".join(f"{name!r}: {'asc.MaskToken(id)' if name in site.left else site.removal}" for name in (*site.names, *site.left))
-            text += f"; {', '.join(site.left)} of integers or words left out, because nothing is known to replace them"
+            text += f"; {', '.join(site.left)} not removed, because integers and words have no default replacement"
             text, warns = f"{text}; by={{{by}}} or a background of all inputs, by=asc.Resample((rows, ...)), takes them in", True
     return Check("features", "warn" if warns else "ok", text)
 

@@ -155,6 +155,10 @@ def joint(draws: Sequence[int]) -> int:
     """
     several = sorted({n for n in draws if n > 1})
     if len(several) > 1:
-        problem = "Removals of one call need equally many values, or one: value i of one goes with value i of the others"
-        raise FeatureError(problem, there=f"{several} values each", try_="as many of each, such as rows of one table")
+        problem = "The replacements of one call must have equally many values: value i of one is used with value i of the others"
+        raise FeatureError(
+            problem,
+            there=f"replacements with {' and '.join(map(str, several))} values",
+            try_="rows of one table for all inputs, by=asc.Resample((a[:100], b[:100]))",
+        )
     return several[0] if several else 1

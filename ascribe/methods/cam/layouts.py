@@ -176,8 +176,11 @@ class ImageInput:
             if len(fits) == 1:
                 return next(Layout(grid, -1, prefix) for grid, prefix in fits.items())
             if fits:
-                choices = " or ".join(f"grid={grid}, prefix={k}" for grid, k in fits.items())
-                raise MethodError(f"{tokens} tokens fit several grids", there=choices, try_="one of them as arguments of the method")
+                choices = [f"grid={grid}, prefix={k}" for grid, k in fits.items()]
+                problem = f"The {tokens} tokens of the layer fit several grids of positions"
+                raise MethodError(
+                    problem, there=" or ".join(choices), try_=f"asc.GradCam({choices[0]}), the grid as arguments of the method"
+                )
         return None
 
     def candidate_grids(self, seen: Sequence[Grid]) -> Iterator[tuple[Sequence[Grid], int]]:

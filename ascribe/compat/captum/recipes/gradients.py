@@ -39,7 +39,7 @@ def parse_quadrature(call: CaptumCall) -> Quadrature:
     """Returns ``method`` as a quadrature. Raises DistributionError for a name that captum does not know."""
     if call["method"] not in METHODS:
         there, try_ = f"method={call['method']!r}", f"one of {', '.join(METHODS)}"
-        raise DistributionError("captum has no such integration method", there=there, try_=try_, code="E-CAPTUM-METHOD")
+        raise DistributionError("`method` must be an integration method of captum", there=there, try_=try_, code="E-CAPTUM-METHOD")
     return METHODS[call["method"]]
 
 
@@ -165,7 +165,7 @@ def as_tuple(values: Any) -> tuple[Any, ...]:
 def refuse_delta_of_layers(call: CaptumCall) -> None:
     """Raises MethodError for the convergence delta of several layers: it would add their values up."""
     if isinstance(call.at, list):
-        what = "return_convergence_delta=True is not defined for several layers"
+        what = "`return_convergence_delta=True` is not defined for several layers"
         raise MethodError(what, there=f"{len(call.at)} layers", try_="one call for each layer")
 
 

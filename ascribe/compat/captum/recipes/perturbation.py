@@ -192,7 +192,7 @@ def occlude_windows(call: CaptumCall) -> Any:
     shapes, begin, x = call["sliding_window_shapes"], make_baselines(call, call["baselines"]), call.inputs.tensors
     if not isinstance(shapes, (tuple, list)):
         there, try_ = f"sliding_window_shapes={shapes!r}", "a tuple with a size for each axis after the batch"
-        raise FeatureError("sliding_window_shapes must be a tuple", there=there, try_=try_)
+        raise FeatureError("`sliding_window_shapes` must be a tuple", there=there, try_=try_)
     each = shapes if shapes and isinstance(shapes[0], (tuple, list)) else (shapes,)
     if len(each) != len(x):
         there = f"{len(each)} window shapes for {len(x)} inputs"

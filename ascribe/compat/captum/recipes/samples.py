@@ -69,7 +69,7 @@ def wrap_attribution_function(own: Callable[..., Any] | None) -> Callable[..., A
     }
     count = len(inspect.signature(own).parameters)
     if count not in ways:
-        what, try_ = "custom_attribution_func must take one to three arguments", "lambda multipliers, inputs, baselines: ..."
+        what, try_ = "`custom_attribution_func` must take one to three arguments", "lambda multipliers, inputs, baselines: ..."
         raise MethodError(what, there=f"{count} arguments", try_=try_)
     return ways[count]
 

@@ -48,7 +48,11 @@ def read_output(call: CaptumCall) -> Any:
 def check_output(found: Any) -> Any:
     """Returns an output. Raises QuantityError for anything but a tensor or a number."""
     if isinstance(found, torch.futures.Future):
-        raise QuantityError("The model returns a future", there="a call of attribute()", try_="attribute_future(), or a model that waits")
+        raise QuantityError(
+            "`attribute()` needs a model that returns a tensor, not a future",
+            there="a torch.futures.Future",
+            try_="attribute_future(inputs, ...), or a model that returns future.wait()",
+        )
     if not isinstance(found, (Tensor, int, float)):
         there = f"a {type(found).__name__}"
         raise QuantityError("The output of the model must be a tensor or a number", there=there, try_="a model that returns a tensor")

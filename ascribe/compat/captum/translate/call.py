@@ -120,7 +120,11 @@ class CaptumCall:
             return arrays[0] if self.inputs.single else tuple(arrays)
         if len(arrays) != len(self.inputs.tensors):
             there = ", ".join(f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}" for t in self.inputs.tensors)
-            raise InputError("some inputs have no attribution", there=there, try_="pass integers as additional_forward_args")
+            raise InputError(
+                "Integer inputs have no attribution next to floating-point inputs",
+                there=there,
+                try_="additional_forward_args=(ids,), with the integers there",
+            )
         return self.inputs.pack(arrays)
 
     def repeat_records(self, times: int) -> CaptumCall:
@@ -204,7 +208,7 @@ def make_baselines(call: CaptumCall, baselines: Any) -> list[Tensor]:
     many = 1 if isinstance(baselines, Tensor) else len(call.inputs.tensors)
     each = baselines if isinstance(baselines, (tuple, list)) else (baselines,) * many
     if len(each) != len(call.inputs.tensors):
-        there, try_ = f"{len(each)} baselines for {len(call.inputs.tensors)} inputs", "pass one baseline for each input"
+        there, try_ = f"{len(each)} baselines for {len(call.inputs.tensors)} inputs", "baselines=(0.0, 0.0), one baseline for each input"
         raise InputError("The number of baselines differs from the number of inputs", there=there, try_=try_)
     return [make_baseline(x, 0 if b is None else b) for x, b in zip(call.inputs.tensors, each, strict=True)]
 

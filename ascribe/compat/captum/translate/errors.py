@@ -71,4 +71,10 @@ def missing_name_error(module: str, names: Iterable[str], name: str) -> Exceptio
     if name not in names:
         return AttributeError(f"module {module!r} has no attribute {name!r}")
     there, full_name = "the attribution methods of captum.attr, and captum.metrics", f"{module}.{name}"
-    return CompatError(f"ascribe.compat.captum has no {full_name}", there=there, try_="captum itself", code="E-COMPAT-NAME", name=full_name)
+    return CompatError(
+        f"`ascribe.compat.captum` does not have the name `{full_name}`",
+        there=there,
+        try_="the package captum for this name",
+        code="E-COMPAT-NAME",
+        name=full_name,
+    )

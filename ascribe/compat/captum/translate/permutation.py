@@ -40,7 +40,7 @@ class PermutationRemoval:
         if not isinstance(found, Tensor) or found.shape != x.shape:
             there = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
             raise FeatureError(
-                "perm_func must return values of the shape of the records", there=there, try_=f"a tensor of shape {tuple(x.shape)}"
+                "`perm_func` must return values of the shape of the records", there=there, try_=f"a tensor of shape {tuple(x.shape)}"
             )
         return found
 

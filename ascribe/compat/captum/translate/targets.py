@@ -66,7 +66,7 @@ class TargetPerRecord:
         if spots.min() < 0:
             spots = np.where(spots < 0, spots + sizes, spots)
         if spots.min() < 0 or (spots.max(0) >= sizes).any():
-            raise QuantityError("A target is out of range", there=shape, try_=f"indices below {sizes}", code="E-TARGET-RANGE")
+            raise QuantityError("The target is out of range", there=shape, try_=f"indices below {sizes}", code="E-TARGET-RANGE")
         if len(sizes) == 1:
             return BoundClasses(spots[:, 0])
         return BoundClasses(np.asarray(np.ravel_multi_index(tuple(spots.T), sizes)), lambda y: y.reshape(len(y), -1))

@@ -48,7 +48,9 @@ class QoI(ABC):
         y = om_of_many(y)
         if not is_array(y):
             held = f"{len(y)} tensors" if isinstance(y, (list, tuple)) else f"a {type(y).__name__}"
-            raise QoiCutSupportError(f"{self!r} needs one tensor", there=held, try_="an accessor on the cut, or a quantity of lists")
+            raise QoiCutSupportError(
+                f"`{self!r}` needs a single tensor at the cut", there=held, try_="an accessor on the cut, or a quantity of lists"
+            )
         return y
 
 
@@ -107,7 +109,7 @@ class MaxClassQoI(QoI):
         if self.moving or (part is not None and len(part.index) != part.total):
             there = "moving=True" if self.moving else f"{len(y)} records of {part.total if part else len(y)}"
             raise QoiCutSupportError(
-                f"{self!r} needs all records at once", there=there, try_="moving=False, a larger rebatch_size, or axis=1"
+                f"`{self!r}` needs all records in one batch", there=there, try_="moving=False, a larger rebatch_size, or axis=1"
             )
         scores = as_numpy(apply_activation(y, self.activation))
         highest = scores.argmax(0) == np.arange(len(scores)).reshape(-1, *[1] * (scores.ndim - 1))
@@ -247,14 +249,16 @@ def apply_activation(y: Array, activation: Any) -> Array:
     if activation == "softmax":
         e = xp.exp(y - xp.amax(y, (check_axis(1, y),))[:, None])
         return e / e.sum(1)[:, None]
-    raise QuantityError("There is no such activation", there=f"activation={activation!r}", try_='"softmax", "sigmoid", or a function')
+    raise QuantityError("The activation is not known", there=f"activation={activation!r}", try_='"softmax", "sigmoid", or a function')
 
 
 def check_axis(axis: int, y: Array) -> int:
     """Returns an axis after the batch, counted from the front. Raises QoiCutSupportError if there is no such axis."""
     if not -y.ndim < axis < y.ndim or axis == 0:
         raise QoiCutSupportError(
-            "There is no such axis after the batch", there=f"axis {axis} of a value of shape {tuple(y.shape)}", try_="axis=1"
+            "The value does not have this axis after the batch axis",
+            there=f"axis {axis} of a value of shape {tuple(y.shape)}",
+            try_="axis=1",
         )
     return axis % y.ndim
 
@@ -267,7 +271,7 @@ def check_index(index: Any, y: Array, axis: int) -> int:
     number, size = parse_integer(index), int(y.shape[axis]) if y.ndim > axis else 0
     if not -size <= number < size:
         there = f"class {number} of {size}, in a value of shape {tuple(y.shape)}"
-        raise QuantityIndexError(f"class {number} is out of range", there=there, try_=f"a class below {size}")
+        raise QuantityIndexError(f"Class {number} is out of range", there=there, try_=f"a class below {size}")
     return number % size
 
 

@@ -26,7 +26,7 @@ class Cut:
 
     def __init__(self, name: Any, anchor: Anchor = "out", accessor: Callable[[Any], Any] | None = None) -> None:
         if anchor not in ("in", "out"):
-            raise CutNameError("There is no such anchor", there=f"anchor={anchor!r}", try_='"in" or "out"')
+            raise CutNameError("The anchor of a cut must be `in` or `out`", there=f"anchor={anchor!r}", try_='"in" or "out"')
         self.name, self.accessor = name, accessor
         self.anchor: Anchor = anchor
 

@@ -87,7 +87,7 @@ def normalize_images(a: np.ndarray, how: str) -> np.ndarray:
     """
     if how not in NORMALIZATIONS:
         try_ = f"one of {', '.join(NORMALIZATIONS)}"
-        raise ResultError("There is no such scaling", there=f"normalization_type={how!r}", try_=try_)
+        raise ResultError("The scaling is not known", there=f"normalization_type={how!r}", try_=try_)
     axes = spatial_axes() if how.endswith("sum") else (1, 2, 3)
     if how == "unnormalized":
         return a

@@ -46,7 +46,7 @@ def get_model_wrapper(
     found = discern_backend(model) if backend is None else Backend.from_name(backend)
     if found is Backend.UNKNOWN and backend is not None:
         try_ = f"one of {', '.join(NAMES)}"
-        raise BackendError("There is no such backend", there=f"backend={backend!r}", try_=try_, code="E-COMPAT-BACKEND")
+        raise BackendError("The backend is not known", there=f"backend={backend!r}", try_=try_, code="E-COMPAT-BACKEND")
     if found is Backend.PYTORCH:
         from .pytorch import PytorchModelWrapper
 

@@ -38,7 +38,7 @@ class ModelWrapper:
     def layer(self, name: Any) -> str:
         """Returns the framework's name of a layer. Raises CutNameError for anything else."""
         if not isinstance(name, str):
-            raise CutNameError("A layer of this model is named by text", there=f"layer {name!r}", try_='Cut("layer3")')
+            raise CutNameError("A layer of this model is named by a string", there=f"layer {name!r}", try_='Cut("layer3")')
         return name
 
     def call(self, inputs: ModelInputs) -> Call:
@@ -69,7 +69,11 @@ class ModelWrapper:
         """Returns the cut of ascribe for a trulens cut of one layer. Raises CutNameError for several."""
         found = self.places(cut, whole)
         if len(found) > 1:
-            raise CutNameError("A cut of one layer is needed", there=f"{cut!r}, which is {len(found)} layers", try_="one of them")
+            raise CutNameError(
+                "The call needs a cut of a single layer",
+                there=f"{cut!r}, which is {len(found)} layers",
+                try_="a cut of one of these layers",
+            )
         return found[0]
 
     def _logits(self, cut: Cut, accessor: Any) -> Place:

@@ -76,7 +76,7 @@ class PytorchModelWrapper(ModelWrapper):
             leaves = [path for path, _ in list_leaf_layers(self.model)]
             if not -len(leaves) <= name < len(leaves):
                 there = f"layer {name} of {len(leaves)} layers"
-                raise CutNameError("There is no such layer", there=there, try_=f"a number below {len(leaves)}")
+                raise CutNameError("The model has no layer of this number", there=there, try_=f"a number below {len(leaves)}")
             return leaves[name]
         modules = {path: module for path, module in self.model.named_modules(remove_duplicate=False) if path}
         if name in modules:
