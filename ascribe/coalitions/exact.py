@@ -42,7 +42,7 @@ class Exact(Value):
         n = check_players(players)
         if n > self.most:
             raise CoalitionError(
-                f"`asc.coalitions.Exact` evaluates all coalitions, which are too many for {n} features",
+                f"`asc.coalitions.Exact` cannot evaluate all coalitions of {n} features",
                 there=f"2^{n}{f' = {2**n:,}' if n < 60 else ''} coalitions, with most={self.most}",
                 try_="over=asc.coalitions.ShapleyRegression() or Permutations(), or fewer features: features=asc.Grid(4)",
                 code="E-COALITION-MANY",

@@ -123,7 +123,7 @@ def shapes_with_axes(context: FeatureContext, axes: int, what: str) -> list[tupl
     """Returns the shapes of a record. Raises FeatureError if one has fewer axes, no elements, or channels last."""
     short = [f"{n} {s}" for n, s in zip(context.names, context.shapes, strict=True) if len(s) < axes]
     if short:
-        try_ = "features=asc.features.EachElement(), or one for each input: features={'image': asc.Grid(8), 'table': asc.features.EachElement()}"
+        try_ = "features=asc.features.EachElement(), or {'image': asc.Grid(8), 'table': asc.features.EachElement()} by input"
         raise FeatureError(
             f"`{what}` needs records with at least {axes} {'axis' if axes == 1 else 'axes'}", there=", ".join(short), try_=try_
         )

@@ -110,7 +110,9 @@ def test_an_error_about_coalitions_names_chosen_features_and_has_what_was_found(
             raise CoalitionError("stopped", there="here", try_="another game")
         return x.sum((1, 2))
 
-    with pytest.raises(CoalitionError, match=r"here; .*chosen because there are more numbers.*another game, by features=") as caught:
+    with pytest.raises(
+        CoalitionError, match=r"here; .*chosen because there are many elements.*another game; `features=` chooses"
+    ) as caught:
         asc.attribute(model, rows(1, 20, 40).numpy(), over=asc.coalitions.Permutations(2000), by=0.0, chunk=16)
     assert isinstance(caught.value.__cause__, CoalitionError)
     assert caught.value.partial.features.values.shape[0] == 1

@@ -83,7 +83,7 @@ def check_features(features: FeatureSites) -> Check:
         if site.left:
             by = ", ".join(f"{name!r}: {'asc.MaskToken(id)' if name in site.left else site.removal}" for name in (*site.names, *site.left))
             text += f"; {', '.join(site.left)} not removed, because integers and words have no default replacement"
-            text, warns = f"{text}; by={{{by}}} or a background of all inputs, by=asc.Resample((rows, ...)), takes them in", True
+            text, warns = f"{text}; by={{{by}}} or a background of all inputs, by=asc.Resample((rows, ...)), includes them", True
     return Check("features", "warn" if warns else "ok", text)
 
 

@@ -32,8 +32,9 @@ Held = tuple[list[ArrayAt], list[Array]]
 
 @dataclass(frozen=True)
 class Site:
-    """One of the cuts that features are removed at. ``cuts`` are itself and, at the input, the integer arguments that take part;
-    ``names`` are those of its arrays, ``left`` those of integer arguments that are left out, because nothing replaces them.
+    """One of the cuts at which features are removed. ``cuts`` are itself and, at the input, the integer arguments that are included.
+
+    ``names`` are those of its arrays, ``left`` those of integer arguments that are left out, because they have no default replacement.
     """
 
     cuts: tuple[Cut, ...]
@@ -95,8 +96,8 @@ def name_grouping(groups: Groups) -> Iterator[None]:
     except CoalitionError as error:
         if not groups.is_default:
             raise
-        there = f"{error.there}; {groups.description}, chosen because there are more numbers"
-        raise type(error)(error.asked, there=there, try_=f"{error.try_}, by features=", code=error.code) from error
+        there = f"{error.there}; {groups.description}, chosen because there are many elements"
+        raise type(error)(error.asked, there=there, try_=f"{error.try_}; `features=` chooses the features", code=error.code) from error
 
 
 def find_sites(session: Session, request: Request) -> FeatureSites:
@@ -138,7 +139,7 @@ def align_removals(removal: PerInput, cuts: Sequence[Cut]) -> PerInput:
 
 
 def make_site(session: Session, cut: Cut, removal: Removal | None, request: Request, cuts: Sequence[Cut]) -> tuple[Site, Held]:
-    """A cut with the integer arguments that take part, and the removal; and what is there for the first record."""
+    """Returns a cut with its integer arguments that are included and its removal, and the values of the first record."""
     left_out = [other for other in session.cut_info(cut).left_out() if other not in cuts]
     spots, arrays = Site((cut, *left_out), Replace()).read(session, first_record(session))
     names = session.names(spots)
@@ -154,8 +155,9 @@ def make_site(session: Session, cut: Cut, removal: Removal | None, request: Requ
 def select_paths(
     removal: Removal | None, features: Features | None, names: Sequence[str], ids: set[int], shapes: Sequence[tuple[int, ...]], call: Call
 ) -> set[int]:
-    """Which of the integer arguments, by number, take part next to floating ones: those that features are given for, and those
-    that a replacement is known for unless features are given that do not fit them.
+    """Returns the indices of the integer arguments that are included with the floating-point ones.
+
+    Included are those with features of their own, and those with a known replacement unless features are given that do not fit them.
     """
 
     def found(given: Any) -> set[int]:
@@ -187,7 +189,7 @@ def replacement(removal: Removal | None, call: Call) -> Any:
 
 
 def default_removal(session: Session, arrays: Sequence[Array]) -> Removal:
-    """The default removal: 0 for numbers and for pictures of bytes, none of the tokens that have a mask.
+    """Returns the default removal: 0 for numbers and for images of bytes; tokens that have a mask are dropped.
 
     Raises FeatureError for other tokens, and for tables of integers or words.
     """
