@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import regions
-from .formulas.layers import WEIGHTED, layer_of, normalised
+from .formulas.layers import WEIGHTED, is_layer, normalised
 from .tape import Entry
 
 
@@ -12,7 +12,7 @@ def kind_of(entry: Entry) -> str:
     out = entry.outs[0]
     if out is not None and out.root is not out:
         return "activation"
-    if entry.op.form in WEIGHTED and layer_of(entry) is not None:
+    if entry.op.form in WEIGHTED and is_layer(entry):
         return "convolution" if entry.op.form == "convolution" else "dense"
     if normalised(entry) is not None:
         return "batch_norm"

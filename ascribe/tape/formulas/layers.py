@@ -170,20 +170,30 @@ def layer_of(entry: Entry) -> Layer | None:
     return Diagonal(entry=entry, source=x, into=x, out=out, weight=affine[0], bias=affine[1])
 
 
-def matrix_of(entry: Entry) -> Layer | None:
-    """``beta c + alpha a @ b`` with one of the factors fixed."""
+def is_layer(entry: Entry) -> bool:
+    """Whether :func:`layer_of` gives a layer; a matrix product is recognised by its arguments alone."""
+    return factors_of(entry) is not None if entry.op.form in MATRICES else layer_of(entry) is not None
+
+
+def factors_of(entry: Entry) -> tuple[Any, Any, Any, Any, Any] | None:
+    """``c, a, b, beta, alpha`` of ``beta c + alpha a @ b`` with one of the factors fixed; None for other operations."""
     arguments: Any = entry.framework.arguments(entry)
     if arguments is None:
         return None
     c, a, b, beta, alpha = arguments if entry.op.form == "addmatmul" else (None, *arguments, 1, 1)
-    if isinstance(a, Var) == isinstance(b, Var):
+    if isinstance(a, Var) == isinstance(b, Var) or (isinstance(c, Var) and beta != 1) or (entry.op.form == "matvec" and isinstance(b, Var)):
         return None
-    if isinstance(c, Var) and beta != 1:
+    return c, a, b, beta, alpha
+
+
+def matrix_of(entry: Entry) -> Layer | None:
+    """``beta c + alpha a @ b`` with one of the factors fixed, as a layer."""
+    factors = factors_of(entry)
+    if factors is None:
         return None
+    c, a, b, beta, alpha = factors
     x, weight = (a, b) if isinstance(a, Var) else (b, a)
-    if entry.op.form == "matvec" and x is b:
-        return None
-    bias = None if c is None or isinstance(c, Var) else c * beta
+    bias = None if c is None or isinstance(c, Var) else c * beta if beta != 1 else c
     out = entry.out()
     return (Product if x is a else Reversed)(
         entry=entry,

@@ -10,7 +10,7 @@ import torch
 
 from ....cuts import Cut
 from ....errors import AscribeError, RuleError
-from ....rules import OperationRule
+from ....rules import OperationRule, treats_operations
 from ....rules.books import RuleBook
 from ....tape import Var
 from ....tape.alignment import References
@@ -62,7 +62,7 @@ class RuleEvaluation:
 
     def __init__(self, ctx: Context, tapes: TapeStore, job: Job) -> None:
         rule = job.by
-        assert isinstance(rule, OperationRule)
+        assert treats_operations(rule)
         self.rule: OperationRule = rule
         if rule.compares and not job.reference:
             problem = "The rule compares each record with a reference, and this call has none"

@@ -10,7 +10,7 @@ import torch
 
 from ....cuts import INPUT, Cut
 from ....errors import CutError
-from ....rules import OperationRule
+from ....rules import treats_operations
 from ....tape import Tape, Var
 from ....tape.assignment import Assignment
 from ....tape.formulas.elementwise import RECTIFYING
@@ -88,7 +88,7 @@ class Recorded:
 
 def record_run(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Tensor] | None, like: Recorded | None = None) -> Recorded:
     """Runs the model on the records of a job, or with other values at its cut; ``like`` is a run that it stops as early as."""
-    assert isinstance(job.by, OperationRule)
+    assert treats_operations(job.by)
     recorder = Recorder(reading(job.by))
     tapes.append(recorder.tape)
     demands = demands_of(ctx, job, values, recorder, like)
@@ -160,7 +160,7 @@ def record_records(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[T
     """The run of the records, ready for the backward pass: regions found, rules assigned, values ranked."""
     found = record_run(ctx, tapes, job, values)
     find_regions(found.tape, any(t.regions in RECTIFYING for t in (rules.otherwise, *rules.pages)))
-    assert isinstance(job.by, OperationRule)
+    assert treats_operations(job.by)
     targets = [var for cut in job.wrt for var in found.targets(cut)]
     found.rules = settled = rules.settle(found.tape, found.out)
     rank_values(found.tape, targets, job.by, lambda entry: settled.of(entry).rule)
