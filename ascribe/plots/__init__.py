@@ -15,6 +15,7 @@ from ..errors import ResultError
 from ..features.table import split_rows
 from ..result.parts import part_at
 from ..result.summary import describe_record, method_expression
+from ..utils.entry import check_arguments
 from ..utils.escape import escape_control
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ FLAT = {"bars": "feature", "tokens": "token"}
 AXIS = {"series": ("time",), "series_last": ("time",)}
 
 
+@check_arguments
 def plot(
     a: Attribution,
     ax: Axes | None = None,

@@ -16,6 +16,7 @@ from ..errors import ResultError
 from ..features.table import FeatureTable
 from ..tree import Path, follow, map_leaves, walk
 from ..utils import pooling
+from ..utils.entry import check_arguments
 from ..utils.hints import RESULT
 from . import row_records, summary
 from .arithmetic import check_same_records
@@ -114,9 +115,8 @@ class Attribution:
         failed = [check for check in self.checks if check.status == "fail"]
         if failed:
             details = "; ".join(f"{check.name}: {check.detail}" if check.detail else check.name for check in failed)
-            raise ResultError(
-                f"The result failed {len(failed)} of {len(self.checks)} checks", there=details, try_="a.show()", code="E-CHECKS"
-            )
+            problem = f"The result failed {len(failed)} of {len(self.checks)} checks"
+            raise ResultError(problem, there=details, try_="a.show()", code="E-CHECKS")
         return self
 
     # Parts
@@ -282,11 +282,9 @@ class Attribution:
         """
         for path, array in self.arrays():
             if array.ndim - self.records_axis < 3:
-                raise ResultError(
-                    "Only maps [records, ..., height, width] can be resized",
-                    there=f"{pooling.describe_shapes(array)}{f' at {path}' if path else ''}",
-                    try_="a.part(...) of an array with height and width",
-                )
+                there = f"{pooling.describe_shapes(array)}{f' at {path}' if path else ''}"
+                problem, try_ = "Only maps [records, ..., height, width] can be resized", "a.part(...) of an array with height and width"
+                raise ResultError(problem, there=there, try_=try_)
         return self._changed(self._each(lambda array: pooling.resize_maps(array, height, width)), f"resize({height}, {width})")
 
     # Conversion and display
@@ -324,6 +322,7 @@ class Attribution:
 
         return load(path, framework)
 
+    @check_arguments
     def plot(
         self,
         ax: Axes | None = None,
@@ -349,6 +348,7 @@ class Attribution:
             kind, features = kind or "tokens", tokens
         return plot(self.padded(), ax, record=record, kind=kind, names=features, image=image, top=top)
 
+    @check_arguments
     def show(self, file: IO[str] | None = None) -> None:
         """Writes a summary to ``file``, by default standard output; in colour on a terminal if ``rich`` is installed."""
         summary.show(self.padded(), file)

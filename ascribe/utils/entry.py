@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from ..errors import HERE, ArgumentError, AscribeError, MemoryLimitError
-from .hints import ALONE, CALLED, VERB, accepts_argument, call_hint
+from .hints import ALONE, CALLED, VERB, accepts_argument, call_hint, figure_hint
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -48,6 +48,22 @@ def entry(call: Callable[Given, Result]) -> Callable[Given, Result]:
             del result  # break the reference cycle between the error and its frame
 
     return entered
+
+
+def check_arguments(call: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Decorates a function or a method that shows results: an unknown keyword raises ArgumentError with the known ones."""
+    own = [name for name in inspect.signature(call).parameters if name != "self"]
+    title = call.__qualname__.replace("Attribution.", "a.")
+
+    @wraps(call)
+    def checked(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        for name in kwargs:
+            if name not in own:
+                there, try_ = f"{title}({', '.join(own)})", figure_hint(title, name, own)
+                raise ArgumentError(f"`{title}()` has no argument `{name}=`", there=there, try_=try_)
+        return call(*args, **kwargs)
+
+    return checked
 
 
 def refuse_foreign(owner: Any, model: Any, kwargs: dict[str, Any], own: frozenset[str]) -> None:

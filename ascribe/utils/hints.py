@@ -193,6 +193,18 @@ RESULT: dict[str, str] = {
 """Attributes of other libraries' results -> the corresponding code."""
 
 
+FIGURE = ("ax", "record", "kind", "features", "tokens", "image", "top")
+"""Arguments of ``Attribution.plot``."""
+
+
+def figure_hint(title: str, name: str, own: Sequence[str]) -> str:
+    """Returns the code for an argument that a function of a result does not have."""
+    near = get_close_matches(name, own, 1)
+    if name in FIGURE and not near and title != "plot":
+        return f"a.plot({name}=...)"
+    return f"{title}({', '.join(f'{known}=...' for known in near or own)})"
+
+
 def root_hint(name: str, known: Collection[str]) -> str:
     """Returns advice for a name that the package does not have; an empty text if no name is similar."""
     for prefix, call in (("Layer", '(model, x, at="layer3")'), ("Neuron", '(model, x, of=asc.Unit(3, on="layer3"))')):

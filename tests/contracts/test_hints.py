@@ -421,6 +421,30 @@ def test_too_many_features_say_what_was_grouped() -> None:
         asc.Occlusion(32)(model, picture)
 
 
+def test_an_unknown_argument_of_a_display_is_named() -> None:
+    a = asc.attribute(NET, X, of=1)
+    with pytest.raises(ArgumentError, match=r"`a.show\(\)` has no argument `tokens=`. Found: a.show\(file\). Try: a.plot\(tokens=...\)"):
+        a.show(tokens=["a"])  # type: ignore[call-arg]
+    with pytest.raises(ArgumentError, match=r"`a.plot\(\)` has no argument `token=`. .*Try: a.plot\(tokens=...\)"):
+        a.plot(token=["a"])  # type: ignore[call-arg]
+    with pytest.raises(ArgumentError, match=r"`plot\(\)` has no argument `tokens=`. Found: plot\(a, ax, record, kind, names"):
+        asc.plots.compare({"a": a}, tokens=["a"])
+    assert list(hints.FIGURE) == list(inspect.signature(asc.Attribution.plot).parameters)[1:]
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "text"),
+    [
+        ({"of": asc.Contrast}, QuantityError, r"the class Contrast. Try: of=Contrast\(...\)"),
+        ({"features": asc.Grid}, FeatureError, r"the class Grid. Try: features=Grid\(...\)"),
+        ({"features": (asc.Grid,)}, FeatureError, r"the class Grid. Try: features=Grid\(...\)"),
+    ],
+)
+def test_a_class_in_place_of_a_value_is_named(given: dict[str, Any], kind: type[AscribeError], text: str) -> None:
+    with pytest.raises(kind, match=text):
+        asc.attribute(NET, X, over=asc.coalitions.LeaveOneOut(), **given)
+
+
 def test_what_was_found_before_the_memory_was_full_is_kept() -> None:
     seen: list[int] = []
 
