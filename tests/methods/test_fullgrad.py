@@ -226,7 +226,7 @@ def test_what_has_no_picture_is_refused() -> None:
 
 def test_frameworks_without_a_way_to_read_biases_are_refused() -> None:
     network = Mlp([np.ones((4, 3))], [np.zeros(3)])
-    with pytest.raises(MethodError, match="read the biases"):
+    with pytest.raises(MethodError, match="needs the biases of layers"):
         FullGradDecomposition()(network, np.ones((2, 4)), of=1)
 
 
