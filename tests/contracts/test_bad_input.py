@@ -447,5 +447,5 @@ def test_the_error_names_what_there_is() -> None:
         asc.attribute(table(), X, over=asc.Line(torch.zeros(2, 7), steps=2))
     with pytest.raises(CutError, match=r"'tables\.0', 'tables\.1'"):
         asc.attribute(seeded(Words(2)), IDS)
-    with pytest.raises(InputError, match="model is on cpu"):
+    with pytest.raises(InputError, match="the model on cpu, the inputs on meta"):
         asc.attribute(table(), X.to("meta"))
