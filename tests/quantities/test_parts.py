@@ -10,7 +10,7 @@ import pytest
 import ascribe as asc
 from ascribe.backends import open_session
 from ascribe.backends.numpy.mlp import Mlp
-from ascribe.engine.chunks import proper
+from ascribe.engine.chunks import round_to_sizes
 from ascribe.engine.plan import BoundQuantities
 from ascribe.quantities import as_quantities
 from ascribe.quantities.base import BoundClasses, parts_of
@@ -92,8 +92,8 @@ def test_chunks_are_of_sizes_that_a_backend_has_compiled(rows: int) -> None:
     def powers(n: int) -> int:
         return 1 << (n - 1).bit_length()
 
-    assert proper(rows, 1000, int) == rows
-    assert proper(rows, rows, powers) == rows
-    found = proper(rows, 1000, powers)
+    assert round_to_sizes(rows, 1000, int) == rows
+    assert round_to_sizes(rows, rows, powers) == rows
+    found = round_to_sizes(rows, 1000, powers)
     assert found <= rows < 2 * found
     assert powers(found) == found

@@ -89,7 +89,7 @@ class Attribution:
 
     def attribute(self, *args: Any, **kwargs: Any) -> Any:
         """Computes the attribution; subclasses define it."""
-        raise NotImplementedError(f"{type(self).__name__} has no attribute()")
+        raise NotImplementedError(f"{type(self).__name__} does not define attribute()")
 
     def explain(self, arguments: dict[str, Any]) -> Any:
         """Runs the recipe for the bound arguments of ``attribute``."""
@@ -101,7 +101,7 @@ class Attribution:
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         """Computes the attribution of a model that returns futures; only some methods support it."""
-        raise NotImplementedError(f"{type(self).__name__} has no attribute_future()")
+        raise NotImplementedError(f"{type(self).__name__} does not define attribute_future()")
 
     @property
     def multiplies_by_inputs(self) -> bool:

@@ -81,7 +81,7 @@ def parse_choice(kind: type[Enum], name: Any) -> str:
     """Returns the name of a member. Raises ResultError for an unknown one."""
     name = name.name if isinstance(name, Enum) else name
     if name not in kind.__members__:
-        raise ResultError(f"{name!r} is not a member of `{kind.__name__}`", there=repr(name), try_=f"one of {', '.join(kind.__members__)}")
+        raise ResultError(f"`{kind.__name__}` has no member {name!r}", there=repr(name), try_=f"one of {', '.join(kind.__members__)}")
     return str(name)
 
 
