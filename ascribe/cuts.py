@@ -126,24 +126,24 @@ def as_cut(at: CutLike | Any) -> Cut:
         return at
     if isinstance(at, Cut):
         if at.op is not None:
-            raise CutError("Cuts at operations are not supported", there=f"{at!r}", try_=f"Cut({at.layer!r})", code="E-CUT-OP")
+            raise CutError("Cuts at operations are not supported", found=f"{at!r}", advice=f"Cut({at.layer!r})", code="E-CUT-OP")
         if at.anchor not in ("in", "out"):
-            raise CutError('`anchor=` must be "in" or "out"', there=f"anchor={at.anchor!r}", try_=f"Cut({at.layer!r}, 'in')")
+            raise CutError('`anchor=` must be "in" or "out"', found=f"anchor={at.anchor!r}", advice=f"Cut({at.layer!r}, 'in')")
         if not isinstance(at.layer, str):
-            raise CutError("`layer` must be the dotted path of a layer", there=f"{at.layer!r}", try_='Cut("encoder.layer.2")')
+            raise CutError("`layer` must be the dotted path of a layer", found=f"{at.layer!r}", advice='Cut("encoder.layer.2")')
         if at.call is not None and (isinstance(at.call, bool) or not isinstance(at.call, int)):
-            raise CutError("`call=` must be an integer, counted from 0", there=f"call={at.call!r}", try_=f"Cut({at.layer!r}, call=0)")
+            raise CutError("`call=` must be an integer, counted from 0", found=f"call={at.call!r}", advice=f"Cut({at.layer!r}, call=0)")
         steps = at.accessor if isinstance(at.accessor, tuple) else () if at.accessor is None else (at.accessor,)
         if not all(isinstance(step, (int, str)) for step in steps):
             problem, there = "`accessor=` must be an integer, a string, or a tuple of those", f"accessor={at.accessor!r}"
-            raise CutError(problem, there=there, try_=f"Cut({at.layer!r}, accessor=0)")
+            raise CutError(problem, found=there, advice=f"Cut({at.layer!r}, accessor=0)")
         return at
     if isinstance(at, str):
         return BY_NAME.get(at, Cut(at))
     raise CutError(
         "A cut must be a layer's dotted path or a Cut",
-        there=f"an object of type {type(at).__name__}",
-        try_="at=next(name for name, module in model.named_modules() if module is layer)"
+        found=f"an object of type {type(at).__name__}",
+        advice="at=next(name for name, module in model.named_modules() if module is layer)"
         if hasattr(at, "forward")
         else 'at="encoder.layer.2", or at=asc.Cut("encoder.layer.2", "in")',
     )

@@ -53,22 +53,22 @@ HERE = str(Path(__file__).parent / "_").removesuffix("_")
 class AscribeError(Exception):
     """Base class of all errors of this package: what is wrong, what was found, and what to do.
 
-    ``asked`` is a sentence that says what is wrong, ``there`` what was found, ``try_`` the code to write instead. ``code`` is stable across
-    releases, so that programs can distinguish errors. ``partial`` is the Attribution of the work completed before the error, or None.
-    Control characters in quoted text are escaped.
+    ``problem`` is a sentence that says what is wrong, ``found`` what was found, ``advice`` the code to write instead. ``code`` is stable
+    across releases, so that programs can distinguish errors. ``partial`` is the Attribution of the work completed before the error, or
+    None. Control characters in quoted text are escaped.
     """
 
     code = "E-ASCRIBE"
     partial: Any = None
 
-    def __init__(self, asked: str, *, there: str = "", try_: str = "", code: str = "") -> None:
-        self.asked, self.there, self.try_ = asked, there, try_ = escape_control(asked), escape_control(there), escape_control(try_)
+    def __init__(self, problem: str, *, found: str = "", advice: str = "", code: str = "") -> None:
+        self.problem, self.found, self.advice = escape_control(problem), escape_control(found), escape_control(advice)
         self.code = code or type(self).code
-        parts = [asked.rstrip(".") + "."]
-        if there:
-            parts.append(f"Found: {there.rstrip('.')}.")
-        if try_:
-            parts.append(f"Try: {try_.rstrip('.')}.")
+        parts = [self.problem.rstrip(".") + "."]
+        if self.found:
+            parts.append(f"Found: {self.found.rstrip('.')}.")
+        if self.advice:
+            parts.append(f"Try: {self.advice.rstrip('.')}.")
         super().__init__(f"{' '.join(parts)} [{self.code}]")
 
     def __reduce__(self) -> tuple[Any, ...]:

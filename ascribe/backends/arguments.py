@@ -34,7 +34,7 @@ def count_records(call: Call, arguments: Mapping[Path, Argument]) -> RecordAxes:
     shapes = {path: argument.shape for path, argument in arguments.items()}
     found = locate_records(call.records, shapes, usual(shapes, leading, named_first))
     if not found.count:
-        raise InputError("The call has no records", there=f"an input of shape {shapes[leading]}", try_="an input with at least one row")
+        raise InputError("The call has no records", found=f"an input of shape {shapes[leading]}", advice="an input with at least one row")
     return found
 
 

@@ -328,4 +328,4 @@ class Session(ABC):
         Raises MethodError in a backend that cannot read them.
         """
         problem = "The method needs the biases of layers, which this backend cannot read"
-        raise MethodError(problem, there="a model that is not a torch.nn.Module", try_="a torch.nn.Module")
+        raise MethodError(problem, found="a model that is not a torch.nn.Module", advice="a torch.nn.Module")

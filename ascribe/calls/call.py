@@ -120,7 +120,7 @@ def _by_count(count: int, shapes: Mapping[Path, tuple[int, ...]]) -> RecordAxes:
     if count < 1 or not axes:
         problem = f"`records={count}` fits no argument: no first axis has that length"
         there = ", ".join(f"{argument_name(p)} {shape}" for p, shape in shapes.items())
-        raise InputError(problem, there=there, try_="asc.Call(x, records={0: 1}) if axis 1 of x is the batch dimension", code="E-RECORDS")
+        raise InputError(problem, found=there, advice="asc.Call(x, records={0: 1}) if axis 1 of x is the batch dimension", code="E-RECORDS")
     return RecordAxes(count, axes)
 
 
@@ -133,7 +133,7 @@ def _by_axes(records: Mapping[Any, Any], shapes: Mapping[Path, tuple[int, ...]],
         if not mine or not whole or (axis is not None and any(not -len(shapes[p]) <= axis < len(shapes[p]) for p in mine)):
             there = ", ".join(f"{argument_name(p)} {shape}" for p, shape in shapes.items())
             problem = f"`records={{{name!r}: {axis!r}}}` fits no argument: keys are arguments, values are axes or None"
-            raise InputError(problem, there=there, try_="asc.Call(x, records={0: 1})", code="E-RECORDS")
+            raise InputError(problem, found=there, advice="asc.Call(x, records={0: 1})", code="E-RECORDS")
         for path in mine:
             out.add(path)
             if axis is not None:
@@ -142,7 +142,7 @@ def _by_axes(records: Mapping[Any, Any], shapes: Mapping[Path, tuple[int, ...]],
     if len(lengths) > 1:
         there = ", ".join(f"{argument_name(p)} {shapes[p][axis]}" for p, axis in result.items())
         problem = "The arguments have different numbers of records"
-        raise InputError(problem, there=there, try_="asc.Call(..., records={...}) with axes of equal length", code="E-RECORDS")
+        raise InputError(problem, found=there, advice="asc.Call(..., records={...}) with axes of equal length", code="E-RECORDS")
     count = lengths.pop()
     result |= {p: 0 for p, shape in shapes.items() if p not in out and shape and shape[0] == count}
     return RecordAxes(count, result)
@@ -156,14 +156,16 @@ def _by_rows(records: Any, shapes: Mapping[Path, tuple[int, ...]]) -> RecordAxes
             f"records of shape {array.shape} and type {array.dtype}" if is_array(records) else f"an object of type {type(records).__name__}"
         )
         raise InputError(
-            problem, there=there, try_="asc.Call(x, records={0: 1}), or asc.Call(nodes, batch, records=batch)", code="E-RECORDS"
+            problem, found=there, advice="asc.Call(x, records={0: 1}), or asc.Call(nodes, batch, records=batch)", code="E-RECORDS"
         )
     rows = Ragged(array)
     axes = {p: 0 for p, shape in shapes.items() if shape and shape[0] in (len(rows), rows.records)}
     if not any(shapes[p][0] == len(rows) for p in axes):
         there = ", ".join(f"{argument_name(p)} {shape}" for p, shape in shapes.items())
         problem = f"`records=` has {len(rows)} rows, and no argument has as many"
-        raise InputError(problem, there=there, try_="asc.Call(nodes, batch, records=batch), with one number for each row", code="E-RECORDS")
+        raise InputError(
+            problem, found=there, advice="asc.Call(nodes, batch, records=batch), with one number for each row", code="E-RECORDS"
+        )
     return RecordAxes(rows.records, axes, rows)
 
 

@@ -33,9 +33,9 @@ def error_without_arrays(call: Call, tensors: bool) -> InputError:
         if result is not None:
             what, tensor, array = result
             there = f"{name} is {what}"
-            return InputError(f"The model is called without {wanted}", there=there, try_=tensor if tensors else array)
+            return InputError(f"The model is called without {wanted}", found=there, advice=tensor if tensors else array)
     there = ", ".join(f"{name}: {type(value).__name__}" for name, value in given)
-    return InputError(f"The model is called without {wanted}", there=there, try_=usual)
+    return InputError(f"The model is called without {wanted}", found=there, advice=usual)
 
 
 def describe_value(value: Any) -> Description | None:

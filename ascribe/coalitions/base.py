@@ -86,8 +86,8 @@ def check_players(players: Players, least: int = 1) -> int:
     if players.count < least:
         raise CoalitionError(
             f"A game needs at least {least} feature{'s' if least > 1 else ''}",
-            there=f"{players.count} features",
-            try_="features=asc.features.EachElement()",
+            found=f"{players.count} features",
+            advice="features=asc.features.EachElement()",
             code="E-COALITION-FEW",
         )
     return players.count

@@ -43,8 +43,8 @@ class Exact(Value):
         if n > self.most:
             raise CoalitionError(
                 f"`asc.coalitions.Exact` cannot evaluate all coalitions of {n} features",
-                there=f"2^{n}{f' = {2**n:,}' if n < 60 else ''} coalitions, with most={self.most}",
-                try_="over=asc.coalitions.ShapleyRegression() or Permutations(), or fewer features: features=asc.Grid(4)",
+                found=f"2^{n}{f' = {2**n:,}' if n < 60 else ''} coalitions, with most={self.most}",
+                advice="over=asc.coalitions.ShapleyRegression() or Permutations(), or fewer features: features=asc.Grid(4)",
                 code="E-COALITION-MANY",
             )  # fmt: skip
         return int(2**n)
@@ -57,7 +57,7 @@ class Exact(Value):
 def check_index(index: str) -> None:
     """Raises CoalitionError for an unknown index."""
     if index not in ("shapley", "banzhaf"):
-        raise CoalitionError("`index=` must be 'shapley' or 'banzhaf'", there=f"index={index!r}", try_="index='shapley'")
+        raise CoalitionError("`index=` must be 'shapley' or 'banzhaf'", found=f"index={index!r}", advice="index='shapley'")
 
 
 def can_enumerate(features: int, budget: int) -> bool:
@@ -103,7 +103,7 @@ def check_complete(known: int, features: int) -> None:
     """Raises CoalitionError if not all coalitions are known: partial sums are no estimate."""
     if known < 2**features:
         there = f"{known} of {2**features:,} coalitions"
-        raise CoalitionError("Exact values are not known before all coalitions are", there=there, code="E-COALITION-EARLY")
+        raise CoalitionError("Exact values are not known before all coalitions are", found=there, code="E-COALITION-EARLY")
 
 
 def signed_weights(present: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -39,8 +39,8 @@ class FixedGame:
         if known < len(self.coalitions):
             raise CoalitionError(
                 "The estimate needs the values of all coalitions.",
-                there=f"{known} of {len(self.coalitions)}",
-                try_="game.tell(coalitions, values) for all that game.ask() returns",
+                found=f"{known} of {len(self.coalitions)}",
+                advice="game.tell(coalitions, values) for all that game.ask() returns",
                 code="E-COALITION-EARLY",
             )
         return self.compute(np.concatenate(self._values, axis=1))

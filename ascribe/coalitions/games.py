@@ -190,7 +190,7 @@ def make_empty_and_full(features: int) -> np.ndarray:
 def check_share(name: str, value: float) -> None:
     """Raises CoalitionError unless the value is a number between 0 and 1."""
     if not (isinstance(value, (int, float, np.number)) and 0 < value < 1):
-        raise CoalitionError(f"`{name}=` must be a number between 0 and 1", there=f"{name}={value!r}", try_=f"{name}=0.05")
+        raise CoalitionError(f"`{name}=` must be a number between 0 and 1", found=f"{name}={value!r}", advice=f"{name}=0.05")
 
 
 def check_tolerance(value: float | None) -> None:
@@ -202,7 +202,9 @@ def check_tolerance(value: float | None) -> None:
 def check_size(name: str, value: float, zero: bool = False) -> None:
     """Raises CoalitionError unless the value is a finite number > 0, or 0 with ``zero``."""
     if not (isinstance(value, (int, float, np.number)) and math.isfinite(value) and (value > 0 or (zero and value == 0))):
-        raise CoalitionError(f"`{name}=` must be a finite number {'>=' if zero else '>'} 0", there=f"{name}={value!r}", try_=f"{name}=1.0")
+        raise CoalitionError(
+            f"`{name}=` must be a finite number {'>=' if zero else '>'} 0", found=f"{name}={value!r}", advice=f"{name}=1.0"
+        )
 
 
 def check_count(name: str, value: int | None, optional: bool = False) -> None:
@@ -210,8 +212,8 @@ def check_count(name: str, value: int | None, optional: bool = False) -> None:
     if value is None and optional:
         return
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        try_ = f"{name}=1024" if name == "budget" else f"{name}=8"
-        raise CoalitionError(f"`{name}=` must be an integer >= 1", there=f"{name}={value!r}", try_=try_)
+        advice = f"{name}=1024" if name == "budget" else f"{name}=8"
+        raise CoalitionError(f"`{name}=` must be an integer >= 1", found=f"{name}={value!r}", advice=advice)
 
 
 def check_budget(budget: int, least: int, what: str) -> int:
@@ -220,8 +222,8 @@ def check_budget(budget: int, least: int, what: str) -> int:
         needed = str(least) if least < 1 << 40 else f"2^{least.bit_length() - 1}"
         raise CoalitionError(
             f"The budget is too small: {what} take {needed} coalitions at least",
-            there=f"budget={budget}",
-            try_=f"budget={needed}, or fewer features",
+            found=f"budget={budget}",
+            advice=f"budget={needed}, or fewer features",
             code="E-COALITION-BUDGET",
         )  # fmt: skip
     return budget

@@ -30,8 +30,8 @@ def build_groups(players: Players) -> Group:
     root = _build_group(tree)
     if not np.array_equal(np.sort(root.members), np.arange(players.count)):
         raise CoalitionError(
-            "The tree of features must contain each feature once", there=f"{len(root.members)} leaves for {players.count} features",
-            try_="each of 0 ... n - 1 once, such as ((0, 1), (2, 3))", code="E-COALITION-TREE",
+            "The tree of features must contain each feature once", found=f"{len(root.members)} leaves for {players.count} features",
+            advice="each of 0 ... n - 1 once, such as ((0, 1), (2, 3))", code="E-COALITION-TREE",
         )  # fmt: skip
     return root
 
@@ -54,8 +54,8 @@ def _build_group(tree: Tree) -> Group:
         else:
             raise CoalitionError(
                 "A tree of features consists of integers in nested tuples",
-                there=f"{type(node).__name__} in the tree",
-                try_="((0, 1), (2, 3))",
+                found=f"{type(node).__name__} in the tree",
+                advice="((0, 1), (2, 3))",
                 code="E-COALITION-TREE",
             )
     return results[0]

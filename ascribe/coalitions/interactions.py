@@ -52,7 +52,7 @@ class Interactions(Value):
         check_count("budget", self.budget, optional=True)
         check_tolerance(self.tolerance)
         if self.index not in ("shapley", "taylor", "faith"):
-            raise CoalitionError("`index=` must be 'shapley', 'taylor' or 'faith'", there=f"index={self.index!r}", try_="index='shapley'")
+            raise CoalitionError("`index=` must be 'shapley', 'taylor' or 'faith'", found=f"index={self.index!r}", advice="index='shapley'")
 
     def rows(self, players: Players) -> int:
         n = check_players(players)

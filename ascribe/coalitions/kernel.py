@@ -43,7 +43,7 @@ class _RegressionFamily(Value):
         check_tolerance(self.tolerance)
         if self.smooth and not self.paired:
             there = "smooth=True, paired=False"
-            raise CoalitionError("`smooth=` needs paired coalitions", there=there, try_="paired=True, or smooth=None")
+            raise CoalitionError("`smooth=` needs paired coalitions", found=there, advice="paired=True, or smooth=None")
 
     def rows(self, players: Players) -> int:
         n = check_players(players)

@@ -54,7 +54,7 @@ class LinearSurrogate(Value):
         check_tolerance(self.tolerance)
         if self.distance not in ("cosine", "euclidean", "hamming"):
             problem = "`distance=` must be 'cosine', 'euclidean' or 'hamming'"
-            raise CoalitionError(problem, there=f"distance={self.distance!r}", try_="distance='cosine'")
+            raise CoalitionError(problem, found=f"distance={self.distance!r}", advice="distance='cosine'")
         check_size("ridge", self.ridge, zero=True)
         for name in ("width", "lasso"):
             if (value := getattr(self, name)) is not None:

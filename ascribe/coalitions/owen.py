@@ -44,10 +44,10 @@ class Owen(Value):
         check_count("budget", self.budget)
         check_tolerance(self.tolerance)
         if self.opened not in ("largest", "random"):
-            raise CoalitionError("`opened=` must be 'largest' or 'random'", there=f"opened={self.opened!r}", try_="opened='random'")
+            raise CoalitionError("`opened=` must be 'largest' or 'random'", found=f"opened={self.opened!r}", advice="opened='random'")
         if self.tolerance is not None and self.opened == "largest":
             there = "opened='largest', whose values have no standard errors"
-            raise CoalitionError("`tolerance=` needs standard errors", there=there, try_="opened='random'")
+            raise CoalitionError("`tolerance=` needs standard errors", found=there, advice="opened='random'")
 
     def rows(self, players: Players) -> int:
         root = build_groups(players)

@@ -41,7 +41,7 @@ class Permutations(Value):
         check_tolerance(self.tolerance)
         if self.orders not in ("antithetic", "circles", "independent"):
             problem = "`orders=` must be 'antithetic', 'circles' or 'independent'"
-            raise CoalitionError(problem, there=f"orders={self.orders!r}", try_="orders='antithetic'")
+            raise CoalitionError(problem, found=f"orders={self.orders!r}", advice="orders='antithetic'")
 
     def rows(self, players: Players) -> int:
         n = check_players(players)

@@ -54,7 +54,7 @@ class SmoothMasks(Value):
         if len(cells) != len(shape) or any(c > s for c, s in zip(cells, shape, strict=True)):
             fitting = tuple(min(7, size) for size in shape)
             there = f"cells={self.cells!r}, features on a grid of {' x '.join(map(str, shape))}"
-            raise CoalitionError("`cells=` does not fit the grid of the features", there=there, try_=f"cells={fitting!r}")
+            raise CoalitionError("`cells=` does not fit the grid of the features", found=there, advice=f"cells={fitting!r}")
         return SequentialGame(_MaskEstimator(shape, cells, self.budget, self.p, np.random.default_rng((seed, 14))), self.tolerance)
 
 

@@ -31,8 +31,8 @@ def table(name: str) -> dict[str, str]:
     Raises CompatError if there is no such facade.
     """
     if name not in facades():
-        try_ = f"one of {', '.join(facades()) or 'no facades'}"
-        raise CompatError(f"There is no facade for {name!r}", there=f"the name {name!r}", try_=try_)
+        advice = f"one of {', '.join(facades()) or 'no facades'}"
+        raise CompatError(f"There is no facade for {name!r}", found=f"the name {name!r}", advice=advice)
     facade = import_module(f"{HERE}.{name}")
     given: Mapping[str, str] = facade.STANDS_FOR
     return {foreign: f"{facade.__name__}.{own}".rstrip(".") for foreign, own in given.items()}
@@ -59,7 +59,7 @@ class Finder(MetaPathFinder, Loader):
         if fullname not in self.table:
             there = ", ".join(sorted(m for m in self.table if m.rpartition(".")[0] == fullname.rpartition(".")[0]))
             raise CompatError(
-                f"`{HERE}.{self.name}` does not have the module `{fullname}`", there=there, code="E-COMPAT-MODULE", name=fullname
+                f"`{HERE}.{self.name}` does not have the module `{fullname}`", found=there, code="E-COMPAT-MODULE", name=fullname
             )
         package = fullname in self.roots or any(other.startswith(f"{fullname}.") for other in self.table)
         return ModuleSpec(fullname, self, origin=self.table[fullname], is_package=package)

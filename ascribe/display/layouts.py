@@ -52,7 +52,7 @@ def resolve_kind(shape: tuple[int, ...], asked: str | None = None, record: tuple
     choices = [f"kind={kind!r} {MEANING[kind]}" for kind in get_args(Kind) if len(shape) in RANKS[kind]]
     if asked == "tokens" or not choices:
         choices = ["a.sum('embedding'), or another axis, first"]
-    raise ResultError(what, there=f"{list(shape)} for each record", try_=" or ".join(choices))
+    raise ResultError(what, found=f"{list(shape)} for each record", advice=" or ".join(choices))
 
 
 def find_layout(shape: tuple[int, ...]) -> Kind | None:

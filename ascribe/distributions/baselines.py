@@ -70,7 +70,7 @@ def replace_token_ids(call: Call, change: Callable[[Array], Array], who: str) ->
     if where is None and spot is None:
         there = ", ".join([*(f"input {i}" for i in range(len(args))), *kwargs]) or "no argument"
         raise DistributionError(
-            f"`{who}` needs token ids among the arguments of the model", there=there, try_="model(input_ids=ids) with integer ids"
+            f"`{who}` needs token ids among the arguments of the model", found=there, advice="model(input_ids=ids) with integer ids"
         )
     swap = {where: change(kwargs[where])} if where else {}
     return call.like(tuple(change(a) if i == spot else a for i, a in enumerate(args)), {**kwargs, **swap})
@@ -144,7 +144,7 @@ def split_by_array(given: Any, here: CutValues) -> list[Any]:
         if len(given) != len(here.values):
             there = f"{len(given)} baselines for {len(here.values)} inputs ({', '.join(here.names)})"
             problem = "The number of baselines does not fit the number of inputs"
-            raise DistributionError(problem, there=there, try_=f"a tuple of {len(here.values)} baselines", code="E-BASELINE-COUNT")
+            raise DistributionError(problem, found=there, advice=f"a tuple of {len(here.values)} baselines", code="E-BASELINE-COUNT")
         result = list(given)
     return [order_columns(one, here.call) for one in result]
 
@@ -164,7 +164,7 @@ def order_columns(given: Any, call: Call) -> Any:
     if is_table(given):
         asked, there = (", ".join(map(repr, names[:20])) for names in (list(labels), tables[0]))
         what = f"The baseline does not have the columns of the input: its columns are {asked}"
-        raise DistributionError(what, there=f"inputs with columns {there}", try_="baseline[x.columns]", code="E-BASELINE-COLUMNS")
+        raise DistributionError(what, found=f"inputs with columns {there}", advice="baseline[x.columns]", code="E-BASELINE-COLUMNS")
     return given
 
 
@@ -182,7 +182,7 @@ def call_baseline(given: Any, call: Call) -> Any:
     except Exception as wrong:
         there = f"{type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
         problem = "The baseline function raised an error; it is called with the model's arguments"
-        raise DistributionError(problem, there=there, try_="baseline=lambda x: x * 0", code="E-BASELINE-RAISED") from wrong
+        raise DistributionError(problem, found=there, advice="baseline=lambda x: x * 0", code="E-BASELINE-RAISED") from wrong
 
 
 def refuse_other_ids(baseline: Call, call: Call) -> None:
@@ -196,8 +196,8 @@ def refuse_other_ids(baseline: Call, call: Call) -> None:
         if a.dtype.kind in "iu" and a.shape == b.shape and (a != b).any():
             raise DistributionError(
                 f"The baseline has other integers in {argument_name(path)}, but only floating-point inputs can follow a path",
-                there="integer ids, of which only the embedding is continuous",
-                try_="at=asc.EMBEDDINGS with the same baseline, or at=asc.INPUT with the ids of the record in the baseline",
+                found="integer ids, of which only the embedding is continuous",
+                advice="at=asc.EMBEDDINGS with the same baseline, or at=asc.INPUT with the ids of the record in the baseline",
                 code="E-BASELINE-IDS",
             )
 
@@ -221,16 +221,16 @@ def resolve_background(given: Any, here: CutValues) -> list[Array]:
         if tuple(array.shape[1:]) != inner or not len(array):
             raise DistributionError(
                 f"The rows of the background do not have the shape of a record of {name}",
-                there=f"a background of shape {tuple(array.shape)} for records of shape {inner}",
-                try_=f"an array [rows, {', '.join(map(str, inner))}]",
+                found=f"a background of shape {tuple(array.shape)} for records of shape {inner}",
+                advice=f"an array [rows, {', '.join(map(str, inner))}]",
                 code="E-BASELINE-SHAPE",
             )
         rows.append(array)
     if len({len(r) for r in rows}) > 1:
         raise DistributionError(
             "The backgrounds of several inputs must have the same number of rows, because row i of all of them is one sample",
-            there=f"backgrounds with {[len(r) for r in rows]} rows",
-            try_="asc.Background((a[:100], b[:100]))",
+            found=f"backgrounds with {[len(r) for r in rows]} rows",
+            advice="asc.Background((a[:100], b[:100]))",
             code="E-BASELINE-COUNT",
         )
     return rows
@@ -248,15 +248,15 @@ def resolve_points(given: Any, here: CutValues) -> list[Array]:
         if len(shape) != len(inner) + 2 or shape[2:] != inner or shape[1] not in (1, here.total):
             raise DistributionError(
                 f"The points do not have the shape of the records of {name}",
-                there=f"points of shape {shape} for {here.total} records of shape {inner}",
-                try_=f"an array [points, {here.total}, {', '.join(map(str, inner))}]",
+                found=f"points of shape {shape} for {here.total} records of shape {inner}",
+                advice=f"an array [points, {here.total}, {', '.join(map(str, inner))}]",
                 code="E-POINTS-SHAPE",
             )
         result.append(array if shape[1] == 1 else array[:, here.index])
     if len({len(array) for array in result}) > 1:
         counts = [len(array) for array in result]
         problem = "The inputs must have the same number of points"
-        raise DistributionError(problem, there=f"{counts} points", try_="Points((a, b)) with len(a) == len(b)", code="E-POINTS-SHAPE")
+        raise DistributionError(problem, found=f"{counts} points", advice="Points((a, b)) with len(a) == len(b)", code="E-POINTS-SHAPE")
     return result
 
 
@@ -265,7 +265,7 @@ def _looked_up(baseline: Mapping[Any, Any], names: Sequence[str], i: int) -> Any
         if key in baseline:
             return baseline[key]
     problem, there = f"The baseline has no entry for {names[i]!r}", f"entries for {sorted(map(str, baseline))}"
-    raise DistributionError(problem, there=there, try_=f"baseline={{{names[i]!r}: 0.0, ...}}")
+    raise DistributionError(problem, found=there, advice=f"baseline={{{names[i]!r}: 0.0, ...}}")
 
 
 def _typed(given: Any, value: Array) -> Array:
@@ -286,12 +286,12 @@ def _typed(given: Any, value: Array) -> Array:
         cut = not xp.is_floating(value) and loses_information(xp.numpy(array), xp.numpy(result))
     except (TypeError, ValueError, OverflowError) as wrong:
         what, there = "The baseline has no numbers", f"a value of type {type(given).__name__}"
-        raise DistributionError(what, there=there, try_="baseline=0.0, or an array of numbers", code="E-BASELINE-TYPE") from wrong
+        raise DistributionError(what, found=there, advice="baseline=0.0, or an array of numbers", code="E-BASELINE-TYPE") from wrong
     if cut:
         words = getattr(value.dtype, "kind", "") in ("U", "S")
         problem = "The data type of the input cannot represent the baseline"
-        try_ = f"x.astype({'object' if words else 'float'}), or a baseline of that type with one value for each column"
-        raise DistributionError(problem, there=f"an input of type {value.dtype}", try_=try_, code="E-BASELINE-TYPE")
+        advice = f"x.astype({'object' if words else 'float'}), or a baseline of that type with one value for each column"
+        raise DistributionError(problem, found=f"an input of type {value.dtype}", advice=advice, code="E-BASELINE-TYPE")
     return result
 
 
@@ -324,8 +324,8 @@ def _fitted(given: Any, value: Array, here: CutValues, i: int) -> Array:
     if not fits or rows not in (1, here.total):
         raise DistributionError(
             f"The shape of the baseline does not fit {here.names[i]}",
-            there=f"a baseline of shape {tuple(as_numpy(given).shape)} for a value of shape {(here.total, *target[1:])}",
-            try_=f"baseline=0.0, an array of shape {target[1:]}, or one row per record",
+            found=f"a baseline of shape {tuple(as_numpy(given).shape)} for a value of shape {(here.total, *target[1:])}",
+            advice=f"baseline=0.0, an array of shape {target[1:]}, or one row per record",
             code="E-BASELINE-SHAPE",
         )
     array = array.reshape((*[1] * (len(target) - len(shape)), *shape))
@@ -336,7 +336,7 @@ def _named(name: str, value: Array, here: CutValues, leaf: int) -> Array:
     """Returns a named baseline: zeros, the mean of each channel, the blurred record, or uniform noise in the range of the record."""
     xp = namespace(value)
     if name not in NAMED:
-        raise DistributionError(f"The baseline {name!r} is not known", there=f"the names {', '.join(NAMED)}", try_='baseline="mean"')
+        raise DistributionError(f"The baseline {name!r} is not known", found=f"the names {', '.join(NAMED)}", advice='baseline="mean"')
     if name == "zeros":
         return xp.zeros_like(value[:1])
     numbers = to_float64(value, repr(name))
@@ -357,7 +357,7 @@ def to_float64(x: Array, who: str) -> np.ndarray:
         result: np.ndarray = namespace(x).numpy(x).astype(np.float64)
     except (TypeError, ValueError) as wrong:
         problem = f"`{who}` needs numbers, but the input has texts"
-        raise FeatureError(problem, there=f"an array of type {x.dtype}", try_="by=asc.Resample(rows)") from wrong
+        raise FeatureError(problem, found=f"an array of type {x.dtype}", advice="by=asc.Resample(rows)") from wrong
     return result
 
 
@@ -374,7 +374,7 @@ def gaussian_blur(a: np.ndarray, width: Callable[[int], float], axes: Sequence[i
     """
     if a.ndim < 3:
         problem = "A blurred baseline needs spatial axes or a time axis"
-        raise DistributionError(problem, there=f"a value of shape {a.shape}", try_='baseline="mean", baseline=0.0, or an array')
+        raise DistributionError(problem, found=f"a value of shape {a.shape}", advice='baseline="mean", baseline=0.0, or an array')
     for axis in range(2, a.ndim) if axes is None else axes:
         grid = np.arange(a.shape[axis])
         kernel = np.exp(-0.5 * ((grid[:, None] - grid) / width(len(grid))) ** 2)

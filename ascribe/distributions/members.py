@@ -110,14 +110,14 @@ class Line(Multiplies):
     def __post_init__(self) -> None:
         if self.quadrature not in QUADRATURES:
             problem, there = unknown_quadrature(self.quadrature), f"quadrature={self.quadrature!r}"
-            raise DistributionError(problem, there=there, try_='quadrature="trapezoid"')
+            raise DistributionError(problem, found=there, advice='quadrature="trapezoid"')
         check_count("steps", self.steps)
         if self.tolerance is not None and not (is_number(self.tolerance) and 0 < self.tolerance < 1):
             problem = "`tolerance=` must be between 0 and 1: the completeness gap as a share of the change of the quantity"
-            raise DistributionError(problem, there=f"tolerance={self.tolerance!r}", try_="tolerance=1e-3")
+            raise DistributionError(problem, found=f"tolerance={self.tolerance!r}", advice="tolerance=1e-3")
         if self.tolerance is not None and (self.stepwise or self.quadrature != "gauss-legendre"):
             problem = "`tolerance=` chooses the points itself and cannot be combined with `quadrature=` or `stepwise=`"
-            raise DistributionError(problem, there=repr(self), try_="asc.Line(0.0, tolerance=1e-3), or steps= instead of tolerance=")
+            raise DistributionError(problem, found=repr(self), advice="asc.Line(0.0, tolerance=1e-3), or steps= instead of tolerance=")
 
     @property
     def size(self) -> int:
@@ -210,7 +210,7 @@ class Background(Multiplies):
     def __post_init__(self) -> None:
         if self.rows is None:
             problem = "`asc.Background` needs rows of data"
-            raise DistributionError(problem, there="rows=None", try_="asc.Background(x_train[:100])", code="E-BASELINE-SHAPE")
+            raise DistributionError(problem, found="rows=None", advice="asc.Background(x_train[:100])", code="E-BASELINE-SHAPE")
         check_count("samples", self.samples)
 
     def draw(self, seed: int, rows: int = 0) -> Draws:
@@ -249,7 +249,7 @@ class Points(Value):
                 "Points must be an array [points, records, ...] with at least one point",
                 f"a value of type {type(first).__name__}",
             )
-            raise DistributionError(problem, there=there, try_="asc.distributions.Points(np.stack([x, x + 1]))")
+            raise DistributionError(problem, found=there, advice="asc.distributions.Points(np.stack([x, x + 1]))")
         return len(first)
 
     def draw(self, seed: int, rows: int = 0) -> Draws:
@@ -274,25 +274,25 @@ class Product(Multiplies):
         noises = [k for k in kinds if k in ("Gaussian", "Uniform")]
         if len(noises) > 1 or kinds.count("Background") > 1 or kinds.count("Line") > 1:
             raise DistributionError(
-                "A product has at most one noise, one Background and one Line", there=there, try_="asc.Gaussian() * asc.Line()"
+                "A product has at most one noise, one Background and one Line", found=there, advice="asc.Gaussian() * asc.Line()"
             )
         if "Points" in kinds:
-            raise DistributionError("Points cannot be a factor of a product", there=there, try_="asc.distributions.Points(values) alone")
+            raise DistributionError("Points cannot be a factor of a product", found=there, advice="asc.distributions.Points(values) alone")
         if "Reference" in kinds and ({"Line", "Background"} & {*kinds} or kinds.count("Reference") > 1):
             problem = "A Reference cannot be combined with a Line, a Background or another Reference"
-            raise DistributionError(problem, there=there, try_="asc.Gaussian() * asc.distributions.Reference(0.0)")
+            raise DistributionError(problem, found=there, advice="asc.Gaussian() * asc.distributions.Reference(0.0)")
         if "Line" in kinds and kinds[-1] != "Line":
-            raise DistributionError("The Line must be the last factor", there=there, try_="asc.Background(rows) * asc.Line()")
+            raise DistributionError("The Line must be the last factor", found=there, advice="asc.Background(rows) * asc.Line()")
         if "Background" in kinds and any(isinstance(f, Line) and not starts_at_zero(f) for f in self.factors):
             problem = "A Line that is multiplied by a Background starts at its rows and has no baseline"
-            raise DistributionError(problem, there=repr(self), try_="asc.Background(rows) * asc.Line(steps=32)")
+            raise DistributionError(problem, found=repr(self), advice="asc.Background(rows) * asc.Line(steps=32)")
         if any(getattr(f, "tolerance", None) or getattr(f, "stepwise", False) for f in self.factors):
             problem = "`tolerance=` and `stepwise=` cannot be used in a product"
-            raise DistributionError(problem, there=repr(self), try_="asc.Gaussian() * asc.Line(0.0, steps=64)")
+            raise DistributionError(problem, found=repr(self), advice="asc.Gaussian() * asc.Line(0.0, steps=64)")
         cuts = {f.at for f in self.factors} - {INPUT}
         if len(cuts) > 1:
             there = ", ".join(sorted(map(repr, cuts)))
-            raise DistributionError("The factors of a product must be at one cut", there=there, try_="the same at= in every factor")
+            raise DistributionError("The factors of a product must be at one cut", found=there, advice="the same at= in every factor")
 
     def __repr__(self) -> str:
         return " * ".join(map(repr, self.factors))
@@ -317,10 +317,10 @@ def list_factors(distribution: Any) -> tuple[Any, ...]:
         return distribution.factors
     if isinstance(distribution, type):
         name = distribution.__name__
-        raise DistributionError("`over=` is a class, not a distribution", there=f"the class {name}", try_=f"over={name}(...)")
+        raise DistributionError("`over=` is a class, not a distribution", found=f"the class {name}", advice=f"over={name}(...)")
     if not hasattr(distribution, "draw"):
         problem = "`over=` must be a distribution"
-        raise DistributionError(problem, there=f"{distribution!r}", try_="over=asc.Line(0.0), asc.Gaussian(0.15) or asc.Background(rows)")
+        raise DistributionError(problem, found=f"{distribution!r}", advice="over=asc.Line(0.0), asc.Gaussian(0.15) or asc.Background(rows)")
     return (distribution,)
 
 
@@ -339,13 +339,13 @@ def check_noise(scale: float | tuple[float, ...], samples: int) -> None:
     """Raises DistributionError for a scale that is negative or infinite, or for a number of samples that is not an integer >= 1."""
     check_count("samples", samples)
     if not all(is_number(s) and 0 <= s < math.inf for s in (scale if isinstance(scale, tuple) else (scale,))):
-        raise DistributionError("The scale of noise must be a finite number >= 0", there=f"{scale!r}", try_="asc.Gaussian(0.15)")
+        raise DistributionError("The scale of noise must be a finite number >= 0", found=f"{scale!r}", advice="asc.Gaussian(0.15)")
 
 
 def check_count(name: str, count: Any) -> None:
     """Raises DistributionError if ``count`` is not an integer >= 1; None means the default and is valid."""
     if count is not None and (isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1):
-        raise DistributionError(f"`{name}=` must be an integer >= 1", there=f"{name}={count!r}", try_=f"{name}=32")
+        raise DistributionError(f"`{name}=` must be an integer >= 1", found=f"{name}={count!r}", advice=f"{name}=32")
 
 
 def _joined(a: Draws, b: Draws) -> Draws:

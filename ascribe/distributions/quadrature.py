@@ -31,7 +31,9 @@ def quadrature_nodes(quadrature: str, steps: int) -> tuple[np.ndarray, np.ndarra
     """
     least = 2 if quadrature == "trapezoid" else 1
     if steps < least:
-        raise DistributionError(f"`quadrature={quadrature!r}` needs at least {least} steps", there=f"steps={steps}", try_=f"steps={least}")
+        raise DistributionError(
+            f"`quadrature={quadrature!r}` needs at least {least} steps", found=f"steps={steps}", advice=f"steps={least}"
+        )
     k = np.arange(steps)
     even = np.full(steps, 1.0 / steps)
     if quadrature == "gauss-legendre":
@@ -45,5 +47,5 @@ def quadrature_nodes(quadrature: str, steps: int) -> tuple[np.ndarray, np.ndarra
         return (k / (steps - 1) if steps > 1 else np.ones(1)), even
     shift = {"riemann-left": 0.0, "riemann-right": 1.0, "riemann-middle": 0.5}
     if quadrature not in shift:
-        raise DistributionError(unknown_quadrature(quadrature), there=f"quadrature={quadrature!r}", try_='quadrature="trapezoid"')
+        raise DistributionError(unknown_quadrature(quadrature), found=f"quadrature={quadrature!r}", advice='quadrature="trapezoid"')
     return (k + shift[quadrature]) / steps, even

@@ -41,14 +41,16 @@ class Shuffled(Value):
     def __post_init__(self) -> None:
         if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
             raise DistributionError(
-                "`k=` must be an integer >= 1, the length of the k-mers that are kept", there=f"k={self.k!r}", try_="Shuffled(k=2)"
+                "`k=` must be an integer >= 1, the length of the k-mers that are kept", found=f"k={self.k!r}", advice="Shuffled(k=2)"
             )
         if self.axis not in (1, 2, -1, -2):
-            raise DistributionError("`axis=` must be the axis of the letters, 1 or 2", there=f"axis={self.axis!r}", try_="Shuffled(axis=1)")
+            raise DistributionError(
+                "`axis=` must be the axis of the letters, 1 or 2", found=f"axis={self.axis!r}", advice="Shuffled(axis=1)"
+            )
         keep = tuple(self.keep) if isinstance(self.keep, Iterable) else (self.keep,)
         if not all(isinstance(i, (int, np.integer)) for i in keep):
             problem = "`keep=` must be token ids, such as those of padding and separators"
-            raise DistributionError(problem, there=f"keep={self.keep!r}", try_="Shuffled(keep=(0, 101, 102))")
+            raise DistributionError(problem, found=f"keep={self.keep!r}", advice="Shuffled(keep=(0, 101, 102))")
         object.__setattr__(self, "keep", tuple(map(int, keep)))
 
     def rows(self, values: Array, leaf: int, seed: int, sample: int) -> Array:
@@ -73,14 +75,14 @@ class Shuffled(Value):
         if row.ndim != 2:
             there = f"records of shape {row.shape}"
             problem = "Shuffled() needs one-hot sequences [records, letters, length] or token ids [records, length]"
-            raise DistributionError(problem, there=there, try_="asc.Background(rows) for other data")
+            raise DistributionError(problem, found=there, advice="asc.Background(rows) for other data")
         lines = row.T if self.axis in (1, -2) else row
         if is_one_hot(lines.T) and not is_one_hot(lines):
             other = 2 if self.axis in (1, -2) else 1
             raise DistributionError(
                 f"The letters are not on axis {self.axis}",
-                there=f"one-hot letters on axis {other}",
-                try_=f"Shuffled(axis={other})",
+                found=f"one-hot letters on axis {other}",
+                advice=f"Shuffled(axis={other})",
                 code="E-BASELINE-AXIS",
             )
         order = shuffle(np.unique(lines, axis=0, return_inverse=True)[1].ravel(), self.k, rng)

@@ -106,7 +106,9 @@ class Chunker:
         Raises MemoryLimitError when it was a single row.
         """
         if rows <= 1:
-            raise MemoryLimitError("Even a single row does not fit into memory", try_="smaller inputs, a smaller model, or another device")
+            raise MemoryLimitError(
+                "Even a single row does not fit into memory", advice="smaller inputs, a smaller model, or another device"
+            )
         self.cap(rows // 2)
         self.settle(self.size)
 
@@ -225,8 +227,8 @@ def run_fitting_records(
     if len(index) > 1 and not apart():
         raise MemoryLimitError(
             "The records of this call do not fit into memory together, and this model cannot run them one by one",
-            there=f"{len(index)} records that depend on each other",
-            try_="method(model, x[:8]), fewer records in a call",
+            found=f"{len(index)} records that depend on each other",
+            advice="method(model, x[:8]), fewer records in a call",
         ) from cause
     chunker.halve(len(index))
     middle = len(index) // 2

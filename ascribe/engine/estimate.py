@@ -80,8 +80,8 @@ def estimate(
     if request.family == "reference":
         raise RuleError(
             "`asc.estimate` does not estimate rules that compare with references",
-            there=f"by={by!r}",
-            try_="asc.attribute(model, x[:2], ...).cost, the cost of a few records",
+            found=f"by={by!r}",
+            advice="asc.attribute(model, x[:2], ...).cost, the cost of a few records",
         )
     with guard_session(model, as_call(args, kwargs)) as guarded, guarded as session:
         plan = make_plan(session, request)

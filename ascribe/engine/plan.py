@@ -273,5 +273,5 @@ def flatten(values: Iterable[Any]) -> list[Array]:
     """
     numbers = [v for value in values for v in (value if isinstance(value, (list, tuple)) else (value,))]
     if not numbers:
-        raise QuantityError("The quantity returned no numbers", there="an empty list", try_="one number per record, or a list of such")
+        raise QuantityError("The quantity returned no numbers", found="an empty list", advice="one number per record, or a list of such")
     return numbers

@@ -131,7 +131,7 @@ def make_request(
     if are_coalitions(over):
         if not multiply:
             problem = "`asc.influence` is a mean gradient; coalitions of features have no gradient"
-            raise FeatureError(problem, there=f"over={over!r}", try_="asc.attribute(...)")
+            raise FeatureError(problem, found=f"over={over!r}", advice="asc.attribute(...)")
         removal, grouping = removal_of(by, many), Automatic() if features is None else as_features(features)
         return Request("coalition", quantities, several, on, cuts, many, over, INPUT, Gradient(), True, removal, grouping, **options)
     rule = GRADIENT if by is None else as_rule(by)
@@ -139,8 +139,8 @@ def make_request(
     if features is not None:
         raise FeatureError(
             "`features=` applies to perturbation methods only, but this call uses gradients",
-            there=f"features={features!r}, over={points!r}",
-            try_="over=asc.coalitions.LeaveOneOut(), or other coalitions",
+            found=f"features={features!r}, over={points!r}",
+            advice="over=asc.coalitions.LeaveOneOut(), or other coalitions",
         )
     family: Family = "reference" if rule.compares else "point" if isinstance(points, Point) else "path"
     tolerance = getattr(points, "tolerance", None) if family == "path" else None
@@ -155,7 +155,7 @@ def request_values(at: CutLike | Sequence[CutLike], over: Points | None) -> Requ
     points = as_distribution(over)
     if not isinstance(points, (Point, Points)):
         raise DistributionError(
-            "`asc.activation` takes points of your own only", there=f"over={over!r}", try_="over=asc.Points(values, at=cut), or no over="
+            "`asc.activation` takes points of your own only", found=f"over={over!r}", advice="over=asc.Points(values, at=cut), or no over="
         )
     return Request("values", (), False, INPUT, cuts, many, points, as_cut(points.at), Gradient(), False)
 
@@ -166,7 +166,7 @@ def shared_cut(quantities: Sequence[Quantity]) -> Cut:
     on = on if on is OUTPUT else as_cut(on)
     if len(quantities) > 1 and any(as_cut(q.on) != on for q in quantities[1:]):
         there = ", ".join(sorted({repr(q.on) for q in quantities}))
-        raise QuantityError("All quantities of one call must be read at the same cut", there=there, try_="one call for each cut")
+        raise QuantityError("All quantities of one call must be read at the same cut", found=there, advice="one call for each cut")
     return on
 
 
@@ -176,10 +176,10 @@ def attribution_cuts(at: CutLike | Sequence[CutLike]) -> tuple[tuple[Cut, ...], 
     every: Any = at if many else (at,)
     cuts = tuple(map(as_cut, every))
     if not cuts:
-        raise CutError("`at=` names no cut", there="at=[]", try_="at=asc.INPUT")
+        raise CutError("`at=` names no cut", found="at=[]", advice="at=asc.INPUT")
     for cut in cuts:
         if isinstance(cut, JointCut):
-            raise CutError("A joint cut is for `on=` of a quantity, not for `at=`", there=f"at={cut!r}", try_=f"at={list(cut.each)!r}")
+            raise CutError("A joint cut is for `on=` of a quantity, not for `at=`", found=f"at={cut!r}", advice=f"at={list(cut.each)!r}")
     return cuts, many
 
 
@@ -188,12 +188,12 @@ def check_options(seed: int, chunk: int | None) -> int:
     if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, (int, np.integer)) or chunk < 1):
         raise InputError(
             "`chunk=` must be an integer >= 1, or None",
-            there=f"chunk={chunk!r}",
-            try_="chunk=64, or chunk=None to have it measured",
+            found=f"chunk={chunk!r}",
+            advice="chunk=64, or chunk=None to have it measured",
             code="E-CHUNK",
         )
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError("`seed=` must be an integer >= 0", there=f"seed={seed!r}", try_="seed=0", code="E-SEED")
+        raise InputError("`seed=` must be an integer >= 0", found=f"seed={seed!r}", advice="seed=0", code="E-SEED")
     return int(seed)
 
 
@@ -202,7 +202,7 @@ def removal_of(by: Any, many: bool) -> Removal | None:
     if isinstance(getattr(by, "compares", None), bool):
         problem = "`by=` is a rule for gradients, which does not apply to coalitions of features"
         there = f"by={by.__name__ if isinstance(by, type) else repr(by)}"
-        raise RuleError(problem, there=there, try_="by=asc.Replace(0.0)")
+        raise RuleError(problem, found=there, advice="by=asc.Replace(0.0)")
     if many and isinstance(by, (list, tuple, dict)):
         return PerInput(by if isinstance(by, dict) else tuple(by))
     return None if by is None else as_removal(by)

@@ -83,8 +83,8 @@ def explain_rules(
     if not isinstance(rule, OperationRule):
         raise RuleError(
             "`asc.explain_rules` shows rules that treat operations; this rule is the gradient of each",
-            there=f"by={by!r}",
-            try_="by=asc.rules.Epsilon()",
+            found=f"by={by!r}",
+            advice="by=asc.rules.Epsilon()",
         )
     lenient = replace(rule, strict=False) if rule.strict else rule  # type: ignore[type-var]
     with guard_session(model, as_call(args, kwargs)) as guarded, guarded as session:

@@ -87,8 +87,8 @@ def run_batches(plan: Plan, batches: list[Batch]) -> None:
     if single and whole:
         raise CutError(
             f"The value at {', '.join(map(repr, dict.fromkeys(shared)))} belongs to several records, which then must run one by one",
-            there="a model whose records depend on each other",
-            try_="asc.Call(..., records=batch), the record of each row, such as each word's text of an EmbeddingBag with offsets; or a "
+            found="a model whose records depend on each other",
+            advice="asc.Call(..., records=batch), the record of each row, such as each word's text of an EmbeddingBag with offsets; or a "
             "layer around it whose value has one row per record",
             code="E-CUT-FOLDED",
         )

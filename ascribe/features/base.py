@@ -123,12 +123,12 @@ def shapes_with_axes(context: FeatureContext, axes: int, what: str) -> list[tupl
     """Returns the shapes of a record. Raises FeatureError if one has fewer axes, no elements, or channels last."""
     short = [f"{n} {s}" for n, s in zip(context.names, context.shapes, strict=True) if len(s) < axes]
     if short:
-        try_ = "features=asc.features.EachElement(), or {'image': asc.Grid(8), 'table': asc.features.EachElement()} by input"
+        advice = "features=asc.features.EachElement(), or {'image': asc.Grid(8), 'table': asc.features.EachElement()} by input"
         raise FeatureError(
-            f"`{what}` needs records with at least {axes} {'axis' if axes == 1 else 'axes'}", there=", ".join(short), try_=try_
+            f"`{what}` needs records with at least {axes} {'axis' if axes == 1 else 'axes'}", found=", ".join(short), advice=advice
         )
     if empty := [f"{n} {s}" for n, s in zip(context.names, context.shapes, strict=True) if 0 in s]:
-        raise FeatureError(f"`{what}` cannot group empty records", there=", ".join(empty), try_="axes of length >= 1")
+        raise FeatureError(f"`{what}` cannot group empty records", found=", ".join(empty), advice="axes of length >= 1")
     if axes > 1 and not context.layer:
         check_layout(context.shapes, what)
     return context.shapes
@@ -138,9 +138,9 @@ def check_layout(shapes: Sequence[tuple[int, ...]], what: str) -> None:
     """Raises FeatureError for images that can only be [height, width, channels]: channels would be read as positions."""
     for shape in shapes:
         if is_channels_last(shape):
-            try_ = "np.moveaxis(x, -1, 1), with a function that moves them back for the model; or ids of your own, by=asc.Replace(...)"
+            advice = "np.moveaxis(x, -1, 1), with a function that moves them back for the model; or ids of your own, by=asc.Replace(...)"
             said = f"`{what}` needs images with channels first: the axes are channels, height, width"
-            raise FeatureError(said, there=f"records of shape {shape}", try_=try_, code="E-FEATURES-LAYOUT")
+            raise FeatureError(said, found=f"records of shape {shape}", advice=advice, code="E-FEATURES-LAYOUT")
 
 
 def resolve_axis(axis: Any, shape: tuple[int, ...], what: str) -> int:
@@ -151,7 +151,7 @@ def resolve_axis(axis: Any, shape: tuple[int, ...], what: str) -> int:
         there = f"axis={axis!r}, records of shape {shape}"
         raise FeatureError(
             f"The axis of `{what}` must be an axis of the records, not the batch axis",
-            there=there,
-            try_="axis=1, the first axis after the batch axis",
+            found=there,
+            advice="axis=1, the first axis after the batch axis",
         )
     return resolved - 1

@@ -106,8 +106,8 @@ class Tokens(Value):
         if len({s[0] for s in shapes}) > 1:
             raise FeatureError(
                 "`asc.features.Tokens` needs arrays with the same number of tokens",
-                there=f"records of shapes {shapes}",
-                try_="at=asc.INPUT.at(0)",
+                found=f"records of shapes {shapes}",
+                advice="at=asc.INPUT.at(0)",
             )
         length = shapes[0][0]
         ids = self._ids(context.total, length)
@@ -127,14 +127,14 @@ class Tokens(Value):
         except Exception as wrong:
             there = f"{type(wrong).__name__}: {(str(wrong).splitlines() or [''])[0]}"
             said = f"The function `words={format_value(self.words)}` raised an error"
-            raise FeatureError(said, there=there, try_=WORD_IDS, code="E-FEATURES-RAISED") from wrong
+            raise FeatureError(said, found=there, advice=WORD_IDS, code="E-FEATURES-RAISED") from wrong
         if len(rows) not in (1, total) or any(len(row) != length for row in rows):
             there = f"numbers for {[len(row) for row in rows]} tokens, {total} records of {length} tokens"
             said = "`words=` must have one integer or None for each token of each record"
-            raise FeatureError(said, there=there, try_=WORD_IDS)
+            raise FeatureError(said, found=there, advice=WORD_IDS)
         if odd := [i for row in rows for i in row if not (i is None or isinstance(i, (int, np.integer)))]:
             said = "`words=` must contain integers or None"
-            raise FeatureError(said, there=f"{odd[0]!r}", try_="words=[0, 0, 1, None]", code="E-FEATURES-TYPE")
+            raise FeatureError(said, found=f"{odd[0]!r}", advice="words=[0, 0, 1, None]", code="E-FEATURES-TYPE")
         return np.array([[-1 if i is None else int(i) for i in row] for row in rows])
 
 
@@ -162,8 +162,8 @@ class Columns(Value):
             there = f"records of shapes {context.shapes}"
             raise FeatureError(
                 "`asc.features.Columns` groups the columns of a single table",
-                there=there,
-                try_="at=asc.INPUT.at(0), a table [records, columns]",
+                found=there,
+                advice="at=asc.INPUT.at(0), a table [records, columns]",
             )
         known = self.names or column_names(context) or tuple(map(str, range(shape[0])))
         ids, names = np.full(shape[0], -1), list[str]()
@@ -171,7 +171,7 @@ class Columns(Value):
             for at in (self._column_index(m, known) for m in members):
                 if ids[at] >= 0:
                     there = f"{names[ids[at]]!r} and {name!r}"
-                    raise FeatureError(f"Column {known[at]!r} is in two groups", there=there, try_="each column in one group")
+                    raise FeatureError(f"Column {known[at]!r} is in two groups", found=there, advice="each column in one group")
                 ids[at] = len(names)
             names.append(name)
         for at in np.flatnonzero(ids < 0).tolist():
@@ -184,7 +184,9 @@ class Columns(Value):
         if isinstance(member, str) and member in known:
             return list(known).index(member)
         if isinstance(member, str) or not 0 <= member < len(known):
-            raise FeatureError(f"The table has no column {member!r}", there=", ".join(known[:20]), try_="one of these names, or a position")
+            raise FeatureError(
+                f"The table has no column {member!r}", found=", ".join(known[:20]), advice="one of these names, or a position"
+            )
         return int(member)
 
 
@@ -206,8 +208,8 @@ class Hierarchy(Value):
         groups = as_features(self.of).groups(context) if self.of is not None else EachElement().groups(context)
         leaves = sorted(leaf for _, leaf in walk(self.tree))
         if leaves != list(range(groups.count)):
-            there, try_ = f"a tree over {len(leaves)} features, for {groups.count} of them", f"each of 0 ... {groups.count - 1} once"
-            raise FeatureError("`tree=` must contain each feature exactly once", there=there, try_=try_)
+            there, advice = f"a tree over {len(leaves)} features, for {groups.count} of them", f"each of 0 ... {groups.count - 1} once"
+            raise FeatureError("`tree=` must contain each feature exactly once", found=there, advice=advice)
         return replace(groups, tree=self.tree)
 
 
@@ -228,7 +230,7 @@ class PerArray(Value):
             own = as_features(one).groups(alone)
             if own.membership is not None:
                 there = f"{one!r} for one of several arrays"
-                raise FeatureError("Features that overlap can group a single array only", there=there, try_="at=asc.INPUT.at(0)")
+                raise FeatureError("Features that overlap can group a single array only", found=there, advice="at=asc.INPUT.at(0)")
             cells.append(np.where(own.cells[0] >= 0, own.cells[0] + count, -1))
             count += own.count
             texts.append(f"{context.names[i]}: {own.description}")
@@ -262,10 +264,10 @@ def as_features(given: Any) -> Features:
         return PerArray(given)
     classes = [one.__name__ for one in (given, *parts) if isinstance(one, type)]
     if classes:
-        there, try_ = f"the class {classes[0]}", f"features={classes[0]}(...)"
-        raise FeatureError("`features=` has a class in place of a value of that class", there=there, try_=try_)
-    try_ = "features=asc.Grid(8), an array of ids, or a tuple or dict with one of these for each input"
-    raise FeatureError("`features=` must be a value of `asc.features` or an array of ids", there=f"features={given!r}", try_=try_)
+        there, advice = f"the class {classes[0]}", f"features={classes[0]}(...)"
+        raise FeatureError("`features=` has a class in place of a value of that class", found=there, advice=advice)
+    advice = "features=asc.Grid(8), an array of ids, or a tuple or dict with one of these for each input"
+    raise FeatureError("`features=` must be a value of `asc.features` or an array of ids", found=f"features={given!r}", advice=advice)
 
 
 def to_list(given: Any) -> list[Any]:
@@ -281,9 +283,11 @@ def number_groups(ids: Sequence[np.ndarray], kind: str) -> Groups:
     """
     known = np.unique(np.concatenate([i[i >= 0].reshape(-1) for i in ids]))
     if not len(known):
-        try_ = "ids >= 0 for coordinates that are removed"
+        advice = "ids >= 0 for coordinates that are removed"
         raise FeatureError(
-            "The ids contain no feature, because negative ids mark coordinates that are never removed", there="only ids below 0", try_=try_
+            "The ids contain no feature, because negative ids mark coordinates that are never removed",
+            found="only ids below 0",
+            advice=advice,
         )
     cells = tuple(np.where(i >= 0, np.searchsorted(known, i), -1) for i in ids)
     names = None if np.array_equal(known, np.arange(len(known))) else tuple(map(str, known))
@@ -298,14 +302,14 @@ def match_arrays(given: Any, context: FeatureContext) -> list[Any]:
         wrong = [repr(k) for k in given if k not in keys] + [f"none for {n}" for n, k in zip(names, keys, strict=True) if k not in given]
         if wrong:
             said = "`features=` must have one entry for each input"
-            there, try_ = f"{', '.join(wrong)}; the inputs are {', '.join(names)}", f"features={{{names[0]!r}: asc.Grid(8), ...}}"
-            raise FeatureError(said, there=there, try_=try_, code="E-FEATURES-COUNT")
+            there, advice = f"{', '.join(wrong)}; the inputs are {', '.join(names)}", f"features={{{names[0]!r}: asc.Grid(8), ...}}"
+            raise FeatureError(said, found=there, advice=advice, code="E-FEATURES-COUNT")
         return [given[key] for key in keys]
     items = list(given) if isinstance(given, (tuple, list)) else [given]
     if len(items) != len(names):
         said = "`features=` must have one item for each input"
         there = f"{len(items)} items for the inputs {', '.join(names)}"
-        raise FeatureError(said, there=there, try_="features=(asc.Grid(8), ids), one item for each input", code="E-FEATURES-COUNT")
+        raise FeatureError(said, found=there, advice="features=(asc.Grid(8), ids), one item for each input", code="E-FEATURES-COUNT")
     return items
 
 
@@ -314,14 +318,19 @@ def parse_ids(given: Any, shape: tuple[int, ...], total: int, name: str) -> np.n
     ids = as_numpy(given)
     if ids.dtype.kind not in "iub" and not (ids.dtype.kind == "f" and (ids == np.floor(ids)).all()):
         raise FeatureError(
-            f"The ids of `features=` for {name} must be integers", there=f"type {ids.dtype}", try_="ids.astype(int)", code="E-FEATURES-TYPE"
+            f"The ids of `features=` for {name} must be integers",
+            found=f"type {ids.dtype}",
+            advice="ids.astype(int)",
+            code="E-FEATURES-TYPE",
         )
     full = ids.reshape((1,) * (len(shape) + 1 - ids.ndim) + ids.shape) if ids.ndim <= len(shape) else ids
     fits = full.ndim == len(shape) + 1 and all(s in (1, t) for s, t in zip(full.shape[1:], shape, strict=True))
     if not fits or len(full) not in (1, total):
         there = f"ids of shape {ids.shape} for {name} of shape {(total, *shape)}"
-        try_ = f"ids of shape {shape}, or {(total, *shape)} for ids of each record; any axis may be 1"
-        raise FeatureError("The shape of the ids of `features=` does not fit the records", there=there, try_=try_, code="E-FEATURES-SHAPE")
+        advice = f"ids of shape {shape}, or {(total, *shape)} for ids of each record; any axis may be 1"
+        raise FeatureError(
+            "The shape of the ids of `features=` does not fit the records", found=there, advice=advice, code="E-FEATURES-SHAPE"
+        )
     return full.astype(np.int64)
 
 
@@ -329,7 +338,7 @@ def check_not_empty(context: FeatureContext) -> None:
     """Raises FeatureError if the records have no elements."""
     if not any(map(count_elements, context.shapes)):
         there = f"records of shapes {context.shapes}"
-        raise FeatureError("Empty records have no features", there=there, try_="axes of length >= 1")
+        raise FeatureError("Empty records have no features", found=there, advice="axes of length >= 1")
 
 
 def column_names(context: FeatureContext) -> tuple[str, ...] | None:

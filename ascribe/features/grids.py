@@ -34,8 +34,8 @@ class Grid(Value):
         for shape in shapes:
             inner = shape[-len(cells) :]
             if any(c > n for c, n in zip(cells, inner, strict=True)):
-                there, try_ = f"images of {' x '.join(map(str, inner))}", f"features=asc.Grid({tuple(map(min, cells, inner))})"
-                raise FeatureError(f"`{self!r}` has more cells than pixels along an axis", there=there, try_=try_)
+                there, advice = f"images of {' x '.join(map(str, inner))}", f"features=asc.Grid({tuple(map(min, cells, inner))})"
+                raise FeatureError(f"`{self!r}` has more cells than pixels along an axis", found=there, advice=advice)
             ids = np.ravel_multi_index(np.ix_(*(split_evenly(n, c) for n, c in zip(inner, cells, strict=True))), cells) + count
             arrays.append(ids.reshape(1, *[1] * (len(shape) - len(inner)), *inner))
             count += int(np.prod(cells))
@@ -69,7 +69,7 @@ class Pixels(Value):
     def groups(self, context: FeatureContext) -> Groups:
         (shape, *more) = shapes_with_axes(context, 2, repr(self))
         if more:
-            raise FeatureError(f"`{self!r}` groups a single array only", there=", ".join(context.names), try_="at=asc.INPUT.at(0)")
+            raise FeatureError(f"`{self!r}` groups a single array only", found=", ".join(context.names), advice="at=asc.INPUT.at(0)")
         height, width = shape[-2:]
         if len(shape) == 2 and self.least > 1 and (min(shape) < self.least or describe_layout_doubt([shape])):
             time = time_axis(shape)
@@ -103,8 +103,8 @@ class Segments(Value):
             time = time_axis(shape) if self.axis is None else resolve_axis(self.axis, shape, repr(self))
             if self.count > shape[time]:
                 there = f"a series of {shape[time]} steps along axis {time + 1} of {format_shape(shape)}"
-                try_ = f"features=asc.Segments({shape[time]}){self._other(shape, time)}"
-                raise FeatureError(f"`{self!r}` has more segments than the series has steps", there=there, try_=try_)
+                advice = f"features=asc.Segments({shape[time]}){self._other(shape, time)}"
+                raise FeatureError(f"`{self!r}` has more segments than the series has steps", found=there, advice=advice)
             arrays.append((split_evenly(shape[time], self.count) + count).reshape(1, *(-1 if i == time else 1 for i in range(len(shape)))))
             count += self.count
             text.append(f" along axis {time + 1} of {format_shape(shape)}" if len(shape) > 1 else "")
@@ -143,7 +143,7 @@ class Windows(Value):
         shapes = shapes_with_axes(context, len(size), repr(self))
         if len(shapes) > 1:
             raise FeatureError(
-                f"`{self!r}` groups a single array only", there=", ".join(context.names), try_="at=asc.INPUT.at(0), or asc.Grid(8)"
+                f"`{self!r}` groups a single array only", found=", ".join(context.names), advice="at=asc.INPUT.at(0), or asc.Grid(8)"
             )
         inner = shapes[0][-len(size) :]
         check_windows(size, step, inner)
@@ -166,12 +166,12 @@ def check_windows(size: tuple[int, ...], step: tuple[int, ...], inner: tuple[int
     for axis, (window, stride, length) in enumerate(zip(size, step, inner, strict=True), -len(size)):
         if window > length:
             there = f"{length} coordinates on axis {axis} of records {' x '.join(map(str, inner))}"
-            try_ = f"size={tuple(map(min, size, inner))}"
-            raise FeatureError(f"A window of size {window} is larger than the record", there=there, try_=try_)
+            advice = f"size={tuple(map(min, size, inner))}"
+            raise FeatureError(f"A window of size {window} is larger than the record", found=there, advice=advice)
         if stride > window:
             there = f"windows of size {window} on axis {axis}, so that positions between two windows would be in none"
-            try_ = f"stride={tuple(map(min, step, size))}"
-            raise FeatureError(f"A stride of {stride} leaves gaps between windows", there=there, try_=try_)
+            advice = f"stride={tuple(map(min, step, size))}"
+            raise FeatureError(f"A stride of {stride} leaves gaps between windows", found=there, advice=advice)
 
 
 def parse_sizes(given: Any, axes: int, what: str) -> tuple[int, ...]:
@@ -180,7 +180,7 @@ def parse_sizes(given: Any, axes: int, what: str) -> tuple[int, ...]:
     if not numbers or len(numbers) != axes or not all(map(is_count, numbers)):
         there = f"{given!r} for {axes} axes" if axes > 1 else repr(given)
         raise FeatureError(
-            f"`{what}` needs integers >= 1: a single one, or one for each axis", there=there, try_="8, or (8, 8) for two axes"
+            f"`{what}` needs integers >= 1: a single one, or one for each axis", found=there, advice="8, or (8, 8) for two axes"
         )
     return numbers
 

@@ -36,13 +36,13 @@ class Superpixels(Value):
     def groups(self, context: FeatureContext) -> Groups:
         if context.layer:
             raise FeatureError(
-                f"`{self!r}` needs images", there="the values of a layer", try_="features=asc.features.Channels() or asc.Grid(4)"
+                f"`{self!r}` needs images", found="the values of a layer", advice="features=asc.features.Channels() or asc.Grid(4)"
             )
         if not is_count(self.count):
-            raise FeatureError("`count=` must be an integer >= 1", there=f"count={self.count!r}", try_="features=asc.Superpixels(49)")
+            raise FeatureError("`count=` must be an integer >= 1", found=f"count={self.count!r}", advice="features=asc.Superpixels(49)")
         if self.how not in HOW:
             problem = f"`how=` must be one of {', '.join(map(repr, HOW))}"
-            raise FeatureError(problem, there=f"how={self.how!r}", try_="features=asc.Superpixels(49, how='slic')")
+            raise FeatureError(problem, found=f"how={self.how!r}", advice="features=asc.Superpixels(49, how='slic')")
         shapes, arrays, count, fewest = shapes_with_axes(context, 2, repr(self)), [], 0, self.count
         poor = np.zeros(context.total, bool)
         for shape, pixels in zip(shapes, context.read_all(), strict=True):
@@ -61,7 +61,7 @@ class Superpixels(Value):
     def _segment_record(self, image: np.ndarray) -> np.ndarray:
         """Returns the patch of each pixel, from 0; all channels are scaled to one common range."""
         if not np.isfinite(image).all():
-            raise FeatureError(f"`{self!r}` needs finite pixels", there="an image with NaN or infinity", try_="features=asc.Grid(8)")
+            raise FeatureError(f"`{self!r}` needs finite pixels", found="an image with NaN or infinity", advice="features=asc.Grid(8)")
         pixels = image.reshape(-1, *image.shape[-2:]).transpose(1, 2, 0)
         span = float(np.ptp(pixels)) or 1.0
         labels = segment_image((pixels - pixels.min()) / span, self.how, self.count)
@@ -86,8 +86,8 @@ def segment_image(pixels: np.ndarray, how: str, count: int) -> Any:
         from skimage import filters as untyped_filters
         from skimage import segmentation as untyped_segmentation
     except ImportError as error:
-        try_ = "pip install scikit-image, or features=asc.Grid(8)"
-        raise FeatureError("Superpixels need scikit-image", there="scikit-image is not installed", try_=try_) from error
+        advice = "pip install scikit-image, or features=asc.Grid(8)"
+        raise FeatureError("Superpixels need scikit-image", found="scikit-image is not installed", advice=advice) from error
     filters: Any = untyped_filters
     segmentation: Any = untyped_segmentation
     height, width, channels = pixels.shape

@@ -132,7 +132,7 @@ def label_places(names: Sequence[object] | None, count: int, what: str) -> list[
     if len(names) != count:
         problem = f"{count_names(names)} for {count} {what if count == 1 else what + 's'}"
         raise ResultError(
-            problem, there=f"names={list(names[:8])!r}" + (" and others" if len(names) > 8 else ""), try_=f"one name for each {what}"
+            problem, found=f"names={list(names[:8])!r}" + (" and others" if len(names) > 8 else ""), advice=f"one name for each {what}"
         )
     return [escape_control(str(name)) for name in names]
 

@@ -171,10 +171,10 @@ class PerturbationMethod(Method):
         return explain(model, call, make_request(of, where, over, self.replacement(), self.grouping(), title=repr(self), **options))
 
 
-def check_rule(method: GradientMethod, compares: bool, try_: str) -> None:
+def check_rule(method: GradientMethod, compares: bool, advice: str) -> None:
     """Raises RuleError for a rule that does not treat operations, or that compares with a reference where the method does not."""
     by = method.by
     if isinstance(by, type) or not treats_operations(by) or by.compares != compares:
         kind = "compares each record with a reference" if compares else "propagates relevance without a reference"
         there = f"the class {by.__name__}" if isinstance(by, type) else f"by={by!r}"
-        raise RuleError(f"`{type(method).__name__}` needs a rule that {kind}", there=there, try_=f"by={try_}")
+        raise RuleError(f"`{type(method).__name__}` needs a rule that {kind}", found=there, advice=f"by={advice}")

@@ -41,7 +41,7 @@ class DeepLift(GradientMethod):
     source = 'Shrikumar et al. 2017, "Learning Important Features Through Propagating Activation Differences", arXiv:1704.02685'
 
     def __post_init__(self) -> None:
-        check_rule(self, compares=True, try_=RULES)
+        check_rule(self, compares=True, advice=RULES)
 
     def over(self, at: Cut) -> Distribution:
         return Reference(self.baseline)
@@ -71,7 +71,7 @@ class DeepLiftShap(GradientMethod):
     source = 'Lundberg and Lee 2017, "A Unified Approach to Interpreting Model Predictions", arXiv:1705.07874'
 
     def __post_init__(self) -> None:
-        check_rule(self, compares=True, try_=RULES)
+        check_rule(self, compares=True, advice=RULES)
 
     def over(self, at: Cut) -> Distribution:
         return Background(self.background, self.samples)

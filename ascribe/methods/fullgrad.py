@@ -82,8 +82,8 @@ class FullGrad(Method):
         if len(image.size) != 2:
             raise MethodError(
                 "FullGrad computes a map of an image",
-                there="no image among the arguments",
-                try_="asc.FullGradDecomposition() for the parts",
+                found="no image among the arguments",
+                advice="asc.FullGradDecomposition() for the parts",
             )
         full, places = decompose(model, call, of, at, options)
         clues = collect_clues(places, image)
@@ -104,7 +104,7 @@ def decompose(
 ) -> tuple[Attribution, Sequence[Place]]:
     """Returns the parts by name, with the gap between their sum and the quantity, and the cuts of the model."""
     if at is not None and at != INPUT:
-        raise MethodError("FullGrad is a sum over the input and all layers", there=f"at={at!r}", try_="asc.LayerCam() for one layer")
+        raise MethodError("FullGrad is a sum over the input and all layers", found=f"at={at!r}", advice="asc.LayerCam() for one layer")
     places, looked = list_cuts(model, call)  # a layer that it misses would be missing in the sum
     cuts = layer_outputs(places)
     biases, nonlinear = biases_of(model, call, list(dict.fromkeys(cut.layer for cut in cuts)))

@@ -144,10 +144,10 @@ class LayerActivation(Method):
         if at is None:
             raise MethodError(
                 "LayerActivation() needs a layer",
-                try_='at="layer3"; asc.cuts_of(model, *args) lists the cuts of the model',
+                advice='at="layer3"; asc.cuts_of(model, *args) lists the cuts of the model',
                 code="E-METHOD",
             )
         if of is not None:
-            raise MethodError(f"LayerActivation() explains no quantity, so of={of!r} has no meaning", try_="the call without of=")
+            raise MethodError(f"LayerActivation() explains no quantity, so of={of!r} has no meaning", advice="the call without of=")
         request = replace(request_values(at, self.points), **options)
         return replace(explain(model, call, request), method=f"{self!r}(model, *inputs, at={at!r})")

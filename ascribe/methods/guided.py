@@ -78,15 +78,15 @@ class GuidedGradCam(Method):
         if at is not None and at != INPUT:
             raise MethodError(
                 "GuidedGradCam explains the input; the layer of its map is an argument of the constructor",
-                there=f"at={at!r}",
-                try_=f"asc.GuidedGradCam(layer={at!r})",
+                found=f"at={at!r}",
+                advice=f"asc.GuidedGradCam(layer={at!r})",
             )
         fine = GuidedBackprop()(model, call, of=of, **options)
         coarse = GradCam(self.layer, grid=self.grid, prefix=self.prefix)(model, call, of=of, **options)
         arrays = fine.arrays()
         if len(arrays) != 1 or arrays[0][1].ndim != coarse.values.ndim or coarse.values.ndim - coarse.records_axis != 4:
             shapes = ", ".join(str(tuple(a.shape)) for _, a in arrays)
-            raise MethodError("GuidedGradCam needs one image as input", there=f"inputs of shape {shapes}", try_="asc.GradCam()")
+            raise MethodError("GuidedGradCam needs one image as input", found=f"inputs of shape {shapes}", advice="asc.GradCam()")
         height, width = arrays[0][1].shape[-2:]
         checks = tuple(dict.fromkeys((*fine.checks, *(c for c in coarse.checks if c.name == "layer" or c.bad))))
         cost = fine.cost + coarse.cost if fine.cost and coarse.cost else None

@@ -43,7 +43,7 @@ class LRP(GradientMethod):
     )
 
     def __post_init__(self) -> None:
-        check_rule(self, compares=False, try_="asc.rules.Epsilon(), asc.rules.EPSILON_PLUS, or another rule for relevance")
+        check_rule(self, compares=False, advice="asc.rules.Epsilon(), asc.rules.EPSILON_PLUS, or another rule for relevance")
 
 
 @dataclass(frozen=True, repr=False)

@@ -87,8 +87,8 @@ class Evaluation:
         if not callable(self.explained):
             raise InputError(
                 "This metric explains other inputs too, so it needs a method and not its result",
-                there=type(self.explained).__name__,
-                try_="metric(asc.Saliency(), model, x)",
+                found=type(self.explained).__name__,
+                advice="metric(asc.Saliency(), model, x)",
             )
         a: Attribution = self.explained(self.model, call, of=of)
         self.evaluations += a.cost.rows if a.cost is not None else 0
@@ -140,4 +140,4 @@ def check_settings(metric: Metric, **smallest: float) -> None:
         value = getattr(metric, name)
         if not isinstance(value, (int, float, np.number)) or not value >= least:
             problem = f"`{name}=` of `{type(metric).__name__}` must be a number >= {least}"
-            raise InputError(problem, there=f"{name}={value!r}", try_=f"{name}={getattr(type(metric), name, least)!r}")
+            raise InputError(problem, found=f"{name}={value!r}", advice=f"{name}={getattr(type(metric), name, least)!r}")

@@ -72,7 +72,7 @@ class Infidelity(Metric):
             if [tuple(v.shape) for v in values] != [tuple(x.shape) for x in records.x]:
                 shapes = [[tuple(a.shape) for a in arrays] for arrays in (values, records.x)]
                 there = f"values of shape {shapes[0]} for inputs of shape {shapes[1]}"
-                raise InputError("The values must have the shapes of the inputs", there=there, try_="an attribution at asc.INPUT")
+                raise InputError("The values must have the shapes of the inputs", found=there, advice="an attribution at asc.INPUT")
             size = records.points_at_once(evaluation.chunk)
             for first in range(0, self.samples, size):
                 times = min(size, self.samples - first)
@@ -99,7 +99,7 @@ def check_perturbed(given: Any, here: Sequence[Array]) -> Perturbed:
         shapes = [[None if s is None else tuple(s) for s in part or ()] for part in both]
         returned = f"arrays of shape {shapes}" if parts else f"a {type(given).__name__}"
         there = f"{returned} for inputs of shape {[tuple(s) for s in wanted]}"
-        raise InputError(problem, there=there, try_="return [noise], [x - noise]")
+        raise InputError(problem, found=there, advice="return [noise], [x - noise]")
     moved, perturbed = given
     return moved, perturbed
 

@@ -48,7 +48,9 @@ class Records:
         shapes, wanted = [tuple(a.shape) for a in arrays], [tuple(x.shape) for x in self.x]
         if [s[1:] for s in shapes] != wanted:
             there = f"shapes {', '.join(map(str, shapes))} for inputs of shape {', '.join(map(str, wanted))}"
-            raise InputError("Changed inputs must have the shape [points, records, ...]", there=there, try_="[x[None] for x in records.x]")
+            raise InputError(
+                "Changed inputs must have the shape [points, records, ...]", found=there, advice="[x[None] for x in records.x]"
+            )
         self.evaluations += len(arrays[0]) * len(self)
         job = Job(np.arange(len(self)), len(arrays[0]), self.at, self.spots, tuple(arrays), on=self.on, of=self.bound)
         return as_numpy(self.session.evaluate(job).value)[0].astype(np.float64)
@@ -75,10 +77,10 @@ def open_records(model: Any, call: Call, of: Any) -> Iterator[Records]:
     QuantityError for several quantities.
     """
     if not isinstance(call, Call):
-        raise InputError("`open_records` needs the arguments of the model as one call", there=type(call).__name__, try_="asc.Call(x)")
+        raise InputError("`open_records` needs the arguments of the model as one call", found=type(call).__name__, advice="asc.Call(x)")
     quantities, several = as_quantities(of)
     if several:
-        raise QuantityError("A metric judges one quantity", there=f"{len(quantities)} quantities", try_="a call for each")
+        raise QuantityError("A metric judges one quantity", found=f"{len(quantities)} quantities", advice="a call for each")
     with guard_session(model, call) as guarded, guarded as session:
         on, at = session.resolve(as_cut(quantities[0].on), False), session.resolve(INPUT, True)
         index = np.arange(session.records)

@@ -38,7 +38,7 @@ class Sensitivity(Metric):
         check_settings(self, radius=0, samples=1, norm=0)
         if self.reduce not in REDUCE:
             choices = " or ".join(map(repr, REDUCE))
-            raise InputError(f"`reduce=` must be {choices}", there=f"reduce={self.reduce!r}", try_="reduce='max'")
+            raise InputError(f"`reduce=` must be {choices}", found=f"reduce={self.reduce!r}", advice="reduce='max'")
 
     def score(self, evaluation: Evaluation) -> np.ndarray:
         before = evaluation.flat_values()

@@ -71,7 +71,7 @@ def compare(results: Mapping[str, Attribution], columns: int = 4, **look: Any) -
     ``results`` maps titles to results. ``columns`` is the number of panels in a row; ``look`` are arguments of :func:`plot`.
     """
     if not results:
-        raise ResultError("`asc.plots.compare` needs at least one result", there="an empty dict", try_="asc.plots.compare({'name': a})")
+        raise ResultError("`asc.plots.compare` needs at least one result", found="an empty dict", advice="asc.plots.compare({'name': a})")
     with require_matplotlib():
         from . import draw
 
@@ -92,7 +92,7 @@ def require_matplotlib() -> Iterator[None]:
         yield
     except ImportError as error:
         raise ResultError(
-            "A figure needs matplotlib", there="matplotlib is not installed", try_="pip install matplotlib, or a.show()"
+            "A figure needs matplotlib", found="matplotlib is not installed", advice="pip install matplotlib, or a.show()"
         ) from error
 
 
@@ -109,12 +109,12 @@ def select_record(a: Attribution, record: int) -> tuple[np.ndarray, np.ndarray |
     """
     arrays = a.arrays()
     if a.quantities is not None:
-        raise ResultError("A figure shows one quantity", there=f"{a.quantities} quantities", try_="a.quantity_at(0).plot()")
+        raise ResultError("A figure shows one quantity", found=f"{a.quantities} quantities", advice="a.quantity_at(0).plot()")
     if len(arrays) != 1:
         parts = ", ".join(f"a.part({', '.join(map(repr, path))})" for path, _ in arrays)
-        raise ResultError("A figure shows one array", there=f"{len(arrays)} arrays", try_=parts)
+        raise ResultError("A figure shows one array", found=f"{len(arrays)} arrays", advice=parts)
     if not -len(a) <= record < len(a):
-        raise ResultError(f"Record {record} is out of range", there=f"{len(a)} records", try_="a.plot(record=0)")
+        raise ResultError(f"Record {record} is out of range", found=f"{len(a)} records", advice="a.plot(record=0)")
     path, values = arrays[0]
 
     def at_same_path(tree: Any) -> np.ndarray | None:

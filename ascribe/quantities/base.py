@@ -32,8 +32,8 @@ class Part:
         if len(items) != self.total:
             raise QuantityError(
                 f"The number of {what} must be the number of records",
-                there=f"{len(items)} {what} for {self.total} records",
-                try_=f"{self.total} {what}, or a single one for all records",
+                found=f"{len(items)} {what} for {self.total} records",
+                advice=f"{self.total} {what}, or a single one for all records",
                 code="E-TARGET-COUNT",
             )
         if len(self.index) == self.total:
@@ -161,7 +161,7 @@ def parse_integer(label: Any) -> int:
     if number.size == 1 and number.dtype.kind in "iuf" and float(number.reshape(())).is_integer():
         return int(number.reshape(()))
     raise QuantityError(
-        f"Class {label!r} is not an integer", there=f"type {number.dtype}", try_="of=1, or integer labels", code="E-TARGET-TYPE"
+        f"Class {label!r} is not an integer", found=f"type {number.dtype}", advice="of=1, or integer labels", code="E-TARGET-TYPE"
     )
 
 
@@ -176,13 +176,13 @@ def find_class(label: Any, classes: int, names: Sequence[str] | None, one_axis: 
             known = ", ".join(map(repr, names[:20])) if names else "no class names in the model's config (id2label)"
             if names and other:
                 known = f"{len(names)} class names for an axis of {classes} numbers: {known}"
-            raise QuantityError(f"Class {label!r} is not known", there=known, try_="the index of the class, of=0", code="E-TARGET-NAME")
+            raise QuantityError(f"Class {label!r} is not known", found=known, advice="the index of the class, of=0", code="E-TARGET-NAME")
         return list(names).index(label)
     index = parse_integer(label)
     if not 0 <= index < classes:
         one, many = ("Class", "classes") if one_axis else ("Position", "positions on this axis")
         fix = f"{classes + index}, counted from 0" if -classes <= index < 0 else f"a {one.lower()} from 0 to {classes - 1}"
-        raise QuantityError(f"{one} {index} is out of range", there=f"{classes} {many}", try_=fix, code="E-TARGET-RANGE")
+        raise QuantityError(f"{one} {index} is out of range", found=f"{classes} {many}", advice=fix, code="E-TARGET-RANGE")
     return index
 
 
@@ -194,8 +194,8 @@ def count_classes(y: Array, what: str) -> int:
     if y.ndim > 2:
         raise QuantityError(
             f"`{what}` needs one row of scores per record",
-            there=f"a value of shape {tuple(y.shape)}",
-            try_=f"of=asc.Unit({y.shape[1] - 1}, token_id) for one position, or of=asc.quantities.Channel(c) for the sum over positions"
+            found=f"a value of shape {tuple(y.shape)}",
+            advice=f"of=asc.Unit({y.shape[1] - 1}, token_id) for one position, or of=asc.quantities.Channel(c) for the sum over positions"
             if y.ndim == 3
             else f"of=asc.Unit{tuple([0] * (y.ndim - 1))} for one element, or Channel(c), Box(c, ...), Region(c, ...) of asc.quantities",
             code="E-TARGET-SHAPE",
@@ -213,8 +213,8 @@ def check_scores(y: Any, integers: bool, quantity: Quantity) -> None:
     if integers or not namespace(y).is_floating(y):
         what = f"`{quantity!r}` needs class scores, but the model returns one integer per record, such as a class index"
         there = f"an output of shape {tuple(y.shape)}"
-        try_ = "model.predict_proba (or logits without argmax), or of=lambda y: y * 1.0 to explain the integer itself"
-        raise QuantityError(what, there=there, try_=try_, code="E-QUANTITY-INTEGER")
+        advice = "model.predict_proba (or logits without argmax), or of=lambda y: y * 1.0 to explain the integer itself"
+        raise QuantityError(what, found=there, advice=advice, code="E-QUANTITY-INTEGER")
 
 
 def select_scores(tree: Any, quantity: Quantity) -> Any:
@@ -237,7 +237,7 @@ def select_scores(tree: Any, quantity: Quantity) -> Any:
     first = leaves[0][0] if leaves else ("logits",)
     raise QuantityError(
         "The output has several arrays, and the quantity does not say which" if leaves else "The output has no floating-point array",
-        there=there,
-        try_=f"on=OUTPUT.at({first[0] if len(first) == 1 else first!r})",
+        found=there,
+        advice=f"on=OUTPUT.at({first[0] if len(first) == 1 else first!r})",
         code="E-TARGET-WHICH",
     )

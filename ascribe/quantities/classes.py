@@ -49,8 +49,8 @@ def check_position(position: Positions, size: int, names: Sequence[str] | None =
         if not range(size)[position]:
             raise QuantityError(
                 f"The position {position!r} selects no element",
-                there=f"an axis of length {size}",
-                try_=f"slice(0, {size})",
+                found=f"an axis of length {size}",
+                advice=f"slice(0, {size})",
                 code="E-TARGET-RANGE",
             )
         return position
@@ -69,7 +69,7 @@ def as_position(given: Any) -> Positions:
             there = "lists of several lengths" if ragged else f"positions of shape {items.shape}"
             problem = "Positions given per record must have one axis, `[records]`"
             raise QuantityError(
-                problem, there=there, try_="of=asc.Unit([4, 2, 7], 0), one index per record for each axis", code="E-TARGET-SHAPE"
+                problem, found=there, advice="of=asc.Unit([4, 2, 7], 0), one index per record for each axis", code="E-TARGET-SHAPE"
             )
         return tuple(str(one) if isinstance(one, str) else parse_integer(one) for one in items)
     position: Position = given
@@ -107,8 +107,8 @@ class Unit:
         if len(self.position) != len(sizes):
             raise QuantityError(
                 f"`{self!r}` needs one position for each axis after the batch dimension",
-                there=f"{len(self.position)} position(s) for a value of shape {tuple(y.shape)}",
-                try_="of=asc.Unit(5, token_id) for one position, or of=asc.quantities.Channel(c) for the sum over positions"
+                found=f"{len(self.position)} position(s) for a value of shape {tuple(y.shape)}",
+                advice="of=asc.Unit(5, token_id) for one position, or of=asc.quantities.Channel(c) for the sum over positions"
                 if len(sizes) == 2
                 else f"of=asc.Unit({', '.join(['0'] * len(sizes))}), or of=asc.quantities.Channel(c) for the sum over the other axes",
                 code="E-TARGET-SHAPE",

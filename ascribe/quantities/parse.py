@@ -82,7 +82,9 @@ def _as_quantity(of: Any) -> Quantity:
         quantity: Quantity = of
         return quantity
     if isinstance(of, (bool, np.bool_)):
-        raise QuantityError("`of=` must be the index of a class, not a bool", there=f"of={of!r}", try_="of=0 or of=1", code="E-TARGET-TYPE")
+        raise QuantityError(
+            "`of=` must be the index of a class, not a bool", found=f"of={of!r}", advice="of=0 or of=1", code="E-TARGET-TYPE"
+        )
     if isinstance(of, str):
         return Labels((of,))
     if isinstance(of, tuple) and of and all(isinstance(p, (int, slice)) for p in of):
@@ -96,10 +98,10 @@ def _as_quantity(of: Any) -> Quantity:
     if callable(of) and not isinstance(of, type):
         return Custom(of)
     if isinstance(of, type):
-        there, try_ = f"the class {of.__name__}", f"of={of.__name__}(...)"
-        raise QuantityError("`of=` is a Python class, not a quantity", there=there, try_=try_)
+        there, advice = f"the class {of.__name__}", f"of={of.__name__}(...)"
+        raise QuantityError("`of=` is a Python class, not a quantity", found=there, advice=advice)
     problem = "`of=` must be a class, a list of classes, a quantity or a function"
-    raise QuantityError(problem, there=f"of={of!r}", try_="of=1, of=[1, 0, 2], of=asc.Contrast(1, 0), or of=lambda y: y[:, 0]")
+    raise QuantityError(problem, found=f"of={of!r}", advice="of=1, of=[1, 0, 2], of=asc.Contrast(1, 0), or of=lambda y: y[:, 0]")
 
 
 def _per_record(of: Any) -> Labels | Unit:
@@ -107,12 +109,14 @@ def _per_record(of: Any) -> Labels | Unit:
     if is_array(of) and items.ndim != 1:
         raise QuantityError(
             "Labels given as an array must have one axis, `[records]`",
-            there=f"labels of shape {items.shape}",
-            try_="of=labels.ravel(), or of=asc.Unit(of[:, 0], of[:, 1]) for one position per record",
+            found=f"labels of shape {items.shape}",
+            advice="of=labels.ravel(), or of=asc.Unit(of[:, 0], of[:, 1]) for one position per record",
             code="E-TARGET-SHAPE",
         )
     if not is_array(of) and len(items) and all(isinstance(i, tuple) and len(i) == len(items[0]) for i in items):
         return Unit(*map(list, zip(*items, strict=True)))
     if not len(items):
-        raise QuantityError("`of=` has no labels", there="an empty list", try_="of=[1, 0, 2], one label per record", code="E-TARGET-COUNT")
+        raise QuantityError(
+            "`of=` has no labels", found="an empty list", advice="of=[1, 0, 2], one label per record", code="E-TARGET-COUNT"
+        )
     return Labels(tuple(str(i) if isinstance(i, str) else parse_integer(i) for i in items))

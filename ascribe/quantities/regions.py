@@ -34,12 +34,12 @@ class Channel(Value):
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         if self.aggregate not in ("sum", "mean", "max"):
             problem = '`aggregate=` must be "sum", "mean" or "max"'
-            raise QuantityError(problem, there=f"aggregate={self.aggregate!r}", try_=f'Channel({self.channel}, "mean")')
+            raise QuantityError(problem, found=f"aggregate={self.aggregate!r}", advice=f'Channel({self.channel}, "mean")')
         if not -y.ndim < self.axis < y.ndim or self.axis == 0:
             raise QuantityError(
                 f"The value has no channel axis {self.axis}, which `{self!r}` reads",
-                there=f"a value of shape {tuple(y.shape)}",
-                try_=f"Channel({self.channel}, axis={y.ndim - 1})" if y.ndim > 1 else "asc.PredictedClass()",
+                found=f"a value of shape {tuple(y.shape)}",
+                advice=f"Channel({self.channel}, axis={y.ndim - 1})" if y.ndim > 1 else "asc.PredictedClass()",
                 code="E-TARGET-SHAPE",
             )
         axis = self.axis % y.ndim
@@ -106,8 +106,8 @@ class Box(Value):
         if not (0 <= top < bottom <= y.shape[2] and 0 <= left < right <= y.shape[3]):
             raise QuantityError(
                 f"The box {self.box} is empty or not inside the value",
-                there=f"height {y.shape[2]}, width {y.shape[3]}",
-                try_=f"Box({self.channel}, (0, 0, {y.shape[2]}, {y.shape[3]})), which is (top, left, bottom, right)",
+                found=f"height {y.shape[2]}, width {y.shape[3]}",
+                advice=f"Box({self.channel}, (0, 0, {y.shape[2]}, {y.shape[3]})), which is (top, left, bottom, right)",
             )
         return BoundFunction(lambda y: y[:, channel, top:bottom, left:right].reshape(len(y), -1).mean(-1), key=self)
 
@@ -135,12 +135,12 @@ class Region(Value):
         if weights.shape[1:] != tuple(y.shape[2:]) or len(weights) not in (1, len(y)):
             raise QuantityError(
                 "The mask does not have the height and width of the value",
-                there=f"a mask of shape {weights.shape} for a value of shape {tuple(y.shape)}",
-                try_=f"Region({self.channel}, mask) with a mask of shape {tuple(y.shape[2:])}",
+                found=f"a mask of shape {weights.shape} for a value of shape {tuple(y.shape)}",
+                advice=f"Region({self.channel}, mask) with a mask of shape {tuple(y.shape[2:])}",
             )
         if (weights < 0).any() or (weights.sum((1, 2)) == 0).any():
             problem = "The mask of a region must have weights >= 0 that are not all zero"
-            raise QuantityError(problem, there="negative weights or an empty mask", try_=f"Region({self.channel}, mask > 0)")
+            raise QuantityError(problem, found="negative weights or an empty mask", advice=f"Region({self.channel}, mask > 0)")
         return BoundRegion(channel, np.repeat(weights / weights.sum((1, 2), keepdims=True), len(y) if len(weights) == 1 else 1, 0))
 
 
@@ -171,8 +171,8 @@ def _spatial_channel(channel: int, y: Array, what: str) -> int:
     if y.ndim != 4:
         raise QuantityError(
             f"`{what}` needs a value `[records, channels, height, width]`",
-            there=f"a value of shape {tuple(y.shape)}",
-            try_="asc.Unit(...) or asc.quantities.Channel(c)",
+            found=f"a value of shape {tuple(y.shape)}",
+            advice="asc.Unit(...) or asc.quantities.Channel(c)",
             code="E-TARGET-SHAPE",
         )
     return find_class(channel, y.shape[1], None)

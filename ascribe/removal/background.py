@@ -35,7 +35,7 @@ class Resample(Value):
         count = len(rows[0])
         if self.samples is not None and not is_count(self.samples):
             there = f"samples={self.samples!r}"
-            raise FeatureError("`samples=` must be an integer >= 1, or None", there=there, try_="samples=None for all rows")
+            raise FeatureError("`samples=` must be an integer >= 1, or None", found=there, advice="samples=None for all rows")
         if self.samples is None or self.samples >= count:
             return FixedReplacement([r[:, None] for r in rows])
         chosen = np.sort(np.random.default_rng((context.here.seed, 6)).choice(count, self.samples, replace=False))
@@ -61,9 +61,9 @@ class Nearest(Value):
     def replacement_for(self, context: RemovalContext) -> Replacement:
         rows = resolve_background(self.background, context.here)
         if not is_count(self.count) or self.count > len(rows[0]):
-            there, try_ = f"count={self.count!r}, and {len(rows[0])} rows in the background", f"count={min(5, len(rows[0]))}"
+            there, advice = f"count={self.count!r}, and {len(rows[0])} rows in the background", f"count={min(5, len(rows[0]))}"
             raise FeatureError(
-                "`count=` of nearest rows must be an integer from 1 to the number of background rows", there=there, try_=try_
+                "`count=` of nearest rows must be an integer from 1 to the number of background rows", found=there, advice=advice
             )
         cells = context.groups.take(context.here.index).cells
         width = context.groups.cell_count
@@ -72,7 +72,7 @@ class Nearest(Value):
             numbers, others = (to_float64(a, repr(self)) for a in (x, row))
             if not (np.isfinite(numbers).all() and np.isfinite(others).all()):
                 there = f"NaN or infinity in {self!r} or in the records, so that rows have no distance"
-                raise FeatureError("Nearest rows need finite numbers", there=there, try_="by=asc.Resample(rows)")
+                raise FeatureError("Nearest rows need finite numbers", found=there, advice="by=asc.Resample(rows)")
             scale = others.std(0)
             squares = ((numbers[:, None] - others[None]) / np.where(scale > 0, scale, 1.0)) ** 2
             where = np.broadcast_to(cell, numbers.shape)
@@ -114,11 +114,11 @@ class Permute(Value):
     def replacement_for(self, context: RemovalContext) -> Replacement:
         total, index = context.here.total, context.here.index
         if total < 2 or not is_count(self.samples):
-            there, try_ = (
+            there, advice = (
                 f"{self!r}, and {total} record{'' if total == 1 else 's'} in the call",
                 "by=asc.Resample(rows), or a call with several records",
             )
-            raise FeatureError("Permuting records needs at least 2 records and `samples=` >= 1", there=there, try_=try_)
+            raise FeatureError("Permuting records needs at least 2 records and `samples=` >= 1", found=there, advice=advice)
         draws = [np.random.default_rng((context.here.seed, 7, k)).permutation(total)[index] for k in range(self.samples)]
         wanted, place = np.unique(np.stack(draws), return_inverse=True)
         values = context.read_records(wanted)

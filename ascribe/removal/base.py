@@ -39,16 +39,16 @@ class RemovalContext:
         """Raises FeatureError if one of the arrays, given by position, is a table: its columns have no common mean or range."""
         if not self.layer and (tables := [k for k in arrays if self.values[k].ndim == 2]):
             there = f"{self.here.names[tables[0]]}, a table of {self.values[tables[0]].shape[1]} columns, each with its own scale"
-            try_ = "by=x_train.mean(0) for the mean of each column, by=asc.Resample(x_train) for rows that occur, "
-            try_ += "by=x.mean(1, keepdims=True) if the columns are positions of one signal"
-            raise FeatureError(f"`{what}` cannot be computed over the columns of a row", there=there, try_=try_)
+            advice = "by=x_train.mean(0) for the mean of each column, by=asc.Resample(x_train) for rows that occur, "
+            advice += "by=x.mean(1, keepdims=True) if the columns are positions of one signal"
+            raise FeatureError(f"`{what}` cannot be computed over the columns of a row", found=there, advice=advice)
 
     def values_with_axes(self, axes: int, what: str) -> Sequence[Array]:
         """Returns the values. Raises FeatureError if a record has fewer than ``axes`` axes, or if channels come last."""
         shapes = [tuple(x.shape[1:]) for x in self.values]
         if short := [s for s in shapes if len(s) < axes]:
-            there, try_ = f"a record of shape {short[0]}", f"by=asc.Replace(0.0), or records with at least {axes} axes"
-            raise FeatureError(f"`{what}` needs records with channels and spatial positions", there=there, try_=try_)
+            there, advice = f"a record of shape {short[0]}", f"by=asc.Replace(0.0), or records with at least {axes} axes"
+            raise FeatureError(f"`{what}` needs records with channels and spatial positions", found=there, advice=advice)
         if not self.layer:
             check_layout(shapes, what)
         return self.values
@@ -106,7 +106,7 @@ def check_replacement(given: Any, removal: Removal, values: Sequence[Array]) -> 
     if not isinstance(given, FixedReplacement) and not (callable(given) and hasattr(given, "draws") and hasattr(given, "random")):
         problem = "`replacement_for` must return a replacement"
         there = f"{type(given).__name__} from {removal!r}"
-        raise FeatureError(problem, there=there, try_="return asc.removal.FixedReplacement(arrays)")
+        raise FeatureError(problem, found=there, advice="return asc.removal.FixedReplacement(arrays)")
     if not isinstance(given, FixedReplacement):
         replacement: Replacement = given
         return replacement
@@ -117,8 +117,8 @@ def check_replacement(given: Any, removal: Removal, values: Sequence[Array]) -> 
     if len(shapes) != len(wanted) or not all(fits) or len({s[0] for s in shapes}) > 1:
         raise FeatureError(
             "The arrays of a replacement must have the shape [draws, records or 1, ...]",
-            there=f"shapes {', '.join(map(str, shapes))} from {removal!r}, for values of shape {', '.join(map(str, wanted))}",
-            try_=f"arrays of shape {', '.join(str((1, *w)) for w in wanted)}",
+            found=f"shapes {', '.join(map(str, shapes))} from {removal!r}, for values of shape {', '.join(map(str, wanted))}",
+            advice=f"arrays of shape {', '.join(str((1, *w)) for w in wanted)}",
             code="E-FEATURES-SHAPE",
         )
     arrays = [a if type(a) is type(x) or not is_array(a) else cast_numbers(as_numpy(a), x) for a, x in zip(arrays, values, strict=True)]

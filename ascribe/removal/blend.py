@@ -55,9 +55,9 @@ class Blend:
         whole = presence.dtype == bool
         if not whole and not self.xp.is_floating(self.x):
             floats = "x.float()" if hasattr(self.x, "float") else "x.astype(float)"
-            try_ = f"over=asc.coalitions.Permutations(), whose features are present or absent, or {floats} if the model takes it"
+            advice = f"over=asc.coalitions.Permutations(), whose features are present or absent, or {floats} if the model takes it"
             there = f"values of type {self.x.dtype}"
-            raise FeatureError("Features present in part need floating-point values", there=there, try_=try_, code="E-FEATURES-TYPE")
+            raise FeatureError("Features present in part need floating-point values", found=there, advice=advice, code="E-FEATURES-TYPE")
         x = self.x[None]
         if not self.multiplies:
             keep = self._share(presence, self.index, self.cells)

@@ -39,7 +39,7 @@ class Inpaint(Value):
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if not is_number(self.noise) or not 0 <= self.noise < np.inf:
-            raise FeatureError("`noise=` must be a finite number >= 0", there=f"noise={self.noise!r}", try_="by=asc.Inpaint(0.01)")
+            raise FeatureError("`noise=` must be a finite number >= 0", found=f"noise={self.noise!r}", advice="by=asc.Inpaint(0.01)")
         here, values = context.here, context.values_with_axes(2, repr(self))
         return InpaintedReplacement(values, context.groups.take(here.index).cells, self.noise, here.seed, here.first)
 
@@ -58,8 +58,8 @@ class InpaintedReplacement:
 
     def __call__(self, presence: np.ndarray, draw: np.ndarray) -> Leaves:
         if presence.dtype != bool:
-            there, try_ = f"a presence of type {presence.dtype}", "by=asc.Blur(), or over=asc.coalitions.Permutations()"
-            raise FeatureError("Inpainting cannot mix pixels that are present in part", there=there, try_=try_)
+            there, advice = f"a presence of type {presence.dtype}", "by=asc.Blur(), or over=asc.coalitions.Permutations()"
+            raise FeatureError("Inpainting cannot mix pixels that are present in part", found=there, advice=advice)
         return [self._one(i, x, cell, presence) for i, (x, cell) in enumerate(zip(self.values, self.cells, strict=True))]
 
     def _one(self, i: int, x: Array, cell: np.ndarray, presence: np.ndarray) -> Array:
@@ -114,5 +114,7 @@ def import_scipy() -> tuple[Any, Any]:
         from scipy import sparse
         from scipy.sparse.linalg import splu
     except ImportError as error:
-        raise FeatureError("Inpainting needs SciPy", there="SciPy is not installed", try_="pip install scipy, or by=asc.Blur()") from error
+        raise FeatureError(
+            "Inpainting needs SciPy", found="SciPy is not installed", advice="pip install scipy, or by=asc.Blur()"
+        ) from error
     return sparse, splu

@@ -21,14 +21,14 @@ def as_removal(given: Any) -> Removal:
     the value of :class:`Replace`. Raises FeatureError for classes, and for objects that are neither a removal nor a value.
     """
     if isinstance(given, type):
-        raise FeatureError("`by=` is a class, not a removal", there=f"the class {given.__name__}", try_=f"by={given.__name__}()")
+        raise FeatureError("`by=` is a class, not a removal", found=f"the class {given.__name__}", advice=f"by={given.__name__}()")
     if isinstance(given, Removal):
         return given
     if has_removals(given):
         return PerInput(given)
     if not may_be_value(given):
-        there, try_ = f"by={given!r}", "by=0.0, by=asc.Resample(rows), or an object with the method replacement_for(context)"
-        raise FeatureError("`by=` needs a method `replacement_for(context)`", there=there, try_=try_)
+        there, advice = f"by={given!r}", "by=0.0, by=asc.Resample(rows), or an object with the method replacement_for(context)"
+        raise FeatureError("`by=` needs a method `replacement_for(context)`", found=there, advice=advice)
     return Replace(given)
 
 
@@ -58,14 +58,14 @@ def split_removal(removal: PerInput, names: Sequence[str], what: str = "input") 
             problems = [*(f"none for {name!r}" for name in missing), *(f"one for {key}" for key in unknown)]
             raise FeatureError(
                 f"`by=` does not have exactly one removal for each {what}: it has {', '.join(problems)}",
-                there=f"the {what}s: {', '.join(names)}",
-                try_=f"by={{{', '.join(f'{name!r}: ...' for name in names)}}}",
+                found=f"the {what}s: {', '.join(names)}",
+                advice=f"by={{{', '.join(f'{name!r}: ...' for name in names)}}}",
             )
         given = [given[key] for key in keys]
     if len(given) != len(names):
         raise FeatureError(
             f"`by=` has {len(given)} removal{'' if len(given) == 1 else 's'}, but there must be one for each {what}",
-            there=f"{len(names)} {what}{'' if len(names) == 1 else 's'}: {', '.join(names)}",
-            try_=f"by=({', '.join('...' for _ in names)}{',' if len(names) == 1 else ''})",
+            found=f"{len(names)} {what}{'' if len(names) == 1 else 's'}: {', '.join(names)}",
+            advice=f"by=({', '.join('...' for _ in names)}{',' if len(names) == 1 else ''})",
         )
     return [as_removal(one) for one in given]

@@ -34,6 +34,6 @@ class PerInput(Value):
         """Raises FeatureError: the engine splits this removal by input, so it cannot be nested in another one."""
         raise FeatureError(
             f"`by={self!r}` is nested in another removal",
-            there="a tuple or dict inside a tuple or dict",
-            try_="one removal for each input, such as by=(asc.Replace(0.0), asc.Blur())",
+            found="a tuple or dict inside a tuple or dict",
+            advice="one removal for each input, such as by=(asc.Replace(0.0), asc.Blur())",
         )

@@ -32,8 +32,8 @@ class MaskToken(Value):
             if xp.is_floating(x):
                 per_input = "by={'numbers': asc.Replace(0.0), 'ids': asc.MaskToken(id)}"
                 there = f"values of type {x.dtype}"
-                try_ = f"by=asc.Replace(0.0), at= the token ids, or a removal for each input: {per_input}"
-                raise FeatureError(f"`{self!r}` replaces token ids only", there=there, try_=try_, code="E-FEATURES-TYPE")
+                advice = f"by=asc.Replace(0.0), at= the token ids, or a removal for each input: {per_input}"
+                raise FeatureError(f"`{self!r}` replaces token ids only", found=there, advice=advice, code="E-FEATURES-TYPE")
             ids = xp.numpy(x)
             arrays.append(xp.asarray(np.where(np.isin(ids, self.keep), ids, self.token).astype(ids.dtype), x)[None])
         return FixedReplacement(arrays)

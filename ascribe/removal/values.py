@@ -33,9 +33,11 @@ class Replace(Value):
         for x in context.values:
             is_integer = namespace(x).numpy(x).dtype.kind in "iub"
             if is_integer and isinstance(self.value, float) and not self.value.is_integer():
-                try_ = f"by={round(self.value)}, or x.astype(float) if the model takes it"
+                advice = f"by={round(self.value)}, or x.astype(float) if the model takes it"
                 there = f"value={self.value!r}, an array of type {x.dtype}"
-                raise FeatureError("An integer array cannot hold a fractional replacement", there=there, try_=try_, code="E-FEATURES-TYPE")
+                raise FeatureError(
+                    "An integer array cannot hold a fractional replacement", found=there, advice=advice, code="E-FEATURES-TYPE"
+                )
         if isinstance(self.value, (str, tuple, list, dict)):
             own = enumerate(split_by_array(self.value, context.here))
             context.check_one_scale([k for k, v in own if isinstance(v, str) and v in ("mean", "uniform")], repr(self))
@@ -43,8 +45,8 @@ class Replace(Value):
             return FixedReplacement([a[None] for a in resolve_baseline(self.value, context.here)])
         except DistributionError as error:  # the value is given as by=, not as baseline=
             rows = "by=asc.Resample(rows) for rows of data, " if error.code == "E-BASELINE-SHAPE" else ""
-            try_ = rows + error.try_.replace("baseline=", "by=")
-            raise DistributionError(error.asked, there=error.there, try_=try_, code=error.code) from error
+            advice = rows + error.advice.replace("baseline=", "by=")
+            raise DistributionError(error.problem, found=error.found, advice=advice, code=error.code) from error
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,7 +80,7 @@ class Blur(Value):
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if not (is_number(self.sigma) and self.sigma > 0):
-            raise FeatureError("`sigma=` of asc.Blur must be a number > 0", there=f"sigma={self.sigma!r}", try_="by=asc.Blur(4.0)")
+            raise FeatureError("`sigma=` of asc.Blur must be a number > 0", found=f"sigma={self.sigma!r}", advice="by=asc.Blur(4.0)")
         values = context.values_with_axes(2, repr(self))
         smooth = [gaussian_blur(to_float64(x, repr(self)), lambda size: self.sigma, context.here.places(x)) for x in values]
         return FixedReplacement([cast_numbers(a, x)[None] for a, x in zip(smooth, context.values, strict=True)])
@@ -115,8 +117,8 @@ class Noise(Value):
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if not is_count(self.samples) or not is_number(self.scale) or not 0 <= self.scale < np.inf:
-            there, try_ = f"samples={self.samples!r}, scale={self.scale!r}", "by=asc.removal.Noise(scale=1.0, samples=8)"
-            raise FeatureError("Noise needs an integer `samples=` >= 1 and a finite `scale=` >= 0", there=there, try_=try_)
+            there, advice = f"samples={self.samples!r}, scale={self.scale!r}", "by=asc.removal.Noise(scale=1.0, samples=8)"
+            raise FeatureError("Noise needs an integer `samples=` >= 1 and a finite `scale=` >= 0", found=there, advice=advice)
         arrays = []
         for i, x in enumerate(context.values):
             rng = np.random.default_rng((context.here.seed, 5, context.here.first + i))

@@ -67,12 +67,12 @@ def cards(
     results = {name: a.padded() for name, a in results.items()}
     if len({len(a) for a in results.values()}) != 1:
         there = ", ".join(f"{name}: {len(a)}" for name, a in results.items())
-        raise ResultError("A report needs results of the same records", there=there or "no results", try_="cards({'name': a})")
+        raise ResultError("A report needs results of the same records", found=there or "no results", advice="cards({'name': a})")
     first = next(iter(results.values()))
     chosen = range(len(first)) if records is None else records
     if titles is not None and len(titles) != len(chosen):
         raise ResultError(
-            "A report needs one title for each record", there=f"{len(titles)} titles for {len(chosen)} records", try_="titles=None"
+            "A report needs one title for each record", found=f"{len(titles)} titles for {len(chosen)} records", advice="titles=None"
         )
     made = []
     for i, record in enumerate(chosen):
@@ -97,7 +97,7 @@ def align_results(results: Mapping[str, Attribution], by_method: Mapping[str, Va
     """Returns the values of each result for a record of a table, with the same rows. Raises ResultError for different widths."""
     if len({len(values) for values, *_ in by_method.values()}) > 1:
         there = ", ".join(f"{name}: {len(values)}" for name, (values, *_) in by_method.items())
-        raise ResultError("The results of a table need the same features", there=there, try_="a report for each of them")
+        raise ResultError("The results of a table need the same features", found=there, advice="a report for each of them")
     return align_rows(
         [split_rows(v, error, results[name].features, record % len(results[name])) for name, (v, _, error) in by_method.items()]
     )

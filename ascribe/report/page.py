@@ -115,7 +115,7 @@ def format_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def describe_card(card: Card) -> dict[str, Any]:
     """Returns a card as JSON."""
     if card.kind not in ("image", "table"):
-        raise ResultError('`kind=` of a card must be "image" or "table"', there=f"kind={card.kind!r}", try_='kind="table"')
+        raise ResultError('`kind=` of a card must be "image" or "table"', found=f"kind={card.kind!r}", advice='kind="table"')
     photo = as_image(card.record) if card.kind == "image" else None
     return {
         "title": card.title,
@@ -132,7 +132,7 @@ def feature_rows(card: Card) -> list[dict[str, Any]]:
     wide = [one.values.astype(np.float64) for one in card.maps]
     if any(values.ndim != 1 or values.shape != wide[0].shape for values in wide):
         shapes = ", ".join(str(values.shape) for values in wide)
-        raise ResultError("The maps of a table need the same features", there=shapes, try_="a card for each of them")
+        raise ResultError("The maps of a table need the same features", found=shapes, advice="a card for each of them")
     count = len(wide[0]) if wide else 0
     names = label_places(card.feature_names, count, "feature")
     limits = [colours.colour_limit(values) or 1.0 for values in wide]
@@ -186,7 +186,7 @@ def _levels(values: np.ndarray) -> dict[str, Any]:
     """Returns a signed map as bytes: 1 is -1, 128 is 0, 255 is +1, and 0 is NaN."""
     layout = find_layout(values.shape)
     if layout is None or 0 in values.shape:
-        raise ResultError("A map must be [height, width]", there=str(list(values.shape)), try_="a.pool('channels')")
+        raise ResultError("A map must be [height, width]", found=str(list(values.shape)), advice="a.pool('channels')")
     shown = sum_channels(values, layout)
     scale = colours.colour_scale(shown)
     shade = scale.shades(shown)

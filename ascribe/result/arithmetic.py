@@ -28,17 +28,17 @@ def check_same_records(a: Attribution, b: Attribution, sign: str) -> None:
         batches = inner_shapes(a) == inner_shapes(b)
         raise ResultError(
             f"Results of different shapes cannot be combined by {sign!r}",
-            there=f"{describe_shapes(a.values)} and {describe_shapes(b.values)}",
-            try_=f"{format_concatenation(a)} for batches of records" if batches else "a.pool(...) or a.resize(...) first",
+            found=f"{describe_shapes(a.values)} and {describe_shapes(b.values)}",
+            advice=f"{format_concatenation(a)} for batches of records" if batches else "a.pool(...) or a.resize(...) first",
         )
     what = f"Results of different records cannot be combined by {sign!r}"
     if a.rows is not b.rows and common_value(a.rows, b.rows) is None:
         there, aim = "rows of different records (a.rows, b.rows)", f"a.values {sign} b.values if that is intended"
-        raise ResultError(what, there=there, try_=aim, code="E-RESULT-RECORDS")
+        raise ResultError(what, found=there, advice=aim, code="E-RESULT-RECORDS")
     if a.cut != b.cut or not a.cut.startswith("INPUT") or (first := first_difference(a.record, b.record)) is None:
         return
     aim = f"{format_concatenation(a)} to concatenate batches" if sign == "+" else "a.values - b.values if that is intended"
-    raise ResultError(what, there=f"record {first} differs", try_=aim, code="E-RESULT-RECORDS")
+    raise ResultError(what, found=f"record {first} differs", advice=aim, code="E-RESULT-RECORDS")
 
 
 def inner_shapes(a: Attribution) -> list[Any]:

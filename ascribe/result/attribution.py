@@ -116,7 +116,7 @@ class Attribution:
         if failed:
             details = "; ".join(f"{check.name}: {check.detail}" if check.detail else check.name for check in failed)
             problem = f"The result failed {len(failed)} of {len(self.checks)} checks"
-            raise ResultError(problem, there=details, try_="a.show()", code="E-CHECKS")
+            raise ResultError(problem, found=details, advice="a.show()", code="E-CHECKS")
         return self
 
     # Parts
@@ -165,7 +165,7 @@ class Attribution:
         several = self.quantities
         if several is None or not -several <= k < several:
             there = "a single quantity" if several is None else f"{several} quantities"
-            raise ResultError(f"The result has no quantity {k}", there=there, try_="a.quantity_at(0)" if several else "a itself")
+            raise ResultError(f"The result has no quantity {k}", found=there, advice="a.quantity_at(0)" if several else "a itself")
         known = {name: getattr(self, name) for name in ("explained", "target")}
         return replace(
             self,
@@ -187,7 +187,7 @@ class Attribution:
         except (LookupError, AttributeError, TypeError):
             parts = [f"part({', '.join(map(repr, p))})" for p, _ in self.arrays() if p] or ["values"]
             problem, there = f"The result has no part({', '.join(map(repr, path))})", ", ".join(parts)
-            raise ResultError(problem, there=there, try_=f"a.{parts[0]}") from None
+            raise ResultError(problem, found=there, advice=f"a.{parts[0]}") from None
         inside = [k for k, (p, _) in enumerate(self.arrays()) if p[: len(path)] == path]
         features = self.features.part(inside[0]) if self.features is not None and len(inside) == 1 else None
         more = {"record": part_at(self.record, path), "error": part_at(self.error, path), "features": features}
@@ -216,7 +216,7 @@ class Attribution:
         if not isinstance(number, Real):
             return NotImplemented
         if number == 0:
-            raise ResultError("A result cannot be divided by zero", there=f"{self.method} / {number!r}", try_="a / len(results)")
+            raise ResultError("A result cannot be divided by zero", found=f"{self.method} / {number!r}", advice="a / len(results)")
         divisor = float(number)
         scaled = self._scaled(1 / divisor)
         return self._changed(self._each(lambda array: array / divisor), method=f"({self.method} / {divisor:g})", **scaled)
@@ -283,8 +283,8 @@ class Attribution:
         for path, array in self.arrays():
             if array.ndim - self.records_axis < 3:
                 there = f"{pooling.describe_shapes(array)}{f' at {path}' if path else ''}"
-                problem, try_ = "Only maps [records, ..., height, width] can be resized", "a.part(...) of an array with height and width"
-                raise ResultError(problem, there=there, try_=try_)
+                problem, advice = "Only maps [records, ..., height, width] can be resized", "a.part(...) of an array with height and width"
+                raise ResultError(problem, found=there, advice=advice)
         return self._changed(self._each(lambda array: pooling.resize_maps(array, height, width)), f"resize({height}, {width})")
 
     # Conversion and display

@@ -23,7 +23,7 @@ def build_frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> A
         import pandas
     except ImportError as error:
         raise ResultError(
-            "A DataFrame needs pandas", there="pandas is not installed", try_="pip install pandas, or a.to_numpy()"
+            "A DataFrame needs pandas", found="pandas is not installed", advice="pip install pandas, or a.to_numpy()"
         ) from error
     parts = [(path, as_numpy(array), _features(a, k)) for k, (path, array) in enumerate(a.arrays())]
     arrays = [(path, *name_columns(array, a.records_axis, table, features)) for path, array, table in parts]
@@ -32,8 +32,8 @@ def build_frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> A
             where = f" of {path}" if path else ""
             raise ResultError(
                 f"{count_names(features)} for {array.shape[-1]} positions of the last axis{where}",
-                there=f"features={list(features[:8])!r}",
-                try_=f"a.part({', '.join(map(repr, path))}), or a.pool(...) first" if path else f"{array.shape[-1]} names in features=",
+                found=f"features={list(features[:8])!r}",
+                advice=f"a.part({', '.join(map(repr, path))}), or a.pool(...) first" if path else f"{array.shape[-1]} names in features=",
             )
     if wide:
         return pandas.DataFrame(_wide(a, [(array, names) for _, array, names in arrays])).rename_axis("record")
@@ -97,9 +97,9 @@ def _wide(a: Attribution, arrays: list[tuple[np.ndarray, Sequence[str] | None]])
     table, features = arrays[0] if arrays else (np.zeros(0), None)
     if len(arrays) != 1 or table.ndim != 2 or a.records_axis:
         there = f"values of shape {', '.join(str(array.shape) for array, _ in arrays)}"
-        raise ResultError("`wide=True` needs values [records, features]", there=there, try_="a.to_pandas(), or a.pool(...) first")
+        raise ResultError("`wide=True` needs values [records, features]", found=there, advice="a.to_pandas(), or a.pool(...) first")
     known = per_record(a)
     names = list(features) if features is not None else [str(i) for i in range(table.shape[1])]
     if len({*names, *known}) != len(names) + len(known):
-        raise ResultError("Two columns have the same name", there=", ".join([*names, *known]), try_="other names in features=")
+        raise ResultError("Two columns have the same name", found=", ".join([*names, *known]), advice="other names in features=")
     return dict(zip(names, table.T, strict=True)) | known

@@ -66,8 +66,8 @@ def encode_array(array: Any) -> StoredArray:
     """Returns an array of any framework in the form of a file. Raises ResultError for types that cannot be saved."""
     name = getattr(array.dtype, "name", str(array.dtype).removeprefix("torch."))
     if name not in CODES:
-        try_ = f"a.to_numpy(), or values of one of the types {', '.join(CODES)}"
-        raise ResultError("Arrays of this type cannot be saved", there=f"an array of type {name}", try_=try_)
+        advice = f"a.to_numpy(), or values of one of the types {', '.join(CODES)}"
+        raise ResultError("Arrays of this type cannot be saved", found=f"an array of type {name}", advice=advice)
     if hasattr(array, "detach"):
         array = array.detach().cpu()
         if name == "bfloat16":
@@ -105,13 +105,15 @@ def save(a: Attribution, path: str | PathLike[str]) -> None:
     try:
         text = json.dumps({"format": FORMAT, "sealed": True} | described, default=_plain)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ResultError("The settings cannot be written as JSON", there=str(error), try_="dataclasses.replace(a, settings={})") from error
+        raise ResultError(
+            "The settings cannot be written as JSON", found=str(error), advice="dataclasses.replace(a, settings={})"
+        ) from error
     try:
         _result(json.loads(text), tensors, lambda array: array.array)  # do not write a file that cannot be read
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         fix = "dataclasses.replace(a, ...) with valid fields"
         raise ResultError(
-            "The fields of this result do not fit together, so that it cannot be saved", there=str(error), try_=fix
+            "The fields of this result do not fit together, so that it cannot be saved", found=str(error), advice=fix
         ) from error
     write_safetensors(Path(path), tensors, {"ascribe": text, "sha256": compute_checksum(text, tensors)})
 
@@ -122,26 +124,28 @@ def load(path: str | PathLike[str], framework: str) -> Attribution:
     Raises ResultError if the file is no result or is damaged.
     """
     if framework not in ("numpy", "torch"):
-        raise ResultError("`framework=` must be 'numpy' or 'torch'", there=f"framework={framework!r}", try_='framework="numpy"')
+        raise ResultError("`framework=` must be 'numpy' or 'torch'", found=f"framework={framework!r}", advice='framework="numpy"')
     tensors, metadata = read_safetensors(Path(path))
     try:
         text = json.loads(metadata["ascribe"])
         version = text["format"]
     except (KeyError, TypeError, ValueError, RecursionError):
         raise ResultError(
-            f"The file {path} is not a result of ascribe", there=f"metadata {sorted(metadata)}", try_="a file written by Attribution.save()"
+            f"The file {path} is not a result of ascribe",
+            found=f"metadata {sorted(metadata)}",
+            advice="a file written by Attribution.save()",
         ) from None
     if version != FORMAT:
         problem = f"This version of ascribe reads format {FORMAT} only"
-        raise ResultError(problem, there=f"format {version!r:.20} in {path}", try_="pip install -U ascribe")
+        raise ResultError(problem, found=f"format {version!r:.20} in {path}", advice="pip install -U ascribe")
     try:
         if (text.get("sealed") or "sha256" in metadata) and metadata.get("sha256") != compute_checksum(metadata["ascribe"], tensors):
             raise ValueError("The checksum does not match the content")
         return _result(text, tensors, StoredArray.torch if framework == "torch" else StoredArray.numpy)
     except ImportError as error:
-        raise ResultError("`framework='torch'` needs PyTorch", there=str(error), try_="framework='numpy'") from error
+        raise ResultError("`framework='torch'` needs PyTorch", found=str(error), advice="framework='numpy'") from error
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise ResultError(f"The file {path} is damaged", there=str(error), try_="a.save(path) again, or a copy of the file") from error
+        raise ResultError(f"The file {path} is damaged", found=str(error), advice="a.save(path) again, or a copy of the file") from error
 
 
 def _result(text: Mapping[str, Any], tensors: Mapping[str, StoredArray], make: Callable[[StoredArray], Any]) -> Attribution:
@@ -207,14 +211,14 @@ def write_safetensors(path: Path, tensors: Mapping[str, StoredArray], metadata: 
         size = sum(map(len, metadata.values()))
         raise ResultError(
             "This result cannot be written to a safetensors file",
-            there=f"{error}; settings, names and checks have {size:,} bytes of at most {HEADER:,}",
-            try_="dataclasses.replace(a, settings={})",
+            found=f"{error}; settings, names and checks have {size:,} bytes of at most {HEADER:,}",
+            advice="dataclasses.replace(a, settings={})",
         ) from error
     if len(raw) >= 8 and int.from_bytes(raw[:8], "little") > HEADER:  # safetensors does not read such a file
         raise ResultError(
             "The settings, names and checks are too large for a file",
-            there=f"{int.from_bytes(raw[:8], 'little'):,} bytes of at most {HEADER:,}",
-            try_="dataclasses.replace(a, settings={})",
+            found=f"{int.from_bytes(raw[:8], 'little'):,} bytes of at most {HEADER:,}",
+            advice="dataclasses.replace(a, settings={})",
         )
     write_atomically(path, raw)
 
@@ -230,7 +234,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, StoredArray], dict[str, str]
     except (SafetensorError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         there = f"{type(error).__name__}: {error}"
         raise ResultError(
-            f"The file {path} is not a complete safetensors file", there=there, try_="a file written by Attribution.save()"
+            f"The file {path} is not a complete safetensors file", found=there, advice="a file written by Attribution.save()"
         ) from error
     return tensors, header.get("__metadata__") or {}
 
@@ -249,7 +253,7 @@ def _described(value: Any, name: str, tensors: dict[str, StoredArray], depth: in
     """Returns the structure of ``value`` as JSON, and adds its arrays to ``tensors`` under names that begin with ``name``."""
     if depth > headers.DEEP:
         raise ResultError(
-            "This value is nested too deeply to be saved", there=f"more than {headers.DEEP} levels", try_="a flatter structure"
+            "This value is nested too deeply to be saved", found=f"more than {headers.DEEP} levels", advice="a flatter structure"
         )
     if is_array(value):
         while name in tensors:  # {"a.b": x, "a": {"b": y}}
@@ -266,8 +270,8 @@ def _described(value: Any, name: str, tensors: dict[str, StoredArray], depth: in
     if parts is None or not all(isinstance(key, (int, str)) for key, _ in parts):
         raise ResultError(
             "A result can be saved if its values are arrays, or tuples, lists and dicts of arrays",
-            there=f"{type(value).__name__} at {name}",
-            try_="a.to_numpy()",
+            found=f"{type(value).__name__} at {name}",
+            advice="a.to_numpy()",
         )
     kind = "list" if isinstance(value, list) else "tuple" if isinstance(value, tuple) else "dict"
     return {kind: [[key, _described(part, _key(f"{name}.{key}"), tensors, depth + 1)] for key, part in parts]}

@@ -61,20 +61,20 @@ def as_rule(by: Any) -> Rule:
     if by is None:
         return Gradient()
     if isinstance(by, type):
-        raise RuleError("`by=` is a class, not a rule", there=f"the class {by.__name__}", try_=f"by={by.__name__}()")
+        raise RuleError("`by=` is a class, not a rule", found=f"the class {by.__name__}", advice=f"by={by.__name__}()")
     if isinstance(getattr(by, "compares", None), bool):
         rule: Rule = by
         if treats_operations(rule) and (missing := [name for name in ("points", "strict") if not hasattr(rule, name)]):
-            there, try_ = (
+            there, advice = (
                 f"by={by!r} without {' and '.join(missing)}",
                 "a subclass of asc.rules.LayerRule, or points = 1 and strict = False",
             )
-            raise RuleError("A rule with `treats` needs the attributes `points` and `strict`", there=there, try_=try_)
+            raise RuleError("A rule with `treats` needs the attributes `points` and `strict`", found=there, advice=advice)
         return rule
     if hasattr(by, "replacement_for"):
         raise RuleError(
             "`by=` is a replacement, which applies to perturbation methods only",
-            there=f"by={by!r}, over points",
-            try_="over=asc.coalitions.LeaveOneOut(), or other coalitions",
+            found=f"by={by!r}, over points",
+            advice="over=asc.coalitions.LeaveOneOut(), or other coalitions",
         )
-    raise RuleError("`by=` is not a rule", there=f"by={by!r}", try_="by=asc.rules.Gradient(), or no by=")
+    raise RuleError("`by=` is not a rule", found=f"by={by!r}", advice="by=asc.rules.Gradient(), or no by=")

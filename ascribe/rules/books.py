@@ -61,13 +61,13 @@ class Where(Value):
 
     def __post_init__(self) -> None:
         if self.kind is not None and self.kind not in KINDS:
-            raise RuleError("`kind=` is not a known kind of operation", there=f"kind={self.kind!r}", try_=f"one of {', '.join(KINDS)}")
+            raise RuleError("`kind=` is not a known kind of operation", found=f"kind={self.kind!r}", advice=f"one of {', '.join(KINDS)}")
         if not isinstance(self.layer, str | None):
-            raise RuleError("The path of a layer must be text", there=f"layer={self.layer!r}", try_='layer="encoder.*"')
+            raise RuleError("The path of a layer must be text", found=f"layer={self.layer!r}", advice='layer="encoder.*"')
         ends = self.position if isinstance(self.position, tuple) and len(self.position) == 2 else (self.position,)
         if not all(end is None or (isinstance(end, int) and not isinstance(end, bool)) for end in ends):
-            try_ = "0 for the first, -1 for the last, (0, 3) for the first three"
-            raise RuleError("A position must be an integer or a pair of integers", there=f"position={self.position!r}", try_=try_)
+            advice = "0 for the first, -1 for the last, (0, 3) for the first three"
+            raise RuleError("A position must be an integer or a pair of integers", found=f"position={self.position!r}", advice=advice)
 
     def fits(self, operation: Operation) -> bool:
         """Returns True if the condition holds for an operation."""
@@ -97,8 +97,8 @@ def as_where(place: Any) -> Where:
         return place
     if isinstance(place, str):
         return Where(place) if place in KINDS else Where(layer=place)
-    try_ = '"convolution", "features.*", or asc.rules.Where("dense", position=-1)'
-    raise RuleError("The first element of a pair in a rule book must be a condition on operations", there=repr(place), try_=try_)
+    advice = '"convolution", "features.*", or asc.rules.Where("dense", position=-1)'
+    raise RuleError("The first element of a pair in a rule book must be a condition on operations", found=repr(place), advice=advice)
 
 
 @dataclass(frozen=True, repr=False)
@@ -150,8 +150,8 @@ def short(where: Where) -> Where | str:
 def as_pair(pair: Any) -> tuple[Where, OperationRule]:
     """Returns a pair of a condition and a rule. Raises RuleError for anything else."""
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        try_ = '("convolution", asc.rules.ZPlus())'
-        raise RuleError("A rule book must consist of pairs of a condition and a rule", there=repr(pair), try_=try_)
+        advice = '("convolution", asc.rules.ZPlus())'
+        raise RuleError("A rule book must consist of pairs of a condition and a rule", found=repr(pair), advice=advice)
     return as_where(pair[0]), as_operation_rule(pair[1])
 
 
@@ -159,8 +159,8 @@ def as_operation_rule(rule: Any) -> OperationRule:
     """Returns a rule that a book may contain. Raises RuleError for anything else."""
     if isinstance(rule, OperationRule) and not rule.compares and not isinstance(rule, (type, RuleBook)):
         return rule
-    try_ = "a rule for operations that needs no reference, such as asc.rules.Epsilon()"
-    raise RuleError("A rule book cannot contain this rule", there=repr(rule), try_=try_)
+    advice = "a rule for operations that needs no reference, such as asc.rules.Epsilon()"
+    raise RuleError("A rule book cannot contain this rule", found=repr(rule), advice=advice)
 
 
 EPSILON_PLUS = RuleBook((("convolution", ZPlus()), ("dense", Epsilon())))

@@ -52,7 +52,7 @@ class LayerRule(Unreferenced):
         for name in ("epsilon", "gamma"):
             value = getattr(self, name, 0.0)
             if not (is_number(value) and 0 <= value < math.inf):
-                raise RuleError(f"`{name}` must be a finite number >= 0", there=f"{name}={format_value(value)}", try_=f"{name}=0.25")
+                raise RuleError(f"`{name}` must be a finite number >= 0", found=f"{name}={format_value(value)}", advice=f"{name}=0.25")
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,8 +130,8 @@ class AlphaBeta(LayerRule):
         if not (numbers and abs(self.alpha - self.beta - 1) <= 1e-9 and self.beta >= 0):
             raise RuleError(
                 "`alpha - beta` must be 1, and `beta` must be >= 0",
-                there=f"alpha={format_value(self.alpha)}, beta={format_value(self.beta)}",
-                try_="alpha=2, beta=1, or alpha=1, beta=0",
+                found=f"alpha={format_value(self.alpha)}, beta={format_value(self.beta)}",
+                advice="alpha=2, beta=1, or alpha=1, beta=0",
             )
 
     def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
@@ -197,7 +197,7 @@ class ZBox(LayerRule):
         low, high = (bound(value) for value in (self.low, self.high))
         if (not low.ndim or not high.ndim or low.shape == high.shape) and (low > high).any():
             there = f"low={format_value(self.low)}, high={format_value(self.high)}"
-            raise RuleError("The lower bound is above the upper bound", there=there, try_="bounds with low <= high")
+            raise RuleError("The lower bound is above the upper bound", found=there, advice="bounds with low <= high")
 
     def propagate(self, layer: LinearLayer, relevance: Array) -> Answer:
         x, weight = layer.x, layer.weight
@@ -222,7 +222,7 @@ def bound_like(b: Any, x: Array) -> Array:
         return xp.broadcast_to(t, x.shape)
     except (ValueError, RuntimeError):
         there = f"a bound of shape {tuple(t.shape)} for inputs of shape {tuple(x.shape)}"
-        raise RuleError("A bound does not fit the inputs", there=there, try_="a number, or one for each channel") from None
+        raise RuleError("A bound does not fit the inputs", found=there, advice="a number, or one for each channel") from None
 
 
 def bound(value: Any) -> np.ndarray:
@@ -232,7 +232,7 @@ def bound(value: Any) -> np.ndarray:
     except (TypeError, ValueError):
         found = np.asarray(np.nan)
     if not np.isfinite(found).all():
-        raise RuleError("A bound must be finite", there=f"a bound of {format_value(value)}", try_="a number, or one for each channel")
+        raise RuleError("A bound must be finite", found=f"a bound of {format_value(value)}", advice="a number, or one for each channel")
     return found
 
 
@@ -313,7 +313,7 @@ class Pass(LayerRule):
         if relevance.shape != layer.x.shape:
             shapes = f"{layer.name} from {tuple(layer.x.shape)} to {tuple(layer.y.shape)} in {layer.place}"
             raise RuleError(
-                f"`{self!r}` cannot treat a layer that changes the shape", there=shapes, try_="asc.rules.Epsilon() for this layer"
+                f"`{self!r}` cannot treat a layer that changes the shape", found=shapes, advice="asc.rules.Epsilon() for this layer"
             )
         return None, relevance
 
@@ -370,7 +370,7 @@ def shifted(layer: LinearLayer, credit: Array, relevance: Array) -> Array:
     if rows is None or came is None:
         there = f"{layer.name} on {tuple(layer.x.shape)} in {layer.place}, {layer.records} records"
         what = "Relative propagation needs layers whose first axis is the batch"
-        raise RuleError(what, there=there, try_="asc.rules.Absolute() for this layer")
+        raise RuleError(what, found=there, advice="asc.rules.Absolute() for this layer")
     total, active = xp.sum(came, (1,), True), rows != 0
     count = xp.clip(xp.sum(xp.cast(active, rows), (1,), True), 1, None)
     return xp.reshape(xp.where(active, rows - (xp.sum(rows, (1,), True) - total) / count, 0.0), credit.shape)

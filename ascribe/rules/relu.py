@@ -60,4 +60,4 @@ class BetaSmooth(Unreferenced):
 
     def __post_init__(self) -> None:
         if not (is_number(self.beta) and 0 < self.beta < math.inf):
-            raise RuleError("`beta` must be a finite number > 0", there=f"beta={format_value(self.beta)}", try_="beta=10.0")
+            raise RuleError("`beta` must be a finite number > 0", found=f"beta={format_value(self.beta)}", advice="beta=10.0")

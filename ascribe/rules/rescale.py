@@ -20,7 +20,7 @@ class Comparing(Value):
 
     def __post_init__(self) -> None:
         if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 1:
-            raise RuleError("`points` must be an integer >= 1", there=f"points={format_value(self.points)}", try_="points=8")
+            raise RuleError("`points` must be an integer >= 1", found=f"points={format_value(self.points)}", advice="points=8")
 
 
 @dataclass(frozen=True, repr=False)

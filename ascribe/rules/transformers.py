@@ -80,7 +80,7 @@ class GIM(Unreferenced):
         number = isinstance(self.temperature, (int, float)) and not isinstance(self.temperature, bool)
         if not number or not 0 < self.temperature < math.inf:
             raise RuleError(
-                "`temperature` must be a finite number > 0", there=f"temperature={format_value(self.temperature)}", try_="temperature=2.0"
+                "`temperature` must be a finite number > 0", found=f"temperature={format_value(self.temperature)}", advice="temperature=2.0"
             )
 
 

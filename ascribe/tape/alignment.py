@@ -84,5 +84,5 @@ class References:
                 if value.shape != out.shape:
                     problem = "The rule needs values that have the same shape for a record and its reference"
                     there = f"{entry.where} has shape {tuple(out.shape)} for the record, {tuple(value.shape)} for the reference"
-                    raise RuleError(problem, there=there, try_="asc.IntegratedGradients()(model, x)")
+                    raise RuleError(problem, found=there, advice="asc.IntegratedGradients()(model, x)")
                 self.known[out] = value

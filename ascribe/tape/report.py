@@ -58,4 +58,4 @@ class RuleReport:
         if self.without_formula and self.rule.strict:
             there = "; ".join(f"{name} ({what})" for name, what in sorted(self.without_formula.items()))
             problem = f"`{self.rule!r}` has no exact formula for some operations of the model"
-            raise RuleError(problem, there=there, try_="strict=False, which reports them in the checks")
+            raise RuleError(problem, found=there, advice="strict=False, which reports them in the checks")

@@ -158,8 +158,8 @@ def underived(entry: Entry) -> RuleError:
     where = f"{entry.where}: no formula, and no derivative in {entry.framework.name}"
     return RuleError(
         f"The rule cannot propagate through the operation {entry.name}",
-        there=where,
-        try_="at= a layer after the operation; or a perturbation method: asc.FeatureAblation(by=asc.Replace(0.0))(model, x)",
+        found=where,
+        advice="at= a layer after the operation; or a perturbation method: asc.FeatureAblation(by=asc.Replace(0.0))(model, x)",
     )
 
 

@@ -46,7 +46,7 @@ def formulas_of(rule: OperationRule, framework: Framework) -> dict[str, Formula]
         special = special_formulas(rule, kind, treatment, formulas, framework)
         if special is None and treatment not in OWN.get(kind, ()) and (kind, treatment) not in TREATMENTS:
             problem, there = "A rule has an unknown treatment for a kind of operation", f"treats[{kind!r}] = {treatment!r} of {rule!r}"
-            raise RuleError(problem, there=there, try_=f"one of {', '.join(f'{k}: {t}' for k, t in TREATMENTS)}")
+            raise RuleError(problem, found=there, advice=f"one of {', '.join(f'{k}: {t}' for k, t in TREATMENTS)}")
         formulas.update(special if special is not None else known(kind, treatment, framework))
     return formulas
 

@@ -39,7 +39,7 @@ def entry(call: Callable[Given, Result]) -> Callable[Given, Result]:
             if not out_of_memory(error):
                 raise
             result = MemoryLimitError(
-                "This call needs more memory than available", there=str(error)[:200], try_="fewer records, method(model, x[:8])"
+                "This call needs more memory than available", found=str(error)[:200], advice="fewer records, method(model, x[:8])"
             )
             result.__cause__, result.partial = error, vars(error).get("partial")
         try:
@@ -59,8 +59,8 @@ def check_arguments(call: Callable[Given, Result]) -> Callable[Given, Result]:
     def checked(*args: Given.args, **kwargs: Given.kwargs) -> Result:
         for name in kwargs:
             if name not in own:
-                there, try_ = f"{title}({', '.join(own)})", figure_hint(title, name, own)
-                raise ArgumentError(f"`{title}()` has no argument `{name}=`", there=there, try_=try_)
+                there, advice = f"{title}({', '.join(own)})", figure_hint(title, name, own)
+                raise ArgumentError(f"`{title}()` has no argument `{name}=`", found=there, advice=advice)
         return call(*args, **kwargs)
 
     return checked
@@ -75,8 +75,8 @@ def refuse_foreign(owner: Any, model: Any, kwargs: dict[str, Any], own: frozense
             title = type(owner).__name__ if owner is not None else "asc.IntegratedGradients"
             raise ArgumentError(
                 f"Neither this call nor the model has an argument `{name}=`",
-                there=f"{name}=..., which would be passed to {type(model).__name__}",
-                try_=f"{call_hint(title, name, constructor, own, kwargs[name])}; or asc.Call(x, {name}=...) for an argument of the model",
+                found=f"{name}=..., which would be passed to {type(model).__name__}",
+                advice=f"{call_hint(title, name, constructor, own, kwargs[name])}; or asc.Call(x, {name}=...) for an argument of the model",
             )
 
 

@@ -43,7 +43,7 @@ def look_up(table: dict[str, Any], name: str, what: str) -> Any:
     """Returns the entry of that name. Raises ResultError with the known names if there is none."""
     if name not in table:
         near = get_close_matches(str(name), table, 1) or [next(iter(table))]
-        raise ResultError(f"The {what} {name!r} is not known", there=f"the names {', '.join(map(repr, table))}", try_=repr(near[0]))
+        raise ResultError(f"The {what} {name!r} is not known", found=f"the names {', '.join(map(repr, table))}", advice=repr(near[0]))
     return table[name]
 
 
@@ -61,17 +61,17 @@ def resolve_axis(axis: Axis, rank: int, first: int) -> int:
     inner = rank - first
     if not isinstance(axis, int) and axis not in NAMED and inner == 3:  # [records, tokens, embedding]
         names = ", ".join(map(repr, NAMED))
-        raise ResultError(f"The axis {axis!r} is not known", there=f"the names {names}", try_="'embedding', for one value per token")
+        raise ResultError(f"The axis {axis!r} is not known", found=f"the names {names}", advice="'embedding', for one value per token")
     place: int = axis if isinstance(axis, int) else look_up(NAMED, axis, "axis")
     if isinstance(axis, str) and inner < 3:
         raise ResultError(
-            f"The array has no axis {axis!r}, which needs three axes", there=f"{inner} axes with the batch dimension", try_="axis=1"
+            f"The array has no axis {axis!r}, which needs three axes", found=f"{inner} axes with the batch dimension", advice="axis=1"
         )
     at = place + inner if place < 0 else place
     if at == 0:
-        raise ResultError("Axis 0 is the batch dimension and cannot be pooled", there=f"axis={axis!r}", try_="a.to_numpy().mean(0)")
+        raise ResultError("Axis 0 is the batch dimension and cannot be pooled", found=f"axis={axis!r}", advice="a.to_numpy().mean(0)")
     if not 0 < at < inner:
-        raise ResultError(f"Axis {axis} is out of range", there=f"axes 0 (the records) to {inner - 1}", try_="axis=1")
+        raise ResultError(f"Axis {axis} is out of range", found=f"axes 0 (the records) to {inner - 1}", advice="axis=1")
     return at + first
 
 
@@ -99,7 +99,7 @@ def record_scale(arrays: Sequence[Array], how: str, first: int) -> np.ndarray:
     rows = [np.abs(as_numpy(a).astype(np.float64)) for a in arrays]
     if len({r.shape[: first + 1] for r in rows}) > 1 or any(r.ndim <= first for r in rows):
         there = ", ".join(describe_shapes(a) for a in arrays)
-        raise ResultError("Arrays with different records cannot be normalised together", there=there, try_="a.part(0).normalize()")
+        raise ResultError("Arrays with different records cannot be normalised together", found=there, advice="a.part(0).normalize()")
     flat = np.concatenate([r.reshape(*r.shape[: first + 1], -1) for r in rows], -1)
     scale: np.ndarray = look_up(SCALES, how, "normalisation")(flat)
     return np.where(scale > 0, scale, np.where(np.isnan(scale), np.nan, 1.0))
@@ -147,4 +147,4 @@ def record_positions(index: Records, count: int) -> np.ndarray:
     try:
         return np.atleast_1d(np.arange(count)[index if isinstance(index, (int, slice)) else np.asarray(index)])
     except IndexError as error:
-        raise ResultError(f"The records {index!r} are out of range", there=f"{count} records", try_="a.records([0])") from error
+        raise ResultError(f"The records {index!r} are out of range", found=f"{count} records", advice="a.records([0])") from error

@@ -35,11 +35,13 @@ def _refuse(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         layer = ', or a layer by its name: GradCam(layer="layer4")(model, x)'.replace("GradCam", title) if own and "layer" in own else ""
         raise MethodError(
             f"The constructor of `{title}` takes no model; the model is an argument of the call",
-            there=there,
-            try_=f"{title}()(model, x){layer}",
+            found=there,
+            advice=f"{title}()(model, x){layer}",
             code="E-METHOD-MODEL",
         )
     for name in kwargs:
         if own is not None and name not in own:
             there = f"{title}({', '.join(own)})"
-            raise ArgumentError(f"`{title}` has no argument `{name}=`", there=there, try_=constructor_hint(title, name, own, kwargs[name]))
+            raise ArgumentError(
+                f"`{title}` has no argument `{name}=`", found=there, advice=constructor_hint(title, name, own, kwargs[name])
+            )

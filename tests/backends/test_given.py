@@ -55,8 +55,8 @@ def test_what_came_is_named_with_the_way_out(name: str) -> None:
     with pytest.raises(InputError) as caught:
         explain(value)
     assert what in str(caught.value)
-    assert array in caught.value.try_
-    assert tensor in error_without_arrays(Call(value), tensors=True).try_
+    assert array in caught.value.advice
+    assert tensor in error_without_arrays(Call(value), tensors=True).advice
     with pytest.raises(InputError) as caught:
         explain(x=value)
     assert what in str(caught.value) or "x: NoneType" in str(caught.value)

@@ -878,7 +878,7 @@ class TestBackend:
         assert done == [7]
 
         def full(*args, **kwargs):
-            raise MemoryLimitError("one row does not fit", try_="a smaller model")
+            raise MemoryLimitError("one row does not fit", advice="a smaller model")
 
         monkeypatch.setattr(attribution, "attribute", full)
         with pytest.raises(RuntimeError, match="smaller model"):

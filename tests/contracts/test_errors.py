@@ -25,12 +25,12 @@ HOSTILE = "a\x1b[2J\x07\u202eb\x9b31m\x00"
 
 
 def fails(number: int) -> None:
-    raise InputError(f"number {number}", there="nothing", try_="another", code="E-RECORDS")
+    raise InputError(f"number {number}", found="nothing", advice="another", code="E-RECORDS")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_errors_survive_pickle_and_copies(kind: type[AscribeError]) -> None:
-    error = kind("asked", there="found", try_="do", code="E-SOME")
+    error = kind("asked", found="found", advice="do", code="E-SOME")
     error.partial = Attribution(np.ones((1, 2)))
     error.add_note("a note")
     if isinstance(error, CompatError):
@@ -38,7 +38,7 @@ def test_errors_survive_pickle_and_copies(kind: type[AscribeError]) -> None:
     for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert type(other) is kind
         assert str(other) == str(error) == "asked. Found: found. Try: do. [E-SOME]"
-        assert (other.code, other.asked, other.there, other.try_) == ("E-SOME", "asked", "found", "do")
+        assert (other.code, other.problem, other.found, other.advice) == ("E-SOME", "asked", "found", "do")
         assert other.__notes__ == ["a note"]
         np.testing.assert_array_equal(other.partial.values, np.ones((1, 2)))
         assert getattr(other, "name", None) == getattr(error, "name", None)
@@ -64,7 +64,7 @@ def test_no_text_of_ours_holds_control_characters() -> None:
     with pytest.raises(ResultError) as told:
         a.raise_for_checks()
     assert plain(str(told.value))
-    for error in (InputError(HOSTILE, there=HOSTILE, try_=HOSTILE), CompatError(HOSTILE, name="x")):
+    for error in (InputError(HOSTILE, found=HOSTILE, advice=HOSTILE), CompatError(HOSTILE, name="x")):
         assert plain(str(error))
     with pytest.warns(AscribeWarning) as seen:
         warn_user(HOSTILE)

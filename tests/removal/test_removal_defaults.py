@@ -107,7 +107,7 @@ def test_an_error_about_coalitions_names_chosen_features_and_has_what_was_found(
     def model(x: np.ndarray) -> np.ndarray:
         calls.append(len(x))
         if sum(calls) > 300:
-            raise CoalitionError("stopped", there="here", try_="another game")
+            raise CoalitionError("stopped", found="here", advice="another game")
         return x.sum((1, 2))
 
     with pytest.raises(

@@ -35,14 +35,14 @@ class Inputs:
     def _array(self, path: Path, leaf: Any) -> Any:
         if isinstance(leaf, np.ma.MaskedArray):
             there = f"a masked array of shape {leaf.shape}"
-            raise InputError("Masked arrays are not supported", there=there, try_="x.filled(0)", code="E-INPUT-LAYOUT")
+            raise InputError("Masked arrays are not supported", found=there, advice="x.filled(0)", code="E-INPUT-LAYOUT")
         if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "V":
             there = f"an array with the columns {', '.join(leaf.dtype.names or ())}"
-            raise InputError("Structured arrays are not supported", there=there, try_="pandas.DataFrame(x)", code="E-INPUT-LAYOUT")
+            raise InputError("Structured arrays are not supported", found=there, advice="pandas.DataFrame(x)", code="E-INPUT-LAYOUT")
         if is_table(leaf):
             if not hasattr(leaf, "iloc"):
                 there = f"a {type(leaf).__name__} of {type(leaf).__module__.partition('.')[0]}"
-                raise InputError("Only tables of pandas are supported", there=there, try_="x.to_pandas()")
+                raise InputError("Only tables of pandas are supported", found=there, advice="x.to_pandas()")
             self.frames[path] = leaf
             numeric = all(getattr(dtype, "kind", "O") in "fiub" for dtype in leaf.dtypes)
             return leaf.to_numpy(np.float64 if numeric else object)
@@ -66,8 +66,8 @@ class Inputs:
         if not found:
             problem = f"`{(input_at(start) if start else INPUT)!r}` holds no array with one row per record"
             there = f"the arguments: {', '.join(map(argument_name, self.leaves))}"
-            try_ = "at=asc.INPUT.at(0), the first argument; or asc.Call(..., records=...), which says where the records are"
-            raise CutError(problem, there=there, try_=try_, code="E-CUT-INTEGER")
+            advice = "at=asc.INPUT.at(0), the first argument; or asc.Call(..., records=...), which says where the records are"
+            raise CutError(problem, found=there, advice=advice, code="E-CUT-INTEGER")
         return found
 
     @property
@@ -124,8 +124,8 @@ class Inputs:
         except (TypeError, ValueError) as wrong:
             what = "The columns of the table cannot hold the values of the baseline or background"
             there = (str(wrong).splitlines() or [type(wrong).__name__])[0]
-            try_ = "a baseline or background with columns of the same types"
-            raise DistributionError(what, there=there, try_=try_, code="E-BASELINE-TYPE") from wrong
+            advice = "a baseline or background with columns of the same types"
+            raise DistributionError(what, found=there, advice=advice, code="E-BASELINE-TYPE") from wrong
         made.columns = frame.columns
         return made
 
@@ -137,8 +137,8 @@ def holds(dtype: Any, column: Any, name: Any) -> bool:
         if not known.isin(dtype.categories).all():
             there = ", ".join(map(repr, dtype.categories[:20]))
             what = f"The column {name!r} has no category {known[~known.isin(dtype.categories)].iloc[0]!r}"
-            try_ = "a baseline or background with the same categories"
-            raise DistributionError(what, there=f"the categories {there}", try_=try_, code="E-BASELINE-TYPE")
+            advice = "a baseline or background with the same categories"
+            raise DistributionError(what, found=f"the categories {there}", advice=advice, code="E-BASELINE-TYPE")
         return True
     if getattr(dtype, "kind", "O") not in "iub":
         return True

@@ -71,8 +71,8 @@ def runner_for(model: Any) -> Runner:
         return estimator(model)
     if callable(model):
         return Runner(model, "", None, *predicting(getattr(model, "__self__", None), getattr(model, "__name__", None)))
-    try_ = "a function of arrays, an estimator, or an ONNX session"
-    raise BackendError("The first argument is not a model", there=f"an object of type {type(model).__name__}", try_=try_)
+    advice = "a function of arrays, an estimator, or an ONNX session"
+    raise BackendError("The first argument is not a model", found=f"an object of type {type(model).__name__}", advice=advice)
 
 
 def estimator(model: Any) -> Runner:
@@ -115,8 +115,8 @@ class Onnx:
         outputs = [o for o in session.get_outputs() if any(kind in o.type for kind in ("float", "double", "map"))]
         if not outputs:
             there = ", ".join(f"{o.name}: {o.type}" for o in session.get_outputs())
-            try_ = "an export of the model that returns scores or probabilities"
-            raise BackendError("The ONNX session has no output of floating-point scores", there=there, try_=try_)
+            advice = "an export of the model that returns scores or probabilities"
+            raise BackendError("The ONNX session has no output of floating-point scores", found=there, advice=advice)
         self.output = next((o.name for o in outputs if "prob" in o.name), outputs[0].name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -130,8 +130,8 @@ class Onnx:
             more = f" and {len(args) - len(known)} more" if len(args) > len(known) else ""
             arguments = f"the arguments {', '.join(given)}" if given else "no arguments"
             there = f"the inputs {', '.join(known)}, and {arguments}{more}"
-            try_ = "one array for each input, by position or by name"
-            raise InputError("The ONNX session needs one argument for each of its inputs", there=there, try_=try_)
+            advice = "one array for each input, by position or by name"
+            raise InputError("The ONNX session needs one argument for each of its inputs", found=there, advice=advice)
         feeds = {name: np.asarray(a, known[name]) for name, a in given.items()}
         (found,) = self.session.run([self.output], feeds)
         return found
@@ -145,7 +145,7 @@ def as_arrays(output: Any) -> tuple[Any, bool]:
     found = converted(output)
     if is_array(found) and found.dtype.kind not in "fiub":
         what, there = "The model must return numbers, one row for each record", f"an array of type {found.dtype}"
-        raise ModelError(what, there=there, try_="model.predict_proba for a classifier", code="E-MODEL-OUTPUT")
+        raise ModelError(what, found=there, advice="model.predict_proba for a classifier", code="E-MODEL-OUTPUT")
     whole = bool(is_array(found) and found.dtype.kind in "iub")
     return (found.astype(np.float64) if whole else found), whole
 

@@ -67,7 +67,7 @@ class BlackBoxSession(Session):
         if wrt:
             raise without_gradients(self.model)
         if cut.layer:
-            raise CutError(f"A black box has no layer {cut!r}", there="a function with an input and an output", try_="at=asc.INPUT")
+            raise CutError(f"A black box has no layer {cut!r}", found="a function with an input and an output", advice="at=asc.INPUT")
         if cut.anchor == "in":
             self.inputs.explained(accessor_path(cut))
         return cut
@@ -84,7 +84,7 @@ class BlackBoxSession(Session):
         if job.of is None and not outputs:
             return Evidence(None, {}, reads)
         if job.on is not None and job.on.anchor == "in":
-            raise QuantityError("A quantity of a black box is read at its output only", there=f"on={job.on!r}", try_="on=asc.OUTPUT")
+            raise QuantityError("A quantity of a black box is read at its output only", found=f"on={job.on!r}", advice="on=asc.OUTPUT")
         output = self._run(job, news)
         reads |= {cut: self._returned(cut, output, job) for cut in outputs}
         value = None
@@ -121,8 +121,8 @@ class BlackBoxSession(Session):
             first = (str(wrong).splitlines() or [""])[0]
             error = ModelError(
                 f"The model raised {type(wrong).__name__}: {first}",
-                there=f"a call with {len(job.rows)} rows, of records {span(job.index)}",
-                try_=self._advice(first, kwargs),
+                found=f"a call with {len(job.rows)} rows, of records {span(job.index)}",
+                advice=self._advice(first, kwargs),
                 code="E-MODEL-RAISED",
             )
             error.call, error.rows = Call.of(args, kwargs), job.rows
@@ -155,8 +155,8 @@ def without_gradients(model: Any) -> RuleError:
     """Why a black box cannot be differentiated, and what can be done instead."""
     return RuleError(
         "A black box has no gradients",
-        there=f"a model of type {type(model).__name__}, called as a function of arrays",
-        try_="coalitions, such as over=asc.coalitions.Permutations(), or the model in a framework that has gradients",
+        found=f"a model of type {type(model).__name__}, called as a function of arrays",
+        advice="coalitions, such as over=asc.coalitions.Permutations(), or the model in a framework that has gradients",
         code="E-RULE-GRADIENT",
     )
 
@@ -188,7 +188,7 @@ def part_of(output: Any, cut: Cut) -> Any:
         return follow(output, accessor_path(cut))
     except (LookupError, AttributeError, TypeError) as wrong:
         what, there = f"The output of the model has no part {cut.accessor!r}", f"an output of type {type(output).__name__}"
-        raise CutError(what, there=there, try_="asc.OUTPUT, or one of its parts: asc.OUTPUT.at(0)") from wrong
+        raise CutError(what, found=there, advice="asc.OUTPUT, or one of its parts: asc.OUTPUT.at(0)") from wrong
 
 
 def explained(job: Job, tree: Any) -> np.ndarray:
@@ -197,8 +197,8 @@ def explained(job: Job, tree: Any) -> np.ndarray:
     rows = len(job.rows)
     if isinstance(tree, np.ndarray) and (not tree.ndim or len(tree) != rows):
         what, there = "The model must return one row for each row of its input", f"an output of shape {tree.shape} for {rows} rows"
-        try_ = "asc.Call(..., records=1) if the whole call is one record"
-        raise InputError(what, there=there, try_=try_, code="E-RECORDS")
+        advice = "asc.Call(..., records=1) if the whole call is one record"
+        raise InputError(what, found=there, advice=advice, code="E-RECORDS")
     try:
         values = [np.asarray(v, dtype=np.float64) for v in job.of(tree, job.rows)]
     except (AscribeError, MemoryError):
@@ -208,7 +208,7 @@ def explained(job: Job, tree: Any) -> np.ndarray:
         raise QuantityError(f"The quantity raised {type(wrong).__name__}: {first}", code="E-QUANTITY-RAISED") from wrong
     if wrong_shapes := [v.shape for v in values if v.reshape(-1).shape != (rows,)]:
         what, there = "The quantity must have one number for each row", f"a quantity of shape {wrong_shapes[0]} for {rows} rows"
-        raise InputError(what, there=there, try_="of=lambda y: y[:, 0]", code="E-RECORDS")
+        raise InputError(what, found=there, advice="of=lambda y: y[:, 0]", code="E-RECORDS")
     return np.stack(values).reshape(len(values), job.points, job.records)
 
 

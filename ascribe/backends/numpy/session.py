@@ -40,9 +40,9 @@ class NumpySession(Session):
 
     def __init__(self, model: Mlp, call: Call) -> None:
         if len(call.args) != 1 or call.kwargs:
-            raise InputError("An Mlp takes one array as its only argument", there=repr(call), try_="asc.attribute(mlp, x)")
+            raise InputError("An Mlp takes one array as its only argument", found=repr(call), advice="asc.attribute(mlp, x)")
         if call.records is not None:
-            raise InputError("An Mlp takes no `records=`: each row is a record", there=repr(call), try_="asc.Call(x)", code="E-RECORDS")
+            raise InputError("An Mlp takes no `records=`: each row is a record", found=repr(call), advice="asc.Call(x)", code="E-RECORDS")
         self.model, self.call = model, call
         self.x = np.asarray(call.args[0], dtype=np.float64)
         self.records = len(self.x)
@@ -61,7 +61,7 @@ class NumpySession(Session):
         if cut == LOGITS:
             return OUTPUT
         if not cut.layer.isdigit() or int(cut.layer) >= len(self.model.weights) or cut.accessor is not None:
-            raise CutError(f"The Mlp has no cut {cut!r}", there=f"the layers 0 to {len(self.model.weights) - 1}", try_='Cut("0")')
+            raise CutError(f"The Mlp has no cut {cut!r}", found=f"the layers 0 to {len(self.model.weights) - 1}", advice='Cut("0")')
         return cut
 
     def level(self, cut: Cut) -> int:
@@ -69,13 +69,13 @@ class NumpySession(Session):
         if cut == INPUT:
             return 0
         if isinstance(cut, JointCut):
-            raise CutError("NumPy models do not support joint cuts", there=f"{cut!r}", try_="one quantity for each cut: on=asc.OUTPUT")
+            raise CutError("NumPy models do not support joint cuts", found=f"{cut!r}", advice="one quantity for each cut: on=asc.OUTPUT")
         return len(self.model.weights) if cut == OUTPUT else int(cut.layer) + (cut.anchor == "out")
 
     def evaluate(self, job: Job) -> Evidence:
         if job.by is not None and not isinstance(job.by, Gradient):
-            try_ = "by=asc.rules.Gradient(), or no by="
-            raise RuleError("NumPy models support the plain gradient only", there=f"by={job.by!r}", try_=try_)
+            advice = "by=asc.rules.Gradient(), or no by="
+            raise RuleError("NumPy models support the plain gradient only", found=f"by={job.by!r}", advice=advice)
         at = 0 if job.at is None else self.level(job.at)
         values, pre = {at: self._rows(job, at)}, {}
         for i in range(at, len(self.model.weights)):

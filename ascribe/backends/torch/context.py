@@ -59,10 +59,10 @@ class Context:
         if weights and not weights[0].is_meta and True in map(is_meta, self.inputs.leaves.values()):
             home = str(weights[0].device)  # an embedding would read numbers that are not there
             there = f"the model on {home}, the inputs on meta"
-            raise InputError("The model and its inputs must be on the same device", there=there, try_=f'x.to("{home}")', code="E-DEVICE")
+            raise InputError("The model and its inputs must be on the same device", found=there, advice=f'x.to("{home}")', code="E-DEVICE")
         if any(map(is_lazy, dict(zip(map(type, weights), weights, strict=True)).values())):
-            try_ = "model(x) once before, which creates the weights of lazy layers"
-            raise ModelError("A layer of the model has no weights yet", there="a lazy layer", try_=try_, code="E-MODEL-LAZY")
+            advice = "model(x) once before, which creates the weights of lazy layers"
+            raise ModelError("A layer of the model has no weights yet", found="a lazy layer", advice=advice, code="E-MODEL-LAZY")
         self.records = self.inputs.records
         self.notes: list[str] = []
         self.facts = Facts()

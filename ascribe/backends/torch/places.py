@@ -102,7 +102,7 @@ def located(ctx: Context, cut: Cut, wrt: bool) -> Cut:
     if isinstance(cut, JointCut):
         if wrt:
             what = "A joint cut is for `on=` of a quantity; points and gradients are at a single cut"
-            raise CutError(what, there=f"at={cut!r}", try_=f"at={cut.each[0]!r}")
+            raise CutError(what, found=f"at={cut!r}", advice=f"at={cut.each[0]!r}")
         return JointCut.of(*(resolve(ctx, one, False) for one in cut.each))
     if not cut.layer and cut.anchor == "in" and not ctx.inputs.explained and ctx.inputs.complex:
         raise complex_inputs(ctx.inputs)
@@ -117,7 +117,7 @@ def located(ctx: Context, cut: Cut, wrt: bool) -> Cut:
         cut = Cut(known.layer, known.anchor, known.accessor if cut.accessor is None else cut.accessor, cut.call)
     if wrt and not cut.layer and cut.anchor == "out":
         what = "The output cannot be explained by itself"
-        raise CutError(what, there=f"at={cut!r}", try_="at=asc.INPUT, or a layer before the output", code="E-CUT-OUTPUT")
+        raise CutError(what, found=f"at={cut!r}", advice="at=asc.INPUT, or a layer before the output", code="E-CUT-OUTPUT")
     return cut
 
 
@@ -150,7 +150,7 @@ def logits(ctx: Context) -> Cut:
         return OUTPUT.at("logits")
     if not isinstance(output, Tensor):
         what, there = "`LOGITS` was not found: the output is not a tensor", f"an output of type {type(output).__name__}"
-        raise CutError(what, there=there, try_='asc.OUTPUT.at("name"), or a layer by its name', code="E-CUT-LOGITS")
+        raise CutError(what, found=there, advice='asc.OUTPUT.at("name"), or a layer by its name', code="E-CUT-LOGITS")
     for cut, value in ends:
         if value.shape == output.shape and torch.equal(value, output):
             return cut
@@ -162,7 +162,7 @@ def logits(ctx: Context) -> Cut:
     ):
         raise CutError(
             "`LOGITS` was not found: the output holds probabilities, but no softmax layer computes them",
-            try_='the layer before the softmax by its name, such as Cut("fc")',
+            advice='the layer before the softmax by its name, such as Cut("fc")',
             code="E-CUT-LOGITS",
         )
     return OUTPUT
@@ -176,7 +176,7 @@ def embeddings(ctx: Context) -> Cut:
     host = ctx.host
     if host is None:
         what, there = "`EMBEDDINGS` was not found: a function has no layers", f"a {type(ctx.model).__name__}"
-        raise CutError(what, there=there, try_="an nn.Module", code="E-CUT-EMBEDDINGS")
+        raise CutError(what, found=there, advice="an nn.Module", code="E-CUT-EMBEDDINGS")
     modules = dict(host.named_modules())
     tied: set[str] = set()
     own: Any = getattr(host, "get_input_embeddings", None)
@@ -198,8 +198,8 @@ def embeddings(ctx: Context) -> Cut:
         "`EMBEDDINGS` is ambiguous: several layers receive the ids"
         if used
         else "`EMBEDDINGS` was not found: no nn.Embedding receives the ids",
-        there=", ".join(map(repr, used or [n for n, m in modules.items() if isinstance(m, TABLES)])) or "a model without nn.Embedding",
-        try_=each
+        found=", ".join(map(repr, used or [n for n, m in modules.items() if isinstance(m, TABLES)])) or "a model without nn.Embedding",
+        advice=each
         if used
         else 'the layer by its name: at="layer"'
         if any(isinstance(m, TABLES) for m in modules.values())

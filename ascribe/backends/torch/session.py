@@ -121,7 +121,7 @@ class TorchSession(Session):
         if job.wrt and treats_operations(job.by):
             if isinstance(job.on, JointCut):
                 problem, there = "A rule for operations needs a quantity at a single cut", f"by={job.by!r}, on={job.on!r}"
-                raise RuleError(problem, there=there, try_="on= a single cut, or by=asc.rules.Gradient()")
+                raise RuleError(problem, found=there, advice="on= a single cut, or by=asc.rules.Gradient()")
             return run_as_cast(self.ctx, job, self._evaluate_rule)
         run = partial(run_as_cast, self.ctx, run=evaluate_gradients)
         return evaluate_counted(job, run) if job.count_bytes else run(job)

@@ -152,14 +152,17 @@ def run_recipe(self: Any, arguments: dict[str, Any]) -> Any:
     with raise_as_captum():
         for name in COUNTS:
             if isinstance(arguments.get(name), (int, float)) and arguments[name] < 1:
-                raise MethodError(f"`{name}` must be an integer >= 1", there=f"{name}={arguments[name]!r}", try_=f"{name}=1")
+                raise MethodError(f"`{name}` must be an integer >= 1", found=f"{name}={arguments[name]!r}", advice=f"{name}=1")
         if has_custom_gradients(self) and not self.derives:
-            there, try_ = f"{type(self).__name__}, which computes its own derivatives", "asc.attribute(model, x, of=..., by=a rule)"
-            raise RuleError("This method cannot use a `gradient_func` of your own", there=there, try_=try_)
+            there, advice = f"{type(self).__name__}, which computes its own derivatives", "asc.attribute(model, x, of=..., by=a rule)"
+            raise RuleError("This method cannot use a `gradient_func` of your own", found=there, advice=advice)
         unknown = set(arguments.get("grad_kwargs") or ()) - set(IGNORED_GRAD_KWARGS)
         if unknown:
-            there, try_ = f"grad_kwargs={sorted(unknown)}", f"one of {', '.join(IGNORED_GRAD_KWARGS)}; asc.influence for other derivatives"
-            raise RuleError("`grad_kwargs` has entries that would have no effect", there=there, try_=try_)
+            there, advice = (
+                f"grad_kwargs={sorted(unknown)}",
+                f"one of {', '.join(IGNORED_GRAD_KWARGS)}; asc.influence for other derivatives",
+            )
+            raise RuleError("`grad_kwargs` has entries that would have no effect", found=there, advice=advice)
         return self.explain(arguments)
 
 
@@ -191,7 +194,7 @@ def run_future(self: Any, arguments: dict[str, Any]) -> torch.futures.Future[Any
             with raise_as_captum():
                 there = f"a model that returns a {plain[0]}"
                 raise MethodError(
-                    "`attribute_future()` needs a model that returns a future", there=there, try_="attribute(inputs, ...)"
+                    "`attribute_future()` needs a model that returns a future", found=there, advice="attribute(inputs, ...)"
                 ) from None
         found.set_exception(error)
     return found
@@ -281,5 +284,5 @@ class NeuronAttribution(InternalAttribution):
     def locate(self, arguments: Mapping[str, Any]) -> tuple[Any, Quantity, Any]:
         model, on = self.cuts(arguments, "attribute_to_neuron_input")
         if isinstance(on, list):
-            raise MethodError("A neuron must be in one layer", there=", ".join(map(repr, on)), try_="one call for each layer")
+            raise MethodError("A neuron must be in one layer", found=", ".join(map(repr, on)), advice="one call for each layer")
         return model, parse_neuron(arguments["neuron_selector"], on), INPUT

@@ -41,8 +41,8 @@ def configure_interpretable_embedding_layer(model: nn.Module, embedding_layer_na
     layer = model.get_submodule(embedding_layer_name)
     with raise_as_captum():
         if isinstance(layer, InterpretableEmbeddingBase):
-            there, try_ = f"the layer {embedding_layer_name!r}", "remove_interpretable_embedding_layer(model, layer) first"
-            raise InputError("The embedding layer has been replaced already", there=there, try_=try_)
+            there, advice = f"the layer {embedding_layer_name!r}", "remove_interpretable_embedding_layer(model, layer) first"
+            raise InputError("The embedding layer has been replaced already", found=there, advice=advice)
     warnings.warn(f"the layer {embedding_layer_name!r} returns its input unchanged until it is restored", stacklevel=2)
     replacement = InterpretableEmbeddingBase(layer, embedding_layer_name)
     set_submodule(model, embedding_layer_name, replacement)

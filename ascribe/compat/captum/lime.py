@@ -51,8 +51,8 @@ class ExpKernel:
 def get_exp_kernel_similarity_function(distance_mode: str = "cosine", kernel_width: float = 1.0) -> ExpKernel:
     """Returns the exponential similarity kernel. Raises MethodError for an unknown distance."""
     if distance_mode not in ("cosine", "euclidean"):
-        try_ = "'cosine' or 'euclidean'"
-        raise MethodError("The distance must be one of `cosine` and `euclidean`", there=f"distance_mode={distance_mode!r}", try_=try_)
+        advice = "'cosine' or 'euclidean'"
+        raise MethodError("The distance must be one of `cosine` and `euclidean`", found=f"distance_mode={distance_mode!r}", advice=advice)
     return ExpKernel("cosine" if distance_mode == "cosine" else "euclidean", kernel_width)
 
 
@@ -125,8 +125,8 @@ class LimeBase(
             side = "from_interp_rep_transform" if self.perturb_interpretable_space else "to_interp_rep_transform"
             raise MethodError(
                 f"The function `{side}` is not given",
-                there=f"{side}=None",
-                try_=f"{side}=f, a function that converts inputs to interpretable codes, or back",
+                found=f"{side}=None",
+                advice=f"{side}=f, a function that converts inputs to interpretable codes, or back",
             )
         other = way(drawn, original, **extra)
         code, moved = (drawn, other) if self.perturb_interpretable_space else (other, drawn)
@@ -167,7 +167,7 @@ def evaluate_together(call: CaptumCall, samples: Sequence[tuple[Tensor, ...]]) -
     found: Tensor = many.of.bind(y)(y)
     if found.shape != (len(samples),):
         there = f"{found.numel()} numbers for {len(samples)} samples"
-        raise QuantityError("The model must return one number for each sample", there=there, try_="perturbations_per_eval=1")
+        raise QuantityError("The model must return one number for each sample", found=there, advice="perturbations_per_eval=1")
     return found
 
 
@@ -198,7 +198,7 @@ def evaluate_alone(call: CaptumCall, sample: tuple[Tensor, ...]) -> Tensor:
     y = to_tensor(y)
     if y.numel() != 1:
         there = f"{y.numel()} numbers for a sample, in an output of shape {tuple(y.shape)}"
-        raise QuantityError("The model must return one number for each sample", there=there, try_="target=0, to select one")
+        raise QuantityError("The model must return one number for each sample", found=there, advice="target=0, to select one")
     return y.reshape(()).to(y.dtype if y.is_floating_point() else torch.get_default_dtype())
 
 
@@ -331,8 +331,8 @@ def default_from_interp_rep_transform(curr_sample: Tensor, original_inputs: Any,
         there = ", ".join(kwargs) or "no keywords"
         raise InputError(
             "`feature_mask` and `baselines` are needed to convert an interpretable code to an input",
-            there=there,
-            try_="feature_mask=..., baselines=...",
+            found=there,
+            advice="feature_mask=..., baselines=...",
         )
 
     def moved(x: Tensor, mask: Tensor, start: Any) -> Tensor:
@@ -348,7 +348,9 @@ def default_perturb_func(original_inp: Any, **kwargs: Any) -> Tensor:
     """Returns a random code with each feature present with probability 0.5. Raises InputError without ``num_interp_features``."""
     if "num_interp_features" not in kwargs:
         there = ", ".join(kwargs) or "no keywords"
-        raise InputError("`num_interp_features` is needed, the length of the interpretable code", there=there, try_="num_interp_features=8")
+        raise InputError(
+            "`num_interp_features` is needed, the length of the interpretable code", found=there, advice="num_interp_features=8"
+        )
     return torch.randint(0, 2, (1, int(kwargs["num_interp_features"])), device=parse_inputs(original_inp).tensors[0].device)
 
 

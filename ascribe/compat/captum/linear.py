@@ -43,7 +43,7 @@ def read_samples(train_data: Iterable[Any]) -> tuple[np.ndarray, np.ndarray, np.
     if not batches:
         with raise_as_captum():
             raise MethodError(
-                "A model cannot be fitted without samples", there="a loader without batches", try_="a loader with at least one batch"
+                "A model cannot be fitted without samples", found="a loader without batches", advice="a loader with at least one batch"
             )
     x, y, *rest = (torch.cat(parts) for parts in zip(*batches, strict=True))
     weights = rest[0].reshape(-1).numpy() if rest else np.ones(len(x))
@@ -85,7 +85,7 @@ class LinearModel(nn.Module, Model):
     def _fitted(self) -> nn.Linear:
         if not hasattr(self, "linear"):
             with raise_as_captum():
-                raise MethodError("The model has not been fitted", there=f"{type(self).__name__} before fit()", try_="fit(loader) first")
+                raise MethodError("The model has not been fitted", found=f"{type(self).__name__} before fit()", advice="fit(loader) first")
         return self.linear
 
 

@@ -49,8 +49,8 @@ class DataLoaderAttribution(
                 there = type(attr_method).__name__
                 raise MethodError(
                     "`DataLoaderAttribution` supports `FeatureAblation` only",
-                    there=there,
-                    try_="DataLoaderAttribution(FeatureAblation(model))",
+                    found=there,
+                    advice="DataLoaderAttribution(FeatureAblation(model))",
                 )
         super().__init__(attr_method.forward_func)
         self.attr_method = attr_method
@@ -104,14 +104,14 @@ class LoaderAblation:
         if len(roles) != len(parts):
             there = f"{len(roles)} input_roles for batches of {len(parts)} parts"
             raise InputError(
-                "The number of `input_roles` differs from the number of parts of a batch", there=there, try_="one role for each part"
+                "The number of `input_roles` differs from the number of parts of a batch", found=there, advice="one role for each part"
             )
         explained = [i for i, role in enumerate(roles) if role == InputRole.need_attr]
         odd = [type(parts[i]).__name__ for i in explained if not isinstance(parts[i], Tensor)]
         if odd or not explained:
             there = f"to explain: {', '.join(odd) or 'nothing'}"
             raise InputError(
-                "A batch needs tensors to explain", there=there, try_="a tensor, or a tuple of tensors with the role need_attr"
+                "A batch needs tensors to explain", found=there, advice="a tensor, or a tuple of tensors with the role need_attr"
             )
         return parts, roles, explained
 
@@ -123,11 +123,11 @@ class LoaderAblation:
         masks = mask_each_element(first) if self.mask is None else self.mask if isinstance(self.mask, tuple) else (self.mask,)
         if len(masks) != len(first):
             there = f"{len(masks)} masks for {len(first)} inputs"
-            raise FeatureError("The number of masks differs from the number of inputs", there=there, try_="one mask for each input")
+            raise FeatureError("The number of masks differs from the number of inputs", found=there, advice="one mask for each input")
         self.cells = [fit_mask(m, x) for m, x in zip(masks, first, strict=True)]
         if own := [tuple(c.shape) for c in self.cells if len(c) != 1]:
             there = f"a mask of shape {own[0]}"
-            raise FeatureError("The batches of a loader must share one mask", there=there, try_="a mask whose first axis is 1")
+            raise FeatureError("The batches of a loader must share one mask", found=there, advice="a mask whose first axis is 1")
         self.features = torch.unique(torch.cat([c.reshape(-1) for c in self.cells])).tolist()
         self.held = [None] * (len(self.features) + 1)
 
@@ -147,12 +147,12 @@ class LoaderAblation:
         given = self.baselines if isinstance(self.baselines, tuple) else (self.baselines,) * len(inputs)
         if len(given) != len(inputs):
             there = f"{len(given)} baselines for {len(inputs)} inputs"
-            raise InputError("The number of baselines differs from the number of inputs", there=there, try_="one for each input")
+            raise InputError("The number of baselines differs from the number of inputs", found=there, advice="one for each input")
         promoted = [promote_input(x, b) for x, b in zip(inputs, given, strict=True)]
         begin = [make_baseline(x, 0 if b is None else b) for x, b in zip(promoted, given, strict=True)]
         if rows := [tuple(b.shape) for b in begin if len(b) != 1]:
             there = f"a baseline of shape {rows[0]}"
-            raise InputError("The batches of a loader must share one baseline", there=there, try_="a baseline whose first axis is 1")
+            raise InputError("The batches of a loader must share one baseline", found=there, advice="a baseline whose first axis is 1")
         return promoted, begin
 
     def without(self, k: int, inputs: list[Tensor], begin: list[Tensor]) -> list[Tensor]:
@@ -176,4 +176,4 @@ class LoaderAblation:
 
 def no_batches_error() -> InputError:
     """Returns the error for a loader without batches."""
-    return InputError("The dataloader has no batches", there="0 batches", try_="a dataloader with at least one batch")
+    return InputError("The dataloader has no batches", found="0 batches", advice="a dataloader with at least one batch")

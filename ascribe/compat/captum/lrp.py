@@ -38,8 +38,8 @@ class PropagationRule:
 
     def native(self) -> OperationRule:
         """Returns the rule as one of ascribe. Raises RuleError for classes without ``_manipulate_weights``."""
-        there, try_ = f"a {type(self).__name__}", "a rule of ascribe, such as asc.rules.Gamma(0.25)"
-        raise RuleError("A rule of your own must define `_manipulate_weights()`", there=there, try_=try_)
+        there, advice = f"a {type(self).__name__}", "a rule of ascribe, such as asc.rules.Gamma(0.25)"
+        raise RuleError("A rule of your own must define `_manipulate_weights()`", found=there, advice=advice)
 
     def _manipulate_weights(self, module: Any, inputs: Any, outputs: Any) -> None:
         """Applies the rule to the weights of a module, for subclasses that build on it."""
@@ -141,8 +141,8 @@ class ManipulatedWeights(ChangedWeights):
         """Returns the weights of the contributions. Raises RuleError for an operation with other weights than the module's own."""
         if weight.data_ptr() != self.before.data_ptr() or weight.numel() != self.before.numel():
             there = f"an operation with weights of shape {tuple(weight.shape)}, which are not module.weight"
-            try_ = "the rule on a dense layer or a convolution, or a rule of ascribe"
-            raise RuleError("`_manipulate_weights()` applies to `module.weight` only", there=there, try_=try_)
+            advice = "the rule on a dense layer or a convolution, or a rule of ascribe"
+            raise RuleError("`_manipulate_weights()` applies to `module.weight` only", found=there, advice=advice)
         return self.after.as_strided(weight.shape, weight.stride())
 
 
@@ -160,14 +160,16 @@ def as_native_rule(module: Any) -> OperationRule:
     if isinstance(rule, PropagationRule):
         hooks = [name for name in HOOKS if hasattr(rule, name)]
         if hooks:
-            try_ = "_manipulate_weights(), or a rule of ascribe such as asc.rules.Flat(), asc.rules.ZBox(low, high) or asc.rules.WSquare()"
-            raise RuleError("Rules with hooks are not supported", there=f"{type(rule).__name__}.{hooks[0]}()", try_=try_)
+            advice = (
+                "_manipulate_weights(), or a rule of ascribe such as asc.rules.Flat(), asc.rules.ZBox(low, high) or asc.rules.WSquare()"
+            )
+            raise RuleError("Rules with hooks are not supported", found=f"{type(rule).__name__}.{hooks[0]}()", advice=advice)
         own = type(rule)._manipulate_weights is not PropagationRule._manipulate_weights
         rule = manipulate_weights(rule, module) if own else rule.native()
     if isinstance(rule, OperationRule):
         return rule
-    try_ = "EpsilonRule(), GammaRule(), or a rule of ascribe"
-    raise RuleError("`module.rule` is not a propagation rule", there=f"module.rule = {rule!r}", try_=try_)
+    advice = "EpsilonRule(), GammaRule(), or a rule of ascribe"
+    raise RuleError("`module.rule` is not a propagation rule", found=f"module.rule = {rule!r}", advice=advice)
 
 
 def manipulate_weights(rule: PropagationRule, module: Any) -> OperationRule:
@@ -177,14 +179,14 @@ def manipulate_weights(rule: PropagationRule, module: Any) -> OperationRule:
         rule._manipulate_weights(copied, (), None)
     except Exception as error:
         what = f"`{type(rule).__name__}._manipulate_weights()` failed for a copy of the module without inputs and outputs"
-        raise RuleError(what, there=type(error).__name__, try_="a rule of ascribe, such as asc.rules.Gamma(0.25)") from error
+        raise RuleError(what, found=type(error).__name__, advice="a rule of ascribe, such as asc.rules.Gamma(0.25)") from error
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     if weight is None:
         return StrengthenedWeights(1.0, 0.0, rule.STABILITY_FACTOR)
     kept = bias is None or torch.equal(copied.bias, bias)
     if not kept and copied.bias.any():
-        there, try_ = type(rule).__name__, "leave the bias unchanged, or set it to zero"
-        raise RuleError("A rule may keep a bias or set it to zero, but not change it to other values", there=there, try_=try_)
+        there, advice = type(rule).__name__, "leave the bias unchanged, or set it to zero"
+        raise RuleError("A rule may keep a bias or set it to zero, but not change it to other values", found=there, advice=advice)
     after = torch.empty_like(weight).copy_(copied.weight)
     return ManipulatedWeights(weight.detach(), after.detach(), rule.STABILITY_FACTOR, kept)
 
@@ -216,8 +218,8 @@ def refuse_repeated_modules(call: CaptumCall) -> None:
         module = modules.get(place.cut.layer)
         if place.calls > 1 and module is not None and (module._parameters or getattr(module, "rule", None) is not None):
             what, there = "LRP of captum needs modules that are used once", f"{place.cut!r} is used {place.calls} times"
-            try_ = "asc.LRP()(model, x, of=...), or a rule in asc.attribute(..., by=): they add up all uses"
-            raise RepeatedError(what, there=there, try_=try_)
+            advice = "asc.LRP()(model, x, of=...), or a rule in asc.attribute(..., by=): they add up all uses"
+            raise RepeatedError(what, found=there, advice=advice)
 
 
 class LRP(

@@ -50,8 +50,8 @@ def infidelity(
                 what = "`perturb_func` must return perturbations and perturbed inputs"
                 raise InputError(
                     what,
-                    there=f"a {type(found).__name__}",
-                    try_="return perturbations, inputs - perturbations; or infidelity_perturb_func_decorator()(perturb_func)",
+                    found=f"a {type(found).__name__}",
+                    advice="return perturbations, inputs - perturbations; or infidelity_perturb_func_decorator()(perturb_func)",
                 )
             return flatten_tensors(found[0]), flatten_tensors(found[1])
 
@@ -111,10 +111,10 @@ def sensitivity_max(
         known = parse_inputs(inputs)
         if n_perturb_samples < 1:
             found = f"n_perturb_samples={n_perturb_samples}"
-            raise InputError("`n_perturb_samples` must be >= 1", there=found, try_="n_perturb_samples=10")
+            raise InputError("`n_perturb_samples` must be >= 1", found=found, advice="n_perturb_samples=10")
         norm = 2.0 if norm_ord == "fro" else norm_ord
         if isinstance(norm, str):
-            raise InputError("`norm_ord` must be a vector norm", there=f"norm_ord={norm_ord!r}", try_='norm_ord="fro", or a number')
+            raise InputError("`norm_ord` must be a vector norm", found=f"norm_ord={norm_ord!r}", advice='norm_ord="fro", or a number')
     first = explanation_func(inputs, **kwargs)
     before = flatten_records(flatten_tensors(first))
     size = max(1, (max_examples_per_batch or known.records * n_perturb_samples) // known.records)

@@ -44,9 +44,9 @@ class NoiseTunnel(
         """Runs the copies in batches, one call of the method for each. Raises MethodError for an unknown type."""
         kind, samples = arguments.pop("nt_type"), int(arguments.pop("nt_samples"))
         if kind not in NoiseTunnelType.__members__ or samples < 1:
-            try_ = f"nt_type={next(iter(NoiseTunnelType.__members__))!r}, nt_samples=5"
+            advice = f"nt_type={next(iter(NoiseTunnelType.__members__))!r}, nt_samples=5"
             problem = f"`nt_type` must be one of {', '.join(NoiseTunnelType.__members__)}, and `nt_samples` an integer >= 1"
-            raise MethodError(problem, there=f"nt_type={kind!r}, nt_samples={samples}", try_=try_)
+            raise MethodError(problem, found=f"nt_type={kind!r}, nt_samples={samples}", advice=advice)
         batch = arguments.pop("nt_samples_batch_size") or samples
         inputs, drawn = parse_inputs(arguments.pop("inputs")), arguments.pop("draw_baseline_from_distrib")
         scales = parse_stdevs(inputs, arguments.pop("stdevs"))
@@ -110,7 +110,7 @@ def copy_options(inputs: CaptumInputs, options: dict[str, Any], times: int, draw
         if not all(isinstance(row, Tensor) and row.ndim for row in rows) or len({len(row) for row in rows}) > 1:
             shapes = [tuple(row.shape) if isinstance(row, Tensor) else row for row in rows]
             what = "`draw_baseline_from_distrib=True` needs baselines with the same number of rows for each input"
-            raise DistributionError(what, there=f"baselines of shapes {shapes}", try_="a tensor [rows, ...] for each input")
+            raise DistributionError(what, found=f"baselines of shapes {shapes}", advice="a tensor [rows, ...] for each input")
         chosen = torch.randint(len(rows[0]), (records * times,), device=rows[0].device)
         found["baselines"] = inputs.pack([row[chosen] for row in rows])
     return found

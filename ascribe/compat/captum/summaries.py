@@ -218,7 +218,7 @@ class Summarizer:
         if self._single is not None and self._single != single:
             with raise_as_captum():
                 there = "a tensor and a tuple"
-                raise InputError("All updates of a summary must have the same structure", there=there, try_="update(x) with tensors only")
+                raise InputError("All updates of a summary must have the same structure", found=there, advice="update(x) with tensors only")
         self._single = single
         parts = (x,) if single else x
         for i, part in enumerate(parts):
@@ -255,7 +255,7 @@ class ClassSummarizer(Summarizer):
         if len(labels) > 1 and any(len(part) != len(labels) for part in parts):
             with raise_as_captum():
                 there = f"{len(labels)} labels for {[len(part) for part in parts]} rows"
-                raise InputError("The number of labels differs from the number of rows", there=there, try_="one label for each row")
+                raise InputError("The number of labels differs from the number of rows", found=there, advice="one label for each row")
         for i in range(len(parts[0])):
             row, label = tuple(part[i] for part in parts), labels[0 if len(labels) == 1 else i]
             super().update(row)

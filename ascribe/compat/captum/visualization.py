@@ -81,7 +81,7 @@ def parse_choice(kind: type[Enum], name: Any) -> str:
     """Returns the name of a member. Raises ResultError for an unknown one."""
     name = name.name if isinstance(name, Enum) else name
     if name not in kind.__members__:
-        raise ResultError(f"`{kind.__name__}` has no member {name!r}", there=repr(name), try_=f"one of {', '.join(kind.__members__)}")
+        raise ResultError(f"`{kind.__name__}` has no member {name!r}", found=repr(name), advice=f"one of {', '.join(kind.__members__)}")
     return str(name)
 
 
@@ -92,13 +92,13 @@ def normalize_values(attr: np.ndarray, sign: str, outlier_perc: float) -> np.nda
     are left, and for invalid percentages.
     """
     if not 0 <= outlier_perc <= 100:
-        raise ResultError("`outlier_perc` must be between 0 and 100", there=f"outlier_perc={outlier_perc}", try_="outlier_perc=2")
+        raise ResultError("`outlier_perc` must be between 0 and 100", found=f"outlier_perc={outlier_perc}", advice="outlier_perc=2")
     found = SIDES[sign](attr)
     sizes = np.sort(np.abs(found), axis=None)
     grown = np.cumsum(sizes)
     scale = float(sizes[np.searchsorted(grown, grown[-1] * (100 - outlier_perc) / 100)]) if grown[-1] > 0 else 0.0
     if scale == 0:
-        raise ResultError("No values are left to show", there=f"sign={sign!r}", try_="another sign, or a smaller outlier_perc")
+        raise ResultError("No values are left to show", found=f"sign={sign!r}", advice="another sign, or a smaller outlier_perc")
     return np.clip(found / scale, -1, 1)
 
 
@@ -129,7 +129,7 @@ def make_figure(given: Any, use_pyplot: bool, size: tuple[int, int], rows: int =
 def prepare_image(image: np.ndarray | None) -> np.ndarray:
     """Returns an image as bytes; values up to 1 are multiplied by 255. Raises ResultError without an image."""
     if image is None:
-        raise ResultError("This method needs the original image", there="None", try_='original_image=image, or method="heat_map"')
+        raise ResultError("This method needs the original image", found="None", advice='original_image=image, or method="heat_map"')
     image = np.asarray(image)
     return to_bytes(image * 255 if image.max() <= 1.0 else image)
 
@@ -182,8 +182,8 @@ def draw_image(axis: Axes, attr: np.ndarray, image: Any, how: str, sign: str, ou
         return None
     attr = np.asarray(attr)
     if attr.ndim not in (2, 3):
-        there, try_ = f"values of shape {attr.shape}", "[height, width], or [height, width, channels]"
-        raise ResultError("Values of an image must have two or three axes", there=there, try_=try_)
+        there, advice = f"values of shape {attr.shape}", "[height, width], or [height, width, channels]"
+        raise ResultError("Values of an image must have two or three axes", found=there, advice=advice)
     values = normalize_values(attr.sum(2) if attr.ndim == 3 else attr, sign, outlier_perc)
     if how in ("heat_map", "blended_heat_map"):
         chosen, low, high = choose_colours(sign, cmap)
@@ -193,12 +193,12 @@ def draw_image(axis: Axes, attr: np.ndarray, image: Any, how: str, sign: str, ou
         axis.imshow(shown.mean(2) if shown.ndim == 3 else shown, cmap="gray")
         return axis.imshow(values, cmap=chosen, vmin=low, vmax=high, alpha=alpha)
     if sign == "all":
-        there, try_ = f"method={how!r} for values of both signs", 'sign="positive", "negative" or "absolute_value"'
-        raise ResultError("This method shows values of one sign", there=there, try_=try_)
+        there, advice = f"method={how!r} for values of both signs", 'sign="positive", "negative" or "absolute_value"'
+        raise ResultError("This method shows values of one sign", found=there, advice=advice)
     shown = prepare_image(image)
     if shown.shape[:2] != values.shape:
         there = f"values of shape {values.shape} for an image of shape {shown.shape}"
-        raise ResultError("Values and image differ in height or width", there=there, try_="values of the image's height and width")
+        raise ResultError("Values and image differ in height or width", found=there, advice="values of the image's height and width")
     if how == "masked_image":
         axis.imshow(to_bytes(shown * (values[:, :, None] if shown.ndim == 3 else values)))
     else:
@@ -221,7 +221,7 @@ def visualize_image_attr_multiple(
     with raise_as_captum():
         if not methods or len(methods) != len(signs) or (titles is not None and len(titles) != len(methods)):
             there = f"{len(methods)} methods, {len(signs)} signs, {len(titles or methods)} titles"
-            raise ResultError("Methods, signs and titles must have the same length", there=there, try_="one of each for each image")
+            raise ResultError("Methods, signs and titles must have the same length", found=there, advice="one of each for each image")
     fig, axes = make_figure(None, use_pyplot, fig_size, 1, len(methods))
     axes = [axes] if len(methods) == 1 else list(axes)
     for i, (method, sign) in enumerate(zip(methods, signs, strict=True)):
@@ -259,12 +259,12 @@ def visualize_timeseries_attr(
         how, sign = parse_choice(TimeseriesVisualizationMethod, method), parse_choice(VisualizeSign, sign)
         attr, data = (np.asarray(a) if channels_last else np.asarray(a).T for a in (attr, data))
         if attr.shape != data.shape or attr.ndim != 2:
-            there, try_ = f"values of shape {attr.shape}, data of shape {data.shape}", "[times, channels] for both"
-            raise ResultError("Values and data must have the same shape", there=there, try_=try_)
+            there, advice = f"values of shape {attr.shape}, data of shape {data.shape}", "[times, channels] for both"
+            raise ResultError("Values and data must have the same shape", found=there, advice=advice)
         for name, given, count in (("x_values", x_values, len(data)), ("channel_labels", channel_labels, data.shape[1])):
             if given is not None and len(given) != count:
-                there, try_ = f"{len(given)} for data of shape {data.shape}", f"{count} {name}"
-                raise ResultError(f"The length of `{name}` does not fit the data", there=there, try_=try_)
+                there, advice = f"{len(given)} for data of shape {data.shape}", f"{count} {name}"
+                raise ResultError(f"The length of `{name}` does not fit the data", found=there, advice=advice)
         values = normalize_values(attr, sign, outlier_perc)
     times = np.arange(len(data)) if x_values is None else np.asarray(x_values)
     chosen, low, high = choose_colours(sign, cmap)

@@ -64,7 +64,7 @@ def format_word_importances(words: Sequence[str], importances: Any) -> str:
     if len(words) > len(importances):
         with raise_as_captum():
             there = f"{len(words)} words, {len(importances)} importances"
-            raise ResultError("There are more words than importances", there=there, try_="one number for each word")
+            raise ResultError("There are more words than importances", found=there, advice="one number for each word")
     marks = [
         f'<mark style="background-color: {format_colour(float(value))}; opacity:1.0; line-height:1.75">'
         f'<font color="black"> {escape(format_special_tokens(word))} </font></mark>'

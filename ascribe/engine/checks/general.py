@@ -15,7 +15,7 @@ from ...result.attribution import Check, Gap
 from ...rules import treats_operations
 from ...utils.completeness import APPROXIMATE, EXACT, Limits, describe_gaps, gap_scale
 from ..batch import Batch, sum_all
-from ..passes.curvature import advice
+from ..passes.curvature import advise_on_curvature
 from ..plan import Plan
 from . import relevance
 from .repeatability import check_repeatability, compare_runs
@@ -174,7 +174,7 @@ def suggest(gap: Gap, plan: Plan, records: Sequence[int], bend: Callable[[], np.
         return ""
     each, absolute = np.atleast_2d(gap.relative)[:, records], np.atleast_2d(gap.absolute)[:, records]
     rows, columns = np.nonzero(np.isfinite(each) & (each == each.max(0)))
-    reason = advice(absolute[rows, columns], bend()[:, :, records][:, rows, columns])
+    reason = advise_on_curvature(absolute[rows, columns], bend()[:, :, records][:, rows, columns])
     if reason != "steps":
         return REASONS[reason]
     if plan.request.tolerance is not None:

@@ -76,8 +76,10 @@ def check_repeatability(difference: Difference, largest: float) -> Check:
     status: Literal["fail", "warn"] = "warn" if difference.apart <= POOR * largest else "fail"
     if difference.others:
         text = "what the model returns for a row depends on the other rows of the call"
-        try_ = "a function that treats each row alone, or one record in a call and chunk=1"
+        advice = "a function that treats each row alone, or one record in a call and chunk=1"
     else:
         text = "the model gives different answers to the same input"
-        try_ = "switch off what is random in it, or explain the mean of many answers"
-    return Check("repeat", status, f"{text}: {difference.apart:.2g} apart for record 0, whose largest value is {largest:.2g}; {try_}", (0,))
+        advice = "switch off what is random in it, or explain the mean of many answers"
+    return Check(
+        "repeat", status, f"{text}: {difference.apart:.2g} apart for record 0, whose largest value is {largest:.2g}; {advice}", (0,)
+    )

@@ -107,7 +107,7 @@ def read_mask(records: Records, site: Site, removal: Drop, x: Leaves) -> tuple[l
     """Returns the mask of a sequence, in which removed tokens are dropped. Raises FeatureError where there is none."""
     if site.cut.layer or len(x) != 1:
         raise FeatureError(
-            "Tokens can only be dropped at the input", there=f"by={removal!r} at {site.cut!r}", try_="at=asc.INPUT, with token ids"
+            "Tokens can only be dropped at the input", found=f"by={removal!r} at {site.cut!r}", advice="at=asc.INPUT, with token ids"
         )
     at = INPUT.at(removal.mask)
     try:
@@ -115,12 +115,14 @@ def read_mask(records: Records, site: Site, removal: Drop, x: Leaves) -> tuple[l
     except CutError as error:
         there = "no such argument that belongs to the records"
         raise FeatureError(
-            f"`by={removal!r}` needs a mask among the arguments", there=there, try_="attention_mask=..., or by=asc.MaskToken(id)"
+            f"`by={removal!r}` needs a mask among the arguments", found=there, advice="attention_mask=..., or by=asc.MaskToken(id)"
         ) from error
     masks = [a[0] for a in reading.arrays]
     if (shapes := [tuple(m.shape) for m in masks]) != (wanted := [tuple(x[0].shape)]):
-        there, try_ = f"a mask of shape {shapes[0]} for values of shape {wanted[0]}", "a number for each token, with at= the token ids"
-        raise FeatureError(f"`by={removal!r}` needs a mask with one number for each token", there=there, try_=try_, code="E-FEATURES-SHAPE")
+        there, advice = f"a mask of shape {shapes[0]} for values of shape {wanted[0]}", "a number for each token, with at= the token ids"
+        raise FeatureError(
+            f"`by={removal!r}` needs a mask with one number for each token", found=there, advice=advice, code="E-FEATURES-SHAPE"
+        )
     return list(reading.spots), masks
 
 

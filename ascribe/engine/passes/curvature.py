@@ -56,7 +56,7 @@ def roughness(position: np.ndarray, values: np.ndarray) -> np.ndarray:
     return bound
 
 
-def advice(gap: np.ndarray, bend: np.ndarray) -> str:
+def advise_on_curvature(gap: np.ndarray, bend: np.ndarray) -> str:
     """Returns what helps against ``[gaps]``, by ``[2, gaps]`` bends: "steps", or nothing for a "jump" or a "missing" gradient."""
     if np.isinf(bend[0]).any():
         return "steps"

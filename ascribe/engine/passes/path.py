@@ -126,8 +126,8 @@ class PathPass:
             asked, line_at = ", ".join(map(repr, plan.cuts)), repr(plan.at)
             raise DistributionError(
                 "`tolerance=` needs the line and the attribution at the same cut",
-                there=f"a line at {line_at}, the attribution at {asked}",
-                try_="asc.Line(0.0, steps=64), or the same at= for both",
+                found=f"a line at {line_at}, the attribution at {asked}",
+                advice="asc.Line(0.0, steps=64), or the same at= for both",
             )
         change = batch.explained - self._start_value()
         values: list[list[Array]] = []

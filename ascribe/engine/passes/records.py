@@ -101,7 +101,7 @@ class Records:
         if not np.allclose(back, before[:, some], rtol=0, atol=1e-3 * scale, equal_nan=True):
             raise CutError(
                 f"The value at {at!r} cannot be replaced: another branch relies on the layer changing it in place",
-                try_="the cut where that value is made, or the layer without inplace=True",
+                advice="the cut where that value is made, or the layer without inplace=True",
                 code="E-CUT-ALIAS",
             )
         writable[at, self.plan.on] = True

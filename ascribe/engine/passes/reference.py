@@ -29,8 +29,8 @@ def run_reference(plan: Plan, index: np.ndarray) -> Batch:
     if plan.outline.baseline is None or plan.outline.line is not None:
         raise RuleError(
             f"The rule {request.by!r} compares each record with a reference, and this call has none",
-            there=f"over={request.over!r}",
-            try_="over=asc.Reference(0.0) or over=asc.Background(rows)",
+            found=f"over={request.over!r}",
+            advice="over=asc.Reference(0.0) or over=asc.Background(rows)",
             code="E-RULE-REFERENCE",
         )
     records = Records(plan, index)
@@ -135,8 +135,8 @@ def combined(combine: Combine, grads: Leaves, ends: Leaves, starts: Leaves) -> L
                 shapes = ", ".join(str(tuple(g.shape[2:])) for g in grads)
                 raise RuleError(
                     f"`combine={combine!r}` must return arrays of the shapes of the multipliers",
-                    there=there,
-                    try_=f"a function that returns {shapes}",
+                    found=there,
+                    advice=f"a function that returns {shapes}",
                     code="E-RULE-COMBINE",
                 )
             made[-1].append(leaves)

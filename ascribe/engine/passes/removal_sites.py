@@ -96,8 +96,10 @@ def name_grouping(groups: Groups) -> Iterator[None]:
     except CoalitionError as error:
         if not groups.is_default:
             raise
-        there = f"{error.there}; {groups.description}, chosen because there are many elements"
-        raise type(error)(error.asked, there=there, try_=f"{error.try_}; `features=` chooses the features", code=error.code) from error
+        there = f"{error.found}; {groups.description}, chosen because there are many elements"
+        raise type(error)(
+            error.problem, found=there, advice=f"{error.advice}; `features=` chooses the features", code=error.code
+        ) from error
 
 
 def find_sites(session: Session, request: Request) -> FeatureSites:
@@ -117,7 +119,7 @@ def find_all_sites(session: Session, request: Request) -> tuple[tuple[Site, ...]
     for cut in cuts:
         if not cut.layer and cut.anchor == "out":
             raise CutError(
-                f"Features cannot be removed at {cut!r}", there="the output itself", try_="at=asc.INPUT, or a layer", code="E-CUT-OUTPUT"
+                f"Features cannot be removed at {cut!r}", found="the output itself", advice="at=asc.INPUT, or a layer", code="E-CUT-OUTPUT"
             )
     removals: list[Removal | None] = [request.removal] * len(cuts)
     if request.many and isinstance(request.removal, PerInput):
@@ -125,7 +127,7 @@ def find_all_sites(session: Session, request: Request) -> tuple[tuple[Site, ...]
     sites, held = zip(*(make_site(session, cut, by, request, cuts) for cut, by in zip(cuts, removals, strict=True)), strict=True)
     places = [(s.cut.layer, s.cut.anchor, s.call, s.path) for spots, _ in held for s in spots]
     if len(set(places)) < len(places):
-        raise CutError("`at=` names a cut twice", there=f"at={list(request.cuts)!r}", try_="each cut once")
+        raise CutError("`at=` names a cut twice", found=f"at={list(request.cuts)!r}", advice="each cut once")
     return sites, held
 
 
@@ -197,10 +199,10 @@ def default_removal(session: Session, arrays: Sequence[Array]) -> Removal:
         return Replace(0.0)
     if "attention_mask" in session.call.kwargs:
         return Drop()
-    try_ = "by=asc.MaskToken(id) or an attention_mask= for tokens, by=asc.Resample(rows) for tables"
+    advice = "by=asc.MaskToken(id) or an attention_mask= for tokens, by=asc.Resample(rows) for tables"
     if any(a.ndim > 2 for a in arrays):
-        try_ = "by=asc.Replace(0) or by=asc.Blur() for pictures, by=asc.Resample(rows) for others"
-    raise FeatureError("There is no default replacement for removed features", there="integers or words", try_=try_)
+        advice = "by=asc.Replace(0) or by=asc.Blur() for pictures, by=asc.Resample(rows) for others"
+    raise FeatureError("There is no default replacement for removed features", found="integers or words", advice=advice)
 
 
 def is_bytes(array: Array) -> bool:
@@ -234,8 +236,8 @@ def match_to_cuts(given: Any, cuts: Sequence[Cut]) -> list[Any]:
         there = ", ".join(map(repr, cuts))
         raise FeatureError(
             f"`features=` has {len(given)} parts, and there must be one for each cut",
-            there=there,
-            try_="one for each cut",
+            found=there,
+            advice="one for each cut",
             code="E-FEATURES-COUNT",
         )
     return list(given)

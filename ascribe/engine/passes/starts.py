@@ -108,8 +108,8 @@ def run_forward(records: Records, source: Cut, start: Leaves, rows: bool) -> Lea
     if not records.session.cut_info(source).replaces_all():
         raise DistributionError(
             "Background rows for one argument do not say what the other arguments of the records are",
-            there=f"a path at {at!r}",
-            try_="Background(asc.Call(rows, ...), at=...) with all arguments",
+            found=f"a path at {at!r}",
+            advice="Background(asc.Call(rows, ...), at=...) with all arguments",
         )
     parts: list[Leaves] = []
     for some in records.point_chunks(np.arange(len(start[0])), 1):

@@ -158,7 +158,7 @@ def joint(draws: Sequence[int]) -> int:
         problem = "The replacements of one call must have equally many values: value i of one is used with value i of the others"
         raise FeatureError(
             problem,
-            there=f"replacements with {' and '.join(map(str, several))} values",
-            try_="rows of one table for all inputs, by=asc.Resample((a[:100], b[:100]))",
+            found=f"replacements with {' and '.join(map(str, several))} values",
+            advice="rows of one table for all inputs, by=asc.Resample((a[:100], b[:100]))",
         )
     return several[0] if several else 1

@@ -179,7 +179,7 @@ class ImageInput:
                 choices = [f"grid={grid}, prefix={k}" for grid, k in fits.items()]
                 problem = f"The {tokens} tokens of the layer fit several grids of positions"
                 raise MethodError(
-                    problem, there=" or ".join(choices), try_=f"asc.GradCam({choices[0]}), the grid as arguments of the method"
+                    problem, found=" or ".join(choices), advice=f"asc.GradCam({choices[0]}), the grid as arguments of the method"
                 )
         return None
 

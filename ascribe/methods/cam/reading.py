@@ -75,8 +75,8 @@ def read_best_layer(read: Read, places: Sequence[Place], image: ImageInput, show
         there = f"an image of {size}, {len(places)} cuts in the model" if size else "no image, volume or series in the arguments"
         kernel = "asc.KernelShap()(model, x), which needs no layer"
         tokens = "layer=..., with grid=(height, width) for tokens of an image"
-        try_ = f"{kernel}, or {tokens}" if any(place.cut.layer for place in places) else kernel
-        raise MethodError(f"`{method}` needs a layer with spatial positions", there=there, try_=try_)
+        advice = f"{kernel}, or {tokens}" if any(place.cut.layer for place in places) else kernel
+        raise MethodError(f"`{method}` needs a layer with spatial positions", found=there, advice=advice)
     return replace(tried[0], raw=replace(tried[0].raw, cost=cost))
 
 
@@ -98,8 +98,8 @@ def read_layer(read: Read, places: Sequence[Place], image: ImageInput, cut: Cut)
     if reading is None:
         held = describe_shapes(raw.values if raw.record is None else raw.record)
         there = f"{held} for an image of {'x'.join(map(str, image.size)) or 'no size'}"
-        try_ = "a layer with spatial positions, grid=(height, width) for tokens, or layer=None"
-        raise MethodError(f"The value at {raw.cut} has no spatial positions, so there is no map of it", there=there, try_=try_)
+        advice = "a layer with spatial positions, grid=(height, width) for tokens, or layer=None"
+        raise MethodError(f"The value at {raw.cut} has no spatial positions, so there is no map of it", found=there, advice=advice)
     return replace(reading, raw=raw)
 
 

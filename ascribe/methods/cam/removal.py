@@ -68,8 +68,8 @@ class AblationCam(RemovalCam):
         if not hasattr(held, "ndim"):
             raise MethodError(
                 f"`{self!r}` needs a layer with a single array",
-                there=f"several arrays at {reading.raw.cut}",
-                try_="layer=asc.Cut(layer, accessor=0), one of the arrays",
+                found=f"several arrays at {reading.raw.cut}",
+                advice="layer=asc.Cut(layer, accessor=0), one of the arrays",
             )
         return explain(at=reading.cut, over=LeaveOneOut(), by=0.0, features=Channels(held.ndim + reading.layout.channels))
 
@@ -94,7 +94,7 @@ class ScoreCam(RemovalCam):
     def explain_channels(self, reading: LayerReading, explain: Explain, images: Array | None) -> Attribution:
         if images is None or images.ndim != 4 or reading.activation.ndim != 4:
             there = "no array [records, channels, height, width] among the arguments"
-            raise MethodError(f"`{self!r}` needs an image as input", there=there, try_="asc.AblationCam()")
+            raise MethodError(f"`{self!r}` needs an image as input", found=there, advice="asc.AblationCam()")
         last = is_channels_last(tuple(images.shape[1:]))
         masks = resize_maps(as_numpy(reading.activation).astype(np.float64), *(images.shape[1:3] if last else images.shape[2:]))
         low, high = (edge(masks, (2, 3), keepdims=True) for edge in (np.min, np.max))
@@ -124,11 +124,11 @@ class MaskedInput:
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if len(context.values) != 1:
-            there, try_ = (
+            there, advice = (
                 f"{len(context.values)} inputs: {', '.join(context.here.names)}",
                 "asc.Call(...).only(0), with the image as the only input",
             )
-            raise MethodError("`asc.ScoreCam` masks a single image and does not apply to several inputs", there=there, try_=try_)
+            raise MethodError("`asc.ScoreCam` masks a single image and does not apply to several inputs", found=there, advice=advice)
         (x,) = context.values
         background = as_removal(self.background).replacement_for(context)
         return MaskedReplacement(x, namespace(x).asarray(self.masks[context.here.index], x), background)

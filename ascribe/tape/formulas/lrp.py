@@ -46,7 +46,7 @@ def through(rule: Any, s: Step, layer: Layer) -> Back:
     layer.y = None
     if not (isinstance(answer, tuple) and len(answer) == 2):
         there = f"{type(answer).__name__}{f' of {len(answer)}' if isinstance(answer, tuple) else ''} from {rule!r}"
-        raise RuleError("`propagate` must return a pair: multipliers and direct relevance", there=there, try_="return multipliers, None")
+        raise RuleError("`propagate` must return a pair: multipliers and direct relevance", found=there, advice="return multipliers, None")
     m, direct = answer
     if not any(v.kept for v in layer.between):
         s.direct += [] if direct is None else [layer.sent(direct)]

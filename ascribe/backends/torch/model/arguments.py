@@ -59,7 +59,7 @@ class Inputs:
             return count_records(call, shaped)
         if odd := [f"{argument_name(path)} {leaf.layout}" for path, leaf in self.leaves.items() if not cuttable(leaf)]:
             what = "Tensors of this layout cannot be split into records"
-            raise InputError(what, there=", ".join(odd), try_="x.to_dense()", code="E-INPUT-LAYOUT")
+            raise InputError(what, found=", ".join(odd), advice="x.to_dense()", code="E-INPUT-LAYOUT")
         raise error_without_arrays(call, tensors=True)
 
     def axis(self, path: Path) -> Axis:
@@ -141,8 +141,8 @@ class Inputs:
         if not paths:
             raise CutError(
                 f"`{cut!r}` holds no floating-point tensor with one row per record",
-                there=f"the arguments: {', '.join(map(argument_name, self.leaves))}",
-                try_="at=asc.EMBEDDINGS for token ids",
+                found=f"the arguments: {', '.join(map(argument_name, self.leaves))}",
+                advice="at=asc.EMBEDDINGS for token ids",
                 code="E-CUT-INTEGER",
             )
         return paths
@@ -173,7 +173,7 @@ class Inputs:
         if len(index) == self.records:
             return leaf
         if self.counted.together:
-            raise ModelError("The records of this call cannot be run separately", there=TOGETHER, try_="asc.Call(...) without records=")
+            raise ModelError("The records of this call cannot be run separately", found=TOGETHER, advice="asc.Call(...) without records=")
         axis, lo, hi = self.counted.axes[path], int(index[0]), int(index[-1]) + 1
         if hi - lo == len(index):
             return leaf.narrow(axis, lo, hi - lo)
@@ -191,7 +191,7 @@ class Inputs:
         if repeat == 1:
             return part.clone()
         if self.counted.together:
-            raise ModelError("The records of this call cannot be run at several points at once", there=TOGETHER, try_="chunk=1")
+            raise ModelError("The records of this call cannot be run at several points at once", found=TOGETHER, advice="chunk=1")
         times = [1] * part.ndim
         times[self.counted.axes[path]] = repeat
         return part.repeat(times)
@@ -232,9 +232,11 @@ class Inputs:
 def other_layout(leaves: Mapping[Path, Tensor]) -> InputError:
     """The error for nested and for quantised tensors."""
     if nested := [argument_name(path) for path, leaf in leaves.items() if leaf.is_nested]:
-        return InputError("Nested tensors are not supported", there=", ".join(nested), try_="padded rows and a mask", code="E-INPUT-LAYOUT")
+        return InputError(
+            "Nested tensors are not supported", found=", ".join(nested), advice="padded rows and a mask", code="E-INPUT-LAYOUT"
+        )
     short = [argument_name(path) for path, leaf in leaves.items() if leaf.is_quantized]
-    return InputError("Quantised tensors are not supported", there=", ".join(short), try_="x.dequantize()", code="E-INPUT-LAYOUT")
+    return InputError("Quantised tensors are not supported", found=", ".join(short), advice="x.dequantize()", code="E-INPUT-LAYOUT")
 
 
 def cuttable(leaf: Tensor) -> bool:
@@ -258,15 +260,15 @@ def fresh(leaf: Any) -> Any:
         return copy.deepcopy(leaf)
     except RuntimeError as wrong:
         what = "A key-value cache that carries gradients cannot be copied"
-        try_ = "with torch.no_grad(): ..., around the code that fills the cache"
-        raise InputError(what, there=f"a {type(leaf).__name__}", try_=try_, code="E-INPUT-CACHE") from wrong
+        advice = "with torch.no_grad(): ..., around the code that fills the cache"
+        raise InputError(what, found=f"a {type(leaf).__name__}", advice=advice, code="E-INPUT-CACHE") from wrong
 
 
 def as_tensor(array: np.ndarray, dtype: torch.dtype | None) -> Tensor:
     """NumPy's numbers as a tensor; floating ones of this type, or else of their own. Raises InputError for a masked array."""
     if isinstance(array, np.ma.MaskedArray):
         there = f"a masked array of shape {array.shape}"
-        raise InputError("Masked arrays are not supported", there=there, try_="x.filled(0)", code="E-INPUT-LAYOUT")
+        raise InputError("Masked arrays are not supported", found=there, advice="x.filled(0)", code="E-INPUT-LAYOUT")
     wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
     tensor = from_numpy(np.require(array, np.float64 if wide else array.dtype.newbyteorder("="), ["C", "W"]))
     return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor

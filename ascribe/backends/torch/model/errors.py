@@ -26,8 +26,8 @@ def wrong_dtype(inputs: Inputs, dtype: torch.dtype | None, wrong: BaseException)
 def complex_inputs(inputs: Inputs) -> InputError:
     """The error for inputs of complex numbers, which have no gradient of their own."""
     there = ", ".join(f"{argument_name(p)} {tuple(inputs.leaves[p].shape)}" for p in inputs.complex)
-    try_ = "asc.attribute(lambda z: model(torch.view_as_complex(z)), torch.view_as_real(x)), with real and imaginary parts as numbers"
-    return InputError("Inputs of complex numbers cannot be explained", there=there, try_=try_, code="E-INPUT-COMPLEX")
+    advice = "asc.attribute(lambda z: model(torch.view_as_complex(z)), torch.view_as_real(x)), with real and imaginary parts as numbers"
+    return InputError("Inputs of complex numbers cannot be explained", found=there, advice=advice, code="E-INPUT-COMPLEX")
 
 
 INNER = ("does not require grad", "appears to not have been used in the graph")
@@ -56,7 +56,7 @@ def without_graph(host: torch.nn.Module | None, cuts: Sequence[Cut]) -> CutError
         there = f"quantised layers, which have no derivative: {', '.join(names[:MOST])}{more}"
     where = ", ".join(map(repr, cuts))
     removal = "asc.FeatureAblation(by=asc.Replace(0.0))(model, x), which needs no gradient"
-    return CutError(f"The quantity has no gradient at {where}", there=there, try_=removal, code="E-CUT-GRADIENT")
+    return CutError(f"The quantity has no gradient at {where}", found=there, advice=removal, code="E-CUT-GRADIENT")
 
 
 def quantised(host: torch.nn.Module | None) -> list[str]:
@@ -76,14 +76,14 @@ def explained_failure(model: Any, host: torch.nn.Module | None, call: Call, inpu
     if home and len(home) == 1 and devices != home and ("device" in first or "meta" in first):
         what = "The model and its inputs must be on the same device"
         there = f"the model on {home[0]}, the inputs on {', '.join(devices)}"
-        return InputError(what, there=there, try_=f'x.to("{home[0]}")', code="E-DEVICE")
+        return InputError(what, found=there, advice=f'x.to("{home[0]}")', code="E-DEVICE")
     given = ", ".join(
         f"{argument_name(path)} {tuple(leaf.shape)} {str(leaf.dtype).removeprefix('torch.')}" for path, leaf in inputs.leaves.items()
     )
     return ModelError(
         f"The model raised {type(wrong).__name__}: {first}",
-        there=f"a call with {given}",
-        try_=_advice(model, call, inputs, first),
+        found=f"a call with {given}",
+        advice=_advice(model, call, inputs, first),
         code="E-MODEL-RUN",
     )
 

@@ -66,7 +66,7 @@ class RuleEvaluation:
         self.rule: OperationRule = rule
         if rule.compares and not job.reference:
             problem = "The rule compares each record with a reference, and this call has none"
-            raise RuleError(problem, there=f"by={job.by!r}", try_="over=asc.Reference(0.0), or over=asc.Background(rows)")
+            raise RuleError(problem, found=f"by={job.by!r}", advice="over=asc.Reference(0.0), or over=asc.Background(rows)")
         self.rules = assign(rule, TORCH)
         job = start_at_inputs(ctx, job, self.rules)
         self.ctx, self.tapes, self.job = ctx, tapes, job
@@ -207,7 +207,7 @@ class RuleEvaluation:
         found = self._with(reverse, main, job, len(main.value))
         if self.rule.treats["elementwise"] in RECTIFYING and not reverse.relus:
             problem, there = f"`{self.rule!r}` needs a model with a ReLU", "no operation that computes max(x, 0)"
-            raise RuleError(problem, there=there, try_="by=asc.rules.Gradient()")
+            raise RuleError(problem, found=there, advice="by=asc.rules.Gradient()")
         return replace(found, start=main.value.detach(), begins={})
 
     def _reverse(self, main: Recorded, refer: Callable[[Var], Tensor]) -> Reverse:

@@ -133,7 +133,7 @@ def demands_of(
             demands["place", cut] = TapedWrite(cut, last(("place", cut)), recorder=recorder, source=cut == job.at, values=own)
         elif cut != job.at:
             problem, there = "A rule with references cannot explain a cut before the references", f"at={cut!r}, references at {job.at!r}"
-            raise CutError(problem, there=there, try_="over=asc.Reference(0.0), references at the input", code="E-CUT-BEFORE")
+            raise CutError(problem, found=there, advice="over=asc.Reference(0.0), references at the input", code="E-CUT-BEFORE")
     for cut in job.read if like is None else ():
         demands["read", cut] = Read(cut, last(("read", cut)))
     demands["on", job.on] = Read(job.on, last(("on", job.on)), live=True)
@@ -174,8 +174,8 @@ def record_records(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[T
         if not close(plain.value[:, 0], found.value.detach()):
             raise CutError(
                 "A cut cannot be explained if its value is changed in place and another branch uses the changed value",
-                there=f"an operation that works in place on the value at {', '.join(map(repr, job.wrt))}",
-                try_="the cut where that value is computed, or inplace=False in the layers of the model",
+                found=f"an operation that works in place on the value at {', '.join(map(repr, job.wrt))}",
+                advice="the cut where that value is computed, or inplace=False in the layers of the model",
                 code="E-CUT-ALIAS",
             )
     return found

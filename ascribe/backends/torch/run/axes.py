@@ -88,7 +88,7 @@ class Axis:
         if self.whole:
             if array.shape[lead] != 1:
                 problem, there = "A value without a batch dimension can hold a single point only", f"{array.shape[lead]} points"
-                raise CutError(problem, there=there, try_="chunk=1", code="E-RECORDS")
+                raise CutError(problem, found=there, advice="chunk=1", code="E-RECORDS")
             return array.squeeze(lead)
         if self.rows is not None:
             found: Tensor = self.rows.rows(array, lead)

@@ -93,7 +93,7 @@ def other_rows(ctx: Context, cut: Cut, path: Path, shape: tuple[int, ...], recor
     if (rows := ctx.inputs.counted.rows) is not None:
         there = f"`records=` for {len(rows)} rows of {records} records"
     problem = f"`{cut!r}`{part} has shape {shape}, which cannot be divided into records"
-    return CutError(problem, there=there, try_=place, code="E-CUT-FOLDED")
+    return CutError(problem, found=there, advice=place, code="E-CUT-FOLDED")
 
 
 def nothing_seen(demand: Demand) -> CutError:
@@ -101,6 +101,6 @@ def nothing_seen(demand: Demand) -> CutError:
     if demand.cut.call is not None and not 0 <= demand.cut.call < demand.fired:
         problem = f"The layer {demand.cut.layer!r} has no use {demand.cut.call} in this call"
         there = f"{demand.cut!r}, and uses 0 to {demand.fired - 1} of the layer"
-        return CutError(problem, there=there, try_=f"Cut({demand.cut.layer!r}, call={demand.fired - 1})", code="E-CUT-CALLS")
+        return CutError(problem, found=there, advice=f"Cut({demand.cut.layer!r}, call={demand.fired - 1})", code="E-CUT-CALLS")
     problem, there = f"`{demand.cut!r}` holds no floating-point tensor", "integers, or no tensor"
-    return CutError(problem, there=there, try_="one of the cuts of asc.cuts_of(model, *args)", code="E-CUT-INTEGER")
+    return CutError(problem, found=there, advice="one of the cuts of asc.cuts_of(model, *args)", code="E-CUT-INTEGER")

@@ -21,8 +21,8 @@ from .single import SINGLE, run_single
 def evaluate_gradients(ctx: Context, job: Job) -> Evidence:
     """Evaluate a job under plain gradients. Raises RuleError for another rule."""
     if job.by is not None and not isinstance(job.by, Gradient):
-        try_ = "by=asc.rules.Gradient(), or another rule of asc.rules"
-        raise RuleError("PyTorch models do not support this rule", there=f"by={job.by!r}", try_=try_)
+        advice = "by=asc.rules.Gradient(), or another rule of asc.rules"
+        raise RuleError("PyTorch models do not support this rule", found=f"by={job.by!r}", advice=advice)
     if job.points == 1 or not job.write:
         return run_single(ctx, job)
     facts, key = ctx.facts, (job.at, job.wrt, job.read, job.on, job.quantity_key, job.records == ctx.records)

@@ -22,8 +22,8 @@ def differentiate(ctx: Context, value: Tensor, leaves: list[Tensor], cuts: Seque
         if ctx.device.out_of_memory(wrong):
             raise
         first = (str(wrong).splitlines() or [""])[0]
-        try_ = "asc.FeatureAblation(by=asc.Replace(0.0))(model, x), which needs no gradient"
-        raise ModelError(f"The backward pass raised {type(wrong).__name__}: {first}", try_=try_, code="E-MODEL-GRADIENT") from wrong
+        advice = "asc.FeatureAblation(by=asc.Replace(0.0))(model, x), which needs no gradient"
+        raise ModelError(f"The backward pass raised {type(wrong).__name__}: {first}", advice=advice, code="E-MODEL-GRADIENT") from wrong
     if found is None:
         raise without_graph(ctx.host, cuts)
     return found

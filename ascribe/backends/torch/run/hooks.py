@@ -72,8 +72,8 @@ class Demand:
             found = floating(tree, accessor_path(self.cut))
         except (KeyError, IndexError, AttributeError, TypeError) as wrong:
             problem = f"`{self.cut!r}` has no part {self.cut.accessor!r}"
-            try_ = "the cut without accessor=, or with the path of one of its tensors"
-            raise CutError(problem, there=outline(tree), try_=try_) from wrong
+            advice = "the cut without accessor=, or with the path of one of its tensors"
+            raise CutError(problem, found=outline(tree), advice=advice) from wrong
         return {path: new for path, leaf in found if (new := self.handle(call, path, leaf)) is not None}
 
     def handle(self, call: int, path: Path, leaf: Tensor) -> Tensor | None:
@@ -139,7 +139,7 @@ class Write(Demand):
         if len(self.seen) == len(self.values):
             problem = f"`{self.cut!r}` ran more often than when its value was recorded"
             there = f"more than {len(self.values)} uses of the layer"
-            raise CutError(problem, there=there, try_="a cut at one use: Cut(..., call=0)")
+            raise CutError(problem, found=there, advice="a cut at one use: Cut(..., call=0)")
         value = self.values[len(self.seen)]
         if self.kept and (keep := self.kept[len(self.seen)]) is not None:
             value = mixed(value, leaf.detach(), keep)
@@ -166,8 +166,8 @@ class Tap:
         if transform_level() != self.run.level and not all(demand.looks for demand in self.demands):
             raise CutError(
                 f"`{self.demands[0].cut!r}` is inside a transform of torch.func (grad, vmap, jacrev)",
-                there="values that belong to the transform, not to the call",
-                try_="at=asc.INPUT, or a layer outside of it",
+                found="values that belong to the transform, not to the call",
+                advice="at=asc.INPUT, or a layer outside of it",
                 code="E-CUT-TRANSFORM",
             )
         for demand in self.demands:
@@ -242,8 +242,8 @@ class Run:
         if missing and not self.stopped:
             raise CutError(
                 f"`{missing[0]!r}` never ran in this call",
-                there="a layer that exists, but that the model did not call",
-                try_="asc.cuts_of(model, *args), which lists the cuts that a call runs",
+                found="a layer that exists, but that the model did not call",
+                advice="asc.cuts_of(model, *args), which lists the cuts that a call runs",
                 code="E-CUT-NOT-RUN",
             )
         return output
@@ -256,8 +256,8 @@ def hook(hooks: Hooks, module: nn.Module, anchor: str, tap: Tap) -> None:
     except RuntimeError as wrong:
         raise CutError(
             f"A {type(module).__name__} does not support cuts inside it",
-            there=str(wrong).splitlines()[0],
-            try_="the module before scripting, or at=asc.INPUT",
+            found=str(wrong).splitlines()[0],
+            advice="the module before scripting, or at=asc.INPUT",
             code="E-CUT-SCRIPT",
         ) from wrong
 
@@ -266,14 +266,14 @@ def module_at(host: nn.Module | None, layer: str) -> nn.Module:
     """The module at a dotted path. Raises CutError that names the nearest there is."""
     if host is None:
         problem = f"The model is a function, which has no layer {layer!r}"
-        raise CutError(problem, try_="an nn.Module, or at=asc.INPUT", code="E-CUT-FUNCTION")
+        raise CutError(problem, advice="an nn.Module, or at=asc.INPUT", code="E-CUT-FUNCTION")
     if found := module_named(host, layer):
         return found[0]
     names = ", ".join(nearest(layer, [name for name, _ in host.named_modules(remove_duplicate=False)]))
     raise CutError(
         f"The model has no layer {layer!r}",
-        there=f"{type(host).__name__} with layers such as {names}" if names else f"{type(host).__name__} without layers",
-        try_="one of these, or asc.cuts_of(model, *args) for all" if names else "at=asc.INPUT",
+        found=f"{type(host).__name__} with layers such as {names}" if names else f"{type(host).__name__} without layers",
+        advice="one of these, or asc.cuts_of(model, *args) for all" if names else "at=asc.INPUT",
         code="E-CUT-UNKNOWN",
     )
 

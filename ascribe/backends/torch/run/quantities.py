@@ -35,8 +35,8 @@ def evaluate_quantities(ctx: Context, of: Explain, reads: Sequence[Read], rows: 
         part = next((path[0] for path, leaf in walk(tree) if isinstance(leaf, Tensor) and path), None)
         raise QuantityError(
             f"The quantity raised {type(wrong).__name__}: {first}",
-            there=f"a value of {outline(tree)}",
-            try_="" if part is None else f"one of its tensors, y[{part!r}], in place of y",
+            found=f"a value of {outline(tree)}",
+            advice="" if part is None else f"one of its tensors, y[{part!r}], in place of y",
             code="E-QUANTITY-RAISED",
         ) from wrong
     shape = (len(rows),)
@@ -55,8 +55,8 @@ def value_read(ctx: Context, read: Read, rows: int) -> Any:
     if len(read.seen) > 1 and len({call for call, _, _ in read.seen}) > 1:
         raise CutError(
             f"The quantity must be read at one use of the layer, and `{read.cut!r}` is used several times",
-            there=f"{read.fired} uses in this call",
-            try_=f"Cut({read.cut.layer!r}, call=0) for the first use",
+            found=f"{read.fired} uses in this call",
+            advice=f"Cut({read.cut.layer!r}, call=0) for the first use",
             code="E-CUT-CALLS",
         )
     accessor = accessor_path(read.cut) if read.cut.layer or read.cut.anchor == "out" else ()
@@ -77,8 +77,8 @@ def value_read(ctx: Context, read: Read, rows: int) -> Any:
 def rows_first(ctx: Context, cut: Cut, value: Tensor, rows: int) -> Tensor:
     """A value with its records on the first axis. Raises InputError where no axis, or one of another length, runs over them."""
     if value.is_meta:
-        try_ = "asc.cuts_of(model, x), which needs no numbers"
-        raise InputError("A quantity needs numbers, and the model has none", there="the meta device", try_=try_, code="E-DEVICE")
+        advice = "asc.cuts_of(model, x), which needs no numbers"
+        raise InputError("A quantity needs numbers, and the model has none", found="the meta device", advice=advice, code="E-DEVICE")
     path: Path = ctx.inputs.explained[0] if not cut.layer and cut.anchor == "in" and ctx.inputs.explained else ()
     axis = axis_of(ctx, cut, 0, path)
     if axis.plain and value.ndim and value.shape[0] == rows:
@@ -88,8 +88,8 @@ def rows_first(ctx: Context, cut: Cut, value: Tensor, rows: int) -> Tensor:
     same = axis.at is None or not value.ndim
     raise InputError(
         f"The value at {cut!r} must have one row for each record",
-        there=f"shape {tuple(value.shape)}{' for any number of records' if same else ''}, and {rows} records, {counting(ctx)}",
-        try_="asc.Call(..., records=1) if the whole call is one record; records=batch, the record of each row, if rows are parts of "
+        found=f"shape {tuple(value.shape)}{' for any number of records' if same else ''}, and {rows} records, {counting(ctx)}",
+        advice="asc.Call(..., records=1) if the whole call is one record; records=batch, the record of each row, if rows are parts of "
         "records; x[None] for a single record without a batch dimension",
         code="E-RECORDS",
     )
@@ -103,9 +103,9 @@ def counting(ctx: Context) -> str:
 def one_per_row(ctx: Context, value: Any, rows: int) -> Tensor:
     """A quantity's numbers as ``[rows]``. Raises InputError or ModelError when there is not one for each."""
     if not isinstance(value, Tensor):
-        try_ = "a tensor with one number per record; asc.BlackBox(model) and x.numpy() for perturbation methods of a function of arrays"
+        advice = "a tensor with one number per record; asc.BlackBox(model) and x.numpy() for perturbation methods of a function of arrays"
         raise ModelError(
-            "The quantity must return a tensor", there=f"an object of type {type(value).__name__}", try_=try_, code="E-QUANTITY-TYPE"
+            "The quantity must return a tensor", found=f"an object of type {type(value).__name__}", advice=advice, code="E-QUANTITY-TYPE"
         )
     if value.ndim == 2 and value.shape[1] == 1:
         value = value[:, 0]
@@ -114,8 +114,8 @@ def one_per_row(ctx: Context, value: Any, rows: int) -> Tensor:
     if tuple(value.shape) != (rows,):
         raise InputError(
             "The quantity must have one number for each record",
-            there=f"a quantity of shape {tuple(value.shape)}, and {rows} records, {counting(ctx)}",
-            try_="of=lambda y: y[:, 0], one number per record; asc.Call(..., records=1) for one number of the whole call; "
+            found=f"a quantity of shape {tuple(value.shape)}, and {rows} records, {counting(ctx)}",
+            advice="of=lambda y: y[:, 0], one number per record; asc.Call(..., records=1) for one number of the whole call; "
             "x[None] for one record",
             code="E-RECORDS",
         )

@@ -182,7 +182,7 @@ def _unseen(ctx: Context, shapes: Sequence[tuple[int, ...]] | None) -> tuple[Axi
     """The axes that are assumed where runs of other numbers of records fail. Raises InputError for a record without a batch dimension."""
     if lacks_record_axis(ctx):
         given = ", ".join(f"{argument_name(p)} {tuple(leaf.shape)}" for p, leaf in ctx.inputs.leaves.items())
-        raise InputError("The inputs have no batch dimension", there=given, try_="x[None] for a single record", code="E-RECORDS")
+        raise InputError("The inputs have no batch dimension", found=given, advice="x[None] for a single record", code="E-RECORDS")
     n = ctx.records
     found = []
     for shape in shapes or ():

@@ -146,8 +146,8 @@ class SingleRun:
         if not value.is_floating_point():
             raise QuantityError(
                 "The quantity is an integer, which has no gradient",
-                there=f"a quantity of type {value.dtype}",
-                try_="of= a function that returns scores or probabilities",
+                found=f"a quantity of type {value.dtype}",
+                advice="of= a function that returns scores or probabilities",
                 code="E-QUANTITY-INTEGER",
             )
         rest = differentiate(self.ctx, value, leaves, job.wrt)
@@ -178,8 +178,8 @@ def run_once(ctx: Context, job: Job, mode: str) -> Evidence:
     if plain.value is not None and evidence.value is not None and not close(plain.value, evidence.value):
         raise CutError(
             "A cut cannot be explained if its value is changed in place and another branch uses the changed value",
-            there=f"an operation that works in place on the value at {', '.join(map(repr, job.wrt))}",
-            try_="the cut where that value is computed, or inplace=False in the layers of the model",
+            found=f"an operation that works in place on the value at {', '.join(map(repr, job.wrt))}",
+            advice="the cut where that value is computed, or inplace=False in the layers of the model",
             code="E-CUT-ALIAS",
         )
     ctx.facts.shapes.clones[job.at, job.wrt] = True

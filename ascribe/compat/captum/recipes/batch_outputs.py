@@ -55,15 +55,15 @@ def run_on_batch(call: CaptumCall, play: Recipe, y: Any = None, own_masks: bool 
     if several > 1:
         there = f"an output of shape {tuple(y.shape)} for {call.inputs.records} records"
         what = f"`perturbations_per_eval={several}` needs a model with an output for each record"
-        raise MethodError(what, there=there, try_="perturbations_per_eval=1")
+        raise MethodError(what, found=there, advice="perturbations_per_eval=1")
     cells = parse_masks(call) if call["sliding_window_shapes"] is None else None
     own = cells is not None and any(len(c) > 1 for c in cells)
     if own and y.numel() != call.inputs.records and not own_masks:
         there = f"an output of {y.numel()} element(s) for all {call.inputs.records} records"
         raise FeatureError(
             "The masks must be the same for all records, because the model has one output for the whole batch",
-            there=there,
-            try_="feature_mask[:1]",
+            found=there,
+            advice="feature_mask[:1]",
         )
     options: dict[str, Any] = dict(call.options)
     options["feature_mask"] = cells and tuple(c.expand(t.shape)[None] for c, t in zip(cells, x, strict=True))

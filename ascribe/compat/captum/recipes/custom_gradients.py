@@ -27,8 +27,8 @@ GradientFunction = Callable[..., tuple[Tensor, ...]]
 def call_gradients(call: CaptumCall, gradients: GradientFunction) -> list[Tensor]:
     """Returns the derivatives at the inputs. Raises RuleError for quantities of ascribe and for inputs passed by name."""
     if not isinstance(call.of, (TargetUnit, TargetPerRecord)) or not isinstance(call.inputs.names[0], int):
-        there, try_ = f"{call.of!r} of inputs {call.inputs.names}", "inputs in a tuple, targets as captum takes them"
-        raise RuleError("A `gradient_func` of your own needs inputs and targets as captum takes them", there=there, try_=try_)
+        there, advice = f"{call.of!r} of inputs {call.inputs.names}", "inputs in a tuple, targets as captum takes them"
+        raise RuleError("A `gradient_func` of your own needs inputs and targets as captum takes them", found=there, advice=advice)
     model = partial(call.model, **call.extra_kwargs) if call.extra_kwargs else call.model
     here = tuple(x if x.requires_grad else x.detach().requires_grad_() for x in call.inputs.tensors)
     with torch.enable_grad():

@@ -38,8 +38,8 @@ METHODS: dict[str, Quadrature] = {
 def parse_quadrature(call: CaptumCall) -> Quadrature:
     """Returns ``method`` as a quadrature. Raises DistributionError for a name that captum does not know."""
     if call["method"] not in METHODS:
-        there, try_ = f"method={call['method']!r}", f"one of {', '.join(METHODS)}"
-        raise DistributionError("`method` must be an integration method of captum", there=there, try_=try_, code="E-CAPTUM-METHOD")
+        there, advice = f"method={call['method']!r}", f"one of {', '.join(METHODS)}"
+        raise DistributionError("`method` must be an integration method of captum", found=there, advice=advice, code="E-CAPTUM-METHOD")
     return METHODS[call["method"]]
 
 
@@ -166,7 +166,7 @@ def refuse_delta_of_layers(call: CaptumCall) -> None:
     """Raises MethodError for the convergence delta of several layers: it would add their values up."""
     if isinstance(call.at, list):
         what = "`return_convergence_delta=True` is not defined for several layers"
-        raise MethodError(what, there=f"{len(call.at)} layers", try_="one call for each layer")
+        raise MethodError(what, found=f"{len(call.at)} layers", advice="one call for each layer")
 
 
 def compute_guided_grad_cam(call: CaptumCall) -> Any:
@@ -191,8 +191,8 @@ def upsample_map(one: Tensor, maps: Sequence[Tensor], mode: str) -> Tensor:
     there = f"an input of shape {tuple(one.shape)}, maps of {shapes}, interpolate_mode={mode!r}"
     raise MethodError(
         "The map of the layer cannot be resized to the input",
-        there=there,
-        try_="a layer with spatial positions, inputs with as many axes, and an interpolate_mode for them",
+        found=there,
+        advice="a layer with spatial positions, inputs with as many axes, and an interpolate_mode for them",
     ) from cause
 
 
@@ -210,7 +210,7 @@ def parse_background(call: CaptumCall) -> list[Tensor]:
     rows = make_baselines(call, found)
     if len({len(r) for r in rows}) > 1:
         there = f"{[len(r) for r in rows]} rows"
-        raise DistributionError("The baselines of all inputs need the same number of rows", there=there, try_="baselines with one length")
+        raise DistributionError("The baselines of all inputs need the same number of rows", found=there, advice="baselines with one length")
     return rows
 
 

@@ -91,7 +91,7 @@ def support_any_output(play: Recipe, separate_axes: bool = False, single: bool =
                 raise
             if single:
                 what, there = "The output has several elements, and no target selects one", "several elements for each record"
-                raise QuantityError(what, there=there, try_="target=0", code="E-TARGET-NONE") from error
+                raise QuantityError(what, found=there, advice="target=0", code="E-TARGET-NONE") from error
         return run_each_output(call, play, separate_axes)
 
     return recipe
@@ -104,7 +104,7 @@ def run_for_batch(call: CaptumCall, play: Recipe, separate_axes: bool, single: b
         return run_each_output(each, play, separate_axes) if call["target"] is None and y.ndim + separate_axes > 1 else play(each)
     if single and call["target"] is None and torch.as_tensor(y).numel() != 1:
         what, there = "The output has several elements for the whole batch", f"an output of shape {tuple(y.shape)}"
-        raise QuantityError(what, there=there, try_="target=0, or a model with one output")
+        raise QuantityError(what, found=there, advice="target=0, or a model with one output")
     return run_on_batch(call, play, y, own_masks=single)
 
 
@@ -191,12 +191,12 @@ def occlude_windows(call: CaptumCall) -> Any:
     """
     shapes, begin, x = call["sliding_window_shapes"], make_baselines(call, call["baselines"]), call.inputs.tensors
     if not isinstance(shapes, (tuple, list)):
-        there, try_ = f"sliding_window_shapes={shapes!r}", "a tuple with a size for each axis after the batch"
-        raise FeatureError("`sliding_window_shapes` must be a tuple", there=there, try_=try_)
+        there, advice = f"sliding_window_shapes={shapes!r}", "a tuple with a size for each axis after the batch"
+        raise FeatureError("`sliding_window_shapes` must be a tuple", found=there, advice=advice)
     each = shapes if shapes and isinstance(shapes[0], (tuple, list)) else (shapes,)
     if len(each) != len(x):
         there = f"{len(each)} window shapes for {len(x)} inputs"
-        raise FeatureError("The number of window shapes differs from the number of inputs", there=there, try_="one shape for each input")
+        raise FeatureError("The number of window shapes differs from the number of inputs", found=there, advice="one shape for each input")
     found = []
     for k, (shape, stride) in enumerate(zip(each, parse_strides(call["strides"], len(each)), strict=True)):
         at = INPUT if len(each) == 1 else INPUT.at(call.inputs.names[k])
@@ -221,8 +221,8 @@ def make_windows(call: CaptumCall, x: Tensor, shape: Any, stride: Any) -> Any:
     strides = (1 if stride is None else stride,) * len(sizes) if stride is None or isinstance(stride, int) else tuple(stride)
     for axes, what in ((shape, "sliding_window_shapes"), (strides, "strides")):
         if len(axes) != len(sizes):
-            there, try_ = f"{what} of {len(axes)} axes for records of shape {sizes}", f"a tuple of {len(sizes)} integers"
-            raise FeatureError("A window needs one size for each axis after the batch", there=there, try_=try_, code="E-FEATURES-SHAPE")
+            there, advice = f"{what} of {len(axes)} axes for records of shape {sizes}", f"a tuple of {len(sizes)} integers"
+            raise FeatureError("A window needs one size for each axis after the batch", found=there, advice=advice, code="E-FEATURES-SHAPE")
     if not batch + sizes:
         return Masks(torch.zeros(1, dtype=torch.long))
     fitting = [min(s, w) if w == n else s for s, w, n in zip(strides, shape, sizes, strict=True)]  # one window has nowhere to step to
@@ -235,7 +235,7 @@ def parse_strides(strides: Any, inputs: int) -> list[Any]:
     each = [strides] if alone else [strides] * inputs if strides is None or isinstance(strides, int) else list(strides)
     if len(each) != inputs:
         there = f"{len(each)} strides for {inputs} inputs"
-        raise FeatureError("The number of strides differs from the number of inputs", there=there, try_="one stride for each input")
+        raise FeatureError("The number of strides differs from the number of inputs", found=there, advice="one stride for each input")
     return each
 
 

@@ -69,8 +69,8 @@ def wrap_attribution_function(own: Callable[..., Any] | None) -> Callable[..., A
     }
     count = len(inspect.signature(own).parameters)
     if count not in ways:
-        what, try_ = "`custom_attribution_func` must take one to three arguments", "lambda multipliers, inputs, baselines: ..."
-        raise MethodError(what, there=f"{count} arguments", try_=try_)
+        what, advice = "`custom_attribution_func` must take one to three arguments", "lambda multipliers, inputs, baselines: ..."
+        raise MethodError(what, found=f"{count} arguments", advice=advice)
     return ways[count]
 
 

@@ -50,12 +50,12 @@ def check_output(found: Any) -> Any:
     if isinstance(found, torch.futures.Future):
         raise QuantityError(
             "`attribute()` needs a model that returns a tensor, not a future",
-            there="a torch.futures.Future",
-            try_="attribute_future(inputs, ...), or a model that returns future.wait()",
+            found="a torch.futures.Future",
+            advice="attribute_future(inputs, ...), or a model that returns future.wait()",
         )
     if not isinstance(found, (Tensor, int, float)):
         there = f"a {type(found).__name__}"
-        raise QuantityError("The output of the model must be a tensor or a number", there=there, try_="a model that returns a tensor")
+        raise QuantityError("The output of the model must be a tensor or a number", found=there, advice="a model that returns a tensor")
     return found
 
 

@@ -122,8 +122,8 @@ class CaptumCall:
             there = ", ".join(f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}" for t in self.inputs.tensors)
             raise InputError(
                 "Integer inputs have no attribution next to floating-point inputs",
-                there=there,
-                try_="additional_forward_args=(ids,), with the integers there",
+                found=there,
+                advice="additional_forward_args=(ids,), with the integers there",
             )
         return self.inputs.pack(arrays)
 
@@ -208,8 +208,8 @@ def make_baselines(call: CaptumCall, baselines: Any) -> list[Tensor]:
     many = 1 if isinstance(baselines, Tensor) else len(call.inputs.tensors)
     each = baselines if isinstance(baselines, (tuple, list)) else (baselines,) * many
     if len(each) != len(call.inputs.tensors):
-        there, try_ = f"{len(each)} baselines for {len(call.inputs.tensors)} inputs", "baselines=(0.0, 0.0), one baseline for each input"
-        raise InputError("The number of baselines differs from the number of inputs", there=there, try_=try_)
+        there, advice = f"{len(each)} baselines for {len(call.inputs.tensors)} inputs", "baselines=(0.0, 0.0), one baseline for each input"
+        raise InputError("The number of baselines differs from the number of inputs", found=there, advice=advice)
     return [make_baseline(x, 0 if b is None else b) for x, b in zip(call.inputs.tensors, each, strict=True)]
 
 
@@ -220,7 +220,7 @@ def make_baseline(x: Tensor, baseline: Any) -> Tensor:
     except (TypeError, ValueError, RuntimeError) as error:
         there = f"a baseline of type {type(baseline).__name__}"
         raise InputError(
-            "A baseline must be a number or a tensor", there=there, try_="baselines=0.0, or a tensor of the input's shape"
+            "A baseline must be a number or a tensor", found=there, advice="baselines=0.0, or a tensor of the input's shape"
         ) from error
     if not start.ndim:
         return torch.full_like(x[:1], start.item())

@@ -73,8 +73,8 @@ def missing_name_error(module: str, names: Iterable[str], name: str) -> Exceptio
     there, full_name = "the attribution methods of captum.attr, and captum.metrics", f"{module}.{name}"
     return CompatError(
         f"`ascribe.compat.captum` does not have the name `{full_name}`",
-        there=there,
-        try_="the package captum for this name",
+        found=there,
+        advice="the package captum for this name",
         code="E-COMPAT-NAME",
         name=full_name,
     )

@@ -56,10 +56,10 @@ def parse_inputs(inputs: Any) -> CaptumInputs:
         if not isinstance(tensor, Tensor) or not tensor.ndim:
             there = f"a tensor of shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else type(tensor).__name__
             raise InputError(
-                "Inputs must be tensors with a batch dimension", there=there, try_="a tensor [records, ...], or a tuple of them"
+                "Inputs must be tensors with a batch dimension", found=there, advice="a tensor [records, ...], or a tuple of them"
             )
     if not found.tensors:
-        raise InputError("There are no inputs", there=repr(inputs), try_="a tensor, or a tuple of tensors")
+        raise InputError("There are no inputs", found=repr(inputs), advice="a tensor, or a tuple of tensors")
     return found
 
 
@@ -75,9 +75,9 @@ def parse_stdevs(inputs: CaptumInputs, stdevs: Any) -> tuple[float, ...]:
     each = tuple(stdevs) if isinstance(stdevs, (tuple, list)) else (stdevs,) * len(inputs.tensors)
     if len(each) != len(inputs.tensors):
         there = f"{len(each)} stdevs for {len(inputs.tensors)} inputs"
-        raise MethodError("The number of stdevs differs from the number of inputs", there=there, try_="one number, or one for each input")
+        raise MethodError("The number of stdevs differs from the number of inputs", found=there, advice="one number, or one for each input")
     if not all(isinstance(s, (int, float, np.number)) and s >= 0 for s in each):
-        raise MethodError("A standard deviation must be a number >= 0", there=f"stdevs={stdevs!r}", try_="stdevs=0.1")
+        raise MethodError("A standard deviation must be a number >= 0", found=f"stdevs={stdevs!r}", advice="stdevs=0.1")
     return tuple(map(float, each))
 
 

@@ -64,5 +64,5 @@ def as_layer_cut(layer: Any, names: Mapping[int, str]) -> Cut:
         return Cut(layer)
     if isinstance(layer, nn.Module):
         return Cut(names[id(getattr(layer, "_orig_mod", layer))])
-    there, try_ = f"a {type(layer).__name__}", 'layer=model.layer3, or its dotted name "layer3"'
-    raise CutError("A layer must be a module of the model or its name", there=there, try_=try_)
+    there, advice = f"a {type(layer).__name__}", 'layer=model.layer3, or its dotted name "layer3"'
+    raise CutError("A layer must be a module of the model or its name", found=there, advice=advice)

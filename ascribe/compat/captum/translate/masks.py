@@ -20,8 +20,8 @@ def fit_mask(mask: Tensor, x: Tensor) -> Tensor:
     mask = mask[(None,) * (x.ndim - mask.ndim)] if mask.ndim < x.ndim else mask
     if mask.ndim != x.ndim or any(n not in (1, size) for n, size in zip(mask.shape, x.shape, strict=True)):
         there = f"a mask of shape {tuple(mask.shape)} for an input of shape {tuple(x.shape)}"
-        try_ = f"a mask of shape {tuple(x.shape[1:])}; any axis may be 1"
-        raise FeatureError("A mask must broadcast to its input", there=there, try_=try_, code="E-FEATURES-SHAPE")
+        advice = f"a mask of shape {tuple(x.shape[1:])}; any axis may be 1"
+        raise FeatureError("A mask must broadcast to its input", found=there, advice=advice, code="E-FEATURES-SHAPE")
     return mask
 
 
@@ -42,8 +42,8 @@ def parse_masks(call: CaptumCall) -> list[Tensor]:
         mask = tuple(mask[name] for name in inputs.names)
     masks = mask_each_element(inputs.tensors) if mask is None else mask if isinstance(mask, (tuple, list)) else (mask,)
     if len(masks) != len(inputs.tensors):
-        there, try_ = f"{len(masks)} masks for {len(inputs.tensors)} inputs", "one mask for each input"
-        raise FeatureError("The number of masks differs from the number of inputs", there=there, try_=try_, code="E-FEATURE-COUNT")
+        there, advice = f"{len(masks)} masks for {len(inputs.tensors)} inputs", "one mask for each input"
+        raise FeatureError("The number of masks differs from the number of inputs", found=there, advice=advice, code="E-FEATURE-COUNT")
     return [fit_mask(m, x) for m, x in zip(masks, inputs.tensors, strict=True)]
 
 

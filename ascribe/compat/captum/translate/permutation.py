@@ -17,7 +17,7 @@ from ....removal import RemovalContext, Replacement
 def permute_feature(x: Tensor, feature_mask: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Returns ``x`` with the elements under a mask taken from other records by one permutation. Raises FeatureError for a single record."""
     if len(x) < 2:
-        raise FeatureError("A permutation needs at least two records", there="one record", try_="a larger batch")
+        raise FeatureError("A permutation needs at least two records", found="one record", advice="a larger batch")
     same = torch.arange(len(x))
     order = torch.randperm(len(x), generator=generator)
     while torch.equal(order, same):
@@ -40,7 +40,7 @@ class PermutationRemoval:
         if not isinstance(found, Tensor) or found.shape != x.shape:
             there = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
             raise FeatureError(
-                "`perm_func` must return values of the shape of the records", there=there, try_=f"a tensor of shape {tuple(x.shape)}"
+                "`perm_func` must return values of the shape of the records", found=there, advice=f"a tensor of shape {tuple(x.shape)}"
             )
         return found
 

@@ -29,7 +29,7 @@ class TargetUnit(Unit):
             if int(np.prod(sizes, dtype=int)) != 1:
                 there = f"an output of shape {tuple(y.shape)}"
                 raise QuantityError(
-                    "The output has several elements, and no target selects one", there=there, try_="target=0", code="E-TARGET-NONE"
+                    "The output has several elements, and no target selects one", found=there, advice="target=0", code="E-TARGET-NONE"
                 )
             return BoundFunction(lambda y: y.reshape(len(y)))
         position, rest = self.position, sizes[len(self.position) :]
@@ -60,13 +60,13 @@ class TargetPerRecord:
         mine = all_records(y, part).of(self.positions, "targets")
         shape = f"a value of shape {tuple(y.shape)}"
         if set(map(len, mine)) != {len(sizes)}:
-            there, try_ = f"{len(mine[0])} indices for {shape}", f"{len(sizes)} indices for each record"
-            raise QuantityError("A target needs one index for each axis after the batch", there=there, try_=try_, code="E-TARGET-SHAPE")
+            there, advice = f"{len(mine[0])} indices for {shape}", f"{len(sizes)} indices for each record"
+            raise QuantityError("A target needs one index for each axis after the batch", found=there, advice=advice, code="E-TARGET-SHAPE")
         spots = np.array(mine, dtype=np.int64)
         if spots.min() < 0:
             spots = np.where(spots < 0, spots + sizes, spots)
         if spots.min() < 0 or (spots.max(0) >= sizes).any():
-            raise QuantityError("The target is out of range", there=shape, try_=f"indices below {sizes}", code="E-TARGET-RANGE")
+            raise QuantityError("The target is out of range", found=shape, advice=f"indices below {sizes}", code="E-TARGET-RANGE")
         if len(sizes) == 1:
             return BoundClasses(spots[:, 0])
         return BoundClasses(np.asarray(np.ravel_multi_index(tuple(spots.T), sizes)), lambda y: y.reshape(len(y), -1))
@@ -99,7 +99,7 @@ def parse_target(target: Any) -> Quantity:
         if isinstance(target, Tensor) and target.ndim > 1:
             there = f"a tensor of shape {tuple(target.shape)}"
             raise QuantityError(
-                "A target tensor must have one element for each record", there=there, try_="target=labels", code="E-TARGET-SHAPE"
+                "A target tensor must have one element for each record", found=there, advice="target=labels", code="E-TARGET-SHAPE"
             )
         each = as_numpy(target) if isinstance(target, Tensor) else target
         if all(isinstance(t, str) for t in each):
@@ -110,8 +110,8 @@ def parse_target(target: Any) -> Quantity:
             return TargetPerRecord(tuple((int(t),) for t in each))
     if callable(target):
         return Custom(target)
-    try_ = "None, an integer, a tuple of integers, or a list with one of those for each record"
-    raise QuantityError("The target is not of a form that captum accepts", there=f"target={target!r}", try_=try_)
+    advice = "None, an integer, a tuple of integers, or a list with one of those for each record"
+    raise QuantityError("The target is not of a form that captum accepts", found=f"target={target!r}", advice=advice)
 
 
 class LayerInputQuantity(Custom):
@@ -138,5 +138,5 @@ def parse_neuron(selector: Any, on: Cut) -> Quantity:
         return TargetUnit(*selector, on=on)
     if callable(selector):
         return LayerInputQuantity(selector, on) if on.anchor == "in" else Custom(selector, on)
-    try_ = "an integer, a tuple of integers and slices, or a function of the layer's value"
-    raise QuantityError("The neuron selector is not of a form that captum accepts", there=f"neuron_selector={selector!r}", try_=try_)
+    advice = "an integer, a tuple of integers and slices, or a function of the layer's value"
+    raise QuantityError("The neuron selector is not of a form that captum accepts", found=f"neuron_selector={selector!r}", advice=advice)

@@ -47,7 +47,7 @@ class AttributionMethod(ABC):
     def __init__(self, model: ModelWrapper, rebatch_size: int | None = None, *args: Any, **kwargs: Any) -> None:
         if not isinstance(model, ModelWrapper):
             raise ModelError(
-                "A method of trulens needs a `ModelWrapper`", there=f"a {type(model).__name__}", try_="get_model_wrapper(model)"
+                "A method of trulens needs a `ModelWrapper`", found=f"a {type(model).__name__}", advice="get_model_wrapper(model)"
             )
         self._model, self.rebatch_size = model, rebatch_size
 
@@ -182,7 +182,7 @@ class AttributionCall:
         if len(scale) != len(nested[0]) or not all(map(can_scale, scale, nested[0])):
             shapes = ", ".join(str(tuple(v.shape)) for v in nested[0])
             what = "`get_activation_multiplier` must return factors of the shape of the influence"
-            raise DistributionError(what, there=f"influences of shape {shapes}", try_="return activation")
+            raise DistributionError(what, found=f"influences of shape {shapes}", advice="return activation")
         return Outputs(Inputs(v * s for v, s in zip(of_one, scale, strict=True)) for of_one in nested)
 
 

@@ -94,13 +94,13 @@ class LinearDoi(DoI):
         if isinstance(start, Mapping):
             raise DoiCutSupportError(
                 "Baselines by name need values by name",
-                there=f"baselines {', '.join(map(repr, start))}, for values in a list",
-                try_="a list of baselines in the order of the values",
+                found=f"baselines {', '.join(map(repr, start))}, for values in a list",
+                advice="a list of baselines in the order of the values",
             )
         starts = start if isinstance(start, (list, tuple)) and len(values) > 1 else [start] * len(values)
         if len(starts) != len(values):
             there = f"{len(starts)} baselines for {len(values)} values"
-            raise DoiCutSupportError("The cut needs one baseline for each of its values", there=there, try_="one baseline for each value")
+            raise DoiCutSupportError("The cut needs one baseline for each of its values", found=there, advice="one baseline for each value")
         return [(v, convert_like(b, v)) for v, b in zip(values, starts, strict=True)]
 
 
@@ -113,7 +113,7 @@ class GaussianDoi(DoI):
     def __init__(self, var: float, resolution: int, cut: Cut | None = None) -> None:
         super().__init__(cut)
         if not var >= 0:
-            raise DistributionError("A variance must be >= 0", there=f"var={var}", try_="var=1.0")
+            raise DistributionError("A variance must be >= 0", found=f"var={var}", advice="var=1.0")
         self._var, self._resolution = var, resolution
 
     def __call__(self, z: Any) -> Any:
@@ -132,7 +132,7 @@ def as_doi(doi: Any, cut: Cut) -> DoI:
     if doi == "linear" and isinstance(doi, str):
         return LinearDoi(cut=cut)
     shown = repr(doi) if isinstance(doi, str) else f"a {type(doi).__name__}"
-    raise DistributionError("`doi` is not a distribution", there=f"doi={shown}", try_='a DoI, "point" or "linear"')
+    raise DistributionError("`doi` is not a distribution", found=f"doi={shown}", advice='a DoI, "point" or "linear"')
 
 
 def convert_like(b: Any, v: Any) -> Any:
@@ -159,10 +159,10 @@ def stack_points(points: Any) -> Any:
         return stack_points(parts[0]) if len(parts) == 1 else tuple(map(stack_points, parts))
     if not parts or not all(map(is_array, parts)):
         what, there = "A distribution must return a list of arrays", f"a {type(points).__name__} without arrays"
-        raise DistributionError(what, there=there, try_="[z, 0.5 * z]: arrays of the shape of the value")
+        raise DistributionError(what, found=there, advice="[z, 0.5 * z]: arrays of the shape of the value")
     if len(shapes := {tuple(part.shape): None for part in parts}) > 1:
         there = f"points of shapes {', '.join(map(str, shapes))}"
-        raise DistributionError("All points must have the shape of the value", there=there, try_="arrays of one shape")
+        raise DistributionError("All points must have the shape of the value", found=there, advice="arrays of one shape")
     if all(isinstance(part, np.ndarray) for part in parts):
         return np.stack(parts)
     return namespace(parts[0]).stack(parts, 0)

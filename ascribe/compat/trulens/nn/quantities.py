@@ -49,7 +49,7 @@ class QoI(ABC):
         if not is_array(y):
             held = f"{len(y)} tensors" if isinstance(y, (list, tuple)) else f"a {type(y).__name__}"
             raise QoiCutSupportError(
-                f"`{self!r}` needs a single tensor at the cut", there=held, try_="an accessor on the cut, or a quantity of lists"
+                f"`{self!r}` needs a single tensor at the cut", found=held, advice="an accessor on the cut, or a quantity of lists"
             )
         return y
 
@@ -109,7 +109,7 @@ class MaxClassQoI(QoI):
         if self.moving or (part is not None and len(part.index) != part.total):
             there = "moving=True" if self.moving else f"{len(y)} records of {part.total if part else len(y)}"
             raise QoiCutSupportError(
-                f"`{self!r}` needs all records in one batch", there=there, try_="moving=False, a larger rebatch_size, or axis=1"
+                f"`{self!r}` needs all records in one batch", found=there, advice="moving=False, a larger rebatch_size, or axis=1"
             )
         scores = as_numpy(apply_activation(y, self.activation))
         highest = scores.argmax(0) == np.arange(len(scores)).reshape(-1, *[1] * (scores.ndim - 1))
@@ -166,7 +166,7 @@ class InternalChannelQoI(QoI):
         axis = check_axis(1 if self.channel_axis is None or y.ndim == 2 else self.channel_axis, y)
         if y.ndim == 4 and axis not in (1, 3):
             there = f"channel_axis={axis} for a value of shape {tuple(y.shape)}"
-            raise QoiCutSupportError("The channels of images are on axis 1 or 3", there=there, try_="channel_axis=1")
+            raise QoiCutSupportError("The channels of images are on axis 1 or 3", found=there, advice="channel_axis=1")
         channels = namespace(y).moveaxis(y, axis, 1)
         found = select_classes(self.channel, channels)
         if y.ndim > 2:
@@ -180,7 +180,7 @@ class LambdaQoI(QoI):
     def __init__(self, function: Callable[[Any], Any]) -> None:
         if (taken := parameters(function)) is not None and len(taken) != 1:
             raise QuantityError(
-                "A quantity is a function of one argument", there=f"{len(taken)} arguments", try_="lambda value: value[:, 0]"
+                "A quantity is a function of one argument", found=f"{len(taken)} arguments", advice="lambda value: value[:, 0]"
             )
         self.function = function
 
@@ -215,7 +215,7 @@ class ClassSeqQoI(QoI):
         y, labels = self.one_tensor(y), as_numpy(self.seq_labels)
         if labels.ndim != 1:
             raise QuantityError(
-                "There must be one label for each record", there=f"labels of shape {labels.shape}", try_="a list, or ClassQoI"
+                "There must be one label for each record", found=f"labels of shape {labels.shape}", advice="a list, or ClassQoI"
             )
         labels = all_records(y, part).of(labels, "labels")
         return BoundClasses(np.array([check_index(label, y, 1) for label in labels]))
@@ -234,7 +234,7 @@ def as_qoi(qoi: Any) -> QoI:
     if qoi == "max" and isinstance(qoi, str):
         return MaxClassQoI()
     shown = repr(qoi) if isinstance(qoi, str | bool) else f"a {type(qoi).__name__}"
-    raise QuantityError("`qoi` is not a quantity", there=f"qoi={shown}", try_='a QoI, a function, a class, a pair of classes, or "max"')
+    raise QuantityError("`qoi` is not a quantity", found=f"qoi={shown}", advice='a QoI, a function, a class, a pair of classes, or "max"')
 
 
 def apply_activation(y: Array, activation: Any) -> Array:
@@ -249,7 +249,7 @@ def apply_activation(y: Array, activation: Any) -> Array:
     if activation == "softmax":
         e = xp.exp(y - xp.amax(y, (check_axis(1, y),))[:, None])
         return e / e.sum(1)[:, None]
-    raise QuantityError("The activation is not known", there=f"activation={activation!r}", try_='"softmax", "sigmoid", or a function')
+    raise QuantityError("The activation is not known", found=f"activation={activation!r}", advice='"softmax", "sigmoid", or a function')
 
 
 def check_axis(axis: int, y: Array) -> int:
@@ -257,8 +257,8 @@ def check_axis(axis: int, y: Array) -> int:
     if not -y.ndim < axis < y.ndim or axis == 0:
         raise QoiCutSupportError(
             "The value does not have this axis after the batch axis",
-            there=f"axis {axis} of a value of shape {tuple(y.shape)}",
-            try_="axis=1",
+            found=f"axis {axis} of a value of shape {tuple(y.shape)}",
+            advice="axis=1",
         )
     return axis % y.ndim
 
@@ -271,7 +271,7 @@ def check_index(index: Any, y: Array, axis: int) -> int:
     number, size = parse_integer(index), int(y.shape[axis]) if y.ndim > axis else 0
     if not -size <= number < size:
         there = f"class {number} of {size}, in a value of shape {tuple(y.shape)}"
-        raise QuantityIndexError(f"Class {number} is out of range", there=there, try_=f"a class below {size}")
+        raise QuantityIndexError(f"Class {number} is out of range", found=there, advice=f"a class below {size}")
     return number % size
 
 
@@ -279,5 +279,5 @@ def select_classes(classes: Any, y: Array) -> list[Array]:
     """Returns the values of one class on axis 1, or of each of several. Raises QuantityError for no class."""
     listed = as_numpy(classes).reshape(-1)
     if not len(listed):
-        raise QuantityError("The quantity needs at least one class", there="an empty list", try_="one class, or a list of classes")
+        raise QuantityError("The quantity needs at least one class", found="an empty list", advice="one class, or a list of classes")
     return [y[:, check_index(c, y, 1)] for c in listed]

@@ -26,7 +26,7 @@ class Cut:
 
     def __init__(self, name: Any, anchor: Anchor = "out", accessor: Callable[[Any], Any] | None = None) -> None:
         if anchor not in ("in", "out"):
-            raise CutNameError("The anchor of a cut must be `in` or `out`", there=f"anchor={anchor!r}", try_='"in" or "out"')
+            raise CutNameError("The anchor of a cut must be `in` or `out`", found=f"anchor={anchor!r}", advice='"in" or "out"')
         self.name, self.accessor = name, accessor
         self.anchor: Anchor = anchor
 
@@ -93,7 +93,7 @@ def as_slice(cuts: Any) -> Slice:
     if not isinstance(cuts, (list, tuple)):
         return Slice(as_cut(cuts, InputCut()), OutputCut())
     if len(cuts) != 2:
-        raise CutNameError("A slice is a pair of cuts", there=f"{len(cuts)} cuts", try_="(InputCut(), LogitCut())")
+        raise CutNameError("A slice is a pair of cuts", found=f"{len(cuts)} cuts", advice="(InputCut(), LogitCut())")
     return Slice(as_cut(cuts[0], InputCut()), as_cut(cuts[1], OutputCut()))
 
 
@@ -107,7 +107,7 @@ def as_cut(cut: Any, default: Cut) -> Cut:
     if cut is None or (isinstance(default, InputCut) and isinstance(cut, int) and cut == 0):
         return default
     if isinstance(cut, bool) or not isinstance(cut, (int, str)):
-        raise CutNameError("A cut is a Cut, or a layer's name or number", there=f"a {type(cut).__name__}", try_='Cut("layer3")')
+        raise CutNameError("A cut is a Cut, or a layer's name or number", found=f"a {type(cut).__name__}", advice='Cut("layer3")')
     return Cut(cut)
 
 
@@ -144,6 +144,6 @@ def accessor_path(cut: Cut) -> Accessor | None:
     except Exception:  # whatever a function raises that was written for arrays
         path = None
     if path is None:
-        what, try_ = "An accessor may only select a part of the value", 'lambda value: value[0], or value["logits"]'
-        raise CutNameError(what, there=f"the accessor of {cut!r}", try_=try_)
+        what, advice = "An accessor may only select a part of the value", 'lambda value: value[0], or value["logits"]'
+        raise CutNameError(what, found=f"the accessor of {cut!r}", advice=advice)
     return path or None

@@ -103,7 +103,7 @@ class HeatmapVisualizer(Visualizer):
         below = self.tiler.tile(normalize_images(check_channels(as_images(x, "x")), "01"))
         if below.shape[:2] != layer.image.shape[:2]:
             there = f"attributions of shape {np.shape(attributions)}, images of shape {np.shape(x)}"
-            raise ResultError("Attributions and images differ in height, width or number", there=there, try_="attributions of the images")
+            raise ResultError("Attributions and images differ in height, width or number", found=there, advice="attributions of the images")
         opacity = self.default_overlay_opacity if overlay_opacity is None else overlay_opacity
         draw_layers([Layer(below, "gray"), replace(layer, alpha=opacity)], output_file, imshow, fig)
         return layer.image if return_tiled else found

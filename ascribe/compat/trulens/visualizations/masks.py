@@ -59,7 +59,7 @@ class MaskVisualizer:
         found, below = as_images(attributions), check_channels(as_images(x, "x"))
         if found.shape != below.shape:
             there = f"attributions of shape {found.shape}, images of shape {below.shape}"
-            raise ResultError("Attributions and images must have the same shape", there=there, try_="attributions of the images")
+            raise ResultError("Attributions and images must have the same shape", found=there, advice="attributions of the images")
         found = average_channels(found) if _either(combine_channels, self.default_combine_channels) else found
         found = blur_images(found, _either(blur, self.default_blur))
         found = np.maximum(found, 0) if _either(positive_only, self.default_positive_only) else found
@@ -67,7 +67,7 @@ class MaskVisualizer:
         share = _either(threshold, self.default_thresh)
         if share is not None and not _either(use_attr_as_opacity, self.default_use_attr_as_opacity):
             if not 0 <= share <= 1:
-                raise ResultError("A threshold is a quantile in [0, 1]", there=f"threshold={share}", try_="threshold=0.5")
+                raise ResultError("A threshold is a quantile in [0, 1]", found=f"threshold={share}", advice="threshold=0.5")
             level = np.nanquantile(found, share, axis=(1, 2, 3), keepdims=True)
             found = np.maximum(found > level, _either(masked_opacity, self.default_masked_opacity))
         masked = found * normalize_images(below, "01")

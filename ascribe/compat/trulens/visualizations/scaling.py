@@ -42,9 +42,9 @@ def as_images(a: Any, what: str = "attributions") -> np.ndarray:
     """
     found = as_numpy(a)
     if found.ndim != 4 or not found.size:
-        raise ResultError("Images must have four axes", there=f"{what} of shape {found.shape}", try_="a batch: x[None]")
+        raise ResultError("Images must have four axes", found=f"{what} of shape {found.shape}", advice="a batch: x[None]")
     if found.dtype.kind not in "fiub":
-        raise ResultError("Images must consist of real numbers", there=f"{what} of type {found.dtype}", try_="abs(x)")
+        raise ResultError("Images must consist of real numbers", found=f"{what} of type {found.dtype}", advice="abs(x)")
     return found.astype(np.result_type(found, np.float32), copy=False)
 
 
@@ -52,7 +52,7 @@ def check_channels(a: np.ndarray) -> np.ndarray:
     """Returns images that can be drawn. Raises ResultError unless they have 1, 3 or 4 channels."""
     count = a.shape[channel_axis()]
     if count not in (1, 3, 4):
-        raise ResultError("Only 1, 3 or 4 channels can be shown", there=f"{count} channels", try_="combine_channels=True")
+        raise ResultError("Only 1, 3 or 4 channels can be shown", found=f"{count} channels", advice="combine_channels=True")
     return a
 
 
@@ -70,7 +70,7 @@ def blur_images(a: np.ndarray, radius: float | None) -> np.ndarray:
     if not radius:
         return a
     if not radius > 0:
-        raise ResultError("A blur is a standard deviation >= 0 in pixels", there=f"blur={radius}", try_="blur=5.0")
+        raise ResultError("A blur is a standard deviation >= 0 in pixels", found=f"blur={radius}", advice="blur=5.0")
     reach = int(4 * radius + 0.5)
     curve = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius) ** 2)
     curve /= curve.sum()
@@ -86,8 +86,8 @@ def normalize_images(a: np.ndarray, how: str) -> np.ndarray:
     Raises ResultError for an unknown scaling.
     """
     if how not in NORMALIZATIONS:
-        try_ = f"one of {', '.join(NORMALIZATIONS)}"
-        raise ResultError("The scaling is not known", there=f"normalization_type={how!r}", try_=try_)
+        advice = f"one of {', '.join(NORMALIZATIONS)}"
+        raise ResultError("The scaling is not known", found=f"normalization_type={how!r}", advice=advice)
     axes = spatial_axes() if how.endswith("sum") else (1, 2, 3)
     if how == "unnormalized":
         return a

@@ -133,8 +133,8 @@ class NLP:
     def token_attribution(self, texts: Iterable[str], attr: AttributionMethod) -> Any:
         """Returns the rendered texts. Raises InputError (a ValueError) if ids or scores are not found."""
         if self.tokenize is None:
-            try_ = "NLP(wrapper, tokenize=...), a function of texts that returns ModelInputs"
-            raise InputError("Texts need a tokenizer", there="tokenize=None", try_=try_)
+            advice = "NLP(wrapper, tokenize=...), a function of texts that returns ModelInputs"
+            raise InputError("Texts need a tokenizer", found="tokenize=None", advice=advice)
         inputs = self.tokenize(texts)
         ids = as_table(
             inputs if self.input_accessor is None else self.input_accessor(inputs), "input_accessor=, a function that finds the ids"
@@ -169,7 +169,7 @@ class NLP:
             return str(best if self.labels is None else self.labels[best])
         except LookupError as error:
             there = f"{len(self.labels or ())} labels"
-            raise InputError(f"There is no label for class {best}", there=there, try_="one label for each class") from error
+            raise InputError(f"There is no label for class {best}", found=there, advice="one label for each class") from error
 
 
 def as_table(value: Any, wanted: str, shape: tuple[int, ...] = (), deeper: bool = False) -> np.ndarray:
@@ -178,12 +178,12 @@ def as_table(value: Any, wanted: str, shape: tuple[int, ...] = (), deeper: bool 
     Raises InputError for anything else.
     """
     if not is_array(value) and (not isinstance(value, (list, tuple)) or any(map(is_array, value))):
-        raise InputError("There must be one row for each text", there=f"a {type(value).__name__}", try_=wanted)
+        raise InputError("There must be one row for each text", found=f"a {type(value).__name__}", advice=wanted)
     found = as_numpy(value)
     if found.ndim < 2 or (found.ndim > 2 and not deeper) or found.shape[: len(shape)] != shape:
         rows = " x ".join(map(str, shape))
         what = f"Texts and tokens need an array of {rows}" if rows else "Texts need an array of two axes"
-        raise InputError(what, there=f"an array of shape {found.shape}", try_=wanted)
+        raise InputError(what, found=f"an array of shape {found.shape}", advice=wanted)
     return found
 
 

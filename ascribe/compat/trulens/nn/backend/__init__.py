@@ -56,7 +56,7 @@ class OutOfMemory(MemoryLimitError, RuntimeError):
 
     def __init__(self, settings: Any = (), **kwargs: Any) -> None:
         self.settings, self.kwargs = list(settings), kwargs
-        super().__init__("The call ran out of memory", try_="; ".join(map(str, self.settings)) or "smaller batches, or rebatch_size=")
+        super().__init__("The call ran out of memory", advice="; ".join(map(str, self.settings)) or "smaller batches, or rebatch_size=")
 
 
 def get_backend(suppress_warnings: bool = False) -> ModuleType | None:
@@ -76,7 +76,7 @@ def get_backend(suppress_warnings: bool = False) -> ModuleType | None:
 def unsupported(what: str) -> BackendError:
     """Returns the error for a framework that the facade does not support."""
     known = ", ".join(b.name for b in FUNCTIONS)
-    return BackendError(f"The facade of trulens supports {known} only", there=what, try_="a PyTorch model", code="E-COMPAT-BACKEND")
+    return BackendError(f"The facade of trulens supports {known} only", found=what, advice="a PyTorch model", code="E-COMPAT-BACKEND")
 
 
 @contextmanager

@@ -45,8 +45,8 @@ def get_model_wrapper(
     """
     found = discern_backend(model) if backend is None else Backend.from_name(backend)
     if found is Backend.UNKNOWN and backend is not None:
-        try_ = f"one of {', '.join(NAMES)}"
-        raise BackendError("The backend is not known", there=f"backend={backend!r}", try_=try_, code="E-COMPAT-BACKEND")
+        advice = f"one of {', '.join(NAMES)}"
+        raise BackendError("The backend is not known", found=f"backend={backend!r}", advice=advice, code="E-COMPAT-BACKEND")
     if found is Backend.PYTORCH:
         from .pytorch import PytorchModelWrapper
 

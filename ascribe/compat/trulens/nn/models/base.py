@@ -38,7 +38,7 @@ class ModelWrapper:
     def layer(self, name: Any) -> str:
         """Returns the framework's name of a layer. Raises CutNameError for anything else."""
         if not isinstance(name, str):
-            raise CutNameError("A layer of this model is named by a string", there=f"layer {name!r}", try_='Cut("layer3")')
+            raise CutNameError("A layer of this model is named by a string", found=f"layer {name!r}", advice='Cut("layer3")')
         return name
 
     def call(self, inputs: ModelInputs) -> Call:
@@ -71,8 +71,8 @@ class ModelWrapper:
         if len(found) > 1:
             raise CutNameError(
                 "The call needs a cut of a single layer",
-                there=f"{cut!r}, which is {len(found)} layers",
-                try_="a cut of one of these layers",
+                found=f"{cut!r}, which is {len(found)} layers",
+                advice="a cut of one of these layers",
             )
         return found[0]
 
@@ -170,13 +170,13 @@ class ModelWrapper:
             return inputs, None
         if given is None:
             raise DistributionError(
-                "A cut inside the model needs an intervention", there=f"doi_cut={doi_cut!r}", try_="intervention=values"
+                "A cut inside the model needs an intervention", found=f"doi_cut={doi_cut!r}", advice="intervention=values"
             )
         values = tuple(given.args if isinstance(given, TensorAKs) else many_of_om(given))
         if not values or not all(map(is_array, values)):
             there = f"a {type(given).__name__}"
             raise DistributionError(
-                "An intervention consists of arrays", there=there, try_="intervention=values, arrays of the cut's shape"
+                "An intervention consists of arrays", found=there, advice="intervention=values, arrays of the cut's shape"
             )
         place = self.place(doi_cut)
         place = Place(place.layer, place.anchor, place.accessor, use)
@@ -203,11 +203,11 @@ def raise_as_trulens() -> Iterator[None]:
     try:
         yield
     except MemoryLimitError as error:
-        raise OutOfMemory([error.try_]) from error
+        raise OutOfMemory([error.advice]) from error
     except CutError as error:
         if isinstance(error, ValueError):
             raise
-        raise CutNameError(error.asked, there=error.there, try_=error.try_, code=error.code) from error
+        raise CutNameError(error.problem, found=error.found, advice=error.advice, code=error.code) from error
     except QuantityError as error:
         if error.code == "E-QUANTITY-RAISED" and error.__cause__ is not None:
             raise error.__cause__ from None

@@ -38,7 +38,7 @@ class PytorchModelWrapper(ModelWrapper):
         input_dtype: Any = None,
     ) -> None:
         if not isinstance(model, nn.Module):
-            raise BackendError("A PyTorch model must be a module", there=f"a {type(model).__name__}", try_="a torch.nn.Module")
+            raise BackendError("A PyTorch model must be a module", found=f"a {type(model).__name__}", advice="a torch.nn.Module")
         super().__init__(model, logit_layer=logit_layer)
         if device is not None:
             model.to(device)
@@ -70,13 +70,13 @@ class PytorchModelWrapper(ModelWrapper):
         """Returns a layer by its path, its joined path or its number. Raises CutNameError for unknown and for ambiguous names."""
         if isinstance(name, bool) or not isinstance(name, (str, int)):
             raise CutNameError(
-                "A layer is named by its path or its number", there=f"a {type(name).__name__}", try_='Cut("layer3"), or Cut(3)'
+                "A layer is named by its path or its number", found=f"a {type(name).__name__}", advice='Cut("layer3"), or Cut(3)'
             )
         if isinstance(name, int):
             leaves = [path for path, _ in list_leaf_layers(self.model)]
             if not -len(leaves) <= name < len(leaves):
                 there = f"layer {name} of {len(leaves)} layers"
-                raise CutNameError("The model has no layer of this number", there=there, try_=f"a number below {len(leaves)}")
+                raise CutNameError("The model has no layer of this number", found=there, advice=f"a number below {len(leaves)}")
             return leaves[name]
         modules = {path: module for path, module in self.model.named_modules(remove_duplicate=False) if path}
         if name in modules:
@@ -85,7 +85,7 @@ class PytorchModelWrapper(ModelWrapper):
         inmost = [path for path in found if not any(True for _ in modules[path].children())]
         found = inmost if len(inmost) == 1 else found
         if len(found) > 1:
-            raise CutNameError(f"The name {name!r} is ambiguous", there=", ".join(map(repr, found)), try_="one of these dotted paths")
+            raise CutNameError(f"The name {name!r} is ambiguous", found=", ".join(map(repr, found)), advice="one of these dotted paths")
         return found[0] if found else name
 
     def print_layer_names(self) -> None:
