@@ -66,9 +66,9 @@ def test_loaders_data_sets_and_pictures_are_known() -> None:
     data = torch.utils.data.TensorDataset(torch.rand(4, 3), torch.zeros(4))
     loader = torch.utils.data.DataLoader(data, batch_size=2)
     for value, what in ((loader, "batches of a DataLoader"), (data, "a data set"), (NUMBERS, "a table (DataFrame)")):
-        assert what in error_without_arrays(Call(value), tensors=True).there
+        assert what in error_without_arrays(Call(value), tensors=True).found
     image = pytest.importorskip("PIL.Image").new("RGB", (4, 5))
-    assert "a Pillow image" in error_without_arrays(Call(image), tensors=True).there
+    assert "a Pillow image" in error_without_arrays(Call(image), tensors=True).found
     found = describe_value([image, image])
     assert found is not None
     assert "the first of them a Pillow image" in found[0]
