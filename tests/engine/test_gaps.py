@@ -13,7 +13,7 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.distributions.quadrature import quadrature_nodes
-from ascribe.engine.passes.curvature import Course, advice
+from ascribe.engine.passes.curvature import Course, advise_on_curvature
 from ascribe.report.cards import cards
 from ascribe.utils.completeness import describe_gaps
 from tests.support.rescale_zoo import Fn
@@ -204,8 +204,8 @@ def test_the_bend_does_not_depend_on_chunks_or_order():
     shuffled = Course(position[mixed], 16, {0: values[:, mixed]}).bend()
     np.testing.assert_allclose(parts, whole)
     np.testing.assert_allclose(shuffled, whole)
-    assert advice(np.array([1e-3]), whole[:, 0, :1]) == "steps"
-    assert advice(np.array([1e3]), whole[:, 0, :1]) == "missing"
+    assert advise_on_curvature(np.array([1e-3]), whole[:, 0, :1]) == "steps"
+    assert advise_on_curvature(np.array([1e3]), whole[:, 0, :1]) == "missing"
 
 
 # What is not finite
