@@ -225,9 +225,9 @@ def difference(found: Tensor, expected: Tensor) -> float:
 
 HEAD = """# The same relevance by zennit and by ascribe
 
-Written by `make parity`: zennit {version}, double precision, networks with random weights and statistics (`tests/zennit_cases.py`).
+Written by `make parity`: zennit {version}, double precision, networks with random weights and statistics (`tests/support/zennit_cases.py`).
 The figure is the largest difference as a share of the largest number. Where it is 1e-5, zennit's composites stabilise additions
-and averages, which ours do not ([decisions/0025](decisions/0025-parity-with-zennit.md)).
+and averages, which ours do not ([decisions/0025](../decisions/0025-parity-with-zennit.md)).
 """
 
 
