@@ -17,7 +17,7 @@ from ..calls.call import argument_name
 from ..errors import AscribeError, DistributionError, FeatureError
 from ..tree import walk
 from ..utils.ragged import Ragged
-from ..utils.record_layout import spatial_axes
+from ..utils.record_layout import ImageLayout, spatial_axes
 from ..values import Value
 
 BESIDE_IDS = ("mask", "type", "position", "label")  # in the names of integer arguments that are not token ids
@@ -110,10 +110,12 @@ class CutValues:
         moved = namespace(array).moveaxis(array, axis, 0)
         return moved if tuple(moved.shape) == target else array
 
-    def places(self, value: Array) -> tuple[int, ...]:
-        """Returns the spatial axes of an array: those after the channels in a layer, judged by their lengths at the input."""
+    def places(self, value: Array, layout: ImageLayout | None = None) -> tuple[int, ...]:
+        """Returns the spatial axes of an array: as ``layout`` says, those after the channels in a layer, or judged by their lengths."""
         shape = tuple(value.shape[1:])
-        return tuple(range(2, len(shape) + 1)) if self.layer or len(shape) < 2 else tuple(axis + 1 for axis in spatial_axes(shape))
+        if len(shape) < 2 or (self.layer and layout is None):
+            return tuple(range(2, len(shape) + 1))
+        return tuple(axis + 1 for axis in spatial_axes(shape, layout))
 
 
 def resolve_baseline(baseline: Any, here: CutValues) -> list[Array]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..arrays import Array, namespace
-from ..utils.record_layout import MOST_CHANNELS, format_shape, is_series, time_axis
+from ..utils.record_layout import MOST_CHANNELS, format_shape, is_channels_last, is_series, time_axis
 from ..values import Value
 from .base import FeatureContext, Features, Groups, count_elements
 from .coordinates import Channels, EachElement, PerArray, Tokens
@@ -64,6 +64,8 @@ class Automatic(Value):
             return Channels()
         if len(shape) == 2 and is_series(shape):
             return Segments(min(16, shape[time_axis(shape)]))
+        if is_channels_last(shape):
+            shape = (shape[-1], *shape[:-1])
         if len(shape) < 4:
             return Superpixels() if patches and is_available() and min(shape[-2:]) >= LEAST else Grid(min(8, *shape[-2:]))
         frames = len(shape) == 4 and shape[1] <= MOST_CHANNELS < shape[0]  # [frames, channels, height, width]

@@ -13,7 +13,7 @@ from ..arrays import Array
 from ..calls.call import Call
 from ..coalitions.base import Players, Tree
 from ..errors import FeatureError
-from ..utils.record_layout import is_channels_last
+from ..utils.record_layout import ImageLayout, has_channels_last
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,47 @@ def count_elements(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape, dtype=np.int64))
 
 
+@dataclass(frozen=True)
+class ImageAxes:
+    """The axes of one array of images: ``shape`` is that of a record with the channels first, ``last`` is True if they come last."""
+
+    shape: tuple[int, ...]
+    last: bool
+
+    def arrange(self, cells: np.ndarray, inner: int) -> np.ndarray:
+        """Returns ids ``[1 or records, *spatial]`` with axes of length 1 for the other axes of a record, where the record has them."""
+        others = [1] * (len(self.shape) - inner)
+        if self.last:
+            return cells.reshape(len(cells), *others[1:], *cells.shape[1:], 1)
+        return cells.reshape(len(cells), *others, *cells.shape[1:])
+
+    @property
+    def note(self) -> str:
+        """Returns a text for the description of the features: the channels were found on the last axis."""
+        return ", channels last" if self.last else ""
+
+
+def image_axes(context: FeatureContext, axes: int, what: str, layout: ImageLayout | None) -> list[ImageAxes]:
+    """Returns the axes of each array, whose last ``axes`` axes are split. At a layer channels come first unless ``layout`` says otherwise.
+
+    Raises FeatureError if an array has fewer axes or no elements, and for an unknown layout.
+    """
+    check_layout(layout, what)
+    known: ImageLayout | None = "NCHW" if layout is None and (context.layer or axes < 2) else layout
+    shapes = shapes_with_axes(context, axes, what)
+    lasts = [axes < len(shape) and has_channels_last(shape, known) for shape in shapes]  # sizes for all axes are in the user's own order
+    return [ImageAxes((s[-1], *s[:-1]) if last else s, last) for s, last in zip(context.shapes, lasts, strict=True)]
+
+
+def check_layout(layout: object, what: str) -> None:
+    """Raises FeatureError unless ``layout`` is None or one of the two layouts."""
+    if layout not in (None, "NCHW", "NHWC"):
+        advice = "layout='NHWC' for images with channels last, 'NCHW' for channels first, None to find it out"
+        raise FeatureError(f"`layout=` of `{what}` must be 'NCHW' or 'NHWC'", found=f"layout={layout!r}", advice=advice)
+
+
 def shapes_with_axes(context: FeatureContext, axes: int, what: str) -> list[tuple[int, ...]]:
-    """Returns the shapes of a record. Raises FeatureError if one has fewer axes, no elements, or channels last."""
+    """Returns the shapes of a record. Raises FeatureError if one has fewer axes or no elements."""
     short = [f"{n} {s}" for n, s in zip(context.names, context.shapes, strict=True) if len(s) < axes]
     if short:
         advice = "features=asc.features.EachElement(), or {'image': asc.Grid(8), 'table': asc.features.EachElement()} by input"
@@ -129,18 +168,7 @@ def shapes_with_axes(context: FeatureContext, axes: int, what: str) -> list[tupl
         )
     if empty := [f"{n} {s}" for n, s in zip(context.names, context.shapes, strict=True) if 0 in s]:
         raise FeatureError(f"`{what}` cannot group empty records", found=", ".join(empty), advice="axes of length >= 1")
-    if axes > 1 and not context.layer:
-        check_layout(context.shapes, what)
     return context.shapes
-
-
-def check_layout(shapes: Sequence[tuple[int, ...]], what: str) -> None:
-    """Raises FeatureError for images that can only be [height, width, channels]: channels would be read as positions."""
-    for shape in shapes:
-        if is_channels_last(shape):
-            advice = "np.moveaxis(x, -1, 1), with a function that moves them back for the model; or ids of your own, by=asc.Replace(...)"
-            said = f"`{what}` needs images with channels first: the axes are channels, height, width"
-            raise FeatureError(said, found=f"records of shape {shape}", advice=advice, code="E-FEATURES-LAYOUT")
 
 
 def resolve_axis(axis: Any, shape: tuple[int, ...], what: str) -> int:

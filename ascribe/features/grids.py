@@ -9,9 +9,9 @@ import numpy as np
 
 from ..coalitions.hierarchies import halve_grid
 from ..errors import FeatureError
-from ..utils.record_layout import describe_layout_doubt, format_shape, is_time_ambiguous, time_axis
+from ..utils.record_layout import ImageLayout, describe_layout_doubt, format_shape, is_time_ambiguous, time_axis
 from ..values import Value, is_count
-from .base import FeatureContext, Groups, resolve_axis, shapes_with_axes
+from .base import FeatureContext, Groups, image_axes, resolve_axis, shapes_with_axes
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,35 +20,38 @@ class Grid(Value):
 
     *Use it when* records are images and you need a fixed number of features of equal size.
 
-    ``cells`` is the number of rectangles along each of the last two axes, or a tuple with one number for each of the last axes (three
-    for volumes and videos). Parts have nearly equal size. The features have a hierarchy: the longer side is halved repeatedly.
+    ``cells`` is the number of rectangles along height and width, or a tuple with one number for each spatial axis (three for volumes and
+    videos). Parts have nearly equal size. The features have a hierarchy: the longer side is halved repeatedly. ``layout`` says where the
+    channels are: "NCHW" for ``[channels, height, width]``, "NHWC" for ``[height, width, channels]``. None finds it from the lengths, and
+    takes channels first where they leave it open; the check ``features`` of the result reports the choice.
 
-    Raises FeatureError if there are more cells than pixels along an axis, and for images with channels last.
+    Raises FeatureError if there are more cells than pixels along an axis.
     """
 
     cells: int | tuple[int, ...] = 8
+    layout: ImageLayout | None = None
 
     def groups(self, context: FeatureContext) -> Groups:
         cells = parse_sizes(self.cells, len(self.cells) if isinstance(self.cells, (tuple, list)) else 2, repr(self))
-        arrays, count, shapes = [], 0, shapes_with_axes(context, len(cells), repr(self))
-        for shape in shapes:
-            inner = shape[-len(cells) :]
+        arrays, count, images = [], 0, image_axes(context, len(cells), repr(self), self.layout)
+        for image in images:
+            inner = image.shape[-len(cells) :]
             if any(c > n for c, n in zip(cells, inner, strict=True)):
                 there, advice = f"images of {' x '.join(map(str, inner))}", f"features=asc.Grid({tuple(map(min, cells, inner))})"
                 raise FeatureError(f"`{self!r}` has more cells than pixels along an axis", found=there, advice=advice)
             ids = np.ravel_multi_index(np.ix_(*(split_evenly(n, c) for n, c in zip(inner, cells, strict=True))), cells) + count
-            arrays.append(ids.reshape(1, *[1] * (len(shape) - len(inner)), *inner))
+            arrays.append(image.arrange(ids[None], len(inner)))
             count += int(np.prod(cells))
         one = len(arrays) == 1
         tree = halve_grid(cells) if one else None
-        text = f"a grid of {' x '.join(map(str, cells))}"
+        text = f"a grid of {' x '.join(map(str, cells))}{images[0].note}"
         return Groups(
             tuple(arrays),
             count,
             text,
             tree=tree,
             shape=cells if one else None,
-            warning=describe_layout_doubt(shapes, [c > 1 for c in cells]),
+            warning=describe_layout_doubt([i.shape for i in images if not i.last], [c > 1 for c in cells], self.layout),
         )
 
 
@@ -58,16 +61,18 @@ class Pixels(Value):
 
     *Use it when* coalitions are smooth masks, as in RISE. Removing pixels one by one needs too many evaluations.
 
-    Positions are those of the last two axes. If ``least`` is above 1, a record with two axes, one of them shorter than ``least`` or much
+    ``layout`` as in :class:`Grid`. If ``least`` is above 1, a record with two axes, one of them shorter than ``least`` or much
     shorter than the other, is a series: each time step is then a feature.
 
-    Raises FeatureError for several arrays, and for images with channels last.
+    Raises FeatureError for several arrays.
     """
 
     least: int = 1
+    layout: ImageLayout | None = None
 
     def groups(self, context: FeatureContext) -> Groups:
-        (shape, *more) = shapes_with_axes(context, 2, repr(self))
+        image, *more = image_axes(context, 2, repr(self), self.layout)
+        shape = image.shape
         if more:
             raise FeatureError(f"`{self!r}` groups a single array only", found=", ".join(context.names), advice="at=asc.INPUT.at(0)")
         height, width = shape[-2:]
@@ -75,9 +80,10 @@ class Pixels(Value):
             time = time_axis(shape)
             steps, text = shape[time], f"each of {shape[time]} steps along axis {time + 1} of {format_shape(shape)}"
             return Groups((np.arange(steps).reshape(1, *(-1 if i == time else 1 for i in range(2))),), steps, text, shape=(steps,))
-        ids = np.arange(height * width).reshape(1, *[1] * (len(shape) - 2), height, width)
-        text = f"each of {height} x {width} positions"
-        return Groups((ids,), height * width, text, shape=(height, width), warning=describe_layout_doubt(context.shapes))
+        ids = image.arrange(np.arange(height * width).reshape(1, height, width), 2)
+        text = f"each of {height} x {width} positions{image.note}"
+        warning = "" if image.last else describe_layout_doubt([shape], layout=self.layout)
+        return Groups((ids,), height * width, text, shape=(height, width), warning=warning)
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,8 +133,9 @@ class Windows(Value):
 
     *Use it when* records are images or series and you want occlusion maps with overlapping windows.
 
-    ``size`` is the size of the window along the last axes, one number for each axis (one number alone: two axes). ``stride`` is the step;
-    None takes the size, so that windows do not overlap. A coordinate gets the mean value of the windows that cover it. The last window
+    ``size`` is the size of the window along the last axes, one number for each axis (one number alone: two axes); of images with channels
+    last, along the axes before the channels. ``layout`` as in :class:`Grid`, for two axes and more. ``stride`` is the step; None takes the
+    size, so that windows do not overlap. A coordinate gets the mean value of the windows that cover it. The last window
     along an axis may extend less far: it ends at the border.
 
     Raises FeatureError for several arrays, a window larger than the record, and a stride larger than the window.
@@ -136,16 +143,17 @@ class Windows(Value):
 
     size: int | tuple[int, ...]
     stride: int | tuple[int, ...] | None = None
+    layout: ImageLayout | None = None
 
     def groups(self, context: FeatureContext) -> Groups:
         size = parse_sizes(self.size, len(self.size) if isinstance(self.size, (tuple, list)) else 2, repr(self))
         step = size if self.stride is None else parse_sizes(self.stride, len(size), repr(self))
-        shapes = shapes_with_axes(context, len(size), repr(self))
-        if len(shapes) > 1:
+        image, *more = image_axes(context, len(size), repr(self), self.layout)
+        if more:
             raise FeatureError(
                 f"`{self!r}` groups a single array only", found=", ".join(context.names), advice="at=asc.INPUT.at(0), or asc.Grid(8)"
             )
-        inner = shapes[0][-len(size) :]
+        inner = image.shape[-len(size) :]
         check_windows(size, step, inner)
         sides = [_overlaps(n, w, s) for n, w, s in zip(inner, size, step, strict=True)]
         cells, cover = np.zeros((1,) * len(inner), dtype=np.int64), np.ones((1, 1), dtype=bool)
@@ -153,11 +161,12 @@ class Windows(Value):
             cells = cells * len(covered) + ids.reshape([-1 if i == axis else 1 for i in range(len(inner))])
             cover = np.kron(cover, covered)
         shape = tuple(covered.shape[1] for _, covered in sides)
-        text = f"{cover.shape[1]} windows of {' x '.join(map(str, size))}"
+        text = f"{cover.shape[1]} windows of {' x '.join(map(str, size))}{image.note}"
         apart = bool((cover.sum(1) == 1).all())
         cells = cover.argmax(1)[cells] if apart else cells
-        cells = cells.reshape(1, *[1] * (len(shapes[0]) - len(inner)), *inner)
-        warning = describe_layout_doubt(shapes, [w < n for w, n in zip(size, inner, strict=True)])
+        cells = image.arrange(cells[None], len(inner))
+        doubtful = [] if image.last else [image.shape]
+        warning = describe_layout_doubt(doubtful, [w < n for w, n in zip(size, inner, strict=True)], self.layout)
         return Groups((cells,), cover.shape[1], text, None if apart else cover, shape=shape, warning=warning)
 
 

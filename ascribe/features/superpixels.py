@@ -10,28 +10,30 @@ import numpy as np
 
 from ..arrays import as_numpy
 from ..errors import FeatureError
-from ..utils.record_layout import describe_layout_doubt
+from ..utils.record_layout import ImageLayout, describe_layout_doubt
 from ..values import Value, is_count
-from .base import FeatureContext, Groups, shapes_with_axes
+from .base import FeatureContext, Groups, image_axes
 
 Segmentation = Literal["slic", "felzenszwalb", "quickshift", "watershed"]
 
 
 @dataclass(frozen=True, repr=False)
 class Superpixels(Value):
-    """Divides each image ``[channels, height, width]`` into about ``count`` patches of similar pixels.
+    """Divides each image into about ``count`` patches of similar pixels.
 
     *Use it when* records are natural images and features should follow the contours of objects. Needs scikit-image.
 
     ``how`` is the algorithm: "slic" (Achanta et al. 2012) and "watershed" (Neubert and Protzel 2014) return about ``count`` patches.
     "felzenszwalb" (Felzenszwalb and Huttenlocher 2004) and "quickshift" (Vedaldi and Soatto 2008) choose the number themselves; a smaller
     ``count`` gives larger patches. If a record has fewer patches than another one, its last features are empty and get the value 0.
+    ``layout`` as in :class:`~ascribe.features.Grid`.
 
     Raises FeatureError at a layer, for NaN or infinity, for an unknown ``how``, and without scikit-image.
     """
 
     count: int = 49
     how: Segmentation = "slic"
+    layout: ImageLayout | None = None
 
     def groups(self, context: FeatureContext) -> Groups:
         if context.layer:
@@ -43,19 +45,20 @@ class Superpixels(Value):
         if self.how not in HOW:
             problem = f"`how=` must be one of {', '.join(map(repr, HOW))}"
             raise FeatureError(problem, found=f"how={self.how!r}", advice="features=asc.Superpixels(49, how='slic')")
-        shapes, arrays, count, fewest = shapes_with_axes(context, 2, repr(self)), [], 0, self.count
+        images, arrays, count, fewest = image_axes(context, 2, repr(self), self.layout), [], 0, self.count
         poor = np.zeros(context.total, bool)
-        for shape, pixels in zip(shapes, context.read_all(), strict=True):
-            ids = np.stack([self._segment_record(as_numpy(p).astype(np.float64)) for p in pixels])
+        for image, values in zip(images, context.read_all(), strict=True):
+            pixels = np.moveaxis(as_numpy(values), -1, 1) if image.last else as_numpy(values)
+            ids = np.stack([self._segment_record(p.astype(np.float64)) for p in pixels])
             each = ids.reshape(len(ids), -1).max(1) + 1
             poor, fewest = poor | (each < min(FEWEST, self.count)), min(fewest, int(each.min()))
-            arrays.append((ids + count).reshape(len(ids), *[1] * (len(shape) - 2), *shape[-2:]))
+            arrays.append(image.arrange(ids + count, 2))
             count += int(each.max())
-        warning = [describe_layout_doubt(shapes)]
+        warning = [describe_layout_doubt([image.shape for image in images if not image.last], layout=self.layout)]
         if poor.any():
             few, some = f"{fewest} patch{'' if fewest == 1 else 'es'}", ", ".join(map(str, np.flatnonzero(poor)[:8]))
             warning.append(f"only {few} in record {some}: {self.how!r} finds no regions in it; features=asc.Grid(8) divides by position")
-        text = f"superpixels ({self.how}, up to {count} in a record)"
+        text = f"superpixels ({self.how}, up to {count} in a record{images[0].note})"
         return Groups(tuple(arrays), count, text, warning="; ".join(filter(None, warning)))
 
     def _segment_record(self, image: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array, ArrayLike, as_numpy, cast_numbers, is_array
 from ..distributions.baselines import CutValues
 from ..errors import FeatureError
-from ..features.base import Groups, check_layout
+from ..features.base import Groups
 
 Leaves = list[Array]
 
@@ -44,13 +44,11 @@ class RemovalContext:
             raise FeatureError(f"`{what}` cannot be computed over the columns of a row", found=there, advice=advice)
 
     def values_with_axes(self, axes: int, what: str) -> Sequence[Array]:
-        """Returns the values. Raises FeatureError if a record has fewer than ``axes`` axes, or if channels come last."""
+        """Returns the values. Raises FeatureError if a record has fewer than ``axes`` axes."""
         shapes = [tuple(x.shape[1:]) for x in self.values]
         if short := [s for s in shapes if len(s) < axes]:
             there, advice = f"a record of shape {short[0]}", f"by=asc.Replace(0.0), or records with at least {axes} axes"
             raise FeatureError(f"`{what}` needs records with channels and spatial positions", found=there, advice=advice)
-        if not self.layer:
-            check_layout(shapes, what)
         return self.values
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, cast_numbers
+from ..arrays import Array, cast_numbers, namespace
 from ..distributions.baselines import to_float64
 from ..errors import FeatureError
+from ..features.base import check_layout
+from ..utils.record_layout import ImageLayout, has_channels_last
 from ..values import Value, is_number
 from .base import Leaves, RemovalContext, Replacement
 
@@ -30,18 +32,23 @@ class Inpaint(Value):
     *Use it when* you evaluate attributions of images, and the shape of the removed region should not reveal the class.
 
     All removed pixels are solved together. ``noise`` is the standard deviation of the noise, in units of the image's range. Records are
-    images ``[channels, height, width]``. Needs SciPy. Cost: one model row and one sparse linear system for each coalition and image.
+    images; ``layout`` says where their channels are: "NCHW" (first) or "NHWC" (last), and None finds it from the lengths. Needs SciPy.
+    Cost: one model row and one sparse linear system for each coalition and image.
 
     Raises FeatureError for a negative ``noise``, without SciPy, and for features that are present in part. Source: Rong et al. 2022.
     """
 
     noise: float = 0.01
+    layout: ImageLayout | None = None
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if not is_number(self.noise) or not 0 <= self.noise < np.inf:
             raise FeatureError("`noise=` must be a finite number >= 0", found=f"noise={self.noise!r}", advice="by=asc.Inpaint(0.01)")
+        check_layout(self.layout, repr(self))
         here, values = context.here, context.values_with_axes(2, repr(self))
-        return InpaintedReplacement(values, context.groups.take(here.index).cells, self.noise, here.seed, here.first)
+        known: ImageLayout | None = "NCHW" if context.layer and self.layout is None else self.layout
+        last = [has_channels_last(tuple(x.shape[1:]), known) for x in values]
+        return InpaintedReplacement(values, context.groups.take(here.index).cells, self.noise, here.seed, here.first, last=last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +62,20 @@ class InpaintedReplacement:
     first: int = 0
     draws: int = 1
     random: bool = False
+    last: Sequence[bool] = ()
+    """For each array, True if its channels are on the last axis."""
 
     def __call__(self, presence: np.ndarray, draw: np.ndarray) -> Leaves:
         if presence.dtype != bool:
             there, advice = f"a presence of type {presence.dtype}", "by=asc.Blur(), or over=asc.coalitions.Permutations()"
             raise FeatureError("Inpainting cannot mix pixels that are present in part", found=there, advice=advice)
-        return [self._one(i, x, cell, presence) for i, (x, cell) in enumerate(zip(self.values, self.cells, strict=True))]
+        last = self.last or [False] * len(self.values)
+        pairs = enumerate(zip(self.values, self.cells, last, strict=True))
+        return [self._last(i, x, cell, presence) if moved else self._one(i, x, cell, presence) for i, (x, cell, moved) in pairs]
+
+    def _last(self, i: int, x: Array, cell: np.ndarray, presence: np.ndarray) -> Array:
+        xp = namespace(x)
+        return xp.moveaxis(self._one(i, xp.moveaxis(x, -1, 1), np.moveaxis(cell, -1, 1), presence), 2, -1)
 
     def _one(self, i: int, x: Array, cell: np.ndarray, presence: np.ndarray) -> Array:
         pixels = to_float64(x, "inpainting")

@@ -10,6 +10,8 @@ import numpy as np
 from ..arrays import cast_numbers, namespace
 from ..distributions.baselines import gaussian_blur, resolve_baseline, split_by_array, to_float64
 from ..errors import DistributionError, FeatureError
+from ..features.base import check_layout
+from ..utils.record_layout import ImageLayout
 from ..values import Value, is_count, is_number
 from .base import FixedReplacement, RemovalContext, Replacement
 
@@ -69,20 +71,22 @@ class Blur(Value):
 
     *Use it when* records are images or series, and a constant value would add artificial edges.
 
-    ``sigma`` is the standard deviation of the filter in pixels or steps. The filter runs along the spatial axes of
-    ``[channels, height, width]``, along time of a series, and along both sides of a greyscale image. Cost: one model row for each
-    coalition.
+    ``sigma`` is the standard deviation of the filter in pixels or steps. The filter runs along the spatial axes of images, along time of
+    a series, and along both sides of a greyscale image. ``layout`` says where the channels of images are: "NCHW" (first) or "NHWC" (last);
+    None finds it from the lengths. Cost: one model row for each coalition.
 
-    Raises FeatureError for ``sigma`` <= 0, for tables, and for images with channels last. Source: Fong and Vedaldi 2017.
+    Raises FeatureError for ``sigma`` <= 0, for tables, and for an unknown layout. Source: Fong and Vedaldi 2017.
     """
 
     sigma: float = 4.0
+    layout: ImageLayout | None = None
 
     def replacement_for(self, context: RemovalContext) -> Replacement:
         if not (is_number(self.sigma) and self.sigma > 0):
             raise FeatureError("`sigma=` of asc.Blur must be a number > 0", found=f"sigma={self.sigma!r}", advice="by=asc.Blur(4.0)")
+        check_layout(self.layout, repr(self))
         values = context.values_with_axes(2, repr(self))
-        smooth = [gaussian_blur(to_float64(x, repr(self)), lambda size: self.sigma, context.here.places(x)) for x in values]
+        smooth = [gaussian_blur(to_float64(x, repr(self)), lambda size: self.sigma, context.here.places(x, self.layout)) for x in values]
         return FixedReplacement([cast_numbers(a, x)[None] for a, x in zip(smooth, context.values, strict=True)])
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 Shape = tuple[int, ...]
+ImageLayout = Literal["NCHW", "NHWC"]
+"""Where the channels of images and volumes are: on the first axis of a record, or on the last."""
 MOST_CHANNELS = 4
 """An image has at most four channels (RGBA), and more rows and columns than channels."""
 FEW_CHANNELS = 16
@@ -18,17 +21,22 @@ def is_channels_last(shape: Shape) -> bool:
     return len(shape) > 2 and shape[-1] <= MOST_CHANNELS < min(shape[:-1])
 
 
+def has_channels_last(shape: Shape, layout: ImageLayout | None) -> bool:
+    """True if the channels of a record are on its last axis: as ``layout`` says, or else because its shape allows nothing else."""
+    return is_channels_last(shape) if layout is None else len(shape) > 2 and layout == "NHWC"
+
+
 def is_series(shape: Shape) -> bool:
     """True if a record of two axes is a multichannel series rather than a grey image: one axis is short, or much shorter."""
     short, long = sorted(shape)
     return short < long and (short <= FEW_CHANNELS or long >= LONG * short)
 
 
-def spatial_axes(shape: Shape) -> tuple[int, ...]:
+def spatial_axes(shape: Shape, layout: ImageLayout | None = None) -> tuple[int, ...]:
     """Returns the axes of a record that are not channels: time of a series, both axes of a grey image, all but one of other records."""
     if len(shape) == 2:
         return (time_axis(shape),) if is_series(shape) else (0, 1)
-    return tuple(range(len(shape) - 1)) if is_channels_last(shape) else tuple(range(1, len(shape)))
+    return tuple(range(len(shape) - 1)) if has_channels_last(shape, layout) else tuple(range(1, len(shape)))
 
 
 def time_axis(shape: Shape) -> int:
@@ -49,9 +57,12 @@ def format_shape(shape: Shape) -> str:
     return f"[records, {', '.join(map(str, shape))}]"
 
 
-def describe_layout_doubt(shapes: Sequence[Shape], cut: Sequence[bool] = (True, True)) -> str:
-    """Returns a warning if records were split along axes (those marked in ``cut``) that may be the wrong ones; else an empty text."""
-    for shape in shapes:
+def describe_layout_doubt(shapes: Sequence[Shape], cut: Sequence[bool] = (True, True), layout: ImageLayout | None = None) -> str:
+    """Returns a warning if records were split along axes (those marked in ``cut``) that may be the wrong ones; else an empty text.
+
+    There is no doubt where ``layout`` was given.
+    """
+    for shape in shapes if layout is None else ():
         if len(shape) == 2 and is_series(shape) and max(shape) >= max(2 * min(shape), FEW_CHANNELS):
             time = time_axis(shape)
             fix = f"use features=asc.Segments(16, axis={time + 1})"
@@ -61,6 +72,6 @@ def describe_layout_doubt(shapes: Sequence[Shape], cut: Sequence[bool] = (True, 
         if len(shape) > 2 and len(cut) > 1 and len(set(shape[:-1])) == 1 and shape[-1] != shape[0]:
             return (
                 f"{format_shape(shape)} looks as if its channels came last, and they were treated as positions; "
-                "use np.moveaxis(x, -1, 1) with a function that moves them back for the model, or feature ids of your own"
+                "use layout='NHWC' for channels last, or layout='NCHW' to confirm channels first"
             )
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from math import factorial
 from typing import Any
@@ -244,25 +245,63 @@ def test_what_makes_no_sense_is_refused(name):
     assert words in str(caught.value)
 
 
-LAST = np.moveaxis(rows(2, 3, 8, 8).numpy(), 1, -1)
-PLACES = {
+FIRST = rows(2, 3, 10, 10)
+LAST = FIRST.permute(0, 2, 3, 1).contiguous()
+SPLIT = {
     "a grid": {"features": asc.Grid(2)},
     "windows": {"features": asc.Windows(2)},
+    "overlapping windows": {"features": asc.Windows(3, stride=2)},
     "every place": {"features": asc.features.Pixels()},
-    "a mean": {"by": asc.Mean(), "features": np.zeros((8, 8, 1), int)},
-    "a blur": {"by": asc.Blur(), "features": np.zeros((8, 8, 1), int)},
-    "neighbours": {"by": asc.Inpaint(), "features": np.zeros((8, 8, 1), int)},
+    "superpixels": {"features": asc.Superpixels(4)},
+    "chosen": {},
+    "a mean": {"by": asc.Mean(), "features": asc.Grid(2)},
+    "a blur": {"by": asc.Blur(1.0), "features": asc.Grid(2)},
+    "neighbours": {"by": asc.Inpaint(0.0), "features": asc.Grid(2)},
 }
 
 
-@pytest.mark.parametrize("name", PLACES)
-def test_channels_at_the_end_are_not_taken_for_places(name):
-    """At the input they are refused; a layer may hold many channels and few columns."""
-    with pytest.raises(FeatureError) as caught:
-        asc.attribute(lambda x: x.sum((1, 2, 3)), LAST, over=asc.coalitions.LeaveOneOut(), **PLACES[name])
-    assert caught.value.code == "E-FEATURES-LAYOUT"
-    net = nn.Sequential(nn.Identity(), nn.Flatten(), chain(192, 2))
-    asc.attribute(net, torch.as_tensor(LAST), of=0, at="0", over=asc.coalitions.LeaveOneOut(), **PLACES[name])
+@pytest.mark.parametrize("name", SPLIT)
+def test_channels_at_the_end_give_what_channels_at_the_front_give(name):
+    """The lengths leave no other reading; the check says so."""
+    net = seeded(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), chain(256, 2)))
+    first = asc.attribute(net, FIRST, of=1, over=asc.coalitions.LeaveOneOut(), **SPLIT[name])
+    last = asc.attribute(lambda x: net(x.permute(0, 3, 1, 2)), LAST, of=1, over=asc.coalitions.LeaveOneOut(), **SPLIT[name])
+    np.testing.assert_allclose(last.values.permute(0, 3, 1, 2), first.values, atol=1e-6)
+    assert any(c.name == "features" and "channels last" in c.detail for c in last.checks)
+
+
+def test_a_layout_that_lengths_leave_open_is_said():
+    """Six channels: both axes could be channels. A wrong reading is not taken where the user has said the right one."""
+    first = rows(2, 6, 8, 8)
+    last = first.permute(0, 2, 3, 1).contiguous()
+    weight = torch.arange(384.0).reshape(6, 8, 8).sin()
+    game = asc.coalitions.LeaveOneOut()
+    for features, by in (
+        (asc.Grid(2, layout="NHWC"), 0.0),
+        (asc.Windows(4, layout="NHWC"), asc.Blur(1.0, layout="NHWC")),
+        (asc.Grid(4, layout="NHWC"), asc.Inpaint(0.0, layout="NHWC")),
+        (asc.features.Pixels(layout="NHWC"), 0.0),
+    ):
+        said = asc.attribute(lambda x: (x.permute(0, 3, 1, 2) * weight).sum((1, 2, 3)), last, over=game, features=features, by=by)
+        plain = {"layout": None}
+        removal = by if isinstance(by, float) else replace(by, **plain)
+        wanted = asc.attribute(lambda x: (x * weight).sum((1, 2, 3)), first, over=game, features=replace(features, **plain), by=removal)
+        np.testing.assert_allclose(said.values.permute(0, 3, 1, 2), wanted.values, atol=1e-4)
+        assert not [c for c in said.checks if c.name == "features" and c.status != "ok"]
+    doubt = asc.attribute(lambda x: x.sum((1, 2, 3)), last, over=game, features=asc.Grid(2))
+    assert any("layout='NHWC'" in c.detail for c in doubt.checks)
+
+
+def test_sizes_for_all_axes_are_in_the_order_of_the_axes():
+    found = asc.attribute(lambda x: x.sum((1, 2, 3)), LAST, over=asc.coalitions.LeaveOneOut(), features=asc.Windows((10, 10, 1)))
+    np.testing.assert_allclose(found.values[:, 0, 0], LAST.sum((1, 2)), atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", ["nhwc", "channels_last", 1])
+def test_an_unknown_layout_is_named(wrong):
+    for more in ({"features": asc.Grid(2, layout=wrong)}, {"by": asc.Blur(layout=wrong), "features": asc.Grid(2)}):
+        with pytest.raises(FeatureError, match="layout="):
+            asc.attribute(lambda x: x.sum((1, 2, 3)), LAST, over=asc.coalitions.LeaveOneOut(), **more)
 
 
 def test_pictures_and_tables_have_features_of_their_own_unasked():
