@@ -152,7 +152,7 @@ class Namespace(Protocol):
         """Returns the smallest normal number of the data type."""
 
 
-BACKENDS = {"numpy": "numpy", "torch": "torch"}
+BACKENDS = {"numpy": "numpy", "torch": "torch", "tensorflow": "tensorflow"}
 
 
 def namespace(a: Array) -> Namespace:

@@ -34,6 +34,16 @@ class Recogniser:
 
 RECOGNISERS = {
     "torch": Recogniser(frozenset({"torch"}), frozenset({"torch.nn.modules.module"}), frozenset({"numpy", "tolist"})),
+    "tensorflow": Recogniser(
+        frozenset({"tensorflow", "tf_keras", "sonnet"}),
+        frozenset({
+            "tensorflow.python.module.module",
+            "tensorflow.python.saved_model.load",
+            "tensorflow.python.eager.polymorphic_function.polymorphic_function",
+            "tensorflow.python.eager.polymorphic_function.concrete_function",
+        }),
+        frozenset({"numpy"}),
+    ),
 }
 """The frameworks by the name of their backend."""
 

@@ -95,6 +95,12 @@ class Separable(Protocol):
         """Returns the quantity of each row, ``[rows, ...] -> [rows]``, with these arrays instead of its own."""
 
 
+def sum_rows(y: Array) -> Array:
+    """Returns the sum of the elements of each row, ``[rows, ...] -> [rows]``."""
+    xp = namespace(y)
+    return xp.sum(xp.reshape(y, (len(y), -1)), (1,))
+
+
 def parts_of(bound: Bound) -> Parts:
     """Returns the parts of a bound quantity. Without a key, the quantity cannot be part of a compiled program."""
     parts: Callable[[], Parts] | None = getattr(bound, "parts", None)
@@ -136,7 +142,7 @@ class BoundClasses:
     same = False
 
     def __call__(self, y: Array) -> Array:
-        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        y = y[:, None] if y.ndim == 1 else y
         return namespace(y).pick(y if self.score is None else self.score(y), self.classes)
 
     def take(self, rows: np.ndarray) -> BoundClasses:
@@ -150,9 +156,10 @@ class BoundClasses:
 
     def every(self, y: Array) -> Array:
         """The number of every record for every row, whichever record that belongs to: ``[rows, ...] -> [records, rows]``."""
-        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        y = y[:, None] if y.ndim == 1 else y
         y = y if self.score is None else self.score(y)
-        return namespace(y).moveaxis(y[:, self.classes], 1, 0)
+        xp = namespace(y)
+        return xp.moveaxis(xp.take(y, xp.asarray(self.classes, y), 1), 1, 0)
 
 
 def parse_integer(label: Any) -> int:

@@ -12,7 +12,7 @@ from ..arrays import Array, ArrayLike, as_numpy, is_array, namespace
 from ..cuts import OUTPUT, Cut, CutLike
 from ..errors import QuantityError
 from ..values import Value
-from .base import Bound, BoundClasses, BoundFunction, Label, Part, Parts, Position, all_records, count_classes, find_class, parse_integer
+from .base import Bound, BoundClasses, BoundFunction, Label, Part, Parts, Position, all_records, count_classes, find_class, parse_integer, sum_rows
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,8 +126,8 @@ class Unit:
 
 def number_at(y: Array, *spot: Any) -> Array:
     """Returns the element at a position after the batch dimension, ``[rows]``; a slice is summed."""
-    part = (y.reshape(-1, 1) if y.ndim == 1 else y)[(slice(None), *spot)]
-    return part if part.ndim == 1 else part.reshape(len(part), -1).sum(-1)
+    part = (y[:, None] if y.ndim == 1 else y)[(slice(None), *spot)]
+    return part if part.ndim == 1 else sum_rows(part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,13 +143,13 @@ class BoundPositions:
         return self.spot[0] if self.single else None
 
     def __call__(self, y: Array) -> Array:
-        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        y = y[:, None] if y.ndim == 1 else y
         if not any(isinstance(p, slice) for p in self.spot):
-            return y[(np.arange(len(y)), *(np.array(np.broadcast_to(p, len(y))) for p in self.spot))]
+            return select_elements(y, [np.broadcast_to(p, len(y)) for p in self.spot])
         xp, parts = namespace(y), []
         for i in range(len(y)):
             part = y[i][tuple(int(p[i]) if isinstance(p, np.ndarray) else p for p in self.spot)]
-            parts.append(part.sum() if part.ndim else part)
+            parts.append(xp.sum(part) if part.ndim else part)
         return xp.stack(parts, 0)
 
     def take(self, rows: np.ndarray) -> BoundPositions:
@@ -209,6 +209,15 @@ class Contrast(Value):
         return BoundFunction(difference, None, (a, b), difference)
 
 
+def select_elements(y: Array, spot: Sequence[np.ndarray]) -> Array:
+    """Returns one element of each row, ``[rows]``, at indices that are given for every axis but the first."""
+    xp, shape = namespace(y), tuple(y.shape)
+    if len(spot) < len(shape) - 1:  # whole parts of a row: the check of the shape reports them
+        return y[(np.arange(len(y)), *map(np.array, spot))]
+    places = np.ravel_multi_index((np.arange(len(y)), *(p % n for p, n in zip(spot, shape[1:], strict=True))), shape)
+    return xp.take(xp.reshape(y, (-1,)), xp.asarray(places, y), 0)
+
+
 def difference(y: Array, a: Any, b: Any) -> Array:
     """Returns the difference of two elements of each row, ``[rows]``."""
     return y[..., a] - y[..., b]
@@ -218,11 +227,11 @@ def log_softmax(y: Array) -> Array:
     """Returns log-probabilities ``[records, classes]`` of scores; a single score per record becomes two classes by a sigmoid."""
     xp = namespace(y)
     if y.ndim == 1 or y.shape[1] == 1:
-        score = y.reshape(-1)
+        score = xp.reshape(y, (-1,))
         y = xp.stack([xp.zeros_like(score), score], 1)
     top = xp.amax(y, (1,))[:, None]
-    top = top.detach() if hasattr(top, "detach") else top
-    return y - top - xp.log(xp.exp(y - top).sum(-1))[:, None]
+    top = xp.stop(top)
+    return y - top - xp.log(xp.sum(xp.exp(y - top), (1,)))[:, None]
 
 
 def softmax(y: Array) -> Array:

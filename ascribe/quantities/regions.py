@@ -12,7 +12,7 @@ from ..arrays import Array, ArrayLike, as_numpy, namespace
 from ..cuts import OUTPUT, Cut
 from ..errors import QuantityError
 from ..values import Value
-from .base import Bound, BoundFunction, Part, Parts, all_records, find_class
+from .base import Bound, BoundFunction, Part, Parts, all_records, find_class, sum_rows
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,8 +47,9 @@ class Channel(Value):
 
         def read(y: Array) -> Array:
             part = y[(*[slice(None)] * axis, channel)]
-            flat = part.reshape(len(part), -1)
-            return namespace(flat).amax(flat, (1,)) if self.aggregate == "max" else getattr(flat, self.aggregate)(-1)
+            xp = namespace(part)
+            reduce = {"sum": xp.sum, "mean": xp.mean, "max": xp.amax}[self.aggregate]
+            return reduce(xp.reshape(part, (len(part), -1)), (1,))
 
         return BoundFunction(read, key=self)
 
@@ -63,7 +64,7 @@ class Total(Value):
     on: Cut = OUTPUT
 
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
-        return BoundFunction(lambda y: y.reshape(len(y), -1).sum(-1), key=self)
+        return BoundFunction(sum_rows, key=self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,7 +83,7 @@ class Threshold(Value):
 
         def read(y: Array) -> Array:
             signed = namespace(y).sign(y - self.threshold) * y * side
-            return signed.reshape(len(y), -1).sum(-1)
+            return sum_rows(signed)
 
         return BoundFunction(read, key=self)
 
@@ -109,7 +110,12 @@ class Box(Value):
                 found=f"height {y.shape[2]}, width {y.shape[3]}",
                 advice=f"Box({self.channel}, (0, 0, {y.shape[2]}, {y.shape[3]})), which is (top, left, bottom, right)",
             )
-        return BoundFunction(lambda y: y[:, channel, top:bottom, left:right].reshape(len(y), -1).mean(-1), key=self)
+
+        def read(y: Array) -> Array:
+            xp = namespace(y)
+            return xp.mean(xp.reshape(y[:, channel, top:bottom, left:right], (len(y), -1)), (1,))
+
+        return BoundFunction(read, key=self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -155,7 +161,7 @@ class BoundRegion:
 
     def __call__(self, y: Array) -> Array:
         part = y[:, self.channel]
-        return (part * namespace(part).asarray(self.weights, part)).reshape(len(y), -1).sum(-1)
+        return sum_rows(part * namespace(part).asarray(self.weights, part))
 
     def take(self, rows: np.ndarray) -> BoundRegion:
         return BoundRegion(self.channel, self.weights[rows])

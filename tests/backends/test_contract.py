@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ from ascribe.backends.numpy.mlp import Mlp
 from ascribe.backends.protocol import ArrayAt, Evidence, Job, Session
 from ascribe.cuts import INPUT, LOGITS, OUTPUT, Cut
 from ascribe.errors import AscribeError, CutError, MethodError
+
+if find_spec("tensorflow") is not None:
+    from tests.support.tensorflow_models import contract_models
 
 RANDOM = np.random.default_rng(0)
 W, V = RANDOM.normal(size=(4, 5)), RANDOM.normal(size=(5, 3))
@@ -90,6 +94,8 @@ BACKENDS = {
     "black box": Backend(lambda: scores, np.array, None, False),
     "torch": Backend(torch_model, torch.tensor, Cut("1"), True, Mixing),
 }
+if find_spec("tensorflow") is not None:
+    BACKENDS |= {f"tensorflow {name}": Backend(*parts) for name, parts in contract_models(W, B, V, C).items()}
 WITH_LAYERS = [name for name, backend in BACKENDS.items() if backend.layer is not None]
 WITH_GRADIENTS = [name for name, backend in BACKENDS.items() if backend.gradients]
 WITHOUT_GRADIENTS = [name for name, backend in BACKENDS.items() if not backend.gradients]
@@ -253,15 +259,18 @@ def alike(found: Any, truth: np.ndarray) -> None:
 def test_gradients_are_finite_differences(name: str) -> None:
     backend, points = BACKENDS[name], RANDOM.normal(size=(3, 3, 4))
     with backend.session() as session:
-        on, layer = session.resolve(OUTPUT, False), session.resolve(backend.layer, True)
-        found = session.evaluate(Job(INDEX, wrt=(INPUT, layer), on=on, of=two_scores))
+        on, layer = session.resolve(OUTPUT, False), None if backend.layer is None else session.resolve(backend.layer, True)
+        found = session.evaluate(Job(INDEX, wrt=(INPUT,) if layer is None else (INPUT, layer), on=on, of=two_scores))
         alike(found.grads[INPUT][0], slopes(lambda x: two(scores(x)), X[None]))
-        alike(found.grads[layer][0], slopes(lambda h: two(h @ V + C), hidden(X)[None]))
+        if layer is not None:
+            alike(found.grads[layer][0], slopes(lambda h: two(h @ V + C), hidden(X)[None]))
         assert (found.forward, found.backward) == (1, 1)
         for _ in range(2):
             along = at_points(session, INPUT, backend.array(points), wrt=(INPUT,))
             alike(along.grads[INPUT][0], slopes(lambda x: two(scores(x)), points))
             equal(along.value, two(scores(points)))
+        if layer is None:
+            return
         deeper = at_points(session, INPUT, backend.array(points), wrt=(layer,), read=(layer,))
         alike(deeper.grads[layer][0], slopes(lambda h: two(h @ V + C), hidden(points)))
         equal(deeper.reads[layer].arrays[0], hidden(points))
@@ -398,7 +407,9 @@ def test_chunks_change_nothing(backend: Backend, chunk: int) -> None:
     model, x = backend.model(), backend.array(X)
     asked = [{"over": asc.coalitions.LeaveOneOut(), "by": 0.0}, {"over": asc.coalitions.Exact(), "by": 0.0}]
     if backend.gradients:
-        asked += [{"over": asc.Line(0.0, steps=6)}, {"over": asc.Line(0.0, steps=6), "at": backend.layer}]
+        asked += [{"over": asc.Line(0.0, steps=6)}]
+    if backend.layer is not None:
+        asked += [{"over": asc.Line(0.0, steps=6), "at": backend.layer}]
     for over in asked:
         truth = asc.attribute(model, x, of=1, **over)
         found = asc.attribute(model, x, of=1, chunk=chunk, **over)

@@ -1,0 +1,124 @@
+"""The arguments of a TensorFlow model: NumPy rows of them for the engine, tensors for the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ...calls.call import Call
+from ...cuts import Cut, accessor_path
+from ...errors import CutError, InputError
+from ...tree import Path, map_leaves
+from ...utils.ragged import Ragged
+from ..arguments import may_be_ids
+from ..blackbox.arguments import Inputs
+from .axes import WHOLE, Axis
+from .namespace import xp
+
+OPAQUE = (tf.RaggedTensor, tf.SparseTensor)
+"""Kinds of arrays that are passed through unchanged, row by row where they have one for each record."""
+
+
+class TensorflowInputs(Inputs):
+    """Positional and keyword arguments as one tree of NumPy arrays.
+
+    NumPy's floating arrays get the type of the model's variables, ``dtype``, where they all have the same. Tensors keep theirs.
+    """
+
+    def __init__(self, call: Call, dtype: tf.DType | None) -> None:
+        self.kinds: dict[Path, tf.DType] = {}
+        self.dtype, self.numpy = dtype, True
+        super().__init__(call)
+        self.numpy = not any(isinstance(leaf, (tf.Tensor, tf.Variable, *OPAQUE)) for leaf in self.given(call))
+
+    @staticmethod
+    def given(call: Call) -> list[Any]:
+        """The arguments as they were given."""
+        found: list[Any] = []
+        map_leaves((call.args, call.kwargs), lambda _, leaf: found.append(leaf))
+        return found
+
+    def _array(self, path: Path, leaf: Any) -> Any:
+        if isinstance(leaf, (tf.Tensor, tf.Variable)):
+            self.kinds[path] = leaf.dtype
+            return xp.numpy(leaf)
+        leaf = super()._array(path, leaf)
+        if isinstance(leaf, np.ndarray):
+            if leaf.dtype.kind == "f" and self.dtype is not None:
+                self.kinds[path] = self.dtype
+                return leaf.astype(np.float32 if self.dtype.size < 4 else self.dtype.as_numpy_dtype)
+            self.kinds[path] = tf.string if leaf.dtype.kind in "OUS" else tf.as_dtype(leaf.dtype)
+        return leaf
+
+    def explained(self, start: Path) -> list[Path]:
+        """As for other models. Raises InputError for complex numbers."""
+        found = super().explained(start)
+        if any(self.leaves[p].dtype.kind == "c" for p in found):
+            there = ", ".join(str(tuple(self.leaves[p].shape)) for p in found)
+            advice = "asc.attribute(lambda z: model(tf.complex(z[..., 0], z[..., 1])), x), with real and imaginary parts as numbers"
+            raise InputError("Inputs of complex numbers cannot be explained", found=there, advice=advice, code="E-INPUT-COMPLEX")
+        return found
+
+    def differentiable(self, cut: Cut) -> list[Path]:
+        """The floating arguments under a cut at the input. Raises CutError where there is none."""
+        found = [p for p in self.explained(accessor_path(cut)) if self.leaves[p].dtype.kind == "f"]
+        if not found:
+            there = ", ".join(f"{self.kinds[p].name} {tuple(self.leaves[p].shape)}" for p in self.own)
+            problem = f"`{cut!r}` holds integers or words, which have no gradient"
+            raise CutError(problem, found=there, advice="at=asc.EMBEDDINGS, or a layer by its name", code="E-CUT-INTEGER")
+        return found
+
+    def axis_of(self, path: Path) -> Axis:
+        """Where an argument keeps its records."""
+        axis = self.axis(path)
+        if isinstance(axis, Ragged):
+            return Axis(rows=axis)
+        if self.counted.whole and len(self.leaves[path]) != 1:
+            return WHOLE
+        return Axis(axis)
+
+    @property
+    def floating(self) -> list[Path]:
+        """The explained floating arguments; none where there are only integers and words."""
+        under = self.own if self.only is None else [p for p in self.own if p[1] in self.only]
+        return [p for p in under if self.leaves[p].dtype.kind == "f" and "mask" not in str(p[1])]
+
+    @property
+    def ids(self) -> list[Path]:
+        """The integers that belong to records and may be ids."""
+        return [p for p in self.own if self.leaves[p].dtype.kind in "iu" and may_be_ids(p)]
+
+    def tensor(self, path: Path, array: np.ndarray) -> Any:
+        """An argument as a tensor of the type it was given in."""
+        kind = self.kinds[path]
+        if kind == tf.string:
+            return tf.convert_to_tensor(np.asarray(array).tolist(), tf.string)
+        if kind.is_integer and array.dtype.kind == "f":
+            array = np.rint(array)
+        return tf.cast(tf.convert_to_tensor(np.ascontiguousarray(array)), kind)
+
+    def tensors(self, index: np.ndarray, points: int, news: Mapping[Path, np.ndarray]) -> Any:
+        """The tree of arguments as tensors for some records, all of them ``points`` times, but for the rows in ``news``."""
+        whole = np.array_equal(index, np.arange(self.records)) and points == 1
+
+        def change(path: Path, leaf: Any) -> Any:
+            if isinstance(leaf, np.ndarray) and path in self.kinds:
+                return self.tensor(path, leaf)
+            if isinstance(leaf, OPAQUE) and not whole:
+                return opaque_rows(leaf, np.tile(index, points), self.records)
+            return leaf
+
+        return map_leaves(self.rows(index, points, news), change)
+
+
+def opaque_rows(leaf: Any, rows: np.ndarray, records: int) -> Any:
+    """Rows of a ragged or sparse tensor, if it has one for each record; otherwise the tensor itself."""
+    if isinstance(leaf, tf.RaggedTensor):
+        return tf.gather(leaf, rows) if int(leaf.nrows()) == records else leaf
+    if int(leaf.dense_shape[0]) != records:
+        return leaf
+    each = tf.sparse.split(sp_input=leaf, num_split=records, axis=0)
+    return tf.sparse.concat(0, [each[r] for r in rows])

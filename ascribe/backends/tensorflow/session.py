@@ -1,0 +1,90 @@
+"""TensorFlow: a model bound to one call of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ...arrays import Array
+from ...calls.call import Call, argument_name
+from ...cuts import OUTPUT, Cut
+from ...errors import MethodError
+from ..independence import records_independent
+from ..numpy.namespace import NumpyNamespace
+from ..protocol import ArrayAt, Evidence, Job, Place, Session, Traits
+from .context import Context
+from .cut_info import TensorflowCutInfo
+from .evaluate import OneRun, check_rule, evaluate_apart
+from .places import places, resolve
+
+
+class HostNamespace(NumpyNamespace):
+    """NumPy's functions, for the arrays that cross the border of a session."""
+
+    def put(self, a: Any, index: Any, b: Any) -> Array:
+        return super().put(a if isinstance(a, np.ndarray) else np.array(a), index, np.asarray(b))
+
+
+class TensorflowSession(Session):
+    """See :class:`ascribe.backends.protocol.Session`.
+
+    The engine's arrays are NumPy's: TensorFlow has no indexing by arrays and no writing in place, and its eager operations cost more
+    than NumPy's. Only the model, its quantities and its gradients are TensorFlow's.
+    """
+
+    xp = HostNamespace()
+
+    def __init__(self, model: Any, call: Call) -> None:
+        self.ctx = ctx = Context(model, call)
+        self.call, self.records, self.notes = ctx.call, ctx.records, ctx.notes
+        self.facts, self.device, self.traits = ctx.facts, ctx.device, Traits()
+        self.kept = [(v, np.array(v)) for v in ctx.variables if not getattr(v, "trainable", True)]
+
+    def close(self) -> None:
+        """Puts back variables that are not trained (moving means, counters) and that a run has changed."""
+        for variable, before in self.kept:
+            if not np.array_equal(np.asarray(variable), before, equal_nan=before.dtype.kind == "f"):
+                variable.assign(before)
+
+    def another(self, call: Call) -> TensorflowSession:
+        return TensorflowSession(self.ctx.model, call)
+
+    def resolve(self, cut: Cut, wrt: bool) -> Cut:
+        return resolve(self.ctx, cut, wrt)
+
+    def cut_info(self, cut: Cut) -> TensorflowCutInfo:
+        return TensorflowCutInfo(self.ctx, cut)
+
+    def evaluate(self, job: Job) -> Evidence:
+        check_rule(job)
+        if job.points > 1 and job.write and (self.ctx.inputs.counted.together or not records_independent(self)):
+            return evaluate_apart(self.ctx, job)
+        return OneRun(self.ctx, job).run()
+
+    def places(self) -> list[Place]:
+        return places(self.ctx)
+
+    def names(self, spots: Sequence[ArrayAt]) -> list[str]:
+        return [argument_name(s.path) if s.cut.anchor == "in" and not s.cut.layer else f"{s.cut!r}[{i}]" for i, s in enumerate(spots)]
+
+    def given(self, array: Array) -> Any:
+        return array if self.ctx.inputs.numpy else tf.convert_to_tensor(array)
+
+    def parameter_count(self) -> int:
+        return sum(int(np.prod(v.shape)) for v in self.ctx.variables)
+
+    def may_vary(self) -> bool:
+        """True if rows did not give together what they give apart: so do answers that differ each time."""
+        return self.facts.doubted and not self.facts.weights.repeatable
+
+    def independence_trial(self) -> Job | bool:
+        if self.ctx.inputs.counted.together:
+            return False
+        return Job(np.arange(2), read=(OUTPUT,))
+
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Array, int]], list[str]]:
+        problem = "The method needs the biases of layers, which cannot be read from TensorFlow models"
+        raise MethodError(problem, found=f"a model of type {type(self.ctx.model).__name__}", advice="asc.InputXGradient()")
