@@ -36,12 +36,14 @@ RECOGNISERS = {
     "torch": Recogniser(frozenset({"torch"}), frozenset({"torch.nn.modules.module"}), frozenset({"numpy", "tolist"})),
     "tensorflow": Recogniser(
         frozenset({"tensorflow", "tf_keras", "sonnet"}),
-        frozenset({
-            "tensorflow.python.module.module",
-            "tensorflow.python.saved_model.load",
-            "tensorflow.python.eager.polymorphic_function.polymorphic_function",
-            "tensorflow.python.eager.polymorphic_function.concrete_function",
-        }),
+        frozenset(
+            {
+                "tensorflow.python.module.module",
+                "tensorflow.python.saved_model.load",
+                "tensorflow.python.eager.polymorphic_function.polymorphic_function",
+                "tensorflow.python.eager.polymorphic_function.concrete_function",
+            }
+        ),
         frozenset({"numpy"}),
     ),
 }

@@ -12,7 +12,20 @@ from ..arrays import Array, ArrayLike, as_numpy, is_array, namespace
 from ..cuts import OUTPUT, Cut, CutLike
 from ..errors import QuantityError
 from ..values import Value
-from .base import Bound, BoundClasses, BoundFunction, Label, Part, Parts, Position, all_records, count_classes, find_class, parse_integer, sum_rows
+from .base import (
+    Bound,
+    BoundClasses,
+    BoundFunction,
+    Label,
+    Part,
+    Parts,
+    Position,
+    all_records,
+    count_classes,
+    find_class,
+    parse_integer,
+    sum_rows,
+)
 
 
 @dataclass(frozen=True, repr=False)

@@ -39,7 +39,7 @@ def evaluate_apart(ctx: Context, job: Job) -> Evidence:
 def joined(runs: Sequence[Evidence]) -> Evidence:
     """Evidence of several runs as that of one with more points."""
     first = runs[0]
-    value = None if first.value is None else np.concatenate([r.value for r in runs], 1)  # type: ignore[misc]
+    value = None if first.value is None else np.concatenate([r.value for r in runs], 1)
     grads = {cut: [np.concatenate([r.grads[cut][i] for r in runs], 1) for i in range(len(g))] for cut, g in first.grads.items()}
     reads = {
         cut: Reading(r.spots, [np.concatenate([run.reads[cut].arrays[i] for run in runs]) for i in range(len(r.arrays))])

@@ -9,9 +9,6 @@ import tensorflow as tf
 
 from ...arrays import Array
 
-KINDS = ((lambda t: t.is_floating, "f"), (lambda t: t.is_complex, "c"), (lambda t: t.is_bool, "b"), (lambda t: t.is_integer, "i"))
-"""The NumPy letter of each type."""
-
 
 class TensorflowNamespace:
     """See :class:`ascribe.arrays.Namespace`."""
@@ -92,7 +89,7 @@ class TensorflowNamespace:
         return np.asarray(tf.reduce_sum(tf.cast(a, tf.float64), tuple(range(kept, len(a.shape)))))
 
     def sizes(self, a: Array, kept: int) -> np.ndarray:
-        return self.sums(tf.abs(tf.cast(a, tf.float64)), kept)
+        return self.sums(tf.abs(a), kept)
 
     def is_floating(self, a: Array) -> bool:
         return bool(a.dtype.is_floating)
@@ -112,7 +109,8 @@ class TensorflowNamespace:
         return tf.cast(a, like.dtype)
 
     def kind(self, a: Array) -> str:
-        return next((letter for owns, letter in KINDS if owns(a.dtype)), "O")
+        kind = a.dtype
+        return "f" if kind.is_floating else "c" if kind.is_complex else "b" if kind.is_bool else "i" if kind.is_integer else "O"
 
     def astype(self, a: Array, dtype: Any) -> Array:
         return tf.cast(a, dtype)
@@ -145,7 +143,7 @@ class TensorflowNamespace:
         return tf.expand_dims(a, axis)
 
     def put(self, a: Array, index: Any, b: Array) -> Array:
-        places = np.arange(int(np.prod(a.shape))).reshape(a.shape)[index]
+        places: np.ndarray = np.arange(int(np.prod(a.shape))).reshape(tuple(a.shape))[index]
         values = tf.reshape(tf.broadcast_to(tf.cast(b, a.dtype), places.shape), [-1])
         return tf.reshape(tf.tensor_scatter_nd_update(tf.reshape(a, [-1]), places.reshape(-1, 1), values), a.shape)
 

@@ -41,12 +41,12 @@ class TensorflowSession(Session):
         self.ctx = ctx = Context(model, call)
         self.call, self.records, self.notes = ctx.call, ctx.records, ctx.notes
         self.facts, self.device, self.traits = ctx.facts, ctx.device, Traits()
-        self.kept = [(v, np.array(v)) for v in ctx.variables if not getattr(v, "trainable", True)]
+        self.kept = [(v, np.array(v.numpy())) for v in ctx.variables if not getattr(v, "trainable", True)]
 
     def close(self) -> None:
         """Puts back variables that are not trained (moving means, counters) and that a run has changed."""
         for variable, before in self.kept:
-            if not np.array_equal(np.asarray(variable), before, equal_nan=before.dtype.kind == "f"):
+            if not np.array_equal(variable.numpy(), before, equal_nan=before.dtype.kind == "f"):
                 variable.assign(before)
 
     def another(self, call: Call) -> TensorflowSession:
