@@ -25,12 +25,13 @@ from ascribe.backends.torch.model import removable_hooks as hooks
 from ascribe.backends.torch.model import restore as guard
 from ascribe.backends.torch.rules import module_paths
 from ascribe.backends.torch.run import hooks as taps
+from ascribe.backends.torch.run import layers
 from tests.support.odd_models import rows
 from tests.support.snapshots import unchanged
 
 Tensor = torch.Tensor
 pytestmark = pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
-FILES = {module.__file__ for module in (chance, guard, internals, session, context, state, taps, hooks, module_paths)}
+FILES = {module.__file__ for module in (chance, guard, internals, session, context, state, taps, hooks, layers, module_paths)}
 
 
 class Touched(nn.Module):

@@ -22,6 +22,7 @@ from .model.facts import ModelFacts, load_model_facts, weight_facts
 from .model.modules import Parts, modules_behind
 from .model.state import State
 from .run.axes import Axis
+from .run.layers import layers_of
 
 is_meta = attrgetter("is_meta")
 
@@ -37,7 +38,7 @@ def floating_type(weights: Sequence[torch.Tensor]) -> torch.dtype | None:
 class Context:
     """A model, the arguments of one call, and what was learnt about both.
 
-    ``runs`` is what is called, ``host`` the one module behind it whose layers have names, ``parts`` all its modules and parameters.
+    ``runs`` is what is called, ``host`` the one module behind it, ``layers`` its layers by name, ``parts`` all its modules and parameters.
     ``axes`` are the record axes found in this call, ``wanted`` the cuts that the call will read. Raises InputError or ModelError for a
     model and arguments that cannot be run together.
     """
@@ -50,6 +51,7 @@ class Context:
         self.runs = getattr(model, "_orig_mod", model)  # compiled code does not see hooks added later
         self.modules = modules_behind(model)
         self.host = self.modules[0] if len(self.modules) == 1 else None
+        self.layers = layers_of(self.host)
         self.parts = Parts(self.modules)
         self.memory = memory or load_model_facts(self.host if self.host is not None else model)
         weights = self.parts.parameters if self.host is not None else []

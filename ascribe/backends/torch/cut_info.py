@@ -11,9 +11,8 @@ from ...errors import CutError
 from ..arguments import cuts_left_out
 from ..protocol import CutInfo
 from .context import Context
-from .places import TABLES, resolve
+from .places import resolve
 from .run.axes import ones
-from .run.hooks import module_named
 from .run.record_axes import axes_of, shapes_of
 
 
@@ -26,8 +25,7 @@ class TorchCutInfo(CutInfo):
 
     def source(self) -> Cut:
         ctx, cut = self.ctx, self.cut
-        named = module_named(ctx.host, cut.layer) if ctx.host is not None and cut.anchor == "out" else []
-        if not named or not isinstance(named[0], TABLES):
+        if cut.anchor != "out" or not ctx.layers.is_table(cut.layer):
             return resolve(ctx, INPUT, True)
         if ctx.inputs.explained:
             return cut  # what is given to it are integers: nothing that moves at the inputs reaches it

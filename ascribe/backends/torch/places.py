@@ -18,50 +18,32 @@ from ..protocol import Place
 from .context import Context
 from .model.errors import complex_inputs
 from .run.call import call_model
-from .run.hooks import Demand, Run, floating
+from .run.hooks import Run, floating
 from .run.independence import independent
+from .run.layers import Kind, Visit
 from .run.record_axes import note
 
 Tensor = torch.Tensor
-Visit = Callable[[Cut, nn.Module, int, Any], None]
 NOTHING: Mapping[Path, Tensor] = MappingProxyType({})
-TABLES = (nn.Embedding, nn.EmbeddingBag)
-SQUASHING = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.Softmax2d)
-
-
-class Look(Demand):
-    """A demand that only reports what it sees."""
-
-    looks = True
-
-    def __init__(self, cut: Cut, module: nn.Module, report: Visit) -> None:
-        super().__init__(cut)
-        self.module, self.report = module, report
-
-    def visit(self, call: int, tree: Any) -> dict[Any, Tensor]:
-        self.fired = call + 1
-        self.report(self.cut, self.module, call, tree)
-        return {}
 
 
 def run_and_report(
     ctx: Context,
-    kinds: tuple[type[nn.Module], ...],
+    kind: Kind,
     report: Visit,
     news: Mapping[Path, Tensor] = NOTHING,
     index: np.ndarray | None = None,
 ) -> Any:
     """Run the first record once, all where they are dependent, or those of ``index``, and report every input and output of the
-    modules of some kinds; the model's output. ``news`` are other rows for some arguments.
+    layers of a kind; the model's output. ``news`` are other rows for some arguments.
     """
-    modules = [(n, m) for n, m in ctx.host.named_modules() if n and isinstance(m, kinds)] if ctx.host is not None else []
     if index is None:
         index = np.arange(1) if independent(ctx) else np.arange(ctx.records)
     while True:
-        run = Run(ctx.host, [Look(Cut(name, side), module, report) for name, module in modules for side in ("in", "out")], stop=False)
+        run = Run(ctx.layers, [], stop=False)
         args, kwargs = ctx.inputs.rows(index, 1, news)
         try:
-            with ctx.graphs(), run.hooked():
+            with ctx.graphs(), run.hooked(), ctx.layers.report(kind, report, run):
                 return call_model(ctx, lambda model, args, kwargs: model(*args, **kwargs), args, kwargs)
         except ModelError as wrong:
             if not ctx.needs_graph(wrong):
@@ -72,13 +54,13 @@ def places(ctx: Context) -> list[Place]:
     """Every cut that the call passes, in execution order, the input first and the output last."""
     found: dict[Cut, Place] = {}
 
-    def report(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+    def report(cut: Cut, kind: str, call: int, tree: Any) -> None:
         if cut in found:
             found[cut] = found[cut]._replace(calls=call + 1)
         else:
-            found[cut] = Place(cut, type(module).__name__, tuple(tuple(t.shape) for _, t in floating(tree, ())), 1)
+            found[cut] = Place(cut, kind, tuple(tuple(t.shape) for _, t in floating(tree, ())), 1)
 
-    output = run_and_report(ctx, (nn.Module,), report)
+    output = run_and_report(ctx, "any", report)
     name = type(ctx.host).__name__ if ctx.host is not None else "function"
     explained = tuple(ctx.inputs.one_row(p) for p in ctx.inputs.explained)
     first = Place(Cut("", "in"), name, explained, 1)
@@ -112,6 +94,8 @@ def located(ctx: Context, cut: Cut, wrt: bool) -> Cut:
         return cut
     if wrt and not cut.layer and cut.anchor == "in":
         ctx.inputs.paths_at(cut)
+    if cut.layer and not cut.symbolic and (name := ctx.layers.canonical(cut.layer)) != cut.layer:
+        cut = Cut(name, cut.anchor, cut.accessor, cut.call)
     if cut.symbolic:
         known = known_place(ctx, cut)
         cut = Cut(known.layer, known.anchor, known.accessor if cut.accessor is None else cut.accessor, cut.call)
@@ -135,17 +119,16 @@ def logits(ctx: Context) -> Cut:
 
     Raises CutError when the output holds probabilities and nothing says where they come from.
     """
-    if ctx.host is not None:
-        for name, _ in ctx.host.named_modules():
-            if name.rpartition(".")[2] == "logits":
-                return Cut(name)
+    for name in ctx.layers.names():
+        if name.rpartition(".")[2] == "logits":
+            return Cut(name)
     ends: list[tuple[Cut, Tensor]] = []
 
-    def report(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+    def report(cut: Cut, kind: str, call: int, tree: Any) -> None:
         if cut.anchor == "out" and isinstance(tree, Tensor):
             ends.append((Cut(cut.layer, "in", call=call or None), tree))
 
-    output = run_and_report(ctx, SQUASHING, report)
+    output = run_and_report(ctx, "squashing", report)
     if isinstance(output, Mapping) and "logits" in output:
         return OUTPUT.at("logits")
     if not isinstance(output, Tensor):
@@ -177,7 +160,7 @@ def embeddings(ctx: Context) -> Cut:
     if host is None:
         what, there = "`EMBEDDINGS` was not found: a function has no layers", f"a {type(ctx.model).__name__}"
         raise CutError(what, found=there, advice="an nn.Module", code="E-CUT-EMBEDDINGS")
-    modules = dict(host.named_modules())
+    modules, tables = dict(host.named_modules()), ctx.layers.tables()
     tied: set[str] = set()
     own: Any = getattr(host, "get_input_embeddings", None)
     if own is not None:
@@ -198,11 +181,11 @@ def embeddings(ctx: Context) -> Cut:
         "`EMBEDDINGS` is ambiguous: several layers receive the ids"
         if used
         else "`EMBEDDINGS` was not found: no nn.Embedding receives the ids",
-        found=", ".join(map(repr, used or [n for n, m in modules.items() if isinstance(m, TABLES)])) or "a model without nn.Embedding",
+        found=", ".join(map(repr, used or tables)) or "a model without nn.Embedding",
         advice=each
         if used
         else 'the layer by its name: at="layer"'
-        if any(isinstance(m, TABLES) for m in modules.values())
+        if tables
         else "x.float(), for integers that are no ids, such as the bytes of an image",
         code="E-CUT-EMBEDDINGS",
     )
@@ -218,7 +201,7 @@ def given_ids(ctx: Context, tied: set[str]) -> dict[str, None]:
     used: dict[str, None] = {}
     shapes: dict[str, list[tuple[int, ...]]] = {}
 
-    def report(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+    def report(cut: Cut, kind: str, call: int, tree: Any) -> None:
         if cut.anchor == "out":
             shapes.setdefault(cut.layer, []).extend(tuple(t.shape) for _, t in floating(tree, ()))
             return
@@ -227,13 +210,13 @@ def given_ids(ctx: Context, tied: set[str]) -> dict[str, None]:
             used[cut.layer] = None
 
     if ctx.inputs.counted.together:
-        run_and_report(ctx, TABLES, report)
+        run_and_report(ctx, "table", report)
         return used
     try:
-        output = run_and_report(ctx, TABLES, report, index=np.arange(1))
+        output = run_and_report(ctx, "table", report, index=np.arange(1))
     except ModelError:
         used.clear()
-        run_and_report(ctx, TABLES, report)
+        run_and_report(ctx, "table", report)
         return used
     shapes[OUTPUT.layer] = [tuple(t.shape) for _, t in floating(output, ())]
     for layer in (*used, OUTPUT.layer):
@@ -253,11 +236,11 @@ def moved_by_ids(ctx: Context) -> dict[str, None]:
     def given(change: Callable[[Path, Tensor], Tensor] | None) -> dict[tuple[str, int], Tensor]:
         found: dict[tuple[str, int], Tensor] = {}
 
-        def report(cut: Cut, module: nn.Module, call: int, tree: Any) -> None:
+        def report(cut: Cut, kind: str, call: int, tree: Any) -> None:
             if cut.anchor == "in":
                 found[cut.layer, call] = torch.cat([leaf.reshape(-1).double() for _, leaf in walk(tree) if isinstance(leaf, Tensor)])
 
-        run_and_report(ctx, TABLES, report, {p: change(p, inputs.own_rows(p, index)) for p in paths} if change is not None else NOTHING)
+        run_and_report(ctx, "table", report, {p: change(p, inputs.own_rows(p, index)) for p in paths} if change is not None else NOTHING)
         return found
 
     def other_rows(path: Path, leaf: Tensor) -> Tensor:

@@ -32,6 +32,11 @@ def host_of(model: Any) -> nn.Module | None:
     return modules[0] if len(modules) == 1 else None
 
 
+def is_keras(module: Any) -> bool:
+    """True for a layer or a model of Keras on PyTorch."""
+    return any(kind.__module__ == "keras.src.layers.layer" for kind in type(module).__mro__)
+
+
 class Parts:
     """Every module and every parameter behind a model, each once, in the model's own order, found in one walk."""
 

@@ -22,7 +22,7 @@ from torch import nn
 
 from .generators import GeneratorStates
 from .internals import cudnn_enabled, leave_modes, mode_depths, set_cudnn_enabled
-from .modules import Parts
+from .modules import Parts, is_keras
 from .state import State
 
 MODE_DEPENDENT = ("Dropout", "BatchNorm", "InstanceNorm", "RReLU", "StochasticDepth", "DropPath")
@@ -289,6 +289,8 @@ def kind(module: nn.Module) -> str:
 
 
 def _depends_on_mode(module: nn.Module) -> bool:
+    if is_keras(module):  # whose calls say if they are for training
+        return False
     rate = getattr(module, "dropout", 0.0)  # nn.LSTM and nn.MultiheadAttention keep theirs as a number
     named = any(part in kind(module) for part in MODE_DEPENDENT)
     return (named and getattr(module, "p", 1.0) != 0) or (isinstance(rate, float) and rate > 0)

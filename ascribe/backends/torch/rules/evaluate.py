@@ -72,8 +72,7 @@ class RuleEvaluation:
         self.ctx, self.tapes, self.job = ctx, tapes, job
         self.alone = rule.compares and job.at is not None and independent(ctx) and TorchCutInfo(ctx, job.at).replaces_all()
         self.forward = 0
-        modules = ctx.host.named_modules() if isinstance(rule, RuleBook) and ctx.host is not None else ()
-        self.report = RuleReport(rule, [name for name, _ in modules if name])
+        self.report = RuleReport(rule, ctx.layers.names() if isinstance(rule, RuleBook) else [])
         if ctx.dtype in SHORT:
             kind = str(ctx.dtype).removeprefix("torch.")
             ctx.notes.append(f"the rule was computed in {kind}, like the model: sums are as rough as that; model.float() for better")

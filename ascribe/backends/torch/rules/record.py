@@ -94,8 +94,8 @@ def record_run(ctx: Context, tapes: list[Tape], job: Job, values: Sequence[Tenso
     demands = demands_of(ctx, job, values, recorder, like)
     found = Recorded(job, recorder.tape, recorder, demands)
     args, kwargs = register_inputs(ctx, job, values, found)
-    run = Run(ctx.host, list(demands.values()), stop=True)
-    trail = recorder.trail.kept(ctx.host if like is None else None, run)
+    run = Run(ctx.layers, list(demands.values()), stop=True)
+    trail = recorder.trail.kept(ctx.layers if like is None else None, run)
     with torch.no_grad(), unfused(ctx.host), trail, recorder:
         output = call_model(ctx, run, args, kwargs)
         recognise_motifs(recorder.tape)

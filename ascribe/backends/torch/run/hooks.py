@@ -7,11 +7,11 @@ does nothing unless the run that placed it is the one going on in this context.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -182,11 +182,21 @@ class Tap:
         return self.visit(output) if RUNNING.get() is self.run else None
 
 
+class Listened(Protocol):
+    """The layers of a model, as a run uses them."""
+
+    def listen(self, hooks: Hooks, taps: Mapping[tuple[str, str], Tap]) -> None:
+        """Let the taps, by a layer's name and the side, listen until the hooks are taken away. Raises CutError for unknown layers."""
+
+    def not_run(self, cut: Cut) -> CutError:
+        """The error for a cut that a whole run of the model did not pass."""
+
+
 class Run:
     """One run of a model with demands at places inside it."""
 
-    def __init__(self, host: nn.Module | None, demands: Sequence[Demand], stop: bool) -> None:
-        self.host, self.demands = host, demands
+    def __init__(self, layers: Listened | None, demands: Sequence[Demand], stop: bool) -> None:
+        self.layers, self.demands = layers, demands
         self.inside = False
         """True if anything is demanded at a layer."""
         for demand in demands:
@@ -215,8 +225,8 @@ class Run:
         with hooks.kept():
             try:
                 RUNNING.set(self)
-                for (layer, anchor), demands in sides.items():
-                    hook(hooks, module_at(self.host, layer), anchor, Tap(self, demands))
+                if sides and self.layers is not None:
+                    self.layers.listen(hooks, {place: Tap(self, demands) for place, demands in sides.items()})
                 yield
             finally:
                 RUNNING.set(before)
@@ -240,13 +250,19 @@ class Run:
                 return None
         missing = [d.cut for d in self.demands if d.cut.layer and not d.fired]
         if missing and not self.stopped:
-            raise CutError(
-                f"`{missing[0]!r}` never ran in this call",
-                found="a layer that exists, but that the model did not call",
-                advice="asc.cuts_of(model, *args), which lists the cuts that a call runs",
-                code="E-CUT-NOT-RUN",
-            )
+            assert self.layers is not None
+            raise self.layers.not_run(missing[0])
         return output
+
+
+def never_ran(cut: Cut) -> CutError:
+    """The error for a layer that exists, but that the model did not call."""
+    return CutError(
+        f"`{cut!r}` never ran in this call",
+        found="a layer that exists, but that the model did not call",
+        advice="asc.cuts_of(model, *args), which lists the cuts that a call runs",
+        code="E-CUT-NOT-RUN",
+    )
 
 
 def hook(hooks: Hooks, module: nn.Module, anchor: str, tap: Tap) -> None:
@@ -269,8 +285,13 @@ def module_at(host: nn.Module | None, layer: str) -> nn.Module:
         raise CutError(problem, advice="an nn.Module, or at=asc.INPUT", code="E-CUT-FUNCTION")
     if found := module_named(host, layer):
         return found[0]
-    names = ", ".join(nearest(layer, [name for name, _ in host.named_modules(remove_duplicate=False)]))
-    raise CutError(
+    raise unknown_layer(host, layer, [name for name, _ in host.named_modules(remove_duplicate=False)])
+
+
+def unknown_layer(host: nn.Module, layer: str, known: list[str]) -> CutError:
+    """The error for a layer that the model does not have; it lists the nearest of those that are known."""
+    names = ", ".join(nearest(layer, known))
+    return CutError(
         f"The model has no layer {layer!r}",
         found=f"{type(host).__name__} with layers such as {names}" if names else f"{type(host).__name__} without layers",
         advice="one of these, or asc.cuts_of(model, *args) for all" if names else "at=asc.INPUT",

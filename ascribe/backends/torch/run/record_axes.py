@@ -64,7 +64,7 @@ def look(ctx: Context, cut: Cut, index: np.ndarray, repeat: int = 1, news: Mappi
         try:
             args, kwargs = ctx.inputs.rows(index, repeat, news)
             with ctx.graphs():
-                output = Run(ctx.host, reads, stop=True)(ctx.runs, args, kwargs)
+                output = Run(ctx.layers, reads, stop=True)(ctx.runs, args, kwargs)
             for read in reads:
                 if not read.cut.layer:
                     read.visit(0, output)

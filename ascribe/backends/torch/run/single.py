@@ -51,7 +51,7 @@ class SingleRun:
             demands: list[Demand] = [*self.write, *self.watches, *self.reads.values()]
             if job.of is None and self.reads and all(not d.cut.layer and d.cut.anchor == "in" for d in demands):
                 return Evidence(None, {}, self._readings())
-            run = Run(ctx.host, demands, stop=True)
+            run = Run(ctx.layers, demands, stop=True)
             output = call_model(ctx, run, args, kwargs)
             if run.inside:
                 for demand in demands:

@@ -59,7 +59,7 @@ def _one(ctx: Context, job: Job, points: tuple[Tensor, ...]) -> Tensor:
     demands.append(read)
     news = {s.path: p.clone() for s, p in zip(job.spots, values, strict=True) if not s.cut.layer}
     args, kwargs = ctx.inputs.rows(job.index, 1, news)
-    output = call_model(ctx, Run(ctx.host, demands, stop=True), args, kwargs)
+    output = call_model(ctx, Run(ctx.layers, demands, stop=True), args, kwargs)
     if not job.on.layer:
         read.visit(0, output if job.on.anchor == "out" else (args, kwargs))
     return evaluate_quantities(ctx, job.of, [read], job.index)

@@ -1,0 +1,201 @@
+"""Follows the layers and operations of a Keras model while it runs, in the same way on every Keras back end.
+
+``keras.layers.Layer.__call__`` and ``keras.Operation.__call__`` are replaced while at least one :class:`Interception` is open, and put
+back afterwards. The replacements do nothing unless the context variable :data:`OPEN` is set, so other threads and other calls do not
+notice them. The path of a layer is its own name after the names of the layers that call it, with dots: ``encoder.attention.query``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, Literal
+
+import keras
+from keras.src import backend as keras_backend
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
+from ...errors import AscribeError
+from ...tree import walk
+
+Anchor = Literal["in", "out"]
+Visit = Callable[[str, Anchor, Any, Any], Any]
+"""Called with a layer's path, the side, the layer, and the value there; returns the value to go on with."""
+
+ACTIVATIONS = ("activation", "recurrent_activation")
+"""Attributes of layers with functions that they apply to a value of their own."""
+
+LOCK = threading.RLock()
+OPEN: ContextVar[Interception | None] = ContextVar("ascribe_keras_interception", default=None)
+ORIGINAL: dict[type, Any] = {}
+PLACED: dict[int, list[Interception]] = {}
+"""The interceptions that are open, by the id of the class or layer that is changed for them."""
+
+
+class Interception:
+    """Reports every value that goes into and comes out of a layer of ``root``, and can replace it.
+
+    ``visit`` is called as described at :data:`Visit`. ``activations`` decides, by a layer's path, if what goes into its activation
+    function and what comes out is reported too, under the path with ``.activation`` appended. Without ``root`` the outermost layers of
+    a function have paths of their own names.
+    """
+
+    def __init__(self, root: Any, visit: Visit, activations: Callable[[str], bool] = lambda path: False) -> None:
+        self.root, self.visit, self.activations = root, visit, activations
+        self.running: list[tuple[str, Any]] = []
+        self.before: Interception | None = None
+
+    def __enter__(self) -> Interception:
+        self.before = OPEN.get()
+        try:
+            with LOCK:
+                for kind in (keras.layers.Layer, keras.Operation):
+                    PLACED.setdefault(id(kind), []).append(self)
+                    if kind not in ORIGINAL:
+                        ORIGINAL[kind] = kind.__call__
+                        kind.__call__ = followed(kind.__call__, kind is keras.layers.Layer)
+            OPEN.set(self)
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Put everything back, as far as no other interception needs it. It may be called again."""
+        if OPEN.get() is self:
+            OPEN.set(self.before)
+        with LOCK:
+            for kind in (keras.layers.Layer, keras.Operation):
+                if let_go(id(kind), self) and kind in ORIGINAL:
+                    kind.__call__ = ORIGINAL[kind]
+                    del ORIGINAL[kind]
+
+    def call(self, original: Any, layer: Any, args: Any, kwargs: Any) -> Any:
+        """One call of a layer or an operation."""
+        original = through(self.before, original)
+        if in_symbolic_scope():  # Keras works out shapes
+            return original(layer, *args, **kwargs)
+        if not self.running and self.root is not None:
+            if layer is not self.root:
+                return original(layer, *args, **kwargs)
+            return self._inside("", layer, original, args, kwargs)
+        parent = self.running[-1][0] if self.running else ""
+        path = f"{parent}.{layer.name}" if parent else layer.name
+        args, kwargs = self.report(path, "in", layer, (args, kwargs))
+        with activations_followed(layer, self) if self.activations(path) else nullcontext():
+            output = self._inside(path, layer, original, args, kwargs)
+        return self.report(path, "out", layer, output)
+
+    def _inside(self, path: str, layer: Any, original: Any, args: Any, kwargs: Any) -> Any:
+        depth = len(self.running)
+        self.running.append((path, layer))
+        try:
+            return original(layer, *args, **kwargs)
+        except AscribeError as wrong:
+            wrong._keras_call_info_injected = True  # type: ignore[attr-defined]  # Keras makes another error of it otherwise
+            raise
+        finally:
+            del self.running[depth:]
+
+    def report(self, path: str, anchor: Anchor, layer: Any, value: Any) -> Any:
+        """Report a value; the one to go on with has the masks of the first."""
+        new = self.visit(path, anchor, layer, value)
+        if new is not value:
+            copy_masks(value, new)
+        return new
+
+
+def let_go(key: int, interception: Interception) -> bool:
+    """Forget that an interception needs a class or a layer; True if no other does."""
+    holders = PLACED.get(key, [])
+    holders[:] = [holder for holder in holders if holder is not interception]
+    if not holders:
+        PLACED.pop(key, None)
+    return not holders
+
+
+def followed(original: Any, of_layers: bool) -> Any:
+    """A ``__call__`` that reports to the interception of this context. On the way to a layer's own, operations are not reported."""
+
+    @wraps(original)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        interception = OPEN.get()
+        if interception is None or (not of_layers and isinstance(self, keras.layers.Layer)):
+            return original(self, *args, **kwargs)
+        return interception.call(original, self, args, kwargs)
+
+    return call
+
+
+def through(interception: Interception | None, original: Any) -> Any:
+    """A ``__call__`` that an interception is opened inside of: the outer one reports too."""
+    if interception is None:
+        return original
+    return lambda layer, *args, **kwargs: interception.call(original, layer, args, kwargs)
+
+
+def copy_masks(old: Any, new: Any) -> None:
+    """Give replaced arrays the Keras masks of the ones that they replace."""
+    before = dict(walk(old))
+    for path, leaf in walk(new):
+        former = before.get(path)
+        if former is not leaf and hasattr(leaf, "dtype"):
+            mask = keras_backend.get_keras_mask(former)
+            if mask is not None:
+                keras_backend.set_keras_mask(leaf, mask)
+
+
+class FollowedActivation:
+    """An activation function that reports its argument and its result to the interception of this context."""
+
+    def __init__(self, layer: Any, name: str, function: Any) -> None:
+        self.layer, self.name, self.function = layer, name, function
+
+    def __call__(self, x: Any) -> Any:
+        return self.call(OPEN.get(), x)
+
+    def call(self, interception: Interception | None, x: Any) -> Any:
+        """The result, reported to an interception and to those that it is inside of."""
+        if interception is None:
+            return self.function(x)
+        path, layer = interception.running[-1] if interception.running else ("", None)
+        if layer is not self.layer or not interception.activations(path):
+            return self.call(interception.before, x)
+        path = f"{path}.{self.name}"
+        ((x,), _) = interception.report(path, "in", self.function, ((x,), {}))
+        return interception.report(path, "out", self.function, self.call(interception.before, x))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.function, name)
+
+
+def own_activations(layer: Any) -> dict[str, Any]:
+    """The activation functions of a layer by attribute: none of a layer that is nothing else, none that are layers themselves."""
+    held = vars(layer)
+    found = {name: held[name] for name in ACTIVATIONS if callable(held.get(name))}
+    if isinstance(layer, keras.layers.Activation):
+        return {}
+    return {k: f for k, f in found.items() if f is not keras.activations.linear and not isinstance(f, keras.layers.Layer)}
+
+
+@contextmanager
+def activations_followed(layer: Any, interception: Interception) -> Iterator[None]:
+    """Replace a layer's activation functions while it runs; other threads call the functions as before."""
+    held = vars(layer)
+    try:
+        with LOCK:
+            PLACED.setdefault(id(layer), []).append(interception)
+            for name, function in own_activations(layer).items():
+                if not isinstance(function, FollowedActivation):
+                    held[name] = FollowedActivation(layer, name, function)
+        yield
+    finally:
+        with LOCK:
+            if let_go(id(layer), interception):
+                held.update({n: f.function for n in ACTIVATIONS if isinstance(f := held.get(n), FollowedActivation)})

@@ -1,0 +1,87 @@
+"""Explanations of Keras models are PyTorch's numbers on the same weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ascribe as asc
+from ascribe.arrays import as_numpy
+from ascribe.tree import walk
+from tests.support.keras_networks import keras_network
+from tests.support.networks import NAMES
+from tests.support.torch_networks import torch_network
+
+TOLERANCE = 1e-5
+Explain = Callable[[Any, Any], Any]
+
+METHODS: dict[str, Explain] = {
+    "Saliency": lambda m, a: asc.Saliency()(m, *a),
+    "InputXGradient": lambda m, a: asc.InputXGradient()(m, *a),
+    "IntegratedGradients": lambda m, a: asc.IntegratedGradients(steps=8)(m, *a),
+    "SmoothGrad": lambda m, a: asc.SmoothGrad()(m, *a),
+    "of a class": lambda m, a: asc.IntegratedGradients(steps=4)(m, *a, of=asc.Unit(2)),
+    "at a layer": lambda m, a: asc.IntegratedGradients(steps=8)(m, *a, at=asc.Cut("head", "in")),
+    "at a layer's output": lambda m, a: asc.influence(m, *a, at="head", of=asc.LogProb()),
+    "on a layer": lambda m, a: asc.attribute(m, *a, of=asc.Unit(1, on="head")),
+    "activation": lambda m, a: asc.activation(m, *a, at=asc.Cut("head", "in")),
+}
+REMOVAL: dict[str, Explain] = {
+    "FeatureAblation": lambda m, a: asc.FeatureAblation()(m, *a),
+    "KernelShap": lambda m, a: asc.KernelShap()(m, *a),
+    "ShapleySampling": lambda m, a: asc.ShapleySampling()(m, *a),
+    "Lime": lambda m, a: asc.Lime()(m, *a),
+}
+IMAGES: dict[str, Explain] = {
+    "Occlusion": lambda m, a: asc.Occlusion((2, 4, 4), (2, 2, 2))(m, *a),
+    "Rise": lambda m, a: asc.Rise(budget=32, cells=4)(m, *a),
+}
+
+
+def numbers(result: Any) -> np.ndarray:
+    """All values of an attribution, in one row."""
+    return np.concatenate([as_numpy(leaf).reshape(-1) for _, leaf in walk(result.values) if leaf is not None])
+
+
+def check(name: str, explain: Explain) -> None:
+    found, truth = (numbers(explain(*network(name))) for network in (keras_network, plain))
+    assert found.shape == truth.shape
+    assert np.abs(found - truth).max() <= TOLERANCE * np.abs(truth).max()
+
+
+def plain(name: str) -> tuple[Any, tuple[Any, ...]]:
+    return torch_network(name)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients(name: str, method: str) -> None:
+    check(name, METHODS[method])
+
+
+@pytest.mark.parametrize("method", REMOVAL)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "embedding"])
+def test_removal(name: str, method: str) -> None:
+    check(name, REMOVAL[method])
+
+
+@pytest.mark.parametrize("method", IMAGES)
+def test_images(method: str) -> None:
+    check("cnn", IMAGES[method])
+
+
+def test_a_second_call_sees_other_weights() -> None:
+    model, args = keras_network("mlp")
+    first = numbers(asc.attribute(model, *args, of=asc.Unit(0), at="first"))
+    model.get_layer("head").set_weights([2 * w for w in model.get_layer("head").get_weights()])
+    np.testing.assert_allclose(numbers(asc.attribute(model, *args, of=asc.Unit(0), at="first")), 2 * first, rtol=1e-5, atol=1e-7)
+
+
+def test_arrays_of_numpy_give_arrays_of_numpy() -> None:
+    model, args = keras_network("mlp")
+    found = asc.attribute(model, as_numpy(args[0]))
+    assert isinstance(found.values, np.ndarray)
+    np.testing.assert_allclose(found.values, as_numpy(asc.attribute(model, *args).values), rtol=1e-5, atol=1e-7)
