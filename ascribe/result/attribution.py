@@ -276,16 +276,15 @@ class Attribution:
         return self._changed(self._each(scaled), f"normalize({how!r})", features=features)
 
     def resize(self, height: int, width: int) -> Attribution:
-        """Returns maps ``[..., h, w]`` at another size, by bilinear interpolation (``align_corners=False``).
-
-        Raises ResultError if an array has no height and width.
-        """
+        """Returns maps ``[..., h, w]`` or ``[..., h, w, 1]`` at another size, by bilinear interpolation. Raises ResultError for others."""
         for path, array in self.arrays():
             if array.ndim - self.records_axis < 3:
                 there = f"{pooling.describe_shapes(array)}{f' at {path}' if path else ''}"
                 problem, advice = "Only maps [records, ..., height, width] can be resized", "a.part(...) of an array with height and width"
                 raise ResultError(problem, found=there, advice=advice)
-        return self._changed(self._each(lambda array: pooling.resize_maps(array, height, width)), f"resize({height}, {width})")
+        return self._changed(
+            self._each(lambda a: pooling.resize_single_maps(a, height, width, self.records_axis)), f"resize({height}, {width})"
+        )
 
     # Conversion and display
 

@@ -131,6 +131,14 @@ def resize_maps(array: Array, height: int, width: int) -> Array:
     return convert_like(wide[..., low, :] * (1 - share)[:, None] + wide[..., high, :] * share[:, None], array)
 
 
+def resize_single_maps(array: Array, height: int, width: int, first: int) -> Array:
+    """Returns maps ``[..., h, w]`` or ``[..., h, w, 1]``, whose records are axis ``first``, at another height and width."""
+    if array.ndim - first == 4 and array.shape[-1] == 1 < array.shape[-3]:
+        xp = namespace(array)
+        return xp.moveaxis(resize_maps(xp.moveaxis(array, -1, -3), height, width), -3, -1)
+    return resize_maps(array, height, width)
+
+
 def common_value(ours: Any, theirs: Any) -> Any:
     """Returns the value if it is the same in two results, else None."""
     if ours is theirs:

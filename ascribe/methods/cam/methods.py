@@ -1,7 +1,7 @@
 """Class activation maps from activations and gradients of one layer. The layer is found; ViT and Swin need no reshaping.
 
-Maps are ``[records, 1, height, width]`` at the layer's resolution; ``a.resize(224, 224)`` brings them to the size of the image.
-``record`` holds the images, so that ``a.plot()`` draws the map over them.
+Maps are ``[records, 1, height, width]`` at the layer's resolution, or ``[records, height, width, 1]`` for images with channels last;
+``a.resize(224, 224)`` brings them to the size of the image. ``record`` holds the images, so that ``a.plot()`` draws the map over them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ...cuts import OUTPUT, Cut, CutLike, as_cut
 from ...engine.run import list_cuts
 from ...engine.verbs import activation, attribute, influence
 from ...errors import CutError, MethodError
+from ...features import is_channels_last
 from ...quantities.parse import QuantityLike
 from ...result.attribution import Attribution, Check
 from ..base import CallOptions, Method
@@ -101,6 +102,8 @@ class Cam(Method):
             values = namespace(values).maximum(values, 0.0)
             checks.append(check_positive(values, reading.lead))
         checks.append(check_finite(values, reading))
+        if images is not None and len(reading.layout.grid) > 1 and is_channels_last(tuple(images.shape[1:])):
+            values = namespace(values).moveaxis(values, reading.lead + 1, -1)
         checks += [check for check in raw.checks if check.name not in RECOMPUTED]
         shown = [*([f"of={raw.quantity}"] if raw.quantity else []), f"at={raw.cut}"]
         method = f"{self!r}(model, *inputs, {', '.join(shown)})"
