@@ -15,6 +15,7 @@ from .recognise import framework, framework_of_models
 SESSIONS = {  # a module that is imported when a model of its framework arrives, and the session
     "torch": "ascribe.backends.torch.session:TorchSession",
     "tensorflow": "ascribe.backends.tensorflow.session:TensorflowSession",
+    "keras": "ascribe.backends.keras.session:open_session",
     "numpy": "ascribe.backends.numpy.session:NumpySession",
     "blackbox": "ascribe.backends.blackbox.session:BlackBoxSession",
 }

@@ -46,6 +46,7 @@ RECOGNISERS = {
         ),
         frozenset({"numpy"}),
     ),
+    "keras": Recogniser(frozenset({"keras"}), frozenset({"keras.src.layers.layer"})),
 }
 """The frameworks by the name of their backend."""
 

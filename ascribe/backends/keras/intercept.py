@@ -176,11 +176,9 @@ class FollowedActivation:
 
 
 def own_activations(layer: Any) -> dict[str, Any]:
-    """The activation functions of a layer by attribute: none of a layer that is nothing else, none that are layers themselves."""
+    """The activation functions of a layer by attribute; none that are layers themselves."""
     held = vars(layer)
     found = {name: held[name] for name in ACTIVATIONS if callable(held.get(name))}
-    if isinstance(layer, keras.layers.Activation):
-        return {}
     return {k: f for k, f in found.items() if f is not keras.activations.linear and not isinstance(f, keras.layers.Layer)}
 
 

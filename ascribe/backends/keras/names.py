@@ -7,6 +7,9 @@ from typing import Any
 
 import keras
 
+from ...errors import ModelError
+from .intercept import FollowedActivation, own_activations
+
 SQUASHING = frozenset({"softmax", "log_softmax", "sigmoid", "Softmax", "LogSoftmax", "Sigmoid"})
 """The names of activation functions, layers and operations that give probabilities of scores, or their logarithms."""
 
@@ -29,6 +32,36 @@ def named_layers(layer: Any, prefix: str = "", above: tuple[int, ...] = ()) -> I
             yield from named_layers(part, f"{prefix}{name}.", (*above, id(layer)))
 
 
+def named_values(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Every layer, operation and activation function inside a layer with its path, in the order of the model."""
+    for path, part in named_layers(layer) if layer is not None else ():
+        yield path, part
+        yield from ((f"{path}.{name}", function) for name, function in own_activations(part).items())
+
+
+def is_keras(value: Any) -> bool:
+    """True for a layer or a model of Keras."""
+    return isinstance(value, keras.layers.Layer)
+
+
+def model_behind(model: Any) -> Any:
+    """The Keras model that is called: itself, the one whose method it is, or the only one that a function closes over or names."""
+    held = [getattr(cell, "cell_contents", None) for cell in getattr(model, "__closure__", None) or ()]
+    names = getattr(getattr(model, "__code__", None), "co_names", ())
+    held += [model.__globals__[name] for name in names if name in model.__globals__]
+    for candidates in ([model], [getattr(model, "__self__", None)], held):
+        if len(found := [one for one in candidates if is_keras(one)]) == 1:
+            return found[0]
+    return None
+
+
+def check_built(host: Any) -> None:
+    """Raises ModelError for a model that has no weights yet."""
+    if host is not None and not host.built:
+        advice = "model(x) once before, which creates the weights of layers"
+        raise ModelError("The model has no weights yet", found=f"{host.name!r}, not built", advice=advice, code="E-MODEL-LAZY")
+
+
 def canonical(path: str) -> str:
     """A layer's path as a user writes it, ``outer/inner`` or ``outer.inner``, with dots. No name of Keras has a slash."""
     return path.replace("/", ".")
@@ -36,13 +69,12 @@ def canonical(path: str) -> str:
 
 def kind_of(layer: Any) -> str:
     """The kind of a layer or of an operation: its class; of an activation function its own name."""
+    layer = layer.function if isinstance(layer, FollowedActivation) else layer
     return getattr(layer, "__name__", None) or type(layer).__name__
 
 
 def squashes(layer: Any) -> bool:
     """True for a softmax or a sigmoid: an activation function, a layer or an operation."""
-    if isinstance(layer, keras.layers.Activation):
-        return squashes(layer.activation)
     return kind_of(layer) in SQUASHING
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from torch import nn
 
 from ...cuts import Cut
-from ...errors import CutError, ModelError
+from ...errors import CutError
 from ..torch.model.removable_hooks import Hooks
 from ..torch.run.hooks import RUNNING, Run, Tap, never_ran, unknown_layer
 from .intercept import Interception
-from .names import canonical, is_table, kind_of, named_layers, squashes
+from .names import canonical, check_built, is_table, kind_of, named_layers, squashes
 
 Report = Callable[[Cut, str, int, Any], None]
 
@@ -22,9 +22,7 @@ class KerasLayers:
     """The layers and operations inside a Keras model, by their paths; see :class:`ascribe.backends.torch.run.layers.Layers`."""
 
     def __init__(self, host: Any) -> None:
-        if not host.built:
-            advice = "model(x) once before, which creates the weights of layers"
-            raise ModelError("The model has no weights yet", found=f"{host.name!r}, not built", advice=advice, code="E-MODEL-LAZY")
+        check_built(host)
         self.host: nn.Module = host
         self.seen: dict[str, None] = {}
 

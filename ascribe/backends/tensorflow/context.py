@@ -16,6 +16,7 @@ from ..facts import Facts
 from .arguments import TensorflowInputs
 from .axes import Axis
 from .demands import Demand
+from .keras_models import keras_runner
 from .modules import floating_type, variables_of
 from .runners import runner_of
 
@@ -33,7 +34,7 @@ class Context:
 
     def __init__(self, model: Any, call: Call) -> None:
         self.model = model
-        self.runner = runner_of(model)
+        self.runner = keras_runner(model) or runner_of(model)
         self.call = self.runner.named(call)
         self.variables = variables_of(model)
         self.inputs = TensorflowInputs(self.call, floating_type(self.variables))

@@ -18,7 +18,7 @@ from .demands import Look, floating
 from .evaluate import is_input
 
 Report = Callable[[Cut, int, Any], None]
-SQUASHING = ("Softmax", "LogSoftmax", "Sigmoid")
+SQUASHING = ("Softmax", "LogSoftmax", "Sigmoid", "softmax", "log_softmax", "sigmoid")
 
 
 def run_and_report(ctx: Context, report: Report) -> Any:
@@ -59,6 +59,8 @@ def resolve(ctx: Context, cut: Cut, wrt: bool) -> Cut:
     if cut.symbolic:
         known = known_place(ctx, cut)
         cut = Cut(known.layer, known.anchor, known.accessor if cut.accessor is None else cut.accessor, cut.call or known.call)
+    elif cut.layer and (name := ctx.runner.canonical(cut.layer)) != cut.layer:
+        cut = Cut(name, cut.anchor, cut.accessor, cut.call)
     if is_input(cut):
         return check_input(ctx, cut, wrt)
     if wrt and not cut.layer:

@@ -24,6 +24,10 @@ class Runner(ABC):
         """The call with the arguments as the model takes them."""
         return call
 
+    def canonical(self, name: str) -> str:
+        """The name of a layer that a user gave, as :meth:`layers` has it."""
+        return name
+
     @abstractmethod
     def layers(self) -> dict[str, str]:
         """The kind of every layer by its name."""

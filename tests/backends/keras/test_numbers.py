@@ -21,19 +21,19 @@ Explain = Callable[[Any, Any], Any]
 METHODS: dict[str, Explain] = {
     "Saliency": lambda m, a: asc.Saliency()(m, *a),
     "InputXGradient": lambda m, a: asc.InputXGradient()(m, *a),
-    "IntegratedGradients": lambda m, a: asc.IntegratedGradients(steps=8)(m, *a),
-    "SmoothGrad": lambda m, a: asc.SmoothGrad()(m, *a),
+    "IntegratedGradients": lambda m, a: asc.IntegratedGradients(steps=4)(m, *a),
+    "SmoothGrad": lambda m, a: asc.SmoothGrad(samples=4)(m, *a),
     "of a class": lambda m, a: asc.IntegratedGradients(steps=4)(m, *a, of=asc.Unit(2)),
-    "at a layer": lambda m, a: asc.IntegratedGradients(steps=8)(m, *a, at=asc.Cut("head", "in")),
+    "at a layer": lambda m, a: asc.IntegratedGradients(steps=4)(m, *a, at=asc.Cut("head", "in")),
     "at a layer's output": lambda m, a: asc.influence(m, *a, at="head", of=asc.LogProb()),
     "on a layer": lambda m, a: asc.attribute(m, *a, of=asc.Unit(1, on="head")),
     "activation": lambda m, a: asc.activation(m, *a, at=asc.Cut("head", "in")),
 }
 REMOVAL: dict[str, Explain] = {
     "FeatureAblation": lambda m, a: asc.FeatureAblation()(m, *a),
-    "KernelShap": lambda m, a: asc.KernelShap()(m, *a),
-    "ShapleySampling": lambda m, a: asc.ShapleySampling()(m, *a),
-    "Lime": lambda m, a: asc.Lime()(m, *a),
+    "KernelShap": lambda m, a: asc.KernelShap(budget=128)(m, *a),
+    "ShapleySampling": lambda m, a: asc.ShapleySampling(budget=128)(m, *a),
+    "Lime": lambda m, a: asc.Lime(budget=128)(m, *a),
 }
 IMAGES: dict[str, Explain] = {
     "Occlusion": lambda m, a: asc.Occlusion((2, 4, 4), (2, 2, 2))(m, *a),
@@ -63,7 +63,7 @@ def test_gradients(name: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", REMOVAL)
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "embedding"])
+@pytest.mark.parametrize("name", ["mlp", "attention", "two_inputs"])
 def test_removal(name: str, method: str) -> None:
     check(name, REMOVAL[method])
 

@@ -1,0 +1,53 @@
+"""Keras models on TensorFlow, as the TensorFlow backend runs them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...cuts import Cut
+from ...errors import CutError
+from ..tensorflow.demands import Demand
+from ..tensorflow.intercept import Run, intercepted
+from ..tensorflow.runners import Runner
+from .intercept import Interception
+from .names import canonical, check_built, kind_of, model_behind, named_values
+
+
+class KerasRunner(Runner):
+    """A Keras model, or a function around one; see :class:`ascribe.backends.tensorflow.runners.Runner`."""
+
+    def __init__(self, model: Callable[..., Any]) -> None:
+        self.model, self.host = model, model_behind(model)
+        check_built(self.host)
+        self.kind = "function" if self.host is None else type(self.host).__name__
+
+    def layers(self) -> dict[str, str]:
+        return {path: kind_of(layer) for path, layer in named_values(self.host)}
+
+    def canonical(self, name: str) -> str:
+        return canonical(name)
+
+    def run(self, args: Any, kwargs: Any, demands: Sequence[Demand]) -> Any:
+        wanted: dict[tuple[str, str], list[Demand]] = {}
+        for demand in demands:
+            if demand.cut.layer:
+                wanted.setdefault((demand.cut.layer, demand.cut.anchor), []).append(demand)
+        if not wanted:
+            return self.model(*args, **kwargs)
+        uses: Counter[tuple[str, str]] = Counter()
+
+        def visit(path: str, anchor: str, layer: Any, value: Any) -> Any:
+            for demand in wanted.get((path, anchor), ()):
+                value = demand.visit(uses[path, anchor], value)
+            uses[path, anchor] += 1
+            return value
+
+        parents = {path.rpartition(".")[0] for path, _ in wanted}
+        with intercepted([], Run({}, [])), Interception(self.host, visit, parents.__contains__):
+            return self.model(*args, **kwargs)
+
+    def without_layers(self, cut: Cut) -> CutError:
+        problem, there = f"The model has no layer {cut.layer!r}", f"a {self.kind} without layers"
+        return CutError(problem, found=there, advice="at=asc.INPUT", code="E-CUT-UNKNOWN")

@@ -1,0 +1,19 @@
+"""Keras models among the models of TensorFlow."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from .runners import Runner
+
+
+def keras_runner(model: Any) -> Runner | None:
+    """The way in which a model of a loaded Keras, or a function around one, is run; None for any other model."""
+    keras = sys.modules.get("keras")
+    if keras is None or not hasattr(keras, "layers"):
+        return None
+    from ..keras.names import model_behind
+    from ..keras.onto_tensorflow import KerasRunner
+
+    return None if model_behind(model) is None else KerasRunner(model)
