@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from ...calls.call import Call
@@ -39,11 +40,17 @@ class Context:
         self.variables = variables_of(model)
         self.inputs = TensorflowInputs(self.call, floating_type(self.variables))
         self.records = self.inputs.records
+        self.runner.arguments = self.one_record
         self.facts, self.device = Facts(), TensorflowDevice()
         self.axes: dict[Cut, tuple[Axis, ...]] = {}
         self.wanted: dict[Cut, None] = {}
         """The cuts of the call, whose record axes are found out together."""
         self.notes: list[str] = []
+
+    def one_record(self) -> tuple[Any, Any]:
+        """The arguments of the call for the first record, or for all where they cannot be apart."""
+        args, kwargs = self.inputs.tensors(np.arange(self.records if self.inputs.counted.together else 1), 1, {})
+        return args, kwargs
 
     def run(self, args: Any, kwargs: Any, demands: Sequence[Demand]) -> Any:
         """Runs the model. Raises ModelError or InputError for what the model itself raises."""
@@ -65,6 +72,8 @@ class Context:
         flat = all(a.ndim in (1, 3) for _, a in leaves)
         if advice is None and flat and any(word in first.lower() for word in ("shape", "dimension", "rank", "size")):
             advice = "x[None] if the input has no batch dimension"
+        if "variables which have been deleted" in first:
+            advice = "loaded = tf.saved_model.load(path), kept in a variable: its functions do not keep its variables"
         if advice is None and "dtype" in first:
             what = "The model and its inputs must have the same data type"
             return InputError(what, found=f"a call with {given}, and {first}", advice="tf.cast(x, model.variables[0].dtype)")

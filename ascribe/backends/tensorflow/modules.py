@@ -68,8 +68,12 @@ def holds(value: Any) -> bool:
 def variables_of(model: Any) -> list[Any]:
     """The variables of a model; none of a function."""
     host = host_of(model)
-    found = getattr(model if host is None else host, "variables", ())
-    return list(found() if callable(found) else found)
+    owner = model if host is None else host
+    for candidate in (owner, *(getattr(owner, "signatures", None) or {}).values()):
+        found = getattr(candidate, "variables", ())
+        if not callable(found) and (some := [v for v in found if isinstance(v, tf.Variable)]):
+            return some
+    return []
 
 
 def floating_type(variables: list[Any]) -> tf.DType | None:

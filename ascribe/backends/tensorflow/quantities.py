@@ -21,11 +21,13 @@ from .record_axes import axis_at
 def evaluate_quantities(ctx: Context, job: Job, reads: Sequence[Read]) -> list[Array]:
     """The numbers of each quantity, ``[rows]``, from the value that was read (of several the tuple of them).
 
-    A function that the user wrote may look at all rows: it is given one point after the other.
+    A function that the user wrote may look at all rows: it is given one point after the other, unless it is known that it does not.
     """
     values = [value_read(ctx, read, len(job.rows)) for read in reads]
     tree = values[0] if len(values) == 1 else tuple(values)
-    if job.quantity_key is None or job.points == 1:
+    key, facts = (job.quantity_key, job.on), ctx.facts
+    apart = facts.call.quantities_independent.get(key) or facts.weights.quantities_independent.get(key)
+    if not job.quantity_key or apart or job.points == 1:
         return numbers(ctx, job, tree, job.rows)
     each = [numbers(ctx, job, point_of(tree, k, job), job.index) for k in range(job.points)]
     return [tf.concat(list(column), 0) for column in zip(*each, strict=True)]

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import tensorflow as tf
 
 from ...calls.call import Call
 from ...cuts import Cut
-from ...errors import CutError
+from ...errors import BackendError, CutError
+from ...tree import Path, map_leaves
 from .demands import Demand, nothing_seen
-from .intercept import Run, intercepted
+from .graph import FrozenGraph
+from .intercept import FUNCTION, Run, intercepted
 from .modules import host_of, named_modules
+
+ConcreteFunction: Any = tf.types.experimental.ConcreteFunction
 
 
 class Runner(ABC):
@@ -19,6 +26,8 @@ class Runner(ABC):
 
     kind: str
     """The name of the kind of model."""
+    arguments: Callable[[], tuple[Any, Any]]
+    """The arguments of the call for one record, as tensors."""
 
     def named(self, call: Call) -> Call:
         """The call with the arguments as the model takes them."""
@@ -76,9 +85,94 @@ class ModuleRunner(Runner):
         return CutError(problem, found=there, advice="the tf.Module itself as the model, or at=asc.INPUT", code="E-CUT-FUNCTION")
 
 
+GRAPHS: weakref.WeakKeyDictionary[Any, dict[str, FrozenGraph]] = weakref.WeakKeyDictionary()
+"""The graphs of models by the structure of their arguments, so that a second call traces nothing."""
+
+
+class GraphRunner(Runner):
+    """A function of TensorFlow, or a loaded SavedModel; its layers are the operations of its graph."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        """The loaded object stays alive with the session: its functions hold its variables weakly."""
+        self.function = function_of(model)
+        self.kind = type(model).__name__ if not callable(model) or isinstance(model, ConcreteFunction) else "function"
+        self.graphs: dict[str, FrozenGraph] = GRAPHS.setdefault(model, {})
+
+    def named(self, call: Call) -> Call:
+        """Positional arguments by the names of a signature, which takes no others."""
+        args, kwargs = getattr(self.function, "structured_input_signature", None) or ((), {})
+        if not call.args or args or not kwargs or len(call.args) > len(kwargs) or set(kwargs) & set(call.kwargs):
+            return call
+        names = dict(enumerate(kwargs))
+        explained = None if call.explained is None else [names.get(one, one) if isinstance(one, int) else one for one in call.explained]
+        records = call.records
+        records = {names.get(k, k): v for k, v in records.items()} if isinstance(records, Mapping) else records
+        named = Call.of((), {**dict(zip(kwargs, call.args, strict=False)), **call.kwargs}, records)
+        return named if explained is None else named.only(*explained)
+
+    def layers(self) -> dict[str, str]:
+        return self.graph(*self.arguments()).layers()
+
+    def run(self, args: Any, kwargs: Any, demands: Sequence[Demand]) -> Any:
+        inner = [demand for demand in demands if demand.cut.layer]
+        return self.graph(args, kwargs).run(args, kwargs, inner) if inner else self.function(*args, **kwargs)
+
+    def graph(self, args: Any, kwargs: Any) -> FrozenGraph:
+        """The graph for arguments of this structure: for any number of rows, if the function takes it."""
+        for free in (True, False):
+            given, named = map_leaves((args, kwargs), free_spec if free else fixed_spec)
+            key = repr((given, named))
+            if key in self.graphs and self.graphs[key].is_current():
+                return self.graphs[key]
+            try:
+                self.graphs[key] = FrozenGraph(self.function, given, named)
+            except Exception:
+                if not free:
+                    raise
+            else:
+                return self.graphs[key]
+        raise AssertionError
+
+    def logits(self) -> Cut | None:
+        return self.graph(*self.arguments()).logits()
+
+    def embeddings(self) -> Cut | None:
+        return self.graph(*self.arguments()).embeddings()
+
+    def without_layers(self, cut: Cut) -> CutError:
+        problem = f"The graph of the model has no operation {cut.layer!r}"
+        return CutError(problem, found="a graph without operations", advice="at=asc.INPUT", code="E-CUT-UNKNOWN")
+
+
+def free_spec(path: Path, leaf: Any) -> Any:
+    """A tensor as its specification, with any number of rows; other arguments as they are."""
+    free = isinstance(leaf, tf.Tensor) and leaf.shape.rank
+    return tf.TensorSpec([None, *leaf.shape[1:]], leaf.dtype) if free else fixed_spec(path, leaf)
+
+
+def fixed_spec(path: Path, leaf: Any) -> Any:
+    """A tensor as its specification, with its own shape; other arguments as they are."""
+    return tf.type_spec_from_value(leaf) if isinstance(leaf, (tf.Tensor, tf.RaggedTensor, tf.SparseTensor)) else leaf
+
+
+def function_of(model: Any) -> Any:
+    """The function to call: the model, or the signature of a loaded SavedModel. Raises BackendError where there is none, or several."""
+    if callable(model):
+        return model
+    signatures = getattr(model, "signatures", None) or {}
+    if "serving_default" in signatures or len(signatures) == 1:
+        return signatures.get("serving_default") or next(iter(signatures.values()))
+    there = f"the signatures {', '.join(signatures)}" if signatures else "no signatures"
+    advice = "loaded.signatures['name'], or a tf.function of the loaded object: loaded.serve"
+    raise BackendError("The loaded SavedModel cannot be called", found=there, advice=advice)
+
+
 def runner_of(model: Any) -> Runner:
-    """The way in which a model is run."""
-    return ModuleRunner(model)
+    """The way in which a model is run: modules and plain functions eagerly, others through their graph."""
+    loaded = type(model).__module__ == "tensorflow.python.saved_model.load"
+    traced = isinstance(model, (FUNCTION, ConcreteFunction)) and host_of(model) is None
+    return GraphRunner(model) if loaded or traced else ModuleRunner(model)
 
 
 def check_seen(demands: Sequence[Demand]) -> None:
