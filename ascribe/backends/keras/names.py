@@ -68,9 +68,10 @@ def canonical(path: str) -> str:
 
 
 def kind_of(layer: Any) -> str:
-    """The kind of a layer or of an operation: its class; of an activation function its own name."""
+    """The kind of a layer or of an operation: its class, and if its channels are first; of an activation function its own name."""
     layer = layer.function if isinstance(layer, FollowedActivation) else layer
-    return getattr(layer, "__name__", None) or type(layer).__name__
+    first = ", channels first" if getattr(layer, "data_format", None) == "channels_first" else ""
+    return getattr(layer, "__name__", None) or f"{type(layer).__name__}{first}"
 
 
 def squashes(layer: Any) -> bool:

@@ -11,6 +11,7 @@ from ...errors import CutError
 from ..tensorflow.demands import Demand
 from ..tensorflow.intercept import Run, intercepted
 from ..tensorflow.runners import Runner
+from .biases import read_biases
 from .intercept import Interception
 from .names import canonical, check_built, kind_of, model_behind, named_values
 
@@ -28,6 +29,9 @@ class KerasRunner(Runner):
 
     def canonical(self, name: str) -> str:
         return canonical(name)
+
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Any, int]], list[str]]:
+        return read_biases(self.host, layers)
 
     def run(self, args: Any, kwargs: Any, demands: Sequence[Demand]) -> Any:
         wanted: dict[tuple[str, str], list[Demand]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from ...cuts import Cut
 from ...errors import CutError
 from ..torch.model.removable_hooks import Hooks
 from ..torch.run.hooks import RUNNING, Run, Tap, never_ran, unknown_layer
+from .biases import read_biases
 from .intercept import Interception
 from .names import canonical, check_built, is_table, kind_of, named_layers, squashes
 
@@ -53,6 +54,9 @@ class KerasLayers:
     def not_run(self, cut: Cut) -> CutError:
         known = list(dict.fromkeys([*self.names(), *self.seen]))
         return never_ran(cut) if cut.layer in known else unknown_layer(self.host, cut.layer, known)
+
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Any, int]], list[str]]:
+        return read_biases(self.host, layers)
 
     @contextmanager
     def report(self, kind: str, visit: Report, run: Run) -> Iterator[None]:

@@ -11,7 +11,6 @@ import tensorflow as tf
 from ...arrays import Array
 from ...calls.call import Call, argument_name
 from ...cuts import OUTPUT, Cut
-from ...errors import MethodError
 from ..independence import records_independent
 from ..numpy.namespace import NumpyNamespace
 from ..protocol import ArrayAt, Evidence, Job, Place, Session, Traits
@@ -86,5 +85,4 @@ class TensorflowSession(Session):
         return Job(np.arange(2), read=(OUTPUT,))
 
     def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Array, int]], list[str]]:
-        problem = "The method needs the biases of layers, which cannot be read from TensorFlow models"
-        raise MethodError(problem, found=f"a model of type {type(self.ctx.model).__name__}", advice="asc.InputXGradient()")
+        return self.ctx.runner.biases(layers)

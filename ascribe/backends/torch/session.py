@@ -16,7 +16,6 @@ from ...rules import treats_operations
 from ..protocol import ArrayAt, Evidence, Job, Place, Session, Traits
 from .context import Context
 from .cut_info import TorchCutInfo
-from .model.biases import read_biases
 from .model.facts import ModelFacts
 from .model.generators import GeneratorStates
 from .model.removable_hooks import PLACED, Hooks
@@ -151,5 +150,4 @@ class TorchSession(Session):
         return trial(self.ctx)
 
     def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Array, int]], list[str]]:
-        biases, nonlinear = read_biases(self.ctx.host, layers)
-        return dict(biases), nonlinear
+        return self.ctx.layers.biases(layers)

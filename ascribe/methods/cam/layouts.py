@@ -99,9 +99,11 @@ class LayerClues:
     last: frozenset[Shape] = frozenset()
 
 
-CONVOLUTION = re.compile(r"Conv\w*?[123]d")
-AXES = re.compile(r"(?:Conv|Pool|Norm)([123])d$")
-FIRST, LAST = re.compile(r"(Conv|Norm|Pool)\w*?[123]d"), re.compile(r"(Linear|LayerNorm)$")
+CONVOLUTION = re.compile(r"Conv\w*?[123][dD]")
+AXES = re.compile(r"(?:Conv|Pool|Pooling|Norm)([123])[dD](?:Transpose)?(?:, channels first)?$")
+FIRST = re.compile(r"(Conv|Norm|Pool)\w*?[123]d|, channels first$")
+LAST = re.compile(r"(Linear|LayerNorm|LayerNormalization|Dense|\w*(Conv|Pooling|Sampling)[123]D\w*)$")
+"""Kinds of layers whose channels are first or last; Keras writes a capital D, and has channels last unless the kind says otherwise."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, Protocol
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from ....cuts import Cut
 from ....errors import CutError
+from ..model.biases import read_biases
 from ..model.modules import is_keras
 from ..model.removable_hooks import Hooks
 from .hooks import RUNNING, Demand, Run, Tap, hook, module_at, module_named, never_ran
@@ -48,6 +49,9 @@ class Layers(Protocol):
 
     def not_run(self, cut: Cut) -> CutError:
         """See :class:`~.hooks.Listened`."""
+
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Any, int]], list[str]]:
+        """The biases of layers with their axes, and the layers that are nonlinear."""
 
     def report(self, kind: Kind, visit: Visit, run: Run) -> AbstractContextManager[None]:
         """A context in which the inputs and outputs of the layers of a kind are reported as a run passes them."""
@@ -115,6 +119,10 @@ class ModuleLayers:
 
     def not_run(self, cut: Cut) -> CutError:
         return never_ran(cut)
+
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Any, int]], list[str]]:
+        biases, nonlinear = read_biases(self.host, layers)
+        return dict(biases), nonlinear
 
     @contextmanager
     def report(self, kind: Kind, visit: Visit, run: Run) -> Iterator[None]:
