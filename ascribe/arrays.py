@@ -197,7 +197,14 @@ def as_numpy(value: Any) -> np.ndarray:
 
 def copy_array(array: Array) -> Array:
     """Returns a copy that is detached from any graph, so that later in-place changes of the original do not affect it."""
-    return array.detach().clone() if hasattr(array, "detach") else np.array(array)
+    if hasattr(array, "detach"):
+        return array.detach().clone()
+    return np.array(array) if hasattr(array, "reshape") else array  # the arrays of TensorFlow cannot be changed
+
+
+def with_methods(array: Array) -> Array:
+    """Returns an array of a framework whose arrays have no methods such as ``reshape`` (TensorFlow) as NumPy; any other unchanged."""
+    return array if hasattr(array, "reshape") else as_numpy(array)
 
 
 def cast_numbers(numbers: np.ndarray, like: Array) -> Array:

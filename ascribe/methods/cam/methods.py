@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
-from ...arrays import Array, copy_array, namespace
+from ...arrays import Array, copy_array, is_array, namespace
 from ...calls.call import Call
 from ...cuts import OUTPUT, Cut, CutLike, as_cut
 from ...engine.run import list_cuts
@@ -20,6 +20,7 @@ from ...errors import CutError, MethodError
 from ...features import is_channels_last
 from ...quantities.parse import QuantityLike
 from ...result.attribution import Attribution, Check
+from ...tree import walk
 from ..base import CallOptions, Method
 from ..facts import Need, Passes
 from . import formulas
@@ -104,11 +105,18 @@ class Cam(Method):
         checks.append(check_finite(values, reading))
         if images is not None and len(reading.layout.grid) > 1 and is_channels_last(tuple(images.shape[1:])):
             values = namespace(values).moveaxis(values, reading.lead + 1, -1)
+        values = in_kind_of(values, raw)
         checks += [check for check in raw.checks if check.name not in RECOMPUTED]
         shown = [*([f"of={raw.quantity}"] if raw.quantity else []), f"at={raw.cut}"]
         method = f"{self!r}(model, *inputs, {', '.join(shown)})"
         record = None if images is None else copy_array(images)
         return replace(raw, values=values, record=record, method=method, gap=None, checks=tuple(checks))
+
+
+def in_kind_of(values: Array, raw: Attribution) -> Array:
+    """Returns a map in the framework of the arrays at the layer."""
+    leaf = next(leaf for _, leaf in walk(raw.values) if is_array(leaf))
+    return values if hasattr(leaf, "reshape") else namespace(leaf).asarray(values, leaf)
 
 
 class GradCam(Cam):

@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 import numpy as np
 
-from ...arrays import Array, as_numpy, is_array, namespace
+from ...arrays import Array, as_numpy, is_array, namespace, with_methods
 from ...cuts import Cut
 from ...errors import MethodError, warn_user
 from ...result.attribution import Attribution, Check, Cost
@@ -109,7 +109,7 @@ def spatial_readings(cut: Cut, raw: Attribution, layout_of: Callable[[Shape], La
     for path, leaf in walk(record):
         layout = layout_of(tuple(leaf.shape)) if is_array(leaf) else None
         if layout is not None:
-            yield LayerReading(cut, raw, layout, layout.maps(leaf), layout.maps(follow(raw.values, path)))
+            yield LayerReading(cut, raw, layout, layout.maps(with_methods(leaf)), layout.maps(with_methods(follow(raw.values, path))))
 
 
 def check_gradients(reading: LayerReading, maps: Array, divides_by_sums: bool) -> Iterator[Check]:

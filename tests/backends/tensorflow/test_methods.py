@@ -14,7 +14,8 @@ import tensorflow as tf
 
 import ascribe as asc
 from ascribe.arrays import as_numpy
-from tests.support.networks import NAMES
+from ascribe.metrics import Infidelity
+from tests.support.networks import NAMES, weights
 from tests.support.tensorflow_networks import tensorflow_network
 from tests.support.torch_networks import torch_network
 
@@ -103,6 +104,36 @@ def test_images_by_windows_and_masks() -> None:
     (net, x), (peer, y) = tensorflow_network("cnn"), torch_network("cnn")
     for explain in (asc.Occlusion(4, 4, by=0.0), asc.Rise(budget=32, by=0.0)):
         compare(explain(net, *x, of=1, seed=3), explain(peer, *y, of=1, seed=3))
+
+
+@pytest.mark.parametrize(
+    "method", ["GradCam", "GradCamPlusPlus", "HiResCam", "LayerCam", "XGradCam", "EigenCam", "ScoreCam", "AblationCam"]
+)
+def test_class_activation_maps(method: str) -> None:
+    (net, x), (peer, y) = tensorflow_network("cnn"), torch_network("cnn")
+    found = getattr(asc, method)()(net, *x, of=1, at="conv2")
+    compare(found, getattr(asc, method)()(peer, *y, of=1, at="conv2"))
+    assert isinstance(found.values, tf.Tensor)
+
+
+def test_images_with_channels_last() -> None:
+    class Last(type(tensorflow_network("cnn")[0])):  # type: ignore[misc]
+        channels_first = False
+
+    (net, x), last = tensorflow_network("cnn"), Last({k: w.astype(np.float32) for k, w in weights("cnn").items()})
+    moved = tf.transpose(x[0], [0, 2, 3, 1])
+    for explain, more in ((asc.GradCam(), {"at": "conv2"}), (asc.Occlusion(4, 4, by=0.0), {})):
+        found, truth = arrays(explain(last, moved, of=1, **more))[0], arrays(explain(net, *x, of=1, **more))[0]
+        np.testing.assert_allclose(found, np.moveaxis(truth, 1, -1), rtol=CLOSE, atol=CLOSE)
+
+
+def test_metrics_and_results() -> None:
+    (net, x), (peer, y) = tensorflow_network("mlp"), torch_network("mlp")
+    found, truth = (asc.IntegratedGradients(0.0, steps=8)(m, *a, of=1) for m, a in ((net, x), (peer, y)))
+    a, b = (Infidelity(normalize=True)(r, m, *args, of=1, seed=3) for m, r, args in ((net, found, x), (peer, truth, y)))
+    np.testing.assert_allclose(a.values, b.values, rtol=1e-3, atol=1e-7)
+    assert found.to_pandas().shape == truth.to_pandas().shape
+    assert np.abs(arrays(found - found)[0]).max() == 0
 
 
 def test_quantities_are_those_of_pytorch() -> None:
