@@ -27,6 +27,9 @@ class ArrayLike(Protocol):
 class Namespace(Protocol):
     """The array functions that a framework must provide."""
 
+    writes_in_place: bool
+    """True if arrays can be written to; if not, ``into`` is not given, and ``put`` returns a new array."""
+
     def asarray(self, a: Any, like: Array) -> Array:
         """Returns ``a`` as an array on the device of ``like``; floating-point values get its data type."""
 
@@ -50,8 +53,8 @@ class Namespace(Protocol):
     def mix(self, a: Array, b: Array, share: Array, into: Array | None = None) -> Array:
         """Returns ``a + share * (b - a)``, exact at shares 0 and 1; arrays are floating-point, broadcast and finite."""
 
-    def product(self, a: Array, b: Array, into: Array) -> None:
-        """Writes ``a * b`` into ``into``."""
+    def product(self, a: Array, b: Array, into: Array | None = None) -> Array:
+        """Returns ``a * b``, written into ``into`` if that is given."""
 
     def empty(self, shape: tuple[int, ...], like: Array) -> Array:
         """Returns an uninitialised array."""
@@ -152,7 +155,8 @@ class Namespace(Protocol):
         """Returns the smallest normal number of the data type."""
 
 
-BACKENDS = {"numpy": "numpy", "torch": "torch", "tensorflow": "tensorflow"}
+BACKENDS = {"numpy": "numpy", "torch": "torch", "jax": "jax", "jaxlib": "jax", "tensorflow": "tensorflow"}
+"""The folder of the backend by the root package of an array's class."""
 
 
 def namespace(a: Array) -> Namespace:
@@ -199,7 +203,9 @@ def copy_array(array: Array) -> Array:
     """Returns a copy that is detached from any graph, so that later in-place changes of the original do not affect it."""
     if hasattr(array, "detach"):
         return array.detach().clone()
-    return np.array(array) if hasattr(array, "reshape") else array  # the arrays of TensorFlow cannot be changed
+    kind: Any = type(array)
+    known = framework_of(kind) is not None
+    return array if known and not namespace(array).writes_in_place else np.array(array)
 
 
 def with_methods(array: Array) -> Array:

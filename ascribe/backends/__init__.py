@@ -16,6 +16,7 @@ SESSIONS = {  # a module that is imported when a model of its framework arrives,
     "torch": "ascribe.backends.torch.session:TorchSession",
     "tensorflow": "ascribe.backends.tensorflow.session:TensorflowSession",
     "keras": "ascribe.backends.keras.session:open_session",
+    "jax": "ascribe.backends.jax.session:JaxSession",
     "numpy": "ascribe.backends.numpy.session:NumpySession",
     "blackbox": "ascribe.backends.blackbox.session:BlackBoxSession",
 }

@@ -6,12 +6,15 @@ A framework is one row of :data:`RECOGNISERS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from ..calls.call import Call
 from ..tree import walk
 from .blackbox.runners import is_onnx
+
+DEEP = 1000
+"""Objects inside a model that are looked at, at most."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ RECOGNISERS = {
         frozenset({"numpy"}),
     ),
     "keras": Recogniser(frozenset({"keras"}), frozenset({"keras.src.layers.layer"})),
+    "jax": Recogniser(
+        frozenset({"jax", "jaxlib", "flax", "equinox"}), frozenset({"flax.linen.module", "flax.nnx.module", "equinox._module"})
+    ),
 }
 """The frameworks by the name of their backend."""
 
@@ -63,6 +69,18 @@ def framework_of_models(kind: Any) -> str | None:
     return next((name for name, recogniser in RECOGNISERS.items() if not recogniser.models.isdisjoint(modules)), None)
 
 
+def wrapped_objects(model: Any) -> list[Any]:
+    """A model, and what a method, a partial application or a decorated function of it holds: owners, functions, bound arguments."""
+    found = [model]
+    for obj in found:
+        found += [inner for name in ("__self__", "func", "__wrapped__") if (inner := getattr(obj, name, None)) is not None]
+        if isinstance(obj, partial):
+            found += [leaf for _, leaf in walk((obj.args, obj.keywords))]
+        if len(found) > DEEP:
+            break
+    return found
+
+
 def framework(model: Any, call: Call) -> str:
     """The name of the backend for a model and one call of it.
 
@@ -71,7 +89,7 @@ def framework(model: Any, call: Call) -> str:
     """
     if is_onnx(model):
         return "blackbox"
-    for obj in (model, getattr(model, "__self__", None), getattr(model, "func", None)):
+    for obj in wrapped_objects(model):
         if (name := framework_of(obj)) is not None:
             return name
         if (named := getattr(type(obj), "ascribe_backend", None)) is not None:

@@ -63,15 +63,19 @@ class Blend:
             keep = self._share(presence, self.index, self.cells)
             return self.xp.where(keep, x, replacement) if whole else replacement + keep * (x - replacement)
         share = self._share(presence.astype(np.float32), self.index, self.lines_of_cells)
-        rows = self._rows(len(presence))
+        rows = self._rows(len(presence)) if self.xp.writes_in_place else None
+        made = []
         for k, (first, last) in enumerate(self.spans or [(0, 0)]):
             lines = (..., slice(first, last), slice(None)) if self.spans else ...
             part = share[..., k : k + 1, :] if self.spans else share
+            into = None if rows is None else rows[lines]
             if self.is_zero:
-                self.xp.product(x[lines], part, rows[lines])
+                made.append(self.xp.product(x[lines], part, into))
             else:
-                self.xp.mix(replacement[lines], x[lines], part, rows[lines])
-        return rows
+                made.append(self.xp.mix(replacement[lines], x[lines], part, into))
+        if rows is not None:
+            return rows
+        return made[0] if len(made) == 1 else self.xp.concat(made, -2)
 
     def keep(self, presence: np.ndarray) -> Array:
         """Returns the presence of each coordinate, ``[points, records, ...]``: bool, or a share from 0 to 1."""

@@ -5,9 +5,10 @@ The model is the same everywhere: three records of four numbers, a hidden layer 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -70,6 +71,8 @@ class Backend:
     layer: Cut | None
     gradients: bool
     mixing: Callable[[], Any] | None = None
+    shares_shapes: bool = False
+    """True if models that differ in their weights only share the facts that depend on shapes."""
 
     def session(self, x: np.ndarray = X) -> Session:
         return open_session(self.model(), asc.Call(self.array(x)))
@@ -96,9 +99,26 @@ BACKENDS = {
 }
 if find_spec("tensorflow") is not None:
     BACKENDS |= {f"tensorflow {name}": Backend(*parts) for name, parts in contract_models(W, B, V, C).items()}
+for module in ("jax",):
+    if find_spec(module) is not None:
+        BACKENDS |= {
+            name: Backend(*fields) for name, fields in import_module(f"tests.support.{module}_contract").entries(W, B, V, C).items()
+        }
 WITH_LAYERS = [name for name, backend in BACKENDS.items() if backend.layer is not None]
 WITH_GRADIENTS = [name for name, backend in BACKENDS.items() if backend.gradients]
 WITHOUT_GRADIENTS = [name for name, backend in BACKENDS.items() if not backend.gradients]
+
+
+@pytest.fixture(autouse=True)
+def double_precision(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The models have double precision, which JAX has to be asked for."""
+    if "jax" not in request.node.name:
+        yield
+        return
+    import jax
+
+    with jax.enable_x64(True):
+        yield
 
 
 @pytest.fixture(params=BACKENDS)
@@ -384,7 +404,7 @@ def test_facts_of_one_call_do_not_reach_the_next(backend: Backend) -> None:
         assert session.facts.weights.writable.get("cut") in (None, True)
     with open_session(other, asc.Call(backend.array(X))) as session:
         assert "cut" not in session.facts.weights.writable
-        assert "key" not in session.facts.shapes.chunkers
+        assert ("key" in session.facts.shapes.chunkers) == backend.shares_shapes
 
 
 def test_a_session_leaves_the_model_as_it_was(backend: Backend) -> None:

@@ -13,6 +13,8 @@ from ...arrays import Array
 class NumpyNamespace:
     """See :class:`ascribe.arrays.Namespace`."""
 
+    writes_in_place = True
+
     def asarray(self, a: Any, like: np.ndarray) -> Array:
         a = np.asarray(a)
         return a.astype(like.dtype) if a.dtype.kind == "f" and np.asarray(like).dtype.kind == "f" else a
@@ -61,8 +63,8 @@ class NumpyNamespace:
     def mix(self, a: np.ndarray, b: np.ndarray, share: np.ndarray, into: np.ndarray | None = None) -> Array:
         return np.add(a * (1 - share), b * share, out=into, casting="same_kind")
 
-    def product(self, a: np.ndarray, b: np.ndarray, into: np.ndarray) -> None:
-        np.multiply(a, b, out=into, casting="same_kind")
+    def product(self, a: np.ndarray, b: np.ndarray, into: np.ndarray | None = None) -> Array:
+        return np.multiply(a, b, out=into, casting="same_kind")
 
     def empty(self, shape: tuple[int, ...], like: np.ndarray) -> Array:
         return np.empty(shape, like.dtype)

@@ -13,6 +13,8 @@ from ...arrays import Array
 class TensorflowNamespace:
     """See :class:`ascribe.arrays.Namespace`."""
 
+    writes_in_place = False
+
     def asarray(self, a: Any, like: Array) -> Array:
         given = tf.convert_to_tensor(a)
         return tf.cast(given, like.dtype) if given.dtype.is_floating and like.dtype.is_floating else given
@@ -70,8 +72,8 @@ class TensorflowNamespace:
         share = tf.cast(share, a.dtype)
         return a * (1 - share) + b * share
 
-    def product(self, a: Array, b: Array, into: Array) -> None:
-        raise TypeError("Tensors of TensorFlow cannot be written into")
+    def product(self, a: Array, b: Array, into: Array | None = None) -> Array:
+        return a * b
 
     def empty(self, shape: tuple[int, ...], like: Array) -> Array:
         return tf.zeros(shape, like.dtype)

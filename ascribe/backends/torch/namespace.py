@@ -25,6 +25,8 @@ KINDS = {t: "f" if t.is_floating_point else "c" if t.is_complex else "b" if t is
 class TorchNamespace:
     """See :class:`ascribe.arrays.Namespace`."""
 
+    writes_in_place = True
+
     def asarray(self, a: Any, like: Tensor) -> Tensor:
         given: Tensor = a.detach() if isinstance(a, Tensor) else from_numpy(np.ascontiguousarray(a))
         if given.is_floating_point() and like.is_floating_point():
@@ -78,8 +80,8 @@ class TorchNamespace:
     def mix(self, a: Tensor, b: Tensor, share: Tensor, into: Tensor | None = None) -> Tensor:
         return torch.lerp(a, b, share, out=into)
 
-    def product(self, a: Tensor, b: Tensor, into: Tensor) -> None:
-        torch.mul(a, b, out=into)
+    def product(self, a: Tensor, b: Tensor, into: Tensor | None = None) -> Tensor:
+        return torch.mul(a, b, out=into)
 
     def empty(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         return torch.empty(shape, dtype=like.dtype, device=like.device)

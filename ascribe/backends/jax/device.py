@@ -1,0 +1,41 @@
+"""The devices that a JAX model runs on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from ...utils.entry import out_of_memory
+from ..device import free_memory
+
+SHARE = 0.8
+"""The share of the free memory of an accelerator that one chunk may take."""
+
+
+class JaxDevice:
+    """The devices of a call's arguments. See :class:`ascribe.backends.device.Device`."""
+
+    def __init__(self) -> None:
+        self.running: Any = None
+
+    def started(self, arrays: Any) -> None:
+        """Remember what was started last: JAX returns before its work is done."""
+        self.running = arrays
+
+    def wait(self) -> None:
+        """Return when the last results are there."""
+        running, self.running = self.running, None
+        jax.block_until_ready(running)
+
+    def out_of_memory(self, error: BaseException) -> bool:
+        """True if fewer rows at once may fit."""
+        return out_of_memory(error) or "RESOURCE_EXHAUSTED" in str(error)
+
+    def spare_memory(self) -> int:
+        """Bytes that a chunk may take."""
+        device = jax.local_devices()[0]
+        known = device.memory_stats() if device.platform != "cpu" else None
+        if not known or "bytes_limit" not in known:
+            return free_memory()
+        return int((known["bytes_limit"] - known.get("bytes_in_use", 0)) * SHARE)

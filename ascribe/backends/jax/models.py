@@ -1,0 +1,100 @@
+"""Models of JAX as pure functions ``fn(weights, args, kwargs)``, whose weights are arguments."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from .namespace import is_number
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model as a pure function.
+
+    ``weights`` is a pytree of arrays, taken anew for every session. ``definition`` is equal for models that differ in their weights
+    only; None for a function, which is traced anew because what it closes over may have changed: of that, ``code`` is equal for the same
+    code. ``vmapped`` is True if every record is computed by itself.
+    """
+
+    fn: Callable[[Any, Any, Any], Any]
+    weights: Any
+    definition: Hashable
+    name: str
+    vmapped: bool = False
+    code: Hashable = None
+
+    def arrays(self) -> list[Any]:
+        """The weights, one after the other."""
+        return [leaf for leaf in jax.tree.leaves(self.weights) if is_number(leaf)]
+
+
+class Identity:
+    """An object as a key that is equal to itself only. Holds the object, so that no other gets its number."""
+
+    def __init__(self, obj: Any) -> None:
+        self.obj = obj
+
+    def __hash__(self) -> int:
+        return id(self.obj)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Identity) and other.obj is self.obj
+
+
+def as_key(obj: Any) -> Hashable:
+    """An object as a key: by its value where it can be hashed."""
+    try:
+        hash(obj)
+    except TypeError:
+        return Identity(obj)
+    return (type(obj), obj)
+
+
+def can_be_traced(leaf: Any) -> bool:
+    """True for what can be an argument of a compiled program: arrays, and keys of random generators."""
+    return isinstance(leaf, jax.Array) or is_number(leaf)
+
+
+class BoundArguments:
+    """The arguments that a ``functools.partial`` binds: arrays are weights, everything else is part of the definition."""
+
+    def __init__(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        leaves, self.tree = jax.tree.flatten((given, dict(named)))
+        self.weights = [leaf for leaf in leaves if can_be_traced(leaf)]
+        self.others = [None if can_be_traced(leaf) else (leaf,) for leaf in leaves]
+
+    @property
+    def definition(self) -> Hashable:
+        """A key of everything that is no array."""
+        return self.tree, tuple(as_key(other) for other in self.others)
+
+    def call(self, fn: Callable[..., Any], weights: Any, args: Any, kwargs: Any) -> Any:
+        """``fn`` with the bound arguments and those of a call."""
+        arrays = iter(weights)
+        given, named = jax.tree.unflatten(self.tree, [next(arrays) if other is None else other[0] for other in self.others])
+        return fn(*given, *args, **{**named, **kwargs})
+
+
+def unwrap(model: Any) -> tuple[Any, BoundArguments]:
+    """The function inside partial applications, and what they bind."""
+    given: tuple[Any, ...] = ()
+    named: dict[str, Any] = {}
+    while isinstance(model, functools.partial):
+        given, named, model = (*model.args, *given), {**model.keywords, **named}, model.func
+    return model, BoundArguments(given, named)
+
+
+def function(model: Any) -> Model:
+    """A function; the arrays that a ``functools.partial`` binds are its weights. Cuts are the names of ``checkpoint_name``."""
+    inner, bound = unwrap(model)
+
+    def fn(weights: Any, args: Any, kwargs: Any) -> Any:
+        return bound.call(inner, weights, args, kwargs)
+
+    name, code = getattr(inner, "__name__", type(inner).__name__), as_key(getattr(inner, "__code__", inner))
+    return Model(fn, bound.weights, None, name, code=code)
