@@ -50,7 +50,7 @@ def cnn(w: Weights, x: Any) -> Any:
 def residual(w: Weights, x: Any) -> Any:
     y = checkpoint_name(x @ w["w0"] + w["b0"], "stem")
     up = checkpoint_name(y @ w["w1"] + w["b1"], "up")
-    y = y + jax.nn.silu(up) @ w["w2"] + w["b2"]
+    y = y + (jax.nn.silu(up) @ w["w2"] + w["b2"])
     return normalised(y, w["scale"], w["shift"]) @ w["w"] + w["b"]
 
 
@@ -66,7 +66,8 @@ def gru(w: Weights, x: Any) -> Any:
     def step(state: Any, now: Any) -> Any:
         given, own = jnp.split(now @ w["wi"] + w["bi"], 3, -1), jnp.split(state @ w["wh"] + w["bh"], 3, -1)
         reset, update = (jax.nn.sigmoid(given[i] + own[i]) for i in range(2))
-        state = (1 - update) * jnp.tanh(given[2] + reset * own[2]) + update * state
+        new = jnp.tanh(given[2] + reset * own[2])
+        state = new + update * (state - new)
         return checkpoint_name(state, "state"), None
 
     state, _ = jax.lax.scan(step, jnp.zeros((len(x), WIDTH), x.dtype), x.swapaxes(0, 1))

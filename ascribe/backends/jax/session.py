@@ -24,6 +24,7 @@ from .families import model_of
 from .memory import facts_of
 from .namespace import is_floating, xp
 from .places import places, resolve
+from .rules.evaluate import evaluate_rule
 from .spots import Spots
 
 
@@ -54,8 +55,7 @@ class JaxSession(Session):
 
     def evaluate(self, job: Job) -> Evidence:
         if job.wrt and treats_operations(job.by):
-            advice = "by=asc.rules.Gradient(), or no by="
-            raise RuleError("JAX models support no rules for operations", found=f"by={job.by!r}", advice=advice)
+            return evaluate_rule(self.spots, self.runs, job)
         if job.by is not None and not isinstance(job.by, Gradient):
             advice = "by=asc.rules.Gradient(), or no by="
             raise RuleError("JAX models do not support this rule", found=f"by={job.by!r}", advice=advice)

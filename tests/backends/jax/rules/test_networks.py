@@ -1,0 +1,158 @@
+"""Backward rules on the seven networks in JAX give PyTorch's numbers, to 1e-5 of the largest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("jax")
+
+import ascribe as asc
+from ascribe import rules
+from tests.backends.jax.test_methods import arrays_of, channels_first
+from tests.support.jax_networks import jax_network
+from tests.support.networks import NAMES, inputs
+from tests.support.torch_networks import torch_network
+
+RTOL = 1e-5
+UNREFERENCED: dict[str, Any] = {
+    "AttnLRP": rules.AttnLRP(),
+    "CPLRP": rules.CPLRP(),
+    "Libra": rules.Libra(),
+    "GIM": rules.GIM(),
+    "LstmLRP": rules.LstmLRP(),
+    "Epsilon": rules.Epsilon(),
+    "ZPlus": rules.ZPlus(),
+    "AlphaBeta": rules.AlphaBeta(),
+    "epsilon plus": rules.EPSILON_PLUS,
+    "epsilon alpha2 beta1 flat": rules.EPSILON_ALPHA2_BETA1_FLAT,
+}
+OF_RELUS = {"Guided": rules.Guided(), "Deconv": rules.Deconv(), "BetaSmooth": rules.BetaSmooth(10.0)}
+WITH_RELUS = ("mlp", "cnn", "two_inputs", "embedding")
+AT = {"embedding": {"at": "table"}}
+RNG = np.random.default_rng(5)
+ROWS = {name: [RNG.normal(size=(2, *a.shape[1:])) for a in inputs(name)] for name in NAMES if name != "embedding"}
+"""References without ties."""
+
+
+class SpelledGru(torch.nn.Module):
+    """The GRU step by step. PyTorch's own keeps all gates in one array, so that a constant in it counts as a value on the tape."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.head, given = net.head, net.gru
+        self.wi, self.wh, self.bi, self.bh = given.weight_ih_l0, given.weight_hh_l0, given.bias_ih_l0, given.bias_hh_l0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        state = torch.zeros(len(x), self.wh.shape[1])
+        for now in x.unbind(1):
+            given = torch.nn.functional.linear(now, self.wi, self.bi).chunk(3, -1)
+            own = torch.nn.functional.linear(state, self.wh, self.bh).chunk(3, -1)
+            reset, update = (torch.sigmoid(given[i] + own[i]) for i in range(2))
+            new = torch.tanh(given[2] + reset * own[2])
+            state = new + update * (state - new)
+        scores: torch.Tensor = self.head(state)
+        return scores
+
+
+def peer(name: str) -> tuple[Any, Any]:
+    """The network in PyTorch."""
+    net, args = torch_network(name)
+    return (SpelledGru(net) if name == "gru" else net), args
+
+
+def compared(family: str, name: str, verb: Any, **kwargs: Any) -> tuple[Any, Any]:
+    """The results of PyTorch and of JAX, after their values were compared."""
+    net, args = peer(name)
+    model, arguments = jax_network(family, name)
+    truth, found = verb(net, *args, **kwargs), verb(model, *arguments, **kwargs)
+    image = name == "cnn" and family != "function"
+    for mine, theirs in zip(arrays_of(found.values), arrays_of(truth.values), strict=True):
+        mine = channels_first(mine) if image else mine
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=RTOL * np.abs(theirs).max())
+    return truth, found
+
+
+@pytest.mark.parametrize("rule", UNREFERENCED)
+@pytest.mark.parametrize("name", NAMES)
+def test_rules_without_references(name: str, rule: str) -> None:
+    compared("function", name, asc.attribute, of=1, by=UNREFERENCED[rule], **AT.get(name, {}))
+
+
+@pytest.mark.parametrize("rule", ["AttnLRP", "Epsilon"])
+@pytest.mark.parametrize("name", ["cnn", "residual", "attention", "embedding"])
+def test_rules_on_flax_linen(name: str, rule: str) -> None:
+    compared("linen", name, asc.attribute, of=1, by=UNREFERENCED[rule], **AT.get(name, {}))
+
+
+@pytest.mark.parametrize("rule", OF_RELUS)
+@pytest.mark.parametrize("name", WITH_RELUS)
+def test_rules_of_relus(name: str, rule: str) -> None:
+    compared("function", name, asc.influence, of=1, by=OF_RELUS[rule], **AT.get(name, {}))
+
+
+@pytest.mark.parametrize("rule", OF_RELUS)
+def test_a_network_without_a_relu_is_refused(rule: str) -> None:
+    model, arguments = jax_network("function", "residual")
+    with pytest.raises(asc.errors.RuleError, match="needs a model with a ReLU"):
+        asc.influence(model, *arguments, of=1, by=OF_RELUS[rule])
+
+
+def references(family: str, name: str, framework: Any) -> Any:
+    """Two rows as references, in the layout of a network."""
+    rows = [a.transpose(0, 2, 3, 1) if name == "cnn" and family == "linen" else a for a in ROWS[name]]
+    arrays = [framework(a.astype(np.float32)) for a in rows]
+    return asc.Background(arrays[0] if len(arrays) == 1 else tuple(arrays))
+
+
+COMPARED = [
+    *((name, "function", rules.Rescale()) for name in ROWS),
+    *((name, "linen", rules.Rescale()) for name in ("cnn", "residual", "attention", "gru")),
+    *((name, "function", rules.RevealCancel()) for name in ("mlp", "residual", "attention")),
+]
+
+
+@pytest.mark.parametrize(("name", "family", "rule"), COMPARED, ids=str)
+def test_rules_that_compare_with_rows(name: str, family: str, rule: Any) -> None:
+    import jax.numpy as jnp
+
+    net, args = peer(name)
+    model, arguments = jax_network(family, name)
+    truth = asc.attribute(net, *args, of=1, by=rule, over=references("torch", name, torch.tensor))
+    found = asc.attribute(model, *arguments, of=1, by=rule, over=references(family, name, jnp.asarray))
+    assert float(found.gap.relative.max()) < 1e-5
+    for mine, theirs in zip(arrays_of(found.values), arrays_of(truth.values), strict=True):
+        mine = channels_first(mine) if name == "cnn" and family == "linen" else mine
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=RTOL * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("name", ["mlp", "residual"])
+def test_deep_lift_with_a_constant(name: str) -> None:
+    compared("function", name, asc.DeepLift(baseline=0.3), of=1)
+
+
+LAYERS = {"mlp": "second", "cnn": "conv2", "residual": "stem", "attention": "norm", "two_inputs": "left"}
+
+
+@pytest.mark.parametrize("rule", ["AttnLRP", "Epsilon", "ZPlus"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_rules_at_layers(name: str, rule: str) -> None:
+    compared("function", name, asc.attribute, of=1, at=LAYERS[name], by=UNREFERENCED[rule])
+
+
+@pytest.mark.parametrize("name", ["mlp", "residual", "attention"])
+def test_rescale_at_layers(name: str) -> None:
+    compared("function", name, asc.attribute, of=1, at=LAYERS[name], by=rules.Rescale(), over=asc.Reference(0.3))
+
+
+@pytest.mark.parametrize("of", [asc.Prob(1), asc.LogProb(1), asc.Contrast(0, 2), [0, 2, 1, 1]], ids=str)
+def test_quantities(of: Any) -> None:
+    compared("function", "mlp", asc.attribute, of=of, by=rules.Rescale(), over=asc.Reference(0.3))
+    compared("function", "mlp", asc.attribute, of=of, by=rules.AttnLRP())
+
+
+def test_several_quantities_at_once() -> None:
+    compared("function", "mlp", asc.attribute, of=[asc.Unit(0), asc.Unit(2)], by=rules.AttnLRP())
