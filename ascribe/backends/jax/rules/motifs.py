@@ -18,7 +18,8 @@ from . import operations as ops
 from .norms import recognise_norm
 from .operations import Call
 
-SIZELESS = ("expand", "reshape")
+REPEATED = frozenset({"add", "multiply", "divide", "negative", "exp"})
+"""Forms of operations that a model may write twice."""
 
 
 def recognise_motifs(tape: Tape) -> None:
@@ -49,6 +50,20 @@ def alike(v: Var) -> Var:
     while v.entry is not None and v.entry.op.same and v.entry.name != "mark":
         v = v.entry.ins[0]
     return v
+
+
+def same_value(a: Any, b: Any, steps: int = 4) -> bool:
+    """True if two values are the same, or computed twice in the same way."""
+    if not (isinstance(a, Var) and isinstance(b, Var)):
+        return a is b or (isinstance(a, float) and a == b)
+    a, b = alike(a), alike(b)
+    if a is b:
+        return True
+    here, there = a.entry, b.entry
+    if here is None or there is None or here.op.form != there.op.form or here.op.form not in REPEATED or not steps:
+        return False
+    pairs = zip(here.args, there.args, strict=True)
+    return here.call.extra == there.call.extra and all(same_value(one, other, steps - 1) for one, other in pairs)
 
 
 def narrowed(v: Var) -> Var:
@@ -119,7 +134,7 @@ def become_softmax(entry: Entry, a: Var, b: Var) -> bool:
     if u is None or over is None or u.shape != entry.out().shape or not in_place(b, a, over[1]):
         return False
     other = exponent(over[0])
-    if alike(over[0]) is not alike(a) and (other is None or alike(other) is not alike(u)):
+    if alike(over[0]) is not alike(a) and (other is None or not same_value(other, u)):
         return False
     w = unshifted(u, over[1])
     entry.become(ops.SOFTMAX, "softmax", (w, over[1]), [w])
@@ -189,7 +204,7 @@ def added(entry: Entry, users: Users) -> bool:
         if total is None or total.op.form != "logsumexp":
             return False
         u, axis = total.args[:2]
-        if alike(u) is not alike(a) or not in_place(b, a, axis):
+        if not same_value(u, a) or not in_place(b, a, axis):
             return False
         w = unshifted(u, axis)
         entry.become(ops.LOG_SOFTMAX, "log_softmax", (w, axis), [w])
