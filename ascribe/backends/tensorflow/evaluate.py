@@ -15,6 +15,7 @@ from ...rules import Gradient
 from ...tree import Path, follow, walk
 from ..protocol import ArrayAt, Evidence, Job, Reading
 from .axes import Axis
+from .compiled import run_compiled
 from .context import Context
 from .demands import Demand, Read, Seen, Watch, Write
 from .namespace import xp
@@ -66,10 +67,38 @@ class OneRun:
             return Evidence(None, {}, {cut: self._given((args, kwargs), cut) for cut in job.read})
         if not job.wrt:
             return self._evidence()
+        if (compiled := self._compiled()) is not None:
+            return compiled
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as self.tape:
             evidence = self._evidence()
         del self.tape
         return evidence
+
+    def _compiled(self) -> Evidence | None:
+        """The evidence from one compiled program, where the job has one."""
+        job, ctx = self.job, self.ctx
+        if not all(is_input(cut) for cut in (*job.wrt, *job.written_cuts)) or ctx.inputs.counted.together:
+            return None
+        wrt = {cut: self._paths(cut) for cut in job.wrt}
+        found = run_compiled(ctx, job, ctx.inputs.tensors(job.index, job.points, self._at_input()), wrt)
+        if found is None:
+            return None
+        value, rows = found
+        shape = job.points, job.records
+        grads = {
+            cut: [
+                np.stack([ctx.inputs.axis_of(path).canonical(g, *shape, zero=True) for g in xp.numpy(array)])
+                for path, array in zip(wrt[cut], rows[cut], strict=True)
+            ]
+            for cut in job.wrt
+        }
+        if not any(g.any() for each in grads.values() for g in each):
+            return None  # an eager run tells whether there is no gradient
+        return Evidence(xp.numpy(value).reshape(len(value), *shape), grads, {}, 1, 1)
+
+    def _paths(self, cut: Cut) -> list[Path]:
+        """The arguments that gradients are taken at."""
+        return [s.path for s in self.job.spots if s.cut == cut] if cut in self.job.written_cuts else self.ctx.inputs.differentiable(cut)
 
     def _evidence(self) -> Evidence:
         job, ctx = self.job, self.ctx
@@ -98,13 +127,12 @@ class OneRun:
 
     def _make_demands(self, tree: Any) -> list[Watch]:
         """Demands at layers, in the order write, gradient, read: later ones see the values of earlier ones."""
-        job, inputs, watches = self.job, self.ctx.inputs, list[Watch]()
+        job, watches = self.job, list[Watch]()
         self._make_writes()
         written = {write.cut: write.seen for write in self.writes}
         for cut in job.wrt:
             if is_input(cut):
-                paths = [s.path for s in job.spots if s.cut == cut] if cut in job.written_cuts else inputs.differentiable(cut)
-                self.wrt[cut] = [(0, path, follow(tree, path)) for path in paths]
+                self.wrt[cut] = [(0, path, follow(tree, path)) for path in self._paths(cut)]
                 self.tape.watch([leaf for _, _, leaf in self.wrt[cut]])
             elif cut in written:
                 self.wrt[cut] = written[cut]

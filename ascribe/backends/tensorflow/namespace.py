@@ -85,7 +85,7 @@ class TensorflowNamespace:
         return tf.zeros_like(a)
 
     def pick(self, a: Array, index: np.ndarray) -> Array:
-        return tf.gather(a, tf.convert_to_tensor(np.asarray(index)), axis=1, batch_dims=1)
+        return tf.gather(a, tf.convert_to_tensor(index), axis=1, batch_dims=1)
 
     def sums(self, a: Array, kept: int) -> np.ndarray:
         return np.asarray(tf.reduce_sum(tf.cast(a, tf.float64), tuple(range(kept, len(a.shape)))))

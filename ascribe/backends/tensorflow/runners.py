@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,10 @@ class Runner(ABC):
     def named(self, call: Call) -> Call:
         """The call with the arguments as the model takes them."""
         return call
+
+    def compiled_model(self) -> Any:
+        """The model where its user has compiled it with ``tf.function``, None for any other."""
+        return None
 
     def canonical(self, name: str) -> str:
         """The name of a layer that a user gave, as :meth:`layers` has it."""
@@ -72,6 +77,10 @@ class ModuleRunner(Runner):
         self.modules = {} if self.host is None else named_modules(self.host)
         self.names = {id(module): name for name, module in self.modules.items()}
         self.kind = "function" if self.host is None else type(self.host).__name__
+
+    def compiled_model(self) -> Any:
+        compiled = isinstance(self.model, FUNCTION) or isinstance(inspect.getattr_static(type(self.model), "__call__", None), FUNCTION)
+        return self.model if compiled else None
 
     def layers(self) -> dict[str, str]:
         return {name: type(module).__name__ for name, module in self.modules.items()}
@@ -115,6 +124,9 @@ class GraphRunner(Runner):
         records = {names.get(k, k): v for k, v in records.items()} if isinstance(records, Mapping) else records
         named = Call.of((), {**dict(zip(kwargs, call.args, strict=False)), **call.kwargs}, records)
         return named if explained is None else named.only(*explained)
+
+    def compiled_model(self) -> Any:
+        return self.model if self.model is self.function else None
 
     def layers(self) -> dict[str, str]:
         return self.graph(*self.arguments()).layers()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import tensorflow as tf
 import ascribe as asc
 from ascribe.backends import open_session
 from ascribe.backends.protocol import Job
-from ascribe.cuts import INPUT, LOGITS, OUTPUT, Cut
+from ascribe.cuts import INPUT, OUTPUT, Cut
 from ascribe.errors import AscribeError, CutError, ModelError, QuantityError, RuleError
 from tests.support.tensorflow_networks import Dense, tensorflow_network
 
@@ -275,69 +274,6 @@ def test_records_on_another_axis_and_a_call_that_is_one_record() -> None:
     np.testing.assert_allclose(result.values, np.broadcast_to(net.w.numpy()[:, 1], (5, 3, 6)), rtol=1e-5)
     alone = asc.influence(lambda x: tf.reduce_sum(net(x)), asc.Call(steps, records=1), of=lambda y: y)
     np.testing.assert_allclose(alone.values[0], np.broadcast_to(net.w.numpy().sum(1), (5, 3, 6)), rtol=1e-4, atol=1e-5)
-
-
-# Graphs
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
-    net, x = tensorflow_network("mlp")
-    net.serve = tf.function(lambda x: {"scores": tf.nn.softmax(net(x))}, input_signature=[tf.TensorSpec([None, 6], tf.float32, name="x")])
-    path = tmp_path_factory.mktemp("saved")
-    tf.saved_model.save(net, str(path), signatures={"serving_default": net.serve})
-    return net, x, path
-
-
-def test_saved_models_by_operation(saved: Any) -> None:
-    net, x, path = saved
-    loaded = tf.saved_model.load(str(path))
-    layers = {p.kind: p.cut for p in asc.cuts_of(loaded, *x)}
-    truth = asc.attribute(net, *x, of=1, at=Cut("head", "in"), over=asc.Line(0.0, steps=8)).values
-    found = asc.attribute(loaded, *x, of=asc.Unit(1, on=LOGITS), at=layers["Relu"], over=asc.Line(0.0, steps=8)).values
-    np.testing.assert_allclose(found, truth, rtol=1e-5, atol=1e-6)
-    loaded.first.w.assign(loaded.first.w * 2)
-    changed = asc.attribute(loaded, *x, of=asc.Unit(1, on=LOGITS), at=layers["Relu"], over=asc.Line(0.0, steps=8)).values
-    assert not np.allclose(changed, truth, rtol=1e-2)
-
-
-def test_signatures_and_concrete_functions(saved: Any) -> None:
-    net, x, path = saved
-    loaded = tf.saved_model.load(str(path))
-    truth = asc.attribute(lambda x: tf.nn.softmax(net(x)), *x, of=1, over=asc.Line(0.0, steps=8)).values
-    for model in (loaded.signatures["serving_default"], net.serve.get_concrete_function(), net.serve, loaded.serve):
-        np.testing.assert_allclose(asc.attribute(model, *x, of=1, over=asc.Line(0.0, steps=8)).values, truth, rtol=1e-5, atol=1e-6)
-
-
-def test_one_input_of_an_operation_is_cut_alone() -> None:
-    w = tf.Variable(square(6), dtype=tf.float32)
-
-    @tf.function
-    def f(x: Any) -> Any:
-        h = tf.tanh(x @ w, name="h")
-        return tf.multiply(h, tf.identity(h, name="gate"), name="product")
-
-    found = asc.influence(f, X, at=Cut("product", "in", 0), of=1).values
-    h = np.tanh(X.numpy() @ w.numpy())
-    truth = np.zeros((4, 6))
-    truth[:, 1] = h[:, 1]
-    np.testing.assert_allclose(found, truth, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(asc.influence(f, X, at="h", of=1).values, 2 * truth, rtol=1e-5, atol=1e-6)
-
-
-def test_graphs_are_traced_once(saved: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ascribe.backends.tensorflow.graph import Program
-
-    net, x, _ = saved
-    traced = []
-    trace = Program._trace
-    monkeypatch.setattr(Program, "_trace", lambda self, *args: traced.append(1) or trace(self, *args))
-    model = net.serve.get_concrete_function()
-    for of in (1, 2, [0, 1, 2, 1]):
-        asc.attribute(model, *x, of=of, at="Relu", over=asc.Line(0.0, steps=8))
-        traced.append(0)
-    assert sum(traced) > 0
-    assert traced[traced.index(0) :] == [0, 0, 0]
 
 
 def test_errors_are_ours() -> None:
