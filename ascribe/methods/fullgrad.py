@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_numpy, copy_array, namespace
+from ..arrays import Array, as_numpy, copy_array, namespace, with_methods
 from ..backends import guard_session
 from ..calls.call import Call
 from ..cuts import INPUT, Cut, CutLike
@@ -89,11 +89,12 @@ class FullGrad(Method):
         clues = collect_clues(places, image)
         maps = {name: map_of_part(part, layer_kind(name, places), image, clues, full.records_axis) for name, part in full.values.items()}
         without = [name for name, drawn in maps.items() if drawn is None]
+        record, total = copy_array(find_image(call)), sum(drawn for drawn in maps.values() if drawn is not None)
         detail = f"{', '.join(without)}: no spatial positions, not in the map" if without else ""
         return replace(
             full,
-            values=sum(drawn for drawn in maps.values() if drawn is not None),
-            record=copy_array(find_image(call)),
+            values=total if hasattr(record, "reshape") else namespace(record).asarray(total, record),
+            record=record,
             checks=(*full.checks, Check("parts", "ok", detail)),
             method=f"{self!r}(model, *inputs, of={full.quantity})",
         )
@@ -154,7 +155,7 @@ def bias_part(gradient: Array, bias: Array, axis: int, raw: Attribution) -> Arra
     """Returns bias x gradient; ``axis`` is the axis of the bias in ``[records, ...]``."""
     shape = [1] * gradient.ndim
     shape[axis + raw.records_axis if axis >= 0 else axis] = -1
-    return gradient * namespace(gradient).asarray(as_numpy(bias), gradient).reshape(shape)
+    return gradient * namespace(gradient).asarray(as_numpy(bias).reshape(shape), gradient)
 
 
 def gap_of_parts(parts: dict[str, Any], raw: Attribution) -> Gap:
@@ -188,7 +189,7 @@ def map_of_part(part: Any, kind: str, image: ImageInput, clues: LayerClues, lead
     for leaf in (leaf for _, leaf in walk(part) if leaf is not None):
         layout = image.layout(tuple(leaf.shape[lead:]), kind, clues)
         if layout is not None:
-            maps = layout.maps(leaf)
+            maps = layout.maps(with_methods(leaf))
             flat = rescale_sizes(maps.reshape((-1, *maps.shape[-3:]))).sum(1)
             sized = resize_maps(flat, *image.size).reshape((*maps.shape[:-3], 1, *image.size))
             total = sized if total is None else total + sized

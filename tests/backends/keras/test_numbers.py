@@ -83,13 +83,11 @@ def test_images(method: str) -> None:
     check("cnn", IMAGES[method])
 
 
-@pytest.mark.skipif(keras.config.backend() == "tensorflow", reason="maps use methods that arrays of TensorFlow do not have")
 @pytest.mark.parametrize("method", MAPS)
 def test_maps(method: str) -> None:
     check("cnn", MAPS[method])
 
 
-@pytest.mark.skipif(keras.config.backend() == "tensorflow", reason="parts use methods that arrays of TensorFlow do not have")
 def test_the_parts_of_biases_add_up() -> None:
     x = keras.Input((6,))
     y = keras.layers.ReLU(name="relu")(keras.layers.Dense(4, name="first")(x))
