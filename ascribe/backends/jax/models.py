@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ class Model:
     name: str
     vmapped: bool = False
     code: Hashable = None
+    biases: Callable[[Sequence[str]], tuple[dict[str, tuple[Any, int]], list[str]]] | None = None
+    """The biases of layers with their axes, and the layers that are nonlinear; None where they cannot be read."""
 
     def arrays(self) -> list[Any]:
         """The weights, one after the other."""

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from jax.extend.core import Var
+
 from ...cuts import EMBEDDINGS, INPUT, OUTPUT, Cut, JointCut
 from ...errors import CutError
 from ..protocol import Place
 from .families import is_embedding
 from .spots import Spots, floats
+from .tags import cut_mark
+from .traces import Trace
+
+SQUASHING = frozenset({"softmax", "logsoftmax", "sigmoid"})
+"""Layers and functions that give probabilities of scores, or their logarithms: their kinds in small letters."""
 
 
 def places(spots: Spots) -> list[Place]:
@@ -47,13 +54,40 @@ def resolve(spots: Spots, cut: Cut, wrt: bool, notes: list[str]) -> Cut:
         what = "The output cannot be explained by itself"
         raise CutError(what, found=f"at={cut!r}", advice="at=asc.INPUT, or a layer before the output", code="E-CUT-OUTPUT")
     if cut.layer:
+        cut = Cut(dotted(spots, cut.layer), cut.anchor, cut.accessor, cut.call)
         spots.keys(cut, spots.trace(spots.inputs.records))
     return cut
 
 
+def dotted(spots: Spots, layer: str) -> str:
+    """A path of layers as the marks have it, with dots, where it was written with slashes."""
+    path = layer.replace("/", ".")
+    return path if path != layer and any(path == k.layer for k in spots.trace(spots.inputs.records).marks) else layer
+
+
+def softmax_input(trace: Trace) -> Cut | None:
+    """What goes into the layer or activation function of a softmax or sigmoid whose result is the output; None where there is none."""
+    made = {eqn.outvars[0]: eqn.params for eqn in trace.jaxpr.eqns if eqn.primitive is cut_mark}
+    given = {eqn.outvars[0]: eqn.invars[0] for eqn in trace.jaxpr.eqns if eqn.primitive is cut_mark}
+    here = trace.jaxpr.outvars[0] if len(trace.jaxpr.outvars) == 1 else None
+    while isinstance(here, Var) and here in made:
+        if made[here]["kind"].lower().replace("_", "") in SQUASHING and made[here]["anchor"] == "out":
+            layer = made[here]["layer"]
+            last = max(k.call for k in trace.marks if k.layer == layer)
+            return Cut(layer, "in", call=last or None)
+        here = given[here]
+    return None
+
+
 def logits(spots: Spots) -> Cut:
-    """The part of the output that is called ``logits``, or the output."""
-    output = spots.trace(spots.inputs.records).output
+    """A layer called ``logits``; what goes into a final softmax or sigmoid; the ``logits`` of the output; or the output."""
+    trace = spots.trace(spots.inputs.records)
+    for key in trace.marks:
+        if key.layer.rpartition(".")[2] == "logits":
+            return Cut(key.layer)
+    if (known := softmax_input(trace)) is not None:
+        return known
+    output = trace.output
     return OUTPUT.at("logits") if isinstance(output, Mapping) and "logits" in output else OUTPUT
 
 

@@ -61,6 +61,9 @@ class JaxSession(Session):
             raise RuleError("JAX models do not support this rule", found=f"by={job.by!r}", advice=advice)
         return evaluate_gradients(self.spots, self.runs, job)
 
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Array, int]], list[str]]:
+        return super().biases(layers) if self.model.biases is None else self.model.biases(layers)
+
     def places(self) -> list[Place]:
         return places(self.spots)
 

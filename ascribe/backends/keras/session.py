@@ -25,5 +25,9 @@ def open_session(model: Any, call: Call) -> Session:
         from ..tensorflow.session import TensorflowSession
 
         return TensorflowSession(model, call)
+    if backend == "jax":
+        from ..jax.session import JaxSession
+
+        return JaxSession(model, call)
     problem = f"Keras models on the back end {backend!r} are not supported"
     raise BackendError(problem, found=f"a {type(model).__name__}", advice='os.environ["KERAS_BACKEND"] = "torch", before Keras is imported')
