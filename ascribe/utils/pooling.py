@@ -79,7 +79,7 @@ def describe_shapes(value: Any, types: bool = True) -> str:
     """Returns the types and shapes in a nested value: ``float32[8, 3]``, ``(float32[8, 3], None)``, ``{'image': float32[8, 3]}``."""
     if is_array(value):
         shape = ", ".join(map(str, value.shape))
-        return f"{str(value.dtype).removeprefix('torch.') if types else ''}[{shape}]"
+        return f"{getattr(value.dtype, 'name', str(value.dtype)).removeprefix('torch.') if types else ''}[{shape}]"
     parts = children(value)
     if parts is None:
         return repr(value) if value is None or isinstance(value, (bool, int, float)) else type(value).__name__
