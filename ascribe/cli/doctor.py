@@ -12,6 +12,9 @@ from typing import NamedTuple
 USES = {
     "numpy": "everything",
     "torch": "PyTorch models",
+    "jax": "JAX models: functions, Flax, Equinox",
+    "keras": "Keras 3 models",
+    "tensorflow": "TensorFlow models",
     "matplotlib": "Attribution.plot()",
     "pandas": "Attribution.to_pandas()",
     "rich": "colour in Attribution.show()",
@@ -19,7 +22,9 @@ USES = {
     "transformers": "Hugging Face models of your own; ascribe never imports it",
 }
 """Distribution -> what uses it."""
-EXTRAS = {"torch": "torch", "matplotlib": "plot", "pandas": "data", "rich": "terminal", "scikit-learn": "demo"}
+EXTRAS = {
+    "torch": "torch", "jax": "jax", "keras": "keras", "tensorflow": "tensorflow", "matplotlib": "plot", "pandas": "data", "rich": "terminal", "scikit-learn": "demo",
+}  # fmt: skip
 """Distribution -> the extra of ascribe that installs it."""
 
 
@@ -32,11 +37,13 @@ class Finding(NamedTuple):
 
 
 def installed_version(distribution: str) -> str | None:
-    """Returns the installed version from the package metadata, without an import."""
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
+    """Returns the installed version from the package metadata, without an import; TensorFlow's build for CPUs is TensorFlow too."""
+    for name in (distribution, f"{distribution}-cpu") if distribution == "tensorflow" else (distribution,):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
 
 
 def list_findings() -> Iterator[Finding]:
