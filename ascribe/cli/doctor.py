@@ -23,8 +23,15 @@ USES = {
 }
 """Distribution -> what uses it."""
 EXTRAS = {
-    "torch": "torch", "jax": "jax", "keras": "keras", "tensorflow": "tensorflow", "matplotlib": "plot", "pandas": "data", "rich": "terminal", "scikit-learn": "demo",
-}  # fmt: skip
+    "torch": "torch",
+    "jax": "jax",
+    "keras": "keras",
+    "tensorflow": "tensorflow",
+    "matplotlib": "plot",
+    "pandas": "data",
+    "rich": "terminal",
+    "scikit-learn": "demo",
+}
 """Distribution -> the extra of ascribe that installs it."""
 
 
