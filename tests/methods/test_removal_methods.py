@@ -264,7 +264,7 @@ def test_maps_by_removal_with_channels_at_the_end(cam):
     x = rows(2, 3, 6, 6)
     expected = cam("0", relu=False)(first, x, of=1)
     found = cam("mixed", relu=False)(net, x.permute(0, 2, 3, 1).contiguous(), of=1)
-    torch.testing.assert_close(found.values, expected.values, rtol=0, atol=1e-9)
+    torch.testing.assert_close(found.values.permute(0, 3, 1, 2), expected.values, rtol=0, atol=1e-9)
 
 
 def test_score_cam_lights_one_picture():
