@@ -92,8 +92,8 @@ def test_one_use_of_a_shared_layer_is_read_by_itself() -> None:
     model, x = nested(), native(X)
     first, second = (asc.activation(model, x, at=asc.Cut("shared", call=call)) for call in (0, 1))
     inner = model.encoder(x)
-    np.testing.assert_allclose(as_numpy(first.values), as_numpy(ops.stop_gradient(model.shared(inner))), rtol=1e-5)
-    np.testing.assert_allclose(as_numpy(second.values), as_numpy(ops.stop_gradient(model(x))), rtol=1e-5)
+    np.testing.assert_allclose(as_numpy(first.values), as_numpy(ops.stop_gradient(model.shared(inner))), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(as_numpy(second.values), as_numpy(ops.stop_gradient(model(x))), rtol=1e-5, atol=1e-6)
 
 
 def test_gradients_at_cuts_are_those_of_finite_differences() -> None:
@@ -176,7 +176,7 @@ def test_a_model_without_weights_is_refused() -> None:
 def test_keywords_reach_the_model() -> None:
     model, x = nested(), native(X)
     once, twice = (asc.attribute(model, x, scale=scale, of=asc.Unit(0)) for scale in (1.0, 2.0))
-    np.testing.assert_allclose(2 * as_numpy(once.values), as_numpy(twice.values), rtol=1e-5)
+    np.testing.assert_allclose(2 * as_numpy(once.values), as_numpy(twice.values), rtol=1e-5, atol=1e-6)
 
 
 def test_several_outputs_are_chosen_among() -> None:
@@ -186,4 +186,4 @@ def test_several_outputs_are_chosen_among() -> None:
     model = keras.Model(x, both)
     found = asc.attribute(model, native(X), of=asc.Unit(2, on=asc.OUTPUT.at("b")))
     alone = asc.attribute(keras.Model(x, both["b"]), native(X), of=asc.Unit(2))
-    np.testing.assert_allclose(as_numpy(found.values), as_numpy(alone.values), rtol=1e-5)
+    np.testing.assert_allclose(as_numpy(found.values), as_numpy(alone.values), rtol=1e-5, atol=1e-6)
