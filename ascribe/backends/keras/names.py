@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import FunctionType, MethodType
 from typing import Any
 
 import keras
@@ -46,10 +47,12 @@ def is_keras(value: Any) -> bool:
 
 def model_behind(model: Any) -> Any:
     """The Keras model that is called: itself, the one whose method it is, or the only one that a function closes over or names."""
-    held = [getattr(cell, "cell_contents", None) for cell in getattr(model, "__closure__", None) or ()]
-    names = getattr(getattr(model, "__code__", None), "co_names", ())
-    held += [model.__globals__[name] for name in names if name in model.__globals__]
-    for candidates in ([model], [getattr(model, "__self__", None)], held):
+    held: list[Any] = []
+    if isinstance(model, FunctionType):  # asking another object for these attributes may run its code: a Flax module sets itself up
+        held = [getattr(cell, "cell_contents", None) for cell in model.__closure__ or ()]
+        held += [model.__globals__[name] for name in model.__code__.co_names if name in model.__globals__]
+    owner = model.__self__ if isinstance(model, MethodType) else None
+    for candidates in ([model], [owner], held):
         if len(found := [one for one in candidates if is_keras(one)]) == 1:
             return found[0]
     return None
