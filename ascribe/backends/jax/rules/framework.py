@@ -16,7 +16,7 @@ from ....tape.formulas.layers import Layer, along
 from ....tape.step import Formula
 from ....tape.tape import substituted
 from ..namespace import xp
-from .operations import Call
+from .operations import CALLS, Call
 from .pooling import POOL
 
 Array = Any
@@ -27,6 +27,8 @@ class JaxFramework:
 
     name = "JAX"
     xp: Namespace = xp
+    calls: Mapping[str, Call] = CALLS
+    """The operations that :mod:`ascribe.tape.motifs` makes of what is written out."""
 
     def __init__(self, formulas: Mapping[tuple[str, str], Mapping[str, Formula]]) -> None:
         self.formulas = formulas
@@ -59,6 +61,11 @@ class JaxFramework:
         pairs = zip(here, asked_back, strict=True)
         found = transpose([jnp.reshape(g, o.shape).astype(o.dtype) for o, g in pairs if g is not None])
         return [None if g.dtype == jax.dtypes.float0 else g for g in found]
+
+    def channel_axis(self, entry: Entry) -> int:
+        """The axis of the channels in the result of a convolution."""
+        axis: int = entry.call.extra[0]["dimension_numbers"].out_spec[1]
+        return axis
 
     def layer(self, entry: Entry) -> Layer | None:
         x, weight, bias = entry.args[:3]

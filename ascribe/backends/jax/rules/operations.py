@@ -6,13 +6,13 @@ A primitive without a row is treated by quadrature of its own vector-Jacobian pr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from ....tape import Operation
+from ....tape.motifs import Call
 from ..interpret import bind
 
 Array = Any
@@ -108,15 +108,6 @@ REFUSED = names(
 """Primitives whose inside cannot be followed."""
 
 
-@dataclass(frozen=True, eq=False)
-class Call:
-    """An operation with its row of the table; ``run`` evaluates it on the arguments of an entry, ``extra`` completes those of its form."""
-
-    operation: Operation
-    run: Callable[..., Any]
-    extra: tuple[Any, ...] = ()
-
-
 def row(name: str) -> Operation:
     """The row of a primitive."""
     known = ROWS.get(name) or Operation(name)
@@ -208,3 +199,15 @@ RMS_NORM = Call(ROWS["rms_norm"], rooted)
 SOFTMAX = Call(ROWS["softmax"], lambda x, axis: jax.nn.softmax(x, axis))
 LOG_SOFTMAX = Call(ROWS["log_softmax"], lambda x, axis: jax.nn.log_softmax(x, axis))
 LOGSUMEXP = Call(ROWS["logsumexp"], total)
+CALLS = {
+    "softmax": SOFTMAX,
+    "log_softmax": LOG_SOFTMAX,
+    "logsumexp": LOGSUMEXP,
+    "mean": MEAN,
+    "dense": DENSE,
+    "layer_norm": LAYER_NORM,
+    "rms_norm": RMS_NORM,
+}
+"""What is recognised by its arithmetic, by name."""
+
+__all__ = ["Call"]

@@ -11,13 +11,9 @@ import jax.numpy as jnp
 
 from ....cuts import Cut, each_of
 from ....errors import CutError
-from ....rules import OperationRule
 from ....tape import Tape, Var
 from ....tape.assignment import Assignment
-from ....tape.formulas.elementwise import RECTIFYING
-from ....tape.gates import rank_values
-from ....tape.merging import leading
-from ....tape.regions import find_regions
+from ....tape.preparation import prepare_tape
 from ....tree import follow
 from ...protocol import ArrayAt, Job, Reading
 from ..evaluate import on_cut
@@ -26,7 +22,6 @@ from ..programs import On, trees
 from ..quantities import evaluate_outside, numbers_of
 from ..spots import Spots
 from ..traces import Trace
-from .motifs import recognise_motifs
 from .record import Recorder
 from .values import plain
 
@@ -86,7 +81,7 @@ def record_run(spots: Spots, job: Job, rules: Assignment) -> Recorded:
     if not isinstance(out, Var) or not all(isinstance(v, Var) for pairs in targets.values() for _, v in pairs):
         raise without_path(job.wrt)
     found = {cut: [(key, v) for key, v in pairs if isinstance(v, Var)] for cut, pairs in targets.items()}
-    settled = prepare(recorder.tape, out, [v for pairs in found.values() for _, v in pairs], rules)
+    settled = prepare_tape(recorder.tape, out, [v for pairs in found.values() for _, v in pairs], rules)
     starts = {key: v.slot for key, v in recorder.values.items() if isinstance(v, Var) and v.entry is None}
     readings = {cut: read_at(spots, cut, keys, recorder) for cut, keys in reads.items()}
     return Recorded(spots, trace, recorder.tape, value, out, settled, found, readings, starts)
@@ -128,27 +123,6 @@ def read_quantities(recorder: Recorder, spots: Spots, job: Job, on: Sequence[On]
     closed = jax.make_jaxpr(lambda *arrays: numbers_of(of(in_rows(arrays), rows), len(rows)))(*held)
     (out,) = recorder.run(closed.jaxpr, closed.consts, values)
     return value, out
-
-
-def prepare(tape: Tape, out: Var, targets: Sequence[Var], rules: Assignment) -> Assignment:
-    """Motifs and regions found, rules assigned, values ranked."""
-    for var in targets:
-        var.kept = True
-    keep_leading(tape, out)
-    recognise_motifs(tape)
-    keep_leading(tape, out)
-    find_regions(tape, any(t.regions in RECTIFYING for t in (rules.otherwise, *rules.pages)))
-    settled = rules.settle(tape, out)
-    rule: OperationRule = rules.rule
-    rank_values(tape, targets, rule, lambda entry: settled.of(entry).rule)
-    return settled
-
-
-def keep_leading(tape: Tape, out: Var) -> None:
-    """Leaves out operations that do not lead to the quantities."""
-    model = {id(entry) for entry in tape.entries[: tape.end]}
-    tape.entries = leading(tape.entries, out)
-    tape.end = sum(id(entry) in model for entry in tape.entries)
 
 
 def read_at(spots: Spots, cut: Cut, keys: Sequence[Key], recorder: Recorder) -> Reading:

@@ -15,9 +15,9 @@ from jax.ad_checkpoint import checkpoint_name  # noqa: E402
 
 import ascribe as asc  # noqa: E402
 from ascribe import rules  # noqa: E402
-from ascribe.backends.jax.rules.motifs import recognise_motifs  # noqa: E402
 from ascribe.backends.jax.rules.record import Recorder  # noqa: E402
 from ascribe.tape.merging import leading  # noqa: E402
+from ascribe.tape.motifs import recognise_motifs  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 5, 8)).astype(np.float32)

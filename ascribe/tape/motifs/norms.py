@@ -8,15 +8,14 @@ arbitrary numbers, ``k c / sqrt(mean(c^2) + eps)`` with ``c`` the value or its d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from math import prod
 
-import jax.numpy as jnp
 import numpy as np
 
-from ....tape import Entry, Var
-from . import operations as ops
+from ...arrays import Array, Namespace
+from ..tape import Entry, Var
+from .calls import call_named
 
-Array = Any
 Users = dict[Var, list[Entry]]
 
 CARRIES = frozenset({"expand", "reshape", "identity", "cast", "multiply", "divide", "power"})
@@ -98,30 +97,35 @@ def replace_by_norm(entry: Entry, x: Var, under: Var) -> bool:
         return False
     centred, weight, eps = found
     if centred:
-        entry.become(ops.LAYER_NORM, "layer_norm", (x, over, weight, None, eps), [x])
+        entry.become(call_named(entry, "layer_norm"), "layer_norm", (x, over, weight, None, eps), [x])
     else:
-        entry.become(ops.RMS_NORM, "rms_norm", (x, over, weight, eps), [x])
+        entry.become(call_named(entry, "rms_norm"), "rms_norm", (x, over, weight, eps), [x])
     return True
 
 
 def numbers(out: Var, x: Var, under: Var, axes: Sequence[int]) -> tuple[bool, Array | None, float] | None:
     """Whether the norm centres, its weight and ``eps``, found at arbitrary numbers; None for anything else."""
-    start = at(under, x, jnp.zeros(x.shape, x.dtype))
-    eps = float(jnp.max(start))
-    if not (eps >= 0 and float(jnp.min(start)) == eps):
+    assert out.entry is not None
+    xp, like = out.entry.framework.xp, x.value
+    start = at(under, x, xp.zeros_like(like))
+    every = tuple(range(len(start.shape)))
+    eps = float(xp.amax(start, every))
+    if not (eps >= 0 and float(-xp.amax(-start, every)) == eps):
         return None
     rng = np.random.default_rng(0)
-    points = [jnp.asarray(rng.normal(shift, scale, x.shape), x.dtype) for shift, scale in ((0.3, 1.0), (-0.5, 2.0))]
+    points = [xp.asarray(rng.normal(shift, scale, x.shape), like) for shift, scale in ((0.3, 1.0), (-0.5, 2.0))]
     results, variances = [at(out, x, z) for z in points], [at(under, x, z) for z in points]
     for centred in (True, False):
-        parts = [z - jnp.mean(z, tuple(axes), keepdims=True) if centred else z for z in points]
-        squares = [jnp.mean(c * c, tuple(axes), keepdims=True) + eps for c in parts]
-        if not all(near(jnp.reshape(v, s.shape), s) if v.size == s.size else False for v, s in zip(variances, squares, strict=True)):
+        parts = [z - xp.mean(z, tuple(axes), True) if centred else z for z in points]
+        squares = [xp.mean(c * c, tuple(axes), True) + eps for c in parts]
+        if not all(
+            near(xp, xp.reshape(v, s.shape), s) if under.size == prod(s.shape) else False for v, s in zip(variances, squares, strict=True)
+        ):
             continue
-        plain = [c / jnp.sqrt(s) for c, s in zip(parts, squares, strict=True)]
+        plain = [c / xp.sqrt(s) for c, s in zip(parts, squares, strict=True)]
         k = sum(y * n for y, n in zip(results, plain, strict=True)) / sum(n * n for n in plain)
-        if all(near(y, k * n) for y, n in zip(results, plain, strict=True)):
-            return centred, narrow(k), eps
+        if all(near(xp, y, k * n) for y, n in zip(results, plain, strict=True)):
+            return centred, narrow(xp, k), eps
     return None
 
 
@@ -138,17 +142,18 @@ def at(v: Var, x: Var, z: Array) -> Array:
     return value(v)
 
 
-def near(a: Array, b: Array) -> bool:
+def near(xp: Namespace, a: Array, b: Array) -> bool:
     """True if two arrays are equal but for rounding."""
-    return bool(jnp.all(jnp.abs(a - b) <= TOLERANCE * jnp.max(jnp.abs(b))))
+    size = xp.amax(xp.abs(b), tuple(range(len(b.shape))))
+    return xp.all(xp.abs(a - b) <= TOLERANCE * size)
 
 
-def narrow(k: Array) -> Array | None:
+def narrow(xp: Namespace, k: Array) -> Array | None:
     """A weight without the axes along which it is the same; None for ones."""
-    for axis in range(k.ndim):
-        mean = jnp.mean(k, axis, keepdims=True)
-        k = mean if near(jnp.broadcast_to(mean, k.shape), k) else k
-    return None if near(k, jnp.ones_like(k)) else k
+    for axis in range(len(k.shape)):
+        mean = xp.mean(k, (axis,), True)
+        k = mean if near(xp, xp.broadcast_to(mean, k.shape), k) else k
+    return None if near(xp, k, xp.ones_like(k)) else k
 
 
 def extend(entry: Entry, users: Users) -> None:
@@ -168,6 +173,6 @@ def extend(entry: Entry, users: Users) -> None:
         else:
             bias = [constant if b is None else b + constant for b in bias]
         if not hasattr(weight, "shape") and weight is not None:
-            weight = jnp.asarray(weight, out.dtype)
+            weight = entry.framework.xp.constant(weight, out.value)
         after.become(entry.call, entry.name, (x, axes, weight, *bias, eps), [x])
         entry, out = after, after.out()

@@ -1,4 +1,4 @@
-"""What JAX writes out, recognised by its arithmetic and replaced by the one operation that it is: softmax, its logarithms, means, biases.
+"""What a framework writes out, recognised by its arithmetic and replaced by the one operation that it is.
 
 ``exp(u) / sum(exp(u))`` is a softmax, ``log(sum(exp(u)))`` is ``logsumexp``, ``u - logsumexp(u)`` is ``log_softmax``, ``sum(x) / n`` is a
 mean, ``x @ w + b`` is one layer. Whatever is subtracted from ``u`` before, the same for all elements of an axis, changes nothing: it is
@@ -11,12 +11,9 @@ from collections.abc import Callable
 from math import isclose, prod
 from typing import Any
 
-import jax.numpy as jnp
-
-from ....tape import Entry, Tape, Var
-from . import operations as ops
+from ..tape import Entry, Tape, Var
+from .calls import Call, call_named, channel_axis
 from .norms import recognise_norm
-from .operations import Call
 
 REPEATED = frozenset({"add", "multiply", "divide", "negative", "exp"})
 """Forms of operations that a model may write twice."""
@@ -137,7 +134,7 @@ def become_softmax(entry: Entry, a: Var, b: Var) -> bool:
     if alike(over[0]) is not alike(a) and (other is None or not same_value(other, u)):
         return False
     w = unshifted(u, over[1])
-    entry.become(ops.SOFTMAX, "softmax", (w, over[1]), [w])
+    entry.become(call_named(entry, "softmax"), "softmax", (w, over[1]), [w])
     return True
 
 
@@ -172,7 +169,7 @@ def raised(entry: Entry, users: Users) -> bool:
     source = alike(entry.ins[0]).entry
     if source is None or source.op.form != "log_softmax":
         return False
-    entry.become(ops.SOFTMAX, "softmax", source.args[:2], source.ins[:1])
+    entry.become(call_named(entry, "softmax"), "softmax", source.args[:2], source.ins[:1])
     return True
 
 
@@ -180,7 +177,7 @@ def logged(entry: Entry, users: Users) -> bool:
     """``log(sum(exp(u)))`` and ``log(softmax(u))``."""
     inner = alike(entry.ins[0])
     if inner.entry is not None and inner.entry.op.form == "softmax":
-        entry.become(ops.LOG_SOFTMAX, "log_softmax", inner.entry.args[:2], inner.entry.ins[:1])
+        entry.become(call_named(entry, "log_softmax"), "log_softmax", inner.entry.args[:2], inner.entry.ins[:1])
         return True
     over = axis_of_sum(inner)
     u = exponent(over[0]) if over is not None else None
@@ -190,7 +187,7 @@ def logged(entry: Entry, users: Users) -> bool:
     wanted = [1 if d == over[1] else n for d, n in enumerate(u.shape) if keep or d != over[1]]
     if list(entry.out().shape) != wanted:
         return False
-    entry.become(ops.LOGSUMEXP, "logsumexp", (u, over[1], keep), [u])
+    entry.become(call_named(entry, "logsumexp"), "logsumexp", (u, over[1], keep), [u])
     return True
 
 
@@ -207,7 +204,7 @@ def added(entry: Entry, users: Users) -> bool:
         if not same_value(u, a) or not in_place(b, a, axis):
             return False
         w = unshifted(u, axis)
-        entry.become(ops.LOG_SOFTMAX, "log_softmax", (w, axis), [w])
+        entry.become(call_named(entry, "log_softmax"), "log_softmax", (w, axis), [w])
         return True
     return any(unshift_total(entry, total, m) for total, m in ((a, b), (b, a)))
 
@@ -224,7 +221,7 @@ def unshift_total(entry: Entry, total: Var, m: Var) -> bool:
     w, taken = shift.args[:2]
     if not (isinstance(w, Var) and isinstance(taken, Var)) or narrowed(taken) is not narrowed(m) or w.shape != u.shape:
         return False
-    entry.become(ops.LOGSUMEXP, "logsumexp", (w, axis, keep), [w])
+    entry.become(call_named(entry, "logsumexp"), "logsumexp", (w, axis, keep), [w])
     return True
 
 
@@ -253,7 +250,7 @@ def averaged(entry: Entry, users: Users) -> bool:
     keep = keep or (tuple(entry.out().shape) == kept and v is not entry.ins[0])
     if not isclose(count, number, rel_tol=1e-6) or (tuple(entry.out().shape) != kept if keep else v is not entry.ins[0]):
         return False
-    entry.become(ops.MEAN, "mean", (x, axes, keep), [x])
+    entry.become(call_named(entry, "mean"), "mean", (x, axes, keep), [x])
     return True
 
 
@@ -267,14 +264,13 @@ def biased(entry: Entry, users: Users) -> bool:
         return False
     if source.op.form == "matmul" and not isinstance(source.args[1], Var) and per_axis(b, -1, v):
         product, matrices = source.call.run, source.args[:2]
-        call = Call(ops.ROWS["dense"], lambda c, x, w: product(x, w) + c, (1, 1))
-        entry.become(call, source.name, (jnp.reshape(b, (-1,)), *matrices), source.ins)
+        call = Call(call_named(entry, "dense").operation, lambda c, x, w: product(x, w) + c, (1, 1))
+        entry.become(call, source.name, (entry.framework.xp.reshape(b, (-1,)), *matrices), source.ins)
         return True
-    if source.op.form == "convolution" and source.args[2] is None and not isinstance(source.args[1], Var):
-        channel = source.call.extra[0]["dimension_numbers"].out_spec[1]
-        if per_axis(b, channel, v):
-            entry.become(source.call, source.name, (*source.args[:2], b), source.ins)
-            return True
+    plain = source.op.form == "convolution" and source.args[2] is None and not isinstance(source.args[1], Var)
+    if plain and per_axis(b, channel_axis(source), v):
+        entry.become(source.call, source.name, (*source.args[:2], b), source.ins)
+        return True
     return False
 
 
