@@ -14,6 +14,7 @@ endif
 PYTHON ?= $(shell sh tools/find_python.sh)
 BIN := $(VENV)/bin
 PINS := requirements/constraints.txt
+NO_DEPS := requirements/no-deps.txt
 
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
@@ -39,9 +40,10 @@ $(VENV)/.made:
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.has-%: $(VENV)/.made pyproject.toml $(PINS)
+$(VENV)/.has-%: $(VENV)/.made pyproject.toml $(PINS) $(NO_DEPS)
 	@echo "installing ascribe[$*] into $(VENV), as pinned in $(PINS)" >&2
 	@$(BIN)/python -m pip install -qq --constraint $(PINS) --editable ".[$*]"
+	@case $* in test|dev) $(BIN)/python -m pip install -qq --no-deps --requirement $(NO_DEPS) ;; esac
 	@touch $@
 
 demo: $(VENV)/.has-demo

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import keras
 import numpy as np
 
 from .names import kind_of, named_values
+from .package import package_name, package_of
 
-CONVOLUTIONS = (
-    keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose, keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv1D, keras.layers.SeparableConv2D,
+CONVOLUTIONS = frozenset(
+    {
+        "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "DepthwiseConv1D", "DepthwiseConv2D",
+        "SeparableConv1D", "SeparableConv2D",
+    }
 )  # fmt: skip
-LINEAR = (keras.layers.Dense, *CONVOLUTIONS)
+LINEAR = CONVOLUTIONS | {"Dense"}
 PIECEWISE_LINEAR = frozenset(
     {
         "relu", "relu6", "leaky_relu", "linear", "Relu", "Relu6", "LeakyRelu", "ReLU", "LeakyReLU", "PReLU", "Dropout", "SpatialDropout1D",
@@ -32,7 +33,15 @@ PIECEWISE_LINEAR = frozenset(
 
 def numbers(variable: Any) -> np.ndarray:
     """The numbers of a variable."""
-    return np.asarray(keras.ops.convert_to_numpy(variable))
+    return np.asarray(variable.numpy())
+
+
+def is_one_of(layer: Any, names: Iterable[str]) -> bool:
+    """True for a layer of one of these classes of its package."""
+    if package_name(layer) is None:
+        return False
+    there = package_of(layer).layers
+    return isinstance(layer, tuple(getattr(there, name) for name in names))
 
 
 def bias_of(layer: Any) -> tuple[np.ndarray, int] | None:
@@ -40,22 +49,23 @@ def bias_of(layer: Any) -> tuple[np.ndarray, int] | None:
 
     A layer that applies an activation function adds its bias before that: it has no bias at its output.
     """
-    if isinstance(layer, keras.layers.BatchNormalization):
+    if is_one_of(layer, ["BatchNormalization"]):
+        axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]  # Keras 2 has a list
         scale = 1 / np.sqrt(numbers(layer.moving_variance) + layer.epsilon) * (numbers(layer.gamma) if layer.scale else 1)
-        return (numbers(layer.beta) if layer.center else 0) - numbers(layer.moving_mean) * scale, layer.axis
-    if not isinstance(layer, LINEAR) or not layer.use_bias or layer.activation is not keras.activations.linear:
+        return (numbers(layer.beta) if layer.center else 0) - numbers(layer.moving_mean) * scale, axis
+    if not is_one_of(layer, LINEAR) or not layer.use_bias or layer.activation is not package_of(layer).linear:
         return None
-    first = isinstance(layer, CONVOLUTIONS) and layer.data_format == "channels_first"
+    first = is_one_of(layer, CONVOLUTIONS) and layer.data_format == "channels_first"
     return numbers(layer.bias), 1 if first else -1
 
 
 def bends(layer: Any) -> bool:
     """True if a layer is neither linear plus a known bias nor known to add nothing; those that hold others do nothing themselves."""
-    if isinstance(layer, LINEAR):
+    if is_one_of(layer, LINEAR):
         return layer.use_bias and bias_of(layer) is None
-    if isinstance(layer, (keras.layers.BatchNormalization, keras.Model)):
+    if is_one_of(layer, ["BatchNormalization"]) or (package_name(layer) and isinstance(layer, package_of(layer).model)):
         return False
-    if isinstance(layer, keras.layers.Activation):
+    if is_one_of(layer, ["Activation"]):
         return kind_of(layer.activation) not in PIECEWISE_LINEAR
     return kind_of(layer).partition(",")[0] not in PIECEWISE_LINEAR
 

@@ -1,8 +1,9 @@
-"""Follows the layers and operations of a Keras model while it runs, in the same way on every Keras back end.
+"""Follows the layers and operations of a Keras model while it runs, in the same way in both packages and on every Keras back end.
 
-``keras.layers.Layer.__call__`` and ``keras.Operation.__call__`` are replaced while at least one :class:`Interception` is open, and put
-back afterwards. The replacements do nothing unless the context variable :data:`OPEN` is set, so other threads and other calls do not
-notice them. The path of a layer is its own name after the names of the layers that call it, with dots: ``encoder.attention.query``.
+``keras.layers.Layer.__call__`` and ``keras.Operation.__call__`` (in Keras 2 only the first) are replaced while at least one
+:class:`Interception` is open, and put back afterwards. The replacements do nothing unless the context variable :data:`OPEN` is set, so
+other threads and other calls do not notice them. The path of a layer is its own name after the names of the layers that call it, with
+dots: ``encoder.attention.query``.
 """
 
 from __future__ import annotations
@@ -14,12 +15,9 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Literal
 
-import keras
-from keras.src import backend as keras_backend
-from keras.src.backend.common.symbolic_scope import in_symbolic_scope
-
 from ...errors import AscribeError
 from ...tree import walk
+from .package import KerasPackage, package_called, package_name, package_of
 
 Anchor = Literal["in", "out"]
 Visit = Callable[[str, Anchor, Any, Any], Any]
@@ -45,6 +43,7 @@ class Interception:
 
     def __init__(self, root: Any, visit: Visit, activations: Callable[[str], bool] = lambda path: False) -> None:
         self.root, self.visit, self.activations = root, visit, activations
+        self.package = package_called("keras") if root is None else package_of(root)
         self.running: list[tuple[str, Any]] = []
         self.before: Interception | None = None
 
@@ -52,11 +51,11 @@ class Interception:
         self.before = OPEN.get()
         try:
             with LOCK:
-                for kind in (keras.layers.Layer, keras.Operation):
+                for kind in self.package.followed:
                     PLACED.setdefault(id(kind), []).append(self)
                     if kind not in ORIGINAL:
                         ORIGINAL[kind] = kind.__call__
-                        kind.__call__ = followed(kind.__call__, kind is keras.layers.Layer)
+                        replace_call(kind, followed(kind.__call__, None if kind is self.package.layer else self.package.layer))
             OPEN.set(self)
         except BaseException:
             self.remove()
@@ -71,15 +70,14 @@ class Interception:
         if OPEN.get() is self:
             OPEN.set(self.before)
         with LOCK:
-            for kind in (keras.layers.Layer, keras.Operation):
+            for kind in self.package.followed:
                 if let_go(id(kind), self) and kind in ORIGINAL:
-                    kind.__call__ = ORIGINAL[kind]
-                    del ORIGINAL[kind]
+                    replace_call(kind, ORIGINAL.pop(kind))
 
     def call(self, original: Any, layer: Any, args: Any, kwargs: Any) -> Any:
         """One call of a layer or an operation."""
         original = through(self.before, original)
-        if in_symbolic_scope():  # Keras works out shapes
+        if self.package.only_shapes((args, kwargs)):
             return original(layer, *args, **kwargs)
         if not self.running and self.root is not None:
             if layer is not self.root:
@@ -107,7 +105,7 @@ class Interception:
         """Report a value; the one to go on with has the masks of the first."""
         new = self.visit(path, anchor, layer, value)
         if new is not value:
-            copy_masks(value, new)
+            copy_masks(self.package, value, new)
         return new
 
 
@@ -120,13 +118,18 @@ def let_go(key: int, interception: Interception) -> bool:
     return not holders
 
 
-def followed(original: Any, of_layers: bool) -> Any:
-    """A ``__call__`` that reports to the interception of this context. On the way to a layer's own, operations are not reported."""
+def replace_call(kind: Any, call: Any) -> None:
+    """Gives a class another ``__call__``."""
+    kind.__call__ = call
+
+
+def followed(original: Any, apart: type | None) -> Any:
+    """A ``__call__`` that reports to the interception of this context, but for objects of the class ``apart``, which report elsewhere."""
 
     @wraps(original)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         interception = OPEN.get()
-        if interception is None or (not of_layers and isinstance(self, keras.layers.Layer)):
+        if interception is None or (apart is not None and isinstance(self, apart)):
             return original(self, *args, **kwargs)
         return interception.call(original, self, args, kwargs)
 
@@ -140,15 +143,15 @@ def through(interception: Interception | None, original: Any) -> Any:
     return lambda layer, *args, **kwargs: interception.call(original, layer, args, kwargs)
 
 
-def copy_masks(old: Any, new: Any) -> None:
+def copy_masks(package: KerasPackage, old: Any, new: Any) -> None:
     """Give replaced arrays the Keras masks of the ones that they replace."""
     before = dict(walk(old))
     for path, leaf in walk(new):
         former = before.get(path)
         if former is not leaf and hasattr(leaf, "dtype"):
-            mask = keras_backend.get_keras_mask(former)
+            mask = package.mask(former)
             if mask is not None:
-                keras_backend.set_keras_mask(leaf, mask)
+                package.set_mask(leaf, mask)
 
 
 class FollowedActivation:
@@ -177,9 +180,9 @@ class FollowedActivation:
 
 def own_activations(layer: Any) -> dict[str, Any]:
     """The activation functions of a layer by attribute; none that are layers themselves."""
-    held = vars(layer)
+    held, linear = vars(layer), package_of(layer).linear
     found = {name: held[name] for name in ACTIVATIONS if callable(held.get(name))}
-    return {k: f for k, f in found.items() if f is not keras.activations.linear and not isinstance(f, keras.layers.Layer)}
+    return {k: f for k, f in found.items() if f is not linear and package_name(f) is None}
 
 
 @contextmanager

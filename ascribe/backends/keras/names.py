@@ -6,22 +6,22 @@ from collections.abc import Iterator
 from types import FunctionType, MethodType
 from typing import Any
 
-import keras
-
 from ...errors import ModelError
 from .intercept import FollowedActivation, own_activations
+from .package import package_called, package_name, package_of
 
 SQUASHING = frozenset({"softmax", "log_softmax", "sigmoid", "Softmax", "LogSoftmax", "Sigmoid"})
 """The names of activation functions, layers and operations that give probabilities of scores, or their logarithms."""
+OPERATIONS = ("TFOpLambda", "ClassMethod", "InstanceMethod")
+"""Layers of Keras 2 that are an operation of TensorFlow in a functional model."""
 
 
 def parts_of(layer: Any) -> list[Any]:
-    """The layers and operations that a layer calls, as far as it says."""
-    if isinstance(layer, keras.Sequential):
-        return [*layer.layers]
-    own: Any = getattr(layer, "operations", None)
-    found: Any = getattr(layer, "_layers", ()) if own is None else own
-    return [part for part in found if not isinstance(part, keras.layers.InputLayer)]
+    """The layers and operations that a layer calls, as far as it declares them."""
+    if package_name(layer) is None:
+        return []
+    package = package_of(layer)
+    return [part for part in package.parts(layer) if not isinstance(part, package.layers.InputLayer)]
 
 
 def named_layers(layer: Any, prefix: str = "", above: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -42,7 +42,8 @@ def named_values(layer: Any) -> Iterator[tuple[str, Any]]:
 
 def is_keras(value: Any) -> bool:
     """True for a layer or a model of Keras."""
-    return isinstance(value, keras.layers.Layer)
+    name = package_name(value)
+    return name is not None and isinstance(value, package_called(name).layer)
 
 
 def model_behind(model: Any) -> Any:
@@ -71,7 +72,9 @@ def canonical(path: str) -> str:
 
 
 def kind_of(layer: Any) -> str:
-    """The kind of a layer or of an operation: its class, and if its channels are first; of an activation function its own name."""
+    """The kind of a layer or of an operation: its class, and if its channels are first; of a function its own name."""
+    if (symbol := getattr(layer, "symbol", None)) and type(layer).__name__ in OPERATIONS:
+        return str(symbol).rpartition(".")[2]
     layer = layer.function if isinstance(layer, FollowedActivation) else layer
     first = ", channels first" if getattr(layer, "data_format", None) == "channels_first" else ""
     return getattr(layer, "__name__", None) or f"{type(layer).__name__}{first}"
@@ -84,4 +87,4 @@ def squashes(layer: Any) -> bool:
 
 def is_table(layer: Any) -> bool:
     """True for a table of embeddings."""
-    return isinstance(layer, keras.layers.Embedding)
+    return package_name(layer) is not None and isinstance(layer, package_of(layer).layers.Embedding)

@@ -10,8 +10,7 @@ from .runners import Runner
 
 def keras_runner(model: Any) -> Runner | None:
     """The way in which a model of a loaded Keras, or a function around one, is run; None for any other model."""
-    keras = sys.modules.get("keras")
-    if keras is None or not hasattr(keras, "layers"):
+    if not any(hasattr(sys.modules.get(name), "layers") for name in ("keras", "tf_keras")):
         return None
     from ..keras.names import model_behind
     from ..keras.onto_tensorflow import KerasRunner
