@@ -214,6 +214,16 @@ class Traits:
     """True if the model last returned one array of integers; a backend may have made floating numbers of them since."""
 
 
+class Bias(NamedTuple):
+    """What a layer adds to a value, one number per channel."""
+
+    values: Array
+    axis: int
+    """The axis of the channels, counted as in ``[records, ...]``."""
+    at: Cut | None = None
+    """The place of that value; None for the output of the layer. A layer that applies an activation function adds its bias before it."""
+
+
 class CutInfo(ABC):
     """Properties of a cut in one call. Each is found out when it is asked for."""
 
@@ -322,8 +332,8 @@ class Session(ABC):
         """A job about two records that differ, which reads the output; or True or False where it is known if records are independent."""
         return Job(np.arange(2), read=(OUTPUT,))
 
-    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Array, int]], list[str]]:
-        """The bias that each layer adds to its output, with the axis of the channels; and the names of the layers that are nonlinear.
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
+        """The bias of each layer that has one, and the names of the layers that are nonlinear.
 
         Raises MethodError in a backend that cannot read them.
         """

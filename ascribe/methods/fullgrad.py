@@ -14,12 +14,14 @@ import numpy as np
 
 from ..arrays import Array, as_numpy, copy_array, namespace, with_methods
 from ..backends import guard_session
+from ..backends.protocol import Bias
 from ..calls.call import Call
 from ..cuts import INPUT, Cut, CutLike
 from ..engine.checks.general import compute_gap, judge
 from ..engine.run import list_cuts
 from ..engine.verbs import influence
 from ..errors import MethodError, warn_user
+from ..features import is_channels_last
 from ..quantities.parse import QuantityLike
 from ..result.attribution import Attribution, Check, Gap
 from ..tree import map_leaves, walk
@@ -63,9 +65,10 @@ class FullGradDecomposition(Method):
 class FullGrad(Method):
     """The map of :class:`FullGradDecomposition`: the size of every part, scaled to [0, 1] in each record, resized to the image and summed.
 
-    *Use it when* you want a fine map of an image that uses all layers. ``values`` are [records, 1, height, width], without sign. Each
-    layer's part is scaled as a whole, as in the authors' program. Parts without spatial positions (linear layers at the end) are not in
-    the map; a check names them. Gap and checks are those of the parts. Raises MethodError where no image is among the arguments.
+    *Use it when* you want a fine map of an image that uses all layers. ``values`` are [records, 1, height, width], or
+    [records, height, width, 1] for images with channels last, without sign. Each layer's part is scaled as a whole, as in the authors'
+    program. Parts without spatial positions (linear layers at the end) are not in the map; a check names them. Gap and checks are those
+    of the parts. Raises MethodError where no image is among the arguments.
 
     >>> asc.FullGrad()(cnn, images, of=1).values.shape
     torch.Size([2, 1, 16, 16])
@@ -90,6 +93,8 @@ class FullGrad(Method):
         maps = {name: map_of_part(part, layer_kind(name, places), image, clues, full.records_axis) for name, part in full.values.items()}
         without = [name for name, drawn in maps.items() if drawn is None]
         record, total = copy_array(find_image(call)), sum(drawn for drawn in maps.values() if drawn is not None)
+        if is_channels_last(tuple(record.shape[1:])):
+            total = namespace(total).moveaxis(total, -3, -1)
         detail = f"{', '.join(without)}: no spatial positions, not in the map" if without else ""
         return replace(
             full,
@@ -107,13 +112,14 @@ def decompose(
     if at is not None and at != INPUT:
         raise MethodError("FullGrad is a sum over the input and all layers", found=f"at={at!r}", advice="asc.LayerCam() for one layer")
     places, looked = list_cuts(model, call)  # a layer that it misses would be missing in the sum
-    cuts = layer_outputs(places)
-    biases, nonlinear = biases_of(model, call, list(dict.fromkeys(cut.layer for cut in cuts)))
-    cuts = [cut for cut in cuts if cut.layer in biases]
+    layers = layer_outputs(places)
+    biases, nonlinear = biases_of(model, call, list(dict.fromkeys(layer.layer for layer in layers)))
+    layers = [layer for layer in layers if layer.layer in biases]
+    cuts = [replace(biases[layer.layer].at or layer, call=layer.call) for layer in layers]
     raw = influence(model, call, of=of, at=[INPUT, *cuts], **options)
-    inputs, *outputs = raw.values
+    inputs, *gradients = raw.values
     parts = {"INPUT": multiply_trees(inputs, raw.record[0])}
-    parts |= {part_name(cut): bias_part(gradient, *biases[cut.layer], raw) for cut, gradient in zip(cuts, outputs, strict=True)}
+    parts |= {part_name(layer): bias_part(g, biases[layer.layer], raw) for layer, g in zip(layers, gradients, strict=True)}
     gap = gap_of_parts(parts, raw)
     sums = check_sum(gap, nonlinear)
     if sums.status == "fail":
@@ -136,8 +142,8 @@ def part_name(cut: Cut) -> str:
     return cut.layer if cut.call is None else f"{cut.layer}, use {cut.call}"
 
 
-def biases_of(model: Any, call: Call, layers: list[str]) -> tuple[dict[str, tuple[Array, int]], list[str]]:
-    """Returns each layer's bias with its axis, and the layers that are not linear plus a bias.
+def biases_of(model: Any, call: Call, layers: list[str]) -> tuple[dict[str, Bias], list[str]]:
+    """Returns each layer's bias, and the layers that are not linear plus a bias.
 
     Raises MethodError for a framework that cannot read the biases of layers.
     """
@@ -151,11 +157,11 @@ def multiply_trees(gradients: Any, records: Any) -> Any:
     return map_leaves(gradients, lambda path, leaf: None if leaf is None else leaf * held[path])
 
 
-def bias_part(gradient: Array, bias: Array, axis: int, raw: Attribution) -> Array:
-    """Returns bias x gradient; ``axis`` is the axis of the bias in ``[records, ...]``."""
+def bias_part(gradient: Array, bias: Bias, raw: Attribution) -> Array:
+    """Returns bias x gradient."""
     shape = [1] * gradient.ndim
-    shape[axis + raw.records_axis if axis >= 0 else axis] = -1
-    return gradient * namespace(gradient).asarray(as_numpy(bias).reshape(shape), gradient)
+    shape[bias.axis + raw.records_axis if bias.axis >= 0 else bias.axis] = -1
+    return gradient * namespace(gradient).asarray(as_numpy(bias.values).reshape(shape), gradient)
 
 
 def gap_of_parts(parts: dict[str, Any], raw: Attribution) -> Gap:

@@ -15,7 +15,8 @@ from torch.nn import functional
 
 import ascribe as asc
 from ascribe.backends.numpy.mlp import Mlp
-from ascribe.backends.torch.model.biases import Bias, bends, bias_of, read_biases
+from ascribe.backends.protocol import Bias
+from ascribe.backends.torch.model.biases import bends, bias_of, read_biases
 from ascribe.backends.torch.model.modules import host_of
 from ascribe.errors import AscribeWarning, MethodError
 from ascribe.methods.fullgrad import FullGrad, FullGradDecomposition

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from ..protocol import Bias
 from .namespace import is_number
 
 
@@ -27,7 +28,7 @@ class Model:
     name: str
     vmapped: bool = False
     code: Hashable = None
-    biases: Callable[[Sequence[str]], tuple[dict[str, tuple[Any, int]], list[str]]] | None = None
+    biases: Callable[[Sequence[str]], tuple[dict[str, Bias], list[str]]] | None = None
     """The biases of layers with their axes, and the layers that are nonlinear; None where they cannot be read."""
 
     def arrays(self) -> list[Any]:

@@ -15,7 +15,7 @@ from ...cuts import INPUT, OUTPUT, Cut
 from ...errors import RuleError
 from ...rules import Gradient, treats_operations
 from ..compare import close
-from ..protocol import ArrayAt, Evidence, Job, Place, Session, Traits
+from ..protocol import ArrayAt, Bias, Evidence, Job, Place, Session, Traits
 from .arguments import Inputs
 from .cut_info import JaxCutInfo
 from .device import JaxDevice
@@ -61,7 +61,7 @@ class JaxSession(Session):
             raise RuleError("JAX models do not support this rule", found=f"by={job.by!r}", advice=advice)
         return evaluate_gradients(self.spots, self.runs, job)
 
-    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Array, int]], list[str]]:
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
         return super().biases(layers) if self.model.biases is None else self.model.biases(layers)
 
     def places(self) -> list[Place]:

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ...cuts import Cut
+from ..protocol import Bias
+from .intercept import own_activations
 from .names import kind_of, named_values
 from .package import package_name, package_of
 
@@ -44,25 +47,28 @@ def is_one_of(layer: Any, names: Iterable[str]) -> bool:
     return isinstance(layer, tuple(getattr(there, name) for name in names))
 
 
-def bias_of(layer: Any) -> tuple[np.ndarray, int] | None:
-    """The bias that a layer adds to its output, and the axis of the channels; None for a layer without.
+def bias_of(layer: Any, path: str) -> Bias | None:
+    """The bias of the layer at a path; None for a layer without.
 
-    A layer that applies an activation function adds its bias before that: it has no bias at its output.
+    A layer that applies an activation function adds its bias to what goes into that function, which is a cut of its own.
     """
     if is_one_of(layer, ["BatchNormalization"]):
         axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]  # Keras 2 has a list
         scale = 1 / np.sqrt(numbers(layer.moving_variance) + layer.epsilon) * (numbers(layer.gamma) if layer.scale else 1)
-        return (numbers(layer.beta) if layer.center else 0) - numbers(layer.moving_mean) * scale, axis
-    if not is_one_of(layer, LINEAR) or not layer.use_bias or layer.activation is not package_of(layer).linear:
+        return Bias((numbers(layer.beta) if layer.center else 0) - numbers(layer.moving_mean) * scale, axis)
+    if not is_one_of(layer, LINEAR) or not layer.use_bias:
+        return None
+    inner = own_activations(layer)
+    if not inner and layer.activation is not package_of(layer).linear:  # a layer applied as a function: nothing shows its argument
         return None
     first = is_one_of(layer, CONVOLUTIONS) and layer.data_format == "channels_first"
-    return numbers(layer.bias), 1 if first else -1
+    return Bias(numbers(layer.bias), 1 if first else -1, Cut(f"{path}.activation", "in") if inner else None)
 
 
 def bends(layer: Any) -> bool:
     """True if a layer is neither linear plus a known bias nor known to add nothing; those that hold others do nothing themselves."""
     if is_one_of(layer, LINEAR):
-        return layer.use_bias and bias_of(layer) is None
+        return layer.use_bias and bias_of(layer, "") is None
     if is_one_of(layer, ["BatchNormalization"]) or (package_name(layer) and isinstance(layer, package_of(layer).model)):
         return False
     if is_one_of(layer, ["Activation"]):
@@ -70,9 +76,9 @@ def bends(layer: Any) -> bool:
     return kind_of(layer).partition(",")[0] not in PIECEWISE_LINEAR
 
 
-def read_biases(host: Any, layers: Iterable[str]) -> tuple[dict[str, tuple[Any, int]], list[str]]:
+def read_biases(host: Any, layers: Iterable[str]) -> tuple[dict[str, Bias], list[str]]:
     """The biases among these layers, and the names of those that bend: ``norm (LayerNormalization)``."""
     known = dict(named_values(host))
     held = {name: known[name] for name in layers if name in known}
-    biases = {name: bias for name, layer in held.items() if (bias := bias_of(layer)) is not None}
+    biases = {name: bias for name, layer in held.items() if (bias := bias_of(layer, name)) is not None}
     return biases, [f"{name} ({kind_of(layer)})" for name, layer in held.items() if bends(layer)]

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...cuts import Cut
 from ...errors import CutError
+from ..protocol import Bias
 from ..tensorflow.demands import Demand
 from ..tensorflow.intercept import Run, intercepted
 from ..tensorflow.runners import Runner
@@ -30,7 +31,7 @@ class KerasRunner(Runner):
     def canonical(self, name: str) -> str:
         return canonical(name)
 
-    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Any, int]], list[str]]:
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
         return read_biases(self.host, layers)
 
     def run(self, args: Any, kwargs: Any, demands: Sequence[Demand]) -> Any:

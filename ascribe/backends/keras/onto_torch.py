@@ -10,6 +10,7 @@ from torch import nn
 
 from ...cuts import Cut
 from ...errors import CutError
+from ..protocol import Bias
 from ..torch.model.removable_hooks import Hooks
 from ..torch.run.hooks import RUNNING, Run, Tap, never_ran, unknown_layer
 from .biases import read_biases
@@ -55,7 +56,7 @@ class KerasLayers:
         known = list(dict.fromkeys([*self.names(), *self.seen]))
         return never_ran(cut) if cut.layer in known else unknown_layer(self.host, cut.layer, known)
 
-    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Any, int]], list[str]]:
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
         return read_biases(self.host, layers)
 
     @contextmanager

@@ -14,6 +14,7 @@ from ...calls.call import Call
 from ...cuts import Cut
 from ...errors import BackendError, CutError, MethodError
 from ...tree import Path, map_leaves
+from ..protocol import Bias
 from .demands import Demand, nothing_seen
 from .graph import FrozenGraph
 from .intercept import FUNCTION, Run, intercepted
@@ -58,7 +59,7 @@ class Runner(ABC):
         """The output of the embedding of ids, where the model says where it is without a run."""
         return None
 
-    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Any, int]], list[str]]:
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
         """The biases of layers with their axes, and the layers that are nonlinear. Raises MethodError where they cannot be read."""
         problem = "The method needs the biases of layers, which cannot be read from TensorFlow models"
         raise MethodError(problem, found=f"a model of the kind {self.kind}", advice="asc.InputXGradient()")

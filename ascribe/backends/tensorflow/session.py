@@ -13,7 +13,7 @@ from ...calls.call import Call, argument_name
 from ...cuts import OUTPUT, Cut
 from ..independence import records_independent
 from ..numpy.namespace import NumpyNamespace
-from ..protocol import ArrayAt, Evidence, Job, Place, Session, Traits
+from ..protocol import ArrayAt, Bias, Evidence, Job, Place, Session, Traits
 from .context import Context
 from .cut_info import TensorflowCutInfo
 from .evaluate import OneRun, check_rule, evaluate_apart
@@ -84,5 +84,5 @@ class TensorflowSession(Session):
             return False
         return Job(np.arange(2), read=(OUTPUT,))
 
-    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Array, int]], list[str]]:
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
         return self.ctx.runner.biases(layers)

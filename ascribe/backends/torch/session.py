@@ -13,7 +13,7 @@ from ...calls.call import Call, argument_name
 from ...cuts import Cut, JointCut
 from ...errors import RuleError
 from ...rules import treats_operations
-from ..protocol import ArrayAt, Evidence, Job, Place, Session, Traits
+from ..protocol import ArrayAt, Bias, Evidence, Job, Place, Session, Traits
 from .context import Context
 from .cut_info import TorchCutInfo
 from .model.facts import ModelFacts
@@ -149,5 +149,5 @@ class TorchSession(Session):
     def independence_trial(self) -> Job | bool:
         return trial(self.ctx)
 
-    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Array, int]], list[str]]:
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
         return self.ctx.layers.biases(layers)

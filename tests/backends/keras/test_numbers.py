@@ -99,6 +99,27 @@ def test_the_parts_of_biases_add_up() -> None:
     assert np.abs(found.gap.relative).max() < 1e-5
 
 
+def test_biases_of_layers_with_activation_functions_are_parts_too() -> None:
+    image, layers = (8, 8, 3), keras.layers
+    model = keras.Sequential(
+        [
+            *(layers.Input(image), layers.Conv2D(4, 3, activation="relu", name="conv"), layers.BatchNormalization(name="norm")),
+            *(layers.MaxPooling2D(), layers.Flatten(), layers.Dense(3, activation="softmax", name="head")),
+        ]
+    )
+    random = np.random.default_rng(3)
+    model.set_weights(
+        [np.abs(random.normal(size=w.shape)) if w.shape == (4,) else random.normal(size=w.shape) for w in model.get_weights()]
+    )
+    x, of = native(random.normal(size=(2, *image))), asc.Unit(1, on=asc.LOGITS)
+    parts, full = asc.FullGradDecomposition()(model, x, of=of), asc.FullGrad()(model, x, of=of)
+    assert list(parts.values) == ["INPUT", "conv", "norm", "head"]
+    assert tuple(parts.values["conv"].shape) == (2, 6, 6, 4)
+    assert parts.gap is not None
+    assert np.abs(parts.gap.relative).max() < 1e-5
+    assert tuple(full.values.shape) == (2, 8, 8, 1)
+
+
 def test_a_second_call_sees_other_weights() -> None:
     model, args = keras_network("mlp")
     first = numbers(asc.attribute(model, *args, of=asc.Unit(0), at="first"))

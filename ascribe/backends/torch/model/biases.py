@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import torch
 from torch import nn
 
-Tensor = torch.Tensor
+from ...protocol import Bias
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -19,13 +18,6 @@ PIECEWISE_LINEAR = (
     nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d, nn.Upsample, nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle, nn.Fold, nn.Unfold,
 )  # fmt: skip
 """Layers that add nothing: scaling what comes in by a positive number scales what goes out."""
-
-
-class Bias(NamedTuple):
-    """One number per channel, and which axis of the layer's output the channels are."""
-
-    values: Tensor
-    axis: int
 
 
 def bias_of(module: nn.Module) -> Bias | None:

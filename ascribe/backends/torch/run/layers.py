@@ -11,6 +11,7 @@ from torch import nn
 
 from ....cuts import Cut
 from ....errors import CutError
+from ...protocol import Bias
 from ..model.biases import read_biases
 from ..model.modules import is_keras
 from ..model.removable_hooks import Hooks
@@ -50,7 +51,7 @@ class Layers(Protocol):
     def not_run(self, cut: Cut) -> CutError:
         """See :class:`~.hooks.Listened`."""
 
-    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Any, int]], list[str]]:
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
         """The biases of layers with their axes, and the layers that are nonlinear."""
 
     def report(self, kind: Kind, visit: Visit, run: Run) -> AbstractContextManager[None]:
@@ -120,7 +121,7 @@ class ModuleLayers:
     def not_run(self, cut: Cut) -> CutError:
         return never_ran(cut)
 
-    def biases(self, layers: Sequence[str]) -> tuple[dict[str, tuple[Any, int]], list[str]]:
+    def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
         biases, nonlinear = read_biases(self.host, layers)
         return dict(biases), nonlinear
 
