@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,14 @@ from ..protocol import Job
 from .context import Context
 from .record_axes import axes_of
 
+@dataclass
+class Counts:
+    """How often programs were traced since the process began."""
+
+    programs: int = 0
+
+
+counts = Counts()
 PROGRAMS: weakref.WeakKeyDictionary[Any, dict[Hashable, Program]] = weakref.WeakKeyDictionary()
 """The programs of models by the arguments' structure, the cut, and the kind of the quantities."""
 
@@ -55,6 +64,7 @@ class Program:
 
     def _trace(self, leaves: list[Array], arrays: Any) -> tuple[Array, list[Array]]:
         assert self.call is not None
+        counts.programs += 1  # runs when TensorFlow traces the function
         model, tree, job, paths, wrt = self.call
         assert job.on is not None
         of: Any = job.of
