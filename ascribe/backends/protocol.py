@@ -27,6 +27,7 @@ from ..tree import Path
 from ..utils.ragged import Ragged
 from .device import Device, Host
 from .facts import Facts
+from .sums import PathPoints, Totals
 
 RecordAxis = int | Ragged | None
 """The axis of an array that runs over the records, which record each row belongs to, or None where it is the same for all."""
@@ -274,6 +275,8 @@ class Session(ABC):
     """Facts about the model that earlier calls have learnt."""
     device: Device = Host()
     """Where the model runs."""
+    compiles: bool = False
+    """True if every number of points that run at once needs a program of its own, which costs more than some chunks."""
 
     def __enter__(self) -> Self:
         return self
@@ -296,6 +299,17 @@ class Session(ABC):
     @abstractmethod
     def evaluate(self, job: Job) -> Evidence:
         """Run the model on some records at some points. Raises ModelError, CutError, QuantityError or RuleError."""
+
+    def summed(self, job: Job, points: PathPoints, totals: Totals) -> Evidence:
+        """Evaluates a job without ``write`` at points of paths, and adds the weighted gradients at ``wrt`` to ``totals``.
+
+        Nothing is added where an error is raised. ``points.by_distance`` is for gradients at ``job.at`` only. The evidence need not hold
+        the gradients. A backend that compiles may do all of it in one program.
+        """
+        write = points.values(self.xp, job.records)
+        evidence = self.evaluate(replace(job, points=len(points.weights), write=write))
+        points.add(evidence.grads, totals)
+        return evidence
 
     @abstractmethod
     def another(self, call: Call) -> AbstractContextManager[Session]:

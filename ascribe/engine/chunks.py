@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -166,23 +165,20 @@ def evaluate_points(
     progress: Progress,
     points: int,
     records: int,
-    make_job: Callable[[int, int], Job],
+    evaluate: Callable[[int, int, bool], tuple[Job, Evidence]],
     take: Callable[[Evidence, Job, int], None],
 ) -> None:
-    """Evaluates all points of some records in chunks: ``make_job(first, last)`` makes the job of a chunk, ``take`` keeps its result.
+    """Evaluates all points of some records in chunks: ``evaluate(first, last, count_bytes)`` runs a chunk, ``take`` keeps its result.
 
     The first chunk of all also counts its memory, which caps the chunks to come.
     """
 
     def step(first: int, last: int) -> bool:
         typical = chunker.limit is not None
-        job = make_job(first, last)
-        if chunker.limit is not None or chunker.settled:
-            evidence = session.evaluate(job)
-        else:
-            evidence = session.evaluate(replace(job, count_bytes=True))
-            if evidence.bytes_kept:
-                chunker.cap(max(1, session.device.spare_memory() * job.points * job.records // evidence.bytes_kept))
+        count = chunker.limit is None and not chunker.settled
+        job, evidence = evaluate(first, last, count)
+        if count and evidence.bytes_kept:
+            chunker.cap(max(1, session.device.spare_memory() * job.points * job.records // evidence.bytes_kept))
         take(evidence, job, first)
         return typical and not evidence.probed
 

@@ -39,9 +39,9 @@ ONE_THREAD = {
 HEAD = """# Against programs written by hand
 
 Written by `python -m benchmarks.native --commit`. For each framework the same calculation is written by hand as a user of that framework
-would write it: `jax.jit` of `vmap(grad)` over all points with the sum inside, `tf.function` with a `GradientTape` over all points as rows of
-one run, a loop over chunks of points in PyTorch at its best chunk. Times are the processor's, the smallest of several calls, both sides in
-turn in one process on one thread. ascribe also evaluates the records and the baseline, and checks the result.
+would write it: `jax.jit` of `vmap(grad)` over all points with the sum inside, `tf.function` with a `GradientTape` over all points as rows
+of one run, a loop over chunks of points in PyTorch at its best chunk. Times are the processor's, the smallest of several calls, both sides
+in turn in one process on one thread. ascribe also evaluates the records and the baseline, and checks the result.
 """
 
 

@@ -36,7 +36,9 @@ class Network(tf.Module):
     def transformer(self, x: Any) -> Any:
         for i in range(BLOCKS):
             y = normalised(x)
-            q, k, v = (tf.transpose(tf.reshape(y @ self.w[f"{n}{i}"], [-1, y.shape[1], HEADS, WIDTH // HEADS]), [0, 2, 1, 3]) for n in "qkv")
+            q, k, v = (
+                tf.transpose(tf.reshape(y @ self.w[f"{n}{i}"], [-1, y.shape[1], HEADS, WIDTH // HEADS]), [0, 2, 1, 3]) for n in "qkv"
+            )
             mixed = tf.transpose(tf.nn.softmax(tf.matmul(q, k, transpose_b=True) / np.sqrt(WIDTH // HEADS)) @ v, [0, 2, 1, 3])
             x = x + tf.reshape(mixed, tf.shape(x)) @ self.w[f"o{i}"]
             x = x + tf.nn.gelu(normalised(x) @ self.w[f"up{i}"], approximate=True) @ self.w[f"down{i}"]

@@ -24,8 +24,11 @@ from ascribe.backends.facts import Facts
 from ascribe.backends.independence import records_independent
 from ascribe.backends.numpy.mlp import Mlp
 from ascribe.backends.protocol import ArrayAt, Evidence, Job, Session
+from ascribe.backends.sums import PathPoints, Totals
 from ascribe.cuts import INPUT, LOGITS, OUTPUT, Cut
+from ascribe.engine.plan import BoundQuantities
 from ascribe.errors import AscribeError, CutError, MethodError
+from ascribe.quantities import Contrast, Unit
 
 if find_spec("tensorflow") is not None:
     from tests.support.tensorflow_models import contract_models
@@ -468,3 +471,38 @@ def test_a_share_of_a_layer_is_kept(name: str) -> None:
         layer = session.resolve(backend.layer, False)
         found = at_points(session, layer, backend.array(inner), keep=(backend.array(keep),))
         equal(found.value, two(np.where(keep, hidden(X)[None], inner) @ V + C))
+
+
+def paths(session: Session, cut: Cut, positions: list[float] | None, **more: Any) -> PathPoints:
+    """Four points of paths from zero to the values at a cut; without positions the ends, each scaled otherwise."""
+    weights = np.array([0.5, -1.0, 2.0, 0.25])
+    (x,) = session.evaluate(Job(INDEX, read=(cut,))).reads[cut].arrays
+    if positions is None:
+        return PathPoints((), (x * session.xp.asarray(weights.reshape(-1, 1, 1), x),), None, weights, **more)
+    return PathPoints((session.xp.zeros_like(x[:, :1]),), (x,), np.array(positions), weights, **more)
+
+
+@pytest.mark.parametrize("name", WITH_GRADIENTS)
+@pytest.mark.parametrize("positions", [[0.0, 0.3, 0.8, 1.0], None], ids=["line", "ends"])
+@pytest.mark.parametrize("how", ["plain", "squares", "by_distance"])
+def test_sums_over_points_are_those_of_the_default(name: str, positions: list[float] | None, how: str) -> None:
+    backend = BACKENDS[name]
+    more = {} if how == "plain" else {how: True}
+    with backend.session() as session:
+        on = session.resolve(OUTPUT, False)
+        for cut in (INPUT, backend.layer):
+            if cut is None:
+                continue
+            of = BoundQuantities(session, [Unit(0), Contrast(2, 1)], INDEX)
+            session.evaluate(Job(INDEX, on=on, of=of))
+            path = paths(session, cut, positions, **more)
+            job = Job(INDEX, 4, cut, spots_at(session, cut), wrt=(cut,), on=on, of=of)
+            totals: list[Totals] = [{}, {}]
+            for _ in range(2):  # the second is added to the first
+                own = session.summed(job, path, totals[0])
+                default = Session.summed(session, job, path, totals[1])
+            np.testing.assert_allclose(as_numpy(own.value), as_numpy(default.value), rtol=1e-9)
+            for mine, other in zip(totals[0][cut], totals[1][cut], strict=True):
+                assert len(mine) == len(other) == 2
+                for a, b in zip(mine, other, strict=True):
+                    np.testing.assert_allclose(as_numpy(a), as_numpy(b), rtol=1e-6, atol=1e-9)

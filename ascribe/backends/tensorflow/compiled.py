@@ -22,6 +22,7 @@ from ..protocol import Job
 from .context import Context
 from .record_axes import axes_of
 
+
 @dataclass
 class Counts:
     """How often programs were traced since the process began."""

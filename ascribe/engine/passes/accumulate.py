@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from ...arrays import Array, as_numpy, namespace
+from ...arrays import as_numpy, namespace
 from ...backends.protocol import Evidence, Job
+from ...backends.sums import PathPoints, Totals, add_weighted
 from ...cuts import Cut
 from ...distributions.draws import Draws
-from ..batch import Leaves, broadcast
+from ..batch import Leaves
 from ..chunks import evaluate_points
 from .curvature import Course
 from .records import Records
@@ -27,8 +30,8 @@ class Accumulator:
         self.part = np.arange(len(records.index)) if part is None else part
         self.xp = records.session.xp
         self.first: np.ndarray | None = None
-        self.total: dict[Cut, list[list[Array]]] = {}
-        self.direct: dict[Cut, list[list[Array]]] = {}
+        self.total: Totals = {}
+        self.direct: Totals = {}
         self.carry: dict[Cut, tuple[Leaves, Leaves, np.ndarray]] = {}
         self.middle: dict[Cut, Leaves] = {}
         self.moved: dict[Cut, Leaves] = {}
@@ -40,64 +43,73 @@ class Accumulator:
     def run(self, index: np.ndarray) -> None:
         """Evaluates all points in chunks, for these records."""
         self.index, plan = index, self.plan
-        evaluate_points(plan.session, plan.chunker, plan.progress, len(self.draws.weight), len(index), self.make_job, self.take)
+        evaluate_points(plan.session, plan.chunker, plan.progress, len(self.draws.weight), len(index), self.evaluate, self.take)
 
-    def make_job(self, first: int, last: int) -> Job:
-        """Returns the job of a chunk of points."""
-        plan, request, draws = self.plan, self.plan.request, self.draws
+    @property
+    def plain(self) -> bool:
+        """True if the session adds up the gradients itself: no gradient or value of a single point is needed here."""
+        draws, request = self.draws, self.plan.request
+        return not draws.stepwise and request.reduce != "variance" and not (request.multiply and draws.moves and self.plan.inner)
+
+    def evaluate(self, first: int, last: int, count_bytes: bool) -> tuple[Job, Evidence]:
+        """Runs a chunk of points; where the session adds up gradients, that is done."""
+        plan, request, draws, session = self.plan, self.plan.request, self.draws, self.plan.session
         points = np.arange(first, last)
         ends, starts = self.ends(points), self.starts.at(draws, points) or []
         if not self.every:
             ends, starts = self._local(ends), self._local(starts)
-        full = (len(points), len(self.index))
-        leaves = ends if draws.position is None else self._between(starts, ends, draws.position[points])
-        write = tuple([z if z.shape[:2] == full else broadcast(z, *full) for z in leaves])
-        self.moved = self._moving(points, ends, starts) if request.multiply and draws.moves else {}
-        return Job(
+        job = Job(
             self.index,
             len(points),
             plan.at,
             self.records.spots,
-            write,
-            plan.cuts,
-            plan.inner if draws.stepwise else (),
-            plan.on,
-            self.records.bound,
-            request.by,
-            plan.kinds,
+            wrt=plan.cuts,
+            read=plan.inner if draws.stepwise else (),
+            on=plan.on,
+            of=self.records.bound,
+            by=request.by,
+            quantity_key=plan.kinds,
             multipliers_only=plan.multipliers_only or draws.stepwise,
+            count_bytes=count_bytes,
         )
+        moves = request.multiply and draws.moves
+        position = None if draws.position is None else draws.position[points]
+        path = PathPoints(tuple(starts), tuple(ends), position, draws.weight[points], request.reduce == "square", moves)
+        if self.plain:
+            return job, session.summed(job, path, self.total)
+        job = replace(job, write=path.values(self.xp, len(self.index)))
+        self.moved = self._moving(points, ends, starts) if moves else {}
+        return job, session.evaluate(job)
 
     def take(self, evidence: Evidence, job: Job, first: int) -> None:
         """Adds the influence at a chunk of points, of which ``first`` is the first."""
-        plan, request, draws, distances = self.plan, self.plan.request, self.draws, self.moved
+        plan, draws = self.plan, self.draws
         self.records.count(evidence, job)
         if first == 0 and draws.position is not None and draws.position[0] == 0 and draws.row is None:
             self.first = self.xp.numpy(evidence.value)[:, 0].astype(np.float64)
         weights = draws.weight[first : first + job.points]
         for cut in plan.cuts:
-            grads = evidence.grads[cut]
-            if draws.stepwise and request.multiply:
-                values = list(job.write) if cut == plan.at else evidence.reads[cut].arrays
-                self._piecewise(cut, grads, values, as_numpy(evidence.value).astype(np.float64))
-                continue
-            if distances:
-                grads = [g * d[None] for g, d in zip(grads, distances[cut], strict=True)]
-            self._add(cut, grads, weights)
+            if not self.plain:
+                self._add_chunk(cut, evidence, job, weights)
             if direct := evidence.direct_relevance.get(cut):
                 add_weighted(self.direct.setdefault(cut, []), direct, weights)
         if self.course is not None:
             self.course.chunks[first] = evidence.value
 
+    def _add_chunk(self, cut: Cut, evidence: Evidence, job: Job, weights: np.ndarray) -> None:
+        """Adds the influence at a cut of a chunk whose gradients the session has not added up."""
+        grads = evidence.grads[cut]
+        if self.draws.stepwise and self.plan.request.multiply:
+            values = list(job.write) if cut == self.plan.at else evidence.reads[cut].arrays
+            self._piecewise(cut, grads, values, as_numpy(evidence.value).astype(np.float64))
+            return
+        if self.moved:
+            grads = [g * d[None] for g, d in zip(grads, self.moved[cut], strict=True)]
+        self._add(cut, grads, weights)
+
     def _local(self, leaves: Leaves) -> Leaves:
         """Returns cut arrays ``[points, records, ...]`` for the records in this sum."""
         return [a if a.shape[1] == 1 else a[:, self.part] for a in leaves]
-
-    def _between(self, starts: Leaves, ends: Leaves, position: np.ndarray) -> Leaves:
-        """Returns the points at these positions on the way from start to end."""
-        xp = self.xp
-        shares = [xp.asarray(position.reshape(-1, *[1] * (e.ndim - 1)), e) for e in ends]
-        return [xp.mix(s, e, share) for s, e, share in zip(starts, ends, shares, strict=True)]
 
     def _moving(self, points: np.ndarray, ends: Leaves, starts: Leaves) -> dict[Cut, Leaves]:
         """Returns the distances of paths whose ends differ from point to point, at every cut, ``[points, records, ...]``."""
@@ -178,15 +190,6 @@ class Accumulator:
             for cut in inner:
                 distance[cut] = [(x - b[0])[part] for x, b in zip(records.values[cut], evidence.reads[cut].arrays, strict=True)]
         return distance
-
-
-def add_weighted(totals: list[list[Array]], parts: Leaves, weights: np.ndarray) -> None:
-    """Adds the weighted points of ``[quantities, points, records, ...]`` to one sum for each quantity."""
-    for i, g in enumerate(parts):
-        xp = namespace(g)
-        if len(totals) == i:
-            totals.append([xp.accumulator(tuple(g.shape[2:]), g) for _ in range(g.shape[0])])
-        totals[i] = [xp.accumulate(t, g[k], weights) for k, t in enumerate(totals[i])]
 
 
 def total(leaves: Leaves, sizes: bool = False) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...arrays import as_numpy, namespace
 from ...backends.protocol import Evidence, Job
+from ...backends.sums import add_weighted
 from ...cuts import OUTPUT, Cut
 from ...distributions.draws import Draws
 from ...errors import RuleError
@@ -15,7 +16,6 @@ from ..batch import Batch, Leaves, broadcast
 from ..chunks import evaluate_points
 from ..plan import Plan
 from ..request import Combine
-from .accumulate import add_weighted
 from .records import Records
 from .starts import Starts, draw_points, find_ends, find_starts
 
@@ -56,7 +56,7 @@ class ReferencePass:
         """Returns the batch with values, change and number of points."""
         batch, records, draws = self.records.batch, self.records, self.draws
         plan = self.plan
-        evaluate_points(plan.session, plan.chunker, plan.progress, len(draws.weight), len(records.index), self.make_job, self.take)
+        evaluate_points(plan.session, plan.chunker, plan.progress, len(draws.weight), len(records.index), self.evaluate, self.take)
         xp = records.session.xp
         batch.values = [
             [xp.cast(xp.stack(t, 0), x) for t, x in zip(self.total[cut], records.values[cut], strict=True)] for cut in self.plan.cuts
@@ -65,12 +65,12 @@ class ReferencePass:
         batch.steps = np.full(len(records.index), len(draws))
         return batch
 
-    def make_job(self, first: int, last: int) -> Job:
-        """Returns the job of some points, each record against its reference."""
+    def evaluate(self, first: int, last: int, count_bytes: bool) -> tuple[Job, Evidence]:
+        """Runs some points, each record against its reference."""
         plan, records, points = self.plan, self.records, np.arange(first, last)
         starts = self.starts.at(self.draws, points)
         assert starts is not None
-        return Job(
+        job = Job(
             records.index,
             len(points),
             quantity_key=plan.kinds,
@@ -84,7 +84,9 @@ class ReferencePass:
             by=plan.request.by,
             reference=tuple([broadcast(s, len(points), s.shape[1]) for s in starts]),
             every_quantity=records.bound.of_every_record,
+            count_bytes=count_bytes,
         )
+        return job, plan.session.evaluate(job)
 
     def take(self, evidence: Evidence, job: Job, first: int) -> None:
         """Adds a chunk of points; the first of all binds the quantities and reads the cuts."""

@@ -88,11 +88,12 @@ class ValueFunction:
         quantities, count = records.batch.explained.shape
         values = np.zeros((quantities, self.apart, len(coalitions), count))
 
-        def make_job(first: int, last: int) -> Job:
+        def evaluate(first: int, last: int, count_bytes: bool) -> tuple[Job, Evidence]:
             place, draw = np.divmod(np.arange(first, last), draws)
             low = int(place[0])
             presence = groups.presence(coalitions[low : int(place[-1]) + 1])
-            return self._job(presence if draws == 1 else presence[place - low], draw)
+            job = self._job(presence if draws == 1 else presence[place - low], draw)
+            return job, plan.session.evaluate(job)
 
         def take(evidence: Evidence, job: Job, first: int) -> None:
             records.count(evidence, job)
@@ -106,7 +107,7 @@ class ValueFunction:
             for k in range(len(self.latest), (first + job.points) // draws):
                 self.latest[keys[k]] = values[:, :, k].reshape(-1, count)
 
-        evaluate_points(plan.session, plan.chunker, plan.progress, len(coalitions) * draws, count, make_job, take)
+        evaluate_points(plan.session, plan.chunker, plan.progress, len(coalitions) * draws, count, evaluate, take)
 
     def _job(self, presence: np.ndarray, draw: np.ndarray) -> Job:
         """Returns the job of one chunk of points."""
