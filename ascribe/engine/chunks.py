@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +19,8 @@ from ..backends.protocol import Evidence, Job, Session
 from ..errors import MemoryLimitError
 
 Result = TypeVar("Result")
+Run = Callable[[Job], Evidence]
+"""A session's ``evaluate``, or its ``summed`` with the points of paths."""
 
 START_NUMBERS = 32768  # numbers per chunk to begin with: small enough for any cache, so that a worse size is never tried first
 SLOW = 0.5  # seconds per chunk at which growth stops: progress and interrupts must not wait longer
@@ -165,18 +168,19 @@ def evaluate_points(
     progress: Progress,
     points: int,
     records: int,
-    evaluate: Callable[[int, int, bool], tuple[Job, Evidence]],
+    make_job: Callable[[int, int], tuple[Job, Run]],
     take: Callable[[Evidence, Job, int], None],
 ) -> None:
-    """Evaluates all points of some records in chunks: ``evaluate(first, last, count_bytes)`` runs a chunk, ``take`` keeps its result.
+    """Evaluates all points of some records in chunks: ``make_job(first, last)`` returns the job of a chunk and what runs it.
 
-    The first chunk of all also counts its memory, which caps the chunks to come.
+    ``take`` keeps its result. The first chunk of all also counts its memory, which caps the chunks to come.
     """
 
     def step(first: int, last: int) -> bool:
         typical = chunker.limit is not None
         count = chunker.limit is None and not chunker.settled
-        job, evidence = evaluate(first, last, count)
+        job, run = make_job(first, last)
+        evidence = run(replace(job, count_bytes=True) if count else job)
         if count and evidence.bytes_kept:
             chunker.cap(max(1, session.device.spare_memory() * job.points * job.records // evidence.bytes_kept))
         take(evidence, job, first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ...backends.sums import PathPoints, Totals, add_weighted
 from ...cuts import Cut
 from ...distributions.draws import Draws
 from ..batch import Leaves
-from ..chunks import evaluate_points
+from ..chunks import Run, evaluate_points
 from .curvature import Course
 from .records import Records
 from .starts import Ends, Starts
@@ -43,7 +44,7 @@ class Accumulator:
     def run(self, index: np.ndarray) -> None:
         """Evaluates all points in chunks, for these records."""
         self.index, plan = index, self.plan
-        evaluate_points(plan.session, plan.chunker, plan.progress, len(self.draws.weight), len(index), self.evaluate, self.take)
+        evaluate_points(plan.session, plan.chunker, plan.progress, len(self.draws.weight), len(index), self.make_job, self.take)
 
     @property
     def plain(self) -> bool:
@@ -51,8 +52,8 @@ class Accumulator:
         draws, request = self.draws, self.plan.request
         return not draws.stepwise and request.reduce != "variance" and not (request.multiply and draws.moves and self.plan.inner)
 
-    def evaluate(self, first: int, last: int, count_bytes: bool) -> tuple[Job, Evidence]:
-        """Runs a chunk of points; where the session adds up gradients, that is done."""
+    def make_job(self, first: int, last: int) -> tuple[Job, Run]:
+        """Returns the job of a chunk of points; running it adds up the gradients where the session does that."""
         plan, request, draws, session = self.plan, self.plan.request, self.draws, self.plan.session
         points = np.arange(first, last)
         ends, starts = self.ends(points), self.starts.at(draws, points) or []
@@ -70,16 +71,15 @@ class Accumulator:
             by=request.by,
             quantity_key=plan.kinds,
             multipliers_only=plan.multipliers_only or draws.stepwise,
-            count_bytes=count_bytes,
         )
         moves = request.multiply and draws.moves
         position = None if draws.position is None else draws.position[points]
         path = PathPoints(tuple(starts), tuple(ends), position, draws.weight[points], request.reduce == "square", moves)
         if self.plain:
-            return job, session.summed(job, path, self.total)
+            return job, partial(session.summed, points=path, totals=self.total)
         job = replace(job, write=path.values(self.xp, len(self.index)))
         self.moved = self._moving(points, ends, starts) if moves else {}
-        return job, session.evaluate(job)
+        return job, session.evaluate
 
     def take(self, evidence: Evidence, job: Job, first: int) -> None:
         """Adds the influence at a chunk of points, of which ``first`` is the first."""

@@ -13,7 +13,7 @@ from ...cuts import OUTPUT, Cut
 from ...distributions.draws import Draws
 from ...errors import RuleError
 from ..batch import Batch, Leaves, broadcast
-from ..chunks import evaluate_points
+from ..chunks import Run, evaluate_points
 from ..plan import Plan
 from ..request import Combine
 from .records import Records
@@ -56,7 +56,7 @@ class ReferencePass:
         """Returns the batch with values, change and number of points."""
         batch, records, draws = self.records.batch, self.records, self.draws
         plan = self.plan
-        evaluate_points(plan.session, plan.chunker, plan.progress, len(draws.weight), len(records.index), self.evaluate, self.take)
+        evaluate_points(plan.session, plan.chunker, plan.progress, len(draws.weight), len(records.index), self.make_job, self.take)
         xp = records.session.xp
         batch.values = [
             [xp.cast(xp.stack(t, 0), x) for t, x in zip(self.total[cut], records.values[cut], strict=True)] for cut in self.plan.cuts
@@ -65,8 +65,8 @@ class ReferencePass:
         batch.steps = np.full(len(records.index), len(draws))
         return batch
 
-    def evaluate(self, first: int, last: int, count_bytes: bool) -> tuple[Job, Evidence]:
-        """Runs some points, each record against its reference."""
+    def make_job(self, first: int, last: int) -> tuple[Job, Run]:
+        """Returns the job of some points, each record against its reference."""
         plan, records, points = self.plan, self.records, np.arange(first, last)
         starts = self.starts.at(self.draws, points)
         assert starts is not None
@@ -84,9 +84,8 @@ class ReferencePass:
             by=plan.request.by,
             reference=tuple([broadcast(s, len(points), s.shape[1]) for s in starts]),
             every_quantity=records.bound.of_every_record,
-            count_bytes=count_bytes,
         )
-        return job, plan.session.evaluate(job)
+        return job, plan.session.evaluate
 
     def take(self, evidence: Evidence, job: Job, first: int) -> None:
         """Adds a chunk of points; the first of all binds the quantities and reads the cuts."""

@@ -16,7 +16,7 @@ from ...features import Groups
 from ...removal.base import Replacement
 from ...removal.blend import Blend
 from ..batch import Leaves
-from ..chunks import evaluate_points
+from ..chunks import Run, evaluate_points
 from .records import Records
 
 KEPT = 1 << 22
@@ -88,12 +88,11 @@ class ValueFunction:
         quantities, count = records.batch.explained.shape
         values = np.zeros((quantities, self.apart, len(coalitions), count))
 
-        def evaluate(first: int, last: int, count_bytes: bool) -> tuple[Job, Evidence]:
+        def make_job(first: int, last: int) -> tuple[Job, Run]:
             place, draw = np.divmod(np.arange(first, last), draws)
             low = int(place[0])
             presence = groups.presence(coalitions[low : int(place[-1]) + 1])
-            job = self._job(presence if draws == 1 else presence[place - low], draw)
-            return job, plan.session.evaluate(job)
+            return self._job(presence if draws == 1 else presence[place - low], draw), plan.session.evaluate
 
         def take(evidence: Evidence, job: Job, first: int) -> None:
             records.count(evidence, job)
@@ -107,7 +106,7 @@ class ValueFunction:
             for k in range(len(self.latest), (first + job.points) // draws):
                 self.latest[keys[k]] = values[:, :, k].reshape(-1, count)
 
-        evaluate_points(plan.session, plan.chunker, plan.progress, len(coalitions) * draws, count, evaluate, take)
+        evaluate_points(plan.session, plan.chunker, plan.progress, len(coalitions) * draws, count, make_job, take)
 
     def _job(self, presence: np.ndarray, draw: np.ndarray) -> Job:
         """Returns the job of one chunk of points."""
