@@ -146,6 +146,9 @@ class Namespace(Protocol):
         """Returns ``a`` with NaN replaced by a number."""
 
     def any(self, a: Array) -> bool: ...
+    def may_have(self, a: Array) -> bool:
+        """False if no element is true. A framework that traces programs may return True without looking at the elements."""
+
     def all(self, a: Array) -> bool: ...
     def has_nan(self, a: Array) -> bool: ...
     def equal(self, a: Array, b: Array) -> bool:

@@ -66,8 +66,8 @@ def share(relevance: Array, z: Array, epsilon: float) -> Array:
 
 
 def has_negative(x: Array) -> bool:
-    """Returns True if any element is negative."""
-    return namespace(x).any(x < 0)
+    """Returns False if no element is negative; True where that is not known."""
+    return namespace(x).may_have(x < 0)
 
 
 def positive(t: Array, by: float = 1.0, rest: float = 0.0) -> Array:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from ..arrays import Array, Namespace
 from ..rules.trace import Flow, RuleTrace
@@ -50,17 +52,33 @@ class Ledger:
 
     def trace(self) -> RuleTrace:
         """All pages as numbers: two transfers from the device."""
-        if not self.pages:
+        sums = self.sums()
+        if sums is None:
             return RuleTrace()
+        xp = next(iter(self.pages.values())).entry.framework.xp
+        return trace_of(self.names(), *map(xp.numpy, sums))
+
+    def names(self) -> dict[int, tuple[str, str, bool]]:
+        """Each page's operation, its module, and whether it has inputs off the path, by its place on the tape."""
+        return {number: (page.entry.name, page.entry.place, page.off_path) for number, page in self.pages.items()}
+
+    def sums(self) -> tuple[Array, Array] | None:
+        """The sums of the quantity and of its sizes, and a row of sums for each page; None without pages."""
+        if not self.pages:
+            return None
         pages = list(self.pages.values())
         xp = pages[0].entry.framework.xp
-        quantity, size = xp.numpy(xp.sum(xp.stack(self.quantity, 0), (0,))).tolist()
-        table = xp.numpy(xp.stack([page.row for page in pages], 0)).tolist()
-        flows = {
-            number: Flow(page.entry.name, page.entry.place, row[0], row[1], row[2], row[3], page.off_path)
-            for (number, page), row in zip(self.pages.items(), table, strict=True)
-        }
-        return RuleTrace(flows=flows, quantity=quantity, size=size)
+        return xp.sum(xp.stack(self.quantity, 0), (0,)), xp.stack([page.row for page in pages], 0)
+
+
+def trace_of(names: Mapping[int, tuple[str, str, bool]], quantity: np.ndarray, table: np.ndarray) -> RuleTrace:
+    """The trace of pages with these names and sums."""
+    total, size = quantity.tolist()
+    flows = {
+        number: Flow(name, place, row[0], row[1], row[2], row[3], off_path)
+        for (number, (name, place, off_path)), row in zip(names.items(), table.tolist(), strict=True)
+    }
+    return RuleTrace(flows=flows, quantity=total, size=size)
 
 
 def opened(step: Step, passed: Back, layered: bool) -> Array:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from ..arrays import Array
 from ..rules import OperationRule
+from .kernels import calculate, holds
 from .regions import evaluated, inside, is_wide
 from .tape import Entry, Tape, Var
 
@@ -69,11 +70,12 @@ def own(top: Var) -> int:
         return SIGNAL
     if top.kind != "f":
         return NOTHING
-    xp = entries[0].framework.xp
-    zero = at_zero(top, entries)
-    if not xp.all(xp.isfinite(zero)):
+    framework = entries[0].framework
+    xp = framework.xp
+    zero = calculate(framework, lambda: at_zero(top, entries))
+    if not holds(framework, lambda: xp.isfinite(zero), True):
         return NOTHING
-    return GATE if xp.any(xp.abs(zero) > xp.eps(zero)) else SIGNAL
+    return SIGNAL if holds(framework, lambda: xp.abs(zero) <= xp.eps(zero), False) else GATE
 
 
 def at_zero(top: Var, entries: list[Entry]) -> Array:
@@ -101,6 +103,6 @@ def shifted(a: Var) -> bool:
     a = behind_moves(a)
     if a.entry is None or a.entry.op.form not in ("add", "reverse_subtract") or a.root is not a:
         return False
-    xp = a.entry.framework.xp
+    framework = a.entry.framework
     added = [c for c in a.entry.args[:2] if not isinstance(c, Var)]
-    return any(xp.any(c != 0) if hasattr(c, "shape") else bool(c) for c in added)
+    return any(not holds(framework, lambda c=c: c == 0, False) if hasattr(c, "shape") else bool(c) for c in added)

@@ -19,3 +19,18 @@ class Kernel(Generic[R]):
     def __call__(self, framework: Any, *args: Any) -> R:
         result: R = framework.kernels.get(self.name, self.neutral)(framework, *args)
         return result
+
+
+@Kernel
+def calculate(framework: Any, make: Callable[[], Any]) -> Any:
+    """Returns the array that ``make`` returns. A framework that traces programs computes it at once where it depends on constants only."""
+    return make()
+
+
+@Kernel
+def holds(framework: Any, predicate: Callable[[], Any], likely: bool) -> bool:
+    """Returns True if all elements of an array of booleans are true.
+
+    A framework that traces programs goes on with the answer ``likely`` where the elements are not known, and checks it when it runs.
+    """
+    return bool(framework.xp.all(predicate()))

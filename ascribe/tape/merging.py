@@ -13,6 +13,7 @@ from math import prod
 from ..arrays import Array
 from .formulas.layers import Diagonal, Layer, Product, Reversed, layer_of, normalised
 from .formulas.linear import LINEAR
+from .kernels import holds
 from .step import Step
 from .tape import Entry, Var
 
@@ -40,7 +41,8 @@ def affine_of(entry: Entry) -> Affine | None:
     xp = entry.framework.xp
     c = xp.constant(other, x.value)
     c = xp.reshape(c, [1] * (len(x.shape) - len(c.shape)) + list(c.shape))
-    return affine_step(entry, x, c, x is a) if xp.all(xp.isfinite(c)) else None  # a mask is no bias
+    finite = holds(entry.framework, lambda: xp.isfinite(c), True)
+    return affine_step(entry, x, c, x is a) if finite else None  # a mask is no bias
 
 
 def affine_step(entry: Entry, x: Var, c: Array, first: bool) -> Affine | None:

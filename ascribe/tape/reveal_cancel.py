@@ -18,6 +18,7 @@ from ..arrays import Array, Namespace
 from .formulas.elementwise import slope_between
 from .formulas.linear import LINEAR
 from .formulas.signed_sums import risen, terms
+from .kernels import holds
 from .regions import evaluated, inside
 from .reverse import Reverse
 from .step import Back, Step
@@ -130,7 +131,7 @@ class PartedReverse:
             ]
         second = self.framework.again(entry, self.only_down)
         for v, a, b in zip(entry.outs, first, second, strict=True):
-            if v is not None and v.continuous and self.xp.any(outside(self.xp, a + b, v.value + self.refer(v))):
+            if v is not None and v.continuous and self._leaves(a + b, v.value + self.refer(v)):
                 self.whole.add(entry)
                 return nothing
         return [
@@ -157,12 +158,15 @@ class PartedReverse:
             return slope_between(self.framework, top, entries, high[0], low[0], high[1], low[1])
 
         up, down = (step(start, rise) + step(fall, end)) / 2, (step(start, fall) + step(rise, end)) / 2
-        lost = outside(self.xp, up + down, y + y0)
-        if self.xp.any(lost):  # a root or a logarithm of what is not positive
-            straight = step(start, end)
+        if self._leaves(up + down, y + y0):  # a root or a logarithm of what is not positive
+            lost, straight = outside(self.xp, up + down, y + y0), step(start, end)
             self._count_unparted(entries[0].name)
             return self.xp.where(lost, straight, up), self.xp.where(lost, straight, down)
         return up, down
+
+    def _leaves(self, value: Array, known: Array) -> bool:
+        """True if an order leads out of an operation's domain."""
+        return not holds(self.framework, lambda: ~outside(self.xp, value, known), True)
 
     def _count_unparted(self, name: str) -> None:
         counts = self.reverse.unparted

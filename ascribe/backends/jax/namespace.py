@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...arrays import Array
+from .decisions import decide, traced
 
 
 def is_number(a: Any) -> bool:
@@ -211,16 +212,19 @@ class JaxNamespace:
         return jnp.where(jnp.isnan(a), jnp.asarray(number, a.dtype), a)
 
     def any(self, a: Array) -> bool:
-        return bool(jnp.any(a))
+        return bool(decide(jnp.any(a), 1, False))
+
+    def may_have(self, a: Array) -> bool:
+        return traced(a) or bool(jnp.any(a))
 
     def all(self, a: Array) -> bool:
-        return bool(jnp.all(a))
+        return bool(decide(jnp.all(a), 1, False))
 
     def has_nan(self, a: Array) -> bool:
-        return bool(jnp.isnan(a).any())
+        return traced(a) or bool(jnp.isnan(a).any())
 
     def equal(self, a: Array, b: Array) -> bool:
-        return bool(jnp.array_equal(a, b))
+        return bool(decide(jnp.array_equal(a, b), 0, False))
 
     def tiny(self, a: Array) -> float:
         return float(jnp.finfo(a.dtype).tiny)

@@ -200,6 +200,9 @@ class NumpyNamespace:
     def any(self, a: np.ndarray) -> bool:
         return bool(np.any(a))
 
+    def may_have(self, a: np.ndarray) -> bool:
+        return bool(np.any(a))
+
     def all(self, a: np.ndarray) -> bool:
         return bool(np.all(a))
 

@@ -213,6 +213,9 @@ class TensorflowNamespace:
     def any(self, a: Array) -> bool:
         return bool(tf.reduce_any(tf.cast(a, tf.bool)))
 
+    def may_have(self, a: Array) -> bool:
+        return self.any(a)
+
     def all(self, a: Array) -> bool:
         return bool(tf.reduce_all(tf.cast(a, tf.bool)))
 

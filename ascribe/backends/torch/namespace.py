@@ -226,6 +226,9 @@ class TorchNamespace:
     def any(self, a: Tensor) -> bool:
         return bool(a.any())
 
+    def may_have(self, a: Tensor) -> bool:
+        return bool(a.any())
+
     def all(self, a: Tensor) -> bool:
         return bool(a.all())
 

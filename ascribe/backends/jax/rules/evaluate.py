@@ -1,4 +1,4 @@
-"""Evaluates a job under a rule: records the run of the records, and passes multipliers back against one reference after the other."""
+"""Evaluates a job under a rule: one compiled program for its form, called once, or once for each point that is written."""
 
 from __future__ import annotations
 
@@ -6,38 +6,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ....cuts import Cut
 from ....errors import RuleError
 from ....rules import OperationRule, treats_operations
-from ....tape import Var
-from ....tape.alignment import References
-from ....tape.assignment import assign
-from ....tape.conservation import Ledger
-from ....tape.formulas.elementwise import RECTIFYING
+from ....rules.trace import RuleTrace
+from ....tape.conservation import trace_of
 from ....tape.report import RuleReport
-from ....tape.reveal_cancel import PartedReverse
-from ....tape.reverse import Reverse
-from ...protocol import Evidence, Job, Reading
+from ...protocol import ArrayAt, Evidence, Job, Reading
+from ..decisions import answers
 from ..device import JaxDevice
-from ..evaluate import evaluate_gradients
+from ..evaluate import Layout, evaluate_gradients, padded
+from ..programs import Arguments, Program, trees
+from ..quantities import evaluate_outside
 from ..spots import Spots
-from .framework import JAX
-from .recorded import Recorded, key_at, native, record_run
+from ..traces import Trace, compiled, counts
+from .forms import Plan, Quantity, RuleArguments, RuleForm, form_of, keyed_quantity, plan_of, traced_quantity
+from .programs import Answer, Leaves, RuleProgram, Structure
+from .recorded import WithoutPath, without_path
 
 Array = Any
+ROUNDS = 8
+"""How often decisions are corrected before a run is evaluated operation by operation."""
+NEEDS_NUMBERS = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError, jax.errors.TracerIntegerConversionError)
+"""The errors of JAX where code looks at a number while it is traced."""
 
 
 @dataclass
-class Pulled:
-    """The result of one backward pass, by cut: see :class:`ascribe.backends.protocol.Evidence`."""
+class Compiled:
+    """The programs of one form, by the decisions that they were traced with."""
 
-    start: Array
-    grads: dict[Cut, list[Array]] = field(default_factory=dict)
-    begins: dict[Cut, list[Array]] = field(default_factory=dict)
-    shares: dict[Cut, list[Array]] = field(default_factory=dict)
-    direct: dict[Cut, list[Array]] = field(default_factory=dict)
+    plan: Plan
+    latest: tuple[int, ...] = ()
+    programs: dict[tuple[int, ...], RuleProgram] = field(default_factory=dict)
+    eager: bool = False
+    """True if code of the rule looks at numbers: the form is then evaluated operation by operation."""
 
 
 class RuleEvaluation:
@@ -52,139 +58,180 @@ class RuleEvaluation:
             raise RuleError(problem, found=f"by={job.by!r}", advice=advice)
         self.rule: OperationRule = rule
         self.spots, self.device, self.job = spots, device, job
-        self.rules = assign(rule, JAX)
-        trace = spots.trace(job.records)
-        self.report = RuleReport(rule, list(dict.fromkeys(key.layer for key in trace.marks)))
-        self.forward = 0
+        self.bound = spots.bound(job.records)
+        self.report = RuleReport(rule, list(dict.fromkeys(key.layer for key in self.trace.marks)))
+        self.routed = False
+
+    @property
+    def trace(self) -> Trace:
+        """The trace of the model."""
+        return self.bound.trace
 
     def evidence(self) -> Evidence:
         """The answer to the job."""
-        job = self.job
-        mains: list[Recorded] = []
-        pulls: list[Pulled] = []
-        for k in range(job.points):
-            write = tuple(w[k : k + 1] for w in job.write)
-            one = replace(job, points=1, write=write, reference=tuple(r[k : k + 1] for r in job.reference))
-            if job.write or not k:
-                mains.append(record_run(self.spots, one, self.rules))
-                self.forward += 1
-            pulls.append(self._against(mains[-1], one) if self.rule.compares else self._by_itself(mains[-1]))
+        job, before = self.job, counts.programs
+        found = [self._answer(one) for one in self._parts()]
         self.report.check_strict()
-        value = jnp.stack([(mains[k] if job.write else mains[0]).value for k in range(job.points)], 1)
-        readings = {cut: joined([main.reads[cut] for main in mains]) for cut in job.read}
-        begins = pulls[0].begins
-        starts = {c: [jnp.stack(list(parts)) for parts in zip(*(p.begins[c] for p in pulls), strict=True)] for c in begins}
-        return Evidence(
-            value,
-            stacked([p.grads for p in pulls]),
-            readings,
-            self.forward,
-            job.points,
-            jnp.stack([p.start for p in pulls], 1),
-            starts,
-            dict(self.report.without_formula),
-            stacked([p.shares for p in pulls]),
-            direct_relevance=stacked([p.direct for p in pulls]),
-            trace=self.report.trace,
+        evidence = Evidence(self._values(found), {}, self._readings(found), self._forward(found), job.points)
+        evidence.probed = counts.programs != before
+        pulled = [answer.pulled for answer in found]
+        evidence.grads = self._by_cut([p.grads for p in pulled])
+        evidence.shares = self._by_cut([p.shares for p in pulled])
+        evidence.direct_relevance = self._by_cut([p.direct for p in pulled])
+        evidence.starts = self._by_cut([p.begins for p in pulled], 0)
+        evidence.start = self._starts(found)
+        evidence.without_formula, evidence.trace = dict(self.report.without_formula), self.report.trace
+        self.device.started((evidence.value, evidence.grads))
+        return evidence
+
+    def _parts(self) -> list[Job]:
+        """The job by its calls of the program: one for each written point, otherwise one for all references.
+
+        Parts of differences that are separated by sign decide by the numbers of one reference.
+        """
+        job = self.job
+        apart = bool(job.write) or (self.rule.compares and self.rule.treats.get("parts") == "orders")
+        if not apart:
+            return [job]
+        return [
+            replace(job, points=1, write=tuple(w[k : k + 1] for w in job.write), reference=tuple(r[k : k + 1] for r in job.reference))
+            for k in range(job.points)
+        ]
+
+    def _answer(self, job: Job) -> Answer:
+        """The results for one call of a program."""
+        wanted = job.points if self.rule.compares else 0
+        size = 1 << (wanted - 1).bit_length() if wanted else 0
+        given = RuleArguments(
+            self.spots.model.weights,
+            self.bound.consts,
+            self.spots.inputs.rows(job.index),
+            tuple(w[0] for w in job.write),
+            tuple(padded(r, size) for r in job.reference) if wanted else (),
+            (),
         )
+        quantity = self._quantity(job)
+        form = form_of(self.spots, job, quantity.key, size)
+        answer, structure = self._run(form, given._replace(labels=quantity.labels), quantity)
+        self.report.without_formula.update(structure.report.without_formula)
+        flows = structure.report.trace if answer.flows is None else trace_of(structure.flows, *map(np.asarray, answer.flows))
+        applied = structure.report.trace
+        self.report.trace.add(replace(flows, applied=applied.applied, unused=applied.unused) if answer.flows is not None else copied(applied))
+        self.routed |= structure.routed
+        return answer if size in (0, wanted) else answer._replace(pulled=jax.tree.map(lambda a: a[:wanted], answer.pulled))
 
-    def _by_itself(self, main: Recorded) -> Pulled:
-        """Multipliers without a reference: the record replaces it."""
-        reverse = Reverse(JAX, main.tape, main.rules, lambda v: v.value)
-        reverse.ledger = Ledger() if self.rule.treats["elementwise"] == "zero" else None
-        pulled = self._pulled(reverse, main)
-        if self.rule.treats["elementwise"] in RECTIFYING and not reverse.relus:
-            problem, there = f"`{self.rule!r}` needs a model with a ReLU", "no operation that computes max(x, 0)"
-            raise RuleError(problem, found=there, advice="by=asc.rules.Gradient()")
-        return replace(pulled, start=main.value, begins={})
+    def _quantity(self, job: Job) -> Quantity:
+        """The quantities. A user's, and those that are not bound yet, are evaluated on the values of a plain run before."""
+        layout = Layout(self.spots, self.trace, job)
+        found = keyed_quantity(job, layout.on, self.trace)
+        if found is not None:
+            return found
+        form = layout.form(replace(job, wrt=(), read=()), int(bool(job.write)))
+        form = replace(form, wrt=(), read=(), kept=(False,) * len(form.written))
+        given = Arguments(
+            self.spots.model.weights, self.bound.consts, self.spots.inputs.rows(job.index), job.write, (None,) * len(job.write)
+        )
+        values, _, _ = compiled(self.trace, form, lambda: Program(self.spots, self.trace, form).forward)(given)
+        assert job.of is not None
+        evaluate_outside(job.of, trees(layout.on, values, self.trace), job.rows)
+        return keyed_quantity(job, layout.on, self.trace) or traced_quantity(job, layout.on, self.trace, values)
 
-    def _against(self, main: Recorded, job: Job) -> Pulled:
-        """The quantity at one reference, multipliers against it, and the values at the cuts there."""
-        refer = self._reference(main, job)
-        start = self._plain(job) if main.tape.routed else refer(main.out)
-        return replace(self._pulled(Reverse(JAX, main.tape, main.rules, refer), main), start=start)
+    def _run(self, form: RuleForm, given: RuleArguments, quantity: Quantity) -> tuple[Answer, Structure]:
+        """The results of the program whose decisions hold, and its structure."""
+        made = self.trace.programs.setdefault((form, "rule"), Compiled(plan_of(self.spots, form, self.rule)))
+        for _ in range(0 if made.eager else ROUNDS):
+            try:
+                answer, structure = self._compiled(made, form, given, quantity)
+            except NEEDS_NUMBERS:
+                made.eager = True
+                break
+            true = answers(answer.asked)
+            if true == structure.taken:
+                return answer, structure
+            made.latest = true
+        return self._by_operations(made.plan, given, quantity)
 
-    def _reference(self, main: Recorded, job: Job) -> References:
-        """The values of the reference run: every operation of the record again, on the reference."""
-        starts = [var.value for var in main.tape.sources]
-        for spot, value in zip(job.spots, job.reference, strict=True):
-            slot = main.starts.get(key_at(spot))
-            if slot is not None:
-                whole = native(self.spots, key_at(spot), value[0], job.records)
-                starts[slot] = jnp.broadcast_to(whole, starts[slot].shape).astype(starts[slot].dtype)
-        self.forward += 1
-        return References(main.tape, starts, None)
+    def _compiled(self, made: Compiled, form: RuleForm, given: RuleArguments, quantity: Quantity) -> tuple[Answer, Structure]:
+        """The results of the program for the latest decisions, which may turn out not to hold."""
+        program = made.programs.setdefault(made.latest, RuleProgram(made.plan, made.latest))
+        try:
+            run = compiled(self.trace, (form, "rule", made.latest), lambda: program.traced(quantity))
+            answer = run(given)
+        except WithoutPath:
+            raise without_path(self.job.wrt) from None
+        assert program.structure is not None
+        return answer, program.structure
 
-    def _plain(self, job: Job) -> Array:
-        """The quantity at the reference, run as any other point: choices are those of the reference."""
-        write = tuple(jnp.broadcast_to(r, (1, job.records, *r.shape[2:])) for r in job.reference)
-        found = evaluate_gradients(self.spots, self.device, replace(job, write=write, wrt=(), read=(), by=None, reference=()))
-        assert found.value is not None
-        return found.value[:, 0]
+    def _by_operations(self, plan: Plan, given: RuleArguments, quantity: Quantity) -> tuple[Answer, Structure]:
+        """The results of a run that is not compiled: every operation is evaluated when it is met, so that code may look at numbers."""
+        program = RuleProgram(replace(plan, form=replace(plan.form, references=min(plan.form.references, 1))))
+        try:
+            found = [program.evaluate(given._replace(references=one), quantity) for one in one_by_one(given.references)]
+        except WithoutPath:
+            raise without_path(self.job.wrt) from None
+        assert program.structure is not None
+        pulled = jax.tree.map(lambda *parts: jnp.concatenate(parts), *(answer.pulled for answer in found))
+        return found[0]._replace(pulled=pulled), program.structure
 
-    def _pulled(self, reverse: Reverse, main: Recorded) -> Pulled:
-        """Multipliers at every cut, and its value at the reference."""
-        parted = PartedReverse(reverse) if self.rule.treats.get("parts") == "orders" else None
-        pairs = [pair for cut in self.job.wrt for pair in main.wrt[cut]]
-        every = [v for _, v in pairs]
-        found: list[list[Array]] = []
-        shares: list[list[Array]] = []
-        direct: list[list[Array | None]] = []
-        for q in range(main.out.shape[0]):
-            g = jnp.zeros_like(main.out.value).at[q].set(1)
-            passed = self._once(reverse, parted, main.out, g, every)
-            found.append([jnp.zeros_like(v.value) if m is None else m for v, (m, _) in zip(every, passed, strict=True)])
-            direct.append([r for _, r in passed])
-            shares.append(parted.shares if parted is not None else found[-1])
-        self.report.add(main.tape, main.out, reverse)
-        sent = any(r is not None for row in direct for r in row)
-        full = [[jnp.zeros_like(m) if r is None else r for m, r in zip(*rows, strict=True)] for rows in zip(found, direct, strict=True)]
-        pulled, first = Pulled(found[0][0]), 0
-        for cut in self.job.wrt:
-            part = slice(first, first + len(main.wrt[cut]))
-            pulled.grads[cut] = arranged(main, pairs[part], [row[part] for row in found])
-            pulled.begins[cut] = [main.canonical(key, jnp.broadcast_to(reverse.refer(v), v.shape)) for key, v in pairs[part]]
-            if parted is not None:
-                pulled.shares[cut] = arranged(main, pairs[part], [row[part] for row in shares])
-            if sent:
-                pulled.direct[cut] = arranged(main, pairs[part], [row[part] for row in full])
-            first = part.stop
-        return pulled
+    def _forward(self, found: Sequence[Answer]) -> int:
+        """The number of forward passes."""
+        return len(found) + (self.job.points if self.rule.compares else 0)
 
-    def _once(
-        self, reverse: Reverse, parted: PartedReverse | None, out: Var, g: Array, every: list[Var]
-    ) -> list[tuple[Array | None, Array | None]]:
-        """One quantity's multipliers, and direct relevance."""
-        if parted is not None:
-            return [(m, None) for m in parted(out, g, every)]
-        found = reverse(out, g, every)
-        return [folded(v, m, r) for v, (m, r) in zip(every, found, strict=True)] if self.job.multipliers_only else found
+    def _values(self, found: Sequence[Answer]) -> Array:
+        """The quantities, ``[quantities, points, records]``."""
+        value = found[0].value[:, None] if len(found) == 1 else jnp.stack([answer.value for answer in found], 1)
+        return value if value.shape[1] == self.job.points else jnp.broadcast_to(value[:, :1], (len(value), self.job.points, value.shape[2]))
 
+    def _readings(self, found: Sequence[Answer]) -> dict[Cut, Reading]:
+        """The values at the cuts that are read, ``[runs, records, ...]``; one run where nothing is written."""
+        runs = found if self.job.write else found[:1]
+        readings: dict[Cut, Reading] = {}
+        for number, cut in enumerate(self.job.read):
+            keys = self.spots.keys(cut, self.trace)
+            arrays = [joined(list(parts), 0) for parts in zip(*(run.reads[number] for run in runs), strict=True)]
+            readings[cut] = Reading([ArrayAt(cut, k.call, k.path, self.spots.axis(k)) for k in keys], arrays)
+        return readings
 
-def arranged(main: Recorded, pairs: Sequence[tuple[Any, Var]], rows: Sequence[Sequence[Array]]) -> list[Array]:
-    """The arrays of one cut for all quantities: ``[quantities, records, ...]``."""
-    return [jnp.stack([main.canonical(key, row[i]) for row in rows]) for i, (key, _) in enumerate(pairs)]
+    def _by_cut(self, found: Sequence[Leaves | None], axis: int = 1) -> dict[Cut, list[Array]]:
+        """Arrays with the points along an axis, by cut; zeros where one part has nothing and another has."""
+        like = next((leaves for leaves in found if leaves is not None), None)
+        if like is None:
+            return {}
+        full = [jax.tree.map(jnp.zeros_like, like) if leaves is None else leaves for leaves in found]
+        return {
+            cut: [self._points(joined(list(parts), 0), axis) for parts in zip(*(leaves[number] for leaves in full), strict=True)]
+            for number, cut in enumerate(self.job.wrt)
+        }
 
+    def _points(self, array: Array, axis: int) -> Array:
+        """An array of points with these along an axis; repeated where the points do not matter."""
+        if len(array) != self.job.points:
+            array = jnp.broadcast_to(array, (self.job.points, *array.shape[1:]))
+        return jnp.moveaxis(array, 0, axis) if axis else array
 
-def stacked(found: Sequence[dict[Cut, list[Array]]]) -> dict[Cut, list[Array]]:
-    """The points as the second axis; zeros where a point has nothing and another has."""
-    like = next((f for f in found if f), {})
-    full = [f or {c: [jnp.zeros_like(t) for t in leaves] for c, leaves in like.items()} for f in found]
-    return {c: [jnp.stack(list(leaves), 1) for leaves in zip(*(f[c] for f in full), strict=True)] for c in like}
-
-
-def joined(readings: Sequence[Reading]) -> Reading:
-    """The values at a cut in several runs, ``[runs, records, ...]``."""
-    return Reading(readings[0].spots, [jnp.concatenate(list(parts)) for parts in zip(*(r.arrays for r in readings), strict=True)])
+    def _starts(self, found: Sequence[Answer]) -> Array:
+        """The quantities at the references, ``[quantities, points, records]``: run as any other points where the model chooses."""
+        if self.rule.compares and self.routed:
+            job = self.job
+            write = tuple(jnp.broadcast_to(r, (len(r), job.records, *r.shape[2:])) for r in job.reference)
+            plain = replace(job, write=write, wrt=(), read=(), by=None, reference=())
+            return evaluate_gradients(self.spots, self.device, plain).value
+        return self._points(joined([answer.pulled.start for answer in found], 0), 1)
 
 
-def folded(v: Var, m: Array | None, r: Array | None) -> tuple[Array | None, None]:
-    """Direct relevance as a multiplier; 0 where the value is 0."""
-    if r is None:
-        return m, None
-    zero = v.value == 0
-    more = jnp.where(zero, 0, r / jnp.where(zero, 1, v.value))
-    return (more if m is None else m + more), None
+def copied(trace: RuleTrace) -> RuleTrace:
+    """A trace that may be added to."""
+    return replace(trace, flows=dict(trace.flows))
+
+
+def joined(arrays: list[Array], axis: int) -> Array:
+    """Arrays one after the other."""
+    return arrays[0] if len(arrays) == 1 else jnp.concatenate(arrays, axis)
+
+
+def one_by_one(references: Sequence[Array]) -> list[tuple[Array, ...]]:
+    """The references of each point by themselves; nothing once where there are none."""
+    return [tuple(r[k : k + 1] for r in references) for k in range(len(references[0]))] if references else [()]
 
 
 def evaluate_rule(spots: Spots, device: JaxDevice, job: Job) -> Evidence:

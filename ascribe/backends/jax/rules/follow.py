@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from ....tape import Var
+from ..decisions import decide
 from . import operations as ops
 from .values import Recording, plain, refused
 
@@ -47,7 +48,7 @@ def branch(recorder: Recording, eqn: Any, args: list[Any]) -> Sequence[Any]:
     branches = eqn.params["branches"]
     if isinstance(which, Var):
         recorder.chosen("cond")
-    taken = int(jnp.clip(plain(which).astype(int), 0, len(branches) - 1))
+    taken = decide(jnp.clip(plain(which).astype(int), 0, len(branches) - 1), 0, sure=False)
     results: list[Any] = []
     for number, program in enumerate(branches):
         if number == taken:

@@ -15,6 +15,7 @@ from ....tape import Entry, Operation, Var
 from ....tape.formulas.layers import Layer, along
 from ....tape.step import Formula
 from ....tape.tape import substituted
+from ..decisions import calculate, holds
 from ..namespace import xp
 from .operations import CALLS, Call
 from .pooling import POOL
@@ -32,7 +33,7 @@ class JaxFramework:
 
     def __init__(self, formulas: Mapping[tuple[str, str], Mapping[str, Formula]]) -> None:
         self.formulas = formulas
-        self.kernels: Mapping[str, Callable[..., Any]] = {}
+        self.kernels: Mapping[str, Callable[..., Any]] = {"calculate": calculate, "holds": holds}
 
     def operation(self, call: Any, name: str) -> Operation:
         operation: Operation = call.operation

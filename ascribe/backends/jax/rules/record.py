@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import jax.extend.core as jax_core
 import jax.numpy as jnp
 
 from ....tape import Entry, Tape, Var
+from ..decisions import traced
 from ..interpret import CALLS, REMAT, Key, bind, mark_of, marks_in, programs_in
 from . import operations as ops
 from .follow import FOLLOWED
@@ -19,6 +22,9 @@ from .values import plain, refused, variables
 from .writers import WRITERS
 
 Array = Any
+
+SMALL = 1 << 14
+"""Elements of a constant that is computed while a program is traced."""
 
 LAYERS = frozenset({"dot_general", "conv_general_dilated"})
 """Operations that are layers where they have fixed weights."""
@@ -61,7 +67,7 @@ class Recorder:
         """A constant before it was broadcast; numbers as such."""
         if isinstance(a, Var) or not hasattr(a, "shape"):
             return a
-        if a.shape == () and jnp.issubdtype(a.dtype, jnp.floating):
+        if a.shape == () and not traced(a) and jnp.issubdtype(a.dtype, jnp.floating):
             return float(a)
         kept = self.narrow.get(id(a))
         return a if kept is None or kept[0] is not a else kept[1]
@@ -103,14 +109,17 @@ class Recorder:
         return self.recorded(eqn, name, args)
 
     def constant(self, eqn: Any, args: list[Any]) -> Sequence[Any]:
-        """An operation on constants."""
-        found = bind(eqn, args)
+        """An operation on constants. Small ones are computed while a program is traced, so that the writers can look at them."""
+        small = not traced(args) and all(v.aval.size <= SMALL for v in eqn.outvars if hasattr(v.aval, "size"))
+        with jax.ensure_compile_time_eval() if small else nullcontext():
+            found = bind(eqn, args)
         self.tape.before += eqn.primitive.name in LAYERS and not self.tape.entries
         if eqn.primitive.name == "broadcast_in_dim":
             shape = [1] * len(eqn.params["shape"])
             for axis, size in zip(eqn.params["broadcast_dimensions"], jnp.shape(args[0]), strict=True):
                 shape[axis] = size
-            self.narrow[id(found[0])] = (found[0], jnp.reshape(args[0], shape))
+            with nullcontext() if traced(args) else jax.ensure_compile_time_eval():
+                self.narrow[id(found[0])] = (found[0], jnp.reshape(args[0], shape))
         return found
 
     def recorded(self, eqn: Any, name: str, args: list[Any]) -> Sequence[Any]:

@@ -18,6 +18,9 @@ class Recording(Protocol):
     def add(self, call: Call, name: str, args: Sequence[Any], values: Sequence[Array] | None = None) -> list[Any]:
         """Evaluates an operation and writes it to the tape; its results are values on the tape."""
 
+    def small(self, a: Any) -> Any:
+        """A constant before it was broadcast; numbers as such."""
+
     def run(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
         """The results of a program."""
 

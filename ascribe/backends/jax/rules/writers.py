@@ -8,10 +8,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ....tape import Operation, Var
+from ....tape.kernels import holds
+from ..decisions import traced
 from ..interpret import bind
 from . import operations as ops
+from .framework import JAX
 from .operations import Call, elementwise, row
 from .values import Recording, plain
 
@@ -168,7 +172,7 @@ def larger(recorder: Recording, eqn: Any, args: list[Any]) -> Results:
     """``max``: a ReLU where the other is zero."""
     name = eqn.primitive.name
     (zero,) = [a for a in args if not isinstance(a, Var)] or [None]
-    if name == "max" and zero is not None and not isinstance(zero, Var) and bool(jnp.all(zero == 0)):
+    if name == "max" and zero is not None and holds(JAX, lambda: jnp.asarray(recorder.small(zero)) == 0, False):
         (x,) = [a for a in args if isinstance(a, Var)]
         return recorder.add(Call(row("relu"), lambda x: jnp.maximum(x, jnp.zeros((), x.dtype))), "relu", (x,))
     return recorder.add(Call(row(name), elementwise(eqn)), name, args)
@@ -177,8 +181,10 @@ def larger(recorder: Recording, eqn: Any, args: list[Any]) -> Results:
 def selected(recorder: Recording, eqn: Any, args: list[Any]) -> Results:
     """``select_n`` as ``where``: (condition, a, b). A condition that is the same everywhere picks one."""
     which, *cases = args
-    if not isinstance(which, Var) and len(cases) == 2 and bool(jnp.all(which == which.reshape(-1)[0])) and which.size:
-        return [cases[int(which.reshape(-1)[0])]]
+    if not isinstance(which, Var) and len(cases) == 2 and which.size and not traced(which):
+        flat = np.asarray(which).reshape(-1)
+        if (flat == flat[0]).all():
+            return [cases[int(flat[0])]]
     if len(cases) != 2:
         which, cases = plain(which), list(cases)
         call = Call(ops.ROWS["select_rows"], lambda *cases: jax.lax.select_n(which, *cases))
@@ -216,12 +222,13 @@ def powered(recorder: Recording, eqn: Any, args: list[Any]) -> Results:
 
 
 def checked(recorder: Recording, eqn: Any, args: list[Any]) -> Results:
-    """Checks for infinity and NaN; where all elements agree the answer is a constant."""
-    same = len(args) == 1 or args[0] is args[1]
-    found = bind(eqn, [plain(a) for a in args])[0] if same else None
-    if found is not None and found.size and bool(jnp.all(found == found.reshape(-1)[0])):
-        return [found]
-    return recorder.add(Call(row(eqn.primitive.name), elementwise(eqn)), eqn.primitive.name, args)
+    """Checks for infinity and NaN; where no element has one, the answer is a constant."""
+    name, like = eqn.primitive.name, eqn.outvars[0].aval
+    if len(args) == 1 or args[0] is args[1]:
+        usual = name != "ne"
+        if holds(JAX, lambda: bind(eqn, [plain(a) for a in args])[0] == usual, True):
+            return [np.full(like.shape, usual)]
+    return recorder.add(Call(row(name), elementwise(eqn)), name, args)
 
 
 def windows(recorder: Recording, eqn: Any, args: list[Any]) -> Results:
