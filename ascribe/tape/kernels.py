@@ -34,3 +34,10 @@ def holds(framework: Any, predicate: Callable[[], Any], likely: bool) -> bool:
     A framework that traces programs goes on with the answer ``likely`` where the elements are not known, and checks it when it runs.
     """
     return bool(framework.xp.all(predicate()))
+
+
+@Kernel
+def sample(framework: Any, entry: Any, values: Callable[[Any], Any], draw: int) -> Any:
+    """Returns the results of an operation at other values. A framework that traces programs replaces constants that it does not know by
+    arbitrary ones, others for another ``draw``. Raises Uncovered where it cannot."""
+    return framework.again(entry, values)

@@ -80,8 +80,3 @@ def holds(framework: Any, predicate: Callable[[], Array], likely: bool) -> bool:
 def answers(asked: Array | None) -> tuple[int, ...]:
     """The true answers that a program returned."""
     return () if asked is None else tuple(np.asarray(asked).tolist())
-
-
-def settled(taken: tuple[int, ...], true: tuple[int, ...]) -> bool:
-    """True if a program was traced with the true answers."""
-    return taken == true

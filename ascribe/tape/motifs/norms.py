@@ -7,13 +7,15 @@ arbitrary numbers, ``k c / sqrt(mean(c^2) + eps)`` with ``c`` the value or its d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
 from ...arrays import Array, Namespace
-from ..tape import Entry, Var
+from ..kernels import calculate, holds, sample
+from ..step import Uncovered
+from ..tape import Entry, Framework, Var
 from .calls import call_named
 
 Users = dict[Var, list[Entry]]
@@ -35,7 +37,11 @@ def recognise_norm(entry: Entry, users: Users) -> bool:
         if under is None:
             continue
         for x in origins(c):
-            if x.shape == entry.out().shape and replace_by_norm(entry, x, under):
+            try:
+                replaced = x.shape == entry.out().shape and replace_by_norm(entry, x, under, c)
+            except Uncovered:  # an operation that is no part of a norm
+                return False
+            if replaced:
                 extend(entry, users)
                 return True
     return False
@@ -83,7 +89,7 @@ def between(v: Var, x: Var) -> list[Entry] | None:
     return list(entries)
 
 
-def replace_by_norm(entry: Entry, x: Var, under: Var) -> bool:
+def replace_by_norm(entry: Entry, x: Var, under: Var, c: Var) -> bool:
     """Replaces an operation if it is the last of a norm of ``x``."""
     inner = between(under, x)
     if not inner or between(entry.out(), x) is None:
@@ -92,68 +98,107 @@ def replace_by_norm(entry: Entry, x: Var, under: Var) -> bool:
     if len(axes) != 1:
         return False
     (over,) = axes
-    found = numbers(entry.out(), x, under, over)
-    if found is None:
-        return False
-    centred, weight, eps = found
-    if centred:
-        entry.become(call_named(entry, "layer_norm"), "layer_norm", (x, over, weight, None, eps), [x])
-    else:
-        entry.become(call_named(entry, "rms_norm"), "rms_norm", (x, over, weight, eps), [x])
-    return True
-
-
-def numbers(out: Var, x: Var, under: Var, axes: Sequence[int]) -> tuple[bool, Array | None, float] | None:
-    """Whether the norm centres, its weight and ``eps``, found at arbitrary numbers; None for anything else."""
-    assert out.entry is not None
-    xp, like = out.entry.framework.xp, x.value
-    start = at(under, x, xp.zeros_like(like))
-    every = tuple(range(len(start.shape)))
-    eps = float(xp.amax(start, every))
-    if not (eps >= 0 and float(-xp.amax(-start, every)) == eps):
-        return None
-    rng = np.random.default_rng(0)
-    points = [xp.asarray(rng.normal(shift, scale, x.shape), like) for shift, scale in ((0.3, 1.0), (-0.5, 2.0))]
-    results, variances = [at(out, x, z) for z in points], [at(under, x, z) for z in points]
-    for centred in (True, False):
-        parts = [z - xp.mean(z, tuple(axes), True) if centred else z for z in points]
-        squares = [xp.mean(c * c, tuple(axes), True) + eps for c in parts]
-        if not all(
-            near(xp, xp.reshape(v, s.shape), s) if under.size == prod(s.shape) else False for v, s in zip(variances, squares, strict=True)
-        ):
+    centre = next((v for v in origins(c) if v.entry is not None and v.entry.op.form == "add"), None)
+    for centred, middle in ((True, centre), (False, x)):
+        norm = Spelled(entry.out(), x, under, over, middle) if middle is not None else None
+        eps = None if norm is None else calculate(entry.framework, norm.eps)
+        if norm is None or eps is None or not norm.agrees(centred, eps):
             continue
-        plain = [c / xp.sqrt(s) for c, s in zip(parts, squares, strict=True)]
-        k = sum(y * n for y, n in zip(results, plain, strict=True)) / sum(n * n for n in plain)
-        if all(near(xp, y, k * n) for y, n in zip(results, plain, strict=True)):
-            return centred, narrow(xp, k), eps
-    return None
+        name, bias = ("layer_norm", [None]) if centred else ("rms_norm", [])
+        entry.become(call_named(entry, name), name, (x, over, norm.weight(), *bias, eps), [x])
+        return True
+    return False
 
 
-def at(v: Var, x: Var, z: Array) -> Array:
-    """A value at another value of what it is computed from."""
-    memo: dict[Var, Array] = {x: z}
+@dataclass
+class Spelled:
+    """What may be a norm of ``x``: ``out`` is ``centre`` over the root of ``under``, times a weight."""
+
+    out: Var
+    x: Var
+    under: Var
+    axes: tuple[int, ...]
+    centre: Var
+
+    @property
+    def framework(self) -> Framework:
+        """The framework of its operations."""
+        assert self.out.entry is not None
+        return self.out.entry.framework
+
+    def eps(self) -> float | None:
+        """What is added under the root, whatever the model's constants are; None where that is not one number."""
+        xp = self.framework.xp
+        starts = [at(self.under, {self.x: xp.zeros_like(self.x.value)}, draw) for draw in (0, 1)]
+        every = tuple(range(len(starts[0].shape)))
+        ends = {float(sign * xp.amax(sign * start, every)) for start in starts for sign in (1, -1)}
+        return ends.pop() if len(ends) == 1 and min(ends) >= 0 else None
+
+    def agrees(self, centred: bool, eps: float) -> bool:
+        """True if it is such a norm at arbitrary numbers."""
+        xp = self.framework.xp
+
+        def difference() -> Array:
+            weight = self.factor(0)
+            return xp.stack([self._difference(z, weight, centred, eps) for z in self._points()], 0)
+
+        return holds(self.framework, lambda: difference() <= TOLERANCE, True)
+
+    def _points(self) -> list[Array]:
+        xp, rng = self.framework.xp, np.random.default_rng(0)
+        return [xp.asarray(rng.normal(shift, scale, self.x.shape), self.x.value) for shift, scale in ((0.3, 1.0), (-0.5, 2.0))]
+
+    def _difference(self, z: Array, weight: Array, centred: bool, eps: float) -> Array:
+        """The largest difference from the norm, as a share of the largest number."""
+        xp = self.framework.xp
+        c = z - xp.mean(z, self.axes, True) if centred else z
+        square = xp.mean(c * c, self.axes, True) + eps
+        under = at(self.under, {self.x: z}, 0)
+        if prod(under.shape) != prod(square.shape):
+            return xp.amax(xp.ones_like(c), tuple(range(len(c.shape))))
+        pairs = ((xp.reshape(under, square.shape), square), (at(self.out, {self.x: z}, 0), weight * c / xp.sqrt(square)))
+        return xp.amax(xp.stack([distance(xp, a, b) for a, b in pairs], 0), (0,))
+
+    def factor(self, draw: int | None) -> Array:
+        """The weight, in the shape of the result: the result where the difference from the mean and the root are one."""
+        xp = self.framework.xp
+        ones = {v: xp.ones_like(v.value) for v in (self.x, self.under, self.centre)}
+        return at(self.out, ones, draw)
+
+    def weight(self) -> Array | None:
+        """The weight without the axes along which it is the same; None for ones."""
+        framework = self.framework
+        xp = framework.xp
+        sampled = calculate(framework, lambda: self.factor(0))
+        index: list[slice] = [slice(None)] * len(self.out.shape)
+        for axis, size in enumerate(self.out.shape):
+            one = (*[slice(None)] * axis, slice(0, 1))
+            if size > 1 and holds(framework, lambda one=one: xp.abs(sampled - sampled[one]) == 0, True):  # type: ignore[misc]
+                index[axis] = slice(0, 1)
+        if holds(framework, lambda: sampled == 1, False):
+            return None
+        return calculate(framework, lambda: self.factor(None)[tuple(index)])
+
+
+def at(v: Var, known: dict[Var, Array], draw: int | None) -> Array:
+    """A value at other values of what it is computed from; ``draw`` is a number for arbitrary constants in place of unknown ones."""
+    memo = dict(known)
 
     def value(var: Var) -> Array:
         if var not in memo:
-            assert var.entry is not None
-            memo[var] = var.entry.framework.again(var.entry, value)[var.slot]
+            entry = var.entry
+            assert entry is not None
+            made = entry.framework.again(entry, value) if draw is None else sample(entry.framework, entry, value, draw)
+            memo[var] = made[var.slot]
         return memo[var]
 
     return value(v)
 
 
-def near(xp: Namespace, a: Array, b: Array) -> bool:
-    """True if two arrays are equal but for rounding."""
-    size = xp.amax(xp.abs(b), tuple(range(len(b.shape))))
-    return xp.all(xp.abs(a - b) <= TOLERANCE * size)
-
-
-def narrow(xp: Namespace, k: Array) -> Array | None:
-    """A weight without the axes along which it is the same; None for ones."""
-    for axis in range(len(k.shape)):
-        mean = xp.mean(k, (axis,), True)
-        k = mean if near(xp, xp.broadcast_to(mean, k.shape), k) else k
-    return None if near(xp, k, xp.ones_like(k)) else k
+def distance(xp: Namespace, a: Array, b: Array) -> Array:
+    """The largest difference as a share of the largest element."""
+    every = tuple(range(len(b.shape)))
+    return xp.amax(xp.abs(a - b), every) / xp.clip(xp.amax(xp.abs(b), every), xp.tiny(b), None)
 
 
 def extend(entry: Entry, users: Users) -> None:

@@ -92,7 +92,7 @@ class RuleEvaluation:
         job = self.job
         apart = bool(job.write) or (self.rule.compares and self.rule.treats.get("parts") == "orders")
         if not apart:
-            return [job]
+            return [replace(job, points=1)]
         return [
             replace(job, points=1, write=tuple(w[k : k + 1] for w in job.write), reference=tuple(r[k : k + 1] for r in job.reference))
             for k in range(job.points)
@@ -100,7 +100,7 @@ class RuleEvaluation:
 
     def _answer(self, job: Job) -> Answer:
         """The results for one call of a program."""
-        wanted = job.points if self.rule.compares else 0
+        wanted = len(job.reference[0]) if self.rule.compares else 0
         size = 1 << (wanted - 1).bit_length() if wanted else 0
         given = RuleArguments(
             self.spots.model.weights,
@@ -154,13 +154,22 @@ class RuleEvaluation:
     def _compiled(self, made: Compiled, form: RuleForm, given: RuleArguments, quantity: Quantity) -> tuple[Answer, Structure]:
         """The results of the program for the latest decisions, which may turn out not to hold."""
         program = made.programs.setdefault(made.latest, RuleProgram(made.plan, made.latest))
+        key: Any = (form, "rule", made.latest)
         try:
-            run = compiled(self.trace, (form, "rule", made.latest), lambda: program.traced(quantity))
-            answer = run(given)
+            run = compiled(self.trace, key, lambda: program.traced(quantity))
+            if program.structure is None:
+                run.trace(given)
+            assert program.structure is not None
+            if program.structure.doubtful:
+                decisions = compiled(self.trace, (*key, "decisions"), lambda: program.decided(quantity))
+                program.structure.doubtful = False
+                true = answers(decisions(given))
+                if true != program.structure.taken[: len(true)]:
+                    made.latest = true
+                    return self._compiled(made, form, given, quantity)
+            return run(given), program.structure
         except WithoutPath:
             raise without_path(self.job.wrt) from None
-        assert program.structure is not None
-        return answer, program.structure
 
     def _by_operations(self, plan: Plan, given: RuleArguments, quantity: Quantity) -> tuple[Answer, Structure]:
         """The results of a run that is not compiled: every operation is evaluated when it is met, so that code may look at numbers."""

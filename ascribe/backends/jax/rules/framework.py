@@ -13,9 +13,9 @@ import numpy as np
 from ....arrays import Namespace
 from ....tape import Entry, Operation, Var
 from ....tape.formulas.layers import Layer, along
-from ....tape.step import Formula
+from ....tape.step import Formula, Uncovered
 from ....tape.tape import substituted
-from ..decisions import calculate, holds
+from ..decisions import calculate, holds, traced
 from ..namespace import xp
 from .operations import CALLS, Call
 from .pooling import POOL
@@ -33,7 +33,7 @@ class JaxFramework:
 
     def __init__(self, formulas: Mapping[tuple[str, str], Mapping[str, Formula]]) -> None:
         self.formulas = formulas
-        self.kernels: Mapping[str, Callable[..., Any]] = {"calculate": calculate, "holds": holds}
+        self.kernels: Mapping[str, Callable[..., Any]] = {"calculate": calculate, "holds": holds, "sample": sample}
 
     def operation(self, call: Any, name: str) -> Operation:
         operation: Operation = call.operation
@@ -111,6 +111,26 @@ class Convolution(Layer):
         shape = [1] * rank
         shape[outputs], shape[axis] = parts.shape
         return jnp.reshape(parts if outputs < axis else parts.T, shape)
+
+
+def sample(framework: JaxFramework, entry: Entry, values: Callable[[Var], Array], draw: int) -> list[Any]:
+    """See :func:`ascribe.tape.kernels.sample`."""
+    with jax.ensure_compile_time_eval():
+        out = entry.call.run(*[arbitrary(substituted(a, values), draw) for a in entry.args])
+    if traced(out):
+        raise Uncovered
+    return list(out) if isinstance(out, (list, tuple)) else [out]
+
+
+def arbitrary(a: Any, draw: int) -> Any:
+    """A constant that is known; arbitrary numbers, always the same ones, for one that is not."""
+    if isinstance(a, (list, tuple)):
+        return type(a)(arbitrary(part, draw) for part in a)
+    if not traced(a):
+        return a
+    if kind_of(a.dtype) != "f":
+        return np.zeros(a.shape, a.dtype)
+    return jnp.asarray(np.random.default_rng((id(a), draw)).uniform(0.5, 1.5, a.shape), a.dtype)
 
 
 def kind_of(dtype: Any) -> str:

@@ -84,6 +84,17 @@ class RuleProgram:
 
         return run
 
+    def decided(self, quantity: Quantity) -> Callable[[RuleArguments], Array | None]:
+        """The function that returns the decisions of the run of the records alone."""
+
+        def run(given: RuleArguments) -> Array | None:
+            decisions = Decisions(self.known)
+            with collected(decisions):
+                record_run(self.plan, given, quantity, assign(self.plan.rule, JAX))
+            return jnp.stack(decisions.asked) if decisions.asked else None
+
+        return run
+
     def evaluate(self, given: RuleArguments, quantity: Quantity, decisions: Decisions | None = None) -> Answer:
         """The results, on numbers or while the program is traced."""
         plan = self.plan
