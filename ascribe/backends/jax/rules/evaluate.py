@@ -156,7 +156,7 @@ class RuleEvaluation:
         program = made.programs.setdefault(made.latest, RuleProgram(made.plan, made.latest))
         key: Any = (form, "rule", made.latest)
         try:
-            run = compiled(self.trace, key, lambda: program.traced(quantity))
+            run: Any = compiled(self.trace, key, lambda: program.traced(quantity))
             if program.structure is None:
                 run.trace(given)
             assert program.structure is not None
