@@ -116,7 +116,9 @@ class RuleEvaluation:
         self.report.without_formula.update(structure.report.without_formula)
         flows = structure.report.trace if answer.flows is None else trace_of(structure.flows, *map(np.asarray, answer.flows))
         applied = structure.report.trace
-        self.report.trace.add(replace(flows, applied=applied.applied, unused=applied.unused) if answer.flows is not None else copied(applied))
+        self.report.trace.add(
+            replace(flows, applied=applied.applied, unused=applied.unused) if answer.flows is not None else copied(applied)
+        )
         self.routed |= structure.routed
         return answer if size in (0, wanted) else answer._replace(pulled=jax.tree.map(lambda a: a[:wanted], answer.pulled))
 

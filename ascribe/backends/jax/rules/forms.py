@@ -11,7 +11,7 @@ import jax.extend.core as jax_core
 import jax.numpy as jnp
 import numpy as np
 
-from ....cuts import Cut, each_of
+from ....cuts import each_of
 from ....rules import OperationRule, RuleBook
 from ...protocol import ArrayAt, Job
 from ..evaluate import on_cut, parts_of

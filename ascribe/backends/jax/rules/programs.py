@@ -166,7 +166,9 @@ class Passes:
         self.report.add(main.tape, main.out, reverse)
         begins = [[self.plan.canonical(key, jnp.broadcast_to(reverse.refer(v), v.shape)) for key, v in pairs] for pairs in main.wrt]
         sent = any(r is not None for row in direct for r in row)
-        full = [[jnp.zeros_like(m) if r is None else r for m, r in zip(*rows, strict=True)] for rows in zip(multipliers, direct, strict=True)]
+        full = [
+            [jnp.zeros_like(m) if r is None else r for m, r in zip(*rows, strict=True)] for rows in zip(multipliers, direct, strict=True)
+        ]
         return Pulled(
             None,
             self.by_cut(multipliers),

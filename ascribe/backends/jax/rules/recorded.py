@@ -85,7 +85,7 @@ def read_quantities(recorder: Recorder, plan: Plan, given: RuleArguments, quanti
     return out
 
 
-class WithoutPath(Exception):  # noqa: N818
+class WithoutPath(Exception):
     """The quantity does not depend on a cut."""
 
 
