@@ -27,7 +27,9 @@ from ascribe.compat.trulens.nn.backend import Backend, OutOfMemory, get_backend,
 from ascribe.compat.trulens.nn.distributions import DoI, DoiCutSupportError, GaussianDoi, LinearDoi, PointDoi
 from ascribe.compat.trulens.nn.models import discern_backend, get_model_wrapper
 from ascribe.compat.trulens.nn.models.base import ModelWrapper
-from ascribe.compat.trulens.nn.models.others import KerasModelWrapper, Tensorflow2ModelWrapper, TensorflowModelWrapper
+from ascribe.compat.trulens.nn.models.keras import KerasModelWrapper
+from ascribe.compat.trulens.nn.models.others import TensorflowModelWrapper
+from ascribe.compat.trulens.nn.models.tensorflow import Tensorflow2ModelWrapper
 from ascribe.compat.trulens.nn.quantities import (
     ClassQoI,
     ClassSeqQoI,
@@ -763,8 +765,9 @@ from ascribe.compat import standing_in
 from ascribe.compat.standing import table
 from importlib import import_module
 for own in table("trulens").values():
-    if not own.endswith("pytorch"):
+    if not own.endswith(("pytorch", "nn.backend.keras", "nn.backend.tensorflow")):
         import_module(own)
+assert sys.modules.keys().isdisjoint({"keras", "tf_keras", "tensorflow", "jax"})
 from ascribe.compat.trulens.nn.backend import get_backend
 assert get_backend(suppress_warnings=True) is None
 """
@@ -773,13 +776,13 @@ assert get_backend(suppress_warnings=True) is None
         assert done.returncode == 0, done.stderr
 
     @pytest.mark.parametrize("kind", [KerasModelWrapper, TensorflowModelWrapper, Tensorflow2ModelWrapper])
-    def test_frameworks_to_come(self, kind):
+    def test_models_of_other_packages(self, kind):
         with pytest.raises(BackendError, match="E-COMPAT-BACKEND"):
-            kind(object())
+            kind(NET)
 
     def test_whose_model_it_is(self):
         homes = {"torch.nn.modules": Backend.PYTORCH, "keras.models": Backend.KERAS, "tensorflow.python.framework.ops": Backend.TENSORFLOW}
-        homes["tensorflow.python.keras.engine"] = Backend.TF_KERAS
+        homes["tensorflow.python.keras.engine"] = homes["tf_keras.src.engine.training"] = Backend.TENSORFLOW
         for home, expected in homes.items():
             assert discern_backend(type("Graph" if "ops" in home else "Model", (), {"__module__": home})()) is expected
         assert discern_backend(NET) is Backend.PYTORCH
@@ -808,10 +811,14 @@ class TestBackend:
     def test_which(self, monkeypatch):
         monkeypatch.delenv("TRULENS_BACKEND", raising=False)
         assert get_backend().backend is Backend.PYTORCH
-        monkeypatch.setenv("TRULENS_BACKEND", "keras")
+        monkeypatch.setenv("TRULENS_BACKEND", "chainer")
         with pytest.raises(BackendError):
             get_backend()
         assert get_backend(suppress_warnings=True) is None
+        get_model_wrapper(NET)
+        assert get_backend().backend is Backend.PYTORCH
+        monkeypatch.setenv("TRULENS_BACKEND", "unknown")
+        assert get_backend().backend is Backend.PYTORCH
 
     def test_functions(self):
         b, t = get_backend(), rows(3, 4)

@@ -404,6 +404,6 @@ def test_nothing_is_said_and_nothing_is_set(capsys, caplog):
 
 
 @pytest.mark.parametrize("kind", ["keras", "tf.keras", "tensorflow"])
-def test_frameworks_that_are_not_there_yet_say_so(kind):
-    with pytest.raises(AscribeError, match="E-COMPAT-BACKEND"):
+def test_models_of_another_package_than_the_backend_say_so(kind):
+    with pytest.raises(ValueError, match="E-COMPAT-BACKEND"):
         get_model_wrapper(object(), backend=kind)

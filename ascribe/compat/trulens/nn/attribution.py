@@ -14,6 +14,7 @@ from ....cuts import Cut as Place
 from ....errors import DistributionError, ModelError
 from ....tree import map_leaves
 from ..utils.typing import Inputs, ModelInputs, Outputs, TensorLike, Uniform, called, many_of_om, om_of_many
+from .backend import use_backend
 from .distributions import DoI, LinearDoi, PointDoi, as_doi, stack_points
 from .models.adapter import QuantityAdapter, adapt_quantity
 from .models.base import ModelWrapper, list_arrays
@@ -92,12 +93,15 @@ class InternalInfluence(AttributionMethod):
         self._do_multiply, self._return_grads, self._return_doi = multiply_activation, return_grads, return_doi
 
     def _attributions(self, model_inputs: ModelInputs) -> AttributionResult:
-        call = AttributionCall(self, model_inputs)
+        with use_backend(self.model.backend):
+            return self._computed(AttributionCall(self, model_inputs))
+
+    def _computed(self, call: AttributionCall) -> AttributionResult:
         points: Any = call.points() if self._return_grads or self._return_doi or not call.known else None
         over = call.over() if call.known else Points(stack_points(points), at=call.at)
-        result = AttributionResult(call.attributions(over))
+        result = AttributionResult(call.packed(call.attributions(over)))
         if self._return_grads:
-            result.gradients = call.gradients(stack_points(points))
+            result.gradients = call.packed(call.gradients(stack_points(points)))
         if self._return_doi:
             several = isinstance(points, (list, tuple)) and isinstance(points[0], (list, tuple))
             each = points.values() if isinstance(points, Mapping) else points if several else [points]
@@ -166,6 +170,10 @@ class AttributionCall:
         return Outputs(
             Inputs(namespace(found[0]).stack(list(found), 0) for found in zip(*of_one, strict=True)) for of_one in zip(*nested, strict=True)
         )
+
+    def packed(self, found: Outputs[Inputs[Any]]) -> Outputs[Inputs[Any]]:
+        """Returns a result with the arrays of each quantity in the form of the framework's wrapper."""
+        return Outputs(Inputs(self.wrapper.pack(list(each), self.inputs, self.cuts)) for each in found)
 
     def _run(self, ask: Any, over: Any) -> Attribution:
         model, call, chunk = self.wrapper.model, self.wrapper.call(self.inputs), self.method.rebatch_size

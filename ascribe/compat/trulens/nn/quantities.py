@@ -13,6 +13,7 @@ from ....errors import QuantityError
 from ....quantities import Bound, Part
 from ....quantities.base import BoundClasses, BoundFunction, all_records, parse_integer
 from ..utils.typing import in_short, om_of_many, parameters
+from .backend import get_backend
 
 
 class QoiCutSupportError(QuantityError):
@@ -129,7 +130,8 @@ class BoundMaxClass:
         y = apply_activation(self.qoi.one_tensor(y), self.qoi.activation)
         xp = namespace(y)
         last = xp.moveaxis(y, self.qoi.axis, y.ndim - 1)
-        return xp.pick(last.reshape(-1, last.shape[-1]), self.best.reshape(-1)).reshape(self.best.shape)
+        found = xp.pick(xp.reshape(last, (-1, last.shape[-1])), self.best.reshape(-1))
+        return xp.reshape(found, self.best.shape)
 
     def take(self, rows: np.ndarray) -> BoundMaxClass:
         return BoundMaxClass(self.qoi, self.best[rows])
@@ -163,15 +165,24 @@ class InternalChannelQoI(QoI):
 
     def __call__(self, y: Any) -> Any:
         y = self.one_tensor(y)
-        axis = check_axis(1 if self.channel_axis is None or y.ndim == 2 else self.channel_axis, y)
+        axis = check_axis(self._axis(y), y)
         if y.ndim == 4 and axis not in (1, 3):
             there = f"channel_axis={axis} for a value of shape {tuple(y.shape)}"
             raise QoiCutSupportError("The channels of images are on axis 1 or 3", found=there, advice="channel_axis=1")
         channels = namespace(y).moveaxis(y, axis, 1)
         found = select_classes(self.channel, channels)
         if y.ndim > 2:
-            found = [c.reshape(len(c), -1).sum(-1) if self.agg_fn is None else self.agg_fn(c) for c in found]
+            found = [sum_after_first(c) if self.agg_fn is None else self.agg_fn(c) for c in found]
         return sum(found[1:], start=found[0])
+
+    def _axis(self, y: Array) -> int:
+        """Returns the axis of the channels: by default that of images in the framework in use, 1 for other values."""
+        if y.ndim == 2:
+            return 1
+        if self.channel_axis is not None:
+            return self.channel_axis
+        backend = get_backend(suppress_warnings=True) if y.ndim == 4 else None
+        return 1 if backend is None else int(backend.channel_axis)
 
 
 class LambdaQoI(QoI):
@@ -197,7 +208,7 @@ class ThresholdQoI(QoI):
     def __call__(self, x: Any) -> Any:
         y = apply_activation(self.one_tensor(x), self.activation)
         signed = namespace(y).sign(y - self.threshold) * y
-        summed = signed.reshape(len(signed), -1).sum(-1)
+        summed = sum_after_first(signed)
         return -summed if self.low_minus_high else summed
 
 
@@ -248,8 +259,13 @@ def apply_activation(y: Array, activation: Any) -> Array:
         return 1 / (1 + xp.exp(-y))
     if activation == "softmax":
         e = xp.exp(y - xp.amax(y, (check_axis(1, y),))[:, None])
-        return e / e.sum(1)[:, None]
+        return e / xp.sum(e, (1,), True)
     raise QuantityError("The activation is not known", found=f"activation={activation!r}", advice='"softmax", "sigmoid", or a function')
+
+
+def sum_after_first(y: Array) -> Array:
+    """Returns the sum over all axes after the first."""
+    return namespace(y).sum(y, tuple(range(1, y.ndim))) if y.ndim > 1 else y
 
 
 def check_axis(axis: int, y: Array) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from ....arrays import as_numpy
 from ....errors import ResultError
 from ..nn.attribution import InternalInfluence
+from ..nn.backend import use_backend
 from ..nn.distributions import DoI, PointDoi
 from ..nn.models.base import ModelWrapper
 from ..nn.quantities import InternalChannelQoI
@@ -117,17 +118,18 @@ class ChannelMaskVisualizer:
     ) -> np.ndarray:
         """Draws the images ``x``, masked; ``x_preprocessed`` is the input of the model if that differs from the image."""
         attributions = self.infl_input.attributions(x if x_preprocessed is None else x_preprocessed)
-        return self.mask_visualizer(
-            attributions,
-            as_numpy(x),
-            output_file,
-            imshow,
-            return_tiled=return_tiled,
-            blur=blur,
-            threshold=threshold,
-            masked_opacity=masked_opacity,
-            combine_channels=combine_channels,
-        )
+        with use_backend(self.infl_input.model.backend):
+            return self.mask_visualizer(
+                attributions,
+                as_numpy(x),
+                output_file,
+                imshow,
+                return_tiled=return_tiled,
+                blur=blur,
+                threshold=threshold,
+                masked_opacity=masked_opacity,
+                combine_channels=combine_channels,
+            )
 
 
 def _either(given: Any, default: Any) -> Any:

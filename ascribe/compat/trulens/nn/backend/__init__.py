@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import Enum
 from functools import partial
 from importlib import import_module
@@ -46,9 +47,57 @@ NAMES = {
     "tf.keras": Backend.TF_KERAS,
     "tf_keras": Backend.TF_KERAS,
 }
-FUNCTIONS = {Backend.PYTORCH: "pytorch"}
+FUNCTIONS = {Backend.PYTORCH: "pytorch", Backend.TENSORFLOW: "tensorflow", Backend.KERAS: "keras", Backend.TF_KERAS: "tf_keras"}
 """The supported frameworks, each with the module of this package that has its functions."""
-LOADED = {"torch": Backend.PYTORCH}
+LOADED = {"torch": Backend.PYTORCH, "tf_keras": Backend.TENSORFLOW, "tensorflow": Backend.TENSORFLOW, "keras": Backend.KERAS}
+"""The frameworks by the package that is loaded, in the order in which they are looked for."""
+VARIABLE = "TRULENS_BACKEND"
+"""The environment variable that chooses the framework. It is read and never set."""
+
+
+class Choice:
+    """The framework of the model that was wrapped or explained last, until ``TRULENS_BACKEND`` is changed."""
+
+    running: ContextVar[Backend | None] = ContextVar("ascribe_trulens_backend", default=None)
+    """The framework of the model that is being explained in this context."""
+
+    def __init__(self) -> None:
+        self.last: Backend | None = None
+        self.variable: str | None = None
+
+    def make(self, backend: Backend) -> None:
+        """Makes a framework the one in use."""
+        self.last, self.variable = backend, os.environ.get(VARIABLE) or None
+
+    def current(self) -> Backend:
+        """Returns the framework in use; UNKNOWN if there is none."""
+        if (running := self.running.get()) is not None:
+            return running
+        named = os.environ.get(VARIABLE) or None
+        if named != self.variable:
+            self.last, self.variable = None, named
+        if self.last is not None:
+            return self.last
+        if named is not None and named.lower() != Backend.UNKNOWN.name.lower():
+            return Backend.from_name(named)
+        return next((backend for name, backend in LOADED.items() if sys.modules.get(name)), Backend.UNKNOWN)
+
+
+CHOICE = Choice()
+
+
+@contextmanager
+def use_backend(backend: Backend) -> Iterator[None]:
+    """Makes a framework the one in use, in its block also for other models; UNKNOWN changes nothing."""
+    if backend is Backend.UNKNOWN:
+        yield
+        return
+    CHOICE.make(backend)
+    token = Choice.running.set(backend)
+    try:
+        yield
+    finally:
+        Choice.running.reset(token)
 
 
 class OutOfMemory(MemoryLimitError, RuntimeError):
@@ -60,23 +109,27 @@ class OutOfMemory(MemoryLimitError, RuntimeError):
 
 
 def get_backend(suppress_warnings: bool = False) -> ModuleType | None:
-    """Returns the functions of the framework in ``TRULENS_BACKEND``, or of the loaded one.
+    """Returns the functions of the framework in use.
 
-    Raises BackendError if there is none; with ``suppress_warnings`` returns None.
+    That is the framework of the model that is being explained; otherwise the one of the model that was wrapped or explained last, or the
+    one in ``TRULENS_BACKEND`` if that was changed since; otherwise a loaded one. Raises BackendError if there is none; with
+    ``suppress_warnings`` returns None.
     """
-    named = os.environ.get("TRULENS_BACKEND")
-    chosen = Backend.from_name(named) if named else next((b for name, b in LOADED.items() if sys.modules.get(name)), Backend.UNKNOWN)
-    if chosen in FUNCTIONS:
-        return import_module(f"{__name__}.{FUNCTIONS[chosen]}")
+    chosen = CHOICE.current()
+    try:
+        if chosen in FUNCTIONS:
+            return import_module(f"{__name__}.{FUNCTIONS[chosen]}")
+    except ImportError:
+        pass
     if suppress_warnings:
         return None
-    raise unsupported(named or "no framework that is loaded")
+    raise unsupported(os.environ.get(VARIABLE) or "no framework that is loaded")
 
 
 def unsupported(what: str) -> BackendError:
     """Returns the error for a framework that the facade does not support."""
-    known = ", ".join(b.name for b in FUNCTIONS)
-    return BackendError(f"The facade of trulens supports {known} only", found=what, advice="a PyTorch model", code="E-COMPAT-BACKEND")
+    problem = f"The facade of trulens supports {', '.join(b.name for b in FUNCTIONS)} only, as far as they are installed"
+    return BackendError(problem, found=what, advice="a model of PyTorch, Keras or TensorFlow 2", code="E-COMPAT-BACKEND")
 
 
 @contextmanager

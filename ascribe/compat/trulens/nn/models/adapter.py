@@ -15,7 +15,7 @@ from .....cuts import Cut as Place
 from .....errors import AscribeWarning, QuantityError
 from .....quantities import Bound, Part, Unit, select_scores
 from .....tree import walk
-from ..quantities import LambdaQoI, MaxClassQoI, QoI
+from ..quantities import LambdaQoI, MaxClassQoI, QoI, sum_after_first
 from ..slices import Cut
 
 
@@ -96,7 +96,7 @@ def sum_per_record(value: Any, rows: int) -> Any:
         return value
     if not len(value.shape):
         return namespace(value).broadcast_to(value[None] / rows, (rows,))
-    return value.reshape(len(value), -1).sum(-1) if len(value.shape) > 1 else value
+    return sum_after_first(value)
 
 
 def adapt_quantity(qoi: QoI, cut: Cut, places: Sequence[Place], here: bool = False) -> QuantityAdapter:

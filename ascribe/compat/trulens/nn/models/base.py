@@ -15,7 +15,7 @@ from .....cuts import JointCut
 from .....errors import CutError, DistributionError, MemoryLimitError, QuantityError
 from .....tree import map_leaves, walk
 from ...utils.typing import Inputs, ModelInputs, Outputs, TensorAKs, many_of_om, om_of_many
-from ..backend import OutOfMemory
+from ..backend import CHOICE, Backend, OutOfMemory, use_backend
 from ..quantities import as_qoi
 from ..slices import Cut, CutNameError, InputCut, LogitCut, OutputCut, accessor_path
 from .adapter import adapt_quantity
@@ -26,6 +26,13 @@ class ModelWrapper:
 
     def __init__(self, model: Any, *, logit_layer: Any = None) -> None:
         self._model, self._logit_layer = model, logit_layer
+        if self.backend is not Backend.UNKNOWN:
+            CHOICE.make(self.backend)
+
+    @property
+    def backend(self) -> Backend:
+        """The framework of the model, as trulens names it; UNKNOWN for frameworks that trulens did not have."""
+        return Backend.UNKNOWN
 
     @property
     def model(self) -> Any:
@@ -100,7 +107,7 @@ class ModelWrapper:
         """
         inputs, over = self._intervened(model_args, model_kwargs, doi_cut, intervention, input_timestep)
         cuts = [to_cut or OutputCut(), *([attribution_cut] if attribution_cut is not None else [])]
-        with raise_as_trulens():
+        with raise_as_trulens(), use_backend(self.backend):
             found = [self._read(cut, inputs, over) for cut in cuts]
         return found[0] if attribution_cut is None else tuple(found)
 
@@ -131,7 +138,7 @@ class ModelWrapper:
 
     def run(self, ask: Callable[[Any, list[Place]], Attribution], of: Any, at: list[Place], inputs: ModelInputs) -> Attribution:
         """Computes a result. If a layer is used several times, computes it again at the last use of each layer, as trulens did."""
-        with raise_as_trulens():
+        with raise_as_trulens(), use_backend(self.backend):
             try:
                 found = ask(of, at)
                 if not any(check.name == "calls" for check in found.checks):
@@ -147,10 +154,17 @@ class ModelWrapper:
         arrays = list_arrays(found.values)
         return Outputs(Inputs(self.back(array[k], inputs) for array in arrays) for k in range(len(arrays[0])))
 
+    def pack(self, arrays: list[Any], inputs: ModelInputs, at: list[Place]) -> list[Any]:
+        """Returns the arrays of a result at these cuts in the form that the framework's wrapper gave them in trulens."""
+        return arrays
+
     def _read(self, cut: Cut, inputs: ModelInputs, over: Any) -> Any:
         """Returns the value at a cut; its accessor may be any function."""
         if isinstance(cut.name, (list, tuple)):
             return cut.access([self._read(Cut(name, cut.anchor), inputs, over) for name in cut.name])
+        if len(places := self.places(cut, whole=True)) > 1:
+            read = [self.read(place, inputs, over) for place in places]
+            return cut.access([map_leaves(value, lambda _, leaf: self.back(leaf, inputs)) for value in read])
         try:
             picks = accessor_path(cut) is not None
         except CutNameError:

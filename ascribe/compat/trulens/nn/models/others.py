@@ -8,22 +8,8 @@ from ..backend import unsupported
 from .base import ModelWrapper
 
 
-class KerasModelWrapper(ModelWrapper):
-    """A Keras model. Raises BackendError."""
-
-    framework = "Keras"
-
-    def __init__(self, model: Any, **kwargs: Any) -> None:
-        raise unsupported(f"{self.framework} models")
-
-
-class Tensorflow2ModelWrapper(KerasModelWrapper):
-    """A TensorFlow 2 model. Raises BackendError."""
-
-    framework = "TensorFlow 2"
-
-
-class TensorflowModelWrapper(KerasModelWrapper):
+class TensorflowModelWrapper(ModelWrapper):
     """A TensorFlow 1 graph. Raises BackendError."""
 
-    framework = "TensorFlow 1"
+    def __init__(self, model: Any, **kwargs: Any) -> None:
+        raise unsupported("a graph of TensorFlow 1")

@@ -15,6 +15,7 @@ from .....backends.torch.adapters import Parts, as_tensor, keep_untouched, modul
 from .....errors import BackendError
 from .....tree import map_leaves
 from ...utils.typing import ModelInputs
+from ..backend import Backend
 from ..slices import CutNameError, LogitCut
 from .base import ModelWrapper
 
@@ -42,6 +43,10 @@ class PytorchModelWrapper(ModelWrapper):
         super().__init__(model, logit_layer=logit_layer)
         if device is not None:
             model.to(device)
+
+    @property
+    def backend(self) -> Backend:
+        return Backend.PYTORCH
 
     @property
     def device(self) -> torch.device:
