@@ -18,7 +18,7 @@ from ascribe.compat.trulens.nn.distributions import DoI, LinearDoi, PointDoi
 from ascribe.compat.trulens.nn.models import get_model_wrapper
 from ascribe.compat.trulens.nn.quantities import ClassQoI, ClassSeqQoI, LambdaQoI, MaxClassQoI
 from ascribe.compat.trulens.nn.slices import Cut, InputCut, OutputCut
-from ascribe.errors import AscribeError, AscribeWarning, DistributionError
+from ascribe.errors import AscribeWarning, DistributionError
 from tests.support.hooked import Spot, even, held, mean, slope
 from tests.support.small_models import Branches, TwoInputs, Words, chain, gradient, rows, seeded
 from tests.support.snapshots import unchanged

@@ -21,7 +21,8 @@ def close(found, expected):
 
 
 @pytest.mark.parametrize(
-    ("make", "hidden"), [(functional, 1), (functional, -2), (nested, "inner"), (nested, 1), (sequential, 0), (subclassed, 0), (subclassed, "hidden")]
+    ("make", "hidden"),
+    [(functional, 1), (functional, -2), (nested, "inner"), (nested, 1), (sequential, 0), (subclassed, 0), (subclassed, "hidden")],
 )
 def test_values_at_layers_by_name_and_number(make, hidden):
     wrapper = get_model_wrapper(make())
