@@ -31,10 +31,14 @@ def signature(thing: Any) -> str:
 
 HELPERS = frozenset({
     "ascribe.compat.trulens.nn.attribution", "ascribe.compat.trulens.nn.distributions", "ascribe.compat.trulens.nn.models",
-    "ascribe.compat.trulens.nn.models.base", "ascribe.compat.trulens.nn.models.others", "ascribe.compat.trulens.nn.models.pytorch",
-    "ascribe.compat.trulens.nn.quantities", "ascribe.compat.trulens.nn.slices",
+    "ascribe.compat.trulens.nn.models.base", "ascribe.compat.trulens.nn.models.keras", "ascribe.compat.trulens.nn.models.others",
+    "ascribe.compat.trulens.nn.models.pytorch", "ascribe.compat.trulens.nn.models.tensorflow", "ascribe.compat.trulens.nn.quantities", "ascribe.compat.trulens.nn.slices",
 })  # fmt: skip
 """Modules whose functions are this package's own, but for those in ENTRIES: what trulens had there are classes."""
+FRAMEWORKS = frozenset({
+    "ascribe.compat.trulens.nn.backend.keras", "ascribe.compat.trulens.nn.backend.tensorflow", "ascribe.compat.trulens.nn.backend.tf_keras",
+})  # fmt: skip
+"""Modules that import a framework which need not be installed: only their names are recorded."""
 ENTRIES = ("get_model_wrapper", "discern_backend")
 OURS = (
     "AttributionCall",
@@ -48,6 +52,13 @@ OURS = (
     "FAMILIES",
     "FUNCTIONS",
     "NAMES",
+    "PACKAGES",
+    "VARIABLE",
+    "CHOICE",
+    "Choice",
+    "use_backend",
+    "PackageError",
+    "TensorflowModuleWrapper",
 )
 
 
@@ -127,8 +138,8 @@ def read() -> Names:
     return {
         "ascribe": sorted(ascribe.__all__),
         "stands for": dict(sorted(stands.items())),
-        "facades": {name: described(importlib.import_module(name), captum_of(name, stands)) for name in sorted(ours)},
-        "behind the facades": {name: names_of(importlib.import_module(name)) for name in modules() if name not in ours},
+        "facades": {name: described(importlib.import_module(name), captum_of(name, stands)) for name in sorted(ours - FRAMEWORKS)},
+        "behind the facades": {name: names_of(importlib.import_module(name)) for name in modules() if name not in ours | FRAMEWORKS},
     }
 
 

@@ -36,6 +36,8 @@ def test_layers_of_nested_models():
     assert list(wrapper._layers) == ["x", "inner", "inner/a", "inner/hidden", "logits"]
     for name in ("inner/hidden", "inner.hidden"):
         close(wrapper.fprop((X,), to_cut=Cut(name)), NET.hidden)
+    for number, name in enumerate(["", "inner.hidden", "logits"]):
+        assert number == 0 or wrapper.layer(number) == name
     close(wrapper.fprop((X,), to_cut=Cut("inner/a")), X)
     close(wrapper.qoi_bprop(ClassQoI(1), (X,), attribution_cut=Cut("inner/a")), NET.gradient(1))
 

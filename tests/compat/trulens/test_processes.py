@@ -17,6 +17,7 @@ CASES = {
     "keras on tensorflow": {"ASCRIBE_TRULENS_KERAS": "keras", "KERAS_BACKEND": "tensorflow"},
     "keras on torch": {"ASCRIBE_TRULENS_KERAS": "keras", "KERAS_BACKEND": "torch"},
     "keras on jax": {"ASCRIBE_TRULENS_KERAS": "keras", "KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+    "tf_keras": {"ASCRIBE_TRULENS_KERAS": "tf_keras", "TF_USE_LEGACY_KERAS": "1"},
 }
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu", "MPLBACKEND": "Agg"}
 

@@ -14,7 +14,7 @@ from ...utils.typing import ModelInputs
 from ..backend import VARIABLE, Backend
 from ..slices import Cut, CutNameError, OutputCut
 from .base import ModelWrapper
-from .keras_layers import input_names, is_input_layer, keras_package, named_layers, roots_of, takes_dict, takes_separately
+from .keras_layers import input_names, is_input_layer, keras_package, named_layers, numbered_layers, roots_of, takes_dict, takes_separately
 
 PACKAGES = {Backend.KERAS: ("keras",), Backend.TF_KERAS: ("tf_keras",), Backend.TENSORFLOW: ("tf_keras", "keras")}
 """The packages of the Keras models of each framework."""
@@ -27,8 +27,9 @@ class PackageError(BackendError, ValueError):
 
 
 class KerasModelWrapper(ModelWrapper):
-    """A Keras model. Layers are named by name, by number in ``model.layers``, and in nested models by path, ``outer/inner``.
+    """A Keras model. Layers are named by name, in nested models by path, ``outer/inner``, or by number.
 
+    Numbers count ``model.layers`` with the layers of inputs; in place of a nested model they count its layers, as trulens did.
     ``logit_layer`` is the layer of ``LogitCut``; without it that is a layer called ``logits``, or the input of the final softmax. With
     ``replace_softmax`` the activation of ``softmax_layer`` is left out: ``LogitCut`` and the model's output are the values before it. The
     model itself is used, not a saved copy, so that ``custom_objects`` are not needed. ``backend`` is the framework that the model must
@@ -46,12 +47,12 @@ class KerasModelWrapper(ModelWrapper):
         backend: Backend | None = None,
         **kwargs: Any,
     ) -> None:
-        self._framework = check_package(model, self.expected(backend))
+        self._framework = check_package(model, self.expected_backend(backend))
         super().__init__(model, logit_layer=logit_layer)
         self._output_layers: list[Any] = []
         self._scores = self._before_activation(softmax_layer) if replace_softmax else None
 
-    def expected(self, backend: Backend | None) -> Backend | None:
+    def expected_backend(self, backend: Backend | None) -> Backend | None:
         """Returns the framework that the model must belong to; None for any."""
         return Backend.from_name(os.environ.get(VARIABLE, "")) if backend is None else backend
 
@@ -78,7 +79,7 @@ class KerasModelWrapper(ModelWrapper):
 
     # Names
 
-    def name_of(self, layer: Any) -> str:
+    def find_name(self, layer: Any) -> str:
         """Returns the name of a layer. Raises CutNameError if the model does not have it."""
         for name, candidate in self._layers.items():
             if candidate is layer:
@@ -86,17 +87,17 @@ class KerasModelWrapper(ModelWrapper):
         there = f"{getattr(layer, 'name', layer)!r}"
         raise CutNameError("The layer does not belong to the model", found=there, advice="a layer of model.layers")
 
-    def layer_named(self, name: Any) -> tuple[str, Any]:
+    def find_layer(self, name: Any) -> tuple[str, Any]:
         """Returns a layer by its name or number, with its name; None for a name that only a run of the model can find.
 
         Raises CutNameError for a number that is out of range.
         """
         if isinstance(name, int) and not isinstance(name, bool):
-            layers = self.model.layers
+            layers = numbered_layers(self.model)
             if not -len(layers) <= name < len(layers):
                 there = f"layer {name} of {len(layers)} layers"
                 raise CutNameError("The model has no layer of this number", found=there, advice=f"a number below {len(layers)}")
-            return self.name_of(layers[name]), layers[name]
+            return self.find_name(layers[name]), layers[name]
         if not isinstance(name, str):
             there = f"a {type(name).__name__}"
             raise CutNameError("A layer is named by its name or its number", found=there, advice='Cut("dense_1"), or Cut(3)')
@@ -104,7 +105,7 @@ class KerasModelWrapper(ModelWrapper):
 
     def layer(self, name: Any) -> str:
         """Returns ascribe's path of a layer, which has dots."""
-        return self.layer_named(name)[0].replace("/", ".")
+        return self.find_layer(name)[0].replace("/", ".")
 
     def places(self, cut: Cut, whole: bool = False) -> list[Place]:
         """Returns the cuts of ascribe for a trulens cut; the layers of inputs are the model's inputs."""
@@ -116,7 +117,7 @@ class KerasModelWrapper(ModelWrapper):
     def _outputs(self, output: Place) -> list[Place]:
         """Returns the places of the model's output."""
         if self._output_layers:
-            return [Place(self.layer(self.name_of(layer))) for layer in self._output_layers]
+            return [Place(self.layer(self.find_name(layer))) for layer in self._output_layers]
         return [output] if self._scores is None else [self._scores]
 
     def _input(self, place: Place) -> Place:
@@ -142,7 +143,7 @@ class KerasModelWrapper(ModelWrapper):
 
     def _before_activation(self, name: Any) -> Place:
         """Returns the place before the activation of a layer. Raises CutNameError for a layer without."""
-        path, layer = self.layer_named(name)
+        path, layer = self.find_layer(name)
         path = path.replace("/", ".")
         if (activation := getattr(layer, "activation", None)) is None:
             there = f"{path!r}, a {type(layer).__name__}"

@@ -39,6 +39,17 @@ def named_layers(model: Any) -> dict[str, Any]:
     return found
 
 
+def numbered_layers(model: Any) -> list[Any]:
+    """Returns the layers of a model in the order of their numbers: those of a nested model, except its inputs, are in its place."""
+    found: list[Any] = []
+    for layer in model.layers:
+        inner = (
+            numbered_layers(layer) if keras_package(layer) is not None and input_names(model) and getattr(layer, "inputs", None) else None
+        )
+        found += [layer] if inner is None else [part for part in inner if not is_input_layer(part)]
+    return found
+
+
 def input_names(model: Any) -> list[str]:
     """Returns the names of a functional model's input layers, in the order of its inputs; none of other models."""
     names = getattr(model, "input_names", None)  # the legacy Keras

@@ -10,7 +10,7 @@ from .keras import KerasModelWrapper
 class Tensorflow2ModelWrapper(KerasModelWrapper):
     """A model of the Keras of TensorFlow 2, as :class:`KerasModelWrapper`. Raises ValueError for any other model."""
 
-    def expected(self, backend: Backend | None) -> Backend | None:
+    def expected_backend(self, backend: Backend | None) -> Backend | None:
         return Backend.TENSORFLOW
 
     @property
