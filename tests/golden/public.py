@@ -32,7 +32,8 @@ def signature(thing: Any) -> str:
 HELPERS = frozenset({
     "ascribe.compat.trulens.nn.attribution", "ascribe.compat.trulens.nn.distributions", "ascribe.compat.trulens.nn.models",
     "ascribe.compat.trulens.nn.models.base", "ascribe.compat.trulens.nn.models.keras", "ascribe.compat.trulens.nn.models.others",
-    "ascribe.compat.trulens.nn.models.pytorch", "ascribe.compat.trulens.nn.models.tensorflow", "ascribe.compat.trulens.nn.quantities", "ascribe.compat.trulens.nn.slices",
+    "ascribe.compat.trulens.nn.models.pytorch", "ascribe.compat.trulens.nn.models.tensorflow",
+    "ascribe.compat.trulens.nn.quantities", "ascribe.compat.trulens.nn.slices",
 })  # fmt: skip
 """Modules whose functions are this package's own, but for those in ENTRIES: what trulens had there are classes."""
 FRAMEWORKS = frozenset({
