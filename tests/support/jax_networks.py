@@ -1,12 +1,13 @@
-"""The networks of :mod:`.networks` in JAX: as functions of weights and arguments, in Flax linen, Flax NNX and Equinox.
+"""The networks of :mod:`.networks` in JAX: as functions of weights and arguments, and in Flax linen; NNX and Equinox have files of their own.
 
-Images have their channels last, except in functions. Layers have the names that they have in PyTorch.
+Images have their channels last in Flax, first in functions and Equinox. Layers have the names that they have in PyTorch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from jax.ad_checkpoint import checkpoint_name
 from .networks import EPSILON, WIDTH, inputs, weights
 
 Weights = Mapping[str, Any]
-FAMILIES = ("function", "linen")
+FAMILIES = ("function", "linen", "nnx", "equinox")
 
 
 def normalised(x: Any, scale: Any, shift: Any) -> Any:
@@ -185,13 +186,15 @@ def build(family: str, name: str, w: Weights) -> Any:
     """A network of a family with these weights."""
     if family == "function":
         return partial(FUNCTIONS[name], dict(w))
-    return LINEN[name]().bind(linen_variables(name, w))
+    if family == "linen":
+        return LINEN[name]().bind(linen_variables(name, w))
+    return import_module(f"tests.support.{family}_networks").build(name, w)
 
 
 def jax_network(family: str, name: str) -> tuple[Any, tuple[Any, ...]]:
-    """A network and the arguments of a call; images are channels-last, except those of functions."""
+    """A network and the arguments of a call; images are channels-last in Flax, channels-first in functions and Equinox."""
     w = {key: jnp.asarray(value) for key, value in weights(name).items()}
     args = tuple(jnp.asarray(a) for a in inputs(name))
-    if name == "cnn" and family != "function":
+    if name == "cnn" and family in ("linen", "nnx"):
         args = (args[0].transpose(0, 2, 3, 1),)
     return build(family, name, w), args

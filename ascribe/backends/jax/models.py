@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
+import numpy as np
 
 from ..protocol import Bias
 from .namespace import is_number
@@ -30,6 +32,14 @@ class Model:
     code: Hashable = None
     biases: Callable[[Sequence[str]], tuple[dict[str, Bias], list[str]]] | None = None
     """The biases of layers with their axes, and the layers that are nonlinear; None where they cannot be read."""
+    training: tuple[str, ...] = ()
+    """The kinds of layers that are in training mode, and depend on it."""
+
+    @cached_property
+    def weights_key(self) -> Hashable:
+        """The structure of the weights, their shapes and types."""
+        leaves, tree = jax.tree.flatten(self.weights)
+        return tree, tuple((np.shape(a), str(getattr(a, "dtype", type(a))), bool(getattr(a, "weak_type", False))) for a in leaves)
 
     def arrays(self) -> list[Any]:
         """The weights, one after the other."""
@@ -92,7 +102,7 @@ def unwrap(model: Any) -> tuple[Any, BoundArguments]:
     return model, BoundArguments(given, named)
 
 
-def function(model: Any) -> Model:
+def function(model: Any, vmapped: bool = False) -> Model:
     """A function; the arrays that a ``functools.partial`` binds are its weights. Cuts are the names of ``checkpoint_name``."""
     inner, bound = unwrap(model)
 
@@ -100,4 +110,4 @@ def function(model: Any) -> Model:
         return bound.call(inner, weights, args, kwargs)
 
     name, code = getattr(inner, "__name__", type(inner).__name__), as_key(getattr(inner, "__code__", inner))
-    return Model(fn, bound.weights, None, name, code=code)
+    return Model(fn, bound.weights, None, name, vmapped, code)

@@ -35,9 +35,11 @@ class JaxSession(Session):
 
     def __init__(self, model: Any, call: Call) -> None:
         self.given_model, self.call = model, call
-        self.model = model_of(model)
         self.inputs = Inputs(call)
+        self.model = model_of(model, self.inputs.whole)
         self.records, self.notes = self.inputs.records, list(self.inputs.notes)
+        if self.model.training:
+            self.notes.append(f"the model is in training mode, and explained so ({', '.join(self.model.training)}): eval() changes it")
         self.spots = Spots(self.model, self.inputs)
         self.facts = facts_of(self.model, (self.inputs.signature, self.records))
         self.runs = JaxDevice()

@@ -95,7 +95,7 @@ def settings() -> Hashable:
 
 def trace_model(model: Model, inputs: Inputs, records: int) -> Bound:
     """The trace of a model for a number of records. Raises ModelError for what the model raises."""
-    key = (model.definition, inputs.signature, records, settings())
+    key = (model.definition, model.weights_key, inputs.signature, records, settings())
     if model.definition is not None and (bound := kept(key)) is not None:
         return bound
     bound = trace_anew(model, inputs, records)

@@ -72,7 +72,7 @@ def both(family: str, name: str, method: Any, **kwargs: Any) -> None:
     truth = method(net, *args, **kwargs)
     model, arguments = jax_network(family, name)
     found = method(model, *arguments, **kwargs)
-    compare(found.values, truth.values, name == "cnn" and family != "function")
+    compare(found.values, truth.values, name == "cnn" and family in ("linen", "nnx"))
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -113,3 +113,22 @@ def test_a_tolerance_is_met() -> None:
 
 def test_activations() -> None:
     both("linen", "mlp", asc.LayerActivation(), at="second")
+
+
+A_FIFTH: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "gradient": ("attention", asc.Saliency(), {}),
+    "paths": ("gru", asc.IntegratedGradients(steps=4), {}),
+    "at a layer": ("residual", asc.InternalInfluence(steps=4), {"at": "up"}),
+    "class activation map": ("cnn", asc.GradCam(), {"at": "conv2"}),
+    "Shapley values": ("two_inputs", asc.ShapleySampling(36), {}),
+    "rule": ("mlp", asc.DeepLift(0.1), {}),
+    "ids": ("embedding", asc.InputXGradient(), {"at": "table"}),
+}
+"""A fifth of the methods: a network, the method and arguments of its call."""
+
+
+@pytest.mark.parametrize("call", A_FIFTH)
+@pytest.mark.parametrize("family", ["nnx", "equinox"])
+def test_modules_of_flax_nnx_and_equinox(family: str, call: str) -> None:
+    name, method, kwargs = A_FIFTH[call]
+    both(family, name, method, of=1, **kwargs)

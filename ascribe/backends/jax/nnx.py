@@ -1,0 +1,63 @@
+"""Flax NNX: a module is taken apart by ``nnx.split``, and a marked copy is put together by ``nnx.merge`` while it is traced.
+
+The copy may be changed by its own calls (running statistics, counts of random numbers); the user's module never is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from flax import nnx
+
+from .marked import joined, marked_class
+from .opened import Opened, hashable
+
+MODES = (("deterministic", False), ("use_running_average", False))
+"""Attributes of layers that depend on the mode, and their values in training."""
+
+
+def is_node(obj: Any) -> bool:
+    """True for modules, and for other objects with state such as ``nnx.Rngs``."""
+    return isinstance(obj, nnx.Pytree)
+
+
+def open_node(node: Any, prefix: str) -> Opened:
+    """A module or another object with state, apart from its arrays."""
+    graphdef, state = nnx.split(node)
+    weights, tree = jax.tree.flatten(state)
+    key, lasting = hashable(("nnx", graphdef, tree), type(node))
+
+    def build(weights: Any) -> Any:
+        copy = nnx.merge(graphdef, jax.tree.unflatten(tree, weights))
+        mark_calls(copy, prefix)
+        return copy
+
+    return Opened(weights, key, build, lasting, type(node).__name__, training_layers(node))
+
+
+def mark_calls(copy: Any, prefix: str) -> None:
+    """Give every module of a copy the class that marks its calls. A module that is used at several places has the first one's path."""
+    if not isinstance(copy, nnx.Module):
+        return
+    for path, module in list(nnx.iter_modules(copy)):
+        where, cls = joined(prefix, path), type(module)
+        if not where or not callable(module):
+            continue
+        new = marked_class(cls, where)
+        if "_pytree__nodes" not in vars(new):
+            nnx.Module.__init_subclass__.__func__(new, pytree=cls._pytree__is_pytree)
+        object.__setattr__(module, "__class__", new)
+
+
+def training_layers(node: Any) -> tuple[str, ...]:
+    """The kinds of layers that are in training mode, and depend on it."""
+    if not isinstance(node, nnx.Module):
+        return ()
+    kinds = set()
+    for _, module in nnx.iter_modules(node):
+        rate = getattr(module, "rate", getattr(module, "dropout_rate", 1.0))
+        active = any(getattr(module, name, None) is value for name, value in MODES)
+        if active and rate != 0:
+            kinds.add(type(module).__name__)
+    return tuple(sorted(kinds))
