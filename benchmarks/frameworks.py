@@ -29,6 +29,8 @@ from tests.support.torch_networks import torch_network
 FRAMEWORKS: Mapping[str, tuple[str, str | None]] = {
     "JAX function": ("function", None),
     "Flax linen": ("linen", None),
+    "Flax NNX": ("nnx", None),
+    "Equinox": ("equinox", None),
     "TensorFlow": ("tensorflow", None),
     "Keras on PyTorch": ("keras", "torch"),
     "Keras on JAX": ("keras", "jax"),

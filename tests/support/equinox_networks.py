@@ -147,4 +147,5 @@ def build(name: str, w: Weights) -> Any:
     if name != "cnn":
         return jax.vmap(net)
     state = state.set(net.norm.batch_state_index, (w["mean"], w["var"]))
-    return jax.vmap(partial(net, state=state.set(net.norm.batch_counter, jnp.array(10**6))))  # so many batches: no correction for the first ones
+    state = state.set(net.norm.batch_counter, jnp.array(10**6))  # after so many batches there is no correction for the first ones
+    return jax.vmap(partial(net, state=state))

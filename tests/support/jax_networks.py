@@ -1,6 +1,7 @@
-"""The networks of :mod:`.networks` in JAX: as functions of weights and arguments, and in Flax linen; NNX and Equinox have files of their own.
+"""The networks of :mod:`.networks` in JAX: as functions of weights and arguments, and in Flax linen.
 
 Images have their channels last in Flax, first in functions and Equinox. Layers have the names that they have in PyTorch.
+:mod:`.nnx_networks` and :mod:`.equinox_networks` have those of the other libraries.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ def _made(cls: Any, path: str) -> Any:
         return call_marked(super(made, self).__call__, args, kwargs, path, kind)
 
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__, "__call__": marked_call}
-    made: Any = metaclass(type(cls))(kind, (cls,), names)
+    meta: Any = type(cls)
+    made: Any = metaclass(meta)(kind, (cls,), names)
     return made
 
 

@@ -26,7 +26,7 @@ def open_node(node: Any, prefix: str) -> Opened:
     """A module or another object with state, apart from its arrays."""
     graphdef, state = nnx.split(node)
     weights, tree = jax.tree.flatten(state)
-    key, lasting = hashable(("nnx", graphdef, tree), type(node))
+    key, lasting = hashable(("nnx", graphdef, tree), node)
 
     def build(weights: Any) -> Any:
         copy = nnx.merge(graphdef, jax.tree.unflatten(tree, weights))
@@ -34,6 +34,10 @@ def open_node(node: Any, prefix: str) -> Opened:
         return copy
 
     return Opened(weights, key, build, lasting, type(node).__name__, training_layers(node))
+
+
+register: Any = vars(nnx.Pytree)["__init_subclass__"].__func__
+"""Makes a class known to NNX and to JAX, without calling what the user's classes do with their subclasses."""
 
 
 def mark_calls(copy: Any, prefix: str) -> None:
@@ -46,7 +50,7 @@ def mark_calls(copy: Any, prefix: str) -> None:
             continue
         new = marked_class(cls, where)
         if "_pytree__nodes" not in vars(new):
-            nnx.Module.__init_subclass__.__func__(new, pytree=cls._pytree__is_pytree)
+            register(new, pytree=cls._pytree__is_pytree)
         object.__setattr__(module, "__class__", new)
 
 

@@ -39,12 +39,12 @@ class Opened:
     """The kinds of layers in training mode."""
 
 
-def hashable(key: Hashable, otherwise: Hashable) -> tuple[Hashable, bool]:
-    """A key and True if it can be hashed; otherwise another key, and False."""
+def hashable(key: Hashable, obj: Any) -> tuple[Hashable, bool]:
+    """A key and True if it can be hashed; otherwise the type of the object that it is for, and False."""
     try:
         hash(key)
     except TypeError:
-        return otherwise, False
+        return as_key(type(obj)), False
     return key, True
 
 
@@ -184,7 +184,7 @@ def open_tree(value: Any) -> Opened:
     """A value of arrays and other things in containers that JAX knows."""
     leaves, tree = jax.tree.flatten(value)
     others = [None if can_be_traced(leaf) else (leaf,) for leaf in leaves]
-    key, lasting = hashable((tree, tuple(map(as_key, others))), type(value))
+    key, lasting = hashable((tree, tuple(map(as_key, others))), value)
 
     def build(weights: Any) -> Any:
         arrays = iter(weights)
