@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python *(?P<flag>no-run)? *\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 SOURCES = [path for path in sorted((ROOT / "ascribe").rglob("*.py")) if ">>>" in path.read_text(encoding="utf-8")]
-NEEDS = {"frameworks.md": ("flax", "keras", "tensorflow"), "migrating-from-trulens.md": ("keras", "tensorflow")}
+NEEDS = {"frameworks.md": ("equinox", "flax", "keras", "tensorflow"), "migrating-from-trulens.md": ("keras", "tensorflow")}
 """What the examples of a page import besides the packages of every environment: TensorFlow is not made for all versions of Python."""
 LINK = re.compile(r"\]\((?!https?:|#)(?P<target>[^)#\s]+)")
 
