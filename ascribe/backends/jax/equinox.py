@@ -11,7 +11,7 @@ from .marked import joined, marked_class
 from .opened import Opened, Opening, open_tree
 
 
-def is_module(obj: Any) -> bool:
+def owns(obj: Any) -> bool:
     """True for modules of Equinox."""
     return isinstance(obj, equinox.Module)
 
@@ -22,9 +22,11 @@ def is_wrapper(obj: Any) -> bool:
     return kind.__module__.partition(".")[0] == "equinox" and (kind.__name__[:1] == "_" or kind.__name__ in ("BoundMethod", "Partial"))
 
 
-def open_module(module: Any, prefix: str) -> Opened:
+def open_object(module: Any, name: str, opening: Opening) -> Opened | None:
     """A module apart from its arrays."""
-    opened = open_tree(module)
+    if is_wrapper(module):
+        return open_wrapper(module, name, opening)
+    opened, prefix = open_tree(module), opening.prefix(module, name)
 
     def build(weights: Any) -> Any:
         return marked(opened.build(weights), (prefix,) if prefix else ())

@@ -34,7 +34,7 @@ def model_of(model: Any, whole: bool = False) -> Model:
 
 def modules(model: Any) -> Model | None:
     """A model of modules of Flax NNX and Equinox, wherever they are in it; None for a model without."""
-    opened = open_model(model)
+    opened = open_model(model, libraries())
     if opened is None:
         return None
 
@@ -43,6 +43,20 @@ def modules(model: Any) -> Model | None:
 
     definition = opened.key if opened.lasting else None
     return Model(fn, opened.weights, definition, opened.name, maps_over_records(model), opened.key, training=opened.training)
+
+
+def libraries() -> list[Any]:
+    """The libraries of modules that are loaded."""
+    found: list[Any] = []
+    if "flax.nnx" in sys.modules:
+        from . import nnx
+
+        found.append(nnx)
+    if "equinox" in sys.modules:
+        from . import equinox
+
+        found.append(equinox)
+    return found
 
 
 def one_record(name: str) -> BackendError:

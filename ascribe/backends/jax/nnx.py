@@ -11,20 +11,21 @@ import jax
 from flax import nnx
 
 from .marked import joined, marked_class
-from .opened import Opened, hashable
+from .opened import Opened, Opening, hashable
 
 MODES = (("deterministic", False), ("use_running_average", False))
 """Attributes of layers that depend on the mode, and their values in training."""
 
 
-def is_node(obj: Any) -> bool:
+def owns(obj: Any) -> bool:
     """True for modules, and for other objects with state such as ``nnx.Rngs``."""
     return isinstance(obj, nnx.Pytree)
 
 
-def open_node(node: Any, prefix: str) -> Opened:
+def open_object(node: Any, name: str, opening: Opening) -> Opened:
     """A module or another object with state, apart from its arrays."""
     graphdef, state = nnx.split(node)
+    prefix = opening.prefix(node, name) if isinstance(node, nnx.Module) else ""
     weights, tree = jax.tree.flatten(state)
     key, lasting = hashable(("nnx", graphdef, tree), node)
 

@@ -7,11 +7,10 @@ user's own, or a function that uses it. Each of those is copied with a marked co
 from __future__ import annotations
 
 import functools
-import sys
 import types
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 
@@ -48,31 +47,28 @@ def hashable(key: Hashable, obj: Any) -> tuple[Hashable, bool]:
     return key, True
 
 
-def family(library: str) -> Any:
-    """The module of this package for a library; None while the library is not loaded."""
-    if library not in sys.modules:
-        return None
-    if library == "flax.nnx":
-        from . import nnx
+class Library(Protocol):
+    """A library of modules, as this package knows it."""
 
-        return nnx
-    from . import equinox
+    def owns(self, obj: Any) -> bool:
+        """True for the objects of the library that hold arrays."""
 
-    return equinox
+    def open_object(self, obj: Any, name: str, opening: Opening) -> Opened | None:
+        """Such an object, taken apart."""
 
 
-def open_model(model: Any) -> Opened | None:
+def open_model(model: Any, libraries: Sequence[Library]) -> Opened | None:
     """A model taken apart; None where it holds no modules. Where it holds several, the paths of each begin with its name."""
-    first = Opening(several=False)
+    first = Opening(libraries, several=False)
     opened = first.open(model)
-    return Opening(several=True).open(model) if len(first.modules) > 1 else opened
+    return Opening(libraries, several=True).open(model) if len(first.modules) > 1 else opened
 
 
 class Opening:
     """One model being taken apart. ``modules`` are those that were met."""
 
-    def __init__(self, several: bool) -> None:
-        self.several = several
+    def __init__(self, libraries: Sequence[Library], several: bool) -> None:
+        self.libraries, self.several = libraries, several
         self.modules: dict[int, Any] = {}
         self.inside: list[int] = []
         self.without: dict[int, Any] = {}
@@ -91,13 +87,9 @@ class Opening:
         return opened
 
     def _open(self, obj: Any, name: str) -> Opened | None:
-        if (nnx := family("flax.nnx")) is not None and nnx.is_node(obj):
-            return self._module(nnx.open_node, obj, name)
-        if (equinox := family("equinox")) is not None and equinox.is_module(obj):
-            if equinox.is_wrapper(obj):
-                wrapped: Opened | None = equinox.open_wrapper(obj, name, self)
-                return wrapped
-            return self._module(equinox.open_module, obj, name)
+        for library in self.libraries:
+            if library.owns(obj):
+                return library.open_object(obj, name, self)
         kind = type(obj)
         if kind is functools.partial:
             return self.parts(kind, bound_parts(obj), lambda parts: bound_again(parts), name)
@@ -114,9 +106,10 @@ class Opening:
             return self.parts(kind, named, again, name) if len(named) < DEEP else None
         return self._holder(obj, name)
 
-    def _module(self, opener: Callable[[Any, str], Opened], module: Any, name: str) -> Opened:
+    def prefix(self, module: Any, name: str) -> str:
+        """What the paths in a module begin with, which is met here."""
         self.modules[id(module)] = module
-        return opener(module, name if self.several else "")
+        return name if self.several else ""
 
     def method(self, owner: Any, function: Any, name: str) -> Opened | None:
         """A bound method of an object with modules."""
