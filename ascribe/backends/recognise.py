@@ -11,7 +11,8 @@ from typing import Any
 
 from ..calls.call import Call
 from ..tree import walk
-from .blackbox.runners import is_onnx
+from .behind import models_behind, names_used
+from .blackbox.runners import is_estimator, is_onnx
 
 DEEP = 1000
 """Objects inside a model that are looked at, at most."""
@@ -23,19 +24,23 @@ class Recogniser:
 
     ``packages`` are the root packages of its classes, ``models`` the modules of classes whose objects are always models. ``exits`` are
     attributes that make arrays of NumPy of the framework's own: a function that reads one is called with NumPy and returns NumPy, as
-    ``net(torch.tensor(x)).detach().numpy()``.
+    ``net(torch.tensor(x)).detach().numpy()``. So are methods of models that are called ``predicts``.
     """
 
     packages: frozenset[str]
     models: frozenset[str] = frozenset()
     exits: frozenset[str] = frozenset()
+    predicts: frozenset[str] = frozenset()
 
     def owns(self, obj: Any) -> bool:
         """True if an object's class is one of the framework's, or derived from one."""
         return any(cls.__module__.partition(".")[0] in self.packages for cls in type(obj).__mro__)
 
 
-RECOGNISERS = {
+PREDICTS = frozenset({"predict", "predict_on_batch"})
+"""Methods of Keras models that return arrays of NumPy."""
+RECOGNISERS = {  # Keras first: on PyTorch its layers are modules too
+    "keras": Recogniser(frozenset({"keras"}), frozenset({"keras.src.layers.layer"}), frozenset({"convert_to_numpy"}), PREDICTS),
     "torch": Recogniser(frozenset({"torch"}), frozenset({"torch.nn.modules.module"}), frozenset({"numpy", "tolist"})),
     "tensorflow": Recogniser(
         frozenset({"tensorflow", "tf_keras", "sonnet"}),
@@ -48,8 +53,8 @@ RECOGNISERS = {
             }
         ),
         frozenset({"numpy"}),
+        PREDICTS,
     ),
-    "keras": Recogniser(frozenset({"keras"}), frozenset({"keras.src.layers.layer"})),
     "jax": Recogniser(
         frozenset({"jax", "jaxlib", "flax", "equinox"}), frozenset({"flax.linen.module", "flax.nnx.module", "equinox._module"})
     ),
@@ -81,6 +86,19 @@ def wrapped_objects(model: Any) -> list[Any]:
     return found
 
 
+def unwrapped(model: Any) -> Any:
+    """What a partial application applies."""
+    while isinstance(model, partial):
+        model = model.func
+    return model
+
+
+def is_model(obj: Any) -> bool:
+    """True for an object that is a model of a framework."""
+    kind: Any = type(obj)
+    return framework_of_models(kind) is not None
+
+
 def framework(model: Any, call: Call) -> str:
     """The name of the backend for a model and one call of it.
 
@@ -91,16 +109,18 @@ def framework(model: Any, call: Call) -> str:
         return "blackbox"
     for obj in wrapped_objects(model):
         if (name := framework_of(obj)) is not None:
-            return name
+            return "blackbox" if getattr(unwrapped(model), "__name__", None) in RECOGNISERS[name].predicts else name
         if (named := getattr(type(obj), "ascribe_backend", None)) is not None:
             return str(named)
     leaves = [leaf for _, leaf in walk((call.args, call.kwargs))]
-    cells = [getattr(c, "cell_contents", None) for c in getattr(model, "__closure__", None) or ()]
-    names = getattr(getattr(model, "__code__", None), "co_names", ())
     given = next((name for leaf in leaves if (name := framework_of(leaf)) is not None), None)
     if given is not None:
         return given
+    names = names_used(model)
     if any(not recogniser.exits.isdisjoint(names) for recogniser in RECOGNISERS.values()):
         return "blackbox"
-    used = [model.__globals__[name] for name in names if name in model.__globals__]
-    return next((name for obj in (*cells, *used) if (name := framework_of(obj)) is not None), "blackbox")
+    cells = [getattr(c, "cell_contents", None) for c in getattr(model, "__closure__", None) or ()]
+    used = [model.__globals__[name] for name in names if name in getattr(model, "__globals__", ())]
+    held = [] if is_estimator(getattr(model, "__self__", model)) else models_behind(model, is_model)
+    around = next((name for obj in (*cells, *used, *held) if (name := framework_of(obj)) is not None), None)
+    return "blackbox" if around is None or not RECOGNISERS[around].predicts.isdisjoint(names) else around

@@ -15,10 +15,10 @@ def model_of(model: Any, whole: bool = False) -> Model:
     """A model as a pure function. Raises BackendError for one that cannot be called on several records; ``whole`` if there is one only."""
     inner = unwrap(model)[0]
     if (keras := sys.modules.get("keras")) is not None and hasattr(keras, "layers"):
-        from ..keras.names import model_behind
+        from ..keras.names import roots_of
         from ..keras.onto_jax import keras_model
 
-        if model_behind(model) is not None:
+        if roots_of(model):
             return keras_model(model)
     if (linen := sys.modules.get("flax.linen")) is not None:
         from .linen import bound_module, partial_apply

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,11 +34,6 @@ PIECEWISE_LINEAR = frozenset(
 """Layers, operations and activation functions that add nothing: scaling what goes in by a positive number scales what comes out."""
 
 
-def numbers(variable: Any) -> np.ndarray:
-    """The numbers of a variable."""
-    return np.asarray(variable.numpy())
-
-
 def is_one_of(layer: Any, names: Iterable[str]) -> bool:
     """True for a layer of one of these classes of its package."""
     if package_name(layer) is None:
@@ -52,17 +47,20 @@ def bias_of(layer: Any, path: str) -> Bias | None:
 
     A layer that applies an activation function adds its bias to what goes into that function, which is a cut of its own.
     """
+    if package_name(layer) is None:  # an activation function
+        return None
+    package = package_of(layer)
     if is_one_of(layer, ["BatchNormalization"]):
         axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]  # Keras 2 has a list
-        scale = 1 / np.sqrt(numbers(layer.moving_variance) + layer.epsilon) * (numbers(layer.gamma) if layer.scale else 1)
-        return Bias((numbers(layer.beta) if layer.center else 0) - numbers(layer.moving_mean) * scale, axis)
+        scale = 1 / np.sqrt(package.numbers(layer.moving_variance) + layer.epsilon) * (package.numbers(layer.gamma) if layer.scale else 1)
+        return Bias((package.numbers(layer.beta) if layer.center else 0) - package.numbers(layer.moving_mean) * scale, axis)
     if not is_one_of(layer, LINEAR) or not layer.use_bias:
         return None
     inner = own_activations(layer)
-    if not inner and layer.activation is not package_of(layer).linear:  # a layer applied as a function: nothing shows its argument
+    if not inner and layer.activation is not package.linear:  # a layer applied as a function: nothing shows its argument
         return None
     first = is_one_of(layer, CONVOLUTIONS) and layer.data_format == "channels_first"
-    return Bias(numbers(layer.bias), 1 if first else -1, Cut(f"{path}.activation", "in") if inner else None)
+    return Bias(package.numbers(layer.bias), 1 if first else -1, Cut(f"{path}.activation", "in") if inner else None)
 
 
 def bends(layer: Any) -> bool:
@@ -76,9 +74,9 @@ def bends(layer: Any) -> bool:
     return kind_of(layer).partition(",")[0] not in PIECEWISE_LINEAR
 
 
-def read_biases(host: Any, layers: Iterable[str]) -> tuple[dict[str, Bias], list[str]]:
+def read_biases(roots: Mapping[str, Any], layers: Iterable[str]) -> tuple[dict[str, Bias], list[str]]:
     """The biases among these layers, and the names of those that bend: ``norm (LayerNormalization)``."""
-    known = dict(named_values(host))
+    known = dict(named_values(roots))
     held = {name: known[name] for name in layers if name in known}
     biases = {name: bias for name, layer in held.items() if (bias := bias_of(layer, name)) is not None}
     return biases, [f"{name} ({kind_of(layer)})" for name, layer in held.items() if bends(layer)]

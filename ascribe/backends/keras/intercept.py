@@ -9,7 +9,7 @@ dots: ``encoder.attention.query``.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import wraps
@@ -34,16 +34,18 @@ PLACED: dict[int, list[Interception]] = {}
 
 
 class Interception:
-    """Reports every value that goes into and comes out of a layer of ``root``, and can replace it.
+    """Reports every value that goes into and comes out of a layer of a model, or of several by their paths, and can replace it.
 
     ``visit`` is called as described at :data:`Visit`. ``activations`` decides, by a layer's path, if what goes into its activation
-    function and what comes out is reported too, under the path with ``.activation`` appended. Without ``root`` the outermost layers of
+    function and what comes out is reported too, under the path with ``.activation`` appended. Without models the outermost layers of
     a function have paths of their own names.
     """
 
     def __init__(self, root: Any, visit: Visit, activations: Callable[[str], bool] = lambda path: False) -> None:
-        self.root, self.visit, self.activations = root, visit, activations
-        self.package = package_called("keras") if root is None else package_of(root)
+        roots = root if isinstance(root, Mapping) else {} if root is None else {"": root}
+        self.roots = {id(layer): path for path, layer in roots.items()}
+        self.visit, self.activations = visit, activations
+        self.packages = {id(p): p for p in map(package_of, roots.values())} if roots else {0: package_called("keras")}
         self.running: list[tuple[str, Any]] = []
         self.before: Interception | None = None
 
@@ -51,11 +53,11 @@ class Interception:
         self.before = OPEN.get()
         try:
             with LOCK:
-                for kind in self.package.followed:
+                for kind, package in self.followed():
                     PLACED.setdefault(id(kind), []).append(self)
                     if kind not in ORIGINAL:
                         ORIGINAL[kind] = kind.__call__
-                        replace_call(kind, followed(kind.__call__, None if kind is self.package.layer else self.package.layer))
+                        replace_call(kind, followed(kind.__call__, None if kind is package.layer else package.layer))
             OPEN.set(self)
         except BaseException:
             self.remove()
@@ -65,26 +67,30 @@ class Interception:
     def __exit__(self, *exc: object) -> None:
         self.remove()
 
+    def followed(self) -> list[tuple[Any, KerasPackage]]:
+        """The classes whose ``__call__`` is replaced, with their packages."""
+        return [(kind, package) for package in self.packages.values() for kind in package.followed]
+
     def remove(self) -> None:
         """Put everything back, as far as no other interception needs it. It may be called again."""
         if OPEN.get() is self:
             OPEN.set(self.before)
         with LOCK:
-            for kind in self.package.followed:
+            for kind, _ in self.followed():
                 if let_go(id(kind), self) and kind in ORIGINAL:
                     replace_call(kind, ORIGINAL.pop(kind))
 
     def call(self, original: Any, layer: Any, args: Any, kwargs: Any) -> Any:
         """One call of a layer or an operation."""
         original = through(self.before, original)
-        if self.package.only_shapes((args, kwargs)):
+        if package_of(layer).only_shapes((args, kwargs)):
             return original(layer, *args, **kwargs)
-        if not self.running and self.root is not None:
-            if layer is not self.root:
-                return original(layer, *args, **kwargs)
-            return self._inside("", layer, original, args, kwargs)
-        parent = self.running[-1][0] if self.running else ""
-        path = f"{parent}.{layer.name}" if parent else layer.name
+        if not self.running and self.roots:
+            if not (path := self.roots.get(id(layer))):
+                return original(layer, *args, **kwargs) if path is None else self._inside("", layer, original, args, kwargs)
+        else:
+            parent = self.running[-1][0] if self.running else ""
+            path = f"{parent}.{layer.name}" if parent else layer.name
         args, kwargs = self.report(path, "in", layer, (args, kwargs))
         with activations_followed(layer, self) if self.activations(path) else nullcontext():
             output = self._inside(path, layer, original, args, kwargs)
@@ -105,7 +111,7 @@ class Interception:
         """Report a value; the one to go on with has the masks of the first."""
         new = self.visit(path, anchor, layer, value)
         if new is not value:
-            copy_masks(self.package, value, new)
+            copy_masks(self.packages.values(), value, new)
         return new
 
 
@@ -143,15 +149,15 @@ def through(interception: Interception | None, original: Any) -> Any:
     return lambda layer, *args, **kwargs: interception.call(original, layer, args, kwargs)
 
 
-def copy_masks(package: KerasPackage, old: Any, new: Any) -> None:
+def copy_masks(packages: Iterable[KerasPackage], old: Any, new: Any) -> None:
     """Give replaced arrays the Keras masks of the ones that they replace."""
     before = dict(walk(old))
     for path, leaf in walk(new):
         former = before.get(path)
         if former is not leaf and hasattr(leaf, "dtype"):
-            mask = package.mask(former)
-            if mask is not None:
-                package.set_mask(leaf, mask)
+            for package in packages:
+                if (mask := package.mask(former)) is not None:
+                    package.set_mask(leaf, mask)
 
 
 class FollowedActivation:

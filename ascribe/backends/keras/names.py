@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from types import FunctionType, MethodType
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...errors import ModelError
+from ..behind import models_behind
+from ..recognise import framework_of
 from .intercept import FollowedActivation, own_activations
 from .package import package_called, package_name, package_of
 
@@ -33,11 +34,19 @@ def named_layers(layer: Any, prefix: str = "", above: tuple[int, ...] = ()) -> I
             yield from named_layers(part, f"{prefix}{name}.", (*above, id(layer)))
 
 
-def named_values(layer: Any) -> Iterator[tuple[str, Any]]:
-    """Every layer, operation and activation function inside a layer with its path, in the order of the model."""
-    for path, part in named_layers(layer) if layer is not None else ():
+def named_values(roots: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every layer, operation and activation function inside some models with its path, in the order of the models."""
+    for path, part in named_parts(roots):
         yield path, part
         yield from ((f"{path}.{name}", function) for name, function in own_activations(part).items())
+
+
+def named_parts(roots: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every layer and operation inside some models with its path; a model of several is one itself."""
+    for prefix, root in roots.items():
+        if prefix:
+            yield prefix, root
+        yield from named_layers(root, f"{prefix}." if prefix else "")
 
 
 def is_keras(value: Any) -> bool:
@@ -46,24 +55,40 @@ def is_keras(value: Any) -> bool:
     return name is not None and isinstance(value, package_called(name).layer)
 
 
-def model_behind(model: Any) -> Any:
-    """The Keras model that is called: itself, the one whose method it is, or the only one that a function closes over or names."""
-    held: list[Any] = []
-    if isinstance(model, FunctionType):  # asking another object for these attributes may run its code: a Flax module sets itself up
-        held = [getattr(cell, "cell_contents", None) for cell in model.__closure__ or ()]
-        held += [model.__globals__[name] for name in model.__code__.co_names if name in model.__globals__]
-    owner = model.__self__ if isinstance(model, MethodType) else None
-    for candidates in ([model], [owner], held):
-        if len(found := [one for one in candidates if is_keras(one)]) == 1:
-            return found[0]
-    return None
+def roots_of(model: Any) -> dict[str, Any]:
+    """The Keras models that are called, by the beginning of their layers' paths: empty for one, the models' names for several.
+
+    They are the model itself, the one whose method it is, or those that a function, a partial application or an object holds.
+    """
+    function = getattr(model, "python_function", None)
+    if function is None and framework_of(model) not in (None, "keras") and not is_keras(model):
+        return {}
+    found = models_behind(model if function is None else function, is_keras, "keras.")
+    if len(found) == 1:
+        return {"": found[0]}
+    roots: dict[str, Any] = {}
+    for one in found:
+        same = sum(other.name == one.name for other in roots.values())
+        roots[f"{one.name}_{same}" if same else one.name] = one
+    return roots
 
 
-def check_built(host: Any) -> None:
+def name_of(model: Any, roots: Mapping[str, Any]) -> str:
+    """The name of the kind of a model: its class, ``function`` for one around others."""
+    return type(model).__name__ if any(root is model for root in roots.values()) else "function"
+
+
+def variables_of(roots: Mapping[str, Any]) -> list[Any]:
+    """The variables of some models, each once."""
+    return list({id(variable): variable for root in roots.values() for variable in root.variables}.values())
+
+
+def check_built(roots: Mapping[str, Any]) -> None:
     """Raises ModelError for a model that has no weights yet."""
-    if host is not None and not host.built:
-        advice = "model(x) once before, which creates the weights of layers"
-        raise ModelError("The model has no weights yet", found=f"{host.name!r}, not built", advice=advice, code="E-MODEL-LAZY")
+    for root in roots.values():
+        if not root.built:
+            advice = "model(x) once before, which creates the weights of layers"
+            raise ModelError("The model has no weights yet", found=f"{root.name!r}, not built", advice=advice, code="E-MODEL-LAZY")
 
 
 def canonical(path: str) -> str:

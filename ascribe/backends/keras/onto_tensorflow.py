@@ -14,25 +14,25 @@ from ..tensorflow.intercept import Run, intercepted
 from ..tensorflow.runners import Runner
 from .biases import read_biases
 from .intercept import Interception
-from .names import canonical, check_built, kind_of, model_behind, named_values
+from .names import canonical, check_built, kind_of, name_of, named_values, roots_of
 
 
 class KerasRunner(Runner):
     """A Keras model, or a function around one; see :class:`ascribe.backends.tensorflow.runners.Runner`."""
 
     def __init__(self, model: Callable[..., Any]) -> None:
-        self.model, self.host = model, model_behind(model)
-        check_built(self.host)
-        self.kind = "function" if self.host is None else type(self.host).__name__
+        self.model, self.roots = model, roots_of(model)
+        check_built(self.roots)
+        self.kind = name_of(model, self.roots)
 
     def layers(self) -> dict[str, str]:
-        return {path: kind_of(layer) for path, layer in named_values(self.host)}
+        return {path: kind_of(layer) for path, layer in named_values(self.roots)}
 
     def canonical(self, name: str) -> str:
         return canonical(name)
 
     def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
-        return read_biases(self.host, layers)
+        return read_biases(self.roots, layers)
 
     def run(self, args: Any, kwargs: Any, demands: Sequence[Demand]) -> Any:
         wanted: dict[tuple[str, str], list[Demand]] = {}
@@ -50,7 +50,7 @@ class KerasRunner(Runner):
             return value
 
         parents = {path.rpartition(".")[0] for path, _ in wanted}
-        with intercepted([], Run({}, [])), Interception(self.host, visit, parents.__contains__):
+        with intercepted([], Run({}, [])), Interception(self.roots, visit, parents.__contains__):
             return self.model(*args, **kwargs)
 
     def without_layers(self, cut: Cut) -> CutError:

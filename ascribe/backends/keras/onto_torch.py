@@ -15,7 +15,7 @@ from ..torch.model.removable_hooks import Hooks
 from ..torch.run.hooks import RUNNING, Run, Tap, never_ran, unknown_layer
 from .biases import read_biases
 from .intercept import Interception
-from .names import canonical, check_built, is_table, kind_of, named_layers, squashes
+from .names import canonical, check_built, is_table, kind_of, named_parts, roots_of, squashes
 
 Report = Callable[[Cut, str, int, Any], None]
 
@@ -23,19 +23,20 @@ Report = Callable[[Cut, str, int, Any], None]
 class KerasLayers:
     """The layers and operations inside a Keras model, by their paths; see :class:`ascribe.backends.torch.run.layers.Layers`."""
 
-    def __init__(self, host: Any) -> None:
-        check_built(host)
-        self.host: nn.Module = host
+    def __init__(self, hosts: Sequence[Any]) -> None:
+        self.roots = roots_of(hosts)
+        check_built(self.roots)
+        self.host: nn.Module = hosts[0]
         self.seen: dict[str, None] = {}
 
     def names(self) -> list[str]:
-        return list(dict.fromkeys(name for name, _ in named_layers(self.host)))
+        return list(dict.fromkeys(name for name, _ in named_parts(self.roots)))
 
     def tables(self) -> list[str]:
-        return [name for name, layer in named_layers(self.host) if is_table(layer)]
+        return [name for name, layer in named_parts(self.roots) if is_table(layer)]
 
     def is_table(self, name: str) -> bool:
-        return any(name == path and is_table(layer) for path, layer in named_layers(self.host))
+        return any(name == path and is_table(layer) for path, layer in named_parts(self.roots))
 
     def canonical(self, name: str) -> str:
         return canonical(name)
@@ -48,7 +49,7 @@ class KerasLayers:
             tap = taps.get((path, anchor))
             return tap.visit(value) if tap is not None and RUNNING.get() is tap.run else value
 
-        interception = Interception(self.host, visit, {p.rpartition(".")[0] for p, _ in taps if "activation" in p}.__contains__)
+        interception = Interception(self.roots, visit, {p.rpartition(".")[0] for p, _ in taps if "activation" in p}.__contains__)
         hooks.handles.append(interception)
         interception.__enter__()
 
@@ -57,7 +58,7 @@ class KerasLayers:
         return never_ran(cut) if cut.layer in known else unknown_layer(self.host, cut.layer, known)
 
     def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
-        return read_biases(self.host, layers)
+        return read_biases(self.roots, layers)
 
     @contextmanager
     def report(self, kind: str, visit: Report, run: Run) -> Iterator[None]:
@@ -70,7 +71,7 @@ class KerasLayers:
                 visit(Cut(path, anchor), kind_of(layer), number, value)
             return value
 
-        with self._open(Interception(self.host, look, lambda path: kind != "table")):
+        with self._open(Interception(self.roots, look, lambda path: kind != "table")):
             yield
 
     @contextmanager
@@ -83,7 +84,7 @@ class KerasLayers:
                     pass
             return value
 
-        with self._open(Interception(self.host, step)):
+        with self._open(Interception(self.roots, step)):
             yield
 
     @contextmanager

@@ -37,6 +37,8 @@ class KerasPackage:
     mask: Callable[[Any], Any]
     """The Keras mask of an array, None without."""
     set_mask: Callable[[Any, Any], None]
+    numbers: Callable[[Any], Any]
+    """The numbers of a variable, as an array of NumPy."""
 
 
 def keras_3() -> KerasPackage:
@@ -61,6 +63,7 @@ def keras_3() -> KerasPackage:
         parts=parts,
         mask=backend.get_keras_mask,
         set_mask=backend.set_keras_mask,
+        numbers=keras.ops.convert_to_numpy,
     )
 
 
@@ -81,6 +84,7 @@ def keras_2() -> KerasPackage:
         parts=lambda layer: layer._flatten_layers(recursive=False, include_self=False),
         mask=lambda array: getattr(array, "_keras_mask", None),
         set_mask=set_mask,
+        numbers=lambda variable: variable.numpy(),
     )
 
 

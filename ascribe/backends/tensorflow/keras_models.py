@@ -12,7 +12,7 @@ def keras_runner(model: Any) -> Runner | None:
     """The way in which a model of a loaded Keras, or a function around one, is run; None for any other model."""
     if not any(hasattr(sys.modules.get(name), "layers") for name in ("keras", "tf_keras")):
         return None
-    from ..keras.names import model_behind
+    from ..keras.names import roots_of
     from ..keras.onto_tensorflow import KerasRunner
 
-    return None if model_behind(model) is None else KerasRunner(model)
+    return KerasRunner(model) if roots_of(model) else None

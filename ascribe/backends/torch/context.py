@@ -51,7 +51,7 @@ class Context:
         self.runs = getattr(model, "_orig_mod", model)  # compiled code does not see hooks added later
         self.modules = modules_behind(model)
         self.host = self.modules[0] if len(self.modules) == 1 else None
-        self.layers = layers_of(self.host)
+        self.layers = layers_of(self.modules)
         self.parts = Parts(self.modules)
         self.memory = memory or load_model_facts(self.host if self.host is not None else model)
         weights = self.parts.parameters if self.host is not None else []

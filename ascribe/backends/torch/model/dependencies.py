@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...behind import contents, in_slots
 from .fingerprint import SMALL, contents_of, values_of
 from .internals import hooks_of_all_modules
-from .modules import contents, in_slots
 
 SCALARS = frozenset({bool, int, float, complex, str, bytes, type(None)})
 EMPTY = frozenset({dict, OrderedDict, list, tuple, set, frozenset})

@@ -145,10 +145,10 @@ class ModuleLayers:
             yield
 
 
-def layers_of(host: nn.Module | None) -> Layers:
-    """The layers of the module behind a model."""
-    if is_keras(host):
+def layers_of(modules: Sequence[nn.Module]) -> Layers:
+    """The layers of the one module behind a model; of several only where they are models of Keras."""
+    if modules and all(map(is_keras, modules)):
         from ...keras.onto_torch import KerasLayers
 
-        return KerasLayers(host)
-    return ModuleLayers(host)
+        return KerasLayers(modules)
+    return ModuleLayers(modules[0] if len(modules) == 1 else None)
