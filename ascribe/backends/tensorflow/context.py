@@ -52,10 +52,10 @@ class Context:
         args, kwargs = self.inputs.tensors(np.arange(self.records if self.inputs.counted.together else 1), 1, {})
         return args, kwargs
 
-    def run(self, args: Any, kwargs: Any, demands: Sequence[Demand]) -> Any:
-        """Runs the model. Raises ModelError or InputError for what the model itself raises."""
+    def run(self, args: Any, kwargs: Any, demands: Sequence[Demand], recorder: Any = None) -> Any:
+        """Runs the model, under a recorder if there is one. Raises ModelError or InputError for what the model itself raises."""
         try:
-            return self.runner.run(args, kwargs, demands)
+            return self.runner.run(args, kwargs, demands) if recorder is None else self.runner.record(args, kwargs, demands, recorder)
         except AscribeError:
             raise
         except Exception as wrong:

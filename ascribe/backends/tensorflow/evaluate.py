@@ -10,8 +10,7 @@ import tensorflow as tf
 
 from ...arrays import Array
 from ...cuts import OUTPUT, Cut, accessor_path, each_of
-from ...errors import CutError, ModelError, RuleError
-from ...rules import Gradient
+from ...errors import CutError, ModelError
 from ...tree import Path, follow, walk
 from ..protocol import ArrayAt, Evidence, Job, Reading
 from .axes import Axis
@@ -22,14 +21,6 @@ from .namespace import xp
 from .quantities import evaluate_quantities
 from .record_axes import axis_at
 from .runners import check_seen
-
-
-def check_rule(job: Job) -> None:
-    """Raises RuleError for a rule other than the plain gradient: the one place where rules on operations would begin."""
-    if job.by is not None and not isinstance(job.by, Gradient):
-        what = "Rules on operations are not available for TensorFlow models yet"
-        advice = "by=asc.rules.Gradient(), or the same model in PyTorch or JAX, which have the rule"
-        raise RuleError(what, found=f"by={job.by!r}", advice=advice)
 
 
 def evaluate_apart(ctx: Context, job: Job) -> Evidence:

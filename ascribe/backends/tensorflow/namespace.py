@@ -171,7 +171,8 @@ class TensorflowNamespace:
         return a if high is None else tf.minimum(a, tf.cast(high, a.dtype))
 
     def copysign(self, number: float, a: Array) -> Array:
-        return tf.cast(tf.experimental.numpy.copysign(tf.cast(number, a.dtype), a), a.dtype)
+        negative = tf.bitcast(a, {2: tf.int16, 4: tf.int32, 8: tf.int64}[a.dtype.size]) < 0
+        return tf.where(negative, tf.cast(-abs(number), a.dtype), tf.cast(abs(number), a.dtype))
 
     def divide(self, a: Array, b: Array, into: Array) -> Array:
         return a / b

@@ -19,6 +19,8 @@ from .demands import Demand, nothing_seen
 from .graph import FrozenGraph
 from .intercept import FUNCTION, Run, intercepted
 from .modules import host_of, named_modules
+from .rules.graphs import run_graph
+from .rules.observe import observed
 
 ConcreteFunction: Any = tf.types.experimental.ConcreteFunction
 
@@ -50,6 +52,11 @@ class Runner(ABC):
     @abstractmethod
     def run(self, args: Any, kwargs: Any, demands: Sequence[Demand]) -> Any:
         """The output of the model; the demands at layers have been visited."""
+
+    def record(self, args: Any, kwargs: Any, demands: Sequence[Demand], recorder: Any) -> Any:
+        """The same, and the recorder notes every operation that runs."""
+        with observed(recorder):
+            return self.run(args, kwargs, demands)
 
     def logits(self) -> Cut | None:
         """The scores before a final softmax, where the model says where they are without a run."""
@@ -135,6 +142,9 @@ class GraphRunner(Runner):
     def run(self, args: Any, kwargs: Any, demands: Sequence[Demand]) -> Any:
         inner = [demand for demand in demands if demand.cut.layer]
         return self.graph(args, kwargs).run(args, kwargs, inner) if inner else self.function(*args, **kwargs)
+
+    def record(self, args: Any, kwargs: Any, demands: Sequence[Demand], recorder: Any) -> Any:
+        return run_graph(self.graph(args, kwargs), args, kwargs, demands, recorder)
 
     def graph(self, args: Any, kwargs: Any) -> FrozenGraph:
         """The graph for arguments of this structure: for any number of rows, if the function takes it."""

@@ -11,13 +11,16 @@ import tensorflow as tf
 from ...arrays import Array
 from ...calls.call import Call, argument_name
 from ...cuts import OUTPUT, Cut
+from ...errors import RuleError
+from ...rules import Gradient, treats_operations
 from ..independence import records_independent
 from ..numpy.namespace import NumpyNamespace
 from ..protocol import ArrayAt, Bias, Evidence, Job, Place, Session, Traits
 from .context import Context
 from .cut_info import TensorflowCutInfo
-from .evaluate import OneRun, check_rule, evaluate_apart
+from .evaluate import OneRun, evaluate_apart
 from .places import places, resolve
+from .rules.evaluate import evaluate_rule
 
 
 class HostNamespace(NumpyNamespace):
@@ -58,7 +61,11 @@ class TensorflowSession(Session):
         return TensorflowCutInfo(self.ctx, cut)
 
     def evaluate(self, job: Job) -> Evidence:
-        check_rule(job)
+        if job.wrt and treats_operations(job.by):
+            return evaluate_rule(self.ctx, job)
+        if job.by is not None and not isinstance(job.by, Gradient):
+            advice = "by=asc.rules.Gradient(), or no by="
+            raise RuleError("TensorFlow models do not support this rule", found=f"by={job.by!r}", advice=advice)
         if job.points > 1 and job.write and (self.ctx.inputs.counted.together or not records_independent(self)):
             return evaluate_apart(self.ctx, job)
         return OneRun(self.ctx, job).run()
