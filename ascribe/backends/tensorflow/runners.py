@@ -126,6 +126,8 @@ class GraphRunner(Runner):
         args, kwargs = getattr(self.function, "structured_input_signature", None) or ((), {})
         if not call.args or args or not kwargs or len(call.args) > len(kwargs) or set(kwargs) & set(call.kwargs):
             return call
+        order = getattr(self.function, "_arg_keywords", None) or ()
+        kwargs = {name: kwargs[name] for name in (order if set(order) == set(kwargs) else kwargs)}  # loaded signatures lose the order
         names = dict(enumerate(kwargs))
         explained = None if call.explained is None else [names.get(one, one) if isinstance(one, int) else one for one in call.explained]
         records = call.records

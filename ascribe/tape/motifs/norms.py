@@ -7,6 +7,7 @@ arbitrary numbers, ``k c / sqrt(mean(c^2) + eps)`` with ``c`` the value or its d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -39,6 +40,24 @@ def recognise_norm(entry: Entry, users: Users) -> bool:
         for x in origins(c):
             try:
                 replaced = x.shape == entry.out().shape and replace_by_norm(entry, x, under, c)
+            except Uncovered:  # an operation that is no part of a norm
+                return False
+            if replaced:
+                extend(entry, users)
+                return True
+    return False
+
+
+def recognise_shifted_norm(entry: Entry, users: Users) -> bool:
+    """Replaces the last sum of a norm in which the mean is multiplied out: ``x r + (b - mean(x) r)``."""
+    a, b = entry.args[:2]
+    if not (isinstance(a, Var) and isinstance(b, Var)):
+        return False
+    for product in (p.entry for p in (a, b) if p.entry is not None and p.entry.op.form == "multiply" and len(p.entry.ins) == 2):
+        for x, r in (product.ins, product.ins[::-1]):
+            under = rooted(r)
+            try:
+                replaced = under is not None and x.shape == entry.out().shape and replace_by_shifted_norm(entry, x, under, r)
             except Uncovered:  # an operation that is no part of a norm
                 return False
             if replaced:
@@ -89,15 +108,33 @@ def between(v: Var, x: Var) -> list[Entry] | None:
     return list(entries)
 
 
-def replace_by_norm(entry: Entry, x: Var, under: Var, c: Var) -> bool:
-    """Replaces an operation if it is the last of a norm of ``x``."""
+def axes_of(entry: Entry, x: Var, under: Var) -> tuple[int, ...] | None:
+    """The axes that a norm of ``x`` runs over; None where an operation is the last of no norm."""
     inner = between(under, x)
     if not inner or between(entry.out(), x) is None:
-        return False
+        return None
     axes = {tuple(sorted(d % len(x.shape) for d in e.args[1])) for e in inner if e.op.form in ("sum", "mean") and e.ins[0].shape == x.shape}
-    if len(axes) != 1:
+    return axes.pop() if len(axes) == 1 else None
+
+
+def replace_by_shifted_norm(entry: Entry, x: Var, under: Var, root: Var) -> bool:
+    """Replaces an operation if it is the last of a layer norm of ``x`` that adds the bias less the mean."""
+    over = axes_of(entry, x, under)
+    if over is None:
         return False
-    (over,) = axes
+    norm = Shifted(entry.out(), x, under, over, x, root)
+    eps = calculate(entry.framework, norm.eps)
+    if eps is None or not norm.agrees(True, eps):
+        return False
+    entry.become(call_named(entry, "layer_norm"), "layer_norm", (x, over, norm.weight(), norm.bias(), eps), [x])
+    return True
+
+
+def replace_by_norm(entry: Entry, x: Var, under: Var, c: Var) -> bool:
+    """Replaces an operation if it is the last of a norm of ``x``."""
+    over = axes_of(entry, x, under)
+    if over is None:
+        return False
     centre = next((v for v in origins(c) if v.entry is not None and v.entry.op.form == "add"), None)
     for centred, middle in ((True, centre), (False, x)):
         norm = Spelled(entry.out(), x, under, over, middle) if middle is not None else None
@@ -156,8 +193,12 @@ class Spelled:
         under = at(self.under, {self.x: z}, 0)
         if prod(under.shape) != prod(square.shape):
             return xp.amax(xp.ones_like(c), tuple(range(len(c.shape))))
-        pairs = ((xp.reshape(under, square.shape), square), (at(self.out, {self.x: z}, 0), weight * c / xp.sqrt(square)))
+        pairs = ((xp.reshape(under, square.shape), square), (at(self.out, {self.x: z}, 0), self.expected(weight * c / xp.sqrt(square))))
         return xp.amax(xp.stack([distance(xp, a, b) for a, b in pairs], 0), (0,))
+
+    def expected(self, normalised: Array) -> Array:
+        """The result, for the difference from the mean over the root times the weight."""
+        return normalised
 
     def factor(self, draw: int | None) -> Array:
         """The weight, in the shape of the result: the result where the difference from the mean and the root are one."""
@@ -167,17 +208,44 @@ class Spelled:
 
     def weight(self) -> Array | None:
         """The weight without the axes along which it is the same; None for ones."""
+        return self._narrow(self.factor, 1)
+
+    def _narrow(self, make: Callable[[int | None], Array], neutral: float) -> Array | None:
+        """Numbers without the axes along which they are the same; None where all are neutral."""
         framework = self.framework
         xp = framework.xp
-        sampled = calculate(framework, lambda: self.factor(0))
+        sampled = calculate(framework, lambda: make(0))
         index: list[slice] = [slice(None)] * len(self.out.shape)
         for axis, size in enumerate(self.out.shape):
             one = (*[slice(None)] * axis, slice(0, 1))
             if size > 1 and holds(framework, lambda one=one: xp.abs(sampled - sampled[one]) == 0, True):
                 index[axis] = slice(0, 1)
-        if holds(framework, lambda: sampled == 1, False):
+        if holds(framework, lambda: sampled == neutral, False):
             return None
-        return calculate(framework, lambda: self.factor(None)[tuple(index)])
+        return calculate(framework, lambda: make(None)[tuple(index)])
+
+
+@dataclass
+class Shifted(Spelled):
+    """What may be a norm in which the mean is multiplied out; ``root`` is the weight over the root."""
+
+    root: Var
+
+    def expected(self, normalised: Array) -> Array:
+        return normalised + self.shift(0)
+
+    def factor(self, draw: int | None) -> Array:
+        xp = self.framework.xp
+        return xp.broadcast_to(at(self.root, {self.under: xp.ones_like(self.under.value)}, draw), self.out.shape)
+
+    def shift(self, draw: int | None) -> Array:
+        """The bias, in the shape of the result: the result where the value is zero."""
+        xp = self.framework.xp
+        return at(self.out, {self.x: xp.zeros_like(self.x.value), self.under: xp.ones_like(self.under.value)}, draw)
+
+    def bias(self) -> Array | None:
+        """The bias without the axes along which it is the same; None for zeros."""
+        return self._narrow(self.shift, 0)
 
 
 def at(v: Var, known: dict[Var, Array], draw: int | None) -> Array:

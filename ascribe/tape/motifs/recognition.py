@@ -13,7 +13,7 @@ from typing import Any
 
 from ..tape import Entry, Tape, Var
 from .calls import Call, call_named, channel_axis
-from .norms import recognise_norm
+from .norms import recognise_norm, recognise_shifted_norm
 
 REPEATED = frozenset({"add", "multiply", "divide", "negative", "exp"})
 """Forms of operations that a model may write twice."""
@@ -103,7 +103,7 @@ def unshifted(u: Var, axis: int) -> Var:
 def axis_of_sum(b: Var) -> tuple[Var, int] | None:
     """The value whose elements are summed along one axis, and the axis; a size taken of the sum does not matter, as it is positive."""
     b = narrowed(b)
-    while b.entry is not None and b.entry.name == "abs":
+    while b.entry is not None and b.entry.op.form == "abs":
         b = narrowed(b.entry.ins[0])
     if b.entry is None or b.entry.op.form != "sum" or len(b.entry.args[1]) != 1:
         return None
@@ -287,6 +287,6 @@ READ: dict[str, tuple[Callable[[Entry, Users], bool], ...]] = {
     "multiply": (averaged, multiplied, recognise_norm),
     "exp": (raised,),
     "log": (logged,),
-    "add": (added, biased),
+    "add": (added, biased, recognise_shifted_norm),
 }
 """By form; the first that fits."""

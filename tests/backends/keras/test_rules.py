@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import pytest
 
 import ascribe as asc
 from tests.backends.keras.test_numbers import check, keras_network
 from tests.support.networks import NAMES
-
-if keras.config.backend() not in ("torch", "jax"):
-    pytest.skip("rules are not supported on this back end", allow_module_level=True)
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {
     "DeepLift": lambda m, a: asc.DeepLift()(m, *a),

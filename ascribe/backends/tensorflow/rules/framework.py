@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
 from ....arrays import Namespace
 from ....tape import Entry, Operation, Var
-from ....tape.formulas.layers import Layer, along
+from ....tape.formulas.layers import Layer
 from ....tape.motifs import Call
 from ....tape.step import Formula
 from ....tape.tape import substituted
 from ..namespace import xp
+from .convolutions import Convolution
 from .operations import CALLS
 from .pooling import POOL
-from .raw import Node, Raw
+from .raw import Node
 
 Array = Any
 
@@ -72,77 +72,6 @@ class TensorflowFramework:
             return None
         node: Node = entry.call.extra[0]
         return Convolution(entry=entry, source=x, into=x, out=entry.out(), weight=weight, bias=bias, node=node)
-
-
-TRANSPOSED = {
-    "Conv2D": "Conv2DBackpropInput",
-    "DepthwiseConv2dNative": "DepthwiseConv2dNativeBackpropInput",
-    "Conv3D": "Conv3DBackpropInputV2",
-    "Conv2DBackpropInput": "Conv2D",
-    "Conv3DBackpropInputV2": "Conv3D",
-}
-"""Convolutions with their transposes."""
-
-
-@dataclass(kw_only=True)
-class Convolution(Layer):
-    """A convolution in any layout, or a transposed one, with strides, dilations and groups. The last axes of a kernel are its channels."""
-
-    node: Node
-
-    @property
-    def backwards(self) -> bool:
-        """True for a transposed convolution."""
-        return "Backprop" in self.node.kind
-
-    def product(self, x: Array, weight: Array) -> Array:
-        return convolve(self.node, x, weight)
-
-    def transpose(self, g: Array, weight: Array) -> Array:
-        g = tf.cast(g, weight.dtype)
-        kind, settings = TRANSPOSED[self.node.kind], dict(self.node.settings)
-        settings.pop("Tshape", None)
-        if self.backwards:
-            known = {"use_cudnn_on_gpu", "strides", "padding", "explicit_paddings", "data_format", "dilations", "T"}
-            kept = {name: value for name, value in settings.items() if name in known}
-            return Raw(kind, flat(kept), 1, (g.dtype, weight.dtype))(g, weight)
-        if kind == "Conv3DBackpropInputV2":
-            settings["Tshape"] = tf.int32.as_datatype_enum
-        return Raw(kind, flat(settings), 1, (tf.int32, weight.dtype, g.dtype))(list(self.source.shape), weight, g)
-
-    def per_output(self, scale: Array) -> Array | None:
-        line = along(xp, scale, self._channel(len(self.out.shape)), len(self.out.shape))
-        if line is None or self.node.kind != "DepthwiseConv2dNative" or line.shape[0] == 1:
-            return line if line is None or not self.backwards else line[:, None]
-        return tf.reshape(line, self.weight.shape[-2:])
-
-    def per_input(self, scale: Array) -> Array | None:
-        line = along(xp, scale, self._channel(len(self.source.shape)), len(self.source.shape))
-        if line is None or line.shape[0] == 1:
-            return line
-        if self.backwards:
-            return line
-        inside = 1 if self.node.kind == "DepthwiseConv2dNative" else line.shape[0] // self.weight.shape[-2]
-        if inside == 1:
-            return line[:, None]
-        parts = tf.repeat(tf.reshape(line, (inside, -1)), self.weight.shape[-1] // inside, 0)  # [outputs, inputs of a group]
-        return tf.transpose(parts)
-
-    def _channel(self, rank: int) -> int:
-        """The axis of the channels, from the end."""
-        return 1 - rank if self.node.text("data_format").startswith("NC") else -1
-
-
-def flat(settings: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Attributes as alternating names and values."""
-    return tuple(part for pair in settings.items() for part in pair)
-
-
-def convolve(node: Node, x: Array, weight: Array) -> Array:
-    """A convolution with other tensors."""
-    if "Backprop" in node.kind:
-        return node.raw(node.inputs[0], weight, x)
-    return node.raw(x, weight)
 
 
 def var_of(like: Array, entry: Entry | None, slot: int = 0) -> Var:

@@ -5,7 +5,7 @@ An operation without a row is treated by quadrature of its own vector-Jacobian p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -173,6 +173,16 @@ def rooted(x: Array, axes: Sequence[int], weight: Array, eps: float) -> Array:
     return y if weight is None else y * weight
 
 
+def paired(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An element-wise function of arrays and numbers, which get the type of the arrays."""
+
+    def run(*args: Any) -> Any:
+        kind = next(a.dtype for a in args[::-1] if hasattr(a, "dtype"))
+        return function(*(a if hasattr(a, "dtype") else tf.convert_to_tensor(a, kind) for a in args))
+
+    return run
+
+
 def identical(x: Array) -> Array:
     """The value itself."""
     return x
@@ -184,12 +194,12 @@ PERMUTE = Call(ROWS["Transpose"], tf.transpose)
 EXPAND = Call(ROWS["BroadcastTo"], tf.broadcast_to)
 CONCAT = Call(ROWS["ConcatV2"], tf.concat)
 STACK = Call(ROWS["Pack"], tf.stack)
-ADD = Call(ROWS["AddV2"], tf.add, (1,))
-SUBTRACT = Call(ROWS["Sub"], tf.subtract, (-1,))
-MULTIPLY = Call(ROWS["Mul"], tf.multiply)
+ADD = Call(ROWS["AddV2"], paired(tf.add), (1,))
+SUBTRACT = Call(ROWS["Sub"], paired(tf.subtract), (-1,))
+MULTIPLY = Call(ROWS["Mul"], paired(tf.multiply))
 SQUARE = Call(ROWS["Square"], tf.square)
 RELU = Call(ROWS["Relu"], tf.nn.relu)
-POWER = Call(ROWS["Pow"], tf.pow)
+POWER = Call(ROWS["Pow"], paired(tf.pow))
 MATMUL = Call(ROWS["MatMul"], matrix_product)
 SUM = Call(ROWS["Sum"], summed)
 MEAN = Call(ROWS["Mean"], averaged)

@@ -57,6 +57,15 @@ class Raw:
         return found[0] if self.outputs == 1 else list(found)
 
 
+def completed(kind: str, attributes: Sequence[Any]) -> tuple[Any, ...]:
+    """Attributes with the default of each word that was left out."""
+    if None not in attributes[1::2]:
+        return tuple(attributes)
+    defaults = {a.name: a.default_value.s for a in op_def_registry.get(kind).attr if a.type == "string"}
+    pairs = zip(attributes[::2], attributes[1::2], strict=True)
+    return tuple(part for name, value in pairs for part in (name, defaults.get(name) if value is None else value))
+
+
 def attributes_of(operation: Any) -> tuple[Any, ...]:
     """The attributes of an operation of a graph, as eager execution takes them."""
     found: list[Any] = []

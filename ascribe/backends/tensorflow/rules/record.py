@@ -15,7 +15,7 @@ from ....tape.motifs import Call
 from . import operations as ops
 from .framework import TENSORFLOW, var_of
 from .operations import CHOICES, REFUSED, SHAPES, WRITES, row
-from .raw import Node
+from .raw import Node, completed
 
 Array = Any
 Results = Sequence[Any]
@@ -42,15 +42,14 @@ class Recorder:
     paused: bool = False
     error: BaseException | None = None
 
-    def __call__(
-        self, kind: Any, inputs: Sequence[Array], attributes: Any, outputs: Sequence[Array], *names: Any, graph: Any = None, **more: Any
-    ) -> None:
+    def __call__(self, kind: Any, inputs: Any, attributes: Any, outputs: Any, _: Any = None, graph: Any = None, **more: Any) -> None:
         """Notes an operation that was executed."""
         if self.paused or graph is not None:
             return
         with self.pause():
             try:
-                self.note(Node(kind.decode() if isinstance(kind, bytes) else kind, tuple(attributes or ()), inputs, outputs))
+                name = kind.decode() if isinstance(kind, bytes) else kind
+                self.note(Node(name, completed(name, attributes or ()), inputs, outputs))
             except BaseException as wrong:
                 self.error = self.error or wrong
 

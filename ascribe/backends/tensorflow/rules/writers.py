@@ -10,6 +10,7 @@ import tensorflow as tf
 from ....tape import Operation, Var
 from ....tape.motifs import Call
 from . import operations as ops
+from .convolutions import convolve
 from .operations import row
 from .pooling import windows_of
 from .products import contracted, multiplied
@@ -157,7 +158,7 @@ def selected(recorder: Recorder, node: Node, args: list[Any]) -> Results:
         picked = cases[0 if first else 1]
         if tuple(picked.shape) == shape and bool(tf.reduce_all(which == first)):
             return [picked]
-    return recorder.add(Call(row(node.kind), tf.where), node.kind, (which, *cases), node.outputs)
+    return recorder.add(Call(row(node.kind), ops.paired(tf.where)), node.kind, (which, *cases), node.outputs)
 
 
 def cast(recorder: Recorder, node: Node, args: list[Any]) -> Results:
@@ -184,7 +185,7 @@ def convolved(recorder: Recorder, node: Node, args: list[Any]) -> Results:
     _, kernel, x = args if "Backprop" in node.kind else (None, args[1], args[0])
 
     def run(x: Array, kernel: Array, bias: Array) -> Array:
-        y = node.raw(node.inputs[0], kernel, x) if "Backprop" in node.kind else node.raw(x, kernel)
+        y = convolve(node, x, kernel)
         return y if bias is None else y + bias
 
     return recorder.add(Call(row(node.kind), run, (node,)), node.kind, (x, kernel, None), node.outputs)
