@@ -16,8 +16,8 @@ import ascribe as asc
 from ascribe.backends import open_session
 from ascribe.backends.protocol import Job
 from ascribe.cuts import INPUT, OUTPUT, Cut
-from ascribe.errors import AscribeError, CutError, ModelError, QuantityError, RuleError
-from tests.support.tensorflow_networks import Dense, tensorflow_network
+from ascribe.errors import AscribeError, CutError, ModelError, QuantityError
+from tests.support.tensorflow_networks import Dense
 
 RANDOM = np.random.default_rng(0)
 X = tf.constant(RANDOM.normal(size=(4, 6)), tf.float32)
@@ -139,12 +139,6 @@ def test_unknown_layers_and_layers_that_do_not_run() -> None:
         asc.activation(net, X, at="unused")
     with pytest.raises(CutError, match="A function has no layer"):
         asc.activation(lambda x: tf.tanh(x), X, at="unused")
-
-
-def test_rules_on_operations_name_the_frameworks_that_have_them() -> None:
-    net, x = tensorflow_network("mlp")
-    with pytest.raises(RuleError, match=r"not available for TensorFlow models yet.*PyTorch or JAX"):
-        asc.DeepLift()(net, *x, of=1)
 
 
 # What is left as it was

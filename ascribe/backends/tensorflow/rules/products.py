@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from ....tape import Var
+from ....tape import Operation, Var
 from ....tape.motifs import Call
 from . import operations as ops
 from .operations import row
@@ -42,7 +42,7 @@ def contracted(recorder: Recorder, node: Node, args: list[Any]) -> Results:
         or len(labels) != 2
         or any((label in result) + (label in labels[0]) + (label in labels[1]) < 2 for label in set(given) - {","})
     ):
-        operation = row("bilinear") if len(args) > 1 else ops.Operation("linear", "linear")
+        operation = row("bilinear") if len(args) > 1 else Operation("linear", "linear")
         return recorder.add(Call(operation, node.raw), node.kind, args, node.outputs)
     pair = list(zip(args, labels, strict=True))
     value, fixed = pair if isinstance(args[0], Var) else pair[::-1]
