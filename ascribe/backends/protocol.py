@@ -352,4 +352,5 @@ class Session(ABC):
         Raises MethodError in a backend that cannot read them.
         """
         problem = "The method needs the biases of layers, which this backend cannot read"
-        raise MethodError(problem, found="a model that is not a torch.nn.Module", advice="a torch.nn.Module")
+        advice = "asc.InputXGradient(); or a model of layers: a torch.nn.Module, a Keras, Flax or Equinox model"
+        raise MethodError(problem, found="a model without layers of a known kind", advice=advice)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import equinox
 import jax
 
+from .biases import ARRAYS, KnownLayer
 from .marked import joined, marked_class
 from .opened import Opened, Opening, open_tree
 
@@ -31,7 +33,38 @@ def open_object(module: Any, name: str, opening: Opening) -> Opened | None:
     def build(weights: Any) -> Any:
         return marked(opened.build(weights), (prefix,) if prefix else ())
 
-    return Opened(opened.weights, ("equinox", opened.key), build, opened.lasting, opened.name, training_layers(module))
+    return Opened(
+        opened.weights,
+        ("equinox", opened.key),
+        build,
+        opened.lasting,
+        opened.name,
+        training_layers(module),
+        lambda: layers_of(module, prefix),
+    )
+
+
+def layers_of(module: Any, prefix: str) -> dict[str, KnownLayer]:
+    """The modules inside a module by their paths."""
+    named = [(joined(prefix, path), one) for path, one in inner_modules(module, ())]
+    return {path: KnownLayer(one, arrays_of(one), channels_first=True) for path, one in named if path}
+
+
+def arrays_of(module: Any) -> dict[str, Any]:
+    """The arrays of a module by their names."""
+    return {name: held for name in ARRAYS if equinox.is_array(held := getattr(module, name, None))}
+
+
+def inner_modules(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """A module, or a container of modules, and all modules inside."""
+    if isinstance(value, equinox.Module):
+        yield path, value
+    parts = vars(value) if isinstance(value, equinox.Module) else value if type(value) is dict else {}
+    if isinstance(value, (tuple, list)):
+        names = getattr(value, "_fields", range(len(value)))
+        parts = dict(zip(names, value, strict=True))
+    for name, part in parts.items():
+        yield from inner_modules(part, (*path, name))
 
 
 def marked(value: Any, path: tuple[Any, ...]) -> Any:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
+from ...calls.call import Call
 from ...errors import BackendError
+from ..protocol import Bias
+from .biases import read_biases
 from .mapped import bare_module, maps_over_records
 from .models import Model, function, unwrap
 from .opened import open_model
@@ -41,8 +45,11 @@ def modules(model: Any) -> Model | None:
     def fn(weights: Any, args: Any, kwargs: Any) -> Any:
         return opened.build(weights)(*args, **kwargs)
 
+    def biases(layers: Sequence[str], call: Call) -> tuple[dict[str, Bias], list[str]]:
+        return read_biases(layers, opened.layers().get)
+
     definition = opened.key if opened.lasting else None
-    return Model(fn, opened.weights, definition, opened.name, maps_over_records(model), opened.key, training=opened.training)
+    return Model(fn, opened.weights, definition, opened.name, maps_over_records(model), opened.key, biases, opened.training)
 
 
 def libraries() -> list[Any]:

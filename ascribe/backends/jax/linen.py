@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import jax
 from flax import linen
 
+from ...calls.call import Call
 from ...errors import BackendError
+from ..protocol import Bias
+from .biases import ARRAYS, KnownLayer, read_biases
 from .models import Model, as_key, unwrap
 from .tags import call_marked
 
@@ -29,7 +35,8 @@ def bound_module(bound: Any) -> Model:
         with linen.intercept_methods(intercept):
             return module.apply(variables, *args, **kwargs)
 
-    return Model(fn, variables, ("linen", as_key(module)), type(module).__name__)
+    biases = partial(biases_in_call, fn, variables, variables)
+    return Model(fn, variables, ("linen", as_key(module)), type(module).__name__, biases=biases)
 
 
 def partial_apply(model: Any) -> Model:
@@ -42,4 +49,35 @@ def partial_apply(model: Any) -> Model:
             return bound.call(method, weights, args, kwargs)
 
     definition = ("linen", method.__name__, as_key(module), bound.definition)
-    return Model(fn, bound.weights, definition, type(module).__name__)
+    inner: Any = model
+    variables: Any = {}
+    while isinstance(inner, partial):
+        inner, variables = inner.func, inner.args[0] if inner.args else inner.keywords.get("variables", variables)
+    return Model(fn, bound.weights, definition, type(module).__name__, biases=partial(biases_in_call, fn, bound.weights, variables))
+
+
+def biases_in_call(
+    fn: Callable[..., Any], weights: Any, variables: Any, layers: Sequence[str], call: Call
+) -> tuple[dict[str, Bias], list[str]]:
+    """The biases of layers, whose modules exist only while the model is traced."""
+    modules: dict[str, Any] = {}
+
+    def look(call_module: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        modules.setdefault(".".join(context.module.path), context.module)
+        return call_module(*args, **kwargs)
+
+    with linen.intercept_methods(look):
+        jax.eval_shape(lambda weights: fn(weights, call.args, call.kwargs), weights)
+
+    def known(path: str) -> KnownLayer | None:
+        if path not in modules:
+            return None
+        held: dict[str, Any] = {}
+        for collection in variables.values():
+            part: Any = collection
+            for name in path.split("."):
+                part = part.get(name, {})
+            held |= {name: part[name] for name in ARRAYS if name in part}
+        return KnownLayer(modules[path], held, channels_first=False)
+
+    return read_biases(layers, known)

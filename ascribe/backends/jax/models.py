@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ...calls.call import Call
 from ..protocol import Bias
 from .namespace import is_number
 
@@ -30,8 +31,8 @@ class Model:
     name: str
     vmapped: bool = False
     code: Hashable = None
-    biases: Callable[[Sequence[str]], tuple[dict[str, Bias], list[str]]] | None = None
-    """The biases of layers with their axes, and the layers that are nonlinear; None where they cannot be read."""
+    biases: Callable[[Sequence[str], Call], tuple[dict[str, Bias], list[str]]] | None = None
+    """The biases of layers in a call, and the layers that are nonlinear; None where they cannot be read."""
     training: tuple[str, ...] = ()
     """The kinds of layers that are in training mode, and depend on it."""
 

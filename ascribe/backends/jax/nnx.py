@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from flax import nnx
 
+from .biases import ARRAYS, KnownLayer
 from .marked import joined, marked_class
 from .opened import Opened, Opening, hashable
 
@@ -34,7 +35,20 @@ def open_object(node: Any, name: str, opening: Opening) -> Opened:
         mark_calls(copy, prefix)
         return copy
 
-    return Opened(weights, key, build, lasting, type(node).__name__, training_layers(node))
+    return Opened(weights, key, build, lasting, type(node).__name__, training_layers(node), lambda: layers_of(node, prefix))
+
+
+def layers_of(node: Any, prefix: str) -> dict[str, KnownLayer]:
+    """The modules inside a module by their paths."""
+    modules = [(joined(prefix, path), module) for path, module in nnx.iter_modules(node)] if isinstance(node, nnx.Module) else []
+    return {path: KnownLayer(module, arrays_of(module), channels_first=False) for path, module in modules if path}
+
+
+def arrays_of(module: Any) -> dict[str, Any]:
+    """The arrays of a module by their names."""
+    return {
+        name: held[...] for name in ARRAYS if isinstance(held := getattr(module, name, None), nnx.Variable) and held.get_value() is not None
+    }
 
 
 register: Any = vars(nnx.Pytree)["__init_subclass__"].__func__

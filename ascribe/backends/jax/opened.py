@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import jax
 
+from .biases import KnownLayer
 from .models import as_key, can_be_traced
 
 DEEP = 20
@@ -36,6 +37,8 @@ class Opened:
     name: str
     training: tuple[str, ...] = ()
     """The kinds of layers in training mode."""
+    layers: Callable[[], Mapping[str, KnownLayer]] = dict
+    """The layers inside by their paths."""
 
 
 def hashable(key: Hashable, obj: Any) -> tuple[Hashable, bool]:
@@ -120,7 +123,9 @@ class Opening:
         def build(weights: Any) -> Any:
             return types.MethodType(function, opened.build(weights))
 
-        return Opened(opened.weights, ("method", as_key(function), opened.key), build, opened.lasting, opened.name, opened.training)
+        return Opened(
+            opened.weights, ("method", as_key(function), opened.key), build, opened.lasting, opened.name, opened.training, opened.layers
+        )
 
     def parts(
         self, kind: Any, parts: Mapping[str, Any], build: Callable[[dict[str, Any]], Any], name: str, lasting: bool = True
@@ -141,7 +146,11 @@ class Opening:
 
         training = tuple(sorted({t for o in inner.values() for t in o.training}))
         lasting = lasting and all(o.lasting for o in inner.values())
-        return Opened({k: o.weights for k, o in inner.items()}, key, built, lasting, title, training)
+
+        def layers() -> dict[str, KnownLayer]:
+            return {path: layer for o in inner.values() for path, layer in o.layers().items()}
+
+        return Opened({k: o.weights for k, o in inner.items()}, key, built, lasting, title, training, layers)
 
     def _function(self, function: Any, name: str) -> Opened | None:
         """A function that closes over modules, or uses global ones: a function of the same code with copies of them."""

@@ -64,7 +64,7 @@ class JaxSession(Session):
         return evaluate_gradients(self.spots, self.runs, job)
 
     def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
-        return super().biases(layers) if self.model.biases is None else self.model.biases(layers)
+        return super().biases(layers) if self.model.biases is None else self.model.biases(layers, self.call)
 
     def places(self) -> list[Place]:
         return places(self.spots)

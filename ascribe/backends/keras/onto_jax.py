@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
+from ...calls.call import Call
 from ..jax.models import Identity, Model, as_key, unwrap
 from ..jax.tags import mark
+from ..protocol import Bias
 from .biases import read_biases
 from .intercept import Interception
 from .names import check_built, kind_of, name_of, named_values, roots_of, variables_of
@@ -28,7 +30,9 @@ def keras_model(model: Any) -> Model:
         with scope, Interception(roots, marked, lambda path: True):
             return model(*args, **kwargs)
 
-    biases = partial(read_biases, roots)
+    def biases(layers: Sequence[str], call: Call) -> tuple[dict[str, Bias], list[str]]:
+        return read_biases(roots, layers)
+
     values = [variable.value for variable in variables]
     if name_of(model, roots) == "function":
         inner = unwrap(model)[0]
