@@ -23,7 +23,6 @@ class Spots:
     def __init__(self, model: Model, inputs: Inputs) -> None:
         self.model, self.inputs = model, inputs
         self.traces: dict[int, Bound] = {}
-        self.axes: dict[Key, int | None] = {}
 
     def bound(self, records: int) -> Bound:
         """The model's trace for a number of records."""
@@ -101,9 +100,10 @@ class Spots:
             return self.inputs.axis(key.path)
         if self.inputs.whole:
             return None
-        if key not in self.axes:
-            self.axes[key] = self._axis(key)
-        return self.axes[key]
+        axes = self.trace(self.inputs.records).axes
+        if key not in axes:
+            axes[key] = self._axis(key)
+        return axes[key]
 
     def _axis(self, key: Key) -> int | None:
         records = self.inputs.records

@@ -53,6 +53,8 @@ class Trace:
     marks: dict[Key, Mark]
     programs: dict[Hashable, Any] = field(default_factory=dict)
     """The compiled programs, by what they do."""
+    axes: dict[Key, int | None] = field(default_factory=dict)
+    """The axes that run over the records, of arrays whose axis was found out."""
 
     def leaves(self) -> list[tuple[Path, Any]]:
         """The arrays of the output, as shapes with their paths."""

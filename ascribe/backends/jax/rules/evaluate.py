@@ -140,7 +140,9 @@ class RuleEvaluation:
 
     def _run(self, form: RuleForm, given: RuleArguments, quantity: Quantity) -> tuple[Answer, Structure]:
         """The results of the program whose decisions hold, and its structure."""
-        made = self.trace.programs.setdefault((form, "rule"), Compiled(plan_of(self.spots, form, self.rule)))
+        made = self.trace.programs.get((form, "rule"))
+        if made is None:
+            made = self.trace.programs.setdefault((form, "rule"), Compiled(plan_of(self.spots, form, self.rule)))
         for _ in range(0 if made.eager else ROUNDS):
             try:
                 answer, structure = self._compiled(made, form, given, quantity)
