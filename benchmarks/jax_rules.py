@@ -1,7 +1,7 @@
 """Rules on JAX against one native gradient, on a transformer of six blocks: ``python -m benchmarks.jax_rules``.
 
-Prints, for each rule, the time of a repeated call and of the first call as multiples of ``jax.jit(jax.grad(...))`` of the same network: of its
-run, and of its tracing and compilation. Times are processor times; a call is the smallest of several.
+Prints, for each rule, the time of a repeated call and of the first call as multiples of the same network's ``jax.jit(jax.grad(...))``: of
+its run, and of its tracing and compilation. Times are processor times; that of a call is the smallest of several.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def main() -> None:
         warm = best(call)
         call(of=labels[::-1])
         call(model=second)
-        line = f"{name}: {warm / run:.2f} of one gradient (bar {BARS[name]}), first call {cold / first:.2f} of its compilation (bar {FIRST})"
+        line = (
+            f"{name}: {warm / run:.2f} of one gradient (bar {BARS[name]}), first call {cold / first:.2f} of its compilation (bar {FIRST})"
+        )
         print(f"{line}, {counts.programs - before} programs compiled by later calls")
 
 

@@ -37,6 +37,22 @@ def holds(framework: Any, predicate: Callable[[], Any], likely: bool) -> bool:
 
 
 @Kernel
+def recall(framework: Any, results: Callable[[], Any], find: Callable[[], Any]) -> Any:
+    """Returns what ``find`` returns, which is a property of the operations that lead to ``results`` whatever unknown constants are.
+
+    A framework that traces programs remembers it for equal operations."""
+    return find()
+
+
+@Kernel
+def measure(framework: Any, function: Callable[..., Any], like: Any, *points: Any) -> list[float]:
+    """Returns the numbers that a function of arrays returns at these points, which are arrays of NumPy."""
+    xp = framework.xp
+    numbers: list[float] = xp.numpy(function(*[xp.asarray(point, like) for point in points])).tolist()
+    return numbers
+
+
+@Kernel
 def sample(framework: Any, entry: Any, values: Callable[[Any], Any], draw: int) -> Any:
     """Returns the results of an operation at other values. A framework that traces programs replaces constants that it does not know by
     arbitrary ones, others for another ``draw``. Raises Uncovered where it cannot."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from ...arrays import Array, Namespace
-from ..kernels import calculate, holds, sample
+from ..kernels import measure, recall, sample
 from ..step import Uncovered
 from ..tape import Entry, Framework, Var
 from .calls import call_named
@@ -122,11 +123,11 @@ def replace_by_shifted_norm(entry: Entry, x: Var, under: Var, root: Var) -> bool
     over = axes_of(entry, x, under)
     if over is None:
         return False
-    norm = Shifted(entry.out(), x, under, over, x, root)
-    eps = calculate(entry.framework, norm.eps)
-    if eps is None or not norm.agrees(True, eps):
+    found = Shifted(entry.out(), x, under, over, x, True, root).found()
+    if found is None:
         return False
-    entry.become(call_named(entry, "layer_norm"), "layer_norm", (x, over, norm.weight(), norm.bias(), eps), [x])
+    eps, weight, bias = found
+    entry.become(call_named(entry, "layer_norm"), "layer_norm", (x, over, weight, bias, eps), [x])
     return True
 
 
@@ -137,25 +138,30 @@ def replace_by_norm(entry: Entry, x: Var, under: Var, c: Var) -> bool:
         return False
     centre = next((v for v in origins(c) if v.entry is not None and v.entry.op.form == "add"), None)
     for centred, middle in ((True, centre), (False, x)):
-        norm = Spelled(entry.out(), x, under, over, middle) if middle is not None else None
-        eps = None if norm is None else calculate(entry.framework, norm.eps)
-        if norm is None or eps is None or not norm.agrees(centred, eps):
+        found = None if middle is None else Spelled(entry.out(), x, under, over, middle, centred).found()
+        if found is None:
             continue
+        eps, weight = found
         name, bias = ("layer_norm", [None]) if centred else ("rms_norm", [])
-        entry.become(call_named(entry, name), name, (x, over, norm.weight(), *bias, eps), [x])
+        entry.become(call_named(entry, name), name, (x, over, weight, *bias, eps), [x])
         return True
     return False
 
 
+Part = tuple[slice, ...] | None
+"""The index of a constant without the axes along which it is the same; None where it changes nothing."""
+
+
 @dataclass
 class Spelled:
-    """What may be a norm of ``x``: ``out`` is ``centre`` over the root of ``under``, times a weight."""
+    """What may be a norm of ``x``: ``out`` is ``centre`` over the root of ``under``, times a weight; ``centred`` if less its mean."""
 
     out: Var
     x: Var
     under: Var
     axes: tuple[int, ...]
     centre: Var
+    centred: bool
 
     @property
     def framework(self) -> Framework:
@@ -163,36 +169,55 @@ class Spelled:
         assert self.out.entry is not None
         return self.out.entry.framework
 
-    def eps(self) -> float | None:
-        """What is added under the root, whatever the model's constants are; None where that is not one number."""
-        xp = self.framework.xp
-        starts = [at(self.under, {self.x: xp.zeros_like(self.x.value)}, draw) for draw in (0, 1)]
-        every = tuple(range(len(starts[0].shape)))
-        ends = {float(sign * xp.amax(sign * start, every)) for start in starts for sign in (1, -1)}
-        return ends.pop() if len(ends) == 1 and min(ends) >= 0 else None
+    def found(self) -> tuple[Any, ...] | None:
+        """``eps``, and the constants; None where it is no norm."""
+        properties = recall(self.framework, self.results, self.properties)
+        if properties is None:
+            return None
+        eps, parts = properties
+        constants = [None if part is None else make(None)[part] for (make, _), part in zip(self.constants(), parts, strict=True)]
+        return (eps, *constants)
 
-    def agrees(self, centred: bool, eps: float) -> bool:
-        """True if it is such a norm at arbitrary numbers."""
-        xp = self.framework.xp
+    def constants(self) -> list[tuple[Callable[[int | None], Array], float]]:
+        """The constants in the shape of the result, with the number that changes nothing."""
+        return [(self.factor, 1.0)]
 
-        def difference() -> Array:
-            weight = self.factor(0)
-            return xp.stack([self._difference(z, weight, centred, eps) for z in self._points()], 0)
+    def properties(self) -> tuple[float, list[Part]] | None:
+        """``eps`` and the parts of the constants, whatever the numbers of the model's constants are; None where it is no norm."""
+        rng, like, rank = np.random.default_rng(0), self.x.value, len(self.out.shape)
+        points = [rng.normal(shift, scale, self.x.shape) for shift, scale in ((0.3, 1.0), (-0.5, 2.0))]
+        low, high, other, error, *rest = measure(self.framework, self.measured, like, np.zeros(self.x.shape), *points)
+        if not (0 <= low == high == other and error <= TOLERANCE):
+            return None
+        parts: list[Part] = []
+        for first in range(0, len(rest), rank + 1):
+            neutral, *spread = rest[first : first + rank + 1]
+            parts.append(None if neutral == 0 else tuple(slice(0, 1) if same == 0 else slice(None) for same in spread))
+        return low, parts
 
-        return holds(self.framework, lambda: difference() <= TOLERANCE, True)
+    def measured(self, zero: Array, *points: Array) -> Array:
+        """What is under the root at zero (smallest, largest, with other constants), the distance from the norm, and of each constant the
+        distance from the number that changes nothing and the spread along each axis."""
+        xp, rank = self.framework.xp, len(self.out.shape)
+        start, other = (at(self.under, {self.x: zero}, draw) for draw in (0, 1))
+        found = [-largest(xp, -start), largest(xp, start), largest(xp, other)]
+        factor = self.factor(0)
+        found.append(xp.amax(xp.stack([self._distance(z, factor, found[0]) for z in points], 0), (0,)))
+        for make, neutral in self.constants():
+            constant = make(0)
+            found.append(largest(xp, xp.abs(constant - neutral)))
+            for axis in range(rank):
+                found.append(largest(xp, xp.abs(constant - constant[(*[slice(None)] * axis, slice(0, 1))])))
+        return xp.stack([xp.cast(a, zero) for a in found], 0)
 
-    def _points(self) -> list[Array]:
-        xp, rng = self.framework.xp, np.random.default_rng(0)
-        return [xp.asarray(rng.normal(shift, scale, self.x.shape), self.x.value) for shift, scale in ((0.3, 1.0), (-0.5, 2.0))]
-
-    def _difference(self, z: Array, weight: Array, centred: bool, eps: float) -> Array:
+    def _distance(self, z: Array, weight: Array, eps: Array) -> Array:
         """The largest difference from the norm, as a share of the largest number."""
         xp = self.framework.xp
-        c = z - xp.mean(z, self.axes, True) if centred else z
+        c = z - xp.mean(z, self.axes, True) if self.centred else z
         square = xp.mean(c * c, self.axes, True) + eps
         under = at(self.under, {self.x: z}, 0)
         if prod(under.shape) != prod(square.shape):
-            return xp.amax(xp.ones_like(c), tuple(range(len(c.shape))))
+            return largest(xp, xp.ones_like(c))
         pairs = ((xp.reshape(under, square.shape), square), (at(self.out, {self.x: z}, 0), self.expected(weight * c / xp.sqrt(square))))
         return xp.amax(xp.stack([distance(xp, a, b) for a, b in pairs], 0), (0,))
 
@@ -206,23 +231,10 @@ class Spelled:
         ones = {v: xp.ones_like(v.value) for v in (self.x, self.under, self.centre)}
         return at(self.out, ones, draw)
 
-    def weight(self) -> Array | None:
-        """The weight without the axes along which it is the same; None for ones."""
-        return self._narrow(self.factor, 1)
-
-    def _narrow(self, make: Callable[[int | None], Array], neutral: float) -> Array | None:
-        """Numbers without the axes along which they are the same; None where all are neutral."""
-        framework = self.framework
-        xp = framework.xp
-        sampled = calculate(framework, lambda: make(0))
-        index: list[slice] = [slice(None)] * len(self.out.shape)
-        for axis, size in enumerate(self.out.shape):
-            one = (*[slice(None)] * axis, slice(0, 1))
-            if size > 1 and holds(framework, lambda one=one: xp.abs(sampled - sampled[one]) == 0, True):
-                index[axis] = slice(0, 1)
-        if holds(framework, lambda: sampled == neutral, False):
-            return None
-        return calculate(framework, lambda: make(None)[tuple(index)])
+    def results(self) -> list[Array]:
+        """All that the properties are read from."""
+        z = self.x.value
+        return [at(self.under, {self.x: z}, None), at(self.out, {self.x: z}, None), *(make(None) for make, _ in self.constants())]
 
 
 @dataclass
@@ -230,6 +242,9 @@ class Shifted(Spelled):
     """What may be a norm in which the mean is multiplied out; ``root`` is the weight over the root."""
 
     root: Var
+
+    def constants(self) -> list[tuple[Callable[[int | None], Array], float]]:
+        return [(self.factor, 1.0), (self.shift, 0.0)]
 
     def expected(self, normalised: Array) -> Array:
         return normalised + self.shift(0)
@@ -242,10 +257,6 @@ class Shifted(Spelled):
         """The bias, in the shape of the result: the result where the value is zero."""
         xp = self.framework.xp
         return at(self.out, {self.x: xp.zeros_like(self.x.value), self.under: xp.ones_like(self.under.value)}, draw)
-
-    def bias(self) -> Array | None:
-        """The bias without the axes along which it is the same; None for zeros."""
-        return self._narrow(self.shift, 0)
 
 
 def at(v: Var, known: dict[Var, Array], draw: int | None) -> Array:
@@ -263,10 +274,14 @@ def at(v: Var, known: dict[Var, Array], draw: int | None) -> Array:
     return value(v)
 
 
+def largest(xp: Namespace, a: Array) -> Array:
+    """The largest element."""
+    return xp.amax(a, tuple(range(len(a.shape))))
+
+
 def distance(xp: Namespace, a: Array, b: Array) -> Array:
     """The largest difference as a share of the largest element."""
-    every = tuple(range(len(b.shape)))
-    return xp.amax(xp.abs(a - b), every) / xp.clip(xp.amax(xp.abs(b), every), xp.tiny(b), None)
+    return largest(xp, xp.abs(a - b)) / xp.clip(largest(xp, xp.abs(b)), xp.tiny(b), None)
 
 
 def extend(entry: Entry, users: Users) -> None:

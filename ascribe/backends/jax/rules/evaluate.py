@@ -17,7 +17,7 @@ from ....rules.trace import RuleTrace
 from ....tape.conservation import trace_of
 from ....tape.report import RuleReport
 from ...protocol import ArrayAt, Evidence, Job, Reading
-from ..decisions import answers
+from ..decisions import answers, traced
 from ..device import JaxDevice
 from ..evaluate import Layout, evaluate_gradients, padded
 from ..programs import Arguments, Program, trees
@@ -123,9 +123,9 @@ class RuleEvaluation:
         return answer if size in (0, wanted) else answer._replace(pulled=jax.tree.map(lambda a: a[:wanted], answer.pulled))
 
     def _quantity(self, job: Job) -> Quantity:
-        """The quantities. A user's, and those that are not bound yet, are evaluated on the values of a plain run before."""
+        """The quantities. A user's, and those that look at numbers when they are bound, are evaluated on a plain run before."""
         layout = Layout(self.spots, self.trace, job)
-        found = keyed_quantity(job, layout.on, self.trace)
+        found = keyed_quantity(job, layout.on, self.trace) or self._bound_by_shapes(job, layout)
         if found is not None:
             return found
         form = layout.form(replace(job, wrt=(), read=()), int(bool(job.write)))
@@ -137,6 +137,25 @@ class RuleEvaluation:
         assert job.of is not None
         evaluate_outside(job.of, trees(layout.on, values, self.trace), job.rows)
         return keyed_quantity(job, layout.on, self.trace) or traced_quantity(job, layout.on, self.trace, values)
+
+    def _bound_by_shapes(self, job: Job, layout: Layout) -> Quantity | None:
+        """Quantities that are bound without a run of the model, as labels are; None for those that need its numbers."""
+        bind: Any = getattr(job.of, "bind", None)
+        if bind is None:
+            return None
+        keys = [key for group in layout.on for key in group.keys]
+        marks = [(self.spots.at(key, self.trace), self.spots.axis(key)) for key in keys]
+        if any(axis is None for _, axis in marks):
+            return None
+        shapes = [
+            jax.ShapeDtypeStruct((job.records, *(n for d, n in enumerate(mark.shape) if d != axis)), mark.dtype) for mark, axis in marks
+        ]
+        try:
+            jax.eval_shape(lambda *rows: bind(trees(layout.on, rows, self.trace), job.rows), *shapes)
+        except NEEDS_NUMBERS:
+            return None
+        found = keyed_quantity(job, layout.on, self.trace)
+        return None if found is None or traced(*jax.tree.leaves(found.labels)) else found
 
     def _run(self, form: RuleForm, given: RuleArguments, quantity: Quantity) -> tuple[Answer, Structure]:
         """The results of the program whose decisions hold, and its structure."""
