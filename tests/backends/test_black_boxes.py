@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -240,6 +241,47 @@ def test_onnx_sessions():
         np.testing.assert_allclose(a.values, b.values, atol=1e-5)
         with pytest.raises(InputError, match="one argument for each of its inputs"):
             asc.attribute(session, X, X, over=asc.coalitions.Exact())
+
+
+class TwoOutputs:
+    """What ONNX Runtime shows of a session with two outputs of floating-point numbers."""
+
+    def get_inputs(self) -> list[Any]:
+        return [SimpleNamespace(name="x", type="tensor(double)")]
+
+    def get_outputs(self) -> list[Any]:
+        return [SimpleNamespace(name=name, type="tensor(double)") for name in ("scores", "states")]
+
+    def run(self, names: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        named = {"scores": scores(feeds["x"]), "states": feeds["x"] * 3}
+        return [named[name] for name in names]
+
+
+def test_the_outputs_of_an_onnx_session_by_name():
+    first = asc.FeatureAblation()(TwoOutputs(), X, of=0)
+    np.testing.assert_allclose(first.values, asc.FeatureAblation()(scores, X, of=0).values)
+    assert any("asc.OUTPUT.at('states')" in check.detail for check in first.checks)
+    second = asc.FeatureAblation()(TwoOutputs(), X, of=asc.Unit(1, on=asc.OUTPUT.at("states")))
+    np.testing.assert_allclose(second.values[:, 1], 3 * X[:, 1])
+    with pytest.raises(CutError, match="the outputs scores, states"):
+        asc.FeatureAblation()(TwoOutputs(), X, of=asc.Unit(1, on=asc.OUTPUT.at("other")))
+
+
+def test_the_advice_for_an_argument_with_its_records_on_another_axis():
+    def recurrent(x: np.ndarray, state: np.ndarray) -> np.ndarray:
+        return (x + state[0]) * (state[1:] + 1)[0]
+
+    x, state = np.ones((1, 3)), np.zeros((2, 1, 3))
+
+    def strict(x: np.ndarray, state: np.ndarray) -> np.ndarray:
+        if state.shape[1] != len(x):
+            raise ValueError(f"the state has the shape {state.shape}, not (2, {len(x)}, 3)")
+        return recurrent(x, state)
+
+    with pytest.raises(ModelError, match=r"records=\{1: 1\}"):
+        asc.FeatureAblation()(strict, asc.Call(x, state).only(0), of=0)
+    found = asc.FeatureAblation()(strict, asc.Call(x, state, records={1: 1}).only(0), of=0)
+    np.testing.assert_allclose(found.values, [[1.0, 0.0, 0.0]])
 
 
 class Endpoint:

@@ -66,7 +66,9 @@ def runner_for(model: Any) -> Runner:
         return Runner(model, "", names, *predicting(model.model, model.method))
     if is_onnx(model):
         onnx = Onnx(model)
-        return Runner(onnx, f"output {onnx.output!r} of the ONNX session is explained")
+        others = [name for name in onnx.outputs if name != onnx.output]
+        choice = f"; another one with on=asc.OUTPUT.at({others[0]!r}) of a quantity" if others else ""
+        return Runner(onnx, f"output {onnx.output!r} of the ONNX session is explained{choice}")
     if is_estimator(model):
         return estimator(model)
     if callable(model):
@@ -103,6 +105,19 @@ def names_of(model: Any) -> tuple[str, ...] | None:
     return None if classes is None or any(map(np.ndim, classes)) else tuple(map(str, classes))
 
 
+class Outputs(dict[str, Any]):
+    """Several outputs by their names, of which one, ``main``, is explained unless a quantity is read at another."""
+
+    main = ""
+
+    @classmethod
+    def of(cls, named: Mapping[str, Any], main: str) -> Outputs:
+        """Outputs with the name of the one that is explained."""
+        outputs = cls(named)
+        outputs.main = main
+        return outputs
+
+
 class Onnx:
     """A session as a function: arguments by position or name, each in the type its input has; the scores of all classes come back.
 
@@ -117,7 +132,8 @@ class Onnx:
             there = ", ".join(f"{o.name}: {o.type}" for o in session.get_outputs())
             advice = "an export of the model that returns scores or probabilities"
             raise BackendError("The ONNX session has no output of floating-point scores", found=there, advice=advice)
-        self.output = next((o.name for o in outputs if "prob" in o.name), outputs[0].name)
+        self.outputs = [o.name for o in outputs]
+        self.output = next((name for name in self.outputs if "prob" in name), self.outputs[0])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         known = dict(self.inputs)
@@ -133,8 +149,8 @@ class Onnx:
             advice = "one array for each input, by position or by name"
             raise InputError("The ONNX session needs one argument for each of its inputs", found=there, advice=advice)
         feeds = {name: np.asarray(a, known[name]) for name, a in given.items()}
-        (found,) = self.session.run([self.output], feeds)
-        return found
+        found = self.session.run(self.outputs, feeds)
+        return found[0] if len(found) == 1 else Outputs.of(dict(zip(self.outputs, found, strict=True)), self.output)
 
 
 def as_arrays(output: Any) -> tuple[Any, bool]:
@@ -154,6 +170,8 @@ def converted(output: Any) -> Any:
     """Lists, tables and arrays as NumPy, wherever they are; a list is never a structure."""
     if isinstance(output, list) and output and isinstance(output[0], Mapping):
         return np.array([[row[key] for key in output[0]] for row in output], dtype=np.float64)
+    if isinstance(output, Outputs):
+        return Outputs.of({key: converted(part) for key, part in output.items()}, output.main)
     if isinstance(output, Mapping):
         return {key: converted(part) for key, part in output.items()}
     if isinstance(output, tuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..facts import Facts
 from ..numpy.namespace import xp
 from ..protocol import ArrayAt, CutInfo, Evidence, Job, Place, Reading, Session, Traits
 from .arguments import Inputs
-from .runners import as_arrays, runner_for
+from .runners import Outputs, as_arrays, runner_for
 
 
 @dataclass(frozen=True)
@@ -122,19 +123,22 @@ class BlackBoxSession(Session):
             error = ModelError(
                 f"The model raised {type(wrong).__name__}: {first}",
                 found=f"a call with {len(job.rows)} rows, of records {span(job.index)}",
-                advice=self._advice(first, kwargs),
+                advice=self._advice(first, kwargs, len(job.rows)),
                 code="E-MODEL-RAISED",
             )
             error.call, error.rows = Call.of(args, kwargs), job.rows
             raise error from wrong
 
-    def _advice(self, message: str, kwargs: dict[str, Any]) -> str:
+    def _advice(self, message: str, kwargs: dict[str, Any], rows: int) -> str:
         """Returns what to do after an error of the model: another argument, a record axis, or how to see the call."""
         if (hint := unexpected_hint(message, kwargs)) is not None:
             return hint
         flat = all(self.inputs.canonical(path).ndim == 1 for path in self.inputs.explained(()))
         if flat and any(part in message for part in ("1D array", "dimension", "shape", "axis", "too many indices", "scalar")):
             return "x[None] if the input has no batch dimension"
+        shapes = any(part in message.lower() for part in ("shape", "dimension", "axis", "broadcast"))
+        if rows > self.records and shapes and len(self.inputs.own) < len(self.inputs.leaves):  # arguments that are not repeated
+            return "asc.Call(x, state, records={1: 1}) if argument 1 has its records on axis 1; chunk=1 if the model takes one row only"
         return "error.call for the arguments of this call, error.partial for the result so far"
 
     def independence_trial(self) -> bool:
@@ -184,11 +188,15 @@ def joined(runs: list[Evidence]) -> Evidence:
 
 def part_of(output: Any, cut: Cut) -> Any:
     """The part of the output that an accessor picks. Raises CutError where there is nothing."""
+    if isinstance(output, Outputs) and cut.accessor is None:
+        return output[output.main]
     try:
         return follow(output, accessor_path(cut))
     except (LookupError, AttributeError, TypeError) as wrong:
         what, there = f"The output of the model has no part {cut.accessor!r}", f"an output of type {type(output).__name__}"
-        raise CutError(what, found=there, advice="asc.OUTPUT, or one of its parts: asc.OUTPUT.at(0)") from wrong
+        there = f"the outputs {', '.join(output)}" if isinstance(output, Outputs) else there
+        part = next(iter(output)) if isinstance(output, Mapping) else 0
+        raise CutError(what, found=there, advice=f"asc.OUTPUT, or one of its parts: asc.OUTPUT.at({part!r})") from wrong
 
 
 def explained(job: Job, tree: Any) -> np.ndarray:
