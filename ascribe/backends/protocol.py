@@ -323,8 +323,8 @@ class Session(ABC):
         """The user's names of the arrays at some positions: an argument's name, or the cut."""
         return [argument_name(s.path) if s.cut.anchor == "in" and not s.cut.layer else repr(s.cut) for s in spots]
 
-    def given(self, array: Array) -> Any:
-        """An array in the form that the user gave the arguments in."""
+    def given(self, array: Array, spot: ArrayAt | None = None) -> Any:
+        """An array in the form that the user gave the arguments in; with a spot in the data type that the model has there."""
         return array
 
     def parameter_count(self) -> int:

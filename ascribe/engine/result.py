@@ -13,7 +13,6 @@ from ..distributions.members import Point
 from ..features.table import FeatureTable
 from ..removal import PerInput, Removal
 from ..result.attribution import Attribution, Cost, Gap
-from ..tree import map_leaves
 from ..utils.ragged import Ragged
 from ..version import VERSION
 from .batch import Batch, Leaves, join_batches, sum_all
@@ -160,8 +159,8 @@ def arrange(session: Session, spots: Sequence[ArrayAt], arrays: Sequence[Array],
     """Returns arrays ``[lead..., records, ...]`` in the layers' layout, structure and kind; ``first`` drops the axis of one quantity."""
     native = [a if s.axis == 0 else in_layout(a, s.axis, lead) for a, s in zip(arrays, spots, strict=True)]
     if len(native) == 1:
-        return session.given(native[0][0] if first else native[0])
-    return map_leaves(structured(spots, [a[0] for a in native] if first else native), lambda path, leaf: session.given(leaf))
+        return session.given(native[0][0] if first else native[0], spots[0])
+    return structured(spots, [session.given(a[0] if first else a, s) for a, s in zip(native, spots, strict=True)])
 
 
 def rows_of(spots: Sequence[Sequence[ArrayAt]]) -> np.ndarray | None:

@@ -59,7 +59,7 @@ class Records:
         """Returns the model's call with other arrays in place of the explained ones."""
         call = self.session.call
         args, kwargs = replace_leaves(
-            (call.args, call.kwargs), {s.path: self.session.given(a) for s, a in zip(self.spots, arrays, strict=True)}
+            (call.args, call.kwargs), {s.path: self.session.given(a, s) for s, a in zip(self.spots, arrays, strict=True)}
         )
         return call.like(args, kwargs)
 

@@ -83,6 +83,11 @@ def variables_of(roots: Mapping[str, Any]) -> list[Any]:
     return list({id(variable): variable for root in roots.values() for variable in root.variables}.values())
 
 
+def native_variable(variable: Any) -> Any:
+    """The variable of the framework behind a variable of Keras 3; one of Keras 2 is its framework's."""
+    return variable if callable(variable.value) else variable.value
+
+
 def check_built(roots: Mapping[str, Any]) -> None:
     """Raises ModelError for a model that has no weights yet."""
     for root in roots.values():

@@ -14,7 +14,18 @@ from ..tensorflow.intercept import Run, intercepted
 from ..tensorflow.runners import Runner
 from .biases import read_biases
 from .intercept import Interception
-from .names import canonical, check_built, kind_of, name_of, named_values, roots_of
+from .names import (
+    canonical,
+    check_built,
+    is_table,
+    kind_of,
+    name_of,
+    named_parts,
+    named_values,
+    native_variable,
+    roots_of,
+    variables_of,
+)  # fmt: skip
 
 
 class KerasRunner(Runner):
@@ -28,8 +39,14 @@ class KerasRunner(Runner):
     def layers(self) -> dict[str, str]:
         return {path: kind_of(layer) for path, layer in named_values(self.roots)}
 
+    def variables(self) -> list[Any]:
+        return [native_variable(variable) for variable in variables_of(self.roots)]
+
     def canonical(self, name: str) -> str:
         return canonical(name)
+
+    def tables(self) -> list[str]:
+        return [path for path, layer in named_parts(self.roots) if is_table(layer)]
 
     def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
         return read_biases(self.roots, layers)

@@ -30,7 +30,10 @@ class TensorflowInputs(Inputs):
 
     def __init__(self, call: Call, dtype: tf.DType | None) -> None:
         self.kinds: dict[Path, tf.DType] = {}
+        self.short: dict[Path, np.dtype[Any]] = {}
+        """The types of NumPy arrays that NumPy itself does not compute with: bfloat16."""
         self.dtype, self.numpy = dtype, True
+        check_dense(self.given(call))
         super().__init__(call)
         self.numpy = not any(isinstance(leaf, (tf.Tensor, tf.Variable, *OPAQUE)) for leaf in self.given(call))
 
@@ -45,6 +48,9 @@ class TensorflowInputs(Inputs):
         if isinstance(leaf, (tf.Tensor, tf.Variable)):
             self.kinds[path] = leaf.dtype
             return xp.numpy(leaf)
+        if isinstance(leaf, np.ndarray) and leaf.dtype.name == "bfloat16":
+            self.short[path] = leaf.dtype
+            leaf = leaf.astype(np.float32)
         leaf = super()._array(path, leaf)
         if isinstance(leaf, np.ndarray):
             if leaf.dtype.kind == "f" and self.dtype is not None:
@@ -88,8 +94,10 @@ class TensorflowInputs(Inputs):
 
     @property
     def ids(self) -> list[Path]:
-        """The integers that belong to records and may be ids."""
-        return [p for p in self.own if self.leaves[p].dtype.kind in "iu" and may_be_ids(p)]
+        """The integers that belong to records and may be ids; floating whole numbers where there are none, which Keras makes of ids."""
+        kinds = {p: self.leaves[p] for p in self.own if may_be_ids(p)}
+        whole = [p for p, a in kinds.items() if a.dtype.kind == "f" and a.size and (a >= 0).all() and np.array_equal(a, np.rint(a))]
+        return [p for p, a in kinds.items() if a.dtype.kind in "iu"] or whole
 
     def tensor(self, path: Path, array: np.ndarray) -> Any:
         """An argument as a tensor of the type it was given in."""
@@ -112,6 +120,22 @@ class TensorflowInputs(Inputs):
             return leaf
 
         return map_leaves(self.rows(index, points, news), change)
+
+
+def check_dense(leaves: list[Any]) -> None:
+    """Raises InputError where the only arrays are ragged or sparse."""
+    if any(isinstance(leaf, (tf.Tensor, tf.Variable, np.ndarray)) for leaf in leaves):
+        return
+    opaque = next((leaf for leaf in leaves if isinstance(leaf, OPAQUE)), None)
+    if opaque is not None:
+        ragged = isinstance(opaque, tf.RaggedTensor)
+        problem = f"{'Ragged' if ragged else 'Sparse'} tensors cannot be explained; next to other inputs they are passed through unchanged"
+        advice = (
+            "asc.attribute(lambda x: model(tf.RaggedTensor.from_tensor(x, lengths=n)), x.to_tensor())"
+            if ragged
+            else "tf.sparse.to_dense(x)"
+        )
+        raise InputError(problem, found=f"a {type(opaque).__name__} of shape {tuple(opaque.shape)}", advice=advice, code="E-INPUT-LAYOUT")
 
 
 def opaque_rows(leaf: Any, rows: np.ndarray, records: int) -> Any:

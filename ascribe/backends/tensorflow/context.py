@@ -11,6 +11,7 @@ import tensorflow as tf
 from ...calls.call import Call
 from ...cuts import Cut
 from ...errors import AscribeError, InputError, ModelError
+from ...tree import Path
 from ...utils.hints import unexpected_hint
 from ..device import Host
 from ..facts import Facts
@@ -18,7 +19,7 @@ from .arguments import TensorflowInputs
 from .axes import Axis
 from .demands import Demand
 from .keras_models import keras_runner
-from .modules import floating_type, variables_of
+from .modules import floating_type
 from .runners import runner_of
 
 
@@ -37,12 +38,14 @@ class Context:
         self.model = model
         self.runner = keras_runner(model) or runner_of(model)
         self.call = self.runner.named(call)
-        self.variables = variables_of(model)
+        self.variables = self.runner.variables()
         self.inputs = TensorflowInputs(self.call, floating_type(self.variables))
         self.records = self.inputs.records
         self.runner.arguments = self.one_record
         self.facts, self.device = Facts(), TensorflowDevice()
         self.axes: dict[Cut, tuple[Axis, ...]] = {}
+        self.kinds: dict[tuple[Cut, Path], Any] = {}
+        """The data types of the arrays at cuts that a run has seen."""
         self.wanted: dict[Cut, None] = {}
         """The cuts of the call, whose record axes are found out together."""
         self.notes: list[str] = []

@@ -24,6 +24,9 @@ class TensorflowCutInfo(CutInfo):
     cut: Cut
 
     def source(self) -> Cut:
+        inputs = self.ctx.inputs
+        if self.cut.layer and not inputs.floating and not inputs.ids:  # words, from which the model makes ids itself
+            return self.cut
         return resolve(self.ctx, INPUT, True)
 
     def elements(self) -> int:

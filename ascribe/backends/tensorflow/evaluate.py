@@ -98,6 +98,7 @@ class OneRun:
         demands: list[Demand] = [*self.writes, *watches, *self.reads.values()]
         output = ctx.run(args, kwargs, demands)
         check_seen(demands)
+        ctx.kinds.update(((demand.cut, path), leaf.dtype) for demand in demands for _, path, leaf in demand.seen)
         for cut, read in self.reads.items():
             if not cut.layer and cut.anchor == "out":
                 read.visit(0, output)
@@ -185,6 +186,8 @@ class OneRun:
             problem = f"The quantity has no gradient at {', '.join(map(repr, self.wrt))}"
             there = "a cut that it does not depend on, or tf.stop_gradient, NumPy or integers between the two"
             advice = "asc.FeatureAblation(by=asc.Replace(0.0))(model, x), which needs no gradient"
+            if all(map(is_input, self.wrt)) and any(path in self.ctx.inputs.ids for seen in self.wrt.values() for _, path, _ in seen):
+                advice = "at=asc.EMBEDDINGS if the numbers are ids, or the layer that looks them up by its name"
             raise CutError(problem, found=there, advice=advice, code="E-CUT-GRADIENT")
         full = [[xp.numpy(tf.zeros_like(t) if g is None else g) for g, t in zip(row, leaves, strict=True)] for row in each]
         grads: dict[Cut, list[np.ndarray]] = {}

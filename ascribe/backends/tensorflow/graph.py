@@ -7,6 +7,7 @@ operations. What is written or differentiated at one replaces its tensor in an i
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import weakref
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager.context import context
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from ...arrays import Array
@@ -122,6 +124,33 @@ def named_operations(operations: Sequence[Any]) -> dict[str, Any]:
                 found.append(op)
     short = [CALL.sub("", op.name) for op in found]
     return {name if short.count(name) == 1 else op.name: op for name, op in zip(short, found, strict=True)}
+
+
+COPIES = itertools.count()
+
+
+def with_own_functions(definition: Any) -> Any:
+    """A graph whose functions (the bodies of its loops and branches) have names of their own.
+
+    TensorFlow writes functions anew for the gradient of a loop, under names that two imports of one graph would share.
+    """
+    if not definition.library.function:
+        return definition
+    copy = type(definition)()
+    copy.CopyFrom(definition)
+    copy.library.ClearField("gradient")
+    number = next(COPIES)
+    names = {function.signature.name: f"{function.signature.name}_{number}" for function in copy.library.function}
+    for function in copy.library.function:
+        function.signature.name = names[function.signature.name]
+    for node in itertools.chain(copy.node, *(function.node_def for function in copy.library.function)):
+        for attribute in node.attr.values():
+            kind = attribute.WhichOneof("value")
+            for called in [attribute.func] if kind == "func" else attribute.list.func if kind == "list" else ():
+                called.name = names.get(called.name, called.name)
+    for function in copy.library.function:
+        context().add_function_def(function)
+    return copy
 
 
 class Program:
@@ -237,7 +266,8 @@ class Program:
 
     def _imported(self, replaced: dict[str, Array], wanted: list[str]) -> list[Array]:
         """The values of tensors where others are replaced."""
-        return list(tf.graph_util.import_graph_def(self.definition, input_map=replaced, return_elements=wanted, name="")) if wanted else []
+        definition = with_own_functions(self.definition)
+        return list(tf.graph_util.import_graph_def(definition, input_map=replaced, return_elements=wanted, name="")) if wanted else []
 
     def _trace(self, leaves: list[Array], given: list[Array], shares: list[Array]) -> tuple[list[Array], dict[str, Any]]:
         """The program itself: replaces tensors in execution order, and returns the outputs and what is read."""

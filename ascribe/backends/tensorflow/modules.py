@@ -70,7 +70,10 @@ def variables_of(model: Any) -> list[Any]:
     host = host_of(model)
     owner = model if host is None else host
     for candidate in (owner, *(getattr(owner, "signatures", None) or {}).values()):
-        found = getattr(candidate, "variables", ())
+        try:
+            found = getattr(candidate, "variables", ())
+        except AssertionError:  # a function whose loaded object is gone: the run says so
+            continue
         if not callable(found) and (some := [v for v in found if isinstance(v, tf.Variable)]):
             return some
     return []

@@ -85,6 +85,8 @@ def unknown_layer(ctx: Context, cut: Cut, layers: list[str]) -> CutError:
     """The error for a layer that the model does not have."""
     if not layers:
         return ctx.runner.without_layers(cut)
+    if (inside := ctx.runner.inside_loop(cut)) is not None:
+        return inside
     near = get_close_matches(cut.layer, layers, 3, 0.3) or layers[:3]
     there = f"{len(layers)} layers, such as {', '.join(map(repr, near))}"
     return CutError(f"The model has no layer {cut.layer!r}", found=there, advice=f"at={near[0]!r}", code="E-CUT-UNKNOWN")
@@ -133,12 +135,14 @@ def logits(ctx: Context) -> Cut:
 def embeddings(ctx: Context) -> Cut:
     """The output of the one layer that is given the ids of the call. Raises CutError where there is none, or several."""
     ids = [ctx.inputs.leaves[path] for path in ctx.inputs.ids]
+    tables = ctx.runner.tables()
     given: dict[str, None] = {}
     used: dict[str, None] = {}
 
     def report(cut: Cut, call: int, tree: Any) -> None:
         if cut.anchor == "in":
-            tensors = [leaf for _, leaf in walk(tree) if isinstance(leaf, tf.Tensor) and leaf.dtype.is_integer]
+            leaves = [leaf for _, leaf in walk(tree) if isinstance(leaf, tf.Tensor)]
+            tensors = [leaf for leaf in leaves if leaf.dtype.is_integer or (leaf.dtype.is_floating and cut.layer in tables)]
             if any(np.isin(np.asarray(t).reshape(-1)[:64], i.reshape(-1)).all() for t in tensors for i in ids if t.shape.num_elements()):
                 given[cut.layer] = None
         elif cut.layer in given and floating(tree):
@@ -146,8 +150,12 @@ def embeddings(ctx: Context) -> Cut:
 
     run_and_report(ctx, report)
     inner = [name for name in used if not any(other.startswith(f"{name}.") for other in used)]
-    if len(inner) == 1:
-        return Cut(inner[0])
+    if len(inner) == 1 or (not inner and len(tables) == 1):  # a table whose ids the model makes itself, of words
+        return Cut((inner or tables)[0])
+    if not inner and not ids:
+        problem, there = "The inputs are words, which have no gradient", "strings, and no layer of embeddings"
+        advice = 'asc.FeatureAblation(by=asc.MaskToken("")), or at="layer" for the layer that looks up their embeddings'
+        raise CutError(problem, found=there, advice=advice, code="E-CUT-INTEGER")
     problem = "`EMBEDDINGS` is ambiguous: several layers receive the ids" if inner else "`EMBEDDINGS` was not found: no layer receives ids"
     there = ", ".join(map(repr, inner)) or f"a model of the kind {ctx.runner.kind}"
     raise CutError(problem, found=there, advice='the layer by its name: at="layer"', code="E-CUT-EMBEDDINGS")

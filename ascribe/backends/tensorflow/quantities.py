@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,6 +59,9 @@ def numbers(ctx: Context, job: Job, tree: Any, rows: np.ndarray) -> list[Array]:
         part = next((path[0] for path, leaf in walk(tree) if isinstance(leaf, tf.Tensor) and path), None)
         problem, there = f"The quantity raised {type(wrong).__name__}: {first}", f"a value of type {type(tree).__name__}"
         advice = "" if part is None else f"one of its tensors, y[{part!r}], in place of y"
+        method = re.search(r"has no attribute '(mean|sum|max|min|prod|std)'", first)
+        if method is not None and isinstance(tree, tf.Tensor):
+            advice = f"tf.math.reduce_{method[1]}(y, axis): tensors have no such method"
         raise QuantityError(problem, found=there, advice=advice, code="E-QUANTITY-RAISED") from wrong
     return [one_per_row(ctx, value, len(rows)) for value in found]
 

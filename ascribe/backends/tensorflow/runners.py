@@ -18,16 +18,18 @@ from ..protocol import Bias
 from .demands import Demand, nothing_seen
 from .graph import FrozenGraph
 from .intercept import FUNCTION, Run, intercepted
-from .modules import host_of, named_modules
+from .modules import host_of, named_modules, variables_of
 from .rules.graphs import run_graph
 from .rules.observe import observed
 
+LOOPS = ("While", "StatelessWhile")
 ConcreteFunction: Any = tf.types.experimental.ConcreteFunction
 
 
 class Runner(ABC):
     """A model that can be run with demands at its layers."""
 
+    model: Any
     kind: str
     """The name of the kind of model."""
     arguments: Callable[[], tuple[Any, Any]]
@@ -40,6 +42,10 @@ class Runner(ABC):
     def compiled_model(self) -> Any:
         """The model where its user has compiled it with ``tf.function``, None for any other."""
         return None
+
+    def variables(self) -> list[Any]:
+        """The variables of the model."""
+        return variables_of(self.model)
 
     def canonical(self, name: str) -> str:
         """The name of a layer that a user gave, as :meth:`layers` has it."""
@@ -66,10 +72,18 @@ class Runner(ABC):
         """The output of the embedding of ids, where the model says where it is without a run."""
         return None
 
+    def tables(self) -> list[str]:
+        """The names of the layers that are known to be tables of embeddings."""
+        return []
+
     def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
         """The biases of layers with their axes, and the layers that are nonlinear. Raises MethodError where they cannot be read."""
         problem = "The method needs the biases of layers, which cannot be read from TensorFlow models"
         raise MethodError(problem, found=f"a model of the kind {self.kind}", advice="asc.InputXGradient()")
+
+    def inside_loop(self, cut: Cut) -> CutError | None:
+        """The error for a cut inside a loop that is one operation; None for any other cut."""
+        return None
 
     @abstractmethod
     def without_layers(self, cut: Cut) -> CutError:
@@ -143,7 +157,14 @@ class GraphRunner(Runner):
 
     def run(self, args: Any, kwargs: Any, demands: Sequence[Demand]) -> Any:
         inner = [demand for demand in demands if demand.cut.layer]
-        return self.graph(args, kwargs).run(args, kwargs, inner) if inner else self.function(*args, **kwargs)
+        if inner:
+            return self.graph(args, kwargs).run(args, kwargs, inner)
+        try:
+            return self.function(*args, **kwargs)
+        except ValueError as wrong:  # a loop in a loaded function has no gradient as long as it reads variables
+            if "without handle data" not in str(wrong):
+                raise
+            return self.graph(args, kwargs).run(args, kwargs, [])
 
     def record(self, args: Any, kwargs: Any, demands: Sequence[Demand], recorder: Any) -> Any:
         return run_graph(self.graph(args, kwargs), args, kwargs, demands, recorder)
@@ -169,6 +190,14 @@ class GraphRunner(Runner):
 
     def embeddings(self) -> Cut | None:
         return self.graph(*self.arguments()).embeddings()
+
+    def inside_loop(self, cut: Cut) -> CutError | None:
+        loops = [name for name, kind in self.layers().items() if kind in LOOPS and cut.layer.startswith(f"{name}/")]
+        if not loops:
+            return None
+        problem = f"The operation {cut.layer!r} is in the body of a loop, and has no single value"
+        advice = f"at={loops[0]!r}, what the loop gives; or the model as Keras or a tf.Module, whose cells are cuts: Cut('cell', call=2)"
+        return CutError(problem, found=f"the loop {loops[0]!r} of the graph", advice=advice, code="E-CUT-UNKNOWN")
 
     def without_layers(self, cut: Cut) -> CutError:
         problem = f"The graph of the model has no operation {cut.layer!r}"

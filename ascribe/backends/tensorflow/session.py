@@ -76,8 +76,16 @@ class TensorflowSession(Session):
     def names(self, spots: Sequence[ArrayAt]) -> list[str]:
         return [argument_name(s.path) if s.cut.anchor == "in" and not s.cut.layer else f"{s.cut!r}[{i}]" for i, s in enumerate(spots)]
 
-    def given(self, array: Array) -> Any:
-        return array if self.ctx.inputs.numpy else tf.convert_to_tensor(array)
+    def given(self, array: Array, spot: ArrayAt | None = None) -> Any:
+        inputs = self.ctx.inputs
+        at_input = spot is not None and not spot.cut.layer and spot.cut.anchor == "in"
+        if inputs.numpy:
+            short = inputs.short.get(spot.path) if at_input and spot is not None else None
+            return array if short is None else np.asarray(array).astype(short)
+        tensor, kind = tf.convert_to_tensor(array), None
+        if spot is not None and tensor.dtype.is_floating:
+            kind = inputs.kinds.get(spot.path) if at_input else self.ctx.kinds.get((spot.cut, spot.path))
+        return tf.cast(tensor, kind) if kind is not None and kind.is_floating else tensor
 
     def parameter_count(self) -> int:
         return sum(int(np.prod(v.shape)) for v in self.ctx.variables)

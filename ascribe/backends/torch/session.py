@@ -134,7 +134,7 @@ class TorchSession(Session):
     def names(self, spots: Sequence[ArrayAt]) -> list[str]:
         return [argument_name(s.path) if s.cut.anchor == "in" and not s.cut.layer else f"{s.cut!r}[{i}]" for i, s in enumerate(spots)]
 
-    def given(self, array: Array) -> Any:
+    def given(self, array: Array, spot: ArrayAt | None = None) -> Any:
         return xp.numpy(array) if self.ctx.inputs.numpy else array
 
     def parameter_count(self) -> int:
