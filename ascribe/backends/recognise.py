@@ -56,7 +56,8 @@ RECOGNISERS = {  # Keras first: on PyTorch its layers are modules too
         PREDICTS,
     ),
     "jax": Recogniser(
-        frozenset({"jax", "jaxlib", "flax", "equinox"}), frozenset({"flax.linen.module", "flax.nnx.module", "equinox._module"})
+        frozenset({"jax", "jaxlib", "flax", "equinox"}),
+        frozenset({"flax.linen.module", "flax.nnx.module", "flax.training.train_state", "equinox._module"}),
     ),
 }
 """The frameworks by the name of their backend."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -15,8 +15,10 @@ from ...cuts import Cut, accessor_path
 from ...errors import CutError, InputError
 from ...tree import Path, map_leaves, walk
 from ..arguments import Argument, count_records, may_be_explained, may_be_ids, may_be_removed
-from .models import as_key, can_be_traced
+from .libraries import libraries
+from .models import as_key, can_be_traced, changeable
 from .namespace import is_floating, is_number
+from .opened import Opened, open_model, open_tree
 
 NARROWER = "the arguments are float64, JAX works in float32"
 
@@ -27,9 +29,11 @@ class Inputs:
     def __init__(self, call: Call) -> None:
         self.numpy, self.only = False, call.explained
         self.notes: list[str] = []
+        self.objects: dict[Path, Opened] = {}
         self.tree = map_leaves((call.args, call.kwargs), self._array)
-        self.leaves: dict[Path, Any] = {p: leaf for p, leaf in walk(self.tree) if isinstance(leaf, jax.Array)}
-        shaped = {p: Argument(tuple(leaf.shape), is_floating(leaf)) for p, leaf in self.leaves.items() if is_number(leaf) and leaf.ndim}
+        self.leaves: dict[Path, Any] = dict(self._arrays())
+        given = {p: leaf for p, leaf in self.leaves.items() if is_number(leaf) and leaf.ndim and "*" not in p}
+        shaped = {p: Argument(tuple(leaf.shape), is_floating(leaf)) for p, leaf in given.items()}
         if not shaped:
             raise error_without_arrays(call, tensors=False)
         counted = count_records(call, shaped)
@@ -39,6 +43,7 @@ class Inputs:
             raise InputError(what, found=f"{len(counted.rows)} rows", advice=advice, code="E-RECORDS")
         self.whole, self.axes, self.records = counted.whole, counted.axes, counted.count
         self.own = [p for p in shaped if p in self.axes or self.whole]
+        self.axes = {**self.axes, **{p: 0 for p in self.leaves if self._is_key_of_records(p)}}
         floating = [p for p in self.own if is_floating(self.leaves[p])]
         self.explained = [p for p in floating if (may_be_explained(p) if self.only is None else p[1] in self.only)]
 
@@ -52,7 +57,22 @@ class Inputs:
             if leaf.dtype == np.float64 and array.dtype != np.float64 and NARROWER not in self.notes:
                 self.notes.append(NARROWER)
             return array
+        if (opened := open_object(leaf)) is not None:
+            self.objects[path] = opened
         return leaf
+
+    def _arrays(self) -> Iterator[tuple[Path, Any]]:
+        """All arrays with their paths, those inside of objects that JAX knows included."""
+        for path, leaf in walk(self.tree):
+            if path in self.objects:
+                yield from ((inner_path(path, i), array) for i, array in enumerate(jax.tree.leaves(self.objects[path].weights)))
+            elif isinstance(leaf, jax.Array):
+                yield path, leaf
+
+    def _is_key_of_records(self, path: Path) -> bool:
+        """True for keys of random generators, one for each record."""
+        leaf = self.leaves[path]
+        return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) and leaf.shape[:1] == (self.records,) and not self.whole
 
     @property
     def discrete(self) -> list[Path]:
@@ -102,16 +122,47 @@ class Inputs:
 
     def filled(self, leaves: Mapping[Path, Any]) -> tuple[Any, Any]:
         """The arguments with other arrays."""
-        args, kwargs = map_leaves(self.tree, lambda path, leaf: leaves.get(path, leaf))
+
+        def change(path: Path, leaf: Any) -> Any:
+            if path not in self.objects:
+                return leaves.get(path, leaf)
+            arrays, tree = jax.tree.flatten(self.objects[path].weights)
+            return self.objects[path].build(jax.tree.unflatten(tree, [leaves[inner_path(path, i)] for i in range(len(arrays))]))
+
+        args, kwargs = map_leaves(self.tree, change)
         return args, kwargs
+
+    @property
+    def lasting(self) -> bool:
+        """True if calls with an equal signature give the same program: no argument is an object whose content may have changed."""
+        others = [leaf for path, leaf in walk(self.tree) if path not in self.objects and not can_be_traced(leaf)]
+        return all(opened.lasting for opened in self.objects.values()) and not any(map(changeable, others))
 
     @property
     def signature(self) -> Hashable:
         """Equal for calls that need the same programs: shapes but for the number of records, types, and everything that is no array."""
         items: list[Hashable] = [self.whole, tuple(self.axes.items())]
         for path, leaf in walk(self.tree):
-            if can_be_traced(leaf):
+            if path in self.objects:
+                arrays = jax.tree.leaves(self.objects[path].weights)
+                items.append((path, self.objects[path].key, tuple((a.shape, str(a.dtype)) for a in arrays)))
+            elif can_be_traced(leaf):
                 items.append((path, self.shape(path, -1), str(leaf.dtype), bool(getattr(leaf, "weak_type", False))))
             else:
                 items.append((path, as_key(leaf)))
         return tuple(items)
+
+
+def open_object(leaf: Any) -> Opened | None:
+    """An argument that holds arrays and is passed through: random generators of NNX, states of Equinox; None for any other."""
+    if isinstance(leaf, (jax.Array, np.ndarray, np.generic, bool, int, float, str, bytes, type(None))):
+        return None
+    opened = open_model(leaf, libraries())
+    if opened is None and not jax.tree_util.all_leaves([leaf]):
+        opened = open_tree(leaf)
+    return opened if opened is not None and jax.tree.leaves(opened.weights) else None
+
+
+def inner_path(path: Path, number: int) -> Path:
+    """The path of an array inside of an object."""
+    return (*path, "*", number)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import equinox
@@ -10,7 +12,7 @@ import jax
 
 from .biases import ARRAYS, KnownLayer
 from .marked import joined, marked_class
-from .opened import Opened, Opening, open_tree
+from .opened import Opened, Opening, hashable, open_tree
 
 
 def owns(obj: Any) -> bool:
@@ -29,19 +31,14 @@ def open_object(module: Any, name: str, opening: Opening) -> Opened | None:
     if is_wrapper(module):
         return open_wrapper(module, name, opening)
     opened, prefix = open_tree(module), opening.prefix(module, name)
+    key, lasting = hashable(("equinox", opened.key), module, static_fields(module))
 
     def build(weights: Any) -> Any:
         return marked(opened.build(weights), (prefix,) if prefix else ())
 
-    return Opened(
-        opened.weights,
-        ("equinox", opened.key),
-        build,
-        opened.lasting,
-        opened.name,
-        training_layers(module),
-        lambda: layers_of(module, prefix),
-    )
+    training = training_layers(module)
+    lasting = lasting and opened.lasting
+    return replace(opened, key=key, build=build, lasting=lasting, training=training, layers=lambda: layers_of(module, prefix))
 
 
 def layers_of(module: Any, prefix: str) -> dict[str, KnownLayer]:
@@ -65,6 +62,19 @@ def inner_modules(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any
         parts = dict(zip(names, value, strict=True))
     for name, part in parts.items():
         yield from inner_modules(part, (*path, name))
+
+
+def static_fields(module: Any) -> list[Any]:
+    """The values of the fields of a module, and of those inside of it, that are no part of the tree."""
+    values = []
+    for field in dataclasses.fields(module):
+        value = getattr(module, field.name, None)
+        if field.metadata.get("static"):
+            values.append(value)
+        else:
+            inner = jax.tree.leaves(value, is_leaf=owns)
+            values += [v for one in inner if owns(one) for v in static_fields(one)]
+    return values
 
 
 def marked(value: Any, path: tuple[Any, ...]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -10,27 +11,25 @@ from ...calls.call import Call
 from ...errors import BackendError
 from ..protocol import Bias
 from .biases import read_biases
+from .libraries import libraries, linen_biases, marking
 from .mapped import bare_module, maps_over_records
-from .models import Model, function, unwrap
+from .models import Model, function
 from .opened import open_model
 
 
 def model_of(model: Any, whole: bool = False) -> Model:
     """A model as a pure function. Raises BackendError for one that cannot be called on several records; ``whole`` if there is one only."""
-    inner = unwrap(model)[0]
     if (keras := sys.modules.get("keras")) is not None and hasattr(keras, "layers"):
         from ..keras.names import roots_of
         from ..keras.onto_jax import keras_model
 
         if roots_of(model):
             return keras_model(model)
-    if (linen := sys.modules.get("flax.linen")) is not None:
-        from .linen import bound_module, partial_apply
-
-        if isinstance(model, linen.Module):
-            return bound_module(model)
-        if isinstance(getattr(inner, "__self__", None), linen.Module) and inner is not model:
-            return partial_apply(model)
+    linen: Any = sys.modules.get("flax.linen")
+    if linen is not None and isinstance(model, linen.Module) and model.scope is None:
+        raise without_variables(type(model).__name__)
+    if not callable(model) and hasattr(model, "apply_fn"):
+        model = training_state(model)
     if not whole and (bare := bare_module(model)) is not None:
         raise one_record(type(bare).__name__)
     return modules(model) or function(model, maps_over_records(model))
@@ -43,27 +42,31 @@ def modules(model: Any) -> Model | None:
         return None
 
     def fn(weights: Any, args: Any, kwargs: Any) -> Any:
-        return opened.build(weights)(*args, **kwargs)
+        with marking():
+            return opened.build(weights)(*args, **kwargs)
 
     def biases(layers: Sequence[str], call: Call) -> tuple[dict[str, Bias], list[str]]:
-        return read_biases(layers, opened.layers().get)
+        known = linen_biases(model, fn, opened.weights, layers, call)
+        return read_biases(layers, opened.layers().get) if known is None else known
 
     definition = opened.key if opened.lasting else None
-    return Model(fn, opened.weights, definition, opened.name, maps_over_records(model), opened.key, biases, opened.training)
+    mapped, training, aliases = maps_over_records(model), opened.training, opened.aliases
+    return Model(fn, opened.weights, definition, opened.name, mapped, opened.key, biases, training, aliases)
 
 
-def libraries() -> list[Any]:
-    """The libraries of modules that are loaded."""
-    found: list[Any] = []
-    if "flax.nnx" in sys.modules:
-        from . import nnx
+def training_state(state: Any) -> Any:
+    """The model of a training state of Flax: its function with its parameters and, where it has them, its statistics."""
+    collections = {"params": state.params}
+    if getattr(state, "batch_stats", None) is not None:
+        collections["batch_stats"] = state.batch_stats
+    return functools.partial(state.apply_fn, collections)
 
-        found.append(nnx)
-    if "equinox" in sys.modules:
-        from . import equinox
 
-        found.append(equinox)
-    return found
+def without_variables(name: str) -> BackendError:
+    """The error for a linen module that is not bound."""
+    what = "A Flax module without its variables cannot be called"
+    advice = "model.bind(variables), or functools.partial(model.apply, variables)"
+    return BackendError(what, found=f"an unbound {name}", advice=advice)
 
 
 def one_record(name: str) -> BackendError:

@@ -52,7 +52,7 @@ CALLS = {
     "custom_vjp_call_jaxpr": "fun_jaxpr",
 }
 """Operations that are calls of a program, and the parameter that holds it."""
-OWN_DERIVATIVE = ("custom_vjp_call", "custom_vjp_call_jaxpr")
+OWN_DERIVATIVE = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 REMAT = ("remat2", "checkpoint", "remat")
 
 

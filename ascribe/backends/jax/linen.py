@@ -1,7 +1,8 @@
-"""Flax linen: bound modules and partial applications of ``module.apply``."""
+"""Flax linen: a bound module is its variables and a module without; the calls of all modules are intercepted while a model is traced."""
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -10,10 +11,9 @@ import jax
 from flax import linen
 
 from ...calls.call import Call
-from ...errors import BackendError
 from ..protocol import Bias
 from .biases import ARRAYS, KnownLayer, read_biases
-from .models import Model, as_key, unwrap
+from .opened import Opened, Opening, hashable
 from .tags import call_marked
 
 
@@ -24,42 +24,54 @@ def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
     return call_marked(call, args, kwargs, ".".join(context.module.path), type(context.module).__name__)
 
 
-def bound_module(bound: Any) -> Model:
-    """A module with its variables: ``module.bind(variables)``. Raises BackendError for one without."""
-    if bound.scope is None:
-        what, name = "A Flax module without its variables cannot be called", type(bound).__name__
-        raise BackendError(what, found=f"an unbound {name}", advice="model.bind(variables), or functools.partial(model.apply, variables)")
-    module, variables = bound.unbind()
-
-    def fn(variables: Any, args: Any, kwargs: Any) -> Any:
-        with linen.intercept_methods(intercept):
-            return module.apply(variables, *args, **kwargs)
-
-    biases = partial(biases_in_call, fn, variables, variables)
-    return Model(fn, variables, ("linen", as_key(module)), type(module).__name__, biases=biases)
+def marking() -> Any:
+    """A context in which the calls of modules are marked, in this thread."""
+    return linen.intercept_methods(intercept)
 
 
-def partial_apply(model: Any) -> Model:
-    """``functools.partial(module.apply, variables, ...)``: the arrays that it binds are the weights."""
-    method, bound = unwrap(model)
-    module = method.__self__
+def owns(obj: Any) -> bool:
+    """True for modules, bound or not."""
+    return isinstance(obj, linen.Module)
 
-    def fn(weights: Any, args: Any, kwargs: Any) -> Any:
-        with linen.intercept_methods(intercept):
-            return bound.call(method, weights, args, kwargs)
 
-    definition = ("linen", method.__name__, as_key(module), bound.definition)
-    inner: Any = model
+def open_object(module: Any, name: str, opening: Opening) -> Opened:
+    """A module, with the variables and keys of random generators that it is bound to."""
+    opening.prefix(module, name)
+    if module.scope is None:
+        key, lasting = hashable(("linen", module), module, vars(module).values())
+        return Opened((), key, lambda weights: module, lasting, type(module).__name__)
+    free, variables = module.unbind()
+    rngs = {stream: lazy.as_jax_rng() for stream, lazy in module.scope.rngs.items()}
+    key, lasting = hashable(("linen", free), free, vars(free).values())
+
+    def build(weights: Any) -> Any:
+        return free.bind(weights[0], rngs=weights[1])
+
+    return Opened((variables, rngs), key, build, lasting, type(free).__name__)
+
+
+def variables_of(model: Any) -> Any:
+    """The variables of the module in a model: those that it is bound to, or that a partial application binds; empty without."""
     variables: Any = {}
-    while isinstance(inner, partial):
-        inner, variables = inner.func, inner.args[0] if inner.args else inner.keywords.get("variables", variables)
-    return Model(fn, bound.weights, definition, type(module).__name__, biases=partial(biases_in_call, fn, bound.weights, variables))
+    while not owns(model):
+        if isinstance(model, partial):
+            model, variables = model.func, model.args[0] if model.args else model.keywords.get("variables", variables)
+        elif isinstance(model, types.MethodType):
+            model = model.__self__
+        elif type(model).__name__ == "PjitFunction":
+            model = model.__wrapped__
+        else:
+            return {}
+    return variables if model.scope is None else model.unbind()[1]
 
 
 def biases_in_call(
-    fn: Callable[..., Any], weights: Any, variables: Any, layers: Sequence[str], call: Call
-) -> tuple[dict[str, Bias], list[str]]:
-    """The biases of layers, whose modules exist only while the model is traced."""
+    model: Any, fn: Callable[..., Any], weights: Any, layers: Sequence[str], call: Call
+) -> tuple[dict[str, Bias], list[str]] | None:
+    """The biases of layers, whose modules exist only while the model is traced; None for a model without variables of linen."""
+    variables = variables_of(model)
+    if not variables:
+        return None
     modules: dict[str, Any] = {}
 
     def look(call_module: Any, args: Any, kwargs: Any, context: Any) -> Any:

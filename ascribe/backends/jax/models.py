@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 from ...calls.call import Call
 from ..protocol import Bias
 from .namespace import is_number
+
+LIBRARIES = ("jax", "jaxlib", "flax", "equinox", "numpy", "builtins", "functools")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,8 @@ class Model:
     """The biases of layers in a call, and the layers that are nonlinear; None where they cannot be read."""
     training: tuple[str, ...] = ()
     """The kinds of layers that are in training mode, and depend on it."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """For other paths of a module that is used at several places, the path that its calls are marked with."""
 
     @cached_property
     def weights_key(self) -> Hashable:
@@ -67,6 +72,21 @@ def as_key(obj: Any) -> Hashable:
     except TypeError:
         return Identity(obj)
     return (type(obj), obj)
+
+
+def changeable(obj: Any) -> bool:
+    """True for an object whose content may change unseen: a key of it is equal for as long as it is the same object."""
+    if isinstance(obj, (type, types.ModuleType)):
+        return False
+    if isinstance(obj, types.FunctionType):
+        return bool(obj.__closure__) and not in_library(obj.__module__)
+    by_identity: Any = object.__hash__
+    return type(obj).__hash__ is by_identity and bool(getattr(obj, "__dict__", None)) and not in_library(type(obj).__module__)
+
+
+def in_library(name: Any) -> bool:
+    """True for the name of a module of a library whose objects hold no modules and settings but those that they are given."""
+    return str(name).partition(".")[0] in LIBRARIES
 
 
 def can_be_traced(leaf: Any) -> bool:

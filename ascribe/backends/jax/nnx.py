@@ -28,14 +28,15 @@ def open_object(node: Any, name: str, opening: Opening) -> Opened:
     graphdef, state = nnx.split(node)
     prefix = opening.prefix(node, name) if isinstance(node, nnx.Module) else ""
     weights, tree = jax.tree.flatten(state)
-    key, lasting = hashable(("nnx", graphdef, tree), node)
+    key, lasting = hashable(("nnx", graphdef, tree), node, fixed_values(node))
 
     def build(weights: Any) -> Any:
         copy = nnx.merge(graphdef, jax.tree.unflatten(tree, weights))
         mark_calls(copy, prefix)
         return copy
 
-    return Opened(weights, key, build, lasting, type(node).__name__, training_layers(node), lambda: layers_of(node, prefix))
+    training, others = training_layers(node), aliases(node, prefix)
+    return Opened(weights, key, build, lasting, type(node).__name__, training, lambda: layers_of(node, prefix), others)
 
 
 def layers_of(node: Any, prefix: str) -> dict[str, KnownLayer]:
@@ -67,6 +68,24 @@ def mark_calls(copy: Any, prefix: str) -> None:
         if "_pytree__nodes" not in vars(new):
             register(new, pytree=cls._pytree__is_pytree)
         object.__setattr__(module, "__class__", new)
+
+
+def fixed_values(node: Any) -> list[Any]:
+    """Everything in a module that is neither a module nor an array."""
+    return [value for _, value in nnx.iter_graph(node) if not isinstance(value, (nnx.Pytree, nnx.Variable))]
+
+
+def aliases(node: Any, prefix: str) -> dict[str, str]:
+    """The other paths of modules that are used at several places, with the first one."""
+    if not isinstance(node, nnx.Module):
+        return {}
+    paths = {id(module): path for path, module in nnx.iter_modules(node)}
+    others = {}
+    for path, module in nnx.iter_modules(node):
+        for name, child in nnx.iter_children(module):
+            if paths.get(id(child), (*path, name)) != (*path, name):
+                others[joined(prefix, (*path, name))] = joined(prefix, paths[id(child)])
+    return others
 
 
 def training_layers(node: Any) -> tuple[str, ...]:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import jax
 
 from .biases import KnownLayer
-from .models import as_key, can_be_traced
+from .models import as_key, can_be_traced, changeable, in_library
 
 DEEP = 20
 """Objects within objects that are looked into, at most."""
-LIBRARIES = ("jax", "jaxlib", "flax", "equinox", "numpy", "builtins", "functools")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +38,20 @@ class Opened:
     """The kinds of layers in training mode."""
     layers: Callable[[], Mapping[str, KnownLayer]] = dict
     """The layers inside by their paths."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """See :class:`~.models.Model`."""
 
 
-def hashable(key: Hashable, obj: Any) -> tuple[Hashable, bool]:
-    """A key and True if it can be hashed; otherwise the type of the object that it is for, and False."""
+def hashable(key: Hashable, obj: Any, fixed: Iterable[Any] = ()) -> tuple[Hashable, bool]:
+    """A key and True if it holds everything that an object depends on; otherwise the type of the object, and False.
+
+    ``fixed`` are the parts of the object that are no arrays.
+    """
     try:
         hash(key)
     except TypeError:
         return as_key(type(obj)), False
-    return key, True
+    return (as_key(type(obj)), False) if any(map(changeable, fixed)) else (key, True)
 
 
 class Library(Protocol):
@@ -123,15 +127,13 @@ class Opening:
         def build(weights: Any) -> Any:
             return types.MethodType(function, opened.build(weights))
 
-        return Opened(
-            opened.weights, ("method", as_key(function), opened.key), build, opened.lasting, opened.name, opened.training, opened.layers
-        )
+        return replace(opened, key=("method", as_key(function), opened.key), build=build)
 
     def parts(
         self, kind: Any, parts: Mapping[str, Any], build: Callable[[dict[str, Any]], Any], name: str, lasting: bool = True
     ) -> Opened | None:
         """An object of several parts, of which some hold modules; arrays that a ``functools.partial`` binds are weights too."""
-        opened = {k: self.open(p, k if k.isidentifier() else name) for k, p in parts.items()}
+        opened = {k: self.open(p, part_name(k) or name) for k, p in parts.items()}
         inner = {k: o for k, o in opened.items() if o is not None}
         if not inner:
             return None
@@ -146,11 +148,12 @@ class Opening:
 
         training = tuple(sorted({t for o in inner.values() for t in o.training}))
         lasting = lasting and all(o.lasting for o in inner.values())
+        aliases = {alias: path for o in inner.values() for alias, path in o.aliases.items()}
 
         def layers() -> dict[str, KnownLayer]:
             return {path: layer for o in inner.values() for path, layer in o.layers().items()}
 
-        return Opened({k: o.weights for k, o in inner.items()}, key, built, lasting, title, training, layers)
+        return Opened({k: o.weights for k, o in inner.items()}, key, built, lasting, title, training, layers, aliases)
 
     def _function(self, function: Any, name: str) -> Opened | None:
         """A function that closes over modules, or uses global ones: a function of the same code with copies of them."""
@@ -186,7 +189,7 @@ def open_tree(value: Any) -> Opened:
     """A value of arrays and other things in containers that JAX knows."""
     leaves, tree = jax.tree.flatten(value)
     others = [None if can_be_traced(leaf) else (leaf,) for leaf in leaves]
-    key, lasting = hashable((tree, tuple(map(as_key, others))), value)
+    key, lasting = hashable((tree, tuple(map(as_key, others))), value, [other[0] for other in others if other is not None])
 
     def build(weights: Any) -> Any:
         arrays = iter(weights)
@@ -196,8 +199,10 @@ def open_tree(value: Any) -> Opened:
 
 
 def bound_parts(bound: Any) -> dict[str, Any]:
-    """The parts of a partial application: its function, its positional and its named arguments."""
-    return {"*": bound.func} | {f"*{i}": a for i, a in enumerate(bound.args)} | dict(bound.keywords)
+    """The parts of a partial application: its function, its positional arguments by the names of the parameters, its named ones."""
+    names = getattr(getattr(bound.func, "__code__", None), "co_varnames", ())[int(isinstance(bound.func, types.MethodType)) :]
+    given = {f"*{names[i] if i < len(names) else i}": a for i, a in enumerate(bound.args)}
+    return {"*": bound.func} | given | dict(bound.keywords)
 
 
 def bound_again(parts: Mapping[str, Any]) -> Any:
@@ -206,9 +211,9 @@ def bound_again(parts: Mapping[str, Any]) -> Any:
     return functools.partial(parts["*"], *given, **{k: p for k, p in parts.items() if k[0] != "*"})
 
 
-def in_library(name: Any) -> bool:
-    """True for the name of a module of a library whose objects hold no modules but those that they are given."""
-    return str(name).partition(".")[0] in LIBRARIES
+def part_name(key: str) -> str:
+    """The name of a part of an object, as the paths of the modules in it begin with it; empty without one."""
+    return key.lstrip("*")
 
 
 def content(cell: Any) -> Any:

@@ -60,8 +60,11 @@ def resolve(spots: Spots, cut: Cut, wrt: bool, notes: list[str]) -> Cut:
 
 
 def dotted(spots: Spots, layer: str) -> str:
-    """A path of layers as the marks have it, with dots, where it was written with slashes."""
-    path = layer.replace("/", ".")
+    """A path of layers as the marks have it, where it was written with slashes, or is another path of the same module."""
+    parts = layer.replace("/", ".").split(".")
+    heads = {".".join(parts[:n]): parts[n:] for n in range(len(parts), 0, -1)}
+    known = spots.model.aliases
+    path = next((".".join((known[head], *rest)) for head, rest in heads.items() if head in known), ".".join(parts))
     return path if path != layer and any(path == k.layer for k in spots.trace(spots.inputs.records).marks) else layer
 
 

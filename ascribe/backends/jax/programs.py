@@ -65,7 +65,6 @@ class Program:
         self.on = on
         self.axes = {key: spots.axis(key) for key in (*form.written, *form.wrt, *form.read, *on)}
         self.shapes = {key: spots.at(key, trace) for key in form.wrt}
-        self.structure = jax.tree.structure(trace.output)
 
     def point(self, given: Arguments, writes: Sequence[Any], keeps: Sequence[Any], shifts: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """The values of the quantities' cuts and those read, at one point, in the model's own layout."""
@@ -90,7 +89,7 @@ class Program:
             )
         )
         results = run.evaluate(trace.jaxpr, given.consts, jax.tree.leaves((given.weights, leaves)))
-        output = jax.tree.unflatten(self.structure, results)
+        output = trace.form.filled(results)
 
         def value_at(key: Key) -> Any:
             return run.seen[key] if key.layer else arguments[key.path] if key.anchor == "in" else follow(output, key.path)

@@ -39,7 +39,10 @@ class JaxSession(Session):
         self.model = model_of(model, self.inputs.whole)
         self.records, self.notes = self.inputs.records, list(self.inputs.notes)
         if self.model.training:
-            self.notes.append(f"the model is in training mode, and explained so ({', '.join(self.model.training)}): eval() changes it")
+            kinds = ", ".join(self.model.training)
+            self.notes.append(
+                f"the model is in training mode, and explained so ({kinds}): model.eval() or inference_mode(model) changes it"
+            )
         self.spots = Spots(self.model, self.inputs)
         self.facts = facts_of(self.model, (self.inputs.signature, self.records))
         self.runs = JaxDevice()

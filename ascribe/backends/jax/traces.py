@@ -22,6 +22,7 @@ from ...utils.hints import unexpected_hint
 from .arguments import Inputs
 from .interpret import Key, Mark, numbered_marks, programs_in
 from .models import Model
+from .outputs import OutputForm, split_output
 from .tags import TRACING
 
 LARGEST = 256
@@ -51,6 +52,7 @@ class Trace:
     """Where each array is among the arguments."""
     records: int
     marks: dict[Key, Mark]
+    form: OutputForm
     programs: dict[Hashable, Any] = field(default_factory=dict)
     """The compiled programs, by what they do."""
     axes: dict[Key, int | None] = field(default_factory=dict)
@@ -98,13 +100,14 @@ def settings() -> Hashable:
 def trace_model(model: Model, inputs: Inputs, records: int) -> Bound:
     """The trace of a model for a number of records. Raises ModelError for what the model raises."""
     key = (model.definition, model.weights_key, inputs.signature, records, settings())
-    if model.definition is not None and (bound := kept(key)) is not None:
+    lasting = model.definition is not None and inputs.lasting
+    if lasting and (bound := kept(key)) is not None:
         return bound
     bound = trace_anew(model, inputs, records)
-    if model.definition is not None:
+    if lasting:
         return keep(key, bound)
     closed = tuple(constant_key(c) for c in inner_constants(bound.trace.jaxpr))
-    equal = (model.code, key[1:], str(bound.trace.jaxpr), str(bound.trace.output), closed)
+    equal = (model.code, key, str(bound.trace.jaxpr), str(bound.trace.output), closed)
     first = kept(equal) or keep(equal, bound)
     return Bound(first.trace, bound.consts)
 
@@ -115,18 +118,23 @@ def trace_anew(model: Model, inputs: Inputs, records: int) -> Bound:
     paths = tuple(inputs.leaves)
     shapes = [jax.ShapeDtypeStruct(inputs.shape(p, records), leaf.dtype) for p, leaf in inputs.leaves.items()]
 
+    forms: list[OutputForm] = []
+
     def fn(weights: Any, leaves: Any) -> Any:
         args, kwargs = inputs.filled(dict(zip(paths, leaves, strict=True)))
-        return model.fn(weights, args, kwargs)
+        arrays, form = split_output(model.fn(weights, args, kwargs))
+        forms.append(form)
+        return arrays
 
     try:
         with TRACING(object()):
-            closed, output = jax.make_jaxpr(fn, return_shape=True)(model.weights, shapes)
+            closed, results = jax.make_jaxpr(fn, return_shape=True)(model.weights, shapes)
     except AscribeError:
         raise
     except Exception as wrong:
         raise failed(model.name, inputs, records, wrong) from wrong
-    return Bound(Trace(closed.jaxpr, output, paths, records, numbered_marks(closed.jaxpr)), tuple(closed.consts))
+    form = forms[-1]
+    return Bound(Trace(closed.jaxpr, form.filled(results), paths, records, numbered_marks(closed.jaxpr), form), tuple(closed.consts))
 
 
 def failed(name: str, inputs: Inputs, records: int, wrong: Exception) -> ModelError:

@@ -43,7 +43,7 @@ def record_run(plan: Plan, given: RuleArguments, quantity: Quantity, rules: Assi
     recorder = Recorder(starting_at(plan, given, rules), targets, frozenset(asked))
     leaves = [recorder.at(Key("", "in", 0, path), leaf) for path, leaf in zip(trace.paths, given.leaves, strict=True)]
     results = recorder.run(trace.jaxpr, given.consts, [*jax.tree.leaves(given.weights), *leaves])
-    output = jax.tree.unflatten(jax.tree.structure(trace.output), results)
+    output = trace.form.filled(results)
     recorder.values.update({key: follow(output, key.path) for key in asked if not key.layer and key.anchor == "out"})
     recorder.tape.close()
     out = read_quantities(recorder, plan, given, quantity)
