@@ -23,8 +23,10 @@ def layers_of(model: Any) -> Iterator[Any]:
             model = content(cells["fun"]) if inside else None
         elif type(model).__name__ in ("PjitFunction", "_JitWrapper"):
             model = model.__wrapped__
+        elif isinstance(model, types.MethodType) or type(model).__name__ == "BoundMethod":
+            model = model.__self__
         else:
-            model = getattr(model, "__self__", None)
+            model = None  # not asked for attributes: a module of Flax linen sets itself up for that
 
 
 def variables(function: Any) -> dict[str, Any]:
