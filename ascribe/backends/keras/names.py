@@ -60,8 +60,9 @@ def roots_of(model: Any) -> dict[str, Any]:
 
     They are the model itself, the one whose method it is, or those that a function, a partial application or an object holds.
     """
-    function = getattr(model, "python_function", None)
-    if function is None and framework_of(model) not in (None, "keras") and not is_keras(model):
+    package = framework_of(model)
+    function = getattr(model, "python_function", None) if package == "tensorflow" else None  # others are not asked: Flax modules set up
+    if function is None and package not in (None, "keras") and not is_keras(model):
         return {}
     found = models_behind(model if function is None else function, is_keras, "keras.")
     if len(found) == 1:
