@@ -24,6 +24,7 @@ STANDS_FOR = {
     "trulens.nn.slices": "nn.slices",
     "trulens.utils": "utils",
     "trulens.utils.nlp": "utils.nlp",
+    "trulens.utils.test": "utils.test",
     "trulens.utils.tru_logger": "utils.tru_logger",
     "trulens.utils.typing": "utils.typing",
     "trulens.visualizations": "visualizations",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -21,13 +22,22 @@ Tensor = getattr(import_module(TENSORS[framework][0]), TENSORS[framework][1]) if
 TensorVar = keras.Variable
 
 backend = Backend.KERAS
-floatX = keras.config.floatx()
-floatX_size = np.dtype(floatX).itemsize
-dim_order = keras.config.image_data_format()
-channel_axis = 1 if dim_order == "channels_first" else 3
+SETTINGS: dict[str, Callable[[], Any]] = {
+    "floatX": keras.config.floatx,
+    "floatX_size": lambda: np.dtype(keras.config.floatx()).itemsize,
+    "dim_order": keras.config.image_data_format,
+    "channel_axis": lambda: 1 if keras.config.image_data_format() == "channels_first" else 3,
+}
+"""Names of this module whose values are settings of Keras that can be changed."""
 
 abs, clone, maximum, minimum, sign, stack, tile = ops.abs, ops.copy, ops.maximum, ops.minimum, ops.sign, ops.stack, ops.tile
 identity = clone
+
+
+def __getattr__(name: str) -> Any:
+    if name not in SETTINGS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return SETTINGS[name]()
 
 
 def set_seed(seed: int) -> None:
@@ -71,7 +81,7 @@ def as_tensor(x: Any, dtype: Any = None, device: Any = None) -> Any:
     if is_tensor(x):
         return x
     floats = dtype is None and np.asarray(x).dtype.kind == "f"
-    return ops.convert_to_tensor(x, dtype=floatX if floats else dtype)
+    return ops.convert_to_tensor(x, dtype=keras.config.floatx() if floats else dtype)
 
 
 def int_shape(t: Any) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .....errors import BackendError
-from ..backend import NAMES, Backend
+from ..backend import CHOICE, NAMES, Backend
 from .base import ModelWrapper
 from .keras import KerasModelWrapper
 from .keras_layers import keras_package, roots_of
@@ -56,15 +56,17 @@ def get_model_wrapper(
     """Returns the wrapper for a model's framework.
 
     ``logit_layer`` is the layer of ``LogitCut``, ``device`` the device that a PyTorch model is moved to, ``replace_softmax`` and
-    ``softmax_layer`` are for Keras models. ``backend`` names the framework where it should not be recognised. The arguments of other
-    frameworks' wrappers have no effect. Raises ValueError for a model of another package than ``backend``, BackendError for graphs of
-    TensorFlow 1, which are not supported, and for an unknown ``backend``.
+    ``softmax_layer`` are for Keras models. ``backend`` names the framework where it should not be recognised; it is the one of
+    ``get_backend()`` from then on. The arguments of other frameworks' wrappers have no effect. Raises ValueError for a model of another
+    package than ``backend``, BackendError for graphs of TensorFlow 1 and for an unknown ``backend``.
     """
     named = None if backend is None or backend.lower() == Backend.UNKNOWN.name.lower() else Backend.from_name(backend)
     if named is Backend.UNKNOWN:
         advice = f"one of {', '.join(NAMES)}"
         raise BackendError("The backend is not known", found=f"backend={backend!r}", advice=advice, code="E-COMPAT-BACKEND")
     found = discern_backend(model) if named is None else named
+    if named is not None:
+        CHOICE.make(named)
     if found is Backend.UNKNOWN:
         return ModelWrapper(model, logit_layer=logit_layer)
     if found is Backend.PYTORCH:
