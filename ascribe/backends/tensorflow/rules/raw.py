@@ -58,12 +58,20 @@ class Raw:
 
 
 def completed(kind: str, attributes: Sequence[Any]) -> tuple[Any, ...]:
-    """Attributes with the default of each word that was left out."""
+    """Attributes with the default of each one that was left out: some of TensorFlow's functions leave out words, others flags."""
     if None not in attributes[1::2]:
         return tuple(attributes)
-    defaults = {a.name: a.default_value.s for a in op_def_registry.get(kind).attr if a.type == "string"}
+    defaults = {a.name: default_of(a.default_value) for a in op_def_registry.get(kind).attr}
     pairs = zip(attributes[::2], attributes[1::2], strict=True)
     return tuple(part for name, value in pairs for part in (name, defaults.get(name) if value is None else value))
+
+
+def default_of(value: Any) -> Any:
+    """The default value of an attribute; None where there is none, or where it is a shape."""
+    kind = value.WhichOneof("value")
+    if kind == "list":
+        return [*value.list.i, *value.list.f, *value.list.s, *value.list.b]
+    return getattr(value, kind) if kind in ("s", "i", "f", "b", "type") else None
 
 
 def attributes_of(operation: Any) -> tuple[Any, ...]:
