@@ -69,7 +69,8 @@ def describe_layout_doubt(shapes: Sequence[Shape], cut: Sequence[bool] = (True, 
             result = [len(shape) - len(cut) + i for i, one in enumerate(cut) if one]
             if result not in ([time], []):
                 return f"{format_shape(shape)} looks like a series whose time is axis {time + 1}; {fix}"
-        if len(shape) > 2 and len(cut) > 1 and len(set(shape[:-1])) == 1 and shape[-1] != shape[0]:
+        whole = len(cut) == len(shape) and not cut[-1]  # the last axis is in one piece: it may be the channels
+        if len(shape) > 2 and len(cut) > 1 and not whole and len(set(shape[:-1])) == 1 and shape[-1] != shape[0]:
             return (
                 f"{format_shape(shape)} looks as if its channels came last, and they were treated as positions; "
                 "use layout='NHWC' for channels last, or layout='NCHW' to confirm channels first"

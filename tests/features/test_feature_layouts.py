@@ -129,7 +129,7 @@ def test_features_of_pictures_on_what_looks_like_something_else_warn(shape: Any,
 @pytest.mark.parametrize(
     ("shape", "features"),
     [((12, 1000), asc.Grid((1, 8))), ((1000, 12), asc.Windows((50, 12))), ((12, 1000), asc.Windows((50,))), ((28, 28), asc.Grid(4)),
-     ((3, 32, 32), asc.Grid(4)), ((64, 32, 32), asc.Grid(4)), ((8, 8), asc.Grid(4))],
+     ((3, 32, 32), asc.Grid(4)), ((64, 32, 32), asc.Grid(4)), ((8, 8), asc.Grid(4)), ((32, 32, 3), asc.Windows((16, 16, 3)))],
 )  # fmt: skip
 def test_plain_layouts_are_ok(shape: Any, features: Any) -> None:
     assert check(run(shape, features)).status == "ok"

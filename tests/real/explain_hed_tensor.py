@@ -20,7 +20,7 @@ def main() -> None:
     assert abs(column - 32) <= 2, (row, column)
     cam = asc.GradCam()(model, image, of=edge)
     assert np.asarray(cam.values).shape == (1, 4, 4, 1)
-    removal = asc.Occlusion((16, 16, 3), (16, 16, 3), layout="NHWC")(model, image, of=edge)
+    removal = asc.Occlusion((16, 16, 3), (16, 16, 3))(model, image, of=edge)
     largest = np.abs(np.asarray(removal.values)[0, ..., 0]).reshape(4, 16, 4, 16)[:, 0, :, 0].argmax()
     assert divmod(int(largest), 4)[0] in (0, 1), largest
 
