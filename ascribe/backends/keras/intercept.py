@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, Literal
 
 from ...errors import AscribeError
 from ...tree import walk
 from .package import KerasPackage, package_called, package_name, package_of
+from .paths import named_parts
 
 Anchor = Literal["in", "out"]
 Visit = Callable[[str, Anchor, Any, Any], Any]
@@ -45,6 +46,7 @@ class Interception:
         roots = root if isinstance(root, Mapping) else {} if root is None else {"": root}
         self.roots = {id(layer): path for path, layer in roots.items()}
         self.visit, self.activations = visit, activations
+        self.named = roots
         self.packages = {id(p): p for p in map(package_of, roots.values())} if roots else {0: package_called("keras")}
         self.running: list[tuple[str, Any]] = []
         self.before: Interception | None = None
@@ -67,6 +69,11 @@ class Interception:
     def __exit__(self, *exc: object) -> None:
         self.remove()
 
+    @cached_property
+    def inner(self) -> dict[int, str]:
+        """The paths of the layers inside the models, for those that are called without the models around them: ``model.encode(x)``."""
+        return {id(part): path for path, part in reversed([*named_parts(self.named)])}
+
     def followed(self) -> list[tuple[Any, KerasPackage]]:
         """The classes whose ``__call__`` is replaced, with their packages."""
         return [(kind, package) for package in self.packages.values() for kind in package.followed]
@@ -86,7 +93,8 @@ class Interception:
         if package_of(layer).only_shapes((args, kwargs)):
             return original(layer, *args, **kwargs)
         if not self.running and self.roots:
-            if not (path := self.roots.get(id(layer))):
+            path = self.roots[id(layer)] if id(layer) in self.roots else self.inner.get(id(layer))
+            if not path:
                 return original(layer, *args, **kwargs) if path is None else self._inside("", layer, original, args, kwargs)
         else:
             parent = self.running[-1][0] if self.running else ""

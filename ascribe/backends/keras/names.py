@@ -10,6 +10,7 @@ from ..behind import models_behind
 from ..recognise import framework_of
 from .intercept import FollowedActivation, own_activations
 from .package import package_called, package_name, package_of
+from .paths import named_parts
 
 SQUASHING = frozenset({"softmax", "log_softmax", "sigmoid", "Softmax", "LogSoftmax", "Sigmoid"})
 """The names of activation functions, layers and operations that give probabilities of scores, or their logarithms."""
@@ -17,36 +18,11 @@ OPERATIONS = ("TFOpLambda", "ClassMethod", "InstanceMethod")
 """Layers of Keras 2 that are an operation of TensorFlow in a functional model."""
 
 
-def parts_of(layer: Any) -> list[Any]:
-    """The layers and operations that a layer calls, as far as it declares them."""
-    if package_name(layer) is None:
-        return []
-    package = package_of(layer)
-    return [part for part in package.parts(layer) if not isinstance(part, package.layers.InputLayer)]
-
-
-def named_layers(layer: Any, prefix: str = "", above: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Every layer and operation inside a layer with its path, in the order of the model. Those that only a run shows are missing."""
-    for part in parts_of(layer):
-        name = getattr(part, "name", None)
-        if name is not None and id(part) not in above:
-            yield f"{prefix}{name}", part
-            yield from named_layers(part, f"{prefix}{name}.", (*above, id(layer)))
-
-
 def named_values(roots: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Every layer, operation and activation function inside some models with its path, in the order of the models."""
     for path, part in named_parts(roots):
         yield path, part
         yield from ((f"{path}.{name}", function) for name, function in own_activations(part).items())
-
-
-def named_parts(roots: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Every layer and operation inside some models with its path; a model of several is one itself."""
-    for prefix, root in roots.items():
-        if prefix:
-            yield prefix, root
-        yield from named_layers(root, f"{prefix}." if prefix else "")
 
 
 def is_keras(value: Any) -> bool:

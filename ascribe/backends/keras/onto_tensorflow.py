@@ -20,12 +20,12 @@ from .names import (
     is_table,
     kind_of,
     name_of,
-    named_parts,
     named_values,
     native_variable,
     roots_of,
     variables_of,
 )  # fmt: skip
+from .paths import named_parts
 
 
 class KerasRunner(Runner):

@@ -15,7 +15,8 @@ from ..torch.model.removable_hooks import Hooks
 from ..torch.run.hooks import RUNNING, Run, Tap, never_ran, unknown_layer
 from .biases import read_biases
 from .intercept import Interception
-from .names import canonical, check_built, is_table, kind_of, named_parts, roots_of, squashes
+from .names import canonical, check_built, is_table, kind_of, roots_of, squashes
+from .paths import named_parts
 
 Report = Callable[[Cut, str, int, Any], None]
 

@@ -11,7 +11,7 @@ from ...calls.call import Call
 from ...errors import ArgumentError, BackendError
 from ...utils.hints import unexpected_hint
 from ..protocol import Session
-from .names import named_layers
+from .paths import named_layers
 
 IGNORING = ("keras.src.models.functional", "keras.src.models.sequential")
 """Modules of models whose ``call`` accepts every keyword."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from ...tree import walk
 from .demands import Demand
 
 RUNNING: ContextVar[Run | None] = ContextVar("ascribe_tensorflow_run", default=None)
@@ -48,9 +49,21 @@ class Run:
         """The value at one side of a module, after all demands there."""
         use = self.uses[name, side]
         self.uses[name, side] += 1
+        before = tree
         for demand in self.demands.get((name, side), ()):
             tree = demand.visit(use, tree)
+        if tree is not before:
+            copy_masks(before, tree)
         return tree
+
+
+def copy_masks(old: Any, new: Any) -> None:
+    """Gives replaced tensors the masks that layers of Keras have put on the ones that they replace."""
+    before = dict(walk(old))
+    for path, leaf in walk(new):
+        former = before.get(path)
+        if former is not leaf and (mask := getattr(former, "_keras_mask", None)) is not None:
+            leaf._keras_mask = mask
 
 
 def owner(kind: type) -> type | None:

@@ -7,6 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from ..keras.package import package_name
+from ..keras.paths import parts_of
+
 IGNORED = {"_self_setattr_tracking", "_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names"}
 """Attributes of ``tf.Module`` that hold bookkeeping."""
 ROOTS = frozenset({"tensorflow", "keras", "tf_keras", "sonnet"})
@@ -51,7 +54,9 @@ def named_modules(host: Any) -> dict[str, Any]:
 
 def parts(value: Any) -> Iterator[tuple[Any, Any]]:
     """The attributes of a module, or the elements of a container, that may hold modules."""
-    if is_module(value):
+    if (name := package_name(value)) is not None and is_module(value):
+        yield from ((getattr(part, "name", name), part) for part in parts_of(value))
+    elif is_module(value):
         ignored = IGNORED | set(getattr(type(value), "_TF_MODULE_IGNORED_PROPERTIES", ()))
         yield from ((k, v) for k, v in vars(value).items() if k not in ignored and holds(v))
     elif isinstance(value, Mapping):

@@ -106,3 +106,27 @@ def test_a_keyword_that_the_model_would_ignore_is_an_error() -> None:
     with pytest.raises(ArgumentError, match="target"):
         asc.attribute(sequential, native(X), target=1)
     assert values(asc.attribute(ONE, native(X), training=False)).shape == (3, 6)
+
+
+class Encoding(keras.Model):
+    """A model with a method of its own that runs a part of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.head = layers.Dense(4, activation="tanh", name="encoder"), layers.Dense(3, name="head")
+
+    def encode(self, x: Any) -> Any:
+        return self.encoder(x)
+
+    def call(self, x: Any) -> Any:
+        return self.head(self.encode(x))
+
+
+def test_a_method_of_a_model_has_the_layers_that_it_calls() -> None:
+    model = Encoding()
+    model(native(X))
+    assert layer_names(model.encode) == ["encoder"]
+    kernel = model.encoder.get_weights()[0]
+    found = asc.influence(model.encode, native(X), of=1, at=asc.Cut("encoder", "in"))
+    hidden = as_numpy(keras.ops.stop_gradient(model.encode(native(X))))
+    np.testing.assert_allclose(values(found), (1 - hidden[:, 1:2] ** 2) * kernel[:, 1], rtol=1e-4, atol=1e-6)

@@ -197,3 +197,26 @@ def test_loaded_recurrent_models_have_the_gradients_of_the_live_one(tmp_path: Pa
         np.testing.assert_allclose(found, truth, rtol=1e-5, atol=1e-6)
     loop = next(p.cut for p in asc.cuts_of(loaded, given) if p.kind == "While" and p.cut.anchor == "out")
     assert asc.influence(loaded, given, of=1, at=loop).checks
+
+
+@ON_TENSORFLOW
+def test_keras_models_inside_a_module_have_their_paths_and_masks() -> None:
+    x = keras.Input((5, 4))
+    y = keras.layers.Dense(4, name="dense")(keras.layers.Masking(name="masking")(x))
+
+    class Wrapped(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = keras.Model(x, keras.layers.GRU(3, name="gru")(y))
+
+        def __call__(self, x: Any) -> Any:
+            return self.net(x) * 2
+
+    given = RANDOM.normal(size=(2, 5, 4)).astype(np.float32)
+    given[0, 3:] = 0
+    model = Wrapped()
+    assert {"net.dense", "net.gru", "net"} <= {p.cut.layer for p in asc.cuts_of(model, tf.constant(given))}
+    found = asc.IntegratedGradients(0.0, steps=4)(model, tf.constant(given), of=1, at="net.dense").values.numpy()
+    truth = asc.IntegratedGradients(0.0, steps=4)(model.net, tf.constant(given), of=1, at="dense").values.numpy()
+    np.testing.assert_allclose(found, 2 * truth, rtol=1e-5, atol=1e-7)
+    assert np.abs(found[0, 3:]).max() == 0
