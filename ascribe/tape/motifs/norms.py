@@ -25,6 +25,11 @@ Users = dict[Var, list[Entry]]
 CARRIES = frozenset({"expand", "reshape", "identity", "cast", "multiply", "divide", "power"})
 """Forms that leave one over a root such, where all else in them is constant."""
 
+FOREIGN = frozenset(
+    {"matmul", "addmatmul", "bilinear", "convolution", "softmax", "log_softmax", "logsumexp", "layer_norm", "rms_norm", "window_max"}
+)
+"""Forms that are no part of a norm: where one of them is between, no number has to be computed."""
+
 STEPS = 40  # operations between a value and its variance
 TOLERANCE = 1e-4
 
@@ -102,7 +107,7 @@ def between(v: Var, x: Var) -> list[Entry] | None:
         here = waiting.pop()
         if here is x or here.entry in entries:
             continue
-        if here.entry is None or here.entry.name == "mark" or len(entries) == STEPS:
+        if here.entry is None or here.entry.name == "mark" or here.entry.op.form in FOREIGN or len(entries) == STEPS:
             return None
         entries[here.entry] = None
         waiting += here.entry.ins
@@ -136,7 +141,7 @@ def replace_by_norm(entry: Entry, x: Var, under: Var, c: Var) -> bool:
     over = axes_of(entry, x, under)
     if over is None:
         return False
-    centre = next((v for v in origins(c) if v.entry is not None and v.entry.op.form == "add"), None)
+    centre = next((v for v in origins(c) if v is not x and v.entry is not None and v.entry.op.form == "add"), None)
     for centred, middle in ((True, centre), (False, x)):
         found = None if middle is None else Spelled(entry.out(), x, under, over, middle, centred).found()
         if found is None:

@@ -23,7 +23,7 @@ from ..demands import Demand, Read, Seen
 from ..evaluate import OneRun, is_input
 from ..namespace import xp
 from ..quantities import evaluate_quantities
-from ..record_axes import axis_at
+from ..record_axes import axes_of, axis_at
 from ..runners import check_seen
 from .interpret import entered
 from .marks import Follow, Source, Target, WriteSource
@@ -77,8 +77,11 @@ class RecordedRun(OneRun):
         self._visit_ends(output, (args, kwargs))
         recorder.places.clear()
         recorder.close()
+        reads = [self.reads[cut] for cut in each_of(job.on)] if job.on is not None else []
+        for read in reads:
+            axes_of(ctx, read.cut)  # may run the model, which is not to be recorded
         with observed(recorder):
-            values = evaluate_quantities(ctx, job, [self.reads[cut] for cut in each_of(job.on)] if job.on is not None else [])
+            values = evaluate_quantities(ctx, job, reads)
             stacked = tf.stack([tf.convert_to_tensor(v) for v in values])
         recorder.check()
         wrt = {
