@@ -131,7 +131,7 @@ class Merger:
 
 def merged_after(layer: Layer, step: Affine, out: Var, turns: list[Entry]) -> bool:
     """Merges a step after a layer into its weights, if possible; ``turns`` are between."""
-    scale = step.scale if not turns or step.scale is None else last_axis(step, layer, turns)
+    scale = step.scale if not turns or step.scale is None else factor_before(step.scale, turns)
     factor = None if scale is None else layer.per_output(scale)
     if step.scale is not None and factor is None:
         return False
@@ -157,12 +157,18 @@ def turned_back(t: Array, turns: list[Entry]) -> Array:
     return t
 
 
-def last_axis(step: Affine, layer: Layer, turns: list[Entry]) -> Array | None:
-    """Factors along the last axis, where the turns leave that as it is."""
-    scale, rank = step.scale, len(layer.out.shape)
-    assert scale is not None
-    kept = all(e.op.view and same_last(e.ins[0], e.out()) for e in turns)
-    return layer.xp.reshape(scale, [1] * (rank - 1) + [-1]) if kept and prod(scale.shape) in (1, scale.shape[-1]) else None
+def factor_before(scale: Array, turns: list[Entry]) -> Array | None:
+    """Factors as they are before the turns: axes in another order (channels last), or a view that leaves the last axis as it is."""
+    for entry in reversed(turns):
+        xp, v, out = entry.framework.xp, entry.ins[0], entry.out()
+        wide = xp.reshape(scale, [1] * (len(out.shape) - len(scale.shape)) + list(scale.shape))
+        if entry.op.form == "permute":
+            scale = turned_back(wide, [entry])
+        elif entry.op.view and same_last(v, out) and prod(wide.shape) in (1, wide.shape[-1]):
+            scale = xp.reshape(wide, [1] * (len(v.shape) - 1) + [-1])
+        else:
+            return None
+    return scale
 
 
 def same_last(a: Var, b: Var) -> bool:
