@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import linear
 
 from ascribe import rules
 
@@ -40,19 +41,46 @@ class SpelledGru(torch.nn.Module):
         self.head, given = net.head, net.gru
         self.wi, self.wh, self.bi, self.bh = given.weight_ih_l0, given.weight_hh_l0, given.bias_ih_l0, given.bias_hh_l0
 
+    def gates(self, now: torch.Tensor, state: torch.Tensor) -> tuple[Any, Any]:
+        """What the input and the state give to the reset gate, the update gate and the new state: one product for all three."""
+        return linear(now, self.wi, self.bi).chunk(3, -1), linear(state, self.wh, self.bh).chunk(3, -1)
+
+    def mixed(self, update: torch.Tensor, new: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        """The next state."""
+        return new + update * (state - new)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         state = torch.zeros(len(x), self.wh.shape[1])
         for now in x.unbind(1):
-            given = torch.nn.functional.linear(now, self.wi, self.bi).chunk(3, -1)
-            own = torch.nn.functional.linear(state, self.wh, self.bh).chunk(3, -1)
+            given, own = self.gates(now, state)
             reset, update = (torch.sigmoid(given[i] + own[i]) for i in range(2))
             new = torch.tanh(given[2] + reset * own[2])
-            state = new + update * (state - new)
+            state = self.mixed(update, new, state)
         scores: torch.Tensor = self.head(state)
         return scores
 
 
-def peer(name: str) -> tuple[Any, Any]:
-    """The network in PyTorch."""
+class KerasGru(SpelledGru):
+    """As Keras computes it: the next state is a sum of two products, in which rules share relevance otherwise."""
+
+    def mixed(self, update: torch.Tensor, new: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        return update * state + (1 - update) * new
+
+
+class LinenGru(KerasGru):
+    """As Flax computes it: as Keras does, with a product for each gate, and one bias for both of its products."""
+
+    def gates(self, now: torch.Tensor, state: torch.Tensor) -> tuple[Any, Any]:
+        wi, wh, bi, bh = (t.chunk(3) for t in (self.wi, self.wh, self.bi, self.bh))
+        given = [linear(now, wi[0], bi[0] + bh[0]), linear(now, wi[1], bi[1] + bh[1]), linear(now, wi[2], bi[2])]
+        return given, [linear(state, wh[0]), linear(state, wh[1]), linear(state, wh[2], bh[2])]
+
+
+GRUS: dict[str, type[SpelledGru]] = {"keras": KerasGru, "linen": LinenGru}
+"""By the family of networks; the others have PyTorch's formula."""
+
+
+def peer(name: str, family: str = "function") -> tuple[Any, Any]:
+    """The network in PyTorch, by the formula that a family of networks has."""
     net, args = torch_network(name)
-    return (SpelledGru(net) if name == "gru" else net), args
+    return (GRUS.get(family, SpelledGru)(net) if name == "gru" else net), args

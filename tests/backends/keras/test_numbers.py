@@ -57,14 +57,14 @@ def numbers(result: Any) -> np.ndarray:
     return np.concatenate([as_numpy(leaf).reshape(-1) for _, leaf in walk(result.values) if leaf is not None])
 
 
-def check(name: str, explain: Explain) -> None:
-    found, truth = (numbers(explain(*network(name))) for network in (keras_network, plain))
-    assert found.shape == truth.shape
-    assert np.abs(found - truth).max() <= TOLERANCE * np.abs(truth).max()
-
-
 def plain(name: str) -> tuple[Any, tuple[Any, ...]]:
     return torch_network(name)
+
+
+def check(name: str, explain: Explain, peer: Callable[[str], tuple[Any, tuple[Any, ...]]] = plain) -> None:
+    found, truth = (numbers(explain(*network(name))) for network in (keras_network, peer))
+    assert found.shape == truth.shape
+    assert np.abs(found - truth).max() <= TOLERANCE * np.abs(truth).max()
 
 
 @pytest.mark.parametrize(("name", "method"), CASES)

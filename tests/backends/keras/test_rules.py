@@ -12,6 +12,7 @@ import pytest
 import ascribe as asc
 from tests.backends.keras.test_numbers import check, keras_network
 from tests.support.networks import NAMES
+from tests.support.rules import peer
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {
     "DeepLift": lambda m, a: asc.DeepLift()(m, *a),
@@ -19,18 +20,29 @@ RULES: dict[str, Callable[[Any, Any], Any]] = {
     "LibraGrad": lambda m, a: asc.LibraGrad()(m, *a),
     "GIM": lambda m, a: asc.GIM()(m, *a),
 }
-EXACT = [name for name in NAMES if name != "gru"]
-"""Networks whose operations are the same ones in both: the gates of a GRU are written in another form."""
+LAYER_RULES = {
+    "Epsilon": asc.rules.Epsilon(),
+    "ZPlus": asc.rules.ZPlus(),
+    "Gamma": asc.rules.Gamma(),
+    "epsilon plus": asc.rules.EPSILON_PLUS,
+}
+
+
+def in_torch(name: str) -> tuple[Any, tuple[Any, ...]]:
+    """The network in PyTorch, with the GRU by Keras' formula."""
+    return peer(name, "keras")
 
 
 @pytest.mark.parametrize("method", RULES)
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", NAMES)
 def test_rules(name: str, method: str) -> None:
-    check(name, RULES[method])
+    check(name, RULES[method], in_torch)
 
 
-def test_rescale_through_a_recurrent_layer() -> None:
-    check("gru", RULES["DeepLift"])
+@pytest.mark.parametrize("rule", LAYER_RULES)
+@pytest.mark.parametrize("name", ["cnn", "gru"])
+def test_rules_of_layers(name: str, rule: str) -> None:
+    check(name, lambda m, a: asc.attribute(m, *a, of=asc.Unit(1), by=LAYER_RULES[rule]), in_torch)
 
 
 @pytest.mark.parametrize("name", ["mlp", "residual", "attention"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,16 @@ import ascribe as asc
 from ascribe import rules
 from tests.backends.jax.test_methods import arrays_of, channels_first
 from tests.support.jax_networks import jax_network
-from tests.support.networks import NAMES
+from tests.support.networks import NAMES, inputs, weights
 from tests.support.rules import AT, OF_RELUS, ROWS, UNREFERENCED, WITH_RELUS, peer
+from tests.support.torch_networks import torch_network
 
 RTOL = 1e-5
 
 
 def compared(family: str, name: str, verb: Any, **kwargs: Any) -> tuple[Any, Any]:
     """The results of PyTorch and of JAX, after their values were compared."""
-    net, args = peer(name)
+    net, args = peer(name, family)
     model, arguments = jax_network(family, name)
     truth, found = verb(net, *args, **kwargs), verb(model, *arguments, **kwargs)
     image = name == "cnn" and family != "function"
@@ -45,9 +47,31 @@ def test_rules_without_references(name: str, rule: str) -> None:
 
 
 @pytest.mark.parametrize("rule", ["AttnLRP", "Epsilon"])
-@pytest.mark.parametrize("name", ["cnn", "residual", "embedding", pytest.param("attention", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["cnn", "residual", "embedding", "gru", "attention"])
 def test_rules_on_flax_linen(name: str, rule: str) -> None:
     compared("linen", name, asc.attribute, of=1, by=UNREFERENCED[rule], **AT.get(name, {}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["CPLRP", "GIM", "LstmLRP", "ZPlus", "epsilon plus"])
+def test_rules_on_the_gru_of_flax(rule: str) -> None:
+    compared("linen", "gru", asc.attribute, of=1, by=UNREFERENCED[rule])
+
+
+@pytest.mark.parametrize("rule", [rules.Gamma(), rules.WSquare(), rules.ZPlus()], ids=str)
+def test_rules_with_small_sums_in_double_precision(rule: Any) -> None:
+    """In single precision rounding is multiplied on this network: PyTorch's own numbers are 3e-5 away from those in double precision."""
+    import jax
+    import jax.numpy as jnp
+
+    net, args = torch_network("attention", double=True)
+    truth = asc.attribute(net, *args, of=1, by=rule)
+    with jax.enable_x64(True):
+        model, _ = jax_network("function", "attention")
+        held = {key: jnp.asarray(np.float32(a).astype(np.float64)) for key, a in weights("attention").items()}
+        found = np.asarray(asc.attribute(partial(model.func, held), *map(jnp.asarray, inputs("attention")), of=1, by=rule).values)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, truth.values, rtol=0, atol=1e-11 * float(truth.values.abs().max()))
 
 
 @pytest.mark.parametrize("rule", OF_RELUS)
@@ -84,7 +108,7 @@ COMPARED = [
 def test_rules_that_compare_with_rows(name: str, family: str, rule: Any) -> None:
     import jax.numpy as jnp
 
-    net, args = peer(name)
+    net, args = peer(name, family)
     model, arguments = jax_network(family, name)
     truth = asc.attribute(net, *args, of=1, by=rule, over=references("torch", name, torch.tensor))
     found = asc.attribute(model, *arguments, of=1, by=rule, over=references(family, name, jnp.asarray))
