@@ -22,7 +22,7 @@ def dense(w: np.ndarray, b: np.ndarray | None = None) -> nn.Linear:
 def fill(layer: nn.Module, **arrays: np.ndarray | None) -> None:
     for name, array in arrays.items():
         if array is not None:
-            getattr(layer, name).data = torch.tensor(np.ascontiguousarray(array), dtype=torch.float32)
+            getattr(layer, name).data = torch.tensor(np.ascontiguousarray(array), dtype=torch.float64)
 
 
 class Network(nn.Module):
