@@ -223,6 +223,11 @@ class BoundQuantities:
         local = rows - self.index[0]
         return flatten([b(y) if b.same else b.take(local)(y) for b, y in zip(self.bound, values, strict=True)])
 
+    @property
+    def by_shapes(self) -> bool:
+        """True if the quantities are bound by the shape of a value alone."""
+        return not any(getattr(q, "chooses", True) for q in self.quantities)
+
     def bind(self, tree: Any, rows: np.ndarray) -> None:
         """Fixes everything that depends on the records, whose value is ``tree``: here, and nowhere else, numbers are looked at."""
         self._bind([select_scores(tree, q) for q in self.quantities], rows)

@@ -83,7 +83,7 @@ def entries(w: np.ndarray, b: np.ndarray, v: np.ndarray, c: np.ndarray) -> dict[
     variables = {"params": {"hidden": {"kernel": w, "bias": b}, "head": {"kernel": v, "bias": c}}}
     act = Cut("act")
     return {
-        "jax function": (lambda: partial(two_layers, list(map(jnp.asarray, (w, b, v, c)))), jnp.array, act, True, lambda: mixing, False),
+        "jax function": (lambda: partial(two_layers, list(map(jnp.asarray, (w, b, v, c)))), jnp.array, act, True, lambda: mixing, True),
         "jax linen": (lambda: Linen().bind(variables), jnp.array, act, True, None, True),
         "jax nnx": (lambda: Nnx(w, b, v, c), jnp.array, act, True, None, True),
         "jax equinox": (lambda: jax.vmap(Equinox(w, b, v, c)), jnp.array, act, True, None, True),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from ...utils.entry import out_of_memory
 from ..device import free_memory
@@ -16,8 +18,14 @@ SHARE = 0.8
 class JaxDevice:
     """The devices of a call's arguments. See :class:`ascribe.backends.device.Device`."""
 
-    def __init__(self) -> None:
+    def __init__(self, arrays: Sequence[Any]) -> None:
         self.running: Any = None
+        self.host = all(d.platform == "cpu" for a in arrays for d in a.devices()) and jax.default_backend() == "cpu"
+        """True if all arrays are in the computer's own memory, where NumPy's views of them cost nothing."""
+
+    def given(self, array: Any) -> Any:
+        """An array as the engine works on it: NumPy's view where there is one."""
+        return np.asarray(array) if self.host else array
 
     def started(self, arrays: Any) -> None:
         """Remember what was started last: JAX returns before its work is done."""

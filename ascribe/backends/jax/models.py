@@ -14,6 +14,7 @@ import numpy as np
 
 from ...calls.call import Call
 from ..protocol import Bias
+from .closures import key_of_function
 from .namespace import is_number
 
 LIBRARIES = ("jax", "jaxlib", "flax", "equinox", "numpy", "builtins", "functools")
@@ -24,8 +25,8 @@ class Model:
     """A model as a pure function.
 
     ``weights`` is a pytree of arrays, taken anew for every session. ``definition`` is equal for models that differ in their weights
-    only; None for a function, which is traced anew because what it closes over may have changed: of that, ``code`` is equal for the same
-    code. ``vmapped`` is True if every record is computed by itself.
+    only; None for a function that uses objects which may have changed, and is therefore traced anew: of that, ``code`` is equal for the
+    same code. ``vmapped`` is True if every record is computed by itself.
     """
 
     fn: Callable[[Any, Any, Any], Any]
@@ -131,4 +132,10 @@ def function(model: Any, vmapped: bool = False) -> Model:
         return bound.call(inner, weights, args, kwargs)
 
     name, code = getattr(inner, "__name__", type(inner).__name__), as_key(getattr(inner, "__code__", inner))
-    return Model(fn, bound.weights, None, name, vmapped, code)
+    return Model(fn, bound.weights, definition_of(inner, bound), name, vmapped, code)
+
+
+def definition_of(inner: Any, bound: BoundArguments) -> Hashable:
+    """A key of a function and of what is bound to it; None where it is not known whether both are as they were."""
+    function, others = key_of_function(inner), key_of_function(bound.others)
+    return None if function is None or others is None else ("function", function, bound.tree, others)

@@ -16,7 +16,8 @@ from ..protocol import Explain
 
 def numbers_of(values: Sequence[Any], rows: int) -> Any:
     """Quantities as one array ``[quantities, rows]``. Raises QuantityError and InputError where there is not a number for each row."""
-    return jnp.stack([one_per_row(value, rows) for value in values])
+    xp: Any = np if all(isinstance(value, np.ndarray) for value in values) else jnp
+    return xp.stack([one_per_row(value, rows) for value in values])
 
 
 def one_per_row(value: Any, rows: int) -> Any:
@@ -24,7 +25,7 @@ def one_per_row(value: Any, rows: int) -> Any:
     if not is_array(value):
         there, advice = f"an object of type {type(value).__name__}", "an array with one number per record: of=lambda y: y[:, 0]"
         raise QuantityError("The quantity must return an array", found=there, advice=advice, code="E-QUANTITY-TYPE")
-    array = jnp.asarray(value)
+    array = value if isinstance(value, np.ndarray) else jnp.asarray(value)
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     array = array.reshape(1) if array.ndim == 0 and rows == 1 else array
     if array.shape != (rows,):

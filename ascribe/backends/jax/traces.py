@@ -1,8 +1,7 @@
 """Traced models: the program of a model for a number of records, with its marks, and the compiled programs made of it.
 
 A trace is kept for every definition of a model and every signature of a call, so that models that differ in their weights only share
-it. A function is traced anew in every session, because what it closes over may have changed, and shares the compiled programs of an
-equal trace.
+it. A function is traced anew where anything that it uses may have changed, and shares the compiled programs of an equal trace.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from .models import Model
 from .outputs import OutputForm, split_output
 from .tags import TRACING
 
-LARGEST = 256
-"""Traces that are kept."""
+LARGEST, LARGEST_FUNCTIONS = 256, 16
+"""Traces that are kept; of functions fewer, because the arrays that they close over are kept with them."""
 LOCK = threading.RLock()
 
 
@@ -53,6 +52,8 @@ class Trace:
     records: int
     marks: dict[Key, Mark]
     form: OutputForm
+    sizes: dict[Hashable, set[int]] = field(default_factory=dict)
+    """How many points are run at once, by what is run."""
     programs: dict[Hashable, Any] = field(default_factory=dict)
     """The compiled programs, by what they do."""
     axes: dict[Key, int | None] = field(default_factory=dict)
@@ -71,24 +72,30 @@ class Bound:
     consts: tuple[Any, ...]
 
 
-KEPT: OrderedDict[Hashable, Bound] = OrderedDict()
+class Store(OrderedDict[Hashable, Bound]):
+    """Traces by their keys, in the order of their last use."""
+
+    def __init__(self, largest: int) -> None:
+        super().__init__()
+        self.largest = largest
+
+    def find(self, key: Hashable) -> Bound | None:
+        """A trace by its key, which was then used last."""
+        with LOCK:
+            if key in self:
+                self.move_to_end(key)
+            return self.get(key)
+
+    def keep(self, key: Hashable, bound: Bound) -> Bound:
+        """Keep a trace, and forget the one that was not used for longest."""
+        with LOCK:
+            self[key] = bound
+            while len(self) > self.largest:
+                self.popitem(last=False)
+        return bound
 
 
-def kept(key: Hashable) -> Bound | None:
-    """A trace by its key, which was then used last."""
-    with LOCK:
-        if key in KEPT:
-            KEPT.move_to_end(key)
-        return KEPT.get(key)
-
-
-def keep(key: Hashable, bound: Bound) -> Bound:
-    """Keep a trace, and forget the one that was not used for longest."""
-    with LOCK:
-        KEPT[key] = bound
-        while len(KEPT) > LARGEST:
-            KEPT.popitem(last=False)
-    return bound
+KEPT, FUNCTIONS = Store(LARGEST), Store(LARGEST_FUNCTIONS)
 
 
 def settings() -> Hashable:
@@ -101,15 +108,17 @@ def trace_model(model: Model, inputs: Inputs, records: int) -> Bound:
     """The trace of a model for a number of records. Raises ModelError for what the model raises."""
     key = (model.definition, model.weights_key, inputs.signature, records, settings())
     lasting = model.definition is not None and inputs.lasting
-    if lasting and (bound := kept(key)) is not None:
+    store = KEPT if model.code is None else FUNCTIONS
+    if lasting and (bound := store.find(key)) is not None:
         return bound
     bound = trace_anew(model, inputs, records)
-    if lasting:
-        return keep(key, bound)
-    closed = tuple(constant_key(c) for c in inner_constants(bound.trace.jaxpr))
-    equal = (model.code, key, str(bound.trace.jaxpr), str(bound.trace.output), closed)
-    first = kept(equal) or keep(equal, bound)
-    return Bound(first.trace, bound.consts)
+    if model.code is not None or not lasting:
+        closed = tuple(constant_key(c) for c in inner_constants(bound.trace.jaxpr))
+        model_key = model.definition if model.code is None else model.code
+        equal = (model_key, key[1:], str(bound.trace.jaxpr), str(bound.trace.output), closed)
+        first = KEPT.find(equal) or KEPT.keep(equal, bound)
+        bound = Bound(first.trace, bound.consts)
+    return store.keep(key, bound) if lasting else bound
 
 
 def trace_anew(model: Model, inputs: Inputs, records: int) -> Bound:

@@ -14,20 +14,13 @@ from ...cuts import OUTPUT, Cut
 from ...errors import RuleError
 from ...rules import Gradient, treats_operations
 from ..independence import records_independent
-from ..numpy.namespace import NumpyNamespace
+from ..numpy.host import HostNamespace
 from ..protocol import ArrayAt, Bias, Evidence, Job, Place, Session, Traits
 from .context import Context
 from .cut_info import TensorflowCutInfo
 from .evaluate import OneRun, evaluate_apart
 from .places import places, resolve
 from .rules.evaluate import evaluate_rule
-
-
-class HostNamespace(NumpyNamespace):
-    """NumPy's functions, for the arrays that cross the border of a session."""
-
-    def put(self, a: Any, index: Any, b: Any) -> Array:
-        return super().put(a if isinstance(a, np.ndarray) else np.array(a), index, np.asarray(b))
 
 
 class TensorflowSession(Session):
