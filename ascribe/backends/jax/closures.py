@@ -15,9 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 
-TRUSTED = frozenset(
-    {"builtins", "collections", "einops", "equinox", "flax", "functools", "itertools", "jax", "jaxlib", "math", "numpy", "operator", "optax"}
-)
+STANDARD = {"builtins", "collections", "functools", "itertools", "math", "operator"}
+TRUSTED = frozenset({"einops", "equinox", "flax", "jax", "jaxlib", "numpy", "optax", *STANDARD})
 """Root packages whose functions, classes and modules do not change while a process runs."""
 SMALL = 4096
 """Bytes of an array of NumPy up to which its numbers are part of a key."""

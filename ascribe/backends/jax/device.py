@@ -10,6 +10,7 @@ import numpy as np
 
 from ...utils.entry import out_of_memory
 from ..device import free_memory
+from ..protocol import Evidence
 
 SHARE = 0.8
 """The share of the free memory of an accelerator that one chunk may take."""
@@ -25,7 +26,19 @@ class JaxDevice:
 
     def given(self, array: Any) -> Any:
         """An array as the engine works on it: NumPy's view where there is one."""
-        return np.asarray(array) if self.host else array
+        return np.asarray(array) if self.host and array.dtype.kind in "fiubc" else array
+
+    def given_evidence(self, evidence: Evidence) -> Evidence:
+        """The same with its arrays as the engine works on them."""
+        if not self.host:
+            return evidence
+        for name in ("grads", "starts", "shares", "direct_relevance"):
+            setattr(evidence, name, {cut: [self.given(a) for a in arrays] for cut, arrays in getattr(evidence, name).items()})
+        for reading in evidence.reads.values():
+            reading.arrays = [self.given(a) for a in reading.arrays]
+        evidence.value = None if evidence.value is None else self.given(evidence.value)
+        evidence.start = None if evidence.start is None else self.given(evidence.start)
+        return evidence
 
     def started(self, arrays: Any) -> None:
         """Remember what was started last: JAX returns before its work is done."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -231,7 +231,7 @@ def first_points(array: Any, points: int, axis: int) -> Any:
     return array if array.shape[axis] <= points else array[:points] if axis == 0 else array[:, :points]
 
 
-def points_to_run(trace: Trace, form: Form, points: int) -> int:
+def points_to_run(trace: Trace, form: Hashable, points: int) -> int:
     """How many points to run for so many: those of a program that there is already, or else the next power of two."""
     sizes = trace.sizes.setdefault(form, set())
     known = min((size for size in sizes if points <= size <= FILLED * points), default=0)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...arrays import Array
+from ..numpy.host import HostNamespace
 from .decisions import decide, traced
 
 
@@ -230,6 +231,25 @@ class JaxNamespace:
         return float(jnp.finfo(a.dtype).tiny)
 
 
+class JaxHostNamespace(HostNamespace):
+    """NumPy's functions, for sessions whose arrays are in the computer's own memory; types that NumPy does not know are JAX's arrays."""
+
+    def numpy(self, a: Array) -> np.ndarray:
+        return super().numpy(a) if isinstance(a, np.ndarray) else xp.numpy(a)
+
+    def sums(self, a: Array, kept: int) -> np.ndarray:
+        return super().sums(a, kept) if isinstance(a, np.ndarray) else xp.sums(a, kept)
+
+    def sizes(self, a: Array, kept: int) -> np.ndarray:
+        return super().sizes(a, kept) if isinstance(a, np.ndarray) else xp.sizes(a, kept)
+
+    def is_floating(self, a: Array) -> bool:
+        return is_floating(a)
+
+    def eps(self, a: Array) -> float:
+        return xp.eps(a)
+
+
 def mixed(a: Array, b: Array, share: Array) -> Array:
     """``a + share * (b - a)``, exact at both ends."""
     return jnp.where(share == 1, b, a + share * (b - a)).astype(jnp.result_type(a, b))
@@ -242,4 +262,4 @@ def accumulated(total: Array, terms: Array, weights: Array) -> Array:
 
 
 MIX, ACCUMULATE = jax.jit(mixed), jax.jit(accumulated)
-xp = JaxNamespace()
+xp, host = JaxNamespace(), JaxHostNamespace()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,22 +15,24 @@ from ...errors import RuleError
 from ...rules import Gradient, treats_operations
 from ..compare import close
 from ..protocol import ArrayAt, Bias, Evidence, Job, Place, Session, Traits
+from ..sums import PathPoints, Totals
 from .arguments import Inputs
 from .cut_info import JaxCutInfo
 from .device import JaxDevice
 from .evaluate import evaluate_gradients
 from .families import model_of
 from .memory import facts_of
-from .namespace import is_floating, xp
+from .namespace import host, is_floating, xp
 from .places import places, resolve
 from .rules.evaluate import evaluate_rule
 from .spots import Spots
+from .summed import evaluate_sum
 
 
 class JaxSession(Session):
     """See :class:`ascribe.backends.protocol.Session`."""
 
-    xp = xp
+    compiles = True
 
     def __init__(self, model: Any, call: Call) -> None:
         self.given_model, self.call = model, call
@@ -45,8 +46,9 @@ class JaxSession(Session):
             )
         self.spots = Spots(self.model, self.inputs)
         self.facts = facts_of(self.model, (self.inputs.signature, self.records))
-        self.runs = JaxDevice()
+        self.runs = JaxDevice(list(self.inputs.leaves.values()))
         self.device = self.runs
+        self.xp = host if self.runs.host else xp
         self.traits = Traits()
 
     def another(self, call: Call) -> JaxSession:
@@ -60,11 +62,16 @@ class JaxSession(Session):
 
     def evaluate(self, job: Job) -> Evidence:
         if job.wrt and treats_operations(job.by):
-            return evaluate_rule(self.spots, self.runs, job)
+            return self.runs.given_evidence(evaluate_rule(self.spots, self.runs, job))
         if job.by is not None and not isinstance(job.by, Gradient):
             advice = "by=asc.rules.Gradient(), or no by="
             raise RuleError("JAX models do not support this rule", found=f"by={job.by!r}", advice=advice)
         return evaluate_gradients(self.spots, self.runs, job)
+
+    def summed(self, job: Job, points: PathPoints, totals: Totals) -> Evidence:
+        plain = job.by is None or isinstance(job.by, Gradient)
+        found = evaluate_sum(self.spots, self.runs, job, points, totals) if plain else None
+        return super().summed(job, points, totals) if found is None else found
 
     def biases(self, layers: Sequence[str]) -> tuple[dict[str, Bias], list[str]]:
         return super().biases(layers) if self.model.biases is None else self.model.biases(layers, self.call)
@@ -76,7 +83,7 @@ class JaxSession(Session):
         return [argument_name(s.path) if s.cut.anchor == "in" and not s.cut.layer else f"{s.cut!r}[{i}]" for i, s in enumerate(spots)]
 
     def given(self, array: Array, spot: ArrayAt | None = None) -> Any:
-        return xp.numpy(array) if self.inputs.numpy else array
+        return xp.numpy(array) if self.inputs.numpy else jnp.asarray(array)
 
     def parameter_count(self) -> int:
         return sum(int(np.prod(a.shape)) for a in self.model.arrays())
@@ -106,7 +113,8 @@ class JaxSession(Session):
 
 def with_other_records(values: Array) -> Array:
     """``[1, records, ...]`` with other numbers in all records but the first."""
-    others = jnp.broadcast_to(values[:, :1], values.shape)
+    found: Any = np if isinstance(values, np.ndarray) else jnp
+    others = found.broadcast_to(values[:, :1], values.shape)
     others = 0.5 - values / 3 if is_floating(values) else others
-    first = jnp.arange(values.shape[1]).reshape(1, -1, *[1] * (values.ndim - 2)) == 0
-    return jax.numpy.where(first, values, others)
+    first = np.arange(values.shape[1]).reshape(1, -1, *[1] * (values.ndim - 2)) == 0
+    return found.where(first, values, others)

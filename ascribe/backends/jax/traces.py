@@ -56,8 +56,6 @@ class Trace:
     """How many points are run at once, by what is run."""
     programs: dict[Hashable, Any] = field(default_factory=dict)
     """The compiled programs, by what they do."""
-    axes: dict[Key, int | None] = field(default_factory=dict)
-    """The axes that run over the records, of arrays whose axis was found out."""
 
     def leaves(self) -> list[tuple[Path, Any]]:
         """The arrays of the output, as shapes with their paths."""

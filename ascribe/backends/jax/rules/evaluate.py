@@ -20,7 +20,7 @@ from ...protocol import ArrayAt, Evidence, Job, Reading
 from ..decisions import answers, traced
 from ..device import JaxDevice
 from ..evaluate import Layout, evaluate_gradients, padded
-from ..programs import Arguments, Program, trees
+from ..programs import Arguments, Form, Program, trees
 from ..quantities import evaluate_outside
 from ..spots import Spots
 from ..traces import Trace, compiled, counts
@@ -124,12 +124,11 @@ class RuleEvaluation:
 
     def _quantity(self, job: Job) -> Quantity:
         """The quantities. A user's, and those that look at numbers when they are bound, are evaluated on a plain run before."""
-        layout = Layout(self.spots, self.trace, job)
+        layout = Layout(self.spots, self.trace, job, bool(job.write))
         found = keyed_quantity(job, layout.on, self.trace) or self._bound_by_shapes(job, layout)
         if found is not None:
             return found
-        form = layout.form(replace(job, wrt=(), read=()), int(bool(job.write)))
-        form = replace(form, wrt=(), read=(), kept=(False,) * len(form.written))
+        form = Form(int(bool(job.write)), job.records, layout.written, (False,) * len(layout.written), on=layout.on)
         given = Arguments(
             self.spots.model.weights, self.bound.consts, self.spots.inputs.rows(job.index), job.write, (None,) * len(job.write)
         )
