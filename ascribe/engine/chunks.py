@@ -27,6 +27,8 @@ SLOW = 0.5  # seconds per chunk at which growth stops: progress and interrupts m
 GAIN = 0.98  # a larger chunk has to take at most this share of the time per row; a tie goes to the smaller one
 WORSE = 1.25  # times the best time per row from which larger chunks are not tried: caches and allocator are outgrown
 OVER = 1.25  # times a size: so many rows are not worth a chunk more
+FEW_CHUNKS = 4  # times the first size: so many rows run at once where every size costs a program
+ENOUGH = 0.01  # seconds of a chunk from which a larger one saves less than the program that it needs costs
 LOSSES, TIES = 4, 2  # chunks after which a size is believed to be worse, or no better: other work on the machine only ever slows
 HALVED = 0.6  # times the last size's time per row: a larger chunk costs hardly more, and the next may be larger by more
 
@@ -39,10 +41,13 @@ class Chunker:
     smallest of the best is kept. A size's time is the least of several chunks: the first of them also touches its memory. A size that is
     faster than all before it at once is gone on from. Every row run to find out is a row of the result, and finding out goes on from
     call to call.
+
+    With ``compiles`` every size costs a program. Then all rows run at once where they are no more than a few times the size, and one other
+    size is tried, only after chunks that take so little time that the cost of a chunk matters.
     """
 
-    def __init__(self, rows: int, *, fixed: bool = False) -> None:
-        self.size = max(1, rows)
+    def __init__(self, rows: int, *, fixed: bool = False, compiles: bool = False) -> None:
+        self.size, self.compiles = max(1, rows), compiles
         self.settled = fixed
         self.limit: int | None = self.size if fixed else None
         self.rates: dict[int, float] = {}
@@ -57,6 +62,9 @@ class Chunker:
     def rows(self, left: int) -> int:
         """How many rows to run next, of those that are left: a few over go along, and the last few chunks are made equal."""
         size = self.size
+        if self.compiles:
+            every = not self.settled and left <= FEW_CHUNKS * size and left <= (self.limit or left)
+            return left if every else min(left, size)
         if not self.settled and left < size and left <= OVER * max(self.rates, default=0):
             size = self.best()  # too few are left to try more than has been tried
         if left <= OVER * size and left <= (self.limit or left):
@@ -78,6 +86,9 @@ class Chunker:
         smaller = {size: r for size, r in self.rates.items() if size < rows}
         self.rates[rows] = rate = min(seconds / rows, self.rates.get(rows, np.inf))
         self.tries[rows] = tries = self.tries.get(rows, 0) + 1
+        if self.compiles:
+            self._record_compiled(rows, seconds)
+            return
         least = min(self.rates.values())
         enough = TIES if rate <= least or rate > 2 * WORSE * least else LOSSES
         if seconds > SLOW:
@@ -91,6 +102,18 @@ class Chunker:
             self.size = max(self.size, rows * (8 if seconds < 0.002 else 4 if seconds < 0.005 or cheap else 2))
             if self.limit is not None:
                 self.size = min(self.size, self.limit)
+
+    def _record_compiled(self, rows: int, seconds: float) -> None:
+        """Learn from a chunk whose size costs a program: stay with it, or try one larger size."""
+        if self.tries[rows] < TIES and seconds < SLOW:
+            return
+        seconds = self.rates[rows] * rows
+        if len(self.rates) > 1 or seconds >= ENOUGH or (self.limit is not None and rows * 2 > self.limit):
+            self.settle(self.best())
+            return
+        self.size = rows << max(1, min(6, int(np.log2(2 * ENOUGH / max(seconds, 1e-9)))))
+        if self.limit is not None:
+            self.size = min(self.size, self.limit)
 
     def settle(self, rows: int) -> None:
         """Stay with a size."""

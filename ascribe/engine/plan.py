@@ -181,7 +181,8 @@ def choose_chunker(session: Session, request: Request, at: Cut, key: tuple[Any, 
         return Chunker(int(request.chunk), fixed=True)
     known: Chunker | None = session.facts.shapes.chunkers.get(key)
     if known is None:
-        chunker = Chunker(first_chunk(session.cut_info(at).elements(), session.parameter_count(), session.records))
+        first = first_chunk(session.cut_info(at).elements(), session.parameter_count(), session.records)
+        chunker = Chunker(first, compiles=session.compiles)
     else:
         chunker = known.again()
     if request.most is not None:

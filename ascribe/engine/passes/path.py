@@ -84,7 +84,7 @@ class PathPass:
         records, fixed = self.records, self.starts.fixed
         assert fixed is not None
         write = [b[None] for b in fixed]
-        if records.share_a_row(fixed, self.plan.at):
+        if not records.session.compiles and records.share_a_row(fixed, self.plan.at):  # one record would need programs of its own
             return records.evaluate_rows(write)[:, 0]
         return as_numpy(records.evaluate_at(write, 1, records.bound).value)[:, 0].astype(np.float64)
 

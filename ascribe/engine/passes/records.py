@@ -92,7 +92,8 @@ class Records:
         if writable.get((at, self.plan.on)):
             return
         some = np.arange(len(self.index))
-        if len(some) > FEW and not self.plan.on.layer and self.plan.independent and all(a.shape[0] == len(some) for a in x):
+        few = len(some) > FEW and not self.session.compiles  # another number of records would need programs of its own
+        if few and not self.plan.on.layer and self.plan.independent and all(a.shape[0] == len(some) for a in x):
             some = np.linspace(0, len(some) - 1, FEW).astype(int)
         write = tuple(broadcast(a[some][None] if len(a) == len(self.index) else a[None], 1, len(some)) for a in x)
         evidence = self.evaluate(index=self.index[some], at=at, spots=tuple(spots), write=write, on=self.plan.on, of=self.bound)
