@@ -50,6 +50,8 @@ class Chunker:
         self.size, self.compiles = max(1, rows), compiles
         self.settled = fixed
         self.limit: int | None = self.size if fixed else None
+        self.counted = fixed
+        """True once a chunk has run whose memory was to be counted, whether the backend can count it or not."""
         self.rates: dict[int, float] = {}
         self.tries: dict[int, int] = {}
 
@@ -200,8 +202,9 @@ def evaluate_points(
     """
 
     def step(first: int, last: int) -> bool:
-        typical = chunker.limit is not None
-        count = chunker.limit is None and not chunker.settled
+        typical = chunker.counted or chunker.limit is not None
+        count = not typical and not chunker.settled
+        chunker.counted = True
         job, run = make_job(first, last)
         evidence = run(replace(job, count_bytes=True) if count else job)
         if count and evidence.bytes_kept:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,12 @@ class TensorflowInputs(Inputs):
         kinds = {p: self.leaves[p] for p in self.own if may_be_ids(p)}
         whole = [p for p, a in kinds.items() if a.dtype.kind == "f" and a.size and (a >= 0).all() and np.array_equal(a, np.rint(a))]
         return [p for p, a in kinds.items() if a.dtype.kind in "iu"] or whole
+
+    def signature(self, call: Call) -> Hashable:
+        """Equal for calls with arguments of the same structure, shapes and types, and with the same records."""
+        leaves = [(path, tuple(a.shape), self.kinds[path].name if path in self.kinds else a.dtype.str) for path, a in self.leaves.items()]
+        others = [leaf for leaf in self.given(call) if not hasattr(leaf, "shape")]
+        return self.records, tuple(leaves), repr(others), None if self.only is None else tuple(self.only)
 
     def tensor(self, path: Path, array: np.ndarray) -> Any:
         """An argument as a tensor of the type it was given in."""

@@ -14,11 +14,11 @@ from ...errors import AscribeError, InputError, ModelError
 from ...tree import Path
 from ...utils.hints import unexpected_hint
 from ..device import Host
-from ..facts import Facts
 from .arguments import TensorflowInputs
 from .axes import Axis
 from .demands import Demand
 from .keras_models import keras_runner
+from .memory import facts_of
 from .modules import floating_type
 from .runners import runner_of
 
@@ -42,7 +42,7 @@ class Context:
         self.inputs = TensorflowInputs(self.call, floating_type(self.variables))
         self.records = self.inputs.records
         self.runner.arguments = self.one_record
-        self.facts, self.device = Facts(), TensorflowDevice()
+        self.facts, self.device = facts_of(model, self.variables, self.inputs.signature(self.call)), TensorflowDevice()
         self.axes: dict[Cut, tuple[Axis, ...]] = {}
         self.kinds: dict[tuple[Cut, Path], Any] = {}
         """The data types of the arrays at cuts that a run has seen."""
