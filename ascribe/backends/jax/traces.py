@@ -52,6 +52,8 @@ class Trace:
     records: int
     marks: dict[Key, Mark]
     form: OutputForm
+    axes: dict[Key, int | None] = field(default_factory=dict)
+    """The axes that run over the records, of arrays whose axis was found out."""
     sizes: dict[Hashable, set[int]] = field(default_factory=dict)
     """How many points are run at once, by what is run."""
     programs: dict[Hashable, Any] = field(default_factory=dict)
