@@ -38,8 +38,6 @@ def model(network: str) -> Subject:
         keras.utils.set_random_seed(seed)
         x = keras.Input(inputs(network).shape[1:])
         made.append(keras.Model(x, {"cnn": cnn, "mlp": mlp, "transformer": transformer}[network](x)))
-    for variable in made[0].variables:
-        variable.trainable = False
     records: Any = inputs(network)
     backend, one = keras.config.backend(), made[0]
     if backend == "torch":
@@ -47,6 +45,8 @@ def model(network: str) -> Subject:
 
         from . import with_torch
 
+        for variable in one.variables:
+            variable.trainable = False
         records = torch.tensor(records)
         return Subject(one, made[1], records, with_torch.programs(one, records, torch.tensor(masks())))
     if backend == "jax":
