@@ -24,7 +24,7 @@ from ascribe.errors import AscribeError
 from ascribe.methods import METHODS
 from ascribe.tree import walk
 from tests.support.networks import NAMES, inputs
-from tests.support.torch_networks import torch_network
+from tests.support.rules import peer
 
 FRAMEWORKS: Mapping[str, tuple[str, str | None]] = {
     "JAX function": ("function", None),
@@ -86,10 +86,10 @@ def measure(build: Callable[[str], tuple[Any, tuple[Any, ...]]], chosen: list[st
     """For each method the differences to PyTorch, and the texts of errors."""
     table: dict[str, list[Any]] = {}
     for network in NAMES:
-        peer, mine = torch_network(network), build(network)
+        pytorch, mine = peer(network), build(network)
         for name in chosen:
             try:
-                truth = explain(name, network, *peer)
+                truth = explain(name, network, *pytorch)
             except Exception:
                 continue
             try:
