@@ -37,6 +37,8 @@ FRAMEWORKS: Mapping[str, tuple[str, str | None]] = {
     "Keras on TensorFlow": ("keras", "tensorflow"),
 }
 """For each column, how its networks are built, and the back end of Keras."""
+LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+"""Orders of axes that move the channels of images."""
 PAGE = Path(__file__).parents[1] / "docs" / "reports" / "frameworks.md"
 HEAD = """# The same numbers in every framework
 
@@ -47,9 +49,12 @@ why; PyTorch explains them. A dash means that PyTorch explains none of the netwo
 """
 
 
-def arguments_of(name: str, network: str) -> dict[str, Any]:
-    """The arguments of a method's constructor: a baseline without ties in max-pools, small budgets, one feature per element."""
-    rows = inputs(network)
+def arguments_of(name: str, network: str, last: bool) -> dict[str, Any]:
+    """The arguments of a method's constructor: a baseline without ties in max-pools, small budgets, one feature per element.
+
+    ``last`` if the images have their channels last.
+    """
+    rows = tuple(a.transpose(LAST) for a in inputs(network)) if last else inputs(network)
     row = rows[0][1:2] if len(rows) == 1 else tuple(r[1:2] for r in rows)
     if network == "embedding":
         row, rows = 0.1, ()
@@ -73,13 +78,15 @@ def arguments_of(name: str, network: str) -> dict[str, Any]:
 
 
 def explain(name: str, network: str, model: Any, args: tuple[Any, ...]) -> list[np.ndarray]:
-    """The values of one method on one network, as NumPy."""
-    method = METHODS[name](**arguments_of(name, network))
+    """The values of one method on one network, as NumPy, images with their channels first."""
+    last = network == "cnn" and tuple(args[0].shape) != inputs(network)[0].shape
+    method = METHODS[name](**arguments_of(name, network, last))
     at = {"at": "head"} if name == "LayerActivation" else {}
     of = {} if name in ("LayerActivation", "EigenCam") else {"of": 1}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [as_numpy(leaf).astype(np.float64) for _, leaf in walk(method(model, *args, seed=0, **of, **at).values)]
+        found = [as_numpy(leaf).astype(np.float64) for _, leaf in walk(method(model, *args, seed=0, **of, **at).values)]
+    return [a.transpose(FIRST) if last and a.ndim == 4 else a for a in found]
 
 
 def measure(build: Callable[[str], tuple[Any, tuple[Any, ...]]], chosen: list[str]) -> dict[str, list[Any]]:

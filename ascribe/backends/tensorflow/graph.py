@@ -58,9 +58,10 @@ class FrozenGraph:
         self.variables = [weakref.ref(v) for v in concrete.graph.variables]
         self.digest = self._digest()
         frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False, aggressive_inlining=True)
-        self.definition = frozen.graph.as_graph_def()
+        self.definition = with_plain_swish(frozen.graph.as_graph_def())
         self.inputs, self.outputs = [t.name for t in frozen.inputs], list(frozen.outputs)
-        self.operations = named_operations(frozen.graph.get_operations())
+        self.active = active_tensors(frozen.graph.get_operations())
+        self.operations = named_operations(frozen.graph.get_operations(), self.active)
         self.order = {op.name: k for k, op in enumerate(frozen.graph.get_operations())}
         self.frozen = frozen
         self.programs: dict[Any, Program] = {}
@@ -82,11 +83,15 @@ class FrozenGraph:
         return {name: op.type for name, op in self.operations.items()}
 
     def tree(self, cut: Cut) -> Any:
-        """The symbolic value at a cut."""
+        """The symbolic value at a cut; None for what does not depend on the inputs, such as a weight."""
         op = self.operations[cut.layer]
         if cut.anchor == "in":
-            return (tuple(t for t in op.inputs), {})
-        return op.outputs[0] if len(op.outputs) == 1 else tuple(op.outputs)
+            return (tuple(self.active_only(op.inputs, op.inputs)), {})
+        return op.outputs[0] if len(op.outputs) == 1 else tuple(self.active_only(op.outputs, op.outputs))
+
+    def active_only(self, values: Sequence[Any], tensors: Sequence[Any]) -> list[Any]:
+        """Values of tensors, None for tensors that do not depend on the inputs."""
+        return [value if tensor.name in self.active else None for value, tensor in zip(values, tensors, strict=True)]
 
     def run(self, args: Any, kwargs: Any, demands: Sequence[Demand]) -> Any:
         """The output for some arguments; the demands have been visited."""
@@ -112,16 +117,44 @@ class FrozenGraph:
         return Cut(found[0]) if len(found) == 1 else None
 
 
-def named_operations(operations: Sequence[Any]) -> dict[str, Any]:
-    """The operations that depend on the inputs and have a floating output, by their names without those of the calls around them."""
+def active_tensors(operations: Sequence[Any]) -> frozenset[str]:
+    """The names of the tensors that depend on the inputs."""
     active: set[str] = set()
+    for op in operations:
+        if op.type == "IdentityN":
+            active |= {out.name for out, given in zip(op.outputs, op.inputs, strict=True) if given.name in active}
+        elif op.type == "Placeholder" or any(t.name in active for t in op.inputs):
+            active |= {t.name for t in op.outputs}
+    return frozenset(active)
+
+
+def with_plain_swish(definition: Any) -> Any:
+    """A graph in which the derivative of swish (SiLU) is that of its operations.
+
+    TensorFlow gives it a derivative of its own, the same in less memory, which belongs to the graph that the function was traced in. The
+    derivatives that users write may be others on purpose: they stay, and a gradient through them at an operation is an error.
+    """
+    nodes = {node.name: node for node in definition.node}
+    for node in definition.node:
+        if node.op == "IdentityN" and "_gradient_op_type" in node.attr:
+            product = nodes[producer(node.input[0])]
+            if product.op == "Mul" and any(nodes[producer(name)].op == "Sigmoid" for name in product.input):
+                del node.attr["_gradient_op_type"]
+    return definition
+
+
+def producer(tensor: str) -> str:
+    """The name of the operation that computes a tensor."""
+    return tensor.removeprefix("^").partition(":")[0]
+
+
+def named_operations(operations: Sequence[Any], active: frozenset[str]) -> dict[str, Any]:
+    """The operations that depend on the inputs and have a floating output, by their names without those of the calls around them."""
     found: list[Any] = []
     for op in operations:
-        if op.type == "Placeholder" or any(t.op.name in active for t in op.inputs):
-            active.add(op.name)
-            plumbing = op.type in CONSTANT or (op.type == "Identity" and PLUMBING.search(op.name))
-            if not plumbing and any(t.dtype.is_floating for t in op.outputs):
-                found.append(op)
+        plumbing = op.type in CONSTANT or (op.type == "Identity" and PLUMBING.search(op.name))
+        if not plumbing and any(t.dtype.is_floating and t.name in active for t in op.outputs):
+            found.append(op)
     short = [CALL.sub("", op.name) for op in found]
     return {name if short.count(name) == 1 else op.name: op for name, op in zip(short, found, strict=True)}
 
@@ -188,8 +221,8 @@ class Program:
         """The names of the tensors at a cut. Each input of an operation is an operation of its own, so that only it is replaced."""
         op = self.graph.operations[cut.layer]
         if cut.anchor == "out":
-            return map_leaves(self.graph.tree(cut), lambda _, t: t.name)
-        return (tuple(self._edge(op, i) for i in range(len(op.inputs))), {})
+            return map_leaves(self.graph.tree(cut), lambda _, t: None if t is None else t.name)
+        return (tuple(None if t is None else self._edge(op, i) for i, t in enumerate(self.graph.tree(cut)[0])), {})
 
     def _edge(self, op: Any, i: int) -> str:
         if (op.name, i) not in self.edges:
@@ -280,8 +313,11 @@ class Program:
                 (own,), share = self._imported(replaced, [tap.tensor]), rest.pop(0)
                 array = tf.stop_gradient(own) * share + array * (1 - share)
             replaced[tap.tensor] = array
-        names = [name for tree in self.trees for _, name in walk(tree)] + [t.name for t in self.graph.outputs]
+        names = [name for tree in self.trees for _, name in walk(tree) if name is not None] + [t.name for t in self.graph.outputs]
         wanted = [name for name in dict.fromkeys(names) if name not in replaced]
         values = {**replaced, **dict(zip(wanted, self._imported(replaced, wanted), strict=True))}
-        trees = {str(k): map_leaves(tree, lambda _, name: tf.identity(values[name])) for k, tree in enumerate(self.trees)}
+        trees = {
+            str(k): map_leaves(tree, lambda _, name: None if name is None else tf.identity(values[name]))
+            for k, tree in enumerate(self.trees)
+        }
         return [tf.identity(values[t.name]) for t in self.graph.outputs], trees

@@ -15,7 +15,9 @@ pytest.importorskip("tensorflow")
 import tensorflow as tf
 
 import ascribe as asc
+from ascribe.arrays import as_numpy
 from ascribe.cuts import LOGITS, Cut
+from ascribe.errors import AscribeError
 from tests.support.tensorflow_networks import Dense, tensorflow_network
 
 RANDOM = np.random.default_rng(0)
@@ -146,3 +148,53 @@ def test_quantities_of_compiled_models() -> None:
     several = asc.attribute(net, X, of=(asc.Unit(0), asc.Contrast(1, 2)), over=asc.Line(0.0, steps=8)).values
     truth = asc.attribute(lambda x: tf.tanh(plain(x)), X, of=(asc.Unit(0), asc.Contrast(1, 2)), over=asc.Line(0.0, steps=8)).values
     np.testing.assert_allclose(several, truth, rtol=1e-4, atol=1e-6)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def reversed_gradient(x: Any) -> Any:
+    return tf.identity(x), lambda back: -back
+
+
+class Activated(tf.Module):  # type: ignore[misc]
+    """Two layers with an activation function in between."""
+
+    def __init__(self, activation: Any) -> None:
+        super().__init__()
+        self.w, self.v = (tf.Variable(square(6), dtype=tf.float32) for _ in range(2))
+        self.activation = activation
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 6], tf.float32)])  # type: ignore[untyped-decorator]
+    def __call__(self, x: Any) -> Any:
+        return self.activation(x @ self.w) @ self.v
+
+
+def test_swish_has_a_derivative_at_every_operation(tmp_path: Path) -> None:
+    """Its derivative in TensorFlow belongs to the graph that it was traced in, which a cut is not part of."""
+    tf.saved_model.save(Activated(tf.nn.silu), str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    places = asc.cuts_of(loaded, X)
+    assert all(len(shape) == 2 and shape[0] == 1 for p in places for shape in p.shapes)  # weights and numbers are no part of a cut
+    for place in places[1:-1]:
+        found = asc.IntegratedGradients(steps=64)(loaded, X, of=1, at=place.cut)
+        assert found.gap is not None
+        assert np.abs(found.gap.relative).max() < 1e-4
+    product = next(p.cut for p in places if p.kind == "MatMul" and p.cut.anchor == "out")
+    x = tf.constant(as_numpy(X) @ as_numpy(loaded.w))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        score = ((x * tf.sigmoid(x)) @ loaded.v)[:, 1]
+    np.testing.assert_allclose(asc.influence(loaded, X, of=1, at=product).values, tape.gradient(score, x), rtol=1e-5, atol=1e-6)
+
+
+def test_derivatives_of_users_are_never_left_out_silently(tmp_path: Path) -> None:
+    model = Activated(reversed_gradient)
+    tf.saved_model.save(model, str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    truth = -as_numpy(model.v)[:, 1] @ as_numpy(model.w).T
+    np.testing.assert_allclose(asc.influence(loaded, X, of=1).values, np.tile(truth, (4, 1)), rtol=1e-5, atol=1e-6)
+    product = next(p.cut for p in asc.cuts_of(loaded, X) if p.kind == "MatMul" and p.cut.anchor == "out")
+    try:
+        found = asc.influence(loaded, X, of=1, at=product).values
+    except AscribeError:
+        return
+    np.testing.assert_allclose(found, np.tile(-as_numpy(model.v)[:, 1], (4, 1)), rtol=1e-5, atol=1e-6)

@@ -25,10 +25,12 @@ def run_graph(graph: FrozenGraph, args: Any, kwargs: Any, demands: Sequence[Dema
         name = names.get(operation)
         recorder.places[:] = [name] if side == "in" and name is not None else []
         for demand in wanted.get((name, side), ()) if name is not None else ():
+            shown = graph.active_only(values, operation.inputs if side == "in" else operation.outputs)
             if side == "in":
-                values = demand.visit(0, (tuple(values), {}))[0]
+                new = demand.visit(0, (tuple(shown), {}))[0]
             else:
-                values = [demand.visit(0, values[0])] if len(values) == 1 else list(demand.visit(0, tuple(values)))
+                new = [demand.visit(0, shown[0])] if len(shown) == 1 else demand.visit(0, tuple(shown))
+            values = [old if value is None else value for old, value in zip(values, new, strict=True)]
         return values
 
     leaves = [t for t in tf.nest.flatten((args, kwargs), expand_composites=True) if isinstance(t, tf.Tensor)]
