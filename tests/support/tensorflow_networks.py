@@ -175,4 +175,4 @@ def tensorflow_network(name: str, double: bool = False) -> tuple[Any, tuple[Any,
     """A network and the arguments of a call."""
     kind = tf.float64 if double else tf.float32
     tensors = tuple(tf.constant(a, kind if a.dtype.kind == "f" else tf.int64) for a in inputs(name))
-    return KINDS[name]({key: w.astype(np.float32) for key, w in weights(name).items()}, kind), tensors
+    return KINDS[name]({key: w if double else w.astype(np.float32) for key, w in weights(name).items()}, kind), tensors

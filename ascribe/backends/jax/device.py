@@ -21,8 +21,10 @@ class JaxDevice:
 
     def __init__(self, arrays: Sequence[Any]) -> None:
         self.running: Any = None
-        self.host = all(d.platform == "cpu" for a in arrays for d in a.devices()) and jax.default_backend() == "cpu"
-        """True if all arrays are in the computer's own memory, where NumPy's views of them cost nothing."""
+        own = jax.numpy.zeros(()).devices()
+        self.host = all(d.platform == "cpu" for d in own) and all(a.devices() == own for a in arrays)
+        """True if all arrays are where JAX puts new ones, in the computer's own memory: NumPy's views of them cost nothing, and the way back
+        leads to the same device."""
 
     def given(self, array: Any) -> Any:
         """An array as the engine works on it: NumPy's view where there is one."""

@@ -68,7 +68,7 @@ def test_rules_with_small_sums_in_double_precision(rule: Any) -> None:
     truth = asc.attribute(net, *args, of=1, by=rule)
     with jax.enable_x64(True):
         model, _ = jax_network("function", "attention")
-        held = {key: jnp.asarray(np.float32(a).astype(np.float64)) for key, a in weights("attention").items()}
+        held = {key: jnp.asarray(a) for key, a in weights("attention").items()}
         found = np.asarray(asc.attribute(partial(model.func, held), *map(jnp.asarray, inputs("attention")), of=1, by=rule).values)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, truth.values, rtol=0, atol=1e-11 * float(truth.values.abs().max()))
