@@ -23,8 +23,10 @@ class JaxDevice:
         self.running: Any = None
         own = jax.numpy.zeros(()).devices()
         self.host = all(d.platform == "cpu" for d in own) and all(a.devices() == own for a in arrays)
-        """True if all arrays are where JAX puts new ones, in the computer's own memory: NumPy's views of them cost nothing, and the way back
-        leads to the same device."""
+        """True if all arrays are where JAX puts new ones, in the computer's own memory.
+
+        NumPy's views of them cost nothing there, and what is made of a view is on the same device again.
+        """
 
     def given(self, array: Any) -> Any:
         """An array as the engine works on it: NumPy's view where there is one."""
