@@ -100,5 +100,6 @@ def test_float64_gives_the_frameworks_own_gradients() -> None:
     variables = {**os.environ, "PYTHONPATH": str(root)}
     found = subprocess.run([sys.executable, "-W", "ignore", "-c", DOUBLE], env=variables, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr[-3000:]
-    bar = 1e-6 if keras.config.backend() == "torch" else 1e-9  # there Keras 3.15 multiplies matrices of float64 in float32
+    # Keras 3.15 computes parts of a float64 model in float32: products of matrices on PyTorch, tanh on JAX
+    bar = 1e-9 if keras.config.backend() == "tensorflow" else 1e-6
     assert max(json.loads(found.stdout.splitlines()[-1])) < bar
