@@ -88,14 +88,18 @@ CHOICE = Choice()
 
 @contextmanager
 def use_backend(backend: Backend) -> Iterator[None]:
-    """Makes a framework the one in use, in its block also for other models; UNKNOWN changes nothing."""
+    """Makes a framework the one in use, in its block also for other models; UNKNOWN changes nothing, nor does a block that fails."""
     if backend is Backend.UNKNOWN:
         yield
         return
+    before = CHOICE.last, CHOICE.variable
     CHOICE.make(backend)
     token = Choice.running.set(backend)
     try:
         yield
+    except BaseException:
+        CHOICE.last, CHOICE.variable = before
+        raise
     finally:
         Choice.running.reset(token)
 

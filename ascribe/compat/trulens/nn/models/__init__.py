@@ -65,8 +65,6 @@ def get_model_wrapper(
         advice = f"one of {', '.join(NAMES)}"
         raise BackendError("The backend is not known", found=f"backend={backend!r}", advice=advice, code="E-COMPAT-BACKEND")
     found = discern_backend(model) if named is None else named
-    if named is not None:
-        CHOICE.make(named)
     if found is Backend.UNKNOWN:
         return ModelWrapper(model, logit_layer=logit_layer)
     if found is Backend.PYTORCH:
