@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .....errors import BackendError
-from ..backend import CHOICE, NAMES, Backend
+from ..backend import NAMES, Backend
 from .base import ModelWrapper
 from .keras import KerasModelWrapper
 from .keras_layers import keras_package, roots_of
