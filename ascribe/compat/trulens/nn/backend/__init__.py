@@ -87,6 +87,17 @@ CHOICE = Choice()
 
 
 @contextmanager
+def kept_on_failure() -> Iterator[None]:
+    """Leaves the framework in use as it was if its block fails."""
+    before = CHOICE.last, CHOICE.variable
+    try:
+        yield
+    except BaseException:
+        CHOICE.last, CHOICE.variable = before
+        raise
+
+
+@contextmanager
 def use_backend(backend: Backend) -> Iterator[None]:
     """Makes a framework the one in use, in its block also for other models; UNKNOWN changes nothing, nor does a block that fails."""
     if backend is Backend.UNKNOWN:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .....errors import BackendError
-from ..backend import NAMES, Backend
+from ..backend import NAMES, Backend, kept_on_failure
 from .base import ModelWrapper
 from .keras import KerasModelWrapper
 from .keras_layers import keras_package, roots_of
@@ -35,6 +35,7 @@ def is_tensorflow(model: Any) -> bool:
     return found is Backend.TENSORFLOW or (found is Backend.UNKNOWN and callable(model))
 
 
+@kept_on_failure()
 def get_model_wrapper(
     model: Any,
     *,
