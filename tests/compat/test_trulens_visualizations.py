@@ -13,6 +13,7 @@ from matplotlib.colors import ListedColormap
 from scipy.ndimage import gaussian_filter1d
 
 from ascribe.compat.trulens.nn.attribution import InputAttribution, IntegratedGradients, InternalInfluence
+from ascribe.compat.trulens.nn.backend import CHOICE
 from ascribe.compat.trulens.nn.models import get_model_wrapper
 from ascribe.compat.trulens.nn.slices import Cut, OutputCut
 from ascribe.compat.trulens.utils.typing import ModelInputs
@@ -33,6 +34,13 @@ from ascribe.compat.trulens.visualizations.scaling import NORMALIZATIONS, blur_i
 from ascribe.errors import InputError, ResultError
 from tests.support.small_models import Pictures, Words, gradient, rows, seeded
 from tests.support.snapshots import unchanged
+
+
+@pytest.fixture(autouse=True)
+def no_framework_in_use(monkeypatch):
+    """Images have the channels of the framework of the model wrapped last: here none was."""
+    monkeypatch.setattr(CHOICE, "last", None)
+
 
 A = rows(5, 3, 8, 6, seed=1).numpy()
 GREY = rows(4, 1, 8, 6, seed=2).numpy()

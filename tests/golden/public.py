@@ -58,6 +58,7 @@ OURS = (
     "CHOICE",
     "Choice",
     "use_backend",
+    "kept_on_failure",
     "PackageError",
     "TensorflowModuleWrapper",
 )

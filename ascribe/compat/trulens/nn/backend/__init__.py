@@ -103,16 +103,13 @@ def use_backend(backend: Backend) -> Iterator[None]:
     if backend is Backend.UNKNOWN:
         yield
         return
-    before = CHOICE.last, CHOICE.variable
-    CHOICE.make(backend)
-    token = Choice.running.set(backend)
-    try:
-        yield
-    except BaseException:
-        CHOICE.last, CHOICE.variable = before
-        raise
-    finally:
-        Choice.running.reset(token)
+    with kept_on_failure():
+        CHOICE.make(backend)
+        token = Choice.running.set(backend)
+        try:
+            yield
+        finally:
+            Choice.running.reset(token)
 
 
 class OutOfMemory(MemoryLimitError, RuntimeError):
