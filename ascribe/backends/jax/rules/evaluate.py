@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ....cuts import Cut
-from ....errors import RuleError
-from ....rules import OperationRule, treats_operations
 from ....rules.trace import RuleTrace
 from ....tape.conservation import trace_of
 from ....tape.report import RuleReport
 from ...protocol import ArrayAt, Evidence, Job, Reading
+from ...rule_of_job import rule_of
 from ..decisions import answers, traced
 from ..device import JaxDevice
 from ..evaluate import Layout, evaluate_gradients, padded
@@ -50,16 +49,10 @@ class RuleEvaluation:
     """The points of a job under a rule; where the rule compares, each point is a reference, and the records run once."""
 
     def __init__(self, spots: Spots, device: JaxDevice, job: Job) -> None:
-        rule = job.by
-        assert treats_operations(rule)
-        if rule.compares and not job.reference:
-            problem = "The rule compares each record with a reference, and this call has none"
-            advice = "over=asc.Reference(0.0), or over=asc.Background(rows)"
-            raise RuleError(problem, found=f"by={job.by!r}", advice=advice)
-        self.rule: OperationRule = rule
+        self.rule = rule_of(job)
         self.spots, self.device, self.job = spots, device, job
         self.bound = spots.bound(job.records)
-        self.report = RuleReport(rule, list(dict.fromkeys(key.layer for key in self.trace.marks)))
+        self.report = RuleReport(self.rule, list(dict.fromkeys(key.layer for key in self.trace.marks)))
         self.routed = False
 
     @property

@@ -13,14 +13,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ....errors import RuleError
-from ....tape import Var
 from ....tape.alignment import References
 from ....tape.assignment import assign
 from ....tape.conservation import Ledger
-from ....tape.formulas.elementwise import RECTIFYING
+from ....tape.passes import check_relus, pass_back
 from ....tape.report import RuleReport
-from ....tape.reveal_cancel import PartedReverse
 from ....tape.reverse import Reverse
 from ..decisions import Decisions, collected
 from ..interpret import Key
@@ -130,9 +127,7 @@ class Passes:
         reverse = Reverse(JAX, main.tape, main.rules, lambda v: v.value)
         self.ledger = reverse.ledger = Ledger() if rule.treats["elementwise"] == "zero" else None
         pulled = self.pulled(reverse)
-        if rule.treats["elementwise"] in RECTIFYING and not reverse.relus:
-            problem, there = f"`{rule!r}` needs a model with a ReLU", "no operation that computes max(x, 0)"
-            raise RuleError(problem, found=there, advice="by=asc.rules.Gradient()")
+        check_relus(rule, reverse)
         pulled = jax.tree.map(lambda a: a[None], pulled._replace(start=main.out.value, begins=None))
         return pulled, None if self.ledger is None else self.ledger.sums()
 
@@ -151,39 +146,12 @@ class Passes:
     def pulled(self, reverse: Reverse) -> Pulled:
         """Multipliers at every cut, and its value at the reference."""
         main = self.main
-        parted = PartedReverse(reverse) if self.plan.rule.treats.get("parts") == "orders" else None
-        every = [v for pairs in main.wrt for _, v in pairs]
-        multipliers: list[list[Array]] = []
-        shares: list[list[Array]] = []
-        direct: list[list[Array | None]] = []
-        for q in range(main.out.shape[0]):
-            g = jnp.zeros_like(main.out.value).at[q].set(1)
-            passed = self._once(reverse, parted, g, every)
-            multipliers.append([jnp.zeros_like(v.value) if m is None else m for v, (m, _) in zip(every, passed, strict=True)])
-            direct.append([r for _, r in passed])
-            shares.append(parted.shares if parted is not None else [])
+        passed = pass_back(reverse, main.out, [v for pairs in main.wrt for _, v in pairs], self.plan.form.multipliers_only)
         reverse.ledger = None  # its sums are results of the program
         self.report.add(main.tape, main.out, reverse)
         begins = [[self.plan.canonical(key, jnp.broadcast_to(reverse.refer(v), v.shape)) for key, v in pairs] for pairs in main.wrt]
-        sent = any(r is not None for row in direct for r in row)
-        full = [
-            [jnp.zeros_like(m) if r is None else r for m, r in zip(*rows, strict=True)] for rows in zip(multipliers, direct, strict=True)
-        ]
-        return Pulled(
-            None,
-            self.by_cut(multipliers),
-            begins,
-            self.by_cut(shares) if parted is not None else None,
-            self.by_cut(full) if sent else None,
-        )
-
-    def _once(self, reverse: Reverse, parted: PartedReverse | None, g: Array, every: list[Var]) -> list[tuple[Array | None, Array | None]]:
-        """One quantity's multipliers, and direct relevance."""
-        out = self.main.out
-        if parted is not None:
-            return [(m, None) for m in parted(out, g, every)]
-        passed = reverse(out, g, every)
-        return [folded(v, m, r) for v, (m, r) in zip(every, passed, strict=True)] if self.plan.form.multipliers_only else passed
+        shares, direct = (None if rows is None else self.by_cut(rows) for rows in (passed.shares, passed.direct))
+        return Pulled(None, self.by_cut(passed.multipliers), begins, shares, direct)
 
     def by_cut(self, rows: Sequence[Sequence[Array]]) -> Leaves:
         """Arrays of all quantities, ``[quantities, records, ...]``, by cut."""
@@ -194,12 +162,3 @@ class Passes:
             return jnp.stack([self.plan.canonical(key, row[i]) for row in rows])
 
         return [[stacked(key) for key, _ in pairs] for pairs in self.main.wrt]
-
-
-def folded(v: Var, m: Array | None, r: Array | None) -> tuple[Array | None, None]:
-    """Direct relevance as a multiplier; 0 where the value is 0."""
-    if r is None:
-        return m, None
-    zero = v.value == 0
-    more = jnp.where(zero, 0, r / jnp.where(zero, 1, v.value))
-    return (more if m is None else m + more), None

@@ -11,16 +11,14 @@ import tensorflow as tf
 
 from ....arrays import Array
 from ....cuts import Cut
-from ....errors import RuleError
-from ....rules import OperationRule, treats_operations
 from ....tape.alignment import References
 from ....tape.assignment import assign
 from ....tape.conservation import Ledger
-from ....tape.formulas.elementwise import RECTIFYING
-from ....tape.passes import Passed, pass_back
+from ....tape.passes import Passed, check_relus, pass_back
 from ....tape.report import RuleReport
 from ....tape.reverse import Reverse
 from ...protocol import Evidence, Job, Reading
+from ...rule_of_job import rule_of
 from ..axes import Axis
 from ..context import Context
 from ..evaluate import OneRun
@@ -33,16 +31,10 @@ class RuleEvaluation:
     """The points of a job under a rule; where the rule compares, each point is a reference, and the records run once."""
 
     def __init__(self, ctx: Context, job: Job) -> None:
-        rule = job.by
-        assert treats_operations(rule)
-        if rule.compares and not job.reference:
-            problem = "The rule compares each record with a reference, and this call has none"
-            advice = "over=asc.Reference(0.0), or over=asc.Background(rows)"
-            raise RuleError(problem, found=f"by={job.by!r}", advice=advice)
-        self.rule: OperationRule = rule
+        self.rule = rule_of(job)
         self.ctx, self.job = ctx, job
-        self.rules = assign(rule, TENSORFLOW)
-        self.report = RuleReport(rule, list(ctx.runner.layers()))
+        self.rules = assign(self.rule, TENSORFLOW)
+        self.report = RuleReport(self.rule, list(ctx.runner.layers()))
         self.forward = 0
 
     def evidence(self) -> Evidence:
@@ -84,9 +76,7 @@ class RuleEvaluation:
         reverse = Reverse(TENSORFLOW, main.tape, main.rules, lambda v: v.value)
         reverse.ledger = Ledger() if self.rule.treats["elementwise"] == "zero" else None
         pulled = self._pulled(reverse, main, main.value)
-        if self.rule.treats["elementwise"] in RECTIFYING and not reverse.relus:
-            problem, there = f"`{self.rule!r}` needs a model with a ReLU", "no operation that computes max(x, 0)"
-            raise RuleError(problem, found=there, advice="by=asc.rules.Gradient()")
+        check_relus(self.rule, reverse)
         pulled.begins = {}
         return pulled
 

@@ -26,11 +26,13 @@ def observed(observer: Callable[..., None]) -> Iterator[None]:
             OWN[:] = [execute.execute]
             execute.execute = execute.execute_with_callbacks
         OPEN.append(observer)
-    here.add_op_callback(observer)
     try:
-        yield
+        here.add_op_callback(observer)
+        try:
+            yield
+        finally:
+            here.remove_op_callback(observer)
     finally:
-        here.remove_op_callback(observer)
         with LOCK:
             OPEN.remove(observer)
             if not OPEN:

@@ -9,18 +9,17 @@ from typing import Any
 import torch
 
 from ....cuts import Cut
-from ....errors import AscribeError, RuleError
-from ....rules import OperationRule, treats_operations
+from ....errors import AscribeError
 from ....rules.books import RuleBook
 from ....tape import Var
 from ....tape.alignment import References
 from ....tape.assignment import assign
 from ....tape.conservation import Ledger
-from ....tape.formulas.elementwise import RECTIFYING
+from ....tape.passes import check_relus, pass_back
 from ....tape.report import RuleReport
-from ....tape.reveal_cancel import PartedReverse
 from ....tape.reverse import Reverse
 from ...protocol import ArrayAt, Evidence, Job, Reading
+from ...rule_of_job import rule_of
 from ..context import Context
 from ..cut_info import TorchCutInfo
 from ..model.errors import without_graph
@@ -61,12 +60,7 @@ class RuleEvaluation:
     """The points of a job under a rule; where the rule compares, each point is a reference, and the records run once."""
 
     def __init__(self, ctx: Context, tapes: TapeStore, job: Job) -> None:
-        rule = job.by
-        assert treats_operations(rule)
-        self.rule: OperationRule = rule
-        if rule.compares and not job.reference:
-            problem = "The rule compares each record with a reference, and this call has none"
-            raise RuleError(problem, found=f"by={job.by!r}", advice="over=asc.Reference(0.0), or over=asc.Background(rows)")
+        self.rule = rule = rule_of(job)
         self.rules = assign(rule, TORCH)
         job = start_at_inputs(ctx, job, self.rules)
         self.ctx, self.tapes, self.job = ctx, tapes, job
@@ -163,7 +157,7 @@ class RuleEvaluation:
         refer = References(main.tape, [v.value for v in record.tape.sources], record.tape)
         if main.tape.routed or record.tape.routed or refer.match is None or main.value is None:
             return None
-        pulled = self._grads(main, many, refer, len(main.value))
+        pulled = self._grads(main, many, refer)
         one = replace(job, points=1)
         reads = {cut: self._reading([record], cut) for cut in job.read}
         starts = {
@@ -203,10 +197,8 @@ class RuleEvaluation:
         assert main.value is not None
         reverse = self._reverse(main, lambda v: v.value)
         reverse.ledger = Ledger() if self.rule.treats["elementwise"] == "zero" else None
-        found = self._with(reverse, main, job, len(main.value))
-        if self.rule.treats["elementwise"] in RECTIFYING and not reverse.relus:
-            problem, there = f"`{self.rule!r}` needs a model with a ReLU", "no operation that computes max(x, 0)"
-            raise RuleError(problem, found=there, advice="by=asc.rules.Gradient()")
+        found = self._with(reverse, main, job)
+        check_relus(self.rule, reverse)
         return replace(found, start=main.value.detach(), begins={})
 
     def _reverse(self, main: Recorded, refer: Callable[[Var], Tensor]) -> Reverse:
@@ -226,41 +218,30 @@ class RuleEvaluation:
             start = start.reshape(-1, n)
         else:
             start = self._plain(job)
-        return replace(self._grads(main, job, refer, len(start)), start=start.detach())
+        return replace(self._grads(main, job, refer), start=start.detach())
 
-    def _grads(self, main: Recorded, job: Job, refer: Callable[[Var], Tensor], quantities: int) -> Pulled:
-        return self._with(self._reverse(main, refer), main, job, quantities)
+    def _grads(self, main: Recorded, job: Job, refer: Callable[[Var], Tensor]) -> Pulled:
+        return self._with(self._reverse(main, refer), main, job)
 
-    def _with(self, reverse: Reverse, main: Recorded, job: Job, quantities: int) -> Pulled:
+    def _with(self, reverse: Reverse, main: Recorded, job: Job) -> Pulled:
         """Multipliers at every cut, and its value at the reference."""
         if main.out is None:
             raise without_graph(self.ctx.host, job.wrt)
-        parted = PartedReverse(reverse) if self.rule.treats.get("parts") == "orders" else None
         every = [v for cut in job.wrt for v in main.targets(cut)]
-        found: list[list[Tensor]] = []
-        shares: list[list[Tensor]] = []
-        direct: list[list[Tensor | None]] = []
-        for q in range(quantities):
-            last = not self.rule.compares and q == quantities - 1
-            pairs = self._pulled(main, reverse if parted is None else parted, q, every, last)
-            found.append([torch.zeros_like(v.value) if m is None else m for v, (m, _) in zip(every, pairs, strict=True)])
-            direct.append([r for _, r in pairs])
-            shares.append(parted.shares if parted is not None else found[-1])
+        passed = pass_back(reverse, main.out, every, job.multipliers_only, release=not self.rule.compares)
         self.report.add(main.tape, main.out, reverse)
-        pulled = Pulled(found[0][0])
-        beside = any(r is not None for row in direct for r in row)
-        full = [[torch.zeros_like(m) if r is None else r for m, r in zip(*rows, strict=True)] for rows in zip(found, direct, strict=True)]
+        pulled = Pulled(passed.multipliers[0][0])
         first = 0
         for cut in job.wrt:
             mine = main.targets(cut)
             axes = self._axes(cut, len(mine))
             part = slice(first, first + len(mine))
-            pulled.grads[cut] = arrange(found, part, axes, job.records)
+            pulled.grads[cut] = arrange(passed.multipliers, part, axes, job.records)
             pulled.begins[cut] = [self._begin(reverse.refer(v), v, axis) for v, axis in zip(mine, axes, strict=True)]
-            if parted is not None:
-                pulled.shares[cut] = arrange(shares, part, axes, job.records)
-            if beside:
-                pulled.direct[cut] = arrange(full, part, axes, job.records)
+            if passed.shares is not None:
+                pulled.shares[cut] = arrange(passed.shares, part, axes, job.records)
+            if passed.direct is not None:
+                pulled.direct[cut] = arrange(passed.direct, part, axes, job.records)
             first += len(mine)
         return pulled
 
@@ -273,18 +254,6 @@ class RuleEvaluation:
         """A reference value as ``[1, 1 or records, ...]``."""
         value = value.expand(var.shape) if axis.at is None else value
         return axis.canonical(value, 0, 1, axis.count(value) or 1)
-
-    def _pulled(
-        self, main: Recorded, reverse: Reverse | PartedReverse, q: int, every: list[Var], last: bool
-    ) -> list[tuple[Tensor | None, Tensor | None]]:
-        """One quantity's multipliers, and direct relevance."""
-        assert main.out is not None
-        g = torch.zeros_like(main.out.value)
-        g[q] = 1
-        if isinstance(reverse, PartedReverse):
-            return [(m, None) for m in reverse(main.out, g, every)]
-        found = reverse(main.out, g, every, last)
-        return [folded(v, m, r) for v, (m, r) in zip(every, found, strict=True)] if self.job.multipliers_only else found
 
     def _reference(self, main: Recorded, job: Job) -> tuple[Recorded | None, References]:
         """The reference run: of one row where one suffices for all records, of as many rows as records, or none."""
@@ -350,15 +319,6 @@ def arrange(rows: list[list[Tensor]], part: slice, axes: list[Axis], records: in
 def as_bytes(value: Tensor) -> bytes:
     """The bytes of a tensor, as part of a key."""
     return bytes(value.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
-
-
-def folded(v: Var, m: Tensor | None, r: Tensor | None) -> tuple[Tensor | None, None]:
-    """Direct relevance as a multiplier; 0 where the value is 0."""
-    if r is None:
-        return m, None
-    zero = v.value == 0
-    more = r * ~zero / (v.value + zero)
-    return (more if m is None else m + more), None
 
 
 def evaluate_rule(ctx: Context, tapes: TapeStore, job: Job) -> Evidence:
