@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 DEPTH = 4  # a function around a function around an object with a list of models
@@ -64,14 +64,16 @@ def in_slots(obj: Any) -> list[Any]:
 
 
 def contents(function: FunctionType) -> list[Any]:
-    """The values that a function closes over, except names that are not bound."""
-    found = []
-    for cell in function.__closure__ or ():
-        try:
-            found.append(cell.cell_contents)
-        except ValueError:  # a name that is bound later, or never
-            continue
-    return found
+    """The values that a function closes over, except None and names that are not bound."""
+    return [value for cell in function.__closure__ or () if (value := content(cell)) is not None]
+
+
+def content(cell: CellType) -> Any:
+    """The value of a variable of an enclosing function; None for a name that is bound later, or never."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
 
 
 def names_in(code: CodeType) -> Iterator[str]:

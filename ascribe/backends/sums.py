@@ -45,15 +45,16 @@ class PathPoints:
         """Returns the distances of the paths, ``[points or 1, records or 1, ...]``."""
         return [e - s for e, s in zip(self.ends, self.starts, strict=True)] if self.starts else list(self.ends)
 
+    def scaled(self, leaves: list[Array]) -> list[Array]:
+        """Returns gradients ``[quantities, points, records, ...]`` as they are summed: times the distance, and squared, if asked for."""
+        if self.by_distance:
+            leaves = [g * d[None] for g, d in zip(leaves, self.distances(), strict=True)]
+        return [g * g for g in leaves] if self.squares else leaves
+
     def add(self, grads: Mapping[Cut, list[Array]], totals: Totals) -> None:
         """Adds the weighted gradients ``[quantities, points, records, ...]`` to ``totals``."""
-        distances = self.distances() if self.by_distance else None
         for cut, leaves in grads.items():
-            if distances is not None:
-                leaves = [g * d[None] for g, d in zip(leaves, distances, strict=True)]
-            if self.squares:
-                leaves = [g * g for g in leaves]
-            add_weighted(totals.setdefault(cut, []), leaves, self.weights)
+            add_weighted(totals.setdefault(cut, []), self.scaled(leaves), self.weights)
 
 
 def add_weighted(totals: list[list[Array]], parts: list[Array], weights: np.ndarray) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import functools
 import types
 import weakref
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any
 
 import jax
 import numpy as np
+
+from ..behind import names_in
 
 STANDARD = {"builtins", "collections", "functools", "itertools", "math", "operator"}
 TRUSTED = frozenset({"einops", "equinox", "flax", "jax", "jaxlib", "numpy", "optax", *STANDARD})
@@ -100,11 +102,3 @@ def key_of_code(fn: types.FunctionType, seen: dict[int, int]) -> Hashable:
     parts = (fn.__defaults__, fn.__kwdefaults__, cells, [fn.__globals__[name] for name in names])
     wrapped = getattr(fn, "__wrapped__", None)
     return fn.__code__, tuple(names), key_of(parts, seen), None if wrapped is None else key_of(wrapped, seen)
-
-
-def names_in(code: types.CodeType) -> Iterator[str]:
-    """The names of globals and attributes in a function and in the functions inside it."""
-    yield from code.co_names
-    for inner in code.co_consts:
-        if isinstance(inner, types.CodeType):
-            yield from names_in(inner)

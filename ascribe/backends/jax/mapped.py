@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from .opened import content
+from ..behind import content
 
 
 def layers_of(model: Any) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import jax
 
+from ..behind import content, names_in
 from .biases import KnownLayer
 from .models import as_key, can_be_traced, changeable, in_library
 
@@ -214,20 +215,3 @@ def bound_again(parts: Mapping[str, Any]) -> Any:
 def part_name(key: str) -> str:
     """The name of a part of an object, as the paths of the modules in it begin with it; empty without one."""
     return key.lstrip("*")
-
-
-def content(cell: Any) -> Any:
-    """What a variable of an enclosing function holds; None while it has no value."""
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return None
-
-
-def names_in(code: Any) -> list[str]:
-    """The global names that a function may use, and the functions inside of it."""
-    names = list(code.co_names)
-    for const in code.co_consts:
-        if isinstance(const, types.CodeType):
-            names += names_in(const)
-    return names

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,19 +15,10 @@ from ..protocol import Evidence, Job
 from ..sums import PathPoints, Totals
 from .device import JaxDevice
 from .evaluate import Layout, failures, first_points, padded, parts_of, points_to_run
-from .namespace import mixed
+from .namespace import xp
 from .programs import QUANTITIES, Arguments, Form, Program
 from .spots import Spots
 from .traces import compiled, counts
-
-
-class Paths(NamedTuple):
-    """The arguments of a program that describe the points."""
-
-    starts: tuple[Array, ...]
-    ends: tuple[Array, ...]
-    position: Any
-    weights: Any
 
 
 def evaluate_sum(spots: Spots, device: JaxDevice, job: Job, points: PathPoints, totals: Totals) -> Evidence | None:
@@ -64,20 +54,16 @@ def evaluate_sum(spots: Spots, device: JaxDevice, job: Job, points: PathPoints, 
     return Evidence(value, {}, {}, 1, 1, probed=counts.programs != before, bytes_kept=bytes_kept * job.points // size)
 
 
-def filled(points: PathPoints, size: int) -> Paths:
-    """The points as arguments of a program for ``size`` points; those that fill it up have no weight."""
+def filled(points: PathPoints, size: int) -> tuple[Any, ...]:
+    """The starts, ends, positions and weights for a program of ``size`` points; those that fill it up have no weight."""
     more = size - len(points.weights)
 
     def whole(array: Array) -> Array:
         return padded(array, size) if len(array) == len(points.weights) > 1 else array
 
-    position = None if points.position is None else np.pad(points.position, (0, more), mode="edge")
-    return Paths(
-        tuple(whole(a) for a in points.starts),
-        tuple(whole(a) for a in points.ends),
-        position if position is None else position.astype(np.float64),
-        np.pad(points.weights, (0, more)).astype(np.float64),
-    )
+    position = None if points.position is None else np.pad(points.position, (0, more), mode="edge").astype(np.float64)
+    weights = np.pad(points.weights, (0, more)).astype(np.float64)
+    return tuple(whole(a) for a in points.starts), tuple(whole(a) for a in points.ends), position, weights
 
 
 def memory_of(program: Any, *args: Any) -> int:
@@ -91,36 +77,14 @@ def memory_of(program: Any, *args: Any) -> int:
 
 def summing(squares: bool, by_distance: bool, program: Program) -> Any:
     """The function of a form that returns the quantities and the weighted sums, ``[records, ...]`` for each array and quantity."""
-    form = program.form
 
-    def run(given: Arguments, labels: Any, paths: Paths) -> tuple[Any, list[list[Any]]]:
-        writes = tuple(full(z, form) for z in between(paths))
-        value, _, grads = program.fused(given._replace(writes=writes), labels)
-        if by_distance:
-            grads = [g * d[None] for g, d in zip(grads, distances(paths), strict=True)]
-        if squares:
-            grads = [g * g for g in grads]
-        return value, [weighted(g, paths.weights) for g in grads]
+    def run(given: Arguments, labels: Any, path: tuple[Any, ...]) -> tuple[Any, list[list[Any]]]:
+        starts, ends, position, weights = path
+        points = PathPoints(starts, ends, position, weights, squares, by_distance)
+        value, _, grads = program.fused(given._replace(writes=points.values(xp, program.form.records)), labels)
+        return value, [weighted(g, points.weights) for g in points.scaled(grads)]
 
     return run
-
-
-def between(paths: Paths) -> Sequence[Any]:
-    """The points, ``[points or 1, records or 1, ...]``."""
-    if paths.position is None:
-        return paths.ends
-    shares = [paths.position.reshape(-1, *[1] * (e.ndim - 1)).astype(e.dtype) for e in paths.ends]
-    return [mixed(s, e, share) for s, e, share in zip(paths.starts, paths.ends, shares, strict=True)]
-
-
-def distances(paths: Paths) -> Sequence[Any]:
-    """The distances of the paths, ``[points or 1, records or 1, ...]``."""
-    return [e - s for s, e in zip(paths.starts, paths.ends, strict=True)] if paths.starts else paths.ends
-
-
-def full(points: Any, form: Form) -> Any:
-    """Points ``[points, records, ...]`` in full."""
-    return jnp.broadcast_to(points, (form.points, form.records, *points.shape[2:]))
 
 
 def weighted(grads: Any, weights: Any) -> list[Any]:
