@@ -34,12 +34,19 @@ class KnownLayer:
         return type(self.module).__name__
 
     @property
+    def known(self) -> bool:
+        """True for a class of the libraries. A class of the user's own may do anything, whatever its name."""
+        return type(self.module).__module__.partition(".")[0] in LIBRARIES
+
+    @property
     def convolves(self) -> bool:
         """True for a convolution."""
         return self.kind.startswith(CONVOLUTION) and "LSTM" not in self.kind
 
     def bias(self) -> Bias | None:
         """The bias; None for a layer without, and for one that is not linear plus a bias of one number per channel."""
+        if not self.known:
+            return None
         if self.kind == "BatchNorm" and "mean" in self.arrays and "var" in self.arrays:
             return self._shift()
         bias = self.arrays.get("bias")
@@ -54,14 +61,15 @@ class KnownLayer:
         """What a batch normalisation by stored statistics adds: ``bias - scale * mean / std``."""
         mean, var = (np.asarray(self.arrays[name]) for name in ("mean", "var"))
         scale, bias = (self.arrays.get(name) for name in ("scale", "bias"))
-        if mean.ndim != 1 or not isinstance(self.module.axis, int):
+        trains = getattr(self.module, "use_running_average", None) is False  # by the statistics of the batch
+        if trains or mean.ndim != 1 or not isinstance(self.module.axis, int):
             return None
         factor = (1.0 if scale is None else np.asarray(scale)) / np.sqrt(var + self.module.epsilon)
         return Bias((0.0 if bias is None else np.asarray(bias)) - mean * factor, self.module.axis)
 
     def bends(self) -> bool:
         """True if the layer is neither linear plus a known bias nor known to add nothing. Modules of the user's own hold others."""
-        if type(self.module).__module__.partition(".")[0] not in LIBRARIES:
+        if not self.known:
             return False
         if self.kind == "BatchNorm" or self.convolves or self.kind in LINEAR:
             return self.bias() is None and (self.kind == "BatchNorm" or self.arrays.get("bias") is not None)

@@ -13,7 +13,7 @@ pytest.importorskip("equinox")
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from flax import linen
+from flax import linen, nnx
 
 import ascribe as asc
 from ascribe.arrays import as_numpy
@@ -79,3 +79,32 @@ def test_functions_have_no_layers_to_read() -> None:
     model, args = jax_network("function", "mlp")
     with pytest.raises(MethodError, match="needs the biases of layers"):
         asc.FullGradDecomposition()(model, *args, of=1)
+
+
+class Dense(nnx.Module):
+    """A layer of a user's own with the name of one of Flax, and an activation function inside."""
+
+    def __init__(self) -> None:
+        self.kernel, self.bias = nnx.Param(jnp.ones((4, 3))), nnx.Param(jnp.ones(3))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.tanh(x @ self.kernel[...] + self.bias[...])
+
+
+class Own(nnx.Module):
+    def __init__(self) -> None:
+        self.first, self.norm, self.head = Dense(), nnx.BatchNorm(3, rngs=nnx.Rngs(0)), nnx.Linear(3, 2, rngs=nnx.Rngs(1))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.head(self.norm(self.first(x)))
+
+
+@pytest.mark.filterwarnings("ignore::ascribe.AscribeWarning")
+def test_only_layers_of_the_libraries_are_taken_to_be_linear() -> None:
+    model, x = Own(), jnp.asarray([[1.0, 2.0, 0.0, 1.0], [0.5, -1.0, 2.0, 0.0]])
+    model.eval()
+    assert list(asc.FullGradDecomposition()(model, x, of=1).values) == ["INPUT", "norm", "head"]
+    model.train()  # by the statistics of the batch: not linear in a record
+    found = asc.FullGradDecomposition()(model, x, of=1)
+    assert list(found.values) == ["INPUT", "head"]
+    assert any("norm (BatchNorm)" in check.detail for check in found.checks)
