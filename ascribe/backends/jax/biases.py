@@ -58,7 +58,7 @@ class KnownLayer:
         return Bias(flat.reshape(-1), 1 if self.convolves and self.channels_first else -1)
 
     def _shift(self) -> Bias | None:
-        """What a batch normalisation by stored statistics adds: ``bias - scale * mean / std``."""
+        """The bias of a batch normalisation by stored statistics: ``bias - scale * mean / std``."""
         mean, var = (np.asarray(self.arrays[name]) for name in ("mean", "var"))
         scale, bias = (self.arrays.get(name) for name in ("scale", "bias"))
         trains = getattr(self.module, "use_running_average", None) is False  # by the statistics of the batch

@@ -273,7 +273,7 @@ def padded(array: Any, points: int) -> Any:
 
 
 def arguments_read(spots: Spots, job: Job) -> Evidence:
-    """What is read of the arguments, without a run of the model."""
+    """The values that a job reads at the input, without a run of the model."""
     inputs = spots.inputs
     rows = dict(zip(inputs.leaves, inputs.rows(job.index), strict=True))
     reads = {}

@@ -115,7 +115,7 @@ class Opening:
         return self._holder(obj, name)
 
     def prefix(self, module: Any, name: str) -> str:
-        """What the paths in a module begin with, which is met here."""
+        """The beginning of the paths in a module; notes the module."""
         self.modules[id(module)] = module
         return name if self.several else ""
 

@@ -216,4 +216,4 @@ CALLS = {
     "layer_norm": LAYER_NORM,
     "rms_norm": Call(ROWS["rms_norm"], rooted),
 }
-"""What is recognised by its arithmetic, by name."""
+"""The operations that are recognised by their arithmetic, by name."""

@@ -96,7 +96,7 @@ class RecordedRun(OneRun):
         return Recorded(recorder.tape, xp.numpy(stacked), out, settled, wrt, job.records, readings, self._slots((args, kwargs)))
 
     def _visit_ends(self, output: Any, given: Any) -> None:
-        """What is read at the input and at the output."""
+        """Passes the values at the input and at the output to the demands that read them."""
         for cut, read in self.reads.items():
             if not cut.layer and cut.anchor == "out":
                 read.visit(0, output)
