@@ -94,7 +94,7 @@ class TensorflowInputs(Inputs):
 
     @property
     def ids(self) -> list[Path]:
-        """The integers that belong to records and may be ids; floating ones without a fraction where there are none, which Keras makes of ids."""
+        """The integers that belong to records and may be ids; without any, floating ones without a fraction, which Keras makes of ids."""
         kinds = {p: self.leaves[p] for p in self.own if may_be_ids(p)}
         whole = [p for p, a in kinds.items() if a.dtype.kind == "f" and a.size and (a >= 0).all() and np.array_equal(a, np.rint(a))]
         return [p for p, a in kinds.items() if a.dtype.kind in "iu"] or whole
