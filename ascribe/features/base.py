@@ -81,8 +81,12 @@ class Groups:
     def presence(self, coalitions: np.ndarray) -> np.ndarray:
         """Returns the presence of each cell, ``[coalitions, cells + 1]``; the last cell, index -1, is always present.
 
-        A cell of several features takes the smallest presence among them.
+        Coalitions ``[coalitions, records, features]``, each record's own, give ``[coalitions, records, cells + 1]``. A cell of several
+        features takes the smallest presence among them.
         """
+        if coalitions.ndim == 3:
+            flat = self.presence(coalitions.reshape(-1, coalitions.shape[-1]))
+            return flat.reshape(*coalitions.shape[:2], -1)
         present = coalitions
         if self.membership is not None and coalitions.dtype == bool:
             present = (~coalitions).astype(np.float32) @ self.membership.T.astype(np.float32) == 0

@@ -5,10 +5,40 @@
 
 from __future__ import annotations
 
-from .base import Evaluation, Metric
+from .base import Evaluation, Measured, Metric
+from .controls import ConstantValues, RandomValues
+from .curves import Deletion, Insertion, RelevanceGain
 from .infidelity import Infidelity
 from .records import Records, open_records
-from .scores import Scores
+from .removed import Positions, RemovedFeatures, open_features
+from .scores import Curve, Scores
 from .sensitivity import Sensitivity
 
-__all__ = ["Evaluation", "Infidelity", "Metric", "Records", "Scores", "Sensitivity", "open_records"]
+METRICS: dict[str, type[Metric]] = {
+    cls.__name__: cls
+    for cls in (
+        Deletion, Infidelity, Insertion, RelevanceGain, Sensitivity,
+    )
+}  # fmt: skip
+"""Every metric by its name."""
+
+__all__ = [
+    "METRICS",
+    "ConstantValues",
+    "Curve",
+    "Deletion",
+    "Evaluation",
+    "Infidelity",
+    "Insertion",
+    "Measured",
+    "Metric",
+    "Positions",
+    "RandomValues",
+    "Records",
+    "RelevanceGain",
+    "RemovedFeatures",
+    "Scores",
+    "Sensitivity",
+    "open_features",
+    "open_records",
+]

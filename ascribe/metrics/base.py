@@ -18,10 +18,11 @@ dataclass with :meth:`Metric.score`:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -29,14 +30,19 @@ from ..arrays import Array, as_numpy
 from ..calls.call import Call
 from ..engine.request import as_call
 from ..errors import InputError
+from ..features.coordinates import FeaturesLike
 from ..quantities import Labels
 from ..quantities.parse import QuantityLike
+from ..removal.base import RemovalLike
 from ..result.attribution import Attribution, Check
 from ..tree import walk
 from ..utils.entry import entry
 from ..utils.recipe import Recipe
+from .controls import CONTROLS
+from .intervals import interval_of_mean
 from .records import Records, open_records
-from .scores import Direction, Scores
+from .removed import RemovedFeatures, open_features
+from .scores import Curve, Direction, Scores
 
 Explained = Callable[..., Attribution] | Attribution | Any
 """What a metric judges: a method (any function that is called as one), an Attribution, or arrays with the shapes of the inputs."""
@@ -53,10 +59,15 @@ class Evaluation:
 
     @cached_property
     def values(self) -> list[Array]:
-        """The values of the explanation, one array for each explained input."""
+        """The values of the explanation, one array for each explained input. Raises InputError for values that are not finite."""
         explained = self.explained
         held = explained if not callable(explained) and not isinstance(explained, Attribution) else self.attribution.values
-        return [leaf for _, leaf in walk(held)]
+        values = [leaf for _, leaf in walk(held) if leaf is not None]
+        flat = flatten_records(values)
+        if wrong := np.flatnonzero(~np.isfinite(flat).all(1)).tolist():
+            advice = "a.show(), whose checks say where the numbers come from"
+            raise InputError("The values to judge are not finite", found=f"NaN or infinity in records {wrong[:8]}", advice=advice)
+        return values
 
     @cached_property
     def attribution(self) -> Attribution:
@@ -83,6 +94,21 @@ class Evaluation:
             finally:
                 self.evaluations += records.evaluations
 
+    @contextmanager
+    def open_features(self, by: RemovalLike = None, features: FeaturesLike = None) -> Iterator[RemovedFeatures]:
+        """Opens the model at the records of the call with their features, to remove some of them."""
+        with open_features(self.model, self.call, self.of, by=by, features=features, seed=self.seed, chunk=self.chunk) as removed:
+            try:
+                yield removed
+            finally:
+                self.evaluations += removed.evaluations
+
+    def note_undefined(self, where: np.ndarray, why: str) -> None:
+        """Adds a check that names the records, a mask ``[records]``, for which the metric has no number."""
+        if where.any():
+            found = tuple(np.flatnonzero(where).tolist())
+            self.checks.append(Check("undefined", "warn", f"{len(found)} of {len(where)} records have no score: {why}", found))
+
     def _explain(self, call: Call, of: QuantityLike) -> Attribution:
         if not callable(self.explained):
             raise InputError(
@@ -95,13 +121,40 @@ class Evaluation:
         return a
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What ``score`` may return in place of bare numbers: the numbers, the curves that they come from, and parts by replacement."""
+
+    values: np.ndarray
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    parts: Mapping[str, Measured] = field(default_factory=dict)
+
+
+Family = Literal["faithfulness", "robustness", "randomisation", "complexity", "localisation", "axioms"]
+"""What a metric judges: whether values follow the model (faithfulness), stay similar for similar inputs (robustness), change with the
+model's weights or the class (randomisation), are few (complexity), lie where they should (localisation), or keep an axiom."""
+Needs = Literal["method", "gradient", "mask", "labels", "layers", "weights", "training"]
+"""Something that a metric requires: a method in place of its result, a gradient, masks of the right regions, labels, named layers, weights
+that can be changed, or a function that trains the model."""
+
+
 class Metric(Recipe):
     """A metric of explanations: one number for each record.
 
-    A class that extends it is a frozen dataclass with ``score``. ``direction`` says whether lower or higher numbers are better.
+    A class that extends it is a frozen dataclass with ``score``. ``direction`` says whether lower or higher numbers are better. The
+    other class attributes are the facts of docs/metrics.md: the ``family``, the ``formula``, the ``cost`` in passes, what it ``needs``,
+    its known ``weakness`` and the ``source``. ``unit_free`` is False where the number depends on the unit of the values, so that methods
+    with values of different units cannot be compared by it.
     """
 
     direction: ClassVar[Direction] = "lower"
+    family: ClassVar[Family] = "faithfulness"
+    formula: ClassVar[str] = ""
+    cost: ClassVar[str] = ""
+    needs: ClassVar[tuple[Needs, ...]] = ()
+    weakness: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    unit_free: ClassVar[bool] = True
 
     @entry
     def __call__(
@@ -112,21 +165,47 @@ class Metric(Recipe):
         of: QuantityLike = None,
         seed: int = 0,
         chunk: int | None = None,
+        controls: bool = False,
         **kwargs: Any,
     ) -> Scores:
         """Judge an explanation of a call of the model, ``model(*args, **kwargs)``.
 
         ``explained`` is a method, an Attribution of this call, or arrays with the shapes of the inputs. ``of`` is the quantity that it
-        explains; the other arguments are those of a method. Raises InputError for values that do not have the shapes of the inputs, or for
-        a result where the metric needs a method, and QuantityError for several quantities.
+        explains; the other arguments are those of a method. ``controls`` also judges random and constant values, and adds a check that
+        says whether the explanation is better than these. Raises InputError for values that are not finite or do not have the shapes of
+        the inputs, or for a result where the metric needs a method, and QuantityError for several quantities.
         """
-        evaluation = Evaluation(explained, model, as_call(args, kwargs), of, seed, chunk)
-        values = np.asarray(self.score(evaluation))
-        return Scores(values, self.direction, repr(self), evaluation.evaluations, tuple(evaluation.checks))
+        call = as_call(args, kwargs)
+        scores = self.judge(Evaluation(explained, model, call, of, seed, chunk))
+        if controls:
+            others = {type(one).__name__: self.judge(Evaluation(one, model, call, of, seed, chunk)) for one in CONTROLS}
+            scores = compare_with_controls(scores, others)
+        return scores
 
-    def score(self, evaluation: Evaluation) -> np.ndarray:
+    def judge(self, evaluation: Evaluation) -> Scores:
+        """Returns the scores of one evaluation."""
+        found = self.score(evaluation)
+        measured = found if isinstance(found, Measured) else Measured(np.asarray(found))
+        checks, rows = tuple(evaluation.checks), evaluation.evaluations
+        parts = {name: Scores(part.values, self.direction, repr(self), 0, (), part.curves) for name, part in measured.parts.items()}
+        return Scores(measured.values, self.direction, repr(self), rows, checks, measured.curves, parts)
+
+    def score(self, evaluation: Evaluation) -> np.ndarray | Measured:
         """Returns one number for each record, ``[records]``."""
         raise NotImplementedError
+
+
+def compare_with_controls(scores: Scores, controls: Mapping[str, Scores]) -> Scores:
+    """Returns scores with a check that says which controls do as well: those whose paired interval includes no difference."""
+    sign = 1.0 if scores.direction == "higher" else -1.0
+    equal = []
+    for name, control in controls.items():
+        low, _ = interval_of_mean(sign * (scores.values - control.values))
+        if not low > 0:
+            equal.append(f"{name} {control.mean:.3g}")
+    detail = f"as good by this metric: {', '.join(equal)}, against {scores.mean:.3g}" if equal else f"better than {', '.join(controls)}"
+    check = Check("controls", "warn" if equal else "ok", detail)
+    return replace(scores, checks=(*scores.checks, check), evaluations=scores.evaluations + sum(c.evaluations for c in controls.values()))
 
 
 def flatten_records(arrays: Sequence[Array]) -> np.ndarray:

@@ -50,6 +50,7 @@ class Blend:
     def __call__(self, presence: np.ndarray, replacement: Array) -> Array:
         """Returns rows ``[points, records, ...]``: ``x`` where present, ``replacement`` where absent, a mixture for partial presence.
 
+        ``presence`` is ``[points, cells + 1]``, or ``[points, records, cells + 1]`` where each record has its own.
         Raises FeatureError for integers and words with partial presence.
         """
         whole = presence.dtype == bool
@@ -86,7 +87,12 @@ class Blend:
         return self.xp.asarray(cells.reshape(-1).astype(np.int64), self.x)
 
     def _share(self, presence: np.ndarray, index: Array, cells: np.ndarray) -> Array:
-        """Returns the presence of some cells, ``[points, *cells]``."""
+        """Returns the presence of some cells, ``[points, *cells]``; ``[points, records, ...]`` where each record has its own."""
+        if presence.ndim == 3:
+            points, records, columns = presence.shape
+            own = cells.reshape(len(cells), -1).astype(np.int64) + np.arange(records)[:, None] * columns
+            flat = self.xp.asarray(presence.reshape(points, -1), self.x)
+            return self.xp.take(flat, self.xp.asarray(own.reshape(-1), self.x), 1).reshape((points, records, *cells.shape[1:]))
         return self.xp.take(self.xp.asarray(presence, self.x), index, 1).reshape((len(presence), *cells.shape))
 
     def _rows(self, points: int) -> Array:

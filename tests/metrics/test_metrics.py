@@ -40,7 +40,7 @@ def test_metrics_are_values_with_one_call(metric: Metric) -> None:
     assert pickle.loads(pickle.dumps(metric)) == metric
     assert eval(repr(metric), {"metrics": asc.metrics}) == metric
     assert type(metric).__call__ is Metric.__call__
-    assert list(inspect.signature(metric).parameters) == ["explained", "model", "args", "of", "seed", "chunk", "kwargs"]
+    assert list(inspect.signature(metric).parameters) == ["explained", "model", "args", "of", "seed", "chunk", "controls", "kwargs"]
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=repr)

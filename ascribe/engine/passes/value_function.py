@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -13,7 +13,7 @@ from ...backends.protocol import ArrayAt, Evidence, Job
 from ...cuts import JointCut
 from ...errors import FeatureError
 from ...features import Groups
-from ...removal.base import Replacement
+from ...removal.base import FixedReplacement, Replacement
 from ...removal.blend import Blend
 from ..batch import Leaves
 from ..chunks import Run, evaluate_points
@@ -71,6 +71,35 @@ class ValueFunction:
         if len(self.known) * values[0].size < KEPT:
             self.known.update(self.latest)
         return np.stack(values, 1)
+
+    def of_own(self, count: int, coalitions_of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Returns the quantities ``[quantities, count, records]`` with coalitions that are each record's own; the mean of replacements.
+
+        ``coalitions_of(places)`` makes the coalitions ``[places, records, features]`` of some of the ``count`` places. The replacements
+        must be fixed, or the batch a single record.
+        """
+        plan, draws, records = self.records.plan, self.draws, len(self.records)
+        values = np.zeros((len(self.records.batch.explained), count, records))
+
+        def make_job(first: int, last: int) -> tuple[Job, Run]:
+            place, draw = np.divmod(np.arange(first, last), draws)
+            presence = self.groups.presence(coalitions_of(np.arange(place[0], place[-1] + 1)))[place - place[0]]
+            return self._job(presence[:, 0] if records == 1 else presence, draw), plan.session.evaluate
+
+        def take(evidence: Evidence, job: Job, first: int) -> None:
+            self.records.count(evidence, job)
+            place = np.arange(first, first + job.points) // draws
+            numbers = self.records.session.xp.numpy(evidence.value).astype(np.float64)
+            starts = np.flatnonzero(np.diff(place, prepend=-1))
+            values[:, place[starts]] += np.add.reduceat(numbers, starts, axis=1) / draws
+
+        evaluate_points(plan.session, plan.chunker, plan.progress, count * draws, records, make_job, take)
+        return values
+
+    @property
+    def is_fixed(self) -> bool:
+        """True if no replacement depends on which features are removed."""
+        return all(isinstance(part.replacement, FixedReplacement) for part in self.parts)
 
     def empty(self) -> np.ndarray:
         """Returns the quantity with no feature present, ``[quantities, records]``; the mean of random replacements."""
