@@ -46,7 +46,10 @@ class LinearLayer(Protocol):
         """:meth:`transpose`; the bias takes its share, which is reported as absorbed."""
 
     def by_record(self, t: Array) -> Array | None:
-        """``[records, elements]``; None where the first axis does not run over the records."""
+        """``[records, elements]`` of an array like ``x`` or ``y``; None where no axis of ``x`` is known to run over the records."""
+
+    def as_input(self, rows: Array) -> Array:
+        """:meth:`by_record` of an array like ``x``, undone."""
 
 
 def stabilise(z: Array, epsilon: float) -> Array:

@@ -345,7 +345,7 @@ class RelativeAttributing(LayerRule):
     An input is credited ``sum_j (z_ij+ / P_j + |z_ij-| / (P_j + N_j)) R_j``, where ``P_j`` is the sum of a neuron's positive contributions
     and ``N_j`` the sum of the absolute negative ones. Then every input with a credit loses the same amount, so that the relevance of a
     record is conserved. Biases take no share. Cost: two more runs of the layer, four for inputs of both signs. Raises RuleError for layers
-    whose first axis is not the batch. Source: Nam et al. 2020.
+    whose input has no axis of records. Source: Nam et al. 2020.
     """
 
     epsilon: float = 0.0
@@ -369,11 +369,11 @@ def shifted(layer: LinearLayer, credit: Array, relevance: Array) -> Array:
     rows, came = layer.by_record(credit), layer.by_record(relevance)
     if rows is None or came is None:
         there = f"{layer.name} on {tuple(layer.x.shape)} in {layer.place}, {layer.records} records"
-        what = "Relative propagation needs layers whose first axis is the batch"
+        what = "Relative propagation needs layers with an axis of the input that runs over the records"
         raise RuleError(what, found=there, advice="asc.rules.Absolute() for this layer")
     total, active = xp.sum(came, (1,), True), rows != 0
     count = xp.clip(xp.sum(xp.cast(active, rows), (1,), True), 1, None)
-    return xp.reshape(xp.where(active, rows - (xp.sum(rows, (1,), True) - total) / count, 0.0), credit.shape)
+    return layer.as_input(xp.where(active, rows - (xp.sum(rows, (1,), True) - total) / count, 0.0))
 
 
 @dataclass(frozen=True, repr=False)

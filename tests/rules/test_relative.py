@@ -79,9 +79,28 @@ def test_relative_propagation_over_steps_and_where_rows_are_not_records():
     x = torch.randn(4, 3, 4, dtype=DOUBLE)
     whole = asc.RAP()(steps, x, of=1)
     torch.testing.assert_close(asc.RAP()(steps, x[1:2], of=1).values[0], whole.values[1], rtol=1e-9, atol=1e-12)
-    turned = made(lambda: Fn(lambda x, a, b: b(a(x.transpose(0, 1)).mean(0)), a=nn.Linear(4, 6), b=nn.Linear(6, 3)))
+    columns = made(lambda: Fn(lambda x, a, b: b((a.weight @ x.permute(1, 2, 0)).mean(0).T), a=nn.Linear(4, 6), b=nn.Linear(6, 3)))
     with pytest.raises(RuleError, match="records"):
-        asc.RAP()(turned, x, of=1)
+        asc.RAP()(columns, x, of=1)
+
+
+TURNED = {
+    "transpose": lambda x, a, b: b(a(x.transpose(0, 1)).relu().mean(0)),
+    "rows of steps": lambda x, a, b: b(a(x.transpose(0, 1).reshape(-1, 4)).reshape(x.shape[1], len(x), 6).relu().mean(0)),
+    "product of matrices": lambda x, a, b: b((x.transpose(0, 1) @ a.weight.t().expand(x.shape[1], -1, -1) + a.bias).relu().mean(0)),
+    "rows in front": lambda x, a, b: b(a(x.reshape(1, -1, 4)).reshape(len(x), -1, 6).relu().mean(1)),
+}
+
+
+@pytest.mark.parametrize("records", [1, 3, 4])
+@pytest.mark.parametrize("spelling", TURNED)
+def test_relative_propagation_where_other_axes_come_before_the_records(spelling, records):
+    """Three steps: with three records their axis cannot be found by its length."""
+    layers = made(lambda: nn.ModuleDict({"a": nn.Linear(4, 6), "b": nn.Linear(6, 3)}))
+    plain, turned = (Fn(f, **layers) for f in (lambda x, a, b: b(a(x).relu().mean(1)), TURNED[spelling]))
+    x = torch.randn(records, 3, 4, dtype=DOUBLE, generator=torch.Generator().manual_seed(1))
+    expected = asc.RAP()(plain, x, of=1).values
+    torch.testing.assert_close(asc.RAP()(turned, x, of=1).values, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["relu module", "relu function", "relu in place", "relu by hand"])

@@ -7,9 +7,9 @@ from math import prod
 from typing import Any
 
 from ...arrays import Array, Namespace
+from ..record_axes import MATRICES, axis_of, count_before
 from ..tape import Entry, Var, fold
 
-MATRICES = frozenset({"matmul", "addmatmul", "matvec"})
 WEIGHTED = MATRICES | {"convolution"}
 """Forms of operations that are layers where they have fixed weights."""
 
@@ -82,13 +82,26 @@ class Layer:
         return self.transpose(p, weight)
 
     def by_record(self, t: Array) -> Array | None:
-        """``[records, elements]``; None where the layer's first axis does not run over the records."""
-        source = self.source
-        while source.shape[0] != self.records and source.entry is not None and source.entry.op.view:
-            source = source.entry.ins[0]
-        if source.shape[0] != self.records or len(t) % self.records:
+        """``[records, elements]`` of an array like the input or the result; None where an axis of records is not known in both."""
+        before = self.count_before()
+        if before is None:
             return None
-        return self.xp.reshape(t, (self.records, -1))
+        return self.xp.reshape(self.xp.moveaxis(self.xp.reshape(t, (before, self.records, -1)), 1, 0), (self.records, -1))
+
+    def as_input(self, rows: Array) -> Array:
+        """:meth:`by_record` of an array like the input, undone."""
+        split = self.xp.reshape(rows, (self.records, self.count_before(), -1))
+        return self.xp.reshape(self.xp.moveaxis(split, 0, 1), self.x.shape)
+
+    def count_before(self) -> int | None:
+        """The number of elements before the records in the input, if that is their number in the result as well."""
+        before = 1 if self.records == 1 else count_before(self.source, self.records)
+        axis = None if before is None else axis_of(self.source.shape, before, self.records)
+        return before if self.records == 1 or axis in self.kept_axes() else None
+
+    def kept_axes(self) -> range:
+        """The first axes of the input, which the result has at the same positions."""
+        return range(1)
 
     def per_output(self, scale: Array) -> Array | None:
         """A factor of the result, shaped to multiply the weight; None where it is not one number for each output channel."""
@@ -114,6 +127,10 @@ class Product(Layer):
     def transpose(self, g: Array, weight: Array) -> Array:
         return g[..., None] * weight if len(weight.shape) == 1 else g @ self.xp.matrix_transpose(weight)
 
+    def kept_axes(self) -> range:
+        rank = len(self.source.shape)
+        return range(rank - 1 if len(self.weight.shape) <= rank else 0)
+
     def per_output(self, scale: Array) -> Array | None:
         if len(self.weight.shape) == 1:
             return self.xp.reshape(scale, ()) if prod(scale.shape) == 1 else None
@@ -132,6 +149,10 @@ class Reversed(Layer):
 
     def transpose(self, g: Array, weight: Array) -> Array:
         return self.xp.matrix_transpose(weight) @ g
+
+    def kept_axes(self) -> range:
+        rank = len(self.source.shape)
+        return range(rank - 2 if len(self.weight.shape) <= rank else 0)
 
     def per_output(self, scale: Array) -> Array | None:
         line = along(self.xp, scale, -2, len(self.out.shape))
