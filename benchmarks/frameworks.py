@@ -11,17 +11,19 @@ import os
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import ascribe as asc
 from ascribe.arrays import as_numpy
 from ascribe.errors import AscribeError
-from ascribe.methods import METHODS
+from ascribe.methods import METHODS, GradientMethod
 from ascribe.tree import walk
 from tests.support.networks import NAMES, inputs
 from tests.support.rules import peer
@@ -39,13 +41,23 @@ FRAMEWORKS: Mapping[str, tuple[str, str | None]] = {
 """For each column, how its networks are built, and the back end of Keras."""
 LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 """Orders of axes that move the channels of images."""
+BAR = 1e-5
+"""The largest difference in single precision that rounding explains."""
+DOUBLE = bool(os.environ.get("ASCRIBE_DOUBLE"))
+"""Whether this process compares in double precision."""
 PAGE = Path(__file__).parents[1] / "docs" / "reports" / "frameworks.md"
 HEAD = """# The same numbers in every framework
 
 Written by `python -m benchmarks.frameworks --commit`: every named method on seven small networks (MLP, CNN, residual, attention, GRU, two
 inputs, embedding of ids), built from the same weights in single precision. A cell has the largest difference to PyTorch, as a share of the
 largest value, and the number of networks compared. "refused" counts the networks for which the method raises an error of ascribe that says
-why; PyTorch explains them. A dash means that PyTorch explains none of the networks by this method.
+why; PyTorch explains them. "gap told" counts the networks for which the result says that its values do not add up, as PyTorch's do. A
+dash means that PyTorch explains none of the networks by this method.
+
+Networks with channels last are compared with the network in PyTorch that takes images with channels last, so that random draws are those of
+the same elements. A second number is the same difference in double precision: it is given where that of single precision is above 1e-5, and
+shows that the difference is rounding, which a division by a number near zero makes larger (`RAP`, `LstmLRP`, difference quotients of
+`DeepLift`).
 """
 
 
@@ -77,43 +89,106 @@ def arguments_of(name: str, network: str, last: bool) -> dict[str, Any]:
     return made
 
 
-def explain(name: str, network: str, model: Any, args: tuple[Any, ...]) -> list[np.ndarray]:
-    """The values of one method on one network, as NumPy, images with their channels first."""
-    last = network == "cnn" and tuple(args[0].shape) != inputs(network)[0].shape
-    method = METHODS[name](**arguments_of(name, network, last))
-    at = {"at": "head"} if name == "LayerActivation" else {}
+class ChannelsLast(torch.nn.Module):
+    """A network that takes images with their channels last."""
+
+    def __init__(self, net: torch.nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.net(x.permute(0, 3, 1, 2))
+        return scores
+
+
+def peer_of(network: str, family: str, last: bool) -> tuple[torch.nn.Module, tuple[Any, ...]]:
+    """The network in PyTorch and its arguments, by the family's formula; with its channels last if those of the family are."""
+    net, args = peer(network, family)
+    net, args = (net.double(), tuple(a.double() if a.is_floating_point() else a for a in args)) if DOUBLE else (net, args)
+    return (ChannelsLast(net), tuple(a.permute(0, 2, 3, 1).contiguous() for a in args)) if last else (net, args)
+
+
+def has_channels_last(network: str, args: tuple[Any, ...]) -> bool:
+    """Returns whether the images of a network have their channels last."""
+    return network == "cnn" and tuple(args[0].shape) != inputs(network)[0].shape
+
+
+def explain(name: str, network: str, model: Any, args: tuple[Any, ...], layer: str) -> Any:
+    """The result of one method on one network. Class activation maps are those of the second convolution, where several layers fit."""
+    method = METHODS[name](**arguments_of(name, network, has_channels_last(network, args)))
+    at = layer if name == "LayerActivation" else CONV.get(type(model).__name__, "conv2") if is_map(name) else None
+    if name == "GuidedGradCam":
+        method, at = asc.GuidedGradCam(at), None
+    if network == "embedding" and isinstance(method, GradientMethod):
+        at = at or TABLE.get(type(model).__name__, "table")
     of = {} if name in ("LayerActivation", "EigenCam") else {"of": 1}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = [as_numpy(leaf).astype(np.float64) for _, leaf in walk(method(model, *args, seed=0, **of, **at).values)]
-    return [a.transpose(FIRST) if last and a.ndim == 4 else a for a in found]
+        return method(model, *args, seed=0, **of, **({} if at is None else {"at": at}))
 
 
-def measure(build: Callable[[str], tuple[Any, tuple[Any, ...]]], chosen: list[str]) -> dict[str, list[Any]]:
-    """For each method the differences to PyTorch, and the texts of errors."""
+CONV, TABLE = {"ChannelsLast": "net.conv2"}, {}
+"""The names of layers that some models have in place of those of the others."""
+
+
+def is_map(name: str) -> bool:
+    """Returns whether a method is a class activation map at one layer."""
+    return name.endswith("Cam") or name == "GradCamPlusPlus"
+
+
+def arrays_of(a: asc.Attribution) -> list[np.ndarray]:
+    """The values as NumPy."""
+    return [as_numpy(leaf).astype(np.float64) for _, leaf in walk(a.values)]
+
+
+def measure(build: Callable[[str], tuple[Any, tuple[Any, ...]]], family: str, chosen: list[str]) -> dict[str, list[Any]]:
+    """For each method and network: the difference to PyTorch, or a text that says why there is none."""
     table: dict[str, list[Any]] = {}
     for network in NAMES:
-        pytorch, mine = peer(network), build(network)
+        mine = build(network)
+        pytorch = peer_of(network, family, has_channels_last(network, mine[1]))
+        layer = shared_layer(network, family)
         for name in chosen:
             try:
-                truth = explain(name, network, *pytorch)
+                truth = explain(name, network, *pytorch, layer)
             except Exception:
                 continue
             try:
-                found = explain(name, network, *mine)
-                table.setdefault(name, []).append(difference(found, truth))
+                found = explain(name, network, *mine, layer)
             except AscribeError as error:
-                table.setdefault(name, []).append(f"{network}: {error}")
+                table.setdefault(name, []).append(f"refused {network}: {error}")
             except Exception as error:
                 table.setdefault(name, []).append(f"FAULT {network}: {type(error).__name__}: {error}")
+            else:
+                told = truth.ok and not found.ok
+                detail = "; ".join(check.detail for check in found.checks if check.status == "fail")
+                table.setdefault(name, []).append(f"gap told {network}: {detail}" if told else [network, difference(found, truth)])
     return table
 
 
-def difference(found: list[np.ndarray], truth: list[np.ndarray]) -> float:
+def shared_layer(network: str, family: str) -> str:
+    """A layer that the network has in every framework; a function of JAX has only the values that it names."""
+    return {"mlp": "second", "cnn": "conv2", "residual": "up", "attention": "norm", "two_inputs": "left", "embedding": "table"}.get(
+        network, "state" if family == "function" else "head"
+    )
+
+
+def difference(found: asc.Attribution, truth: asc.Attribution) -> float:
     """The largest difference as a share of the largest value; infinite for other shapes."""
-    if [a.shape for a in found] != [b.shape for b in truth]:
+    ours, theirs = arrays_of(found), arrays_of(truth)
+    pairs = [(moved(a, b), b) for a, b in zip(ours, theirs, strict=True)]
+    if any(a.shape != b.shape for a, b in pairs):
         return float("inf")
-    return max(float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-30)) for a, b in zip(found, truth, strict=True))
+    size = max(float(np.abs(b).max()) for b in theirs)
+    return max(float(np.abs(a - b).max()) for a, b in pairs) / max(size, 1e-30)
+
+
+def moved(array: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """The values of a layer with its channels where the other framework has them: the order in which the two arrays agree better."""
+    if array.ndim != 4:
+        return array
+    orders = [made for made in (array, array.transpose(FIRST), array.transpose(LAST)) if made.shape == like.shape]
+    return min(orders, key=lambda made: float(np.abs(made - like).max()), default=array)
 
 
 def builder(kind: str) -> Callable[[str], tuple[Any, tuple[Any, ...]]]:
@@ -127,12 +202,10 @@ def builder(kind: str) -> Callable[[str], tuple[Any, tuple[Any, ...]]]:
 
 def cell(results: list[Any]) -> str:
     """A cell of the table."""
-    numbers = [r for r in results if isinstance(r, float)]
-    refused = [r for r in results if isinstance(r, str) and not r.startswith("FAULT")]
-    faults = len(results) - len(numbers) - len(refused)
+    numbers = [r[1] for r in results if isinstance(r, list)]
+    texts = Counter(r.partition(":")[0].rpartition(" ")[0] for r in results if isinstance(r, str))
     parts = [f"{max(numbers):.0e} ({len(numbers)})"] if numbers else []
-    parts += [f"refused ({len(refused)})"] if refused else []
-    parts += [f"fault ({faults})"] if faults else []
+    parts += [f"{word.lower()} ({count})" for word, count in sorted(texts.items())]
     return ", ".join(parts) or "–"
 
 
@@ -144,7 +217,7 @@ def main() -> None:
     args = parser.parse_args()
     chosen = [name for name in METHODS if args.only.lower() in name.lower()]
     if args.run:
-        sys.stdout.write("\n" + json.dumps(measure(builder(FRAMEWORKS[args.run][0]), chosen)))
+        sys.stdout.write("\n" + json.dumps(measure(builder(FRAMEWORKS[args.run][0]), FRAMEWORKS[args.run][0], chosen)))
         return
     columns: dict[str, dict[str, list[Any]]] = {}
     for title, (_, keras) in FRAMEWORKS.items():
@@ -159,7 +232,11 @@ def main() -> None:
     lines += [f"| {name} | " + " | ".join(cell(column.get(name, [])) for column in columns.values()) + " |" for name in chosen]
     sys.stdout.write("\n".join(lines) + "\n")
     texts = sorted(
-        {f"{title}, {name}, {r}" for title, column in columns.items() for name, rs in column.items() for r in rs if isinstance(r, str)}
+        f"{title}, {name}, {r if isinstance(r, str) else f'{r[1]:.1e} {r[0]}'}"
+        for title, column in columns.items()
+        for name, rs in column.items()
+        for r in rs
+        if isinstance(r, str) or r[1] > BAR
     )
     sys.stdout.write("\n".join(text[:300] for text in texts) + "\n")
     if args.commit:

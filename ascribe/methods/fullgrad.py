@@ -88,9 +88,9 @@ class FullGrad(Method):
                 found="no image among the arguments",
                 advice="asc.FullGradDecomposition() for the parts",
             )
-        full, places = decompose(model, call, of, at, options)
-        clues = collect_clues(places, image)
-        maps = {name: map_of_part(part, layer_kind(name, places), image, clues, full.records_axis) for name, part in full.values.items()}
+        full, places, axes = decompose(model, call, of, at, options)
+        clues, lead = collect_clues(places, image), full.records_axis
+        maps = {name: map_of_part(part, layer_kind(name, places), image, clues, lead, axes.get(name)) for name, part in full.values.items()}
         without = [name for name, drawn in maps.items() if drawn is None]
         record, total = copy_array(find_image(call)), sum(drawn for drawn in maps.values() if drawn is not None)
         if is_channels_last(tuple(record.shape[1:])):
@@ -107,8 +107,8 @@ class FullGrad(Method):
 
 def decompose(
     model: Any, call: Call, of: QuantityLike, at: CutLike | Sequence[CutLike] | None, options: CallOptions
-) -> tuple[Attribution, Sequence[Place]]:
-    """Returns the parts by name, with the gap between their sum and the quantity, and the cuts of the model."""
+) -> tuple[Attribution, Sequence[Place], dict[str, int]]:
+    """Returns the parts by name, with the gap between their sum and the quantity; the cuts of the model; the channel axes of the parts."""
     if at is not None and at != INPUT:
         raise MethodError("FullGrad is a sum over the input and all layers", found=f"at={at!r}", advice="asc.LayerCam() for one layer")
     places, looked = list_cuts(model, call)  # a layer that it misses would be missing in the sum
@@ -125,7 +125,8 @@ def decompose(
     if sums.status == "fail":
         warn_user(f"{sums.name}: {sums.detail}")
     checks = (sums, *(check for check in raw.checks if check.name != "completeness"))
-    return replace(raw, values=parts, record=None, gap=gap, checks=checks, cost=looked + raw.cost if raw.cost else looked), places
+    axes = {part_name(layer): biases[layer.layer].axis for layer in layers}
+    return replace(raw, values=parts, record=None, gap=gap, checks=checks, cost=looked + raw.cost if raw.cost else looked), places, axes
 
 
 def layer_outputs(places: Sequence[Place]) -> list[Cut]:
@@ -189,11 +190,18 @@ def layer_kind(name: str, places: Sequence[Place]) -> str:
     return next((place.kind for place in places if place.cut.layer == name.partition(",")[0]), "")
 
 
-def map_of_part(part: Any, kind: str, image: ImageInput, clues: LayerClues, lead: int) -> Array | None:
-    """Returns one part as ``[..., records, 1, height, width]``, with ``lead`` axes before the records; None without spatial positions."""
+def map_of_part(part: Any, kind: str, image: ImageInput, clues: LayerClues, lead: int, axis: int | None) -> Array | None:
+    """Returns one part as ``[..., records, 1, height, width]``, with ``lead`` axes before the records; None without spatial positions.
+
+    ``axis`` is that of the channels of a layer, as its bias has it: shapes alone do not show it where there are as many channels as rows.
+    """
     total = None
     for leaf in (leaf for _, leaf in walk(part) if leaf is not None):
         layout = image.layout(tuple(leaf.shape[lead:]), kind, clues)
+        if layout is not None and layout.prefix is None and axis is not None and leaf.ndim - lead == len(image.size) + 2:
+            sides = [int(n) for n in leaf.shape[lead + 1 :]]
+            del sides[axis - 1 if axis > 0 else axis]
+            layout = replace(layout, grid=tuple(sides), channels=axis if axis < 0 else axis - leaf.ndim + lead)
         if layout is not None:
             maps = layout.maps(with_methods(leaf))
             flat = rescale_sizes(maps.reshape((-1, *maps.shape[-3:]))).sum(1)

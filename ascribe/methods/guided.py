@@ -87,7 +87,8 @@ class GuidedGradCam(Method):
         if len(arrays) != 1 or arrays[0][1].ndim != coarse.values.ndim or coarse.values.ndim - coarse.records_axis != 4:
             shapes = ", ".join(str(tuple(a.shape)) for _, a in arrays)
             raise MethodError("GuidedGradCam needs one image as input", found=f"inputs of shape {shapes}", advice="asc.GradCam()")
-        height, width = arrays[0][1].shape[-2:]
+        first = coarse.values.shape[coarse.records_axis + 1] == 1  # of maps [records, 1, h, w] and [records, h, w, 1]
+        height, width = arrays[0][1].shape[-2:] if first else arrays[0][1].shape[-3:-1]
         checks = tuple(dict.fromkeys((*fine.checks, *(c for c in coarse.checks if c.name == "layer" or c.bad))))
         cost = fine.cost + coarse.cost if fine.cost and coarse.cost else None
         shown = f", of={fine.quantity}" if fine.quantity else ""

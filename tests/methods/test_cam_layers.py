@@ -162,7 +162,7 @@ def test_maps_puts_every_layout_channels_first(lead: tuple[int, ...]) -> None:
 )
 def test_the_picture_is_found_among_the_arguments(shape: tuple[int, ...], size: tuple[int, ...]) -> None:
     ids = np.zeros((2, 9), dtype=np.int64)
-    expected = ImageInput(2, size, texts=frozenset({9}) if size else frozenset())
+    expected = ImageInput(2, size, texts=frozenset({9}) if size else frozenset(), last=shape[-1] == 3)
     assert image_input(Call(np.zeros(shape), ids=ids), None, None) == expected
     assert image_input(Call(ids, pixel_values=np.zeros(shape)), None, None) == expected
 

@@ -14,14 +14,14 @@ from ...calls.call import Call
 from ..protocol import Bias
 from .biases import ARRAYS, KnownLayer, read_biases
 from .opened import Opened, Opening, hashable
-from .tags import call_marked
+from .tags import call_marked, kind_of
 
 
 def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
     """Flax calls this instead of every method of a module while a model is traced in this thread."""
     if context.method_name != "__call__":
         return call(*args, **kwargs)
-    return call_marked(call, args, kwargs, ".".join(context.module.path), type(context.module).__name__)
+    return call_marked(call, args, kwargs, ".".join(context.module.path), kind_of(type(context.module)))
 
 
 def marking() -> Any:

@@ -10,7 +10,7 @@ import functools
 import threading
 from typing import Any
 
-from .tags import call_marked
+from .tags import call_marked, kind_of
 
 LOCK = threading.RLock()
 MARKED: dict[tuple[type, str], type] = {}
@@ -36,7 +36,7 @@ def marked_class(cls: Any, path: str) -> Any:
 
 
 def _made(cls: Any, path: str) -> Any:
-    kind = cls.__name__
+    kind = kind_of(cls)
 
     @functools.wraps(cls.__call__, updated=())
     def marked_call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -44,7 +44,7 @@ def _made(cls: Any, path: str) -> Any:
 
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__, "__call__": marked_call}
     meta: Any = type(cls)
-    made: Any = metaclass(meta)(kind, (cls,), names)
+    made: Any = metaclass(meta)(cls.__name__, (cls,), names)
     return made
 
 

@@ -62,3 +62,9 @@ def call_marked(call: Any, args: Any, kwargs: Any, layer: str, kind: str) -> Any
         return call(*args, **kwargs)
     args, kwargs = mark((args, kwargs), layer, "in", kind)
     return mark(call(*args, **kwargs), layer, "out", kind)
+
+
+def kind_of(cls: type) -> str:
+    """The kind of a layer: the name of its class, and where the channels of Flax's convolutions are, which their names do not say."""
+    last = cls.__name__.startswith("Conv") and cls.__module__.partition(".")[0] == "flax"
+    return f"{cls.__name__}, channels last" if last else cls.__name__

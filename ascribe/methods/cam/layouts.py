@@ -99,10 +99,10 @@ class LayerClues:
     last: frozenset[Shape] = frozenset()
 
 
-CONVOLUTION = re.compile(r"Conv\w*?[123][dD]")
+CONVOLUTION = re.compile(r"Conv\w*?[123][dD]|Conv\w*, channels last$")
 AXES = re.compile(r"(?:Conv|Pool|Pooling|Norm)([123])[dD](?:Transpose)?(?:, channels first)?$")
 FIRST = re.compile(r"(Conv|Norm|Pool)\w*?[123]d|, channels first$")
-LAST = re.compile(r"(Linear|LayerNorm|LayerNormalization|Dense|\w*(Conv|Pooling|Sampling)[123]D\w*)$")
+LAST = re.compile(r"(Linear|LayerNorm|LayerNormalization|Dense|\w*(Conv|Pooling|Sampling)[123]D\w*|\w+, channels last)$")
 """Kinds of layers whose channels are first or last; Keras writes a capital D, and has channels last unless the kind says otherwise."""
 
 
@@ -110,7 +110,7 @@ LAST = re.compile(r"(Linear|LayerNorm|LayerNormalization|Dense|\w*(Conv|Pooling|
 class ImageInput:
     """The image among the arguments: its number of records, its size (height, width), and the user's hints about token grids.
 
-    ``texts`` are the lengths of token ids among the arguments.
+    ``texts`` are the lengths of token ids among the arguments. ``last`` says that the image itself has its channels last.
     """
 
     records: int
@@ -118,6 +118,7 @@ class ImageInput:
     grid: Grid | None = None
     prefix: int | None = None
     texts: frozenset[int] = frozenset()
+    last: bool = False
 
     def layout(self, shape: Shape, kind: str, clues: LayerClues) -> Layout | None:
         """Returns the layout of a value of this shape from a layer of this class; None if it is not spatial.
@@ -140,8 +141,8 @@ class ImageInput:
     def pixels(self, shape: Shape, kind: str, clues: LayerClues) -> Layout | None:
         """Returns channels first or channels last: as fixed by the layer, or by a layer that returns the same shape.
 
-        Without such a layer, it is the layout that keeps the aspect ratio of the image better; for a series, the one with a length of its
-        convolutions.
+        Without such a layer, it is the layout that keeps the aspect ratio of the image better, of equals that of the image itself; for a
+        series, the one with a length of its convolutions.
         """
         wide = AXES.search(kind)
         if wide is not None and int(wide.group(1)) != len(shape) - 2:  # several images in a record: frames, views
@@ -157,7 +158,7 @@ class ImageInput:
             return first if shape[1:] in clues.first else last
         if len(self.size) == 1:
             return last if last.grid in clues.grids and first.grid not in clues.grids else first
-        return min((first, last), key=lambda layout: self.stride_mismatch(layout.grid))
+        return min((last, first) if self.last else (first, last), key=lambda layout: self.stride_mismatch(layout.grid))
 
     def stride_mismatch(self, grid: Grid) -> tuple[bool, float]:
         """Returns whether the grid is finer than the image, and the difference between the strides of its axes."""
@@ -223,14 +224,15 @@ def image_input(call: Call, grid: Grid | None, prefix: int | None) -> ImageInput
     records, *rest = map(int, array.shape)
     ids = [leaf for _, leaf in walk((call.args, call.kwargs)) if is_array(leaf) and len(leaf.shape) == 2]
     texts = frozenset(int(leaf.shape[1]) for leaf in ids if not namespace(leaf).is_floating(leaf) and leaf.shape[1] > 1)
-    return ImageInput(records, tuple(rest[:-1] if is_channels_last(tuple(rest)) else rest[1:]), grid, prefix, texts)
+    last = is_channels_last(tuple(rest))
+    return ImageInput(records, tuple(rest[:-1] if last else rest[1:]), grid, prefix, texts, last)
 
 
 def collect_clues(places: Sequence[Place], image: ImageInput) -> LayerClues:
     """Returns the properties of the layers that decide layouts."""
     out = [(shape, p.kind) for p in places if p.cut.anchor == "out" for shape in p.shapes]
-    convolved = [shape for shape, kind in out if CONVOLUTION.search(kind) and len(shape) == len(image.size) + 2]
-    grids = [layout.grid for shape in convolved if (layout := image.pixels(shape, f"Conv{len(image.size)}d", LayerClues())) is not None]
+    convolved = [(shape, kind) for shape, kind in out if CONVOLUTION.search(kind) and len(shape) == len(image.size) + 2]
+    grids = [layout.grid for shape, kind in convolved if (layout := image.pixels(shape, kind, LayerClues())) is not None]
     first = frozenset(shape[1:] for shape, kind in out if FIRST.search(kind))
     return LayerClues(tuple(dict.fromkeys(grids)), first, frozenset(shape[1:] for shape, kind in out if LAST.fullmatch(kind)))
 
