@@ -92,6 +92,14 @@ def test_other_labels_and_weights_compile_nothing(family: str) -> None:
     assert not np.allclose(rebuilt, first)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_first_call_compiles_at_most_six_programs(family: str) -> None:
+    model = FAMILIES[family](0)
+    before = counts.programs
+    asc.IntegratedGradients(steps=32)(model, jnp.tile(X, (3, 1))[:9], of=1)  # nine records: no other test has run such rows
+    assert 0 < counts.programs - before <= 6
+
+
 def test_weights_of_other_shapes_and_types_are_other_programs() -> None:
     class Free(nnx.Module):
         def __init__(self, w: Any) -> None:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 
 INSIDE = [
+    "test_compiles.py",
     "test_cuts.py",
     "test_functions.py",
     "test_interception.py",
