@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,15 +50,17 @@ PAGE = Path(__file__).parents[1] / "docs" / "reports" / "frameworks.md"
 HEAD = """# The same numbers in every framework
 
 Written by `python -m benchmarks.frameworks --commit`: every named method on seven small networks (MLP, CNN, residual, attention, GRU, two
-inputs, embedding of ids), built from the same weights in single precision. A cell has the largest difference to PyTorch, as a share of the
-largest value, and the number of networks compared. "refused" counts the networks for which the method raises an error of ascribe that says
-why; PyTorch explains them. "gap told" counts the networks for which the result says that its values do not add up, as PyTorch's do. A
-dash means that PyTorch explains none of the networks by this method.
+inputs, embedding of ids), built from the same weights. A cell has the largest difference to PyTorch in single precision, as a share of the
+largest value, and the number of networks compared. Where that is above 1e-5, a second number is the same difference in double precision:
+rounding falls to its level, another formula does not.
 
-Networks with channels last are compared with the network in PyTorch that takes images with channels last, so that random draws are those of
-the same elements. A second number is the same difference in double precision: it is given where that of single precision is above 1e-5, and
-shows that the difference is rounding, which a division by a number near zero makes larger (`RAP`, `LstmLRP`, difference quotients of
-`DeepLift`).
+- *refused*: networks for which the method raises an error of ascribe that says why; PyTorch explains them.
+- *gap told*: networks for which the result says that its values do not add up, as PyTorch's do.
+- *other parts*: networks whose layers are others than in PyTorch, such as the products inside a GRU of Flax.
+- a dash: PyTorch explains none of the networks by this method.
+
+Networks with channels last are compared with the network in PyTorch that takes images with channels last, so that random draws belong to
+the same elements; GRUs with the same formula in PyTorch, because frameworks divide its sums and biases in several ways.
 """
 
 
@@ -137,8 +140,9 @@ def is_map(name: str) -> bool:
 
 
 def arrays_of(a: asc.Attribution) -> list[np.ndarray]:
-    """The values as NumPy."""
-    return [as_numpy(leaf).astype(np.float64) for _, leaf in walk(a.values)]
+    """The values as NumPy; parts of layers in the order of their names."""
+    values = [a.values[name] for name in sorted(a.values)] if isinstance(a.values, Mapping) else a.values
+    return [as_numpy(leaf).astype(np.float64) for _, leaf in walk(values)]
 
 
 def measure(build: Callable[[str], tuple[Any, tuple[Any, ...]]], family: str, chosen: list[str]) -> dict[str, list[Any]]:
@@ -160,10 +164,17 @@ def measure(build: Callable[[str], tuple[Any, tuple[Any, ...]]], family: str, ch
             except Exception as error:
                 table.setdefault(name, []).append(f"FAULT {network}: {type(error).__name__}: {error}")
             else:
-                told = truth.ok and not found.ok
-                detail = "; ".join(check.detail for check in found.checks if check.status == "fail")
-                table.setdefault(name, []).append(f"gap told {network}: {detail}" if told else [network, difference(found, truth)])
+                table.setdefault(name, []).append(compare(network, found, truth))
     return table
+
+
+def compare(network: str, found: asc.Attribution, truth: asc.Attribution) -> Any:
+    """The network and the difference, or a text where the two cannot be compared."""
+    if isinstance(truth.values, Mapping) and set(truth.values) != set(found.values):
+        return f"other parts {network}: {', '.join(set(found.values) ^ set(truth.values))}"
+    if truth.ok and not found.ok:
+        return f"gap told {network}: {'; '.join(check.detail for check in found.checks if check.status == 'fail')}"
+    return [network, difference(found, truth)]
 
 
 def shared_layer(network: str, family: str) -> str:
@@ -196,8 +207,8 @@ def builder(kind: str) -> Callable[[str], tuple[Any, tuple[Any, ...]]]:
     if kind in ("function", "linen", "nnx", "equinox"):
         make = import_module("tests.support.jax_networks").jax_network
         return lambda network: make(kind, network)
-    made: Callable[[str], tuple[Any, tuple[Any, ...]]] = getattr(import_module(f"tests.support.{kind}_networks"), f"{kind}_network")
-    return made
+    made: Callable[..., tuple[Any, tuple[Any, ...]]] = getattr(import_module(f"tests.support.{kind}_networks"), f"{kind}_network")
+    return partial(made, double=DOUBLE)
 
 
 def cell(results: list[Any]) -> str:

@@ -119,7 +119,9 @@ def decompose(
     raw = influence(model, call, of=of, at=[INPUT, *cuts], **options)
     inputs, *gradients = raw.values
     parts = {"INPUT": multiply_trees(inputs, raw.record[0])}
-    parts |= {part_name(layer): bias_part(g, biases[layer.layer], raw) for layer, g in zip(layers, gradients, strict=True)}
+    shapes = {place.cut.layer: place.shapes[0] for place in places if place.cut.anchor == "out" and place.shapes}
+    for layer, g in zip(layers, gradients, strict=True):
+        parts[part_name(layer)] = records_first(bias_part(g, biases[layer.layer], raw), shapes.get(layer.layer, ()), raw)
     gap = gap_of_parts(parts, raw)
     sums = check_sum(gap, nonlinear)
     if sums.status == "fail":
@@ -163,6 +165,14 @@ def bias_part(gradient: Array, bias: Bias, raw: Attribution) -> Array:
     shape = [1] * gradient.ndim
     shape[bias.axis + raw.records_axis if bias.axis >= 0 else bias.axis] = -1
     return gradient * namespace(gradient).asarray(as_numpy(bias.values).reshape(shape), gradient)
+
+
+def records_first(part: Array, single: Sequence[int], raw: Attribution) -> Array:
+    """Returns a part with its records before the steps of a loop; ``single`` is the shape of the layer's value for one record."""
+    lead, count = raw.records_axis, len(raw)
+    pairs = zip(single, part.shape[lead:], strict=False)
+    axis = next((k for k, (one, every) in enumerate(pairs) if one == 1 and every == count > 1), 0)
+    return namespace(part).moveaxis(part, lead + axis, lead) if axis else part
 
 
 def gap_of_parts(parts: dict[str, Any], raw: Attribution) -> Gap:

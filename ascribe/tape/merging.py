@@ -158,17 +158,25 @@ def turned_back(t: Array, turns: list[Entry]) -> Array:
 
 
 def factor_before(scale: Array, turns: list[Entry]) -> Array | None:
-    """Factors as they are before the turns: axes in another order (channels last), or a view that leaves the last axis as it is."""
+    """Factors as they are before the turns: axes in another order (channels last), a view that leaves the last, or axes of length 1."""
     for entry in reversed(turns):
         xp, v, out = entry.framework.xp, entry.ins[0], entry.out()
         wide = xp.reshape(scale, [1] * (len(out.shape) - len(scale.shape)) + list(scale.shape))
         if entry.op.form == "permute":
             scale = turned_back(wide, [entry])
+        elif entry.op.view and long_axes(v) == long_axes(out):  # ``jax.vmap`` adds an axis of length 1 to a convolution, and takes it away
+            lengths = iter([n for n, whole in zip(wide.shape, out.shape, strict=True) if whole != 1])
+            scale = xp.reshape(wide, [1 if whole == 1 else next(lengths) for whole in v.shape])
         elif entry.op.view and same_last(v, out) and prod(wide.shape) in (1, wide.shape[-1]):
             scale = xp.reshape(wide, [1] * (len(v.shape) - 1) + [-1])
         else:
             return None
     return scale
+
+
+def long_axes(v: Var) -> list[int]:
+    """The lengths of a value's axes that are not 1."""
+    return [int(n) for n in v.shape if n != 1]
 
 
 def same_last(a: Var, b: Var) -> bool:

@@ -23,15 +23,31 @@ APPROXIMATE = Limits(0.05, 0.2)
 """For sums that a number of points approximates. Sundararajan et al. (2017) recommend 5 %."""
 
 
+LEAST_SCALE = 1e-6
+"""The smallest scale of a gap, as a share of the quantity."""
+ROUNDING = 64
+"""The rounding error of a quantity, in units of the relative precision."""
+
+
 def gap_scale(size: np.ndarray, change: np.ndarray, explained: np.ndarray, eps: float = 0.0) -> np.ndarray:
     """Returns the denominator of relative gaps: the change of the quantity, or the sum of absolute values if that is larger.
 
     Values of both signs can have a sum near zero. Rounding and quadrature errors are then small relative to the values, but not to the
     change. The denominator is at least the rounding error of the quantity at the relative precision ``eps``.
     """
-    rounding = max(1e-6, 64 * eps) * np.abs(explained) + np.finfo(np.float64).tiny
+    rounding = max(LEAST_SCALE, ROUNDING * eps) * np.abs(explained) + np.finfo(np.float64).tiny
     result: np.ndarray = np.maximum(np.maximum(np.abs(change), size), rounding)
     return result
+
+
+def relative_gap(absolute: np.ndarray, size: np.ndarray, change: np.ndarray, explained: np.ndarray, eps: float = 0.0) -> np.ndarray:
+    """Returns gaps relative to :func:`gap_scale`; 0 for a record, such as the baseline itself, where nothing changes but for rounding.
+
+    In double precision the smallest scale is far above rounding, and such gaps are small without this.
+    """
+    moved = np.maximum(np.maximum(np.abs(change), size), np.abs(absolute))
+    still = moved <= (ROUNDING * eps if ROUNDING * eps > LEAST_SCALE else 0.0) * np.abs(explained)
+    return np.where(still, 0.0, np.abs(absolute) / gap_scale(size, change, explained, eps))
 
 
 def format_percent(share: float) -> str:

@@ -39,12 +39,19 @@ def test_a_gap_is_a_share_of_the_change_or_of_the_values_however_large_the_quant
     np.testing.assert_allclose(gap.relative, [[0.5 / 1.5, 0.25, 0.0, 0.02]])
 
 
-@pytest.mark.parametrize(("eps", "rounding"), [(0.0, 1e-6), (2**-23, 2**-17), (2**-7, 0.5)])
-def test_a_change_that_is_rounding_is_not_divided_by(eps, rounding):
+@pytest.mark.parametrize(("eps", "share"), [(0.0, 1e-3), (2**-23, 0.0), (2**-7, 0.0)])
+def test_a_change_that_is_rounding_is_not_divided_by(eps, share):
     """Of the quantity, in the precision it has, or of values that cancel."""
     total, change = np.array([[2e-9, 2e-9]]), np.array([[1e-9, 1e-9]])
     gap = compute_gap(total, np.array([[0.0, 10.0]]), change, np.array([[1.0, 0.0]]), eps)
-    np.testing.assert_allclose(gap.relative, [[1e-9 / rounding, 1e-10]])
+    np.testing.assert_allclose(gap.relative, [[share, 1e-10]])
+
+
+def test_the_baseline_itself_has_no_gap_but_a_change_that_is_no_rounding_has():
+    eps = 2**-23
+    change, nothing, quantity = np.array([[3 * eps, 0.0]]), np.zeros((1, 2)), np.ones((1, 2))
+    assert compute_gap(nothing, nothing, change, quantity, eps).relative.tolist() == [[0.0, 0.0]]
+    assert compute_gap(nothing, nothing, np.array([[100 * eps, 0.0]]), quantity, eps).relative[0, 0] == 1.0
 
 
 @pytest.mark.parametrize(("steps", "status", "records"), [(200, "ok", ()), (50, "ok", ()), (10, "warn", (0, 2)), (4, "fail", (0, 2))])

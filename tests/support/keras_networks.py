@@ -19,7 +19,7 @@ def filled(layer: Any, *arrays: np.ndarray) -> Callable[..., Any]:
 
     def call(*args: Any) -> Any:
         output = layer(*args)
-        layer.set_weights([a.astype(np.float32) for a in arrays])
+        layer.set_weights([a.astype(keras.config.floatx()) for a in arrays])
         return output
 
     return call
@@ -93,10 +93,12 @@ KINDS: Mapping[str, Callable[[Weights], Any]] = {
 
 def native(array: np.ndarray) -> Any:
     """An array of NumPy as one of the back end."""
-    return ops.convert_to_tensor(array.astype(np.int32 if array.dtype.kind == "i" else np.float32))
+    return ops.convert_to_tensor(array.astype(np.int32 if array.dtype.kind == "i" else keras.config.floatx()))
 
 
-def keras_network(name: str) -> tuple[Any, tuple[Any, ...]]:
-    """A network and the arguments of a call; several inputs are one list."""
+def keras_network(name: str, double: bool = False) -> tuple[Any, tuple[Any, ...]]:
+    """A network and the arguments of a call; several inputs are one list. Double precision stays Keras' default from then on."""
+    if double:
+        keras.config.set_floatx("float64")
     args = [native(a) for a in inputs(name)]
     return KINDS[name](weights(name)), (args[0] if len(args) == 1 else args,)

@@ -50,7 +50,7 @@ class SpelledGru(torch.nn.Module):
         return new + update * (state - new)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        state = torch.zeros(len(x), self.wh.shape[1])
+        state = torch.zeros(len(x), self.wh.shape[1], dtype=x.dtype)
         for now in x.unbind(1):
             given, own = self.gates(now, state)
             reset, update = (torch.sigmoid(given[i] + own[i]) for i in range(2))
@@ -76,7 +76,17 @@ class LinenGru(KerasGru):
         return given, [linear(state, wh[0]), linear(state, wh[1]), linear(state, wh[2], bh[2])]
 
 
-GRUS: dict[str, type[SpelledGru]] = {"keras": KerasGru, "linen": LinenGru}
+class EquinoxGru(SpelledGru):
+    """As Equinox computes it: one bias for both products of a gate, that of the new state's second product added afterwards."""
+
+    def gates(self, now: torch.Tensor, state: torch.Tensor) -> tuple[Any, Any]:
+        (_, _, new), width = self.bh.chunk(3), self.wh.shape[1]
+        shared = torch.cat([self.bh[: 2 * width], torch.zeros_like(new)])
+        own = linear(state, self.wh).chunk(3, -1)
+        return linear(now, self.wi, self.bi + shared).chunk(3, -1), (own[0], own[1], own[2] + new)
+
+
+GRUS: dict[str, type[SpelledGru]] = {"keras": KerasGru, "linen": LinenGru, "equinox": EquinoxGru}
 """By the family of networks; the others have PyTorch's formula."""
 
 

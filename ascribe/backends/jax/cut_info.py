@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...cuts import INPUT, Cut, accessor_path, each_of
+from ...errors import CutError
 from ..arguments import cuts_left_out
 from ..protocol import CutInfo
 from .families import is_embedding
@@ -26,7 +27,14 @@ class JaxCutInfo(CutInfo):
         embeds = cut.layer and cut.anchor == "out" and any(is_embedding(m.kind) for m in marks)
         if embeds:
             return cut
-        return INPUT if inputs.explained else resolve(self.spots, INPUT, True, [])
+        if inputs.explained:
+            return INPUT
+        try:
+            return resolve(self.spots, INPUT, True, [])
+        except CutError:  # a function that looks ids up by itself: where the user found them is where they begin
+            if not cut.layer:
+                raise
+            return cut
 
     def elements(self) -> int:
         return sum(self.spots.elements(cut) for cut in each_of(self.cut))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...cuts import INPUT, Cut, accessor_path
+from ...errors import CutError
 from ..arguments import cuts_left_out
 from ..protocol import CutInfo
 from .context import Context
@@ -27,7 +28,12 @@ class TensorflowCutInfo(CutInfo):
         inputs = self.ctx.inputs
         if self.cut.layer and not inputs.floating and not inputs.ids:  # words, from which the model makes ids itself
             return self.cut
-        return resolve(self.ctx, INPUT, True)
+        try:
+            return resolve(self.ctx, INPUT, True)
+        except CutError:  # a model that looks ids up by itself: where the user found them is where they begin
+            if not self.cut.layer or inputs.floating:
+                raise
+            return self.cut
 
     def elements(self) -> int:
         inputs, ctx = self.ctx.inputs, self.ctx

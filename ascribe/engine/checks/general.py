@@ -13,7 +13,7 @@ from ...errors import warn_user
 from ...quantities import PredictedClass, Quantity
 from ...result.attribution import Check, Gap
 from ...rules import treats_operations
-from ...utils.completeness import APPROXIMATE, EXACT, Limits, describe_gaps, gap_scale
+from ...utils.completeness import APPROXIMATE, EXACT, Limits, describe_gaps, relative_gap
 from ..batch import Batch, sum_all
 from ..passes.curvature import advise_on_curvature
 from ..plan import Plan
@@ -110,13 +110,13 @@ def warn_of_checks(checks: Sequence[Check]) -> None:
 
 
 def compute_gap(total: np.ndarray, size: np.ndarray, change: np.ndarray, explained: np.ndarray, eps: float = 0.0) -> Gap:
-    """Returns the difference of the values' sum and the change of the quantity, and that as a share of :func:`~.gap_scale`.
+    """Returns the difference of the values' sum and the change of the quantity, and that by :func:`~.relative_gap`.
 
     ``size`` is the sum of the values' sizes, ``eps`` the relative precision of the values.
     """
     with np.errstate(invalid="ignore"):
         absolute = total - change
-        return Gap(absolute, np.abs(absolute) / gap_scale(size, change, explained, eps))
+        return Gap(absolute, relative_gap(absolute, size, change, explained, eps))
 
 
 def judge(gap: Gap, limits: Limits) -> tuple[Status, tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import keras
@@ -15,8 +16,7 @@ X = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
 
 if keras.config.backend() != "jax":
     pytest.skip("only JAX compiles programs of Keras models", allow_module_level=True)
-
-from ascribe.backends.jax.traces import counts
+counts = import_module("ascribe.backends.jax.traces").counts
 
 
 def model_of(seed: int) -> Any:

@@ -27,7 +27,7 @@ def compared(family: str, name: str, verb: Any, **kwargs: Any) -> tuple[Any, Any
     net, args = peer(name, family)
     model, arguments = jax_network(family, name)
     truth, found = verb(net, *args, **kwargs), verb(model, *arguments, **kwargs)
-    image = name == "cnn" and family != "function"
+    image = name == "cnn" and family in ("linen", "nnx")
     for mine, theirs in zip(arrays_of(found.values), arrays_of(truth.values), strict=True):
         mine = channels_first(mine) if image else mine
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=RTOL * np.abs(theirs).max())
@@ -50,6 +50,22 @@ def test_rules_without_references(name: str, rule: str) -> None:
 @pytest.mark.parametrize("name", ["cnn", "residual", "embedding", "gru", "attention"])
 def test_rules_on_flax_linen(name: str, rule: str) -> None:
     compared("linen", name, asc.attribute, of=1, by=UNREFERENCED[rule], **AT.get(name, {}))
+
+
+OTHERS = [("equinox", "cnn", "LstmLRP"), ("equinox", "gru", "LstmLRP"), ("nnx", "cnn", "Epsilon")]
+
+
+@pytest.mark.parametrize(("family", "name", "rule"), OTHERS)
+def test_rules_on_layers_of_nnx_and_equinox(family: str, name: str, rule: str) -> None:
+    """With the large stabiliser of LstmLRP, a norm that is not merged with its convolution gives other numbers."""
+    compared(family, name, asc.attribute, of=1, by=UNREFERENCED[rule])
+
+
+def test_ids_that_a_function_looks_up_are_explained_where_they_are_named() -> None:
+    (net, args), (model, arguments) = peer("embedding"), jax_network("function", "embedding")
+    method = asc.IntegratedGradients(baseline=0.1)
+    truth, found = method(net, *args, of=1, at="table"), method(model, *arguments, of=1, at="table")
+    np.testing.assert_allclose(found.values, truth.values, rtol=0, atol=RTOL * float(truth.values.abs().max()))
 
 
 @pytest.mark.slow
