@@ -211,36 +211,50 @@ def builder(kind: str) -> Callable[[str], tuple[Any, tuple[Any, ...]]]:
     return partial(made, double=DOUBLE)
 
 
-def cell(results: list[Any]) -> str:
-    """A cell of the table."""
-    numbers = [r[1] for r in results if isinstance(r, list)]
+def cell(results: list[Any], double: list[Any]) -> str:
+    """A cell of the table; ``double`` are the results in double precision, where they were computed."""
+    numbers, exact = ([r[1] for r in each if isinstance(r, list)] for each in (results, double))
     texts = Counter(r.partition(":")[0].rpartition(" ")[0] for r in results if isinstance(r, str))
-    parts = [f"{max(numbers):.0e} ({len(numbers)})"] if numbers else []
+    parts = [f"{max(numbers):.0e} ({len(numbers)})" + (f"; {max(exact):.0e}" if exact else "")] if numbers else []
     parts += [f"{word.lower()} ({count})" for word, count in sorted(texts.items())]
     return ", ".join(parts) or "–"
+
+
+def run_column(title: str, methods: list[str], double: bool) -> dict[str, list[Any]]:
+    """The results of one framework, from a process of its own; empty where that fails, which is told."""
+    more = {"ASCRIBE_DOUBLE": "1", "JAX_ENABLE_X64": "1"} if double else {}
+    keras = FRAMEWORKS[title][1]
+    env = {**os.environ, **({"KERAS_BACKEND": keras} if keras else {}), "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu", **more}
+    command = [sys.executable, "-m", "benchmarks.frameworks", "--run", title, "--only", ",".join(methods)]
+    run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    if run.returncode:
+        sys.stderr.write(f"{title}: {run.stderr.strip().splitlines()[-1]}\n")
+        return {}
+    found: dict[str, list[Any]] = json.loads(run.stdout.splitlines()[-1])
+    return found
+
+
+def above_bar(column: Mapping[str, list[Any]]) -> list[str]:
+    """The methods with a difference above the bar."""
+    return [name for name, results in column.items() if any(isinstance(r, list) and r[1] > BAR for r in results)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--commit", action="store_true", help="write docs/reports/frameworks.md")
-    parser.add_argument("--only", default="", help="methods whose names contain this")
+    parser.add_argument("--only", default="", help="methods, joined by commas")
     parser.add_argument("--run", default="", help="the column to run in this process; prints JSON")
     args = parser.parse_args()
-    chosen = [name for name in METHODS if args.only.lower() in name.lower()]
+    chosen = [name for name in METHODS if not args.only or name in args.only.split(",")]
     if args.run:
         sys.stdout.write("\n" + json.dumps(measure(builder(FRAMEWORKS[args.run][0]), FRAMEWORKS[args.run][0], chosen)))
         return
-    columns: dict[str, dict[str, list[Any]]] = {}
-    for title, (_, keras) in FRAMEWORKS.items():
-        env = {**os.environ, **({"KERAS_BACKEND": keras} if keras else {}), "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
-        command = [sys.executable, "-m", "benchmarks.frameworks", "--run", title, "--only", args.only]
-        run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        if run.returncode:
-            sys.stderr.write(f"{title}: {run.stderr.strip().splitlines()[-1]}\n")
-            continue
-        columns[title] = json.loads(run.stdout.splitlines()[-1])
+    columns = {title: run_column(title, chosen, False) for title in FRAMEWORKS}
+    double = {title: run_column(title, names, True) if (names := above_bar(column)) else {} for title, column in columns.items()}
     lines = ["| method | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    lines += [f"| {name} | " + " | ".join(cell(column.get(name, [])) for column in columns.values()) + " |" for name in chosen]
+    for name in chosen:
+        cells = [cell(column.get(name, []), double[title].get(name, [])) for title, column in columns.items()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     sys.stdout.write("\n".join(lines) + "\n")
     texts = sorted(
         f"{title}, {name}, {r if isinstance(r, str) else f'{r[1]:.1e} {r[0]}'}"
