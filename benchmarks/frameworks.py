@@ -61,6 +61,9 @@ rounding falls to its level, another formula does not.
 
 Networks with channels last are compared with the network in PyTorch that takes images with channels last, so that random draws belong to
 the same elements; GRUs with the same formula in PyTorch, because frameworks divide its sums and biases in several ways.
+
+`RAP` differs for Keras on JAX: Keras multiplies all steps of a GRU by the weights at once, which is a single layer to this rule; and in
+double precision it computes batch norms in single precision, with conversions that keep them from merging with the convolution.
 """
 
 
