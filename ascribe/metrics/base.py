@@ -18,7 +18,7 @@ dataclass with :meth:`Metric.score`:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,8 +26,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from ..arrays import Array, as_numpy
+from ..arrays import Array, as_numpy, is_array
 from ..calls.call import Call
+from ..cuts import INPUT, CutLike
 from ..engine.request import as_call
 from ..errors import InputError
 from ..features.coordinates import FeaturesLike
@@ -35,7 +36,7 @@ from ..quantities import Labels
 from ..quantities.parse import QuantityLike
 from ..removal.base import RemovalLike
 from ..result.attribution import Attribution, Check
-from ..tree import walk
+from ..tree import Path, walk
 from ..utils.entry import entry
 from ..utils.recipe import Recipe
 from .controls import CONTROLS
@@ -76,10 +77,29 @@ class Evaluation:
             return self.explained
         return self._explain(self.call, self.of)
 
-    def explain_again(self, call: Call) -> Attribution:
-        """Returns the method's explanation of another call, for the same quantity: predicted classes are those of the judged call."""
+    def explain_again(self, call: Call, of: QuantityLike = None) -> Attribution:
+        """Returns the method's explanation of another call: of the same quantity, with the classes of the judged call, or of another."""
         target = self.attribution.target
-        return self._explain(call, Labels(tuple(map(int, target))) if self.of is None and target is not None else self.of)
+        same = Labels(tuple(map(int, target))) if self.of is None and target is not None else self.of
+        return self._explain(call, same if of is None else of)
+
+    def inputs(self) -> list[tuple[Path, Array]]:
+        """Returns the arrays among the arguments of the call, with their paths."""
+        return [(path, leaf) for path, leaf in walk((self.call.args, self.call.kwargs)) if is_array(leaf)]
+
+    @cached_property
+    def takes_ids(self) -> bool:
+        """True if the first array among the arguments holds token ids: integers ``[records, tokens]``."""
+        first = next((leaf for _, leaf in self.inputs()), None)
+        return first is not None and len(first.shape) == 2 and as_numpy(first[:0]).dtype.kind in "iu"
+
+    def predicted_classes(self) -> np.ndarray:
+        """Returns the predicted class of each record."""
+        with open_records(self.model, self.call, None) as records:
+            self.evaluations += records.evaluations
+            classes = records.bound.classes()
+        assert classes is not None
+        return classes[0]
 
     def flat_values(self) -> np.ndarray:
         """Returns the values as ``[records, elements]``."""
@@ -95,9 +115,10 @@ class Evaluation:
                 self.evaluations += records.evaluations
 
     @contextmanager
-    def open_features(self, by: RemovalLike = None, features: FeaturesLike = None) -> Iterator[RemovedFeatures]:
+    def open_features(self, by: RemovalLike = None, features: FeaturesLike = None, at: CutLike = INPUT) -> Iterator[RemovedFeatures]:
         """Opens the model at the records of the call with their features, to remove some of them."""
-        with open_features(self.model, self.call, self.of, by=by, features=features, seed=self.seed, chunk=self.chunk) as removed:
+        seed, chunk = self.seed, self.chunk
+        with open_features(self.model, self.call, self.of, by=by, features=features, at=at, seed=seed, chunk=chunk) as removed:
             try:
                 yield removed
             finally:
@@ -198,12 +219,10 @@ class Metric(Recipe):
 def compare_with_controls(scores: Scores, controls: Mapping[str, Scores]) -> Scores:
     """Returns scores with a check that says which controls do as well: those whose paired interval includes no difference."""
     sign = 1.0 if scores.direction == "higher" else -1.0
-    equal = []
-    for name, control in controls.items():
-        low, _ = interval_of_mean(sign * (scores.values - control.values))
-        if not low > 0:
-            equal.append(f"{name} {control.mean:.3g}")
-    detail = f"as good by this metric: {', '.join(equal)}, against {scores.mean:.3g}" if equal else f"better than {', '.join(controls)}"
+    defined = {name: one for name, one in controls.items() if not np.isnan(one.mean)}
+    gains = {name: interval_of_mean(sign * (scores.values - one.values))[0] for name, one in defined.items()}
+    equal = [f"{name} {defined[name].mean:.3g}" for name, low in gains.items() if not low > 0]
+    detail = f"as good by this metric: {', '.join(equal)}, against {scores.mean:.3g}" if equal else f"better than {', '.join(defined)}"
     check = Check("controls", "warn" if equal else "ok", detail)
     return replace(scores, checks=(*scores.checks, check), evaluations=scores.evaluations + sum(c.evaluations for c in controls.values()))
 
@@ -220,3 +239,10 @@ def check_settings(metric: Metric, **smallest: float) -> None:
         if not isinstance(value, (int, float, np.number)) or not value >= least:
             problem = f"`{name}=` of `{type(metric).__name__}` must be a number >= {least}"
             raise InputError(problem, found=f"{name}={value!r}", advice=f"{name}={getattr(type(metric), name, least)!r}")
+
+
+def check_choice(metric: Metric, name: str, choices: Collection[str]) -> None:
+    """Raises InputError for a setting of a metric that is none of the choices."""
+    if (value := getattr(metric, name)) not in choices:
+        problem = f"`{name}=` of `{type(metric).__name__}` must be {' or '.join(map(repr, choices))}"
+        raise InputError(problem, found=f"{name}={value!r}", advice=f"{name}={getattr(type(metric), name, next(iter(choices)))!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ..removal.base import RemovalLike
 from .base import Evaluation, Measured, Metric, check_settings
 from .rankings import first_removed, rank_features, step_counts
 from .removed import RemovedFeatures
-from .scores import Curve
+from .scores import Curve, Direction
 
 Replacements = RemovalLike | list[Any]
 """One replacement, as in ``by=`` of perturbation methods, or a list of them, whose scores are averaged."""
@@ -72,7 +72,7 @@ class Deletion(RemovalOrder):
     replacement, so use several: ``by=[asc.Replace(0.0), asc.Blur()]``. Fields as in :class:`RemovalOrder`.
     """
 
-    direction = "lower"
+    direction: ClassVar[Direction] = "lower"
     formula = "area under f(x without the k features of the largest values), over k"
     cost = "steps + 2 forward passes"
     weakness = "Removed features leave inputs that the model never saw; the order of methods can change with the replacement."
@@ -94,7 +94,7 @@ class Insertion(RemovalOrder):
     features first is to remove the least relevant first (LeRF), so the curve is also that. Fields as in :class:`RemovalOrder`.
     """
 
-    direction = "higher"
+    direction: ClassVar[Direction] = "higher"
     formula = "area under f(replacement with the k features of the largest values), over k"
     cost = "steps + 2 forward passes"
     weakness = "As Deletion; an output that the replacement alone gives is counted for every explanation."
@@ -116,7 +116,7 @@ class RelevanceGain(RemovalOrder):
     values have 0 on average. Fields as in :class:`RemovalOrder`.
     """
 
-    direction = "higher"
+    direction: ClassVar[Direction] = "higher"
     formula = "area of the curve LeRF less area of the curve MoRF"
     cost = "2 x steps + 3 forward passes"
     weakness = "As Deletion, though errors of the replacement that both orders share cancel."

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_numpy
+from ..arrays import Array, as_numpy, namespace
 from ..backends import guard_session
 from ..calls.call import Call
 from ..coalitions import LeaveOneOut
-from ..cuts import INPUT
+from ..cuts import INPUT, CutLike
 from ..engine.chunks import iterate_blocks
 from ..engine.passes.coalition import CoalitionPass, prepare_coalitions
 from ..engine.plan import Plan, make_plan
 from ..engine.request import make_request
 from ..errors import InputError, QuantityError
-from ..features import FeatureContext, Features, Groups, Pixels, as_features
+from ..features import FeatureContext, Features, Groups, Pixels, Tokens, as_features
 from ..features.coordinates import EachElement, FeaturesLike
 from ..quantities.parse import QuantityLike
 from ..removal.base import RemovalLike
@@ -33,7 +33,7 @@ features]``, bool, or the share from 0 to 1 that is present."""
 
 @dataclass(frozen=True, repr=False)
 class Positions(Value):
-    """Makes each spatial position of an image a feature, and each element of other records: the default features of metrics.
+    """Makes each position of an image, each token, and each element of other records a feature: the default features of metrics.
 
     *Use it when* you judge values of single pixels; the channels of a pixel are removed together. ``layout`` as in ``asc.Grid``.
     """
@@ -42,7 +42,8 @@ class Positions(Value):
 
     def groups(self, context: FeatureContext) -> Groups:
         image = len(context.shapes) == 1 and len(context.shapes[0]) == 3
-        chosen: Features = Pixels(layout=self.layout) if image else EachElement()
+        ids = not image and all(len(s) == 1 for s in context.shapes) and not any(namespace(v).is_floating(v) for v in context.values)
+        chosen: Features = Pixels(layout=self.layout) if image else Tokens() if ids else EachElement()
         return chosen.groups(context)
 
 
@@ -82,13 +83,17 @@ class RemovedFeatures:
     def quantity(self, points: int, present: Present) -> np.ndarray:
         """Returns the quantity ``[points, records]``; ``present`` says which features of each record are present at each point.
 
-        One forward pass of a record for each point, and for each value of a replacement that has several.
+        One forward pass of a record for each point, and for each value of a replacement that has several, over which the mean is taken.
         """
+        return self.quantity_of_draws(points, present).mean(1)
+
+    def quantity_of_draws(self, points: int, present: Present) -> np.ndarray:
+        """Returns :meth:`quantity` for each value of a replacement that has several, ``[points, draws, records]``."""
         found = [
             block.values.of_own(points, lambda places, index=index: present(index, places))[0]  # type: ignore[misc]
             for index, block in self.blocks
         ]
-        return np.concatenate(found, 1)
+        return np.concatenate(found, 2)
 
     def per_feature(self, values: Sequence[Array]) -> np.ndarray:
         """Returns values of elements as values of features, ``[records, features]``: the sum over the elements of each.
@@ -158,17 +163,18 @@ def open_features(
     *,
     by: RemovalLike = None,
     features: FeaturesLike = None,
+    at: CutLike = INPUT,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Iterator[RemovedFeatures]:
     """Opens a model for a metric that removes features: the :class:`RemovedFeatures` of a call, run once.
 
     ``by`` is the replacement and ``features`` the grouping, as in perturbation methods; without ``features`` these are the positions of
-    images, and the elements of other records. The model is restored when the ``with`` block ends. Raises QuantityError for several
-    quantities, and FeatureError where the features do not fit.
+    images, tokens, and the elements of other records. ``at`` is where they are removed. The model is restored when the ``with`` block
+    ends. Raises QuantityError for several quantities, and FeatureError where the features do not fit.
     """
     grouping = Positions() if features is None else as_features(features)
-    request = make_request(of, INPUT, LeaveOneOut(), by, grouping, seed=seed, chunk=chunk, progress=False)
+    request = make_request(of, at, LeaveOneOut(), by, grouping, seed=seed, chunk=chunk, progress=False)
     if request.several:
         raise QuantityError("A metric judges one quantity", found=f"{len(request.quantities)} quantities", advice="a call for each")
     with guard_session(model, call) as guarded, guarded as session:
@@ -178,16 +184,16 @@ def open_features(
 
 
 def prepare_blocks(plan: Plan) -> list[tuple[np.ndarray, CoalitionPass]]:
-    """Returns the records in blocks that run together; one by one where a replacement depends on what is removed."""
+    """Returns the records in blocks that run together; one by one where a replacement does not accept features of each record's own."""
     records = plan.session.records
     whole = records > plan.chunker.size and not plan.independent
     blocks: list[tuple[np.ndarray, CoalitionPass]] = []
     for index in iterate_blocks(records, plan.chunker, whole, False):
         block = prepare_coalitions(plan, index)
-        if not block.values.is_fixed and len(index) > 1:
+        if not block.values.takes_own and len(index) > 1:
             if whole or not plan.independent:
                 raise InputError(
-                    "This replacement depends on the features that are removed, so that records must run one by one",
+                    "This replacement does not accept features of each record's own, so that records must run one by one",
                     found="a model whose records depend on each other",
                     advice="by=asc.Blur(), or records one by one",
                 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -56,7 +56,8 @@ class Replacement(Protocol):
     """The values that removed coordinates of some records take.
 
     ``draws`` is the number of versions; the quantity is averaged over them. ``random`` is True if they are a random sample, so that the
-    result has a standard error.
+    result has a standard error. A class may set ``takes_own_presence = True`` if it accepts a presence ``[points, records, cells + 1]``
+    with features of each record's own; others are then called for one record after the other.
     """
 
     @property
@@ -87,6 +88,7 @@ class FixedReplacement:
 
     arrays: Leaves
     random: bool = False
+    takes_own_presence: ClassVar[bool] = True
 
     @property
     def draws(self) -> int:

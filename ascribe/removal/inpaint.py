@@ -64,6 +64,7 @@ class InpaintedReplacement:
     random: bool = False
     last: Sequence[bool] = ()
     """For each array, True if its channels are on the last axis."""
+    takes_own_presence = True
 
     def __call__(self, presence: np.ndarray, draw: np.ndarray) -> Leaves:
         if presence.dtype != bool:
@@ -83,44 +84,82 @@ class InpaintedReplacement:
         flat = pixels.reshape(len(pixels), -1, height * width)
         rng = np.random.default_rng((self.seed, 8, self.first + i))
         grain = rng.standard_normal(flat.shape[1:]) * self.noise * np.ptp(flat, (1, 2), keepdims=True)
-        out = np.repeat(flat[None], len(presence), 0)
         places = np.broadcast_to(cell, (*cell.shape[:-2], height, width)).reshape(len(cell), -1, height * width)
-        for p, present in enumerate(presence):
-            for n, k in np.ndindex(*places.shape[:2]):
-                gone = ~present[places[n, k]]
-                some = slice(None) if len(places) == 1 else slice(n, n + 1), slice(None) if places.shape[1] == 1 else slice(k, k + 1)
-                if gone.any():
-                    out[p][some][..., gone] = solve_neighbour_means(flat[some], gone, (height, width)) + grain[some][..., gone]
+        gone = removed_pixels(presence if presence.ndim == 3 else presence[:, None], places)
+        out = np.repeat(flat[None], len(presence), 0)
+        fill_removed(out, gone, (height, width))
+        shape = (len(presence), *flat.shape)
+        np.add(out, grain, out=out, where=np.broadcast_to(gone, (*shape[:1], *gone.shape[1:3], height * width)))
         return cast_numbers(out.reshape(len(presence), *pixels.shape), x)
 
 
-def solve_neighbour_means(flat: np.ndarray, gone: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Returns the values ``[..., removed]`` at which each pixel is the weighted mean of its neighbours; ``flat`` is ``[..., pixels]``."""
+def removed_pixels(presence: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Returns which pixels are removed, ``[points, records or 1, channels or 1, pixels]``.
+
+    ``presence`` is ``[points, records or 1, cells + 1]``, ``places`` the cell of each pixel, ``[records or 1, channels or 1, pixels]``.
+    """
+    records = max(presence.shape[1], len(places))
+    own = np.broadcast_to(presence[:, :, None], (len(presence), records, places.shape[1], presence.shape[-1]))
+    return ~np.take_along_axis(own, np.broadcast_to(places, (records, *places.shape[1:]))[None], -1)
+
+
+def fill_removed(images: np.ndarray, gone: np.ndarray, size: tuple[int, int]) -> None:
+    """Fills the removed pixels of ``images`` ``[points, records, channels, pixels]`` in place, with the means of their neighbours.
+
+    ``gone`` is ``[points, records or 1, channels or 1, pixels]``. Images with the same removed pixels share a linear system; as many
+    systems as fit are solved at once.
+    """
+    points, records, channels, pixels = images.shape
+    each = gone.shape[1], gone.shape[2]
+    split = (points, each[0], records // each[0], each[1], channels // each[1], pixels)
+    stacked = images.reshape(split).transpose(0, 1, 3, 5, 2, 4).reshape(-1, pixels, records // each[0] * (channels // each[1]))
+    masks = gone.reshape(-1, pixels)
+    step = max(1, MOST_UNKNOWNS // pixels)
+    for first in range(0, len(masks), step):
+        some = slice(first, first + step)
+        stacked[some][masks[some]] = solve_neighbour_means(stacked[some], masks[some], size)
+    back = stacked.reshape(points, *each, pixels, records // each[0], channels // each[1]).transpose(0, 1, 4, 2, 5, 3)
+    images[...] = back.reshape(images.shape)
+
+
+MOST_UNKNOWNS = 1 << 18
+"""The largest number of pixels whose systems are solved at once."""
+
+
+def solve_neighbour_means(images: np.ndarray, gone: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Returns the values ``[removed, columns]`` at which each removed pixel is the weighted mean of its neighbours.
+
+    ``images`` is ``[images, pixels, columns]``, ``gone`` ``[images, pixels]``. An image without any pixel left takes its mean.
+    """
     sparse, splu = import_scipy()
     height, width = size
     ids = np.flatnonzero(gone)
+    known = images.reshape(-1, images.shape[-1])
     number = np.full(gone.size, -1)
     number[ids] = np.arange(len(ids))
-    row, column = np.divmod(ids, width)
-    right = np.zeros((*flat.shape[:-1], len(ids)))
-    entries: list[tuple[np.ndarray, np.ndarray, float]] = []
+    row, column = np.divmod(ids % (height * width), width)
+    right = np.zeros((len(ids), images.shape[-1]))
+    entries: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     total = np.zeros(len(ids))
+    flat_gone = gone.reshape(-1)
     for down, across, weight in NEIGHBOURS:
         r, c = row + down, column + across
-        inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
-        other = (r * width + c)[inside]
-        here = np.flatnonzero(inside)
+        here = np.flatnonzero((r >= 0) & (r < height) & (c >= 0) & (c < width))
+        other = ids[here] + down * width + across
         total[here] += weight
-        open_ = gone[other]
-        right[..., here[~open_]] += weight * flat[..., other[~open_]]
-        entries.append((here[open_], number[other[open_]], -weight))
-    if gone.all():  # no pixel to fill in from: use the mean of the image
-        return np.broadcast_to(flat.mean(-1, keepdims=True), right.shape)
-    rows, columns = (np.concatenate([e[k] for e in entries]) for k in (0, 1))
-    data = np.concatenate([np.full(len(e[0]), e[2]) for e in entries])
-    matrix = sparse.csc_matrix((data, (rows, columns)), (len(ids), len(ids))) + sparse.diags(total).tocsc()
-    solution: np.ndarray = splu(matrix).solve(right.reshape(-1, len(ids)).T).T.reshape(right.shape)
-    return solution
+        open_ = flat_gone[other]
+        right[here[~open_]] += weight * known[other[~open_]]
+        entries.append((here[open_], number[other[open_]], np.full(int(open_.sum()), -weight)))
+    empty = np.asarray(gone.all(1))[ids // (height * width)]  # no pixel to fill in from: these rows say that the pixel is the mean of the image
+    right[empty] = images.mean(1)[ids[empty] // (height * width)]
+    total[empty] = 1.0
+    rows, columns, data = (np.concatenate([e[k] for e in entries]) for k in range(3))
+    data[empty[rows]] = 0.0
+    diagonal = np.arange(len(ids))
+    everything = np.concatenate([data, total]), (np.concatenate([rows, diagonal]), np.concatenate([columns, diagonal]))
+    matrix = sparse.csc_matrix(everything, (len(ids), len(ids)))
+    solved: np.ndarray = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}).solve(right)
+    return solved
 
 
 def import_scipy() -> tuple[Any, Any]:

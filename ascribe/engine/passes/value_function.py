@@ -13,7 +13,7 @@ from ...backends.protocol import ArrayAt, Evidence, Job
 from ...cuts import JointCut
 from ...errors import FeatureError
 from ...features import Groups
-from ...removal.base import FixedReplacement, Replacement
+from ...removal.base import Replacement
 from ...removal.blend import Blend
 from ..batch import Leaves
 from ..chunks import Run, evaluate_points
@@ -73,13 +73,13 @@ class ValueFunction:
         return np.stack(values, 1)
 
     def of_own(self, count: int, coalitions_of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Returns the quantities ``[quantities, count, records]`` with coalitions that are each record's own; the mean of replacements.
+        """Returns the quantities ``[quantities, count, draws, records]`` with coalitions that are each record's own.
 
-        ``coalitions_of(places)`` makes the coalitions ``[places, records, features]`` of some of the ``count`` places. The replacements
-        must be fixed, or the batch a single record.
+        ``coalitions_of(places)`` makes the coalitions ``[places, records, features]`` of some of the ``count`` places; each is evaluated
+        with every value of the replacements. These must accept such coalitions (:meth:`takes_own`), or the batch be a single record.
         """
         plan, draws, records = self.records.plan, self.draws, len(self.records)
-        values = np.zeros((len(self.records.batch.explained), count, records))
+        values = np.zeros((len(self.records.batch.explained), count * draws, records))
 
         def make_job(first: int, last: int) -> tuple[Job, Run]:
             place, draw = np.divmod(np.arange(first, last), draws)
@@ -88,18 +88,15 @@ class ValueFunction:
 
         def take(evidence: Evidence, job: Job, first: int) -> None:
             self.records.count(evidence, job)
-            place = np.arange(first, first + job.points) // draws
-            numbers = self.records.session.xp.numpy(evidence.value).astype(np.float64)
-            starts = np.flatnonzero(np.diff(place, prepend=-1))
-            values[:, place[starts]] += np.add.reduceat(numbers, starts, axis=1) / draws
+            values[:, first : first + job.points] = self.records.session.xp.numpy(evidence.value)
 
         evaluate_points(plan.session, plan.chunker, plan.progress, count * draws, records, make_job, take)
-        return values
+        return values.reshape(len(values), count, draws, records)
 
     @property
-    def is_fixed(self) -> bool:
-        """True if no replacement depends on which features are removed."""
-        return all(isinstance(part.replacement, FixedReplacement) for part in self.parts)
+    def takes_own(self) -> bool:
+        """True if all replacements accept coalitions that are each record's own."""
+        return all(getattr(part.replacement, "takes_own_presence", False) for part in self.parts)
 
     def empty(self) -> np.ndarray:
         """Returns the quantity with no feature present, ``[quantities, records]``; the mean of random replacements."""
