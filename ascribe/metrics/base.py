@@ -77,11 +77,14 @@ class Evaluation:
             return self.explained
         return self._explain(self.call, self.of)
 
-    def explain_again(self, call: Call, of: QuantityLike = None) -> Attribution:
-        """Returns the method's explanation of another call: of the same quantity, with the classes of the judged call, or of another."""
+    def explain_again(self, call: Call, of: QuantityLike = None, model: Any = None) -> Attribution:
+        """Returns the method's explanation of another call, or of another model.
+
+        The quantity is the same, with the predicted classes of the judged call, unless ``of`` is another.
+        """
         target = self.attribution.target
         same = Labels(tuple(map(int, target))) if self.of is None and target is not None else self.of
-        return self._explain(call, same if of is None else of)
+        return self._explain(call, same if of is None else of, model)
 
     def inputs(self) -> list[tuple[Path, Array]]:
         """Returns the arrays among the arguments of the call, with their paths."""
@@ -130,14 +133,14 @@ class Evaluation:
             found = tuple(np.flatnonzero(where).tolist())
             self.checks.append(Check("undefined", "warn", f"{len(found)} of {len(where)} records have no score: {why}", found))
 
-    def _explain(self, call: Call, of: QuantityLike) -> Attribution:
+    def _explain(self, call: Call, of: QuantityLike, model: Any = None) -> Attribution:
         if not callable(self.explained):
             raise InputError(
                 "This metric explains other inputs too, so it needs a method and not its result",
                 found=type(self.explained).__name__,
                 advice="metric(asc.Saliency(), model, x)",
             )
-        a: Attribution = self.explained(self.model, call, of=of)
+        a: Attribution = self.explained(self.model if model is None else model, call, of=of)
         self.evaluations += a.cost.rows if a.cost is not None else 0
         return a
 

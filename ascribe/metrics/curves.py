@@ -8,7 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..arrays import as_numpy
+from ..features import Superpixels
 from ..features.coordinates import FeaturesLike
+from ..removal import Mean
 from ..removal.base import RemovalLike
 from .base import Evaluation, Measured, Metric, check_settings
 from .rankings import first_removed, rank_features, step_counts
@@ -61,6 +64,8 @@ class RemovalOrder(Metric):
         return {order: removal_curve(removed, each[order], counts) for order in orders}
 
 
+SUPERPIXELS, MEAN = Superpixels(), Mean()
+"""The defaults of IROF."""
 MORF, LERF = "most relevant first", "least relevant first"
 
 
@@ -126,5 +131,39 @@ class RelevanceGain(RemovalOrder):
         def measure(removed: RemovedFeatures) -> Measured:
             curves = self.curves(evaluation, removed, MORF, LERF)
             return Measured(curves[LERF].area - curves[MORF].area, curves)
+
+        return over_replacements(evaluation, self.by, self.features, measure)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Irof(RemovalOrder):
+    """The area above the curve of the quantity, as a share of its start, while superpixels are removed, the most relevant first (IROF).
+
+    *Use it when* you judge maps of images by regions that belong together. Values of a superpixel are its mean. ``features`` are the
+    superpixels, ``by`` the replacement (None: the mean of each channel). Other fields as in :class:`RemovalOrder`. NaN for records whose
+    quantity is 0; use a probability.
+    """
+
+    by: Replacements = MEAN
+    features: FeaturesLike = SUPERPIXELS
+    steps: int | None = None
+
+    direction: ClassVar[Direction] = "higher"
+    formula = "1 - area under f(x without the k superpixels of the largest means) / f(x), over k"
+    cost = "superpixels + 2 forward passes"
+    weakness = "Depends on the segmentation; a quantity of both signs has no meaningful share."
+    source = 'Rieger and Hansen 2020, "IROF: a low resource evaluation metric for explanation methods", arXiv:2003.08747'
+
+    def score(self, evaluation: Evaluation) -> Measured:
+        def measure(removed: RemovedFeatures) -> Measured:
+            values, ones = (
+                removed.per_feature(evaluation.values),
+                removed.per_feature([np.ones_like(as_numpy(v)) for v in evaluation.values]),
+            )
+            ranks = rank_features(values / np.maximum(ones, 1e-30), evaluation.random)
+            curve = removal_curve(removed, ranks, step_counts(removed.count, self.steps))
+            start = removed.explained
+            evaluation.note_undefined(start == 0, "the quantity is 0")
+            return Measured(np.where(start == 0, np.nan, 1 - curve.area / np.where(start == 0, 1.0, start)), {MORF: curve})
 
         return over_replacements(evaluation, self.by, self.features, measure)

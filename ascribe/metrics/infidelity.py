@@ -50,13 +50,17 @@ class Infidelity(Metric):
     ``perturb`` is the standard deviation of normal noise, or a function of the explained arrays (each record ``samples`` times in a row)
     and a NumPy generator that returns the perturbations and the perturbed arrays. ``normalize`` scales the values of each record by the
     best factor. Cost: one forward pass for each of ``samples``. Raises InputError for fewer than one sample.
-
-    Source: Yeh et al. 2019, "On the (In)fidelity and Sensitivity of Explanations", definition 2.1, arXiv:1901.09392.
     """
 
     perturb: float | Perturb = 0.02
     samples: int = 10
     normalize: bool = False
+
+    formula = "E[(I . a - (f(x) - f(x - I)))^2], with the factor that fits best on a if normalize"
+    cost = "samples + 2 forward passes"
+    weakness = "In squared units of the quantity; values that hold a distance need perturbations in proportion to it, or normalize."
+    source = 'Yeh et al. 2019, "On the (In)fidelity and Sensitivity of Explanations", arXiv:1901.09392, definition 2.1'
+    unit_free = False
 
     def __post_init__(self) -> None:
         check_settings(self, samples=1, **({} if callable(self.perturb) else {"perturb": 0}))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import Literal
 
 import numpy as np
+
+from ..errors import InputError
 
 Correlation = Literal["pearson", "spearman"]
 
@@ -48,3 +52,44 @@ def mean_ranks(a: np.ndarray) -> np.ndarray:
 
 
 CORRELATIONS = {"pearson": pearson, "spearman": spearman}
+
+Similarity = Literal["spearman", "pearson", "cosine", "ssim"]
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Returns the cosine of the angle along the last axis; NaN where a side is 0."""
+    size = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return np.where(size > 0, (a * b).sum(-1) / np.where(size > 0, size, 1.0), np.nan)
+
+
+def structural_similarity(a: np.ndarray, b: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns the mean structural similarity of images, each scaled to [0, 1] first; ``shape`` is that of one image. Needs scikit-image.
+
+    Raises InputError for records without height and width, and without scikit-image.
+    """
+    try:
+        ssim: Callable[..., float] = import_module("skimage.metrics").structural_similarity
+    except ImportError as error:
+        raise InputError("`ssim` needs scikit-image", found="it is not installed", advice="pip install 'ascribe[images]'") from error
+    if len(shape) < 2 or min(shape[-2:]) < 3:
+        raise InputError("`ssim` compares images", found=f"records of shape {shape}", advice="similarity='spearman'")
+    last = len(shape) == 3 and shape[-1] <= 4 < min(shape[:2])
+    window = min(7, *(shape[:2] if last else shape[-2:]))
+    window -= 1 - window % 2
+    axis = None if len(shape) == 2 else 2 if last else 0
+
+    def scaled(rows: np.ndarray) -> np.ndarray:
+        low, width = rows.min(-1, keepdims=True), np.ptp(rows, -1)[..., None]
+        return np.asarray(((rows - low) / np.where(width > 0, width, 1.0)).reshape(-1, *shape))
+
+    pairs = zip(scaled(a), scaled(b), strict=True)
+    return np.array([ssim(x, y, win_size=window, data_range=1.0, channel_axis=axis) for x, y in pairs], np.float64)
+
+
+SIMILARITIES: dict[str, Callable[[np.ndarray, np.ndarray, tuple[int, ...]], np.ndarray]] = {
+    "spearman": lambda a, b, shape: spearman(a, b),
+    "pearson": lambda a, b, shape: pearson(a, b),
+    "cosine": lambda a, b, shape: cosine(a, b),
+    "ssim": structural_similarity,
+}
+"""Functions of rows ``[records, elements]`` and the shape of a record that return one number for each record."""

@@ -150,7 +150,7 @@ def solve_neighbour_means(images: np.ndarray, gone: np.ndarray, size: tuple[int,
         open_ = flat_gone[other]
         right[here[~open_]] += weight * known[other[~open_]]
         entries.append((here[open_], number[other[open_]], np.full(int(open_.sum()), -weight)))
-    empty = np.asarray(gone.all(1))[ids // (height * width)]  # no pixel to fill in from: these rows say that the pixel is the mean of the image
+    empty = np.asarray(gone.all(1))[ids // (height * width)]  # these rows say that a pixel is the mean of its image
     right[empty] = images.mean(1)[ids[empty] // (height * width)]
     total[empty] = 1.0
     rows, columns, data = (np.concatenate([e[k] for e in entries]) for k in range(3))

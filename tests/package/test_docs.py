@@ -144,3 +144,12 @@ def test_the_references_have_the_titles_of_the_methods_sources() -> None:
     titles = {title for cls in METHODS.values() for title in re.findall(r'"([^"]+)"', cls.source)}
     assert len(titles) > 30
     assert {title for title in titles if f"| {title} |" not in text} == set()
+
+
+def test_the_table_of_metrics_is_that_of_their_classes() -> None:
+    from ascribe.metrics.catalogue import END, START, metric_tables
+
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert START + text.partition(START)[2].partition(END)[0] + END == metric_tables(), (
+        "python -m ascribe.metrics.catalogue docs/metrics.md"
+    )

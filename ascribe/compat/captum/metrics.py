@@ -12,7 +12,7 @@ from torch import Tensor
 from ...errors import InputError
 from ...metrics import Infidelity
 from ...metrics.base import flatten_records
-from ...metrics.sensitivity import relative_change
+from ...metrics.sensitivity import change_of_norm
 from .noise_tunnel import flatten_tensors, repeat_per_record
 from .translate.errors import raise_as_captum
 from .translate.inputs import parse_extra_args, parse_inputs
@@ -128,7 +128,7 @@ def sensitivity_max(
             there = perturb_func(many)
         there = flatten_tensors(there)
         after = explanation_func(known.pack(there), **{name: repeat_per_record(v, times, known.records) for name, v in kwargs.items()})
-        changes = relative_change(np.repeat(before, times, 0), flatten_records(flatten_tensors(after)), norm)
+        changes = change_of_norm(np.repeat(before, times, 0), flatten_records(flatten_tensors(after)), norm)
         largest = np.maximum(largest, changes.reshape(-1, times).max(1))
     leaf = flatten_tensors(first)[0]
     return torch.as_tensor(largest, dtype=leaf.dtype, device=leaf.device)
