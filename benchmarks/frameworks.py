@@ -46,13 +46,15 @@ BAR = 1e-5
 """The largest difference in single precision that rounding explains."""
 DOUBLE = bool(os.environ.get("ASCRIBE_DOUBLE"))
 """Whether this process compares in double precision."""
+KIND = np.float64 if DOUBLE else np.float32
+"""The data type of baselines."""
 PAGE = Path(__file__).parents[1] / "docs" / "reports" / "frameworks.md"
 HEAD = """# The same numbers in every framework
 
 Written by `python -m benchmarks.frameworks --commit`: every named method on seven small networks (MLP, CNN, residual, attention, GRU, two
 inputs, embedding of ids), built from the same weights. A cell has the largest difference to PyTorch in single precision, as a share of the
-largest value, and the number of networks compared. Where that is above 1e-5, a second number is the same difference in double precision:
-rounding falls to its level, another formula does not.
+largest value, and the number of networks compared. Where that is above 1e-5, a second number is the difference of the same networks in
+double precision: rounding falls to its level, another formula does not.
 
 - *refused*: networks for which the method raises an error of ascribe that says why; PyTorch explains them.
 - *gap told*: networks for which the result says that its values do not add up, as PyTorch's do.
@@ -62,8 +64,9 @@ rounding falls to its level, another formula does not.
 Networks with channels last are compared with the network in PyTorch that takes images with channels last, so that random draws belong to
 the same elements; GRUs with the same formula in PyTorch, because frameworks divide its sums and biases in several ways.
 
-`RAP` differs for Keras on JAX: Keras multiplies all steps of a GRU by the weights at once, which is a single layer to this rule; and in
-double precision it computes batch norms in single precision, with conversions that keep them from merging with the convolution.
+Keras multiplies all steps of a GRU by the weights at once on PyTorch and JAX, which `RAP` treats as a single layer: the network in PyTorch
+does the same for these columns. `FullGrad` is refused where nothing says which variables are biases: functions of JAX, and modules of
+TensorFlow. Its gap on Equinox is the batch norm, whose statistics are in a state outside the layer.
 """
 
 
@@ -81,9 +84,7 @@ def arguments_of(name: str, network: str, last: bool) -> dict[str, Any]:
     if "background" in fields:
         made["background"] = rows[0] if len(rows) == 1 else rows
     if "baseline" in fields:
-        made["baseline"] = row if isinstance(row, (float, tuple)) else row.astype(np.float32)
-    if isinstance(made.get("baseline"), tuple):
-        made["baseline"] = tuple(r.astype(np.float32) for r in made["baseline"])
+        made["baseline"] = row if isinstance(row, float) else tuple(r.astype(KIND) for r in row) if isinstance(row, tuple) else row.astype(KIND)
     if "budget" in fields:
         made["budget"] = 64
     if "samples" in fields:
@@ -109,8 +110,8 @@ class ChannelsLast(torch.nn.Module):
 
 def peer_of(network: str, family: str, last: bool) -> tuple[torch.nn.Module, tuple[Any, ...]]:
     """The network in PyTorch and its arguments, by the family's formula; with its channels last if those of the family are."""
-    net, args = peer(network, family)
-    net, args = (net.double(), tuple(a.double() if a.is_floating_point() else a for a in args)) if DOUBLE else (net, args)
+    at_once = family == "keras" and os.environ.get("KERAS_BACKEND") in ("torch", "jax")
+    net, args = peer(network, "keras at once" if at_once else family, DOUBLE)
     return (ChannelsLast(net), tuple(a.permute(0, 2, 3, 1).contiguous() for a in args)) if last else (net, args)
 
 
@@ -173,8 +174,8 @@ def measure(build: Callable[[str], tuple[Any, tuple[Any, ...]]], family: str, ch
 
 def compare(network: str, found: asc.Attribution, truth: asc.Attribution) -> Any:
     """The network and the difference, or a text where the two cannot be compared."""
-    if isinstance(truth.values, Mapping) and set(truth.values) != set(found.values):
-        return f"other parts {network}: {', '.join(set(found.values) ^ set(truth.values))}"
+    if isinstance(truth.values, Mapping) and (others := {name.removeprefix("net.") for name in truth.values} ^ set(found.values)):
+        return f"other parts {network}: {', '.join(sorted(others))}"
     if truth.ok and not found.ok:
         return f"gap told {network}: {'; '.join(check.detail for check in found.checks if check.status == 'fail')}"
     return [network, difference(found, truth)]
@@ -216,9 +217,12 @@ def builder(kind: str) -> Callable[[str], tuple[Any, tuple[Any, ...]]]:
 
 def cell(results: list[Any], double: list[Any]) -> str:
     """A cell of the table; ``double`` are the results in double precision, where they were computed."""
-    numbers, exact = ([r[1] for r in each if isinstance(r, list)] for each in (results, double))
+    numbers = [r[1] for r in results if isinstance(r, list)]
+    above = {r[0] for r in results if isinstance(r, list) and r[1] > BAR}
+    exact = [r[1] for r in double if isinstance(r, list) and r[0] in above]
+    second = f"; {max(exact):.0e}" if above and len(exact) == len(above) else "; none" if above else ""
     texts = Counter(r.partition(":")[0].rpartition(" ")[0] for r in results if isinstance(r, str))
-    parts = [f"{max(numbers):.0e} ({len(numbers)})" + (f"; {max(exact):.0e}" if exact else "")] if numbers else []
+    parts = [f"{max(numbers):.0e} ({len(numbers)}){second}"] if numbers else []
     parts += [f"{word.lower()} ({count})" for word, count in sorted(texts.items())]
     return ", ".join(parts) or "–"
 

@@ -484,3 +484,24 @@ def test_operations_made_of_others_add_up(name: str, rule: Any) -> None:
 
     found = asc.attribute(model, x, of=1, over=asc.Reference(x0), by=rule)
     torch.testing.assert_close(found.values.sum(1), (model(x) - model(x0))[:, 1].detach(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("narrow", [torch.float32, torch.bfloat16])
+def test_a_region_may_end_in_another_precision_than_it_starts(narrow):
+    """A record next to the reference gets derivatives: a difference quotient there is rounding of the narrower type."""
+
+    class Narrowed(nn.Module):
+        def __init__(self, kind: torch.dtype) -> None:
+            super().__init__()
+            self.kind = kind
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                self.first, self.head = nn.Linear(3, 6).double(), nn.Linear(6, 2).double()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.first(x).relu().to(self.kind).to(x.dtype))
+
+    x = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    method = asc.DeepLift(baseline=x[1:2] + 1e-12, multiply=False)
+    found, exact = (method(Narrowed(kind), x, of=1).values for kind in (narrow, torch.float64))
+    torch.testing.assert_close(found, exact, rtol=4 * torch.finfo(narrow).eps, atol=4 * torch.finfo(narrow).eps)

@@ -67,6 +67,16 @@ class KerasGru(SpelledGru):
         return update * state + (1 - update) * new
 
 
+class KerasGruAtOnce(KerasGru):
+    """As Keras computes it on PyTorch and JAX: one product for the inputs of all steps, which a rule sees as a single layer."""
+
+    def gates(self, now: torch.Tensor, state: torch.Tensor) -> tuple[Any, Any]:
+        return now.chunk(3, -1), linear(state, self.wh, self.bh).chunk(3, -1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(linear(x, self.wi, self.bi))
+
+
 class LinenGru(KerasGru):
     """As Flax computes it: as Keras does, with a product for each gate, and one bias for both of its products."""
 
@@ -86,11 +96,11 @@ class EquinoxGru(SpelledGru):
         return linear(now, self.wi, self.bi + shared).chunk(3, -1), (own[0], own[1], own[2] + new)
 
 
-GRUS: dict[str, type[SpelledGru]] = {"keras": KerasGru, "linen": LinenGru, "equinox": EquinoxGru}
+GRUS: dict[str, type[SpelledGru]] = {"keras": KerasGru, "keras at once": KerasGruAtOnce, "linen": LinenGru, "equinox": EquinoxGru}
 """By the family of networks; the others have PyTorch's formula."""
 
 
-def peer(name: str, family: str = "function") -> tuple[Any, Any]:
+def peer(name: str, family: str = "function", double: bool = False) -> tuple[Any, Any]:
     """The network in PyTorch, by the formula that a family of networks has."""
-    net, args = torch_network(name)
+    net, args = torch_network(name, double)
     return (GRUS.get(family, SpelledGru)(net) if name == "gru" else net), args

@@ -111,7 +111,7 @@ class TorchNamespace:
         return a.is_floating_point()
 
     def eps(self, a: Tensor) -> float:
-        return torch.finfo(a.dtype).eps if a.is_floating_point() else 0.0
+        return torch.finfo(a.dtype).eps if a.dtype.is_floating_point else 0.0
 
     def accumulator(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         return torch.zeros(shape, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)

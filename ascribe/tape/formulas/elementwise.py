@@ -95,12 +95,17 @@ def slope_between(framework: Framework, top: Var, entries: list[Entry], x: Array
     d = x - x0
     if xp.kind(y) != "f":
         return step_secant(framework, d, y, y0)
-    eps = xp.eps(d)
+    eps = coarsest(xp, x, entries)
     smooth = all(e.op.smooth for e in entries)
     near = xp.abs(d) < eps ** (1 / 3) if smooth else xp.abs(d) <= 64 * eps * xp.abs(x)
     m = (y - y0) / xp.where(near, xp.ones_like(d), d)
     m = xp.where(near, derivative(top, x - d / 2), m)
     return xp.where(xp.isnan(m) & (y == y0), 0.0, m)  # none where a region is at the same infinity at both ends: masked scores
+
+
+def coarsest(xp: Namespace, x: Array, entries: list[Entry]) -> float:
+    """The relative precision of a region that starts at ``x``: that of its coarsest type, because casts belong to regions."""
+    return max(xp.eps(x), *(xp.eps(e.out()) for e in entries if e.out().kind == "f"))
 
 
 def step_secant(framework: Framework, d: Array, y: Array, y0: Array) -> Array:

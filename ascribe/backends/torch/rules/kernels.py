@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ....tape import Entry, Var
-from ....tape.formulas.elementwise import step_secant
+from ....tape.formulas.elementwise import coarsest, step_secant
 from ....tape.regions import derivative, inside, is_relu, with_arrays
 from .cache_blocks import at_once
 
@@ -119,7 +119,7 @@ def slope_between(framework: Any, top: Var, entries: list[Entry], x: Tensor, x0:
         return step_secant(framework, x - x0, y, y0)
     d = x - x0
     m = (y - y0).div_(d)
-    eps = torch.finfo(d.dtype).eps
+    eps = coarsest(framework.xp, x, entries)
     smooth = all(e.op.smooth for e in entries)
     near = places(d.abs() < eps ** (1 / 3) if smooth else d.abs() <= x.abs().mul_(64 * eps))
     if not len(near):
@@ -129,7 +129,7 @@ def slope_between(framework: Any, top: Var, entries: list[Entry], x: Tensor, x0:
     else:
         slopes = derivative(top, x.expand(d.shape).reshape(-1)[near] - d.reshape(-1)[near] / 2)
     m = m.contiguous()
-    m.view(-1)[near] = slopes
+    m.view(-1)[near] = slopes.to(m.dtype)
     return settled(m, y, y0)
 
 
