@@ -84,7 +84,9 @@ def arguments_of(name: str, network: str, last: bool) -> dict[str, Any]:
     if "background" in fields:
         made["background"] = rows[0] if len(rows) == 1 else rows
     if "baseline" in fields:
-        made["baseline"] = row if isinstance(row, float) else tuple(r.astype(KIND) for r in row) if isinstance(row, tuple) else row.astype(KIND)
+        rounded = row if isinstance(row, tuple) else (row,)
+        made["baseline"] = tuple(r if isinstance(r, float) else r.astype(KIND) for r in rounded)
+        made["baseline"] = made["baseline"] if isinstance(row, tuple) else made["baseline"][0]
     if "budget" in fields:
         made["budget"] = 64
     if "samples" in fields:
