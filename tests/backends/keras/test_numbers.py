@@ -61,10 +61,10 @@ def plain(name: str) -> tuple[Any, tuple[Any, ...]]:
     return torch_network(name)
 
 
-def check(name: str, explain: Explain, peer: Callable[[str], tuple[Any, tuple[Any, ...]]] = plain) -> None:
+def check(name: str, explain: Explain, peer: Callable[[str], tuple[Any, tuple[Any, ...]]] = plain, tolerance: float = TOLERANCE) -> None:
     found, truth = (numbers(explain(*network(name))) for network in (keras_network, peer))
     assert found.shape == truth.shape
-    assert np.abs(found - truth).max() <= TOLERANCE * np.abs(truth).max()
+    assert np.abs(found - truth).max() <= tolerance * np.abs(truth).max()
 
 
 @pytest.mark.parametrize(("name", "method"), CASES)
