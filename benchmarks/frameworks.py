@@ -57,6 +57,8 @@ largest value, and the number of networks compared. Where that is above 1e-5, a 
 double precision: rounding falls to its level, another formula does not.
 
 - *refused*: networks for which the method raises an error of ascribe that says why; PyTorch explains them.
+- *none*: in double precision there is nothing to compare. Keras on JAX computes batch norms in single precision there too, and the result
+  says that its values do not add up.
 - *gap told*: networks for which the result says that its values do not add up, as PyTorch's do.
 - *other parts*: networks whose layers are others than in PyTorch, such as the products inside a GRU of Flax.
 - a dash: PyTorch explains none of the networks by this method.

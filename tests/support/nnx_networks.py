@@ -93,18 +93,19 @@ KINDS: Mapping[str, type[Network]] = {
 
 
 def build(name: str, w: Mapping[str, Any]) -> nnx.Module:
-    """A network with these weights: its layers have those of linen."""
+    """A network with these weights, in their precision: its layers have those of linen."""
     net = KINDS[name](name, w)
     for layer, arrays in linen_variables(name, dict(w))["params"].items():
         if layer != "GRUCell_0":
             for key, array in arrays.items():
-                getattr(getattr(net, layer), key)[...] = jnp.asarray(array)
+                getattr(getattr(net, layer), key).set_value(jnp.asarray(array))
     if name == "cnn":
-        net.norm.mean[...], net.norm.var[...] = w["mean"], w["var"]
+        net.norm.mean.set_value(w["mean"])
+        net.norm.var.set_value(w["var"])
     if name == "gru":
         cell = net.gru.cell
         cell.dense_h = dense(WIDTH, 3 * WIDTH)  # with a bias, as PyTorch has
-        cell.dense_i.kernel[...], cell.dense_i.bias[...] = w["wi"], w["bi"]
+        cell.dense_i.kernel[...], cell.dense_i.bias[...] = w["wi"], w["bi"]  # in single precision, as its carry is
         cell.dense_h.kernel[...], cell.dense_h.bias[...] = w["wh"], w["bh"]
     net.eval()
     return net
