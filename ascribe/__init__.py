@@ -7,13 +7,13 @@ The package holds what most calls need: the verbs (:func:`attribute` and others)
 (``at=``), distributions of points (``over=``), the usual replacements for removed features (``by=``) and feature groups (``features=``),
 :class:`Attribution` and the errors. Everything else is public in its module: :mod:`ascribe.rules`, :mod:`ascribe.coalitions`,
 :mod:`ascribe.features`, :mod:`ascribe.removal`, :mod:`ascribe.quantities`, :mod:`ascribe.distributions`, :mod:`ascribe.methods`,
-:mod:`ascribe.metrics`, :mod:`ascribe.plots`, :mod:`ascribe.report`.
+:mod:`ascribe.metrics`, :mod:`ascribe.choose`, :mod:`ascribe.plots`, :mod:`ascribe.report`.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .backends.blackbox.runners import BlackBox
 from .calls.call import Call
@@ -76,9 +76,14 @@ from .result import Attribution
 from .utils.hints import root_hint
 from .version import VERSION as __version__
 
+if TYPE_CHECKING:
+    from .choose import compare, describe, recommend, tune
+
+LATER = {"compare": "choose", "describe": "choose", "recommend": "choose", "tune": "choose"}
+"""Functions of modules that are loaded when they are first used, so that ``import ascribe`` stays light."""
 MODULES = (
-    "coalitions", "compat", "cuts", "distributions", "errors", "features", "methods", "metrics", "plots", "quantities", "removal", "report",
-    "result", "rules",
+    "choose", "coalitions", "compat", "cuts", "distributions", "errors", "features", "methods", "metrics", "plots", "quantities", "removal",
+    "report", "result", "rules",
 )  # fmt: skip
 """The public modules; ``asc.rules`` and the others are loaded when they are first used."""
 
@@ -170,14 +175,20 @@ __all__ = [
     "XGradCam",
     "activation",
     "attribute",
+    "compare",
     "cuts_of",
+    "describe",
     "estimate",
     "explain_rules",
     "influence",
+    "recommend",
+    "tune",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in LATER:
+        return getattr(import_module(f"{__name__}.{LATER[name]}"), name)
     if name in MODULES:
         return import_module(f"{__name__}.{name}")
     home = next((m for m in MODULES if name[:1].isupper() and name in getattr(import_module(f"{__name__}.{m}"), "__all__", ())), None)

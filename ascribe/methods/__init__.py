@@ -17,6 +17,7 @@ from .guided import Deconvolution, GuidedBackprop, GuidedGradCam
 from .integrated import Conductance, ExpectedGradients, IntegratedGradients, InternalInfluence
 from .lrp import CPLRP, GIM, LRP, RAP, AttnLRP, LibraGrad, LstmLRP, RelP
 from .perturbation import FeatureAblation, FeaturePermutation, Hsic, Lime, Occlusion, Rise, SobolIndices
+from .processed import At, Processed
 from .shapley import KernelShap, Partition, ShapleyExact, ShapleySampling
 
 METHODS: dict[str, type[Method]] = {
@@ -38,6 +39,7 @@ __all__ = [
     "METHODS",
     "RAP",
     "AblationCam",
+    "At",
     "AttnLRP",
     "Conductance",
     "Deconvolution",
@@ -70,6 +72,7 @@ __all__ = [
     "Partition",
     "Passes",
     "PerturbationMethod",
+    "Processed",
     "RelP",
     "Rise",
     "Saliency",

@@ -1,0 +1,75 @@
+"""Figures of comparisons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..metrics.intervals import bootstrap_means
+from ..plots import require_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .comparison import Comparison
+
+MOST_CURVES = 8
+"""The number of methods whose curves are drawn: the best ones."""
+
+
+def plot_comparison(c: Comparison) -> Figure:
+    """Returns a figure with a panel of intervals for each metric, and a panel of curves for each metric that has curves."""
+    with require_matplotlib():
+        from matplotlib.figure import Figure
+    curves = [metric for metric in c.metrics if any(s.curves for (_, m), s in c.scores.items() if m == metric)]
+    panels = [("scores", metric) for metric in c.metrics] + [("curves", metric) for metric in curves]
+    height = max(2.4, 0.32 * len(c.methods) + 1.0)
+    figure = Figure(figsize=(5.4 * len(panels), height), layout="constrained")
+    for k, (kind, metric) in enumerate(panels):
+        ax = figure.add_subplot(1, len(panels), k + 1)
+        (draw_scores if kind == "scores" else draw_curves)(ax, c, metric)
+    return figure
+
+
+def ordered(c: Comparison, metric: str) -> list[str]:
+    """Returns the methods that have a score, the best first."""
+    known = {n: s for (n, m), s in c.scores.items() if m == metric and not np.isnan(s.mean)}
+    return sorted(known, key=lambda name: known[name].mean, reverse=c.metrics[metric].direction == "higher")
+
+
+def draw_scores(ax: Any, c: Comparison, metric: str) -> None:
+    """Draws the mean of each method with its interval."""
+    names = ordered(c, metric)
+    controls = {row.name for row in c.methods if row.control}
+    for k, name in enumerate(names):
+        scores = c.scores[name, metric]
+        low, high = scores.interval()
+        colour = "0.6" if name in controls else "C0"
+        if np.isfinite(low):
+            ax.plot([low, high], [k, k], color=colour, linewidth=2)
+        ax.plot([scores.mean], [k], "o", color=colour)
+    ax.set_yticks(range(len(names)))
+    ax.set_yticklabels(names, parse_math=False)
+    ax.invert_yaxis()
+    ax.set_xlabel(f"{metric} ({c.metrics[metric].direction} is better)", parse_math=False)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+
+
+def draw_curves(ax: Any, c: Comparison, metric: str) -> None:
+    """Draws the mean curves of the best methods, with the interval of the mean at each point."""
+    for k, name in enumerate(ordered(c, metric)[:MOST_CURVES]):
+        for order, curve in c.scores[name, metric].curves.items():
+            means = bootstrap_means(curve.values.T, 400)
+            low, high = np.nanquantile(means, [0.025, 0.975], axis=0)
+            dashed = order.startswith("least")
+            ax.plot(curve.removed, curve.mean, color=f"C{k}", linestyle="--" if dashed else "-", label="_" if dashed else name)
+            ax.fill_between(curve.removed, low, high, color=f"C{k}", alpha=0.15, linewidth=0)
+    ax.set_xlabel("share of features removed (dashed: least relevant first)")
+    ax.set_ylabel("mean quantity")
+    legend = ax.legend(fontsize="small", frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)

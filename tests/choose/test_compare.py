@@ -1,0 +1,153 @@
+"""Comparisons: scores of each pair, ranks with ties, controls, failures, batches, units, and what a user sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import ascribe as asc
+from ascribe.errors import InputError, ResultError
+from ascribe.metrics import Infidelity, LipschitzEstimate, RelevanceGain, Sensitivity
+
+X = torch.randn(24, 6, generator=torch.Generator().manual_seed(0)).double()
+METHODS = [asc.Saliency(), asc.IntegratedGradients(), asc.DeepLift()]
+
+
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(6, 16), nn.GELU(), nn.Linear(16, 3)).double()
+
+
+def test_scores_are_those_of_the_metrics_alone() -> None:
+    model, metrics = network(), [RelevanceGain(by=0.0), Sensitivity()]
+    c = asc.compare(model, X, methods=METHODS, metrics=metrics, of=1)
+    for method in METHODS:
+        for metric in metrics:
+            alone = metric(method, model, X, of=1)
+            assert np.allclose(c.score_of(repr(method), repr(metric).removeprefix("metrics.")), alone, rtol=0, atol=1e-12)
+    assert c.records == len(X)
+    assert {row.name for row in c.methods if row.control} == {"RandomValues", "ConstantValues"}
+
+
+def test_ranks_say_tied_and_controls_come_last() -> None:
+    c = asc.compare(network(), X, methods=METHODS, metrics=RelevanceGain(by=0.0), of=1)
+    ranks = c.ranks()
+    assert ranks["IntegratedGradients()"] == ranks["DeepLift()"] == 1
+    assert ranks["RandomValues"] > 1
+    assert c.best() in ("IntegratedGradients()", "DeepLift()")
+    gain, low, high = c.difference("IntegratedGradients()", "RandomValues")
+    assert 0 < low < gain < high
+    assert "1 tied" in repr(c)
+
+
+def test_agreement_of_methods() -> None:
+    c = asc.compare(
+        network(), X, methods={"one": asc.IntegratedGradients(), "same": asc.IntegratedGradients(), "other": asc.Saliency()}, of=1
+    )
+    assert c.agreement is not None
+    assert c.agreement[0, 1] == pytest.approx(1.0)
+    assert c.agreement[0, 2] < 0.99
+    assert "one and same agree most: rank correlation 1.00" in c.remarks()
+
+
+def test_a_method_that_fails_is_a_row_with_its_error() -> None:
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise ValueError("out of ideas")
+
+    c = asc.compare(network(), X, methods={"broken": broken, "cam": asc.GradCam(), "good": asc.Saliency()}, metrics=RelevanceGain(by=0.0))
+    rows = {row.name: row for row in c.methods}
+    assert rows["broken"].error == "ValueError: out of ideas"
+    assert "MethodError" in rows["cam"].error or "CutError" in rows["cam"].error
+    assert c.best() == "good"
+    with pytest.raises(ResultError, match=r"'broken' has no scores.*out of ideas"):
+        c.score_of("broken")
+    nothing = asc.compare(network(), X, methods={"broken": broken}, metrics=RelevanceGain(by=0.0))
+    with pytest.raises(ResultError, match="No method has a score"):
+        nothing.best()
+
+
+@pytest.mark.parametrize("batches", [list, iter, tuple], ids=["list", "iterator", "loader"])
+def test_batches_give_the_scores_of_one_call(batches: Any) -> None:
+    model = network()
+    whole = asc.compare(model, X, methods=METHODS, metrics=RelevanceGain(by=0.0), of=1, controls=False)
+    parts = [X[:10], X[10:20], X[20:]]
+    if batches is tuple:
+        data = torch.utils.data.TensorDataset(X, torch.arange(24) % 3)
+        given: Any = torch.utils.data.DataLoader(data, batch_size=10)
+    else:
+        given = batches(parts)
+    c = asc.compare(model, given, methods=METHODS, metrics=RelevanceGain(by=0.0), of=1, controls=False)
+    assert c.records == 24
+    for method in METHODS:
+        assert np.allclose(c.score_of(repr(method)), whole.score_of(repr(method)), rtol=0, atol=1e-9)
+
+
+def test_labels_of_batches() -> None:
+    model, y = network(), torch.arange(24) % 3
+    c = asc.compare(model, [(X[:12], y[:12]), (X[12:], y[12:])], methods=[asc.Saliency()], metrics=RelevanceGain(by=0.0), of="labels")
+    assert np.allclose(c.score_of("Saliency()"), RelevanceGain(by=0.0)(asc.Saliency(), model, X, of=y), rtol=0, atol=1e-9)
+    with pytest.raises(InputError, match="needs batches with labels"):
+        asc.compare(model, X, methods=[asc.Saliency()], of="labels")
+    with pytest.raises(InputError, match="no records to judge"):
+        asc.compare(model, iter([]), methods=[asc.Saliency()])
+
+
+def test_an_interrupt_keeps_what_was_measured() -> None:
+    def batches() -> Any:
+        yield X[:8]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        asc.compare(network(), batches(), methods=[asc.Saliency()], metrics=RelevanceGain(by=0.0), of=1)
+    assert caught.value.partial.records == 8  # type: ignore[attr-defined]
+    assert len(caught.value.partial.score_of("Saliency()")) == 8  # type: ignore[attr-defined]
+
+
+def test_values_of_several_units_are_scaled_or_not_ranked() -> None:
+    """By its unit alone, infidelity ranks SmoothGrad far above integrated gradients."""
+    methods = [asc.SmoothGrad(), asc.IntegratedGradients()]
+    c = asc.compare(network(), X, methods=methods, metrics={"infidelity": Infidelity(), "lipschitz": LipschitzEstimate()}, of=1)
+    assert c.metrics["infidelity"] == Infidelity(normalize=True)
+    assert any("scaled by the factor" in note for note in c.notes)
+    assert c.ranks("infidelity")
+    assert c.ranks("lipschitz") == {}
+    same = asc.compare(network(), X, methods=[asc.IntegratedGradients(), asc.DeepLift()], metrics=Infidelity(), of=1)
+    assert not same.notes
+
+
+def test_maps_of_layers_are_compared_with_maps_of_pixels() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
+    c = asc.compare(model, torch.rand(4, 1, 8, 8), methods=[asc.GradCam(), asc.Saliency()], metrics=RelevanceGain(by=0.0))
+    assert not any(row.error for row in c.methods)
+    assert np.isfinite(c.score_of("GradCam()").mean)
+
+
+@pytest.mark.parametrize(
+    ("methods", "said"),
+    [([], "is empty"), ([asc.Saliency], "has a class, not a value"), ([asc.Saliency(), asc.Saliency()], "has a name twice")],
+)
+def test_methods_that_cannot_be_compared(methods: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        asc.compare(network(), X, methods=methods)
+
+
+def test_what_a_user_sees(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "<script>alert(1)</script>\x1b[31m"
+    c = asc.compare(network(), X, methods={hostile: asc.Saliency(), "ig": asc.IntegratedGradients()}, metrics=RelevanceGain(by=0.0), of=1)
+    c.show()
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "<script>alert" not in c._repr_html_()
+    table = c.to_pandas()
+    assert list(table["metric"].unique()) == ["RelevanceGain(0.0)"]
+    page = c.write_report(tmp_path / "report.html").read_text()
+    assert "<script>alert" not in page
+    assert len(c.plot().axes) == 2
+    assert c.plot_maps().axes
+    with pytest.raises(ResultError, match="no metric 'x'"):
+        c.ranks("x")
