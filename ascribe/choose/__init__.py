@@ -5,7 +5,7 @@ from __future__ import annotations
 from .candidates import Candidate, list_candidates
 from .comparing import compare
 from .comparison import Comparison, MethodRow
-from .describing import Description, Input, Part, describe
+from .describing import Description, InputArray, Part, describe
 from .recommending import Recommendation, recommend
 from .spaces import Choice, Float, Int, space_of
 from .tuning import Tuning, tune
@@ -16,7 +16,7 @@ __all__ = [
     "Comparison",
     "Description",
     "Float",
-    "Input",
+    "InputArray",
     "Int",
     "MethodRow",
     "Part",

@@ -45,7 +45,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Input:
+class InputArray:
     """One array among the arguments: its name, what it looks like, its shape and type, and whether its shape allows something else too."""
 
     name: str
@@ -65,7 +65,7 @@ class Description:
     """
 
     framework: str
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputArray, ...]
     output: OutputKind
     output_shape: str
     parts: tuple[Part, ...] = ()
@@ -114,14 +114,9 @@ MASKS = frozenset({"attention_mask", "token_type_ids", "position_ids", "mask", "
 def describe(model: Any, *args: Any, **kwargs: Any) -> Description:
     """Returns what a model is made of, and what its inputs look like, for one call of it.
 
-    >>> print(asc.describe(model, x))
-    part           what        where
-    -------------  ----------  ------------
-    framework      torch       67 parameters
-    input input 0  table       float32[3, 4]
-    output         classes     float32[3, 3]
-    dense          2           0, 2
-    activation     1           1
+    >>> d = asc.describe(model, x)
+    >>> d.modality, d.output, [part.name for part in d.parts]
+    ('table', 'classes', ['dense', 'activation'])
 
     *Use it when* you do not know which methods suit a model: :func:`recommend` starts from it.
 
@@ -152,7 +147,9 @@ def describe(model: Any, *args: Any, **kwargs: Any) -> Description:
     )
 
 
-def operations_of(model: Any, call: Call, output: Sequence[Any], inputs: Sequence[Input]) -> tuple[list[AppliedRule], list[str], list[str]]:
+def operations_of(
+    model: Any, call: Call, output: Sequence[Any], inputs: Sequence[InputArray]
+) -> tuple[list[AppliedRule], list[str], list[str]]:
     """Returns the operations between the inputs and the output, those without a formula, and why there are none."""
     at = EMBEDDINGS if any(i.kind == "tokens" for i in inputs) else INPUT
     try:
@@ -175,7 +172,7 @@ def total_of(tree: Any) -> Any:
     return xp.sum(xp.reshape(first, (first.shape[0], -1)), (1,))
 
 
-def describe_inputs(call: Call) -> list[Input]:
+def describe_inputs(call: Call) -> list[InputArray]:
     """Returns what each array among the arguments looks like."""
     found = []
     for path, leaf in walk((call.args, call.kwargs)):
@@ -185,13 +182,13 @@ def describe_inputs(call: Call) -> list[Input]:
         name = (f"input {path[1]}" if path[0] == 0 else str(path[1])) + "".join(f"[{key!r}]" for key in path[2:])
         shape, dtype = tuple(int(n) for n in array.shape), str(getattr(array.dtype, "name", array.dtype)).removeprefix("torch.")
         kind, certain = kind_of_input(shape, array, name)
-        found.append(Input(name, kind, shape, dtype, certain))
+        found.append(InputArray(name, kind, shape, dtype, certain))
     if any(is_edges(i, found) for i in found):
         found = [replace(i, kind="graph", certain=False) if is_edges(i, found) or i.kind == "table" else i for i in found]
     return found
 
 
-def is_edges(one: Input, every: Sequence[Input]) -> bool:
+def is_edges(one: InputArray, every: Sequence[InputArray]) -> bool:
     """Returns whether an array looks like the edges of a graph: integers ``[2, edges]`` next to an array with another number of rows."""
     whole = len(one.shape) == 2 and one.shape[0] == 2 and one.dtype.startswith("int") and one.kind != "mask"
     return whole and any(other.dtype.startswith(("float", "bfloat")) and other.shape[0] != 2 for other in every)
@@ -235,7 +232,7 @@ def output_kind(arrays: Sequence[Any]) -> OutputKind:
 Matches = Callable[[AppliedRule], bool]
 
 
-def find_parts(rows: Sequence[AppliedRule], inputs: Sequence[Input]) -> list[Part]:
+def find_parts(rows: Sequence[AppliedRule], inputs: Sequence[InputArray]) -> list[Part]:
     """Returns what the operations show, in the order of :data:`PARTS`."""
 
     def part(name: str, matches: Matches) -> Part | None:

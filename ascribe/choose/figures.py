@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ..metrics import Metric, Scores
 from ..metrics.intervals import bootstrap_means
 from ..plots import require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .comparison import Comparison
+
+class Scored(Protocol):
+    """What is drawn of a comparison."""
+
+    @property
+    def methods(self) -> Sequence[Any]: ...
+    @property
+    def metrics(self) -> Mapping[str, Metric]: ...
+    @property
+    def scores(self) -> Mapping[tuple[str, str], Scores]: ...
+
 
 MOST_CURVES = 8
 """The number of methods whose curves are drawn: the best ones."""
 
 
-def plot_comparison(c: Comparison) -> Figure:
+def plot_comparison(c: Scored) -> Figure:
     """Returns a figure with a panel of intervals for each metric, and a panel of curves for each metric that has curves."""
     with require_matplotlib():
         from matplotlib.figure import Figure
@@ -32,13 +44,13 @@ def plot_comparison(c: Comparison) -> Figure:
     return figure
 
 
-def ordered(c: Comparison, metric: str) -> list[str]:
+def ordered(c: Scored, metric: str) -> list[str]:
     """Returns the methods that have a score, the best first."""
     known = {n: s for (n, m), s in c.scores.items() if m == metric and not np.isnan(s.mean)}
     return sorted(known, key=lambda name: known[name].mean, reverse=c.metrics[metric].direction == "higher")
 
 
-def draw_scores(ax: Any, c: Comparison, metric: str) -> None:
+def draw_scores(ax: Any, c: Scored, metric: str) -> None:
     """Draws the mean of each method with its interval."""
     names = ordered(c, metric)
     controls = {row.name for row in c.methods if row.control}
@@ -57,7 +69,7 @@ def draw_scores(ax: Any, c: Comparison, metric: str) -> None:
         ax.spines[side].set_visible(False)
 
 
-def draw_curves(ax: Any, c: Comparison, metric: str) -> None:
+def draw_curves(ax: Any, c: Scored, metric: str) -> None:
     """Draws the mean curves of the best methods, with the interval of the mean at each point."""
     for k, name in enumerate(ordered(c, metric)[:MOST_CURVES]):
         for order, curve in c.scores[name, metric].curves.items():
