@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -31,7 +31,7 @@ class Counts:
 
 
 counts = Counts()
-PROGRAMS: weakref.WeakKeyDictionary[Any, dict[Hashable, Program]] = weakref.WeakKeyDictionary()
+PROGRAMS: weakref.WeakKeyDictionary[Any, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
 """The programs of models by the arguments' structure, the cut, and the kind of the quantities."""
 
 CONSTANTS = (tf.Tensor, bool, int, float, str, type(None))
@@ -81,6 +81,25 @@ class Program:
 
 def run_compiled(ctx: Context, job: Job, tree: Any, wrt: dict[Cut, list[Path]]) -> tuple[Array, dict[Cut, list[Array]]] | None:
     """The quantities and the gradients at the input; None where the job is no such one, or cannot be compiled."""
+    paths = [path for each in wrt.values() for path in each]
+    found = program_of(ctx, job, tree, paths, Program)
+    if found is None:
+        return None
+    program, arrays = found
+    result = program.run(ctx, tree, job, paths, arrays) if program.works else None
+    if result is None:
+        return None
+    grads = iter(result[1])
+    return result[0], {cut: [next(grads) for _ in each] for cut, each in wrt.items()}
+
+
+Kind = TypeVar("Kind")
+
+
+def program_of(
+    ctx: Context, job: Job, tree: Any, paths: list[Path], make: Callable[[], Kind], more: Hashable = ()
+) -> tuple[Kind, Any] | None:
+    """The program for a job, made where there is none yet, and the arrays of its quantities; None for a job that cannot have one."""
     of: Any = job.of
     model = ctx.runner.compiled_model()
     if model is None or job.read or job.on is None or job.on.layer or job.on.anchor != "out" or not hasattr(of, "parts"):
@@ -90,18 +109,12 @@ def run_compiled(ctx: Context, job: Job, tree: Any, wrt: dict[Cut, list[Path]]) 
     key, arrays = of.parts(job.rows)
     if not key or not all(isinstance(leaf, CONSTANTS) for _, leaf in walk(tree)):
         return None
-    paths = [path for each in wrt.values() for path in each]
     kinds = tuple((path, leaf.dtype.name if isinstance(leaf, tf.Tensor) else repr(leaf)) for path, leaf in walk(tree))
     programs = PROGRAMS.setdefault(model, {})
     try:
-        program = programs.setdefault((kinds, tuple(paths), job.on, key), Program())
+        return programs.setdefault((make, kinds, tuple(paths), job.on, key, more), make()), as_tensors(arrays)
     except TypeError:  # a key that cannot be compared
         return None
-    found = program.run(ctx, tree, job, paths, as_tensors(arrays)) if program.works else None
-    if found is None:
-        return None
-    grads = iter(found[1])
-    return found[0], {cut: [next(grads) for _ in each] for cut, each in wrt.items()}
 
 
 def as_tensors(arrays: Sequence[Any]) -> Any:

@@ -16,11 +16,13 @@ from ...rules import Gradient, treats_operations
 from ..independence import records_independent
 from ..numpy.host import HostNamespace
 from ..protocol import ArrayAt, Bias, Evidence, Job, Place, Session, Traits
+from ..sums import PathPoints, Totals
 from .context import Context
 from .cut_info import TensorflowCutInfo
 from .evaluate import OneRun, evaluate_apart
 from .places import places, resolve
 from .rules.evaluate import evaluate_rule
+from .summed import evaluate_sum
 
 
 class TensorflowSession(Session):
@@ -62,6 +64,11 @@ class TensorflowSession(Session):
         if job.points > 1 and job.write and (self.ctx.inputs.counted.together or not records_independent(self)):
             return evaluate_apart(self.ctx, job)
         return OneRun(self.ctx, job).run()
+
+    def summed(self, job: Job, points: PathPoints, totals: Totals) -> Evidence:
+        plain = (job.by is None or isinstance(job.by, Gradient)) and not self.ctx.inputs.counted.together
+        found = evaluate_sum(self.ctx, job, points, totals) if plain and (job.points == 1 or records_independent(self)) else None
+        return super().summed(job, points, totals) if found is None else found
 
     def places(self) -> list[Place]:
         return places(self.ctx)
