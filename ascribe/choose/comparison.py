@@ -202,6 +202,10 @@ class Comparison:
             raise ResultError("The comparison has no explanations to show", found="no method that explained", advice="c.show()")
         return compare(self.examples, columns, record=record)
 
+    def report_rows(self) -> list[dict[str, str]]:
+        """Returns the table for a report: ``write_report(path, cards, tables={"Comparison": c.report_rows()})``."""
+        return [dict(zip(HEAD, row, strict=True)) for row in self.text_rows()]
+
     def write_report(self, path: str | PathLike[str], title: str = "Comparison of methods") -> Path:
         """Writes a self-contained HTML file with the table and the explanations of the first records."""
         shown = dict(self.examples.items())
@@ -209,9 +213,8 @@ class Comparison:
             drawn: Sequence[Any] = cards(shown) if shown else []
         except ResultError:  # results of several shapes: the table alone
             drawn = []
-        rows = [dict(zip(HEAD, row, strict=True)) for row in self.text_rows()]
         settings = {f"note {k + 1}": text for k, text in enumerate(self.remarks())}
-        return write_report(path, drawn, title=title, settings=settings, summary=rows)
+        return write_report(path, drawn, title=title, settings=settings, summary=self.report_rows())
 
 
 HEAD = ("method", "metric", "mean", "95 % interval", "rank", "evaluations", "seconds", "note")

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from .. import report
+from ..choose import Recommendation, recommend
+from ..metrics import RelevanceGain
 from ..result.attribution import Attribution
 from ..utils.columns import align_columns
 from ..version import VERSION
@@ -35,6 +37,13 @@ class TaskResult:
     task: Task
     accuracy: float
     explained: Sequence[Explained]
+    recommended: Recommendation | None = None
+
+
+BUDGET = 60_000
+"""The evaluations that may be spent on a recommendation."""
+JUDGED = 120
+"""The number of held-out records on which methods are compared."""
 
 
 def run(out: Path, seed: int, say: Writer, log: Writer) -> bool:
@@ -46,6 +55,8 @@ def run(out: Path, seed: int, say: Writer, log: Writer) -> bool:
         done.append(learn_task(load(seed), seed, say, log))
         rows = [format_row(one) for one in done[-1].explained]
         say("\n" + align_columns([list(rows[0]), *(list(row.values()) for row in rows)]) + "\n")
+    for it in done:
+        say_recommendation(it, say)
     path = write_demo_report(out, done, seed)
     done[0].explained[2].result.save(out / SAVED)
     say(f"Open {path} in a browser. Look at a saved result: ascribe show {out / SAVED}")
@@ -64,7 +75,26 @@ def learn_task(task: Task, seed: int, say: Writer, log: Writer) -> TaskResult:
         log(f"  {one.recipe.name}")
         result.append(one)
     say(f"explained: the first {RECORDS}, with a mean score (logit of the predicted class) of {mean_score(result[0].result):.2f}")
-    return TaskResult(task, share, result)
+    log("  recommendation")
+    return TaskResult(task, share, result, recommend_method(model, task, seed))
+
+
+def recommend_method(model: torch.nn.Module, task: Task, seed: int) -> Recommendation:
+    """Returns the method that explains records held out best: removed features are set to 0, which means nothing in both tasks."""
+    x = torch.as_tensor(task.held_out[:JUDGED])
+    background = torch.as_tensor(task.train[:32])
+    metric = RelevanceGain(by=0.0)
+    return recommend(model, x, budget=BUDGET, metric=metric, background=background, by=0.0, seed=seed, progress=False)
+
+
+def say_recommendation(done: TaskResult, say: Writer) -> None:
+    """Prints the method to trust for a task, and why."""
+    r = done.recommended
+    if r is None:
+        return
+    say(f"The method to trust for {done.task.name}: {r.verdict}.")
+    gain, low, high = r.over_random
+    say(f"  On {r.held_out} records held out it is ahead of random values by {gain:.2f} ({low:.2f} to {high:.2f}). As code: {r.method!r}")
 
 
 def mean_score(a: Attribution) -> float:
@@ -93,7 +123,11 @@ def write_demo_report(out: Path, done: Sequence[TaskResult], seed: int) -> Path:
     """Writes the report: the table, the first records with all methods, and the settings. Returns its path."""
     pages = [card for it in done for card in make_cards(it)]
     rows = [{"task": it.task.name, **format_row(one)} for it in done for one in it.explained]
-    return report.write_report(out / "report.html", pages, title="ascribe demo", settings=list_settings(done, seed), summary=rows)
+    tables = {
+        f"{it.task.name}: {it.recommended.verdict}": it.recommended.comparison.report_rows() for it in done if it.recommended is not None
+    }
+    settings = list_settings(done, seed)
+    return report.write_report(out / "report.html", pages, title="ascribe demo", settings=settings, summary=rows, tables=tables)
 
 
 def make_cards(done: TaskResult) -> list[report.Card]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
+
 import numpy as np
 
 DRAWS = 2000
@@ -24,13 +27,35 @@ def bootstrap_means(values: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np
 
 
 def interval_of_mean(values: np.ndarray, level: float = 0.95, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
-    """Returns the percentile bootstrap interval of the mean over the records; NaN for fewer than two records that have a number.
+    """Returns the bootstrap interval of the mean over the records; NaN for fewer than two records that have a number.
 
-    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
+    A plain percentile interval is too narrow for few records. Its percentiles are moved outwards so that for normal numbers it is as wide
+    as Student's interval; of fewer than eight records it stays too narrow, because no resample exceeds the largest number.
+
+    Source: Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 4.6.1, arXiv:1411.5279.
     """
-    if int((~np.isnan(values)).sum()) < 2:
+    count = int((~np.isnan(values)).sum())
+    if count < 2:
         return float("nan"), float("nan")
     means = bootstrap_means(values, draws, seed)
-    tail = (1 - level) / 2
+    tail = expanded_tail((1 - level) / 2, count)
     low, high = np.nanquantile(means, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def expanded_tail(tail: float, count: int) -> float:
+    """Returns the share of resampled means beyond each limit, smaller for fewer numbers."""
+    normal = NormalDist()
+    return normal.cdf(-math.sqrt(count / (count - 1)) * student_quantile(-normal.inv_cdf(tail), count - 1))
+
+
+def student_quantile(z: float, freedom: int) -> float:
+    """Returns the quantile of Student's distribution that belongs to a normal quantile: Cornish and Fisher's series, four terms.
+
+    Within 1 % for 95 % and three degrees of freedom or more, and too small for fewer.
+    """
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    fourth = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
+    return z + first / freedom + second / freedom**2 + third / freedom**3 + fourth / freedom**4

@@ -60,27 +60,37 @@ def write_report(
     title: str = "Attributions",
     settings: Mapping[str, Any] | None = None,
     summary: Sequence[Mapping[str, Any]] = (),
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> Path:
     """Writes one self-contained HTML file atomically and returns its path.
 
     *Use it when* explanations are sent to others or kept: the file works offline and loads nothing.
 
-    ``cards`` are the records (see :func:`cards`). ``summary`` is a table: a list of dicts whose keys are the columns. ``settings`` are
-    shown at the end. Raises ResultError for a card that is not valid, and OSError if the file cannot be written.
+    ``cards`` are the records (see :func:`cards`). ``summary`` is a table: a list of dicts whose keys are the columns. ``tables`` are more
+    of these by their titles, such as comparisons of methods. ``settings`` are shown at the end. Raises ResultError for a card that is not
+    valid, and OSError if the file cannot be written.
     """
-    text = render_page(cards, title=title, settings=settings or {}, summary=summary)
+    text = render_page(cards, title=title, settings=settings or {}, summary=summary, tables=tables or {})
     target = Path(path)
     write_atomically(target, text.encode())
     return target
 
 
-def render_page(cards: Sequence[Card], *, title: str, settings: Mapping[str, Any], summary: Sequence[Mapping[str, Any]]) -> str:
+def render_page(
+    cards: Sequence[Card],
+    *,
+    title: str,
+    settings: Mapping[str, Any],
+    summary: Sequence[Mapping[str, Any]],
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> str:
     """Returns the HTML of a report."""
     script, style = ((HERE / name).read_text("utf-8") for name in ("report.js", "report.css"))
     content = {
         "title": title,
         "palette": {"light": colours.LIGHT, "dark": colours.DARK, "missing": colours.MISSING},
         "summary": format_table(summary),
+        "tables": [{"title": str(name), **format_table(rows)} for name, rows in (tables or {}).items()],
         "settings": [[str(name), _setting(value)] for name, value in settings.items()],
         "cards": [describe_card(card) for card in cards],
     }

@@ -239,15 +239,15 @@
     );
   }
 
-  function summary() {
-    if (!data.summary.rows.length) return null;
-    const numeric = data.summary.columns.map((_, i) => data.summary.rows.every((row) => row[i].number));
+  function section(title, content) {
+    if (!content.rows.length) return null;
+    const numeric = content.columns.map((_, i) => content.rows.every((row) => row[i].number));
     const cell = (tag, i, more, text) => make(tag, { ...more, ...(numeric[i] ? { class: "number" } : {}) }, said(text));
-    const head = make("tr", {}, ...data.summary.columns.map((name, i) => cell("th", i, { scope: "col" }, name)));
-    const rows = data.summary.rows.map((row) => make("tr", {}, ...row.map((one, i) => cell("td", i, {}, one.text))));
+    const head = make("tr", {}, ...content.columns.map((name, i) => cell("th", i, { scope: "col" }, name)));
+    const rows = content.rows.map((row) => make("tr", {}, ...row.map((one, i) => cell("td", i, {}, one.text))));
     const whole = make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
-    const frame = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Summary table" }, whole);
-    return make("section", { class: "summary" }, make("h2", {}, "Summary"), frame);
+    const frame = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" }, whole);
+    return make("section", { class: "summary" }, make("h2", {}, said(title)), frame);
   }
 
   function controls() {
@@ -306,7 +306,7 @@
 
   const sections = groups();
   const report = document.getElementById("report");
-  report.append(...[opening(), summary(), data.cards.length ? controls() : null, ...sections, settings()].filter(Boolean));
+  report.append(...[opening(), section("Summary", data.summary), ...data.tables.map((one) => section(one.title, one)), data.cards.length ? controls() : null, ...sections, settings()].filter(Boolean));
   colour();
   dark.addEventListener("change", colour);
   addEventListener("beforeprint", () => views.forEach((view) => view.drawn || draw(view)));
