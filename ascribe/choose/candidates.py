@@ -131,7 +131,7 @@ def candidate(name: str, cls: type[Method], given: Given) -> Candidate:
 
 BUDGETS: Mapping[str, int] = {"samples": 16, "steps": 32}
 """Moderate numbers of draws and points: a ranking needs no more."""
-EVALUATIONS: Mapping[str, int] = {"Rise": 256, "Hsic": 256}
+EVALUATIONS: Mapping[str, int] = {"Rise": 256, "Hsic": 256, "SobolIndices": 1024, "Partition": 512}
 """Budgets of methods whose default has thousands of evaluations."""
 
 

@@ -26,6 +26,7 @@ from .progress import Steps
 Methods = Sequence[Any] | Mapping[str, Any]
 EXAMPLES = 6
 """The number of records whose explanations are kept for pictures."""
+NOT_PAID = "not measured: the budget was spent"
 
 
 @entry
@@ -56,7 +57,7 @@ def compare(
     Each method explains the records once, and all metrics that judge results share that. Methods with the same rank are tied: the paired
     bootstrap interval of their difference over the records includes 0. A method that fails becomes a row with its error, and the others go
     on. A metric in the unit of the values is scaled, where it can be, if the values of the methods mean different things, or ranks nothing.
-    An interrupt keeps what was measured: ``error.partial`` is the comparison so far.
+    An interrupt keeps what was measured: ``error.partial`` is the comparison so far; records that a pair had not reached have no score.
 
     Raises InputError without methods, or for names given twice.
     """
@@ -109,23 +110,30 @@ class Cell:
     seconds: float = 0.0
     error: str = ""
 
-    def joined(self, metric: Metric) -> Scores | None:
-        """Returns the scores of all batches as one."""
+    def joined(self, metric: Metric, records: int) -> Scores | None:
+        """Returns the scores of all batches as one, with NaN for the last of ``records`` that were not judged before an interrupt."""
         if not self.scores or self.error:
             return None
         first = self.scores[0]
-        checks = tuple(dict.fromkeys(check for one in self.scores for check in one.checks)) if len(self.scores) == 1 else ()
+        values = filled([one.values for one in self.scores], records)
+        checks = first.checks if len(self.scores) == 1 and len(first.values) == records else undefined_check(values)
         curves = {
             name: Curve(curve.removed, np.concatenate([one.curves[name].values for one in self.scores], 1))
             for name, curve in first.curves.items()
             if all(name in one.curves and one.curves[name].removed.shape == curve.removed.shape for one in self.scores)
         }
-        values, rows = np.concatenate([one.values for one in self.scores]), sum(one.evaluations for one in self.scores)
         parts = {
-            name: replace(part, values=np.concatenate([one.parts[name].values for one in self.scores]))
+            name: replace(part, values=filled([one.parts[name].values for one in self.scores], records))
             for name, part in first.parts.items()
         }
-        return Scores(values, first.direction, repr(metric), rows, checks or undefined_check(values), curves, parts)
+        rows = sum(one.evaluations for one in self.scores)
+        return Scores(values, first.direction, repr(metric), rows, checks, curves, parts)
+
+
+def filled(parts: Sequence[np.ndarray], records: int) -> np.ndarray:
+    """Returns the numbers of all batches, with NaN up to ``records``: the difference of two methods is over the same records."""
+    values = np.concatenate(parts)
+    return np.concatenate([values, np.full(records - len(values), np.nan)])
 
 
 def undefined_check(values: np.ndarray) -> tuple[Check, ...]:
@@ -143,33 +151,36 @@ class Work:
         self.errors: dict[str, str] = {}
         self.seconds: dict[str, float] = dict.fromkeys(methods, 0.0)
         self.rows: dict[str, int] = dict.fromkeys(methods, 0)
-        self.distance: dict[str, bool] = {}
         self.agreements: list[tuple[int, np.ndarray]] = []
         self.examples: dict[str, Attribution] = {}
         self.notes: list[str] = []
-        self.records = 0
+        self.sizes: list[int] = []
+
+    @property
+    def records(self) -> int:
+        """The number of records that a method explained."""
+        return sum(self.sizes)
 
     def add(self, batch: Batch, steps: Steps, stop: Callable[[], bool] | None = None) -> None:
         """Explains and judges one batch; methods for which ``stop`` is true fail with that as the reason."""
         of = self.quantity(batch)
+        self.sizes.append(0)
         explained: dict[str, Attribution] = {}
         for name in self.methods:
             if stop is not None and explained and stop():
-                self.errors[name] = "not measured: the budget was spent"
+                self.errors[name] = NOT_PAID
             elif (a := self.explain(name, batch, of)) is not None:
                 explained[name] = a
                 if stop is not None:
                     self.judge_all(name, a, batch, of, steps)
             steps.advance()
         self.note_units(explained)
+        if len(explained) > 1 and not self.examples:
+            self.examples = {name: a.records(slice(0, EXAMPLES)) for name, a in explained.items()}
         if stop is None:
             for name, a in explained.items():
                 self.judge_all(name, a, batch, of, steps)
-        count = max((len(a) for a in explained.values()), default=0)
-        self.records += count
-        if len(explained) > 1 and not self.examples:
-            self.examples = {name: a.records(slice(0, EXAMPLES)) for name, a in explained.items()}
-        self.agree(explained, batch, of, count)
+        self.agree(explained, batch, of, self.sizes[-1])
 
     def quantity(self, batch: Batch) -> Any:
         """Returns the quantity of a batch."""
@@ -195,7 +206,7 @@ class Work:
             return None
         self.seconds[name] += time.perf_counter() - start
         self.rows[name] += a.cost.rows if a.cost is not None else 0
-        self.distance[name] = holds_distance(a)
+        self.sizes[-1] = max(self.sizes[-1], len(a))
         return a
 
     def judge_all(self, name: str, a: Attribution, batch: Batch, of: Any, steps: Steps) -> None:
@@ -254,6 +265,11 @@ class Work:
         """Returns the number of evaluations so far."""
         return sum(self.rows.values()) + sum(scores.evaluations for cell in self.cells.values() for scores in cell.scores)
 
+    def scores(self) -> dict[tuple[str, str], Scores]:
+        """Returns the scores of each pair of a method that did not fail and a metric."""
+        pairs = ((key, cell.joined(self.metrics[key[1]], self.records)) for key, cell in self.cells.items() if key[0] not in self.errors)
+        return {key: scores for key, scores in pairs if scores is not None}
+
     def result(self) -> Comparison:
         """Returns the comparison of what was measured."""
         agreement = np.concatenate([table for _, table in self.agreements], 2) if self.agreements else None
@@ -264,7 +280,7 @@ class Work:
                 for name, method in self.methods.items()
             ),
             dict(self.metrics),
-            {key: scores for key, cell in self.cells.items() if (scores := cell.joined(self.metrics[key[1]])) is not None},
+            self.scores(),
             {key: cell.error for key, cell in self.cells.items() if cell.error},
             {key: cell.seconds for key, cell in self.cells.items()},
             self.records,

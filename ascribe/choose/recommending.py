@@ -24,7 +24,7 @@ from ..tree import map_leaves, walk
 from ..utils.entry import entry
 from .batches import Batch
 from .candidates import Candidate, list_candidates
-from .comparing import Work
+from .comparing import NOT_PAID, Work
 from .comparison import Comparison, sign_of
 from .describing import Description, describe
 from .progress import Steps
@@ -36,6 +36,9 @@ HELD_OUT = 1 / 3
 """The share of records that are kept for the final score."""
 LEAST_HELD_OUT = 8
 """With fewer records than this, all of them serve for both."""
+LEAST_FINAL = 8
+"""The final scores are of no fewer records held out than this, also where the budget pays for fewer."""
+STEPS = "a row of scores for each step"
 GRADIENT, RANDOM = "Saliency", "RandomValues"
 
 
@@ -43,10 +46,10 @@ GRADIENT, RANDOM = "Saliency", "RandomValues"
 class Recommendation:
     """A recommended method with the reasons: what the model is made of, what was measured, and how far ahead the winner is.
 
-    ``method`` is ready to call, ``name`` its name. ``lead`` is the mean difference from the runner-up with its interval, ``over_random``
-    that from random values. ``conclusive`` is False where no difference from the runner-up, or from random values, was found.
-    ``comparison`` has the final scores, ``rounds`` those of the selection. ``skipped`` are methods that do not apply or were not measured,
-    each with the reason.
+    ``method`` is ready to call, ``name`` its name. ``runner_up`` is the best of the others on the records held out. ``lead`` is the mean
+    difference from it with its interval, below 0 where it is ahead of the recommended method; ``over_random`` is that from random values.
+    ``conclusive`` is False where no difference from the runner-up, or from random values, was found. ``comparison`` has the final scores,
+    ``rounds`` those of the selection. ``skipped`` are methods that do not apply or were not measured, each with the reason.
     """
 
     method: Any
@@ -78,8 +81,10 @@ class Recommendation:
         """The result as one sentence."""
         metric = next(iter(self.comparison.metrics))
         if not self.beats_random:
-            return f"no method is clearly better than random values by {metric} on these records; {self.name} has the best mean"
+            return f"no method is clearly better than random values by {metric} on these records; {self.name} was the best of the selection"
         ahead = f"{self.lead[0]:.3g} ({self.lead[1]:.3g} to {self.lead[2]:.3g})"
+        if self.lead[2] < 0:
+            return f"{self.name} by the selection, but {self.runner_up} is ahead on the records held out: {ahead} in {metric}"
         if not self.conclusive:
             return f"{self.name}; no difference from {self.runner_up} was found by {metric}: {ahead}"
         return f"{self.name}: ahead of {self.runner_up} by {ahead} in {metric}"
@@ -141,14 +146,15 @@ def recommend(
     their number.
 
     :func:`describe` finds what the model is made of, and the facts on the classes of the methods say which apply. All of these explain a
-    few records; the better half goes on to twice as many, and so on, until one third of the records, held out, decides between the last
-    ones, the gradient and random values. ``budget`` is a number of seconds (a float) or of model evaluations (an int), checked between
-    methods. ``metric`` is by default ``RelevanceGain`` with two replacements that suit the input; ``labels`` or ``of`` is what to explain,
+    few records; the better half goes on to twice as many, and so on. The best one then is the recommended method. One third of the records,
+    held out, has no part in that choice: on these it is compared with the last others, the gradient and random values. ``budget`` is a
+    number of seconds (a float) or of model evaluations (an int), checked between methods: records become fewer to keep it, down to eight
+    held out. ``metric`` is by default ``RelevanceGain`` with two replacements that suit the input; ``labels`` or ``of`` is what to explain,
     by default the predicted class (for sequences, the likeliest token at the last step). ``background`` are records to compare with, by
     default these records; ``by`` the replacement of removed features.
 
-    Methods that fail become reasons in ``skipped``. Raises InputError for budgets that are not positive, and the errors of a call for
-    models that cannot be run.
+    Methods that fail become reasons in ``skipped``. An interrupt keeps what was measured: ``error.partial`` is the last comparison. Raises
+    InputError for budgets that are not positive, and the errors of a call for models that cannot be run.
     """
     if isinstance(budget, bool) or not isinstance(budget, (int, float)) or budget <= 0:
         raise InputError(
@@ -164,9 +170,14 @@ def recommend(
     skipped = {one.name: one.reason for one in found if one.method is None}
     limit = Budget(budget, start)
     rounds, left = chooser.run_rounds([one for one in found if one.method is not None], selection, limit, skipped, progress)
-    comparison = chooser.compare(with_controls(left, found), final)
+    last = with_controls(left, found)
+    held_out = 0
+    if final is not selection:
+        held_out = min(len(final), max(LEAST_FINAL, limit.affordable(rounds, [one.name for one in last])))
+        final = final[:held_out]
+    comparison = chooser.compare(last, final)
     limit.spend(comparison)
-    return chooser.conclude(comparison, rounds, skipped, limit, len(final) if final is not selection else 0)
+    return chooser.conclude(left, comparison, rounds, skipped, limit, held_out)
 
 
 class Budget:
@@ -187,6 +198,34 @@ class Budget:
             return self.spent + more >= share * self.rows
         assert self.seconds is not None
         return time.perf_counter() - self.start >= share * self.seconds
+
+    def affordable(self, rounds: Sequence[Comparison], names: Sequence[str], share: float = 1.0) -> int:
+        """Returns the number of records that what is left of a share of the budget pays for, by what methods cost in earlier rounds."""
+        timed = self.seconds is not None
+        each: dict[str, float] = {}
+        for one in rounds:
+            each |= {name: cost / max(1, one.records) for name, cost in costs(one, timed).items()}
+        usual = sum(each.values()) / max(1, len(each))
+        price = sum(each.get(name, usual) for name in names)
+        if self.seconds is not None:
+            left = share * self.seconds - (time.perf_counter() - self.start)
+        else:
+            left = share * (self.rows or 0) - self.spent
+        return max(0, int(left / price)) if price > 0 else UNLIMITED
+
+
+UNLIMITED = 10**9
+
+
+def costs(comparison: Comparison, timed: bool) -> dict[str, float]:
+    """Returns the evaluations, or the seconds, that each measured method of a comparison took with its scores."""
+    found: dict[str, float] = {}
+    for row in comparison.methods:
+        judged = [(key, s.evaluations) for key, s in comparison.scores.items() if key[0] == row.name]
+        if judged:
+            own = row.seconds if timed else row.evaluations
+            found[row.name] = own + sum(comparison.seconds[key] if timed else rows for key, rows in judged)
+    return found
 
 
 SELECTION = 0.7
@@ -228,7 +267,9 @@ class Chooser:
         )
         self.by = by if by is not None else self.default_removal(first if single else None)
         self.metric = metric if metric is not None else RelevanceGain(self.default_replacements(first if single else None))
-        self.steps: str | None = None
+        self.last: Comparison | None = None
+        if of is None and description.output == STEPS:
+            self.notes.append("explained is the likeliest token of the last step; give r.method of=asc.Unit(step, token) too")
 
     def default_removal(self, x: Any) -> Any:
         """Returns the replacement of removal methods; None takes the default of the package."""
@@ -276,7 +317,7 @@ class Chooser:
     def quantity(self, call: Call, index: np.ndarray) -> Any:
         """Returns what some records explain: their labels, the user's quantity, or the likeliest token at the last step."""
         of = self.of
-        if of is None and self.description.output == "a row of scores for each step":
+        if of is None and self.description.output == STEPS:
             scores = next(as_numpy(leaf) for _, leaf in walk(activation(self.model, call, at=OUTPUT).values) if leaf.ndim == 3)
             last = scores.shape[1] - 1
             return Unit(last, [int(k) for k in scores[:, last].argmax(1)])
@@ -294,9 +335,14 @@ class Chooser:
         steps = Steps(2 * len(candidates), progress)
         try:
             work.add(Batch(call), steps, stop=None if limit is None else lambda: limit.is_spent(SELECTION, work.evaluations()))
+        except BaseException as error:
+            partial = work.result()
+            vars(error)["partial"] = partial if partial.scores else self.last
+            raise
         finally:
             steps.close()
-        return work.result()
+        self.last = work.result()
+        return self.last
 
     def run_rounds(
         self, candidates: list[Candidate], index: np.ndarray, limit: Budget, skipped: dict[str, str], progress: bool | None
@@ -311,26 +357,38 @@ class Chooser:
             skipped |= {row.name: row.error for row in comparison.methods if row.error}
             skipped |= {name: text for (name, _), text in comparison.errors.items()}
             scores = {name: s for (name, _), s in comparison.scores.items() if not np.isnan(s.mean)}
-            left = sorted((one for one in left if one.name in scores), key=lambda o: -sign_of(scores[o.name]) * scores[o.name].mean)
+            measured = sorted((one for one in left if one.name in scores), key=lambda o: -sign_of(scores[o.name]) * scores[o.name].mean)
+            waiting = [one for one in left if len(rounds) > 1 and skipped.get(one.name) == NOT_PAID]
+            for one in waiting:  # it has a rank from the round before
+                del skipped[one.name]
+            left = measured + waiting
             if not left:
                 there = "; ".join(f"{name}: {why}" for name, why in list(skipped.items())[:4])
                 raise InputError("No method could explain these records", found=there, advice="asc.describe(model, *inputs)")
             left = left[: max(2, -(-len(left) // 2))]
-            if size >= len(index) or len(left) <= 2 or limit.is_spent(SELECTION):
+            paid = limit.affordable(rounds, [one.name for one in left], SELECTION)
+            if size >= len(index) or len(left) <= 2 or paid <= size:
                 return rounds, left[:FINAL]
-            size = min(len(index), 2 * size)
+            size = min(len(index), 2 * size, paid)
 
     def conclude(
-        self, comparison: Comparison, rounds: list[Comparison], skipped: dict[str, str], limit: Budget, held_out: int
+        self,
+        left: Sequence[Candidate],
+        comparison: Comparison,
+        rounds: list[Comparison],
+        skipped: dict[str, str],
+        limit: Budget,
+        held_out: int,
     ) -> Recommendation:
-        """Returns the recommendation from the final scores."""
+        """Returns the recommendation: the method that the selection ranks first, with its final scores against the best of the others."""
         metric = next(iter(comparison.metrics))
         known = {n: s for (n, m), s in comparison.scores.items() if m == metric and n != RANDOM and not np.isnan(s.mean)}
         if not known:
             there = "; ".join(f"{row.name}: {row.error}" for row in comparison.methods if row.error) or "no scores"
             raise InputError("No method has a score on the records held out", found=there, advice="more records")
         ordered = sorted(known, key=lambda name: -sign_of(known[name]) * known[name].mean)
-        name, runner_up = ordered[0], ordered[1] if len(ordered) > 1 else RANDOM
+        name = next((one.name for one in left if one.name in known), ordered[0])
+        runner_up = next((other for other in ordered if other != name), RANDOM)
         method = next(row.method for row in comparison.methods if row.name == name)
         lead, over = (self.gap(comparison, name, other) for other in (runner_up, RANDOM))
         seconds = time.perf_counter() - limit.start

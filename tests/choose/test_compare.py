@@ -151,3 +151,57 @@ def test_what_a_user_sees(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> 
     assert c.plot_maps().axes
     with pytest.raises(ResultError, match="no metric 'x'"):
         c.ranks("x")
+
+
+class Failing:
+    """Saliency, until a call raises the error."""
+
+    def __init__(self, call: int, error: type[BaseException]) -> None:
+        self.left, self.error = call, error
+
+    def __call__(self, *args: Any, **kwargs: Any) -> asc.Attribution:
+        self.left -= 1
+        if not self.left:
+            raise self.error("stop")
+        return asc.Saliency()(*args, **kwargs)
+
+
+def test_a_method_that_fails_on_a_later_batch_has_no_scores() -> None:
+    methods = {"late": Failing(2, ValueError), "good": asc.Saliency()}
+    c = asc.compare(network(), [X[:10], X[10:]], methods=methods, metrics=RelevanceGain(by=0.0), of=1)
+    assert "ValueError: stop" in repr(c)
+    assert "late" not in c.ranks()
+    assert len(c.score_of("good")) == 24
+    with pytest.raises(ResultError, match="ValueError: stop"):
+        c.score_of("late")
+
+
+def test_an_interrupt_between_two_methods_keeps_both() -> None:
+    """The second metric is interrupted on its third result: what the others measured stays, and the rest has no score."""
+    calls = iter(range(100))
+
+    class Interrupted(Sensitivity):
+        needs = ()
+
+        def score(self, evaluation: Any) -> Any:
+            if next(calls) == 2:
+                raise KeyboardInterrupt
+            return np.ones(12)
+
+    methods = {"one": asc.Saliency(), "two": asc.IntegratedGradients()}
+    with pytest.raises(KeyboardInterrupt) as caught:
+        asc.compare(network(), [X[:12], X[12:]], methods=methods, metrics={"x": Interrupted()}, of=1, controls=False)
+    c = caught.value.partial  # type: ignore[attr-defined]
+    assert c.records == 24
+    for name in methods:
+        assert np.isnan(c.score_of(name).values).tolist() == [False] * 12 + [True] * 12
+    assert "12 of 24 records have no score" in repr(c)
+    assert "<table>" in c._repr_html_()
+
+
+def test_an_interrupt_within_one_call_keeps_the_methods_before() -> None:
+    with pytest.raises(KeyboardInterrupt) as caught:
+        asc.compare(network(), X, methods={"one": asc.Saliency(), "stop": Failing(1, KeyboardInterrupt)}, of=1)
+    rows = {row.name: row for row in caught.value.partial.methods}  # type: ignore[attr-defined]
+    assert rows["one"].evaluations > 0
+    assert rows["stop"].evaluations == 0

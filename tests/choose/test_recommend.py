@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 import ascribe as asc
+from ascribe.choose.comparing import Work
 from ascribe.errors import InputError
 
 
@@ -23,7 +25,7 @@ X = torch.randn(30, 6, generator=torch.Generator().manual_seed(0))
 
 def test_a_recommended_method_is_ready_to_call_and_has_reasons() -> None:
     model = network()
-    r = asc.recommend(model, X, budget=200_000)
+    r = asc.recommend(model, X, budget=400_000)
     a = r.method(model, X[:2])
     assert a.values.shape == (2, 6)
     assert r.beats_random
@@ -35,7 +37,7 @@ def test_a_recommended_method_is_ready_to_call_and_has_reasons() -> None:
     assert r.name in repr(r)
     assert "<table>" in r._repr_html_()
     assert len(r.to_pandas()) == len(r.comparison.methods)
-    again = asc.recommend(model, X, budget=200_000)
+    again = asc.recommend(model, X, budget=400_000)
     assert (again.name, again.lead) == (r.name, r.lead)
 
 
@@ -96,3 +98,81 @@ def test_labels_and_a_metric_of_ones_own() -> None:
     y = torch.arange(30) % 3
     r = asc.recommend(network(), X, labels=y, budget=30_000, metric=asc.metrics.FaithfulnessCorrelation(by=0.0))
     assert list(r.comparison.metrics) == ["FaithfulnessCorrelation"]
+
+
+@pytest.mark.parametrize("budget", [200_000, 400_000])
+def test_a_budget_of_evaluations_is_kept(budget: int) -> None:
+    """A tenth more at most: a method that has begun is finished, and methods that were not in an earlier round cost what the others do."""
+    x = torch.randn(120, 6, generator=torch.Generator().manual_seed(0))
+    r = asc.recommend(network(), x, budget=budget)
+    assert r.evaluations <= 1.1 * budget
+    assert 8 <= r.held_out <= 40
+    assert len(r.comparison.methods) >= 4
+
+
+def test_the_records_held_out_have_no_part_in_the_choice() -> None:
+    """The winner is the first of the last round, also where another one is ahead on the records held out."""
+    r = asc.recommend(network(), X, budget=200_000)
+    last = r.rounds[-1]
+    assert r.name == last.best()
+    others = [name for name in r.comparison.names if name not in (r.name, "RandomValues")]
+    assert r.comparison.score_of(r.runner_up).mean == max(r.comparison.score_of(name).mean for name in others)
+    behind = dataclasses.replace(r, lead=(-2.0, -3.0, -1.0))
+    assert f"but {r.runner_up} is ahead on the records held out: -2 (-3 to -1)" in behind.verdict
+    assert not behind.conclusive
+
+
+def test_an_interrupt_keeps_the_last_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = asc.recommend(network(), X, budget=200_000).rounds[0]
+    calls, explain = iter(range(10_000)), Work.explain
+
+    def interrupted(self: Work, *args: Any) -> Any:
+        if next(calls) == len(first.methods):
+            raise KeyboardInterrupt
+        return explain(self, *args)
+
+    monkeypatch.setattr(Work, "explain", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        asc.recommend(network(), X, budget=200_000)
+    assert caught.value.partial.names == first.names  # type: ignore[attr-defined]
+
+
+def tiny(kind: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """Returns a tiny model of a library, and its inputs."""
+    rng = np.random.default_rng(0)
+    if kind in ("Llama", "ViT"):
+        transformers = pytest.importorskip("transformers")
+        sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        if kind == "Llama":
+            model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, num_key_value_heads=2, vocab_size=40)).eval()
+            return model, (), {"input_ids": torch.randint(1, 40, (9, 6)), "of": asc.Unit(5, 3)}
+        config = transformers.ViTConfig(**sizes, image_size=16, patch_size=8, num_labels=3)
+        return transformers.ViTForImageClassification(config).eval(), (), {"pixel_values": torch.rand(9, 3, 16, 16)}
+    if kind == "LightGBM":
+        lightgbm = pytest.importorskip("lightgbm")
+        x = rng.random((80, 5))
+        return (
+            lightgbm.LGBMClassifier(n_estimators=5, min_child_samples=2, verbose=-1).fit(x, x[:, 0] > x[:, 1]).predict_proba,
+            (x[:30],),
+            {},
+        )
+    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    h, floats = onnx.helper, onnx.TensorProto.FLOAT
+    w = h.make_tensor("w", floats, (5, 2), rng.standard_normal(10).tolist())
+    ends = [h.make_tensor_value_info(name, floats, [None, size]) for name, size in (("x", 5), ("y", 2))]
+    graph = h.make_graph([h.make_node("MatMul", ["x", "w"], ["y"])], "g", ends[:1], ends[1:], [w])
+    made = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=9)
+    session = runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    return (lambda x: session.run(None, {"x": x})[0]), (rng.random((30, 5), dtype=np.float32),), {}
+
+
+@pytest.mark.parametrize("kind", ["Llama", "ViT", "LightGBM", "ONNX"])
+def test_models_of_libraries(kind: str) -> None:
+    model, args, kwargs = tiny(kind)
+    r = asc.recommend(model, *args, **kwargs, budget=12_000)
+    assert np.isfinite(r.comparison.score_of(r.name).mean)
+    count = len(next(iter([*args, *kwargs.values()])))
+    assert len(r.method(model, *args, **kwargs)) == count
+    if kind in ("LightGBM", "ONNX"):
+        assert r.beats_random
+        assert "IntegratedGradients" in r.skipped
