@@ -166,3 +166,42 @@ def test_guided_maps_of_several_quantities_and_of_what_is_no_picture():
         asc.GuidedGradCam()(dense(), batch().flatten(1)[:, :6], of=1)
     with pytest.raises(RuleError, match="needs a model with a ReLU"):
         asc.GuidedGradCam()(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).to(DOUBLE), x, of=1)
+
+
+class Cells(nn.Module):
+    """The operations of ``nn.LSTM`` in the order in which PyTorch runs them: the inputs of all steps at once, then step by step."""
+
+    def __init__(self, lstm: nn.LSTM) -> None:
+        super().__init__()
+        self.lstm = lstm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        own = self.lstm
+        every = nn.functional.linear(x.transpose(0, 1), own.weight_ih_l0, own.bias_ih_l0)
+        h = c = x.new_zeros(len(x), own.hidden_size)
+        for step in every:
+            i, f, g, o = (nn.functional.linear(h, own.weight_hh_l0, own.bias_hh_l0) + step).chunk(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+        return h
+
+
+class Last(nn.Module):
+    """The last step of a recurrent layer."""
+
+    def __init__(self, lstm: nn.LSTM) -> None:
+        super().__init__()
+        self.lstm = lstm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.lstm(x)[0][:, -1]
+
+
+def test_relative_propagation_of_an_lstm_is_that_of_its_operations():
+    torch.manual_seed(0)
+    lstm = nn.LSTM(3, 4, batch_first=True).double()
+    x = torch.randn(4, 5, 3, dtype=DOUBLE)
+    found = asc.RAP()(Last(lstm), x).values
+    torch.testing.assert_close(found, asc.RAP()(Cells(lstm), x).values, rtol=1e-9, atol=1e-12)
+    alone = torch.cat([asc.RAP()(Last(lstm), x[i : i + 1]).values for i in range(4)])
+    torch.testing.assert_close(found, alone, rtol=1e-9, atol=1e-12)
