@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .candidates import Candidate, list_candidates
 from .comparing import compare
-from .comparison import Comparison, MethodRow
+from .comparison import Comparison, HeldOut, MethodRow
 from .describing import Description, InputArray, Part, describe
 from .recommending import Recommendation, recommend
 from .spaces import Choice, Float, Int, space_of
@@ -16,6 +16,7 @@ __all__ = [
     "Comparison",
     "Description",
     "Float",
+    "HeldOut",
     "InputArray",
     "Int",
     "MethodRow",

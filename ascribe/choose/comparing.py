@@ -54,7 +54,8 @@ def compare(
     other, and only the scores are kept. ``methods`` are methods, or a dict of methods by name; ``metrics`` likewise, by default
     ``RelevanceGain()``. ``of="labels"`` explains the labels of batches ``(x, y)``. ``controls`` adds random and constant values as methods.
 
-    Each method explains the records once, and all metrics that judge results share that. Methods with the same rank are tied: the paired
+    Each method explains the records once, and all metrics that judge results share that. ``c.held_out()`` chooses the best method on two
+    thirds of the records, and scores it on the others. Methods with the same rank are tied: the paired
     bootstrap interval of their difference over the records includes 0. A method that fails becomes a row with its error, and the others go
     on. A metric in the unit of the values is scaled, where it can be, if the values of the methods mean different things, or ranks nothing.
     An interrupt keeps what was measured: ``error.partial`` is the comparison so far; records that a pair had not reached have no score.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,16 @@ class MethodRow:
     seconds: float = 0.0
     error: str = ""
     control: bool = False
+
+
+class HeldOut(NamedTuple):
+    """The winner of some records, and its mean score with the interval (95 %) on the ``records`` that had no part in the choice."""
+
+    name: str
+    records: int
+    mean: float
+    low: float
+    high: float
 
 
 Key = tuple[str, str]
@@ -91,6 +101,26 @@ class Comparison:
             there = "; ".join(f"{row.name}: {row.error}" for row in self.methods if row.error) or "no scores"
             raise ResultError("No method has a score", found=there, advice="c.show()")
         return max(known, key=lambda name: sign_of(known[name]) * known[name].mean)
+
+    def held_out(self, metric: str | None = None, share: float = 1 / 3, seed: int = 0) -> HeldOut:
+        """Returns the best method of some records, and its score on the others: the number to quote, because it did not choose itself.
+
+        ``share`` of the records are held out, drawn with the seed. Controls cannot win. No model is run. Raises ResultError where no
+        method has a score, and for a share that leaves no record on one side.
+        """
+        metric = self.metric_name(metric)
+        count = round(share * self.records)
+        if not 0 < count < self.records:
+            raise ResultError("No records are left on one side", found=f"{count} of {self.records} held out", advice="share=1/3")
+        order = np.random.default_rng(seed).permutation(self.records)
+        chosen, others = order[count:], order[:count]
+        controls = {row.name for row in self.methods if row.control}
+        own = {n: s for (n, m), s in self.scores.items() if m == metric and n not in controls}
+        means = {n: sign_of(s) * mean_of(s.values[chosen]) for n, s in own.items()}
+        known = {n: mean for n, mean in means.items() if not np.isnan(mean)}
+        name = max(known, key=lambda n: known[n]) if known else self.best(metric)
+        values = own[name].values[others]
+        return HeldOut(name, count, mean_of(values), *interval_of_mean(values))
 
     def difference(self, better: str, other: str, metric: str | None = None) -> tuple[float, float, float]:
         """Returns the mean difference of two methods over the records, positive if the first is better, and its interval (95 %)."""
@@ -162,7 +192,17 @@ class Comparison:
     def remarks(self) -> list[str]:
         """Returns the number of records, notes, and which methods agree."""
         said = [f"{self.records} records; intervals are 95 % bootstrap over records", *self.notes]
-        return said + self.agreement_lines()
+        return said + self.held_out_lines() + self.agreement_lines()
+
+    def held_out_lines(self) -> list[str]:
+        """Returns the score of the winner on records held out, for each metric with ranks; nothing for few records or one method."""
+        if self.records < ENOUGH or sum(not row.control for row in self.methods) < 2:
+            return []
+        found = [(metric, self.held_out(metric)) for metric in self.metrics if self.ranks(metric)]
+        return [
+            f"{metric}: {one.name} is best without {one.records} records; its mean on these: {one.mean:.4g} ({one.low:.4g} to {one.high:.4g})"
+            for metric, one in found
+        ]
 
     def agreement_lines(self) -> list[str]:
         """Returns the pairs of methods with the highest and the lowest rank correlation, controls left out."""
@@ -218,6 +258,16 @@ class Comparison:
 
 
 HEAD = ("method", "metric", "mean", "95 % interval", "rank", "evaluations", "seconds", "note")
+
+
+ENOUGH = 12
+"""With fewer records, none are held out in the table."""
+
+
+def mean_of(values: np.ndarray) -> float:
+    """Returns the mean of the numbers that are not NaN; NaN where there are none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def sign_of(scores: Scores) -> float:

@@ -40,7 +40,7 @@ class TaskResult:
     recommended: Recommendation | None = None
 
 
-BUDGET = 60_000
+BUDGET = 250_000
 """The evaluations that may be spent on a recommendation."""
 JUDGED = 120
 """The number of held-out records on which methods are compared."""

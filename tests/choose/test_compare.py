@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -205,3 +206,28 @@ def test_an_interrupt_within_one_call_keeps_the_methods_before() -> None:
     rows = {row.name: row for row in caught.value.partial.methods}  # type: ignore[attr-defined]
     assert rows["one"].evaluations > 0
     assert rows["stop"].evaluations == 0
+
+
+def test_the_winner_is_scored_on_records_that_did_not_choose_it() -> None:
+    """On a third of the records "lucky" is far ahead, and there alone."""
+    c = asc.compare(network(), X, methods={"lucky": asc.Saliency(), "good": asc.IntegratedGradients()}, metrics=RelevanceGain(by=0.0), of=1)
+    metric = next(iter(c.metrics))
+    others = np.random.default_rng(5).permutation(24)[:8]
+    values = {"lucky": np.zeros(24), "good": np.linspace(1, 2, 24)}
+    values["lucky"][others] = 100
+    made = {(name, metric): dataclasses.replace(c.score_of(name), values=values[name]) for name in values}
+    c = dataclasses.replace(c, scores={**c.scores, **made})
+    assert c.best() == "lucky"
+    found = c.held_out(seed=5)
+    assert (found.name, found.records) == ("good", 8)
+    assert found.mean == pytest.approx(values["good"][others].mean())
+    assert found.low < found.mean < found.high
+    assert "is best without 8 records" in repr(c)
+    with pytest.raises(ResultError, match="No records are left on one side"):
+        c.held_out(share=1.0)
+
+
+def test_a_comparison_of_controls_has_no_winner_held_out() -> None:
+    c = asc.compare(network(), X, methods={"bad": Failing(1, ValueError)}, metrics=RelevanceGain(by=0.0), of=1)
+    with pytest.raises(ResultError, match="No method has a score"):
+        c.held_out()
