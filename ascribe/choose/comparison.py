@@ -200,7 +200,7 @@ class Comparison:
             return []
         found = [(metric, self.held_out(metric)) for metric in self.metrics if self.ranks(metric)]
         return [
-            f"{metric}: {one.name} is best without {one.records} records; its mean on these: {one.mean:.4g} ({one.low:.4g} to {one.high:.4g})"
+            f"{metric}: {one.name} is best without {one.records} records; mean on these: {one.mean:.4g} ({one.low:.4g} to {one.high:.4g})"
             for metric, one in found
         ]
 
