@@ -1,0 +1,1 @@
+"""PnPXAI's evaluation: metrics and the search of settings."""
