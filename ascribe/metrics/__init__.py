@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from . import known
 from .axioms import Completeness, InputInvariance, NonSensitivity
 from .base import Evaluation, Measured, Metric
 from .complexity import EffectiveComplexity, Entropy, Sparseness
@@ -102,6 +103,7 @@ __all__ = [
     "Sparseness",
     "Sufficiency",
     "TopKIntersection",
+    "known",
     "open_features",
     "open_records",
 ]
