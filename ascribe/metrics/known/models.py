@@ -303,7 +303,7 @@ def keras_layer(keras: Any, name: str, weight: np.ndarray) -> Any:
 def tensorflow_table(tf: Any, name: str, weight: Any) -> Any:
     """Returns a module that looks up the rows of a table, so that its result is a cut."""
 
-    class Table(tf.Module):  # type: ignore[misc, name-defined]
+    class Table(tf.Module):  # type: ignore[misc]
         """A table of embeddings."""
 
         def __init__(self) -> None:
