@@ -49,8 +49,8 @@ SPEED = """## Speed
 ({where}).
 
 *Forward passes alone* are those of our call, 256 records at once, without anything else: no program that runs the model as often can be
-faster, so that the last column bounds the ratio. Gradients cost about two more passes. `Road` takes both orders and Quantus one; most of its
-time is the sparse system of equations that fills the removed pixels.
+faster, so that the last column bounds the ratio. Gradients cost about two more passes. `Road` takes both orders and Quantus one; most of
+its time is the sparse system of equations that fills the removed pixels.
 
 | metric | ascribe, ms | Quantus, ms | ratio | forward passes alone, ms | the largest ratio |
 |---|---|---|---|---|---|

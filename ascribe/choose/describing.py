@@ -16,7 +16,7 @@ from ..calls.call import Call
 from ..cuts import EMBEDDINGS, INPUT, OUTPUT
 from ..engine.request import as_call, make_request
 from ..engine.run import run_request
-from ..errors import AscribeError
+from ..errors import AscribeError, QuantityError
 from ..rules import Epsilon
 from ..rules.trace import AppliedRule
 from ..tree import walk
@@ -129,7 +129,7 @@ def describe(model: Any, *args: Any, **kwargs: Any) -> Description:
     with guard_session(model, call) as guarded, guarded as session:
         reading = session.evaluate(Job(np.arange(session.records), read=(OUTPUT,))).reads[OUTPUT]
         arrays, records, parameters = [a[0] for a in reading.arrays], session.records, session.parameter_count()
-    rows, unknown, notes = operations_of(model, call, arrays, inputs)
+    rows, unknown, notes, differentiable = operations_of(model, call, inputs)
     if kind == "blackbox":
         notes = []
     return Description(
@@ -139,7 +139,7 @@ def describe(model: Any, *args: Any, **kwargs: Any) -> Description:
         describe_shapes(arrays[0] if len(arrays) == 1 else tuple(arrays)),
         tuple(find_parts(rows, inputs)),
         tuple(unknown),
-        bool(rows),
+        differentiable,
         parameters,
         records,
         tuple(dict.fromkeys(name for row in rows if row.kind == "activation" for name in row.operation.lower().split(", "))),
@@ -147,29 +147,40 @@ def describe(model: Any, *args: Any, **kwargs: Any) -> Description:
     )
 
 
-def operations_of(
-    model: Any, call: Call, output: Sequence[Any], inputs: Sequence[InputArray]
-) -> tuple[list[AppliedRule], list[str], list[str]]:
-    """Returns the operations between the inputs and the output, those without a formula, and why there are none."""
+def operations_of(model: Any, call: Call, inputs: Sequence[InputArray]) -> tuple[list[AppliedRule], list[str], list[str], bool]:
+    """Returns the operations between the inputs and the output, those without a formula, notes, and whether there is a gradient."""
     at = EMBEDDINGS if any(i.kind == "tokens" for i in inputs) else INPUT
     try:
-        request = make_request(total_of, at, None, Epsilon(), progress=False)
         with guard_session(model, call) as guarded, guarded as session:
-            _, batches = run_request(session, request)
+            _, batches = run_request(session, make_request(total_of, at, None, Epsilon(), progress=False))
     except AscribeError as error:
-        return [], [], [f"no gradient at {at!r}: {error.problem}"]
+        try:  # there may be a gradient, though no rules
+            with guard_session(model, call) as guarded, guarded as session:
+                run_request(session, make_request(total_of, at, None, None, progress=False))
+        except AscribeError:
+            return [], [], [f"no gradient at {at!r}: {error.problem}"], False
+        return [], [], [f"its operations could not be read: {error.problem}"], True
     trace = batches[0].trace
     unknown = {f"{name}: {what}" for batch in batches for name, what in batch.without_formula.items()}
-    return list(trace.applied), sorted(unknown), []
+    return list(trace.applied), sorted(unknown), [], True
 
 
 def total_of(tree: Any) -> Any:
-    """Returns one number for each record: the sum of the squares of the first floating-point array of an output."""
+    """Returns one number for each record: the sum of the first floating-point array of an output.
+
+    Raises QuantityError for an output without any, such as labels.
+    """
     leaves = [leaf for _, leaf in walk(tree) if is_array(leaf) and namespace(leaf).is_floating(leaf)]
     first = next((leaf for leaf in leaves if leaf.ndim > 0), None)
-    assert first is not None
+    if first is None:
+        kinds = ", ".join(sorted({str(leaf.dtype) for _, leaf in walk(tree) if is_array(leaf)})) or type(tree).__name__
+        raise QuantityError(NO_SCORES, found=f"an output of {kinds}", advice="a model that returns scores or probabilities")
     xp = namespace(first)
     return xp.sum(xp.reshape(first, (first.shape[0], -1)), (1,))
+
+
+NO_SCORES = "The model returns no floating-point numbers that could be explained"
+"""The problem of a model that returns labels."""
 
 
 def describe_inputs(call: Call) -> list[InputArray]:

@@ -363,7 +363,7 @@ class Chooser:
                 del skipped[one.name]
             left = measured + waiting
             if not left:
-                there = "; ".join(f"{name}: {why}" for name, why in list(skipped.items())[:4])
+                there = "; ".join(f"{name}: {why}" for name, why in list(skipped.items())[-4:])  # those that were tried come last
                 raise InputError("No method could explain these records", found=there, advice="asc.describe(model, *inputs)")
             left = left[: max(2, -(-len(left) // 2))]
             paid = limit.affordable(rounds, [one.name for one in left], SELECTION)

@@ -11,6 +11,7 @@ from torch import nn
 
 import ascribe as asc
 from ascribe.choose import Description, list_candidates
+from ascribe.errors import InputError
 
 IDS = torch.randint(0, 50, (2, 7), generator=torch.Generator().manual_seed(0))
 
@@ -179,3 +180,28 @@ def test_candidates_have_a_value_or_a_reason() -> None:
     box = {one.name: one for one in list_candidates(asc.describe(lambda x: x @ np.ones(4), np.ones((3, 4))))}
     assert box["Saliency"].reason == "the model is a black box"
     assert box["KernelShap"].method is not None
+
+
+class Classified(nn.Module):
+    """A model that returns the predicted class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x).argmax(1)
+
+
+def test_a_model_that_returns_labels():
+    model, x = Classified(), torch.randn(6, 4)
+    found = asc.describe(model, x)
+    assert not found.differentiable
+    assert "no floating-point numbers" in found.notes[0]
+    with pytest.raises(InputError, match="class index"):
+        asc.recommend(model, x, budget=500)
+
+
+def test_a_model_without_operations_has_a_gradient():
+    for model in (nn.Identity(), lambda x: x):
+        assert asc.describe(model, torch.randn(6, 4)).differentiable
