@@ -30,7 +30,7 @@ help:
 	@echo "make peers   accuracy of Shapley values, compared with the newest captum, shap and shapiq (PYTHON=python3.12 or newer)"
 	@echo "make zoo     rules on many architectures               make sweep   rules on every family of transformers"
 	@echo "make check   lint, types, import layering, suppressions, the examples in the documents"
-	@echo "make parity  LRP rules compared with zennit and metrics with Quantus (installed without their requirements), written to docs/reports"
+	@echo "make parity  LRP rules compared with zennit, metrics with Quantus, methods on a sentence encoder; written to docs/reports"
 	@echo "make lock    renews requirements/constraints.txt      make clean   removes all build output"
 
 $(VENV)/.made:
@@ -86,9 +86,10 @@ check: $(VENV)/.has-dev
 
 parity: $(VENV)/.has-test requirements/parity.txt
 	@$(BIN)/python -m pip install -qq --no-deps --requirement requirements/parity.txt
-	@$(BIN)/python -m pytest tests/parity/test_zennit_parity.py tests/parity/test_quantus_parity.py $(ARGS)
+	@$(BIN)/python -m pytest tests/parity $(ARGS)
 	@$(BIN)/python -W ignore -m tests.support.zennit_cases docs/reports/parity.md
 	@$(BIN)/python -W ignore -m benchmarks.quantus --commit
+	@HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m benchmarks.sentences --commit
 
 lock:
 	@$(PYTHON) tools/lock.py $(PINS)
