@@ -28,7 +28,8 @@ class Roar(Metric):
     record is the share of these models that predict its label: the fewer, the more the removed features mattered.
 
     ``fit`` trains a model: ``fit(x, y)``; ``x`` and ``y`` are training records and labels, ``labels`` those of the explained records. Each
-    record is explained by the method, and its largest values are replaced with the mean of the training records. Models of one array only.
+    record is explained by the method, for its label unless ``of`` is given, and its largest values are replaced with the mean of the
+    training records. Models of one array only.
     """
 
     fit: Fit
@@ -55,7 +56,10 @@ class Roar(Metric):
             there = f"{len(arrays)} arrays, {len(labels)} labels, {len(self.x)} training records with {len(self.y)} labels"
             raise InputError("Retraining needs one input array, and a label for each record", found=there, advice="Roar(fit, x, y, labels)")
         trained = evaluation.explain_again(Call(self.x), of=as_numpy(self.y))
-        sides = [(self.x, trained.arrays()[0][1]), (arrays[0], evaluation.values[0])]
+        judged = evaluation.values[0]
+        if evaluation.of is None and callable(evaluation.explained):  # as the training records: for the label, not for what is predicted
+            judged = evaluation.explain_again(evaluation.call, of=labels).arrays()[0][1]
+        sides = [(self.x, trained.arrays()[0][1]), (arrays[0], judged)]
         mean = as_numpy(self.x).astype(np.float64).mean(0)
         right = []
         for count in counts_of(self.shares, mean.size):

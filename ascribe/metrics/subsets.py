@@ -191,7 +191,7 @@ class FFidelity(Metric):
 
     direction: ClassVar[Direction] = "higher"
     needs = ("training",)
-    formula = "E[f(x) - f(x without random features of the explanation)] - E[f(x) - f(x without as many random others)]"
+    formula = "E[f(x) - f(x without a random part of the explanation)] - E[f(x) - f(x without the same part of the others)]"
     cost = "2 x samples + 2 forward passes, and a fine-tuned model"
     weakness = "Without the fine-tuned model it is a removal metric with small subsets."
     source = 'Zheng et al. 2025, "F-Fidelity: A Robust Framework for Faithfulness Evaluation of Explainable AI", arXiv:2410.02970'
