@@ -84,12 +84,14 @@ check: $(VENV)/.has-dev
 	@$(BIN)/python tools/suppressions.py ascribe
 	@$(BIN)/python -m pytest tests/package/test_docs.py
 
-parity: $(VENV)/.has-test requirements/parity.txt
-	@$(BIN)/python -m pip install -qq --no-deps --requirement requirements/parity.txt
-	@$(BIN)/python -m pytest tests/parity $(ARGS)
-	@$(BIN)/python -W ignore -m tests.support.zennit_cases docs/reports/parity.md
-	@$(BIN)/python -W ignore -m benchmarks.quantus --commit
-	@HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m benchmarks.sentences --commit
+parity: $(VENV)/.has-test requirements/parity.txt requirements/quantus.txt
+	@$(BIN)/python -m pip install -qq --no-deps --upgrade --target .venv-zennit --requirement requirements/parity.txt
+	@$(BIN)/python -m pip install -qq --no-deps --upgrade --target .venv-quantus --requirement requirements/quantus.txt
+	@PYTHONPATH=.venv-zennit $(BIN)/python -m pytest tests/parity/test_zennit_parity.py $(ARGS)
+	@PYTHONPATH=.venv-zennit $(BIN)/python -W ignore -m tests.support.zennit_cases docs/reports/parity.md
+	@PYTHONPATH=.venv-quantus $(BIN)/python -m pytest tests/parity/test_quantus_parity.py tests/parity/test_sentences.py $(ARGS)
+	@PYTHONPATH=.venv-quantus $(BIN)/python -W ignore -m benchmarks.quantus --commit
+	@PYTHONPATH=.venv-quantus HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m benchmarks.sentences --commit
 
 lock:
 	@$(PYTHON) tools/lock.py $(PINS)
