@@ -28,6 +28,7 @@ from ascribe.compat.pnpxai.evaluator.metrics import AbPC, Complexity, LeRF, MoRF
 from ascribe.compat.pnpxai.evaluator.optimizer import Objective, optimize, suggest
 from ascribe.compat.pnpxai.explainers.attention import AttentionRecorder
 from ascribe.compat.pnpxai.explainers.utils import FunctionSelector, PostProcessor
+from ascribe.compat.pnpxai.explainers.utils import postprocess as pooled
 from ascribe.compat.pnpxai.explainers.utils.postprocess import POOLING_FUNCTIONS, MinMax
 from ascribe.errors import AscribeError, CompatError, InputError
 
@@ -657,3 +658,20 @@ def test_code_for_pnpxai_runs_unchanged(cnn, images, targets):
             explainer=explainer, postprocessor=pp, metric=AbPC(model=cnn), modality=ImageModality(), inputs=images, targets=targets
         )
         assert optimize(objective, direction="maximize", sampler="tpe", n_trials=2).best_trial.user_attrs["explainer"] is not None
+
+
+def test_parameters_by_position_are_those_of_pnpxai(cnn, images, targets):
+    first, second = (lambda x: x[0]), (lambda x: x[1])
+    for explainer in (
+        explainers.GradientXInput(cnn, cnn.a, first, second),
+        explainers.LRPUniformEpsilon(cnn, 0.1, 1e-6, None, first, second, cnn.a, 5),
+        explainers.LRPEpsilonGammaBox(cnn, -3.0, 3.0, 0.1, 0.25, 1e-6, None, first, second, cnn.a, 5),
+        explainers.GuidedBackprop(cnn, 1e-6, first, second, cnn.a, 5),
+    ):
+        found = explainer.forward_arg_extractor, explainer.additional_forward_arg_extractor, explainer.layer
+        assert found == (first, second, cnn.a), explainer
+    assert AbPC(cnn, None, 1, 5, None, None, None, first, second, 0.0).lb == 0.0
+    selector = FunctionSelector({})
+    assert ImageModality(1, selector).baseline_fn_selector is selector
+    assert torch.equal(pooled.l2norm(images, 1), POOLING_FUNCTIONS["l2norm"](1)(images))
+    assert torch.equal(pooled.minmax(images), MinMax()(images))

@@ -349,8 +349,19 @@ def with_settings(value: Any, settings: dict[str, Any]) -> Any:
 class AutoExplanationForImageClassification(AutoExplanation):
     """Recommended explanations of a classifier of images."""
 
-    def __init__(self, model: nn.Module, data: Any, *args: Any, channel_dim: int = 1, **kwargs: Any) -> None:
-        super().__init__(model, data, ImageModality(channel_dim), *args, **kwargs)
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Any,
+        input_extractor: Extractor | None = None,
+        label_extractor: Extractor | None = None,
+        target_extractor: Extractor | None = None,
+        target_labels: bool = False,
+        channel_dim: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        modality = ImageModality(channel_dim)
+        super().__init__(model, data, modality, input_extractor, label_extractor, target_extractor, target_labels, **kwargs)
 
 
 class AutoExplanationForTextClassification(AutoExplanation):
@@ -408,9 +419,21 @@ class AutoExplanationForVisualQuestionAnswering(AutoExplanation):
 class AutoExplanationForTSClassification(AutoExplanation):
     """Recommended explanations of a classifier of series."""
 
-    def __init__(self, model: nn.Module, data: Any, *args: Any, sequence_dim: int = -1, mask_agg_dim: int = -2, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Any,
+        input_extractor: Extractor | None = None,
+        label_extractor: Extractor | None = None,
+        target_extractor: Extractor | None = None,
+        target_labels: bool = False,
+        sequence_dim: int = -1,
+        mask_agg_dim: int = -2,
+        **kwargs: Any,
+    ) -> None:
         self.mask_agg_dim = mask_agg_dim
-        super().__init__(model, data, TimeSeriesModality(sequence_dim), *args, **kwargs)
+        modality = TimeSeriesModality(sequence_dim)
+        super().__init__(model, data, modality, input_extractor, label_extractor, target_extractor, target_labels, **kwargs)
 
 
 class AutoExplanationForTabularClassification(AutoExplanation):

@@ -93,8 +93,8 @@ class Modality:
 class ImageModality(Modality):
     """Images, by default ``[records, channels, height, width]``."""
 
-    def __init__(self, channel_dim: int = 1, **selectors: Any) -> None:
-        super().__init__(channel_dim, **selectors)
+    def __init__(self, channel_dim: int = 1, *selectors: Any, **more: Any) -> None:
+        super().__init__(channel_dim, *selectors, **more)
 
 
 class TextModality(Modality):
@@ -107,9 +107,9 @@ class TextModality(Modality):
     NORMALIZATIONS = NORMALIZATION_FUNCTIONS_FOR_TEXT
     BASELINE, FEATURE_MASK = "token", "no_mask_1d"
 
-    def __init__(self, channel_dim: int = -1, mask_token_id: int = 0, **selectors: Any) -> None:
+    def __init__(self, channel_dim: int = -1, mask_token_id: int = 0, *selectors: Any, **more: Any) -> None:
         self.mask_token_id = mask_token_id
-        super().__init__(channel_dim, **selectors)
+        super().__init__(channel_dim, *selectors, **more)
 
     def baseline_kwargs(self) -> dict[str, Any]:
         return {"token_id": self.mask_token_id}
@@ -124,8 +124,8 @@ class TimeSeriesModality(Modality):
     NORMALIZATIONS = NORMALIZATION_FUNCTIONS_FOR_TIME_SERIES
     BASELINE, FEATURE_MASK = "zeros", "no_mask_2d"
 
-    def __init__(self, channel_dim: int = -1, **selectors: Any) -> None:
-        super().__init__(channel_dim, **selectors)
+    def __init__(self, channel_dim: int = -1, *selectors: Any, **more: Any) -> None:
+        super().__init__(channel_dim, *selectors, **more)
 
 
 class TabularModality(Modality):
@@ -138,5 +138,5 @@ class TabularModality(Modality):
     NORMALIZATIONS = NORMALIZATION_FUNCTIONS_FOR_TABULAR
     BASELINE, FEATURE_MASK = "zeros", "no_mask_1d"
 
-    def __init__(self, channel_dim: int = -1, **selectors: Any) -> None:
-        super().__init__(channel_dim, **selectors)
+    def __init__(self, channel_dim: int = -1, *selectors: Any, **more: Any) -> None:
+        super().__init__(channel_dim, *selectors, **more)

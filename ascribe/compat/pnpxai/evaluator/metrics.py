@@ -216,8 +216,21 @@ class LeRF(PixelFlipping):
 class AbPC(PixelFlipping):
     """The mean difference of the two curves, LeRF - MoRF, at least ``lb`` at each point. Higher is better."""
 
-    def __init__(self, *args: Any, lb: float = -1.0, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        model: nn.Module,
+        explainer: Explainer | None = None,
+        channel_dim: Any = 1,
+        n_steps: int = 10,
+        baseline_fn: Any = None,
+        prob_fn: Callable[[Tensor], Tensor] | None = None,
+        pred_fn: Callable[[Tensor], Tensor] | None = None,
+        forward_arg_extractor: Callable[[Any], Any] | None = None,
+        additional_forward_arg_extractor: Callable[[Any], Any] | None = None,
+        lb: float = -1.0,
+    ) -> None:
+        extractors = (forward_arg_extractor, additional_forward_arg_extractor)
+        super().__init__(model, explainer, channel_dim, n_steps, baseline_fn, prob_fn, pred_fn, *extractors)
         self.lb = lb
 
     def evaluate(self, inputs: Any, targets: Tensor, attributions: Any = None, attention_mask: Any = None, return_pf: bool = False) -> Any:

@@ -41,6 +41,16 @@ class Gradient(Explainer):
 class GradientXInput(Gradient):
     """The gradient times the value, at the inputs or at layers."""
 
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: Any = None,
+        forward_arg_extractor: Extractor | None = None,
+        additional_forward_arg_extractor: Extractor | None = None,
+        n_classes: int | None = None,
+    ) -> None:
+        super().__init__(model, forward_arg_extractor, additional_forward_arg_extractor, layer, n_classes)
+
     def method(self, explained: tuple[Tensor, ...]) -> Any:
         return methods.InputXGradient()
 
@@ -139,8 +149,16 @@ class GuidedBackprop(Explainer):
 
     SUPPORTED_MODULES = (Convolution,)
 
-    def __init__(self, model: nn.Module, stabilizer: float = 1e-6, *args: Any, layer: Any = None, n_classes: int | None = None) -> None:
-        super().__init__(model, *args)
+    def __init__(
+        self,
+        model: nn.Module,
+        stabilizer: float = 1e-6,
+        forward_arg_extractor: Extractor | None = None,
+        additional_forward_arg_extractor: Extractor | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
+    ) -> None:
+        super().__init__(model, forward_arg_extractor, additional_forward_arg_extractor)
         self.stabilizer, self.layer, self.n_classes = stabilizer, layer, n_classes
 
     def method(self, explained: tuple[Tensor, ...]) -> Any:

@@ -56,9 +56,17 @@ class LRPUniformEpsilon(LRPBase):
     """The epsilon rule in every layer."""
 
     def __init__(
-        self, model: nn.Module, epsilon: float = 0.25, stabilizer: float = 1e-6, zennit_canonizers: Any = None, **kwargs: Any
+        self,
+        model: nn.Module,
+        epsilon: float = 0.25,
+        stabilizer: float = 1e-6,
+        zennit_canonizers: Any = None,
+        forward_arg_extractor: Extractor | None = None,
+        additional_forward_arg_extractor: Extractor | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
     ) -> None:
-        super().__init__(model, **kwargs)
+        super().__init__(model, None, forward_arg_extractor, additional_forward_arg_extractor, layer, n_classes)
         self.epsilon, self.stabilizer = epsilon, stabilizer
 
     def rule(self) -> Any:
@@ -74,9 +82,18 @@ class LRPEpsilonPlus(LRPUniformEpsilon):
     SUPPORTED_MODULES = (Convolution,)
 
     def __init__(
-        self, model: nn.Module, epsilon: float = 1e-6, stabilizer: float = 1e-6, zennit_canonizers: Any = None, **kwargs: Any
+        self,
+        model: nn.Module,
+        epsilon: float = 1e-6,
+        stabilizer: float = 1e-6,
+        zennit_canonizers: Any = None,
+        forward_arg_extractor: Extractor | None = None,
+        additional_forward_arg_extractor: Extractor | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
     ) -> None:
-        super().__init__(model, epsilon, stabilizer, zennit_canonizers, **kwargs)
+        more = (forward_arg_extractor, additional_forward_arg_extractor, layer, n_classes)
+        super().__init__(model, epsilon, stabilizer, zennit_canonizers, *more)
 
     def rule(self) -> Any:
         return RuleBook((("convolution", ZPlus()), ("dense", Epsilon(self.epsilon))))
@@ -101,9 +118,13 @@ class LRPEpsilonGammaBox(LRPEpsilonPlus):
         gamma: float = 0.25,
         stabilizer: float = 1e-6,
         zennit_canonizers: Any = None,
-        **kwargs: Any,
+        forward_arg_extractor: Extractor | None = None,
+        additional_forward_arg_extractor: Extractor | None = None,
+        layer: Any = None,
+        n_classes: int | None = None,
     ) -> None:
-        super().__init__(model, epsilon, stabilizer, zennit_canonizers, **kwargs)
+        more = (forward_arg_extractor, additional_forward_arg_extractor, layer, n_classes)
+        super().__init__(model, epsilon, stabilizer, zennit_canonizers, *more)
         self.low, self.high, self.gamma = low, high, gamma
 
     def rule(self) -> Any:

@@ -97,6 +97,56 @@ class PosL2NormSquare(PoolingFunction):
     name = "posl2normsq"
 
 
+def sumpos(attrs: Tensor, channel_dim: int) -> Tensor:
+    """Returns the positive part of the sum over the channels."""
+    return SumPos(channel_dim)(attrs)
+
+
+def sumabs(attrs: Tensor, channel_dim: int) -> Tensor:
+    """Returns the absolute value of the sum over the channels."""
+    return SumAbs(channel_dim)(attrs)
+
+
+def l1norm(attrs: Tensor, channel_dim: int) -> Tensor:
+    """Returns the sum of the absolute values over the channels."""
+    return L1Norm(channel_dim)(attrs)
+
+
+def maxnorm(attrs: Tensor, channel_dim: int) -> Tensor:
+    """Returns the largest absolute value over the channels."""
+    return MaxNorm(channel_dim)(attrs)
+
+
+def l2norm(attrs: Tensor, channel_dim: int) -> Tensor:
+    """Returns the Euclidean norm over the channels."""
+    return L2Norm(channel_dim)(attrs)
+
+
+def l2normsq(attrs: Tensor, channel_dim: int) -> Tensor:
+    """Returns the sum of the squares over the channels."""
+    return L2NormSquare(channel_dim)(attrs)
+
+
+def possum(attrs: Tensor, channel_dim: int) -> Tensor:
+    """Returns the sum of the positive values over the channels."""
+    return PosSum(channel_dim)(attrs)
+
+
+def posmaxnorm(attrs: Tensor, channel_dim: int) -> Tensor:
+    """Returns the largest positive value over the channels."""
+    return PosMaxNorm(channel_dim)(attrs)
+
+
+def posl2norm(attrs: Tensor, channel_dim: int) -> Tensor:
+    """Returns the Euclidean norm of the positive values over the channels."""
+    return PosL2Norm(channel_dim)(attrs)
+
+
+def posl2normsq(attrs: Tensor, channel_dim: int) -> Tensor:
+    """Returns the sum of the squares of the positive values over the channels."""
+    return PosL2NormSquare(channel_dim)(attrs)
+
+
 class NormalizationFunction(UtilFunction):
     """A scale of the values of each record."""
 
@@ -120,6 +170,16 @@ class MinMax(NormalizationFunction):
     def __call__(self, attrs: Tensor) -> Tensor:
         scaled: Tensor = Processed(None, normalize="minmax").process_array(attrs, 0)  # type: ignore[arg-type]
         return scaled
+
+
+def identity(attrs: Tensor) -> Tensor:
+    """Returns the values as they are."""
+    return attrs
+
+
+def minmax(attrs: Tensor) -> Tensor:
+    """Returns each record scaled to [0, 1]; a constant record becomes 0."""
+    return MinMax()(attrs)
 
 
 POOLING_FUNCTIONS_FOR_IMAGE: dict[str, Any] = {
