@@ -27,6 +27,7 @@ SLOW = 0.5  # seconds per chunk at which growth stops: progress and interrupts m
 GAIN = 0.98  # a larger chunk has to take at most this share of the time per row; a tie goes to the smaller one
 WORSE = 1.25  # times the best time per row from which larger chunks are not tried: caches and allocator are outgrown
 OVER = 1.25  # times a size: so many rows are not worth a chunk more
+SURE = 1.5  # times the best time per row: two chunks of such a size are enough to believe it
 FEW_CHUNKS = 4  # times the first size: so many rows run at once where every size costs a program
 ENOUGH = 0.01  # seconds of a chunk from which a larger one saves less than the program that it needs costs
 LOSSES, TIES = 4, 2  # chunks after which a size is believed to be worse, or no better: other work on the machine only ever slows
@@ -92,7 +93,7 @@ class Chunker:
             self._record_compiled(rows, seconds)
             return
         least = min(self.rates.values())
-        enough = TIES if rate <= least or rate > 2 * WORSE * least else LOSSES
+        enough = TIES if rate <= least or rate > SURE * least else LOSSES
         if seconds > SLOW:
             self.settle(self.best())
         elif tries < enough and rate > GAIN * min(smaller.values(), default=np.inf):

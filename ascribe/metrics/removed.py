@@ -181,6 +181,7 @@ def open_features(
         plan = make_plan(session, request)
         assert plan.features is not None
         yield RemovedFeatures(plan, plan.features.groups, prepare_blocks(plan))
+        plan.remember()  # a metric is short: what one has found out of the size of chunks serves the next
 
 
 def prepare_blocks(plan: Plan) -> list[tuple[np.ndarray, CoalitionPass]]:

@@ -38,7 +38,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def mean_ranks(a: np.ndarray) -> np.ndarray:
     """Returns the ranks along the last axis from 1, and the mean of their ranks for equal numbers."""
-    order = np.argsort(a, -1, kind="stable")
+    order = np.argsort(a, -1)  # in any order among equal numbers, because these get the same rank
     ordered = np.take_along_axis(a, order, -1)
     new = np.ones(a.shape, bool)
     new[..., 1:] = ordered[..., 1:] != ordered[..., :-1]

@@ -193,6 +193,13 @@ def find_class(label: Any, classes: int, names: Sequence[str] | None, one_axis: 
     return index
 
 
+def find_classes(labels: Sequence[Any], classes: int, names: Sequence[str] | None) -> np.ndarray:
+    """Returns the indices of the classes of all records, each as by :func:`find_class`; plain integers are looked at together."""
+    if labels and all(type(label) is int for label in labels) and 0 <= min(labels) and max(labels) < classes:
+        return np.array(labels, dtype=np.int64)
+    return np.array([find_class(label, classes, names) for label in labels], dtype=np.int64)
+
+
 def count_classes(y: Array, what: str) -> int:
     """Returns the number of classes of an output with one row of scores per record, ``[records]`` or ``[records, classes]``.
 

@@ -23,6 +23,7 @@ from .base import (
     all_records,
     count_classes,
     find_class,
+    find_classes,
     parse_integer,
     sum_rows,
 )
@@ -197,7 +198,7 @@ class Labels(Value):
     def bind(self, y: Array, names: Sequence[str] | None = None, part: Part | None = None) -> Bound:
         classes = count_classes(y, "of=labels")
         labels = self.labels * len(y) if len(self.labels) == 1 else all_records(y, part).of(self.labels, "labels")
-        return BoundClasses(np.array([find_class(label, classes, names) for label in labels], dtype=np.int64))
+        return BoundClasses(find_classes(labels, classes, names))
 
 
 @dataclass(frozen=True, repr=False)

@@ -131,17 +131,16 @@ def solve_neighbour_means(images: np.ndarray, gone: np.ndarray, size: tuple[int,
 
     ``images`` is ``[images, pixels, columns]``, ``gone`` ``[images, pixels]``. An image without any pixel left takes its mean.
     """
-    sparse, splu = import_scipy()
     height, width = size
     ids = np.flatnonzero(gone)
     known = images.reshape(-1, images.shape[-1])
     number = np.full(gone.size, -1)
     number[ids] = np.arange(len(ids))
     row, column = np.divmod(ids % (height * width), width)
-    right = np.zeros((len(ids), images.shape[-1]))
-    entries: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    total = np.zeros(len(ids))
+    right, total = np.zeros((len(ids), images.shape[-1])), np.zeros(len(ids))
+    empty = np.asarray(gone.all(1))[ids // (height * width)]  # these rows say that a pixel is the mean of its image
     flat_gone = gone.reshape(-1)
+    pairs: list[tuple[np.ndarray, np.ndarray, float]] = []
     for down, across, weight in NEIGHBOURS:
         r, c = row + down, column + across
         here = np.flatnonzero((r >= 0) & (r < height) & (c >= 0) & (c < width))
@@ -149,26 +148,49 @@ def solve_neighbour_means(images: np.ndarray, gone: np.ndarray, size: tuple[int,
         total[here] += weight
         open_ = flat_gone[other]
         right[here[~open_]] += weight * known[other[~open_]]
-        entries.append((here[open_], number[other[open_]], np.full(int(open_.sum()), -weight)))
-    empty = np.asarray(gone.all(1))[ids // (height * width)]  # these rows say that a pixel is the mean of its image
+        if (down, across) > (0, 0):
+            both = open_ & ~empty[here]
+            pairs.append((here[both], number[other[both]], weight))
     right[empty] = images.mean(1)[ids[empty] // (height * width)]
     total[empty] = 1.0
-    rows, columns, data = (np.concatenate([e[k] for e in entries]) for k in range(3))
-    data[empty[rows]] = 0.0
-    diagonal = np.arange(len(ids))
-    everything = np.concatenate([data, total]), (np.concatenate([rows, diagonal]), np.concatenate([columns, diagonal]))
-    matrix = sparse.csc_matrix(everything, (len(ids), len(ids)))
+    return solve_symmetric(total, pairs, right)
+
+
+WIDEST_BAND = 64
+"""The largest distance of two neighbours among the removed pixels for which a banded solver is faster than a sparse one (measured)."""
+
+
+def solve_symmetric(diagonal: np.ndarray, pairs: list[tuple[np.ndarray, np.ndarray, float]], right: np.ndarray) -> np.ndarray:
+    """Returns the solution of a symmetric positive definite system.
+
+    ``pairs`` are the entries off the diagonal: first places, larger second places, and the number that is subtracted there.
+    """
+    sparse, splu, solve_banded = import_scipy()
+    band = max((int((second - first).max()) for first, second, _ in pairs if len(first)), default=0)
+    if band <= WIDEST_BAND:
+        lower = np.zeros((band + 1, len(diagonal)))
+        lower[0] = diagonal
+        for first, second, weight in pairs:
+            lower[second - first, first] = -weight
+        banded: np.ndarray = solve_banded(lower, right, lower=True, overwrite_ab=True, overwrite_b=True, check_finite=False)
+        return banded
+    places = np.arange(len(diagonal))
+    rows = np.concatenate([places, *(half for first, second, _ in pairs for half in (first, second))])
+    columns = np.concatenate([places, *(half for first, second, _ in pairs for half in (second, first))])
+    data = np.concatenate([diagonal, *(np.full(2 * len(first), -weight) for first, _, weight in pairs)])
+    matrix = sparse.csc_matrix((data, (rows, columns)), (len(places), len(places)))
     solved: np.ndarray = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}).solve(right)
     return solved
 
 
-def import_scipy() -> tuple[Any, Any]:
-    """Returns SciPy's sparse matrices and their solver. Raises FeatureError without SciPy."""
+def import_scipy() -> tuple[Any, Any, Any]:
+    """Returns SciPy's sparse matrices, their solver, and the solver of banded matrices. Raises FeatureError without SciPy."""
     try:
         from scipy import sparse
+        from scipy.linalg import solveh_banded
         from scipy.sparse.linalg import splu
     except ImportError as error:
         raise FeatureError(
             "Inpainting needs SciPy", found="SciPy is not installed", advice="pip install scipy, or by=asc.Blur()"
         ) from error
-    return sparse, splu
+    return sparse, splu, solveh_banded

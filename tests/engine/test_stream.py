@@ -109,6 +109,16 @@ def test_small_gains_add_up() -> None:
     assert learnt(lambda rows, k: rows * 1e-3 * 0.96 ** np.log2(rows), 8, 256, Chunker(4)) == [256]
 
 
+def test_a_size_that_is_much_worse_is_tried_twice_only() -> None:
+    """Eight times the rows outgrow the caches and take 1.7 times as long for each: the third chunk is of a smaller size again."""
+    chunker, sizes = Chunker(128), []
+    for _ in range(6):
+        sizes.append(rows := chunker.rows(10**6))
+        chunker.record_time(rows, rows * (1.7e-5 if rows > 128 else 1e-5))
+    assert sizes.count(1024) == 2
+    assert sizes[-1] == 128
+
+
 def test_one_slow_chunk_does_not_stop_growth() -> None:
     """The first chunk of every size touches its memory, and takes twice as long."""
     met: set[int] = set()

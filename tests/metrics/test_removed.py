@@ -128,3 +128,14 @@ def test_orders_of_removal() -> None:
     assert np.array_equal(first_kept(ranks, counts)(index, points)[:, 0], gone)
     assert step_counts(100, 4).tolist() == [0, 25, 50, 75, 100]
     assert step_counts(3, 10).tolist() == [0, 1, 2, 3]
+
+
+def test_a_metric_goes_on_with_the_size_of_chunks_that_an_earlier_one_found() -> None:
+    model, x = cnn(), IMAGES.double()
+    sizes = []
+    for _ in range(2):
+        with open_features(model, asc.Call(x), 1, by=0.0) as removed:
+            sizes.append(removed.plan.chunker.size)
+            removed.plan.chunker.settle(7)
+    assert sizes[0] != 7
+    assert sizes[1] == 7

@@ -16,6 +16,7 @@ from ascribe.coalitions.hierarchies import halve_grid
 from ascribe.engine.passes.coalition import join_draws
 from ascribe.errors import DistributionError, FeatureError, MemoryLimitError
 from ascribe.features.base import Groups
+from ascribe.removal import inpaint
 from tests.support.small_models import Pictures, TwoInputs, chain, rows, seeded
 from tests.support.snapshots import unchanged
 
@@ -92,6 +93,30 @@ def test_permutation_takes_values_of_other_records_in_any_block():
                 gone[:, j] = X[order, j]
                 expected[:, j] += (scores(NET, X) - scores(NET, gone)) / 3
         torch.testing.assert_close(found.values, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("band", [0, 64], ids=["sparse", "banded"])
+def test_both_solvers_of_inpainting_equal_a_dense_one(band: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inpaint, "WIDEST_BAND", band)
+    random = np.random.default_rng(0)
+    images, gone = random.random((4, 30, 2)), random.random((4, 30)) < 0.6
+    gone[2], gone[3] = False, True  # nothing removed, everything removed
+    found = inpaint.solve_neighbour_means(images, gone, (5, 6))
+    expected = []
+    for image, holes in zip(images, gone, strict=True):
+        places = [divmod(int(i), 6) for i in np.flatnonzero(holes)]
+        matrix, right = np.zeros((len(places), len(places))), np.zeros((len(places), 2))
+        for k, (i, j) in enumerate(places):
+            for down, across, weight in inpaint.NEIGHBOURS:
+                r, c = i + down, j + across
+                if 0 <= r < 5 and 0 <= c < 6:
+                    matrix[k, k] += weight
+                    if holes[r * 6 + c]:
+                        matrix[k, places.index((r, c))] -= weight
+                    else:
+                        right[k] += weight * image[r * 6 + c]
+        expected.append(np.broadcast_to(image.mean(0), (30, 2)) if holes.all() else np.linalg.solve(matrix, right))
+    np.testing.assert_allclose(found, np.concatenate(expected), rtol=0, atol=1e-12)
 
 
 def test_inpainted_places_are_the_mean_of_their_neighbours():
