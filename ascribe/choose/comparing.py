@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AscribeError, InputError
-from ..metrics import Curve, Infidelity, Metric, RelevanceGain, Scores
+from ..metrics import Curve, Metric, RelevanceGain, Scores
 from ..metrics.base import Evaluation
 from ..metrics.controls import CONTROLS
 from ..metrics.infidelity import holds_distance
@@ -235,12 +235,13 @@ class Work:
         if len(kinds) < 2:
             return
         for name, metric in self.metrics.items():
-            if isinstance(metric, Infidelity) and not metric.normalize:
-                self.metrics[name] = replace(metric, normalize=True)
-                self.notes.append(f"{name}: values of several units, so that each record's values are scaled by the factor that fits best")
-            elif not metric.unit_free and not isinstance(metric, Infidelity):
+            scaled = metric.without_units()
+            if scaled is None:
                 note = f"{name}: in the unit of the values, which differs between these methods; no ranks"
                 self.notes += [note] if note not in self.notes else []
+            elif scaled != metric:
+                self.metrics[name] = scaled
+                self.notes.append(f"{name}: values of several units, so that each record's values are scaled by the factor that fits best")
 
     def agree(self, explained: Mapping[str, Attribution], batch: Batch, of: Any, count: int) -> None:
         """Adds the rank correlations between the methods, over the features of each record."""

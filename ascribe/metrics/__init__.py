@@ -14,7 +14,7 @@ from .consistency import Consistency, ExplanationSufficiency
 from .controls import ConstantValues, RandomValues
 from .correlation import FaithfulnessCorrelation, FaithfulnessEstimate, MonotonicityCorrelation, MuFidelity, SensitivityN
 from .curves import Deletion, Insertion, Irof, RelevanceGain
-from .infidelity import Infidelity
+from .infidelity import Infidelity, Squares
 from .localisation import AttributionLocalisation, Focus, LocalisationAuc, PointingGame, RelevanceMass, RelevanceRank, TopKIntersection
 from .monotonicity import Monotonicity
 from .randomisation import EfficientParameterRandomization, ParameterRandomization, RandomLogit, SmoothParameterRandomization
@@ -101,6 +101,7 @@ __all__ = [
     "SoftComprehensiveness",
     "SoftSufficiency",
     "Sparseness",
+    "Squares",
     "Sufficiency",
     "TopKIntersection",
     "known",

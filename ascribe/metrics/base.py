@@ -180,6 +180,10 @@ class Metric(Recipe):
     source: ClassVar[str] = ""
     unit_free: ClassVar[bool] = True
 
+    def without_units(self) -> Metric | None:
+        """Returns the form of this metric that does not depend on the unit of the values, None where there is none."""
+        return self if self.unit_free else None
+
     @entry
     def __call__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from ..arrays import Array, namespace
 from ..errors import InputError, warn_user
 from ..result.attribution import Attribution, Check
+from ..utils.record_layout import ImageLayout, has_channels_last
+from ..values import Value
 from .base import Evaluation, Metric, check_settings
 
 Perturbed = tuple[Sequence[Array], Sequence[Array]]
@@ -27,6 +29,45 @@ class NormalNoise:
     def __call__(self, arrays: Sequence[Array], random: np.random.Generator) -> Perturbed:
         noise = [namespace(x).asarray(random.standard_normal(tuple(x.shape)) * self.scale, x) for x in arrays]
         return noise, [x - e for x, e in zip(arrays, noise, strict=True)]
+
+
+@dataclass(frozen=True, repr=False)
+class Squares(Value):
+    """Removes a random square of each image: ``perturb=Squares(size)`` of :class:`Infidelity`.
+
+    *Use it when* noise of single pixels is too small a change for your images. A square of ``size`` x ``size`` pixels, the same for all
+    channels, becomes ``value``; each record has a place of its own. ``layout`` as in ``asc.Grid``. Raises InputError for a size that is
+    no positive whole number, for records that are no images, and for images smaller than the square. Source: Yeh et al. 2019, section 3.3.
+    """
+
+    size: int = 3
+    value: float = 0.0
+    layout: ImageLayout | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.size) is not int or self.size < 1:
+            raise InputError("`size=` of `Squares` must be a positive whole number", found=f"size={self.size!r}", advice="Squares(3)")
+
+    def __call__(self, arrays: Sequence[Array], random: np.random.Generator) -> Perturbed:
+        moved = [self.change(x, random) for x in arrays]
+        return moved, [x - e for x, e in zip(arrays, moved, strict=True)]
+
+    def change(self, x: Array, random: np.random.Generator) -> Array:
+        """Returns what is subtracted from one array: the distance to ``value`` inside the squares, 0 elsewhere."""
+        shape = tuple(x.shape)
+        if len(shape) not in (3, 4):
+            raise InputError("`Squares` removes parts of images", found=f"an array of shape {shape}", advice="perturb=0.02, normal noise")
+        last = len(shape) == 4 and has_channels_last(shape[1:], self.layout)
+        height, width = shape[1:3] if last else shape[-2:]
+        if self.size > min(height, width):
+            there = f"squares of {self.size} for images of {height} x {width}"
+            raise InputError("`Squares` must fit into the images", found=there, advice=f"Squares({min(height, width)}) or smaller")
+        top, left = (random.integers(0, n - self.size + 1, shape[0])[:, None, None] for n in (height, width))
+        down, across = np.arange(height)[:, None], np.arange(width)
+        inside = (down >= top) & (down < top + self.size) & (across >= left) & (across < left + self.size)
+        axis = None if len(shape) == 3 else 3 if last else 1
+        inside = inside if axis is None else np.expand_dims(inside, axis)
+        return (x - self.value) * namespace(x).asarray(inside.astype(np.float64), x)
 
 
 DISTANCE = (
@@ -49,7 +90,8 @@ class Infidelity(Metric):
 
     ``perturb`` is the standard deviation of normal noise, or a function of the explained arrays (each record ``samples`` times in a row)
     and a NumPy generator that returns the perturbations and the perturbed arrays. ``normalize`` scales the values of each record by the
-    best factor. Cost: one forward pass for each of ``samples``. Raises InputError for fewer than one sample.
+    best factor. For images, ``perturb=metrics.Squares(8)`` removes a square at a time. Cost: one forward pass for each of ``samples``.
+    Raises InputError for fewer than one sample.
     """
 
     perturb: float | Perturb = 0.02
@@ -61,6 +103,9 @@ class Infidelity(Metric):
     weakness = "In squared units of the quantity; values that hold a distance need perturbations in proportion to it, or normalize."
     source = 'Yeh et al. 2019, "On the (In)fidelity and Sensitivity of Explanations", arXiv:1901.09392, definition 2.1'
     unit_free = False
+
+    def without_units(self) -> Infidelity:
+        return replace(self, normalize=True)
 
     def __post_init__(self) -> None:
         check_settings(self, samples=1, **({} if callable(self.perturb) else {"perturb": 0}))
