@@ -58,6 +58,7 @@ def build_attribution(plan: Plan, batches: Sequence[Batch], seconds: float, part
         error=build_errors(plan, batch, several) if batch.errors else None,
         features=None if features is None else build_table(plan, batch, several),
         rows=None if pairs else rows_of(batch.spots),
+        base_value=None if batch.change is None else one(np.asarray(batch.explained) - np.asarray(batch.change)),
     )
 
 

@@ -38,6 +38,15 @@ class FeatureTable:
         kept = tuple(p[place] if p is not None and len(p) > 1 else p for p in self.places)
         return replace(self._each(lambda a: np.take(a, place, axis)), places=kept)
 
+    def average(self, axis: int) -> FeatureTable | None:
+        """Returns the mean over records with its standard error; None where columns belong to other features in other records."""
+        if any(p is not None and len(p) > 1 and (p != p[0]).any() for p in self.places):
+            return None
+        count = self.values.shape[axis]
+        error = self.values.std(axis, ddof=1, keepdims=True) / np.sqrt(count) if count > 1 else None
+        places = tuple(None if p is None else p[:1] for p in self.places)
+        return replace(self, values=self.values.mean(axis, keepdims=True), error=error, places=places)
+
     def quantity_at(self, k: int) -> FeatureTable:
         """Returns the table of one of several quantities."""
         return self._each(lambda a: a[k])

@@ -12,8 +12,8 @@ import numpy as np
 from ..arrays import as_numpy, is_array
 from ..display.layouts import Kind, resolve_kind
 from ..errors import ResultError
-from ..features.table import split_rows
 from ..result.parts import part_at
+from ..result.rows import axis_labels, is_tokens, record_rows
 from ..result.summary import describe_record, method_expression
 from ..utils.entry import check_arguments
 from ..utils.escape import escape_control
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["compare", "plot"]
 
 FLAT = {"bars": "feature", "tokens": "token"}
+CHANNELS = {"series": 1, "series_last": 2}
+"""The axis of the channels of a series, counted from the batch dimension."""
 AXIS = {"series": ("time",), "series_last": ("time",)}
 
 
@@ -47,11 +49,14 @@ def plot(
     """
     values, under, error = select_record(a, record)
     under = under if image is None else as_numpy(image)
+    kind = "tokens" if kind is None and values.ndim == 1 and is_tokens(a) else kind
     resolved = resolve_kind(values.shape, kind, () if under is None else under.shape)
+    if names is None and resolved in CHANNELS:
+        names = axis_labels(a, CHANNELS[resolved], record % len(a), values.shape[CHANNELS[resolved] - 1])
     if values.ndim == 1 and resolved in FLAT:
-        rows = split_rows(values, error, a.features, record % len(a))
+        rows = record_rows(a, values, error, record % len(a))
         values, error = rows.values, rows.error
-        names = rows.labels(names, FLAT[resolved]) if resolved == "bars" or rows.grouped else names
+        names = rows.labels(names, FLAT[resolved]) if resolved == "bars" or rows.grouped or (names is None and rows.names) else names
     with require_matplotlib():
         from . import draw
     drawing = draw.Drawing(values, under, names, top, error)

@@ -11,9 +11,10 @@ import numpy as np
 from ..arrays import as_numpy
 from ..display.layouts import as_image
 from ..errors import ResultError
-from ..features.table import Rows, align_rows, split_rows
+from ..features.table import Rows, align_rows
 from ..plots import select_record
 from ..result.attribution import Attribution, Check
+from ..result.rows import record_rows
 from ..result.summary import format_class, has_single_output, method_expression
 
 
@@ -98,9 +99,7 @@ def align_results(results: Mapping[str, Attribution], by_method: Mapping[str, Va
     if len({len(values) for values, *_ in by_method.values()}) > 1:
         there = ", ".join(f"{name}: {len(values)}" for name, (values, *_) in by_method.items())
         raise ResultError("The results of a table need the same features", found=there, advice="a report for each of them")
-    return align_rows(
-        [split_rows(v, error, results[name].features, record % len(results[name])) for name, (v, _, error) in by_method.items()]
-    )
+    return align_rows([record_rows(results[name], v, error, record % len(results[name])) for name, (v, _, error) in by_method.items()])
 
 
 def _names(rows: Sequence[Rows], given: Sequence[str] | None) -> list[str] | None:

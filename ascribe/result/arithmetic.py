@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..arrays import as_numpy, is_array
 from ..errors import ResultError
-from ..tree import walk
+from ..tree import map_leaves, walk
 from ..utils.pooling import common_value, describe_shapes
+from .parts import SUMS, keep_problems
 
 if TYPE_CHECKING:
     from .attribution import Attribution
 
 ROUNDED = 2.0**-7
 """The relative difference allowed between copies of a record in different data types; bfloat16 has a precision of 8 bits."""
+
+
+FACTS = ("explained", "prediction", "class_names", "target")
+
+
+def combine_results(a: Attribution, b: Attribution, sign: str, work: Callable[[Any, Any], Any]) -> Attribution:
+    """Returns the sum or the difference of two results of the same records. Raises ResultError if the records differ."""
+    check_same_records(a, b, sign)
+    theirs = dict(b.arrays())
+    values = map_leaves(a.values, lambda path, leaf: None if leaf is None else work(leaf, theirs[path]))
+    same: dict[str, Any] = {name: common_value(getattr(a, name), getattr(b, name)) for name in ("record", *FACTS)}
+    return replace(
+        a,
+        values=values,
+        cut=a.cut if a.cut == b.cut else f"({a.cut} {sign} {b.cut})",
+        quantity=a.quantity if a.quantity == b.quantity else f"({a.quantity} {sign} {b.quantity})",
+        method=f"({a.method} {sign} {b.method})",
+        gap=None,
+        base_value=None,
+        checks=keep_problems((*a.checks, *b.checks), SUMS | {"zero"}),
+        cost=a.cost + b.cost if a.cost and b.cost else a.cost or b.cost,
+        error=None,
+        features=None if a.features is None else a.features.combine(b.features, work),
+        settings=a.settings if a.settings == b.settings else {"left": a.settings, "right": b.settings},
+        **same,
+    )
 
 
 def check_same_records(a: Attribution, b: Attribution, sign: str) -> None:

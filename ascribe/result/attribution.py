@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from os import PathLike
@@ -14,13 +14,14 @@ import numpy as np
 from ..arrays import as_numpy, is_array
 from ..errors import ResultError
 from ..features.table import FeatureTable
-from ..tree import Path, follow, map_leaves, walk
+from ..tree import Path, map_leaves, walk
 from ..utils import pooling
 from ..utils.entry import check_arguments
 from ..utils.hints import RESULT
-from . import row_records, summary
-from .arithmetic import check_same_records
-from .parts import SUMS, Check, Cost, Gap, keep_problems, part_at, restrict_check
+from . import averages, exports, row_records, selection, summary
+from .arithmetic import combine_results
+from .axes import AxisNames, as_texts, name_axes, without_axis
+from .parts import SUMS, Check, Cost, Gap, keep_problems
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,9 @@ class Attribution:
     ``[records, classes]``, ``target`` the class of each record if the quantity is a class. ``gap`` is the completeness gap (convergence
     delta), None for methods without completeness. ``error`` has the standard errors of sampled values, ``features`` one value per
     feature group of perturbation methods. ``method``, ``quantity`` and ``cut`` are expressions, with arrays shown by their shape.
-    ``rows`` is the record of each row of the values if the call used ``Call(..., records=array)``, else None.
+    ``rows`` is the record of each row of the values if the call used ``Call(..., records=array)``, else None. ``base_value`` is the
+    quantity at the baseline per record, None for methods without completeness. ``axes`` has the names of positions (see ``with_names``).
+    ``a[3]``, ``a[:10]`` and iteration give results of single records.
 
     Results of the same records can be added and subtracted, and multiplied and divided by numbers: ``sum(results) / len(results)`` is
     their mean. The new result has no gap, because the values no longer add up to one change of the quantity.
@@ -72,6 +75,8 @@ class Attribution:
     error: Any = None
     features: FeatureTable | None = None
     rows: np.ndarray | None = None
+    base_value: np.ndarray | None = None
+    axes: tuple[AxisNames, ...] = ()
 
     __array_ufunc__: ClassVar[None] = None  # np.float64(2) * a calls __rmul__ instead of iterating over a
 
@@ -126,32 +131,17 @@ class Attribution:
 
         Raises ResultError for an index that is out of range.
         """
-        place = pooling.record_positions(index, len(self))
-        first, count = self.records_axis, len(self)
+        return selection.select_records(self, index)
 
-        def rows(array: Any, axis: int = first) -> Any:
-            own = is_array(array) and tuple(array.shape[axis : axis + 1]) == (count,)  # arrays that all records share are unchanged
-            return array[(slice(None),) * axis + (place,)] if own else array
+    def __getitem__(self, index: pooling.Records) -> Attribution:
+        if isinstance(index, str) or (isinstance(index, tuple) and index):
+            raise ResultError(
+                "A result is indexed by its records", found=f"a[{index!r}]", advice='a[0], a[:10], or a.part("name") for an array'
+            )
+        return self.records(index)
 
-        def part(value: Any, axis: int = first) -> Any:
-            if self.rows is None:
-                return map_leaves(value, lambda _, leaf: rows(leaf, axis))
-            return row_records.take_rows(self.rows, kept, value, axis, lambda leaf: rows(leaf, axis))
-
-        kept, numbers = (place, None) if self.rows is None else row_records.select_rows(self.rows, place)
-        known = {name: getattr(self, name) for name in ("explained", "target")}
-        return replace(
-            self,
-            values=part(self.values),
-            record=part(self.record, 0),
-            error=part(self.error),
-            rows=numbers,
-            features=None if self.features is None else self.features.records(place, first),
-            prediction=rows(self.prediction, 0),
-            gap=None if self.gap is None else Gap(rows(self.gap.absolute), rows(self.gap.relative)),
-            checks=tuple(restrict_check(check, place) for check in self.checks),
-            **{name: rows(array, np.ndim(array) - 1) for name, array in known.items()},
-        )
+    def __iter__(self) -> Iterator[Attribution]:
+        return (self.records(i) for i in range(len(self)))
 
     def padded(self) -> Attribution:
         """Returns a result with ``rows`` as ``[records, longest, ...]``, padded with 0; a result without ``rows`` is unchanged."""
@@ -162,47 +152,54 @@ class Attribution:
 
     def quantity_at(self, k: int) -> Attribution:
         """Returns the result of one of several quantities, by its position in ``of=``. Raises ResultError if it does not exist."""
-        several = self.quantities
-        if several is None or not -several <= k < several:
-            there = "a single quantity" if several is None else f"{several} quantities"
-            raise ResultError(f"The result has no quantity {k}", found=there, advice="a.quantity_at(0)" if several else "a itself")
-        known = {name: getattr(self, name) for name in ("explained", "target")}
-        return replace(
-            self,
-            values=map_leaves(self.values, lambda _, leaf: None if leaf is None else leaf[k]),
-            error=map_leaves(self.error, lambda _, leaf: None if leaf is None else leaf[k]),
-            features=None if self.features is None else self.features.quantity_at(k),
-            quantity=f"{self.quantity}[{k}]",
-            gap=None if self.gap is None else Gap(self.gap.absolute[k], self.gap.relative[k]),
-            **{name: array[k] if np.ndim(array) == 2 else array for name, array in known.items()},
-        )
+        return selection.select_quantity(self, k)
 
     def part(self, *path: int | str) -> Attribution:
         """Returns the result of one of several arrays, by its position or name: ``a.part(0)``, ``a.part("image")``.
 
         The gap concerns the sum of all arrays, so that a part has none. Raises ResultError if the part does not exist.
         """
-        try:
-            values = follow(self.values, path)
-        except (LookupError, AttributeError, TypeError):
-            parts = [f"part({', '.join(map(repr, p))})" for p, _ in self.arrays() if p] or ["values"]
-            problem, there = f"The result has no part({', '.join(map(repr, path))})", ", ".join(parts)
-            raise ResultError(problem, found=there, advice=f"a.{parts[0]}") from None
-        inside = [k for k, (p, _) in enumerate(self.arrays()) if p[: len(path)] == path]
-        features = self.features.part(inside[0]) if self.features is not None and len(inside) == 1 else None
-        more = {"record": part_at(self.record, path), "error": part_at(self.error, path), "features": features}
+        values, more = selection.select_part(self, path)
         return self._changed(values, f"part({', '.join(map(repr, path))})", **more)
+
+    def with_names(
+        self,
+        *path: int | str,
+        features: Sequence[object] | None = None,
+        tokens: Any = None,
+        ids: ArrayLike | None = None,
+        channels: Sequence[object] | None = None,
+        times: Sequence[object] | None = None,
+        unit: str = "",
+        classes: Sequence[str] | None = None,
+    ) -> Attribution:
+        """Returns the result with names of its positions, which figures, tables, reports and files use.
+
+        >>> a = a.with_names(features=["width", "height", "length", "weight"])
+
+        ``features`` name the last axis, ``channels`` and ``times`` the axis of their length, with ``unit`` of the times. ``tokens`` is what
+        the tokenizer returned for these records, a tokenizer (with ``ids``, the token ids), a list of tokens, or a list for each record.
+        ``classes`` are the names of the classes. ``path`` selects one of several arrays. Tables of pandas bring their names themselves.
+
+        Raises ResultError for names that do not fit.
+        """
+        given = {"features": features, "tokens": tokens, "channels": channels, "times": times, "unit": unit, "ids": ids}
+        ids = self.record if ids is None and is_array(self.record) else ids
+        found = name_axes(self.padded().values, self.records_axis, path, **given | {"ids": ids})
+        replaced = {(one.path, one.axis) for one in found}
+        kept = tuple(one for one in self.axes if (one.path, one.axis) not in replaced)
+        return replace(self, axes=(*kept, *found), class_names=self.class_names if classes is None else as_texts(classes))
 
     # Arithmetic
 
     def __add__(self, other: Attribution) -> Attribution:
-        return self._combined(other, "+", operator.add)
+        return combine_results(self, other, "+", operator.add) if isinstance(other, Attribution) else NotImplemented
 
     def __radd__(self, other: int) -> Attribution:
         return self if other == 0 else NotImplemented  # the built-in sum() starts with 0
 
     def __sub__(self, other: Attribution) -> Attribution:
-        return self._combined(other, "-", operator.sub)
+        return combine_results(self, other, "-", operator.sub) if isinstance(other, Attribution) else NotImplemented
 
     def __mul__(self, number: float) -> Attribution:
         if not isinstance(number, Real):
@@ -246,15 +243,22 @@ class Attribution:
         pooling.look_up(pooling.POOLS, how, "pooling")
         first = self.records_axis
         values = self._each(lambda array: pooling.pool_axis(array, pooling.resolve_axis(axis, array.ndim, first), how))
-        return self._changed(values, f"pool({axis!r}, {how!r})", adds_up=how == "sum")
+        at = {len(array.shape) - first: pooling.resolve_axis(axis, array.ndim, first) - first for _, array in self.arrays()}
+        kept = without_axis(self.axes, next(iter(at.values()))) if len(at) == 1 else ()
+        return self._changed(values, f"pool({axis!r}, {how!r})", adds_up=how == "sum", axes=kept)
 
     def sum(self, axis: pooling.Axis) -> Attribution:
         """Returns ``pool(axis, "sum")``."""
         return self.pool(axis, "sum")
 
-    def mean(self, axis: pooling.Axis) -> Attribution:
-        """Returns ``pool(axis, "mean")``."""
-        return self.pool(axis, "mean")
+    def mean(self, axis: pooling.Axis | None = None) -> Attribution:
+        """Returns the mean over the records, with its standard error, or ``pool(axis, "mean")``.
+
+        *Use it when* you ask what matters for a model, not for one record: ``a.abs().mean()`` is the global importance of each feature.
+
+        Raises ResultError for tokens, which differ from record to record.
+        """
+        return averages.average_records(self) if axis is None else self.pool(axis, "mean")
 
     def normalize(self, how: pooling.Scale = "max") -> Attribution:
         """Returns each record divided by a statistic of its absolute values, over all arrays together.
@@ -283,7 +287,9 @@ class Attribution:
                 problem, advice = "Only maps [records, ..., height, width] can be resized", "a.part(...) of an array with height and width"
                 raise ResultError(problem, found=there, advice=advice)
         return self._changed(
-            self._each(lambda a: pooling.resize_single_maps(a, height, width, self.records_axis)), f"resize({height}, {width})"
+            self._each(lambda a: pooling.resize_single_maps(a, height, width, self.records_axis)),
+            f"resize({height}, {width})",
+            axes=tuple(one for one in self.axes if one.kind in ("token", "feature") and one.axis == 1),
         )
 
     # Conversion and display
@@ -301,6 +307,20 @@ class Attribution:
         from .dataframe import build_frame
 
         return build_frame(self.padded(), features, wide)
+
+    def to_shap(self) -> Any:
+        """Returns a ``shap.Explanation``, for the plots of shap: values, base values, data and names.
+
+        Several quantities become its last axis. Raises ResultError without shap, and for several arrays.
+        """
+        return exports.to_shap(self.padded())
+
+    def to_xarray(self) -> Any:
+        """Returns an ``xarray.Dataset`` with named axes: values, explained quantity, base value and gap.
+
+        Raises ResultError without xarray, and for several arrays.
+        """
+        return exports.to_xarray(self.padded())
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes one safetensors file, with JSON in its header for everything but arrays; an existing file is replaced atomically.
@@ -364,7 +384,7 @@ class Attribution:
         return map_leaves(self.values, lambda _, leaf: None if leaf is None else change(leaf))
 
     def _changed(self, values: Any, call: str = "", *, method: str = "", adds_up: bool = False, **more: Any) -> Attribution:
-        kept: dict[str, Any] = {} if adds_up else {"gap": None, "checks": keep_problems(self.checks, SUMS)}
+        kept: dict[str, Any] = {} if adds_up else {"gap": None, "base_value": None, "checks": keep_problems(self.checks, SUMS)}
         kept |= {"error": None, "features": None} | more
         return replace(self, values=values, method=method or f"{self.method or 'values'}.{call}", **kept)
 
@@ -372,28 +392,3 @@ class Attribution:
         """Returns the standard errors and the feature values multiplied by a number."""
         error = map_leaves(self.error, lambda _, leaf: None if leaf is None else leaf * abs(factor))
         return {"error": error, "features": None if self.features is None else self.features.scale(factor)}
-
-    def _combined(self, other: Attribution, sign: str, work: Callable[[Any, Any], Any]) -> Attribution:
-        if not isinstance(other, Attribution):
-            return NotImplemented
-        check_same_records(self, other, sign)
-        theirs = dict(other.arrays())
-        values = map_leaves(self.values, lambda path, leaf: None if leaf is None else work(leaf, theirs[path]))
-        same: dict[str, Any] = {name: pooling.common_value(getattr(self, name), getattr(other, name)) for name in ("record", *FACTS)}
-        return replace(
-            self,
-            values=values,
-            cut=self.cut if self.cut == other.cut else f"({self.cut} {sign} {other.cut})",
-            quantity=self.quantity if self.quantity == other.quantity else f"({self.quantity} {sign} {other.quantity})",
-            method=f"({self.method} {sign} {other.method})",
-            gap=None,
-            checks=keep_problems((*self.checks, *other.checks), SUMS | {"zero"}),
-            cost=self.cost + other.cost if self.cost and other.cost else self.cost or other.cost,
-            error=None,
-            features=None if self.features is None else self.features.combine(other.features, work),
-            settings=self.settings if self.settings == other.settings else {"left": self.settings, "right": other.settings},
-            **same,
-        )
-
-
-FACTS = ("explained", "prediction", "class_names", "target")

@@ -10,6 +10,8 @@ import numpy as np
 from ..arrays import as_numpy
 from ..errors import ResultError
 from ..features.table import FeatureTable, count_names, group_columns, split_rows
+from ..tree import Path
+from .axes import AxisNames, find_names
 
 if TYPE_CHECKING:
     from .attribution import Attribution
@@ -26,7 +28,8 @@ def build_frame(a: Attribution, features: Sequence[str] | None, wide: bool) -> A
             "A DataFrame needs pandas", found="pandas is not installed", advice="pip install pandas, or a.to_numpy()"
         ) from error
     parts = [(path, as_numpy(array), _features(a, k)) for k, (path, array) in enumerate(a.arrays())]
-    arrays = [(path, *name_columns(array, a.records_axis, table, features)) for path, array, table in parts]
+    given = {path: shared_names(a, array, path) if features is None else features for path, array, _ in parts}
+    arrays = [(path, *name_columns(array, a.records_axis, table, given[path])) for path, array, table in parts]
     for path, array, names in arrays:
         if features is not None and len(names or ()) != array.shape[-1]:
             where = f" of {path}" if path else ""
@@ -60,6 +63,19 @@ def name_columns(
     return grouped, split_rows(np.zeros(array.shape[-1]), None, one, 0).labels(given, "feature")
 
 
+def shared_names(a: Attribution, array: np.ndarray, path: Path) -> Sequence[str] | None:
+    """Returns the names of the last axis that all records share; None if there are none."""
+    known = find_names(a.axes, array.ndim - a.records_axis - 1, path)
+    return known.names[0] if known is not None and known.kind == "feature" and len(known.names) == 1 else None
+
+
+def name_places(known: AxisNames, record: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Returns the name of each position, ``""`` for padding."""
+    longest = max(max(map(len, known.names)), int(place.max(initial=-1)) + 1)
+    table = np.array([(*names, *[""] * (longest - len(names))) for names in known.names], dtype=object)
+    return np.asarray(table[record if len(known.names) > 1 else 0, place])
+
+
 def holds_pairs(array: np.ndarray, first: int, table: FeatureTable | None) -> bool:
     """True if an array with its records on axis ``first`` has interactions: one value for each pair of features."""
     return table is not None and array.ndim - first == 3 and array.shape == table.values.shape
@@ -75,7 +91,7 @@ def per_record(a: Attribution) -> Columns:
     return {name: np.asarray(column) for name, column in columns.items() if column is not None}
 
 
-def _tidy(a: Attribution, array: np.ndarray, features: Sequence[str] | None, path: tuple[int | str, ...]) -> Columns:
+def _tidy(a: Attribution, array: np.ndarray, features: Sequence[str] | None, path: Path) -> Columns:
     first = a.records_axis
     places = np.indices(array.shape, dtype=np.int32).reshape(array.ndim, -1)
     columns: Columns = {"quantity": places[0]} if first else {}
@@ -86,6 +102,10 @@ def _tidy(a: Attribution, array: np.ndarray, features: Sequence[str] | None, pat
     pairs = holds_pairs(array, first, a.features)
     for axis, place in enumerate(inner, 1):
         last = axis == len(inner)
+        known = find_names(a.axes, axis, path)
+        if known is not None and not (last and features is not None):
+            columns |= {known.kind: name_places(known, places[first], place)} | ({"position": place} if known.kind == "token" else {})
+            continue
         name = "feature" if last and (features is not None or len(inner) == 1) else f"axis{axis}"
         both = pairs and axis == len(inner) - 1
         columns[name] = np.array(features, dtype=object)[place] if (last or both) and features is not None else place

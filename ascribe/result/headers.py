@@ -7,8 +7,10 @@ from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
+from ..errors import ResultError
 from ..tree import walk
 from .attribution import Attribution, Check, Cost, Gap
+from .axes import KINDS, AxisNames, check_names
 from .object_arrays import decode_objects
 
 DEEP = 64
@@ -74,8 +76,21 @@ FIELDS: dict[str, tuple[Fits, str]] = {
         is_optional(is_object(("arrays",), names=names, told=is_text, arrays=lambda n: is_natural(n) and n <= 4096)),
         "an object with names and a description, or null",
     ),
+    "axes": (
+        is_list_of(
+            is_object(
+                kind=KINDS.__contains__,
+                axis=is_natural,
+                names=is_list_of(is_list_of(is_text)),
+                unit=is_text,
+                path=is_list_of(lambda key: is_text(key) or is_natural(key)),
+                words=is_list_of(is_list_of(lambda word: word == -1 or is_natural(word))),
+            )
+        ),
+        "a list of names of axes",
+    ),
 }
-LATER = ("features", "error")
+LATER = ("features", "error", "axes")
 """Fields that are missing in the first files of this format."""
 
 
@@ -119,6 +134,7 @@ def _is_pair(value: Any) -> bool:
 def check_consistency(a: Attribution) -> None:
     """Raises ValueError if data types, records, quantities or features of a result do not fit together."""
     known = {"explained": (a.explained, "fiub"), "target": (a.target, "iub"), "prediction": (a.prediction, "fiub")}
+    known |= {"base_value": (a.base_value, "fiub")}
     if a.gap is not None:
         known |= {"gap.absolute": (a.gap.absolute, "f"), "gap.relative": (a.gap.relative, "f")}
     counts = {}
@@ -139,6 +155,13 @@ def check_consistency(a: Attribution) -> None:
         )
     if a.quantities is not None and any(shape[:1] != (a.quantities,) for shape in arrays.values()):
         raise ValueError(f"The values of {a.quantities} quantities cannot have the shapes {list(arrays.values())}")
+    for one in a.axes:
+        try:
+            if one.path not in arrays or (one.words and len(one.words) not in (1, len(a))):
+                raise ValueError(f"The names of axis {one.axis} belong to no array")
+            check_names(one, a.padded().part(*one.path).values.shape[a.records_axis :])
+        except ResultError as error:
+            raise ValueError(f"The names of axis {one.axis} do not fit the values") from error
     if a.error is not None and {path: leaf.shape for path, leaf in walk(a.error) if leaf is not None} != arrays:
         raise ValueError("The errors have other shapes than the values")
     if (f := a.features) is not None:
@@ -169,6 +192,18 @@ def read_gap(absolute: np.ndarray | None, relative: np.ndarray | None) -> Gap | 
 def read_checks(text: Mapping[str, Any]) -> tuple[Check, ...]:
     """Returns the checks of a validated header."""
     return tuple(Check(**check | {"records": tuple(check["records"])}) for check in text["checks"])
+
+
+def read_axes(text: Mapping[str, Any]) -> tuple[AxisNames, ...]:
+    """Returns the names of the axes of a validated header."""
+    return tuple(
+        AxisNames(one["kind"], one["axis"], _tuples(one["names"]), one["unit"], tuple(one["path"]), _tuples(one["words"]))
+        for one in text.get("axes", ())
+    )
+
+
+def _tuples(lists: list[list[Any]]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(map(tuple, lists))
 
 
 def read_cost(text: Mapping[str, Any]) -> Cost | None:

@@ -34,7 +34,7 @@ CODES = {
     "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
 }  # fmt: skip
 TYPES = {code: np.dtype(name).newbyteorder("<") for name, code in CODES.items() if code != "BF16"} | {"BF16": np.dtype("<u2")}
-ARRAYS = ("explained", "prediction", "target", "rows")
+ARRAYS = ("explained", "prediction", "target", "rows", "base_value")
 GAPS = ("gap.absolute", "gap.relative")
 HEADER = 100_000_000
 """The maximum size in bytes of a header that safetensors reads."""
@@ -100,6 +100,7 @@ def save(a: Attribution, path: str | PathLike[str]) -> None:
         "checks": [asdict(check) for check in a.checks],
         "cost": asdict(a.cost) if a.cost else None,
         "settings": dict(a.settings),
+        "axes": [asdict(one) for one in a.axes],
     }
     tensors |= {name: encode_array(np.asarray(array)) for name, array in known.items() if array is not None}
     try:
@@ -166,6 +167,7 @@ def _result(text: Mapping[str, Any], tensors: Mapping[str, StoredArray], make: C
         settings=text["settings"],
         error=error,
         features=_features(text.get("features"), tensors),
+        axes=headers.read_axes(text),
         **known,
     )
     headers.check_consistency(a)

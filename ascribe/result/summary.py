@@ -15,10 +15,10 @@ import numpy as np
 from ..arrays import as_numpy
 from ..display import colours
 from ..display.layouts import as_image, find_layout, rank_strongest, shrink_map, sum_channels
-from ..features.table import group_columns, split_rows
 from ..utils.completeness import describe_gaps
 from ..utils.escape import escape_control
 from ..utils.pooling import describe_shapes
+from .rows import record_rows, table_columns
 
 if TYPE_CHECKING:
     from .attribution import Attribution, Check
@@ -164,7 +164,7 @@ def _caption(a: Attribution, i: int) -> str:
 
 
 def _table(a: Attribution, values: np.ndarray) -> str:
-    table, known = group_columns(values, a.features)
+    table, known = table_columns(a, values)
     names, shown = known or list(map(str, range(table.shape[1]))), table[:SHOWN]
     order = rank_strongest(np.abs(shown).mean(0), TOP)
     head = "".join(f"<th>{_isolated(shorten_name(escape_control(names[k])))}</th>" for k in order)
@@ -234,7 +234,7 @@ def lines(a: Attribution, blocks: bool) -> Iterator[Line]:
 
 def _ranked(a: Attribution, values: np.ndarray, i: int) -> Iterator[Line]:
     """Yields the features with the largest absolute values."""
-    rows = split_rows(values, None, a.features, i)
+    rows = record_rows(a, values, None, i)
     named = rows.grouped or rows.names is not None
     names = rows.labels(None, "feature") if named else [f"[{k}]" for k in range(len(values))]
     yield from _bars(rows.values, names, TOP)
