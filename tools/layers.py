@@ -44,6 +44,10 @@ DOORS = {
     ("result.attribution", "result.dataframe"): "Attribution.to_pandas()",
     ("result.attribution", "result.storage"): "Attribution.save() and load()",
     ("result.arithmetic", "result.attribution"): "the type of the arguments: the module holds the work of Attribution's methods",
+    ("result.averages", "result.attribution"): "likewise",
+    ("result.exports", "result.attribution"): "likewise",
+    ("result.rows", "result.attribution"): "likewise",
+    ("result.selection", "result.attribution"): "likewise",
     ("result.summary", "result.attribution"): "likewise",
 }
 """Arrows that close a ring of modules and are allowed, and why: methods of Attribution whose work is in files of their own."""
