@@ -175,7 +175,7 @@ class Attribution:
     ) -> Attribution:
         """Returns the result with names of its positions, which figures, tables, reports and files use.
 
-        >>> a = a.with_names(features=["width", "height", "length", "weight"])
+        >>> a = asc.IntegratedGradients()(model, x).with_names(features=["width", "height", "length", "weight"])
 
         ``features`` name the last axis, ``channels`` and ``times`` the axis of their length, with ``unit`` of the times. ``tokens`` is what
         the tokenizer returned for these records, a tokenizer (with ``ids``, the token ids), a list of tokens, or a list for each record.
