@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test slow bench accuracy peers zoo sweep parity check docs lock clean
+.PHONY: help demo test slow bench accuracy peers zoo sweep parity check docs docs-site lock clean
 
 ifeq ($(origin PYTHON),undefined)
 VENV ?= .venv
@@ -30,6 +30,7 @@ help:
 	@echo "make peers   accuracy of Shapley values, compared with the newest captum, shap and shapiq (PYTHON=python3.12 or newer)"
 	@echo "make zoo     rules on many architectures               make sweep   rules on every family of transformers"
 	@echo "make check   lint, types, import layering, suppressions, the examples in the documents"
+	@echo "make docs-site the documentation as a site in site/, with the reference of every public name"
 	@echo "make parity  LRP rules compared with zennit, metrics with Quantus, methods on a sentence encoder; written to docs/reports"
 	@echo "make lock    renews requirements/constraints.txt      make clean   removes all build output"
 
@@ -77,6 +78,10 @@ sweep: $(VENV)/.has-test
 docs: $(VENV)/.has-test
 	@$(BIN)/python -m pytest tests/package/test_docs.py $(ARGS)
 
+docs-site: $(VENV)/.has-docs
+	@$(BIN)/python -m tools.site site
+	@echo "site/index.html"
+
 check: $(VENV)/.has-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -97,5 +102,5 @@ lock:
 	@$(PYTHON) tools/lock.py $(PINS)
 
 clean:
-	rm -rf .venv .venv-* build dist *.egg-info demo-output bench-output .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-* build dist site *.egg-info demo-output bench-output .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

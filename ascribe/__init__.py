@@ -77,9 +77,9 @@ from .utils.hints import root_hint
 from .version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from .choose import compare, describe, recommend, tune
+    from .choose import cite, compare, describe, recommend, tune
 
-LATER = {"compare": "choose", "describe": "choose", "recommend": "choose", "tune": "choose"}
+LATER = {"cite": "choose", "compare": "choose", "describe": "choose", "recommend": "choose", "tune": "choose"}
 """Functions of modules that are loaded when they are first used, so that ``import ascribe`` stays light."""
 MODULES = (
     "choose", "coalitions", "compat", "cuts", "distributions", "errors", "features", "methods", "metrics", "plots", "quantities", "removal",
@@ -175,6 +175,7 @@ __all__ = [
     "XGradCam",
     "activation",
     "attribute",
+    "cite",
     "compare",
     "cuts_of",
     "describe",

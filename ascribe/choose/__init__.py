@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .candidates import Candidate, list_candidates
+from .citing import cite
 from .comparing import compare
 from .comparison import Comparison, HeldOut, MethodRow
 from .describing import Description, InputArray, Part, describe
@@ -23,6 +24,7 @@ __all__ = [
     "Part",
     "Recommendation",
     "Tuning",
+    "cite",
     "compare",
     "describe",
     "list_candidates",
