@@ -7,7 +7,7 @@ The package holds what most calls need: the verbs (:func:`attribute` and others)
 (``at=``), distributions of points (``over=``), the usual replacements for removed features (``by=``) and feature groups (``features=``),
 :class:`Attribution` and the errors. Everything else is public in its module: :mod:`ascribe.rules`, :mod:`ascribe.coalitions`,
 :mod:`ascribe.features`, :mod:`ascribe.removal`, :mod:`ascribe.quantities`, :mod:`ascribe.distributions`, :mod:`ascribe.methods`,
-:mod:`ascribe.metrics`, :mod:`ascribe.choose`, :mod:`ascribe.plots`, :mod:`ascribe.report`.
+:mod:`ascribe.metrics`, :mod:`ascribe.choose`, :mod:`ascribe.plots`, :mod:`ascribe.reports`.
 """
 
 from __future__ import annotations
@@ -78,12 +78,13 @@ from .version import VERSION as __version__
 
 if TYPE_CHECKING:
     from .choose import cite, compare, describe, recommend, tune
+    from .reports import report
 
-LATER = {"cite": "choose", "compare": "choose", "describe": "choose", "recommend": "choose", "tune": "choose"}
+LATER = {"cite": "choose", "compare": "choose", "describe": "choose", "recommend": "choose", "report": "reports", "tune": "choose"}
 """Functions of modules that are loaded when they are first used, so that ``import ascribe`` stays light."""
 MODULES = (
     "choose", "coalitions", "compat", "cuts", "distributions", "errors", "features", "methods", "metrics", "plots", "quantities", "removal",
-    "report", "result", "rules",
+    "reports", "result", "rules",
 )  # fmt: skip
 """The public modules; ``asc.rules`` and the others are loaded when they are first used."""
 
@@ -183,6 +184,7 @@ __all__ = [
     "explain_rules",
     "influence",
     "recommend",
+    "report",
     "tune",
 ]
 

@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("removal", "tape", "display"),
     ("backends", "result"),
     ("engine", "plots"),
-    ("methods", "report"),
+    ("methods", "reports"),
     ("metrics",),
     ("choose",),
     ("compat", "demo"),

@@ -24,7 +24,7 @@ MODULES = {
     "metrics": "Metrics",
     "choose": "Describe, compare, recommend, tune",
     "plots": "Figures",
-    "report": "Reports",
+    "reports": "Reports",
     "tape": "Recorded operations",
     "errors": "Errors",
 }

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import ResultError
 from ..metrics import Metric, Scores
 from ..metrics.intervals import interval_of_mean
-from ..report import cards, write_report
+from ..reports import cards, write_report
 from ..result.attribution import Attribution
 from .tables import as_html, as_text, write
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import report
+from .. import reports
 from ..choose import Recommendation, recommend
 from ..metrics import RelevanceGain
 from ..result.attribution import Attribution
@@ -127,10 +127,10 @@ def write_demo_report(out: Path, done: Sequence[TaskResult], seed: int) -> Path:
         f"{it.task.name}: {it.recommended.verdict}": it.recommended.comparison.report_rows() for it in done if it.recommended is not None
     }
     settings = list_settings(done, seed)
-    return report.write_report(out / "report.html", pages, title="ascribe demo", settings=settings, summary=rows, tables=tables)
+    return reports.write_report(out / "report.html", pages, title="ascribe demo", settings=settings, summary=rows, tables=tables)
 
 
-def make_cards(done: TaskResult) -> list[report.Card]:
+def make_cards(done: TaskResult) -> list[reports.Card]:
     """Returns the cards of the first records; methods that explain units of a layer of a table are a group of their own."""
     task, titles = done.task, [f"Record {i}: {done.task.class_names[label]}" for i, label in enumerate(done.task.held_out_labels[:SHOWN])]
     groups: dict[str, dict[str, Attribution]] = {}
@@ -144,7 +144,7 @@ def make_cards(done: TaskResult) -> list[report.Card]:
     for place, results in groups.items():
         names = task.feature_names if place == task.name else None
         images = None if task.feature_names else task.held_out
-        made += report.cards(results, range(SHOWN), titles=titles, images=images, feature_names=names, group=place)
+        made += reports.cards(results, range(SHOWN), titles=titles, images=images, feature_names=names, group=place)
     return made
 
 

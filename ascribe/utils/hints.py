@@ -214,7 +214,7 @@ def root_hint(name: str, known: Collection[str]) -> str:
     if name in ROOT:
         return f". Try: asc.{ROOT[name]}"
     if name in PLOTTING:
-        return ". Try: a.plot() or a.show() of a result; ascribe.report for several"
+        return ". Try: a.plot() or a.show() of a result; ascribe.reports for several"
     plain = {one.replace("_", "").lower(): one for one in sorted(known)}
     near = get_close_matches(name.replace("_", "").lower(), plain, 2, 0.8)
     return f". Try: {' or '.join(f'asc.{plain[one]}' for one in near)}" if near else ""

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ascribe.display import colours
-from ascribe.report import Map, page
-from ascribe.report.cards import Card
+from ascribe.reports import Map, page
+from ascribe.reports.cards import Card
 from ascribe.result.attribution import Attribution
 
 pytest.importorskip("matplotlib").use("Agg")

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from ascribe.display import colours
 from ascribe.errors import ResultError
-from ascribe.report import Card, Map, cards, page, write_report
+from ascribe.reports import Card, Map, cards, page, report, write_report
 from ascribe.result.attribution import Attribution, Check, Gap
+from ascribe.result.axes import AxisNames
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = (
@@ -183,7 +184,9 @@ def test_the_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     before = target.read_bytes()
     with pytest.raises(ResultError):
         write_report(target, [image_card(maps=[Map("m", np.zeros(3))])])
-    with pytest.raises(ResultError, match="kind='text'"):
+    with pytest.raises(ResultError, match="kind='sound'"):
+        write_report(target, [image_card(kind="sound")])
+    with pytest.raises(ResultError, match="must have 1 axes"):
         write_report(target, [image_card(kind="text")])
     assert target.read_bytes() == before
     assert list(tmp_path.iterdir()) == [target]
@@ -460,10 +463,18 @@ def test_the_keyboard_reaches_everything(browser: Any, tmp_path: Path) -> None:
     warned = image_card(maps=[Map("m", MAP, checks=(Check("finite", "warn"),))])
     visit = opened(browser, tmp_path, [warned, image_card()], summary=[{"a": 1}], settings={"seed": 0})
     reached = []
-    for _ in range(4):
+    for _ in range(6):
         visit.page.keyboard.press("Tab")
         reached.append(visit.page.evaluate("[document.activeElement.tagName, document.activeElement.type || '']"))
-    assert reached == [["DIV", ""], ["INPUT", "range"], ["INPUT", "checkbox"], ["SUMMARY", ""]]
+    assert reached == [
+        ["DIV", ""],
+        ["SELECT", "select-one"],  # the order: the first record has a warning
+        ["INPUT", "range"],
+        ["INPUT", "checkbox"],
+        ["SUMMARY", ""],
+        ["BODY", ""],
+    ]
+    visit.page.locator("summary").focus()
     visit.page.keyboard.press("Enter")
     assert not visit.page.locator("dl").is_visible()
     visit.page.locator("input[type=range]").focus()
@@ -472,7 +483,7 @@ def test_the_keyboard_reaches_everything(browser: Any, tmp_path: Path) -> None:
     assert near(visit.pixel("0-0", 1 / 6, 1 / 4), colours.parse_colours(colours.LIGHT)[-1])
 
 
-@pytest.mark.parametrize("width", [320, 480, 740, 1280])
+@pytest.mark.parametrize("width", [320, 480, 740, 1280, 1920])
 def test_no_width_scrolls_sideways(browser: Any, tmp_path: Path, width: int) -> None:
     long = "".join(HOSTILE) + "x" * 200
     checks = (Check(long, "fail", long), Check("b", "skipped"))
@@ -493,6 +504,125 @@ def test_without_scripts_it_says_so(browser: Any, tmp_path: Path) -> None:
     silent = browser.new_context(offline=True, java_script_enabled=False).new_page()
     silent.goto(file.as_uri())
     assert "Allow scripts" in silent.locator("body").inner_text()
+
+
+def text_result(seed: int = 0) -> Attribution:
+    tokens = (
+        ("[CLS]", "un", "##believ", "##able", "film", "[SEP]", "[PAD]"),
+        ("[CLS]", "فيلم", "رائع", "[SEP]", "[PAD]", "[PAD]", "[PAD]"),
+    )
+    words = ((-1, 0, 0, 0, 1, -1, -1), (-1, 0, 1, -1, -1, -1, -1))
+    values = np.random.default_rng(seed).normal(size=(2, 7))
+    return Attribution(values, method=f"M{seed}()", axes=(AxisNames("token", 1, tokens, words=words),), **CLASSES)
+
+
+CLASSES: dict[str, Any] = {
+    "prediction": np.array([[0.1, 0.9], [0.8, 0.2]]),
+    "class_names": ("no", "yes"),
+    "explained": np.array([0.9, 0.8]),
+}
+
+
+def test_texts_are_words_with_the_sums_of_their_tokens(browser: Any, tmp_path: Path) -> None:
+    a = text_result()
+    first, second = content(html(*cards({"a": a})))["cards"]
+    assert first["kind"] == "text"
+    assert [(w["text"], w["space"], w["special"]) for w in first["words"]] == [
+        ("[CLS]", False, True), ("unbelievable", True, False), ("film", True, False), ("[SEP]", True, True)
+    ]  # fmt: skip
+    sums = np.array([a.values[0, 0], a.values[0, 1:4].sum(), a.values[0, 4], a.values[0, 5]])
+    np.testing.assert_allclose([w["shares"][0] for w in first["words"]], np.clip(sums / colours.colour_limit(sums), -1, 1), atol=1e-4)
+    assert (first["direction"], second["direction"]) == ("ltr", "rtl")
+    visit = Visit(browser, report({"a": a, "b": text_result(1)}, tmp_path / "r.html"), color_scheme="light")
+    word = visit.page.locator("[data-word='0-1-0']")
+    assert word.inner_text() == "unbelievable"
+    shown = [int(c) for c in re.findall(r"\d+", word.evaluate("one => getComputedStyle(one).backgroundColor"))]
+    assert near(shown, colours.apply_palette(np.array([sums[1] / colours.colour_limit(sums)]).clip(-1, 1), colours.LIGHT)[0])
+    assert visit.page.locator("p.words[dir=rtl]").count() == 2
+    assert visit.trouble == []
+
+
+def test_series_are_lines_over_strips(browser: Any, tmp_path: Path) -> None:
+    values = np.zeros((1, 2, 40))
+    values[0, 1, 10:20] = 1.0
+    x = np.stack([np.zeros(40), np.linspace(0, 1, 40)])[None]
+    a = Attribution(values, x, method="M()").with_names(channels=["left", "right"], times=np.arange(40) * 25, unit="ms")
+    visit = Visit(browser, report(a, tmp_path / "r.html"), color_scheme="light")
+    assert visit.page.locator(".lane").all_text_contents() == ["left", "right"]
+    assert visit.page.locator(".axis span").all_text_contents() == ["0", "ms", "975"]
+    strong, weak = visit.pixel("0-0-1", 15.5 / 40, 0.1), visit.pixel("0-0-1", 30.5 / 40, 0.9)
+    assert near(strong, colours.parse_colours(colours.LIGHT)[-1])
+    assert near(weak, colours.apply_palette(np.zeros(1), colours.LIGHT)[0])
+    assert visit.trouble == []
+
+
+def test_a_table_with_a_base_value_leads_from_it_to_the_score(browser: Any, tmp_path: Path) -> None:
+    a = Attribution(np.array([[2.0, -1.0, 0.5]]), np.ones((1, 3)), explained=np.array([4.5]), base_value=np.array([3.0]), method="M()")
+    visit = Visit(browser, report(a, tmp_path / "r.html"))
+    assert visit.page.locator(".ends").inner_text() == "from the base value 3 to the score 4.5"
+    style = "bar => [bar.style.left, bar.style.width]"
+    found = [[float(part.rstrip("%")) for part in visit.page.locator(f"[data-bar='0-{i}-0']").evaluate(style)] for i in range(3)]
+    np.testing.assert_allclose(found, [[0, 100], [50, 50], [50, 25]], atol=0.02)  # 3 to 5, back to 4, on to 4.5
+    assert visit.trouble == []
+
+
+def test_several_inputs_have_a_card_each() -> None:
+    a = Attribution({"image": np.zeros((2, 1, 8, 8)), "row": np.zeros((2, 3))}, {"image": np.ones((2, 1, 8, 8)), "row": np.ones((2, 3))})
+    assert [(card.title, card.kind) for card in cards({"a": a}, [1])] == [("Record 1, image", "image"), ("Record 1, row", "table")]
+
+
+def test_records_are_searched_filtered_and_sorted(browser: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    gap = Gap(np.zeros(6), np.array([0.0, 0.01, 0.4, 0.02, 0.0, 0.1]))
+    known: dict[str, Any] = {"prediction": np.eye(2)[[0, 1, 1, 0, 0, 1]], "class_names": ("cat", "dog"), "gap": gap}
+    several = {name: Attribution(rng.normal(size=(6, 4)), np.ones((6, 4)), method=f"{name}()", **known) for name in ("A", "B")}
+    visit = Visit(browser, report(several, tmp_path / "r.html", titles=[f"animal {i}" for i in range(6)]))
+    titles = visit.page.locator(".card:visible h3")
+    visit.page.fill("input[type=search]", "animal 3")
+    assert titles.all_text_contents() == ["animal 3"]
+    assert visit.page.inner_text("[role=status]") == "1 of 6 records"
+    visit.page.fill("input[type=search]", "")
+    visit.page.get_by_label("class").select_option("dog")
+    assert titles.all_text_contents() == ["animal 1", "animal 2", "animal 5"]
+    visit.page.get_by_label("order").select_option("gap")
+    assert titles.all_text_contents() == ["animal 2", "animal 5", "animal 1"]
+    visit.page.locator("[data-toggle='1']").uncheck()
+    assert visit.page.locator("td.bar:visible").count() == 3 * 4
+    visit.page.keyboard.press("Tab")
+    visit.page.locator("h1").click()
+    visit.page.keyboard.press("j")
+    visit.page.keyboard.press("j")
+    assert visit.page.evaluate("document.activeElement.querySelector('h3').textContent") == "animal 5"
+    assert visit.trouble == []
+
+
+def test_five_hundred_records_stay_usable(browser: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.random((500, 3, 32, 32))
+    maps = {name: Attribution(rng.normal(size=(500, 3, 32, 32)), x, method=f"{name}()", prediction=rng.random((500, 10))) for name in "ABC"}
+    file = report(maps, tmp_path / "r.html")
+    assert file.stat().st_size < 25e6
+    visit = Visit(browser, file, viewport={"width": 1280, "height": 900})
+    assert visit.page.locator(".card").count() == 500
+    assert visit.page.locator("canvas").count() < 200  # the others are made when they come near
+    visit.page.locator("#record-499").scroll_into_view_if_needed()
+    visit.pixel("499-2", 0.5, 0.5)
+    assert visit.trouble == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_is_accessible(browser: Any, tmp_path: Path, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    rng = np.random.default_rng(0)
+    table = {name: Attribution(rng.normal(size=(2, 4)), np.ones((2, 4)), method=f"{name}()", **CLASSES) for name in "ABCDEF"}
+    several = [*cards(table, group="tables"), *cards({"a": text_result(), "b": text_result(1)}, group="texts"), image_card()]
+    rows = [{"method": "A", "gap": 0.1}]
+    visit = opened(browser, tmp_path, several, {"color_scheme": scheme}, summary=rows, settings={"seed": 0})
+    visit.page.wait_for_selector("[data-map='4-0']")
+    source = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    visit.page.evaluate(source)
+    found = visit.page.evaluate("axe.run().then((all) => all.violations.map((v) => [v.id, v.nodes.length, v.nodes[0].html.slice(0, 120)]))")
+    assert found == []
 
 
 def test_an_empty_report_opens(browser: Any, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 import ascribe as asc
 from ascribe.distributions.quadrature import quadrature_nodes
 from ascribe.engine.passes.curvature import Course, advise_on_curvature
-from ascribe.report.cards import cards
+from ascribe.reports.cards import cards
 from ascribe.utils.completeness import describe_gaps
 from tests.support.rescale_zoo import Fn
 from tests.support.small_models import chain, rows

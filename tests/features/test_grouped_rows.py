@@ -12,7 +12,7 @@ import pytest
 import ascribe as asc
 from ascribe.errors import ResultError
 from ascribe.features.table import align_rows, split_rows
-from ascribe.report import cards, page
+from ascribe.reports import cards, page
 from ascribe.result.attribution import Attribution
 
 pandas = pytest.importorskip("pandas")

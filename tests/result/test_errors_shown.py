@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ascribe.features.table import FeatureTable
-from ascribe.report import cards
-from ascribe.report.page import describe_card
+from ascribe.reports import cards
+from ascribe.reports.page import describe_card
 from ascribe.result.attribution import Attribution
 
 VALUES = np.array([[4.0, -2.0, 0.0], [1.0, 1.0, -3.0]])

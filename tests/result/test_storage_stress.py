@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ascribe import report
+from ascribe import reports
 from ascribe.errors import AscribeError, ResultError
 from ascribe.result import storage
 from ascribe.result.attribution import Attribution, Check
@@ -135,7 +135,7 @@ def used(a: Attribution) -> None:
     jobs = [
         a.raise_for_checks, lambda: a.records(0), lambda: a.records([0, -1]), lambda: a.quantity_at(0), lambda: a.abs(), lambda: a + a,
         lambda: 2 * a / 3, a.normalize, lambda: a.sum(1), a.to_pandas, a.to_numpy, lambda: a.resize(2, 2),
-        lambda: a.save(Path(os.devnull)), lambda: report.cards({"a": a}, [0]),
+        lambda: a.save(Path(os.devnull)), lambda: reports.cards({"a": a}, [0]),
     ]  # fmt: skip
     for job in jobs:
         with contextlib.suppress(AscribeError):
@@ -263,7 +263,7 @@ def written(kind: str, path: Path) -> None:
     if kind == "result":
         plain().save(path)
     else:
-        report.write_report(path, [])
+        reports.write_report(path, [])
 
 
 @pytest.mark.parametrize("kind", ["result", "report"])

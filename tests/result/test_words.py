@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import ascribe as asc
 from ascribe.errors import ResultError
-from ascribe.report import cards, page, write_report
+from ascribe.reports import cards, page, write_report
 from ascribe.result.attribution import Attribution
 from ascribe.result.object_arrays import decode_objects, encode_objects
 from ascribe.result.storage import read_safetensors, write_safetensors

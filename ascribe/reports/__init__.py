@@ -2,5 +2,6 @@
 
 from .cards import Card, Map, cards
 from .page import write_report
+from .results import report
 
-__all__ = ["Card", "Map", "cards", "write_report"]
+__all__ = ["Card", "Map", "cards", "report", "write_report"]

@@ -91,6 +91,7 @@
   }
 
   async function draw(view) {
+    if (view.lane) return lane(view);
     const { canvas, map, photo, image } = view;
     if (photo && !view.grey) {
       await image.decode();
@@ -158,7 +159,7 @@
     return make("p", { class: "facts" }, ...parts);
   }
 
-  function about(map) {
+  function heading(map) {
     const note = map.note ? make("p", { class: "note" }, breakable(map.note)) : null;
     return [make("p", { class: "method" }, breakable(map.method)), facts(map), note, checks(map)];
   }
@@ -172,28 +173,131 @@
       panels.append(make("figure", {}, image, make("figcaption", {}, make("p", { class: "method" }, "record"))));
     }
     card.maps.forEach((map, i) => {
-      panels.append(make("figure", {}, picture(card, map, image, `${at}-${i}`), make("figcaption", {}, ...about(map))));
+      panels.append(by(i, make("figure", {}, picture(card, map, image, `${at}-${i}`), make("figcaption", {}, ...heading(map)))));
     });
     return panels;
   }
 
   function bars(card, at) {
     const head = make("tr", {}, make("th", { scope: "col" }, "Feature"), make("th", { scope: "col", class: "number" }, "Value"));
-    for (const map of card.maps) head.append(make("th", { scope: "col", class: "by" }, ...about(map)));
+    card.maps.forEach((map, i) => head.append(by(i, make("th", { scope: "col", class: "by" }, ...heading(map)))));
     const body = make("tbody", {});
     card.features.forEach((feature, row) => {
       const line = make("tr", feature.rest ? { class: "rest" } : {});
       line.append(make("th", { scope: "row" }, said(feature.name)), make("td", { class: "number" }, feature.value));
-      feature.bars.forEach((one, i) => line.append(bar(one, card.maps[i].method, `${at}-${row}-${i}`)));
+      feature.bars.forEach((one, i) => line.append(by(i, bar(one, card.maps[i].method, `${at}-${row}-${i}`))));
       body.append(line);
     });
-    return make("table", { class: "bars" }, make("thead", {}, head), body);
+    const whole = make("table", { class: card.waterfall ? "bars waterfall" : "bars" }, make("thead", {}, head), body);
+    const frame = make("div", { class: "fitting" }, whole);
+    fitter.observe(frame);
+    if (!card.waterfall) return frame;
+    const ends = make("p", { class: "ends" }, "from the base value ", strong(card.waterfall.base), " to the score ", strong(card.waterfall.score));
+    return make("div", {}, ends, frame);
+  }
+
+  function strong(text) {
+    return make("b", {}, text);
+  }
+
+  // What belongs to one method, which the reader may hide.
+  function by(i, element) {
+    element.dataset.method = String(i);
+    return element;
+  }
+
+  // Tables whose columns would be too narrow are shown as blocks.
+  function fit(target) {
+    if (target.classList.contains("scroll")) {
+      target.classList.remove("stacked");
+      target.classList.toggle("stacked", target.scrollWidth > target.clientWidth + 1);
+    } else {
+      const columns = target.querySelectorAll("thead th:not([hidden])").length;
+      target.classList.toggle("stacked", target.clientWidth < 160 * (columns + 1));
+    }
+  }
+
+  const fitter = new ResizeObserver((entries) => entries.forEach((entry) => fit(entry.target)));
+
+  function fitAll(root) {
+    root.querySelectorAll(".fitting, .scroll").forEach(fit);
+  }
+
+  // Texts
+
+  function text(card, at) {
+    const parts = card.maps.map((map, i) => {
+      const line = make("p", { class: "words", dir: card.direction });
+      card.words.forEach((word, k) => {
+        if (word.space) line.append(" ");
+        const share = word.shares[i];
+        const one = make("span", { class: word.special ? "word special" : "word", title: word.amounts[i], "data-word": `${at}-${k}-${i}` }, said(word.text));
+        tints.push([one, share]);
+        line.append(one);
+      });
+      return by(i, make("div", { class: "passage" }, make("div", { class: "caption" }, ...heading(map)), line));
+    });
+    return make("div", { class: "passages" }, ...parts);
+  }
+
+  const tints = [];
+  function tint() {
+    for (const [element, share] of tints) {
+      element.style.backgroundColor = share === null ? "" : css(share);
+      element.style.color = share === null ? "" : inked(share);
+    }
+  }
+
+  // Black or white, whichever can be read on a colour.
+  function inked(share) {
+    const level = 3 * Math.round(128 + 127 * share);
+    const light = [0, 1, 2].map((c) => (shades[level + c] / 255) ** 2.2);
+    return 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2] > 0.18 ? "#000" : "#fff";
+  }
+
+  // Series
+
+  function series(card, at) {
+    const parts = card.maps.map((map, i) => {
+      const lanes = make("div", { class: "lanes" });
+      card.series.channels.forEach((channel, k) => {
+        const canvas = surface(Math.max(900, card.series.length), 44);
+        canvas.setAttribute("role", "img");
+        canvas.setAttribute("aria-label", `Values of ${channel.name} by ${map.method}`);
+        canvas.dataset.map = `${at}-${i}-${k}`;
+        views.set(canvas, { canvas, lane: { levels: channel.levels[i], line: channel.line, length: card.series.length }, drawn: false });
+        watcher.observe(canvas);
+        lanes.append(make("span", { class: "lane" }, said(channel.name)), canvas);
+      });
+      const axis = make("p", { class: "axis" }, make("span", {}, said(card.series.first)), make("span", {}, said(card.series.unit)), make("span", {}, said(card.series.last)));
+      lanes.append(make("span", {}), axis);
+      return by(i, make("div", { class: "passage" }, make("div", { class: "caption" }, ...heading(map)), lanes));
+    });
+    return make("div", { class: "passages" }, ...parts);
+  }
+
+  function lane(view) {
+    const { canvas, lane: one } = view;
+    const context = canvas.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.drawImage(coloured({ width: one.length, height: 1, levels: one.levels }), 0, 0, canvas.width, canvas.height);
+    if (one.line) {
+      for (const [width, colour] of [[4, dark.matches ? "#0008" : "#fff8"], [1.5, dark.matches ? "#fff" : "#000"]]) {
+        context.lineWidth = width;
+        context.strokeStyle = colour;
+        context.beginPath();
+        one.line.forEach((y, i) => y !== null && context.lineTo(((i + 0.5) / one.length) * canvas.width, (0.08 + 0.84 * (1 - y)) * canvas.height));
+        context.stroke();
+      }
+    }
+    view.drawn = true;
+    canvas.dataset.drawn = "";
   }
 
   function bar(one, method, name) {
     const filled = make("span", { class: "fill", "data-bar": name });
     filled.style.width = `${50 * Math.abs(one.share)}%`;
-    filled.style.left = `${one.share < 0 ? 50 + 50 * one.share : 50}%`;
+    filled.style.left = `${50 + 50 * ((one.from || 0) + Math.min(one.share, 0))}%`;
     filled.classList.add(one.share < 0 ? "against" : "for");
     const whisker = one.error === undefined ? null : make("span", { class: "whisker" });
     if (whisker) {
@@ -211,12 +315,145 @@
     return card.maps.some((map) => map.checks.some((check) => check.status === "fail" || check.status === "warn"));
   }
 
+  const BODIES = { image: images, table: bars, text, series };
+  const lazy = data.cards.length > 60;
+  const waiting = new Map();
+
   function entry(card, at) {
     const prediction = card.prediction ? make("p", { class: "prediction" }, said(card.prediction)) : null;
     const head = make("header", {}, make("h3", {}, said(card.title)), prediction);
-    const element = make("article", { class: "card" }, head, card.features ? bars(card, at) : images(card, at));
+    const element = make("article", { class: "card", id: `record-${at}`, tabindex: "-1" }, head);
     element.classList.toggle("bad", bad(card));
+    entries.push({ card, element, at, text: [card.title, card.prediction, card.group, ...card.search].join(" ").toLowerCase() });
+    const fill = () => {
+      waiting.delete(element);
+      element.append(BODIES[card.kind](card, at));
+      hide(element);
+      if (lazy) fitAll(element);
+    };
+    if (lazy) {
+      waiting.set(element, fill);
+      nearby.observe(element);
+    } else fill();
     return element;
+  }
+
+  const nearby = new IntersectionObserver(
+    (seen) => {
+      for (const one of seen) {
+        if (!one.isIntersecting) continue;
+        nearby.unobserve(one.target);
+        const fill = waiting.get(one.target);
+        if (fill) fill();
+      }
+      tint();
+    },
+    { rootMargin: "1200px" },
+  );
+
+  // Which records are shown, in which order, with which methods
+
+  const entries = [];
+  const hidden = new Set();
+  const chosen = { words: "", label: "", warned: false, order: "given" };
+  const counter = make("span", { class: "counter", role: "status" });
+
+  function hide(root) {
+    for (const one of root.querySelectorAll("[data-method]")) one.hidden = hidden.has(one.dataset.method);
+  }
+
+  function select() {
+    const words = chosen.words.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const one of entries) {
+      const fits = words.every((word) => one.text.includes(word)) && (!chosen.label || one.card.label === chosen.label) && (!chosen.warned || bad(one.card));
+      one.element.hidden = !fits;
+      if (one.link) one.link.hidden = !fits;
+      shown += fits;
+    }
+    counter.textContent = shown === entries.length ? "" : `${shown} of ${entries.length} records`;
+  }
+
+  const RANK = {
+    given: () => 0,
+    gap: (card) => -(card.gap ?? -1),
+    disagreement: (card) => -(card.disagreement ?? -1),
+    check: (card) => -card.worst,
+  };
+
+  function sort() {
+    const rank = RANK[chosen.order];
+    const ordered = [...entries].sort((a, b) => rank(a.card) - rank(b.card) || a.at - b.at);
+    for (const one of ordered) {
+      one.element.parentElement.append(one.element);
+      if (one.link) one.link.parentElement.append(one.link);
+    }
+  }
+
+  function choice(label, pairs, change) {
+    const list = make("select", { "aria-label": label }, ...pairs.map(([value, text]) => make("option", { value }, text)));
+    list.addEventListener("change", () => change(list.value));
+    return make("label", {}, label, list);
+  }
+
+  function tools() {
+    const parts = [];
+    if (entries.length > 3) {
+      const box = make("input", { type: "search", placeholder: "search the records", "aria-label": "Search the records" });
+      box.addEventListener("input", () => ((chosen.words = box.value), select()));
+      parts.push(box);
+    }
+    const labels = [...new Set(data.cards.map((card) => card.label).filter(Boolean))].sort();
+    if (labels.length > 1 && labels.length <= 200) {
+      parts.push(choice("class", [["", "all"], ...labels.map((label) => [label, label])], (value) => ((chosen.label = value), select())));
+    }
+    const orders = [["given", "as given"]];
+    if (data.cards.some((card) => card.gap !== null)) orders.push(["gap", "largest gap first"]);
+    if (data.cards.some((card) => card.disagreement !== null)) orders.push(["disagreement", "methods disagree first"]);
+    if (data.cards.some(bad) && !data.cards.every(bad)) orders.push(["check", "worst check first"]);
+    if (orders.length > 1 && entries.length > 1) parts.push(choice("order", orders, (value) => ((chosen.order = value), sort())));
+    const methods = [...new Set(data.cards.flatMap((card) => card.maps.map((map) => map.method)))];
+    const same = data.cards.every((card) => card.maps.every((map, i) => map.method === methods[i]));
+    if (same && methods.length > 1) {
+      const boxes = methods.map((method, i) => {
+        const box = make("input", { type: "checkbox", checked: "", "data-toggle": String(i) });
+        box.addEventListener("change", () => {
+          box.checked ? hidden.delete(String(i)) : hidden.add(String(i));
+          hide(report);
+          fitAll(report);
+        });
+        return make("label", {}, box, said(method));
+      });
+      parts.push(make("fieldset", { class: "methods" }, make("legend", {}, "methods"), ...boxes));
+    }
+    parts.push(counter);
+    return parts.length > 1 ? make("div", { class: "tools", role: "group", "aria-label": "Which records are shown" }, ...parts) : null;
+  }
+
+  function contents() {
+    if (entries.length < 5) return null;
+    const lists = new Map();
+    for (const one of entries) {
+      if (!lists.has(one.card.group)) lists.set(one.card.group, make("ul", {}));
+      one.link = make("li", {}, make("a", { href: `#record-${one.at}` }, said(one.card.title)));
+      lists.get(one.card.group).append(one.link);
+    }
+    const parts = [...lists].map(([group, list]) => make("div", {}, group ? make("p", { class: "method" }, said(group)) : null, list));
+    return make("details", { class: "contents" }, make("summary", {}, `Contents: ${plural(entries.length, "record")}`), make("nav", { "aria-label": "Records" }, ...parts));
+  }
+
+  function walk(event) {
+    if (event.target.closest("input, select") || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.key === "/") {
+      const box = document.querySelector("input[type=search]");
+      if (box) event.preventDefault(), box.focus();
+    }
+    const step = { j: 1, k: -1 }[event.key];
+    if (!step) return;
+    const shown = [...document.querySelectorAll(".card:not([hidden])")];
+    const at = shown.indexOf(document.activeElement);
+    const next = shown[at < 0 ? (step > 0 ? 0 : shown.length - 1) : at + step];
+    if (next) next.focus(), next.scrollIntoView({ block: "start" });
   }
 
   // The page
@@ -242,17 +479,22 @@
   function section(title, content) {
     if (!content.rows.length) return null;
     const numeric = content.columns.map((_, i) => content.rows.every((row) => row[i].number));
-    const cell = (tag, i, more, text) => make(tag, { ...more, ...(numeric[i] ? { class: "number" } : {}) }, said(text));
+    const cell = (tag, i, more, text) => {
+      const name = tag === "td" ? { "data-label": content.columns[i] } : {};
+      return make(tag, { ...more, ...name, ...(numeric[i] ? { class: "number" } : {}) }, said(text));
+    };
     const head = make("tr", {}, ...content.columns.map((name, i) => cell("th", i, { scope: "col" }, name)));
     const rows = content.rows.map((row) => make("tr", {}, ...row.map((one, i) => cell("td", i, {}, one.text))));
     const whole = make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
     const frame = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" }, whole);
+    fitter.observe(frame);
     return make("section", { class: "summary" }, make("h2", {}, said(title)), frame);
   }
 
   function controls() {
     const scale = make("span", { class: "scale", "aria-hidden": "true" });
     const parts = [make("div", { class: "legend" }, "lowers the score", scale, "raises it")];
+    if (entries.length > 3) parts.push(make("span", { class: "keys" }, "keys: j next, k previous, / search"));
     if (data.cards.some((card) => card.photo)) {
       const slider = make("input", { type: "range", min: "0", max: "100", step: "5", value: String(100 * share) });
       slider.addEventListener("input", () => {
@@ -265,7 +507,7 @@
     const worry = data.cards.filter(bad).length;
     if (worry && worry < data.cards.length) {
       const only = make("input", { type: "checkbox" });
-      only.addEventListener("change", () => document.body.classList.toggle("only-bad", only.checked));
+      only.addEventListener("change", () => ((chosen.warned = only.checked), select()));
       parts.push(make("label", {}, only, "only records with warnings"));
     }
     return make("div", { class: "controls", role: "group", "aria-label": "How the maps are shown" }, ...parts);
@@ -301,14 +543,24 @@
     }
     document.documentElement.style.setProperty("--for", css(1));
     document.documentElement.style.setProperty("--against", css(-1));
+    tint();
     redraw();
   }
 
-  const sections = groups();
   const report = document.getElementById("report");
-  report.append(...[opening(), section("Summary", data.summary), ...data.tables.map((one) => section(one.title, one)), data.cards.length ? controls() : null, ...sections, settings()].filter(Boolean));
+  const sections = groups();
+  const tables = [section("Summary", data.summary), ...data.tables.map((one) => section(one.title, one))];
+  const panels = data.cards.length ? [contents(), tools(), controls()] : [];
+  report.append(...[opening(), ...tables, ...panels, ...sections, settings()].filter(Boolean));
+  report.classList.toggle("lazy", lazy);
   colour();
+  fitAll(report);
+  addEventListener("keydown", walk);
   dark.addEventListener("change", colour);
-  addEventListener("beforeprint", () => views.forEach((view) => view.drawn || draw(view)));
+  addEventListener("beforeprint", () => {
+    for (const fill of [...waiting.values()]) fill();
+    tint();
+    views.forEach((view) => view.drawn || draw(view));
+  });
   document.documentElement.dataset.ready = "true";
 })();

@@ -24,11 +24,25 @@ from ..utils.completeness import format_percent
 from ..utils.escape import escape_control
 from ..utils.files import write_atomically
 from .cards import Card, Map
+from .records import (
+    KINDS,
+    MINUS,
+    cascade,
+    describe_ends,
+    describe_series,
+    describe_words,
+    find_direction,
+    format_number,
+    measure_disagreement,
+)
 
 HERE = Path(__file__).parent
 ROWS = 12
 """The number of features shown of a table; the others are summed."""
-MINUS = "\N{MINUS SIGN}"
+RANKS = {"text": 1, "series": 2}
+"""The number of axes of the values of one record."""
+SEARCHED = 200
+"""The number of names of a record in which a reader can search."""
 NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?( ?%)?")
 PAGE = """<!doctype html>
 <html lang="en">
@@ -124,16 +138,31 @@ def format_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def describe_card(card: Card) -> dict[str, Any]:
     """Returns a card as JSON."""
-    if card.kind not in ("image", "table"):
-        raise ResultError('`kind=` of a card must be "image" or "table"', found=f"kind={card.kind!r}", advice='kind="table"')
+    if card.kind not in KINDS:
+        raise ResultError(f"`kind=` of a card must be one of {', '.join(KINDS)}", found=f"kind={card.kind!r}", advice='kind="table"')
+    if card.kind in RANKS and any(one.values.ndim != RANKS[card.kind] for one in card.maps):
+        shapes = ", ".join(str(list(one.values.shape)) for one in card.maps)
+        raise ResultError(f"The maps of a {card.kind} must have {RANKS[card.kind]} axes", found=shapes, advice="a.pool(...) first")
     photo = as_image(card.record) if card.kind == "image" else None
+    words = describe_words(card) if card.kind == "text" else None
+    statuses = [check.status for one in card.maps for check in one.checks]
     return {
         "title": card.title,
         "group": card.group,
+        "kind": card.kind,
+        "label": card.label,
         "prediction": card.prediction,
         "photo": None if photo is None else _photo(photo),
         "maps": [_about(one) | (_levels(one.values) if card.kind == "image" else {}) for one in card.maps],
         "features": feature_rows(card) if card.kind == "table" else None,
+        "waterfall": describe_ends(card),
+        "words": words,
+        "direction": find_direction(words or ()),
+        "series": describe_series(card) if card.kind == "series" else None,
+        "search": list(card.feature_names or ())[:SEARCHED],
+        "gap": max((abs(one.gap) for one in card.maps if one.gap is not None and math.isfinite(one.gap)), default=None),
+        "worst": 2 if "fail" in statuses else 1 if "warn" in statuses else 0,
+        "disagreement": measure_disagreement(card),
     }
 
 
@@ -160,6 +189,10 @@ def feature_rows(card: Card) -> list[dict[str, Any]]:
         rest = [float(np.delete(values, order).sum()) for values in wide]
         bars = [_bar(value, top) for value, top in zip(rest, limits, strict=True)]
         rows.append({"name": f"{count - len(order)} others together", "value": "", "bars": bars, "rest": True})
+    if card.ends is not None and len(wide) == 1 and np.isfinite(wide[0]).all():
+        steps = [*wide[0][order], *([float(np.delete(wide[0], order).sum())] if count > len(order) else [])]
+        for row, bar in zip(rows, cascade(card.ends[0], steps), strict=True):
+            row["bars"][0] = {"text": row["bars"][0]["text"]} | bar
     return rows
 
 
@@ -173,11 +206,6 @@ def format_cell(value: Any) -> str:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         return shorten_name("missing" if value is None else escape_control(str(value)))
     return format_number(float(value)) if math.isfinite(value) else str(float(value))
-
-
-def format_number(value: float) -> str:
-    """Returns a number with three digits and a typographic minus sign."""
-    return f"{value:.3g}".replace("-", MINUS)
 
 
 def _about(one: Map) -> dict[str, Any]:
