@@ -124,6 +124,6 @@ def select_record(a: Attribution, record: int) -> tuple[np.ndarray, np.ndarray |
 
     def at_same_path(tree: Any) -> np.ndarray | None:
         leaf = part_at(tree, path)
-        return as_numpy(leaf[record]) if is_array(leaf) else None
+        return as_numpy(leaf[record]) if is_array(leaf) and tuple(leaf.shape[:1]) == (len(a),) else None
 
     return as_numpy(values[record]), at_same_path(a.record), at_same_path(a.error)
