@@ -120,7 +120,7 @@ class _SurrogateEstimator:
         inner = matrix[1:, 1:] - matrix[0, 0] * np.outer(mean, mean)
         target = right[1:] - mean[:, None] * right[0]
         if self.over.lasso is None:
-            return np.linalg.lstsq(inner + self.over.ridge * np.eye(len(inner)), target)[0]
+            return np.linalg.lstsq(inner + self.over.ridge * np.eye(len(inner)), target, rcond=None)[0]
         return lasso(inner / matrix[0, 0], target / matrix[0, 0], self.over.lasso)
 
 

@@ -101,6 +101,6 @@ def segment_image(pixels: np.ndarray, how: str, count: int) -> Any:
     if how == "quickshift":
         three = pixels if channels == 3 else np.repeat(pixels.mean(-1, keepdims=True), 3, -1)
         spread = max(1.0, (height * width / count) ** 0.5 / 2)
-        return segmentation.quickshift(three, kernel_size=spread / 2, max_dist=2 * spread, ratio=0.5, rng=0)
+        return segmentation.quickshift(three, kernel_size=max(1.0, spread / 2), max_dist=2 * spread, ratio=0.5, rng=0)
     grey = color.rgb2gray(pixels) if channels == 3 else pixels.mean(-1)
     return segmentation.watershed(filters.sobel(grey), markers=count, compactness=1e-3)

@@ -100,7 +100,7 @@ def fit_least_squares(x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, alph
     if l1:
         slope = lasso(moments, sides, alpha)
     else:
-        slope = np.linalg.lstsq(moments + alpha * np.eye(len(moments)), sides)[0]
+        slope = np.linalg.lstsq(moments + alpha * np.eye(len(moments)), sides, rcond=None)[0]
     return slope.T, middle_y - middle_x @ slope
 
 
