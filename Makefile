@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test slow bench accuracy peers zoo sweep parity check docs docs-site lock clean
+.PHONY: help demo test slow bench accuracy peers zoo sweep parity oldest dist check docs docs-site lock clean
 
 ifeq ($(origin PYTHON),undefined)
 VENV ?= .venv
@@ -32,6 +32,7 @@ help:
 	@echo "make check   lint, types, import layering, suppressions, the examples in the documents"
 	@echo "make docs-site the documentation as a site in site/, with the reference of every public name"
 	@echo "make parity  LRP rules compared with zennit, metrics with Quantus, methods on a sentence encoder; written to docs/reports"
+	@echo "make oldest  smoke tests with the oldest versions       make dist    builds the package, and uses the wheel in an empty environment"
 	@echo "make lock    renews requirements/constraints.txt      make clean   removes all build output"
 
 $(VENV)/.made:
@@ -97,6 +98,13 @@ parity: $(VENV)/.has-test requirements/parity.txt requirements/quantus.txt
 	@PYTHONPATH=.venv-quantus $(BIN)/python -m pytest tests/parity/test_quantus_parity.py tests/parity/test_sentences.py $(ARGS)
 	@PYTHONPATH=.venv-quantus $(BIN)/python -W ignore -m benchmarks.quantus --commit
 	@PYTHONPATH=.venv-quantus HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m benchmarks.sentences --commit
+
+oldest:
+	@$(PYTHON) tools/oldest.py $(ARGS)
+
+dist: $(VENV)/.made requirements/dist.txt
+	@$(BIN)/python -m pip install -qq --requirement requirements/dist.txt
+	@$(BIN)/python tools/dist.py $(ARGS)
 
 lock:
 	@$(PYTHON) tools/lock.py $(PINS)

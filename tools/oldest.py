@@ -99,7 +99,9 @@ def run_group(name: str, floors: Mapping[str, Mapping[str, str]], torch: str | N
     if subprocess.run([*install, *pins.values()], check=False).returncode != 0:
         say(f"{name}: the oldest versions cannot be installed together")
         return False
-    done = subprocess.run([str(python), "-W", "ignore", "-m", "pytest", "-p", "no:cacheprovider", "-W", "ignore", group.tests], cwd=ROOT, check=False)
+    done = subprocess.run(
+        [str(python), "-W", "ignore", "-m", "pytest", "-p", "no:cacheprovider", "-W", "ignore", group.tests], cwd=ROOT, check=False
+    )
     frozen = subprocess.run([str(python), "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
     say(f"{name}: {'passed' if done.returncode == 0 else 'FAILED'} with {', '.join(list_installed(frozen, pins))}")
     if note:
@@ -126,7 +128,8 @@ def main(argv: Sequence[str]) -> int:
     if unknown := [name for name in args.groups if name not in GROUPS]:
         parser.error(f"no group {', '.join(unknown)}; the groups are {', '.join(GROUPS)}")
     floors = list_floors(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"])
-    return 0 if all([run_group(name, floors, args.torch) for name in args.groups or GROUPS]) else 1
+    failed = [name for name in args.groups or GROUPS if not run_group(name, floors, args.torch)]
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ USES = {
     "pandas": "Attribution.to_pandas()",
     "rich": "colour in Attribution.show()",
     "scikit-learn": "ascribe demo",
+    "scikit-image": "Superpixels, structural similarity of images",
+    "scipy": "Inpaint and Road",
+    "optuna": "ascribe.tune()",
     "transformers": "Hugging Face models of your own; ascribe never imports it",
 }
 """Distribution -> what uses it."""
@@ -31,6 +34,9 @@ EXTRAS = {
     "pandas": "data",
     "rich": "terminal",
     "scikit-learn": "demo",
+    "scikit-image": "images",
+    "scipy": "images",
+    "optuna": "tune",
 }
 """Distribution -> the extra of ascribe that installs it."""
 

@@ -50,7 +50,7 @@ class StoredArray:
     def numpy(self) -> np.ndarray:
         """Returns the array as NumPy; bfloat16 becomes float32, which represents all of its values."""
         if self.code == "BF16":
-            return (self.array.astype(np.uint32) << 16).view(np.float32)
+            return (self.array.astype(np.uint32) << np.uint32(16)).view(np.float32)
         return self.array.astype(self.array.dtype.newbyteorder("="))
 
     def torch(self) -> Any:

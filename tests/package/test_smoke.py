@@ -19,7 +19,16 @@ import ascribe as asc
 from ascribe import plots, report
 from ascribe.methods import METHODS
 
-BASED = ("IntegratedGradients", "DeepLift", "InputXGradient", "KernelShap", "ShapleySampling", "ShapleyExact", "Partition", "FeatureAblation")
+BASED = (
+    "IntegratedGradients",
+    "DeepLift",
+    "InputXGradient",
+    "KernelShap",
+    "ShapleySampling",
+    "ShapleyExact",
+    "Partition",
+    "FeatureAblation",
+)
 """Methods whose values are weight times input on a linear model without bias, with the baseline 0."""
 DRAWN = ("SmoothGrad", "VarGrad", "SquareGrad", "Hsic", "SobolIndices", "Lime")
 MAPS = ("GradCam", "GradCamPlusPlus", "HiResCam", "LayerCam", "XGradCam", "EigenCam", "ScoreCam", "AblationCam")
@@ -110,6 +119,13 @@ def test_a_result_saved_and_loaded_is_the_same(linear: nn.Module, rows: torch.Te
     assert a.checks == b.checks
 
 
+@pytest.mark.parametrize("values", [[], torch.tensor(3.0, dtype=torch.bfloat16)], ids=["nothing", "bfloat16 scalar"])
+def test_odd_results_are_saved_and_loaded(values: object, tmp_path: Path) -> None:
+    """safetensors 0.4.3 cannot read a file without arrays, and NumPy 1 shifts a scalar into another type."""
+    asc.Attribution(values).save(tmp_path / "a.safetensors")
+    assert asc.Attribution.load(tmp_path / "a.safetensors").values == values
+
+
 def test_the_terminal_the_notebook_and_the_table(linear: nn.Module, rows: torch.Tensor, capsys: pytest.CaptureFixture[str]) -> None:
     a = asc.IntegratedGradients()(linear, rows, of=1)
     a.show()
@@ -127,7 +143,9 @@ DRAWINGS: tuple[Callable[[asc.Attribution, asc.Attribution], object], ...] = (
 
 
 @pytest.mark.parametrize("draw", DRAWINGS, ids=("image", "bars", "tokens", "compare"))
-def test_figures(draw: Callable[..., object], linear: nn.Module, rows: torch.Tensor, cnn: nn.Module, images: torch.Tensor, tmp_path: Path) -> None:
+def test_figures(
+    draw: Callable[..., object], linear: nn.Module, rows: torch.Tensor, cnn: nn.Module, images: torch.Tensor, tmp_path: Path
+) -> None:
     figure = draw(asc.InputXGradient()(cnn, images, of=1), asc.InputXGradient()(linear, rows, of=1))
     figure.savefig(tmp_path / "figure.png")  # type: ignore[attr-defined]
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")

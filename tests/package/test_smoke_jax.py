@@ -37,7 +37,9 @@ def test_a_linear_function_gets_weight_times_input(name: str) -> None:
 def test_integrated_gradients_add_up_and_are_saved(tmp_path: Path) -> None:
     model = partial(mlp, WEIGHTS)
     a = asc.IntegratedGradients(steps=256)(model, jnp.asarray(X), of=1)
-    np.testing.assert_allclose(a.values.sum(1), (model(X) - model(np.zeros_like(X)))[:, 1], atol=0.05 * float(np.abs(a.values).sum(1).max()))
+    np.testing.assert_allclose(
+        a.values.sum(1), (model(X) - model(np.zeros_like(X)))[:, 1], atol=0.05 * float(np.abs(a.values).sum(1).max())
+    )
     a.save(tmp_path / "a.safetensors")
     np.testing.assert_array_equal(asc.Attribution.load(tmp_path / "a.safetensors").values, a.values)
 
