@@ -62,8 +62,8 @@ def list_pins(group: Group, floors: Mapping[str, Mapping[str, str]]) -> dict[str
 def choose_torch(python: Path, floor: str, chosen: str | None) -> tuple[str, str]:
     """Returns the requirement of torch, and a sentence where it is not the oldest one.
 
-    On Linux, the wheels of old versions on the package index come with some gigabytes of CUDA. They are taken if ``chosen`` names them; else
-    the oldest version is taken if there is a build for CPUs, and the pinned one if there is none.
+    On Linux, wheels of old versions on the package index come with some gigabytes of CUDA. They are taken only if ``chosen`` names them.
+    Else the oldest version is taken if there is a build of it for CPUs, and the pinned version if there is none.
     """
     if chosen:
         return f"torch=={chosen}", "" if chosen == floor else f"torch is {chosen}, as asked for; the declared bound is {floor}"

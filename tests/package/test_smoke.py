@@ -74,7 +74,7 @@ def test_sampling_methods_repeat_with_the_seed(name: str, linear: nn.Module, row
     np.testing.assert_array_equal(a, again)
 
 
-@pytest.mark.parametrize("name", (*MAPS, *SPREAD))
+@pytest.mark.parametrize("name", [*MAPS, *SPREAD])
 def test_methods_for_images(name: str, cnn: nn.Module, images: torch.Tensor) -> None:
     at = {"at": "0"} if name in MAPS else {}
     a = METHODS[name]()(cnn, images, of=1, **at)
