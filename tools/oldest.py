@@ -81,7 +81,7 @@ def find_python() -> str:
     if sys.version_info[:2] == tuple(map(int, PYTHON.split("."))):
         return sys.executable
     found = shutil.which(f"python{PYTHON}")
-    if found is None:
+    if found is None or subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode != 0:
         sys.exit(f"The oldest versions need Python {PYTHON}. Found: {sys.version.split()[0]}. Try: make oldest PYTHON=python{PYTHON}")
     return found
 
