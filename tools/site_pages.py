@@ -39,7 +39,7 @@ NAVIGATION = {
     "coming-from-zennit coming-from-inseq",
     "Reference": "reference/index",
     "Measured": "reports/*",
-    "Contributing": "contributing design extending backends changes",
+    "Contributing": "contributing design extending backends supported-versions changes",
 }
 """The chapters of the site and their pages."""
 HEAD = "% This page is generated when the site is built.\n\n"

@@ -14,6 +14,8 @@ from tools import dist, oldest
 ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 FLOORS = oldest.list_floors(PROJECT)
+DEVELOPMENT = ("docs", "test", "dev")
+"""The extras that only our own environments use."""
 
 
 def test_floors_are_read_with_and_without_markers() -> None:
@@ -33,7 +35,7 @@ def test_pins_are_the_floors_but_for_those_that_differ() -> None:
 def test_every_extra_of_users_has_a_lower_bound_that_a_group_runs() -> None:
     covered = {name for group in oldest.GROUPS.values() for name in oldest.list_pins(group, FLOORS)}
     for extra, needs in {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}.items():
-        if extra not in ("test", "dev"):
+        if extra not in DEVELOPMENT:
             named = {re.split(r"[<>=\[;]", need)[0] for need in needs} - {"ascribe"}
             assert named <= covered, extra
 
@@ -46,7 +48,7 @@ def test_the_tests_of_a_group_exist(name: str) -> None:
 def test_the_page_has_the_declared_bounds() -> None:
     page = (ROOT / "docs" / "supported-versions.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `([\w-]+)` \| ([0-9.]+) \|", page, re.MULTILINE))
-    declared = {name: floor for extra, floors in FLOORS.items() if extra not in ("test", "dev") for name, floor in floors.items()}
+    declared = {name: floor for extra, floors in FLOORS.items() if extra not in DEVELOPMENT for name, floor in floors.items()}
     assert rows == declared
 
 
