@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import ascribe as asc
-from ascribe import plots, report
+from ascribe import plots, reports
 from ascribe.methods import METHODS
 
 BASED = (
@@ -152,7 +152,7 @@ def test_figures(
 
 
 def test_a_report(cnn: nn.Module, images: torch.Tensor, tmp_path: Path) -> None:
-    report.write_report(tmp_path / "report.html", report.cards({"Saliency": asc.Saliency()(cnn, images)}), title="two images")
+    reports.write_report(tmp_path / "report.html", reports.cards({"Saliency": asc.Saliency()(cnn, images)}), title="two images")
     assert "two images" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 

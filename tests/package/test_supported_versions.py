@@ -64,7 +64,7 @@ def test_a_wheel_holds_the_package_and_nothing_else() -> None:
 
 
 def test_data_files_are_among_the_sources() -> None:
-    assert {"ascribe/py.typed", "ascribe/report/report.css", "ascribe/report/report.js"} <= dist.list_sources(ROOT / "ascribe")
+    assert {"ascribe/py.typed", "ascribe/reports/report.css", "ascribe/reports/report.js"} <= dist.list_sources(ROOT / "ascribe")
 
 
 def test_every_supported_version_of_python_is_a_classifier() -> None:
