@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,19 +18,35 @@ from ..result.rows import axis_labels, is_tokens, record_rows
 from ..result.summary import describe_record, method_expression
 from ..utils.entry import check_arguments
 from ..utils.escape import escape_control
+from .table_data import format_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ..result.attribution import Attribution
+    from .many_records import decisions, heatmap, interactions
+    from .tables import beeswarm, dependence, importance, waterfall
 
-__all__ = ["compare", "plot"]
+__all__ = ["beeswarm", "compare", "decisions", "dependence", "heatmap", "importance", "interactions", "plot", "waterfall"]
+
+LATER = {
+    "beeswarm": "tables", "decisions": "many_records", "dependence": "tables", "heatmap": "many_records", "importance": "tables",
+    "interactions": "many_records", "waterfall": "tables",
+}  # fmt: skip
+"""Figures in modules that import matplotlib, which are loaded when they are first used."""
 
 FLAT = {"bars": "feature", "tokens": "token"}
 CHANNELS = {"series": 1, "series_last": 2}
 """The axis of the channels of a series, counted from the batch dimension."""
 AXIS = {"series": ("time",), "series_last": ("time",)}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with require_matplotlib():
+        return getattr(import_module(f".{LATER[name]}", __name__), name)
 
 
 @check_arguments
@@ -56,7 +73,9 @@ def plot(
     if values.ndim == 1 and resolved in FLAT:
         rows = record_rows(a, values, error, record % len(a))
         values, error = rows.values, rows.error
+        named = names is None and rows.names is not None
         names = rows.labels(names, FLAT[resolved]) if resolved == "bars" or rows.grouped or (names is None and rows.names) else names
+        names = with_values(names, rows.record_values(under), resolved) if named else names
     with require_matplotlib():
         from . import draw
     drawing = draw.Drawing(values, under, names, top, error)
@@ -68,6 +87,13 @@ def plot(
     ax.set_xlabel(caption, loc="left", fontsize="small", color="0.4", parse_math=False)
     figure: Figure = ax.figure.figure
     return figure
+
+
+def with_values(names: Sequence[object], values: Sequence[Any] | None, kind: str) -> Sequence[object]:
+    """Returns ``age = 54`` for the names of bars; the names alone for other figures and for records that are not known."""
+    if values is None or kind != "bars":
+        return names
+    return [name if isinstance(value, list) else f"{name} = {format_value(value)}" for name, value in zip(names, values, strict=True)]
 
 
 def compare(results: Mapping[str, Attribution], columns: int = 4, **look: Any) -> Figure:

@@ -75,7 +75,9 @@ def test_names_are_shown_everywhere_without_passing_them_again(tmp_path: Path) -
     assert "<b>bp" not in a._repr_html_()
     assert list(a.to_pandas()["feature"][:4]) == COLUMNS
     assert list(a.to_pandas(wide=True).columns[:4]) == COLUMNS
-    assert {t.get_text() for t in a.plot().axes[0].get_yticklabels()} == set(COLUMNS)
+    labels = [t.get_text() for t in a.plot().axes[0].get_yticklabels()]
+    assert {label.split(" = ")[0] for label in labels} == set(COLUMNS)
+    assert f"age = {float(X[0, 0]):.3g}" in labels
     a.save(tmp_path / "a.safetensors")
     again = asc.Attribution.load(tmp_path / "a.safetensors")
     assert again.axes == a.axes
