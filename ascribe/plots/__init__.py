@@ -75,7 +75,7 @@ def plot(
         values, error = rows.values, rows.error
         named = names is None and rows.names is not None
         names = rows.labels(names, FLAT[resolved]) if resolved == "bars" or rows.grouped or (names is None and rows.names) else names
-        names = with_values(names, rows.record_values(under), resolved) if named else names
+        names = with_values(names, rows.record_values(under), resolved) if named and names is not None else names
     with require_matplotlib():
         from . import draw
     drawing = draw.Drawing(values, under, names, top, error)

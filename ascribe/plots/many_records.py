@@ -46,7 +46,7 @@ def heatmap(a: Attribution, *, top: int = 20, ax: Axes | None = None, title: str
     ax.set_yticks([-1.0 - height / 2, *range(len(features))], labels=labels, parse_math=False)
     bar = figure.colorbar(ScalarMappable(Normalize(-limit, limit), PALETTE), ax=ax, fraction=0.03, pad=0.02, aspect=30)
     bar.set_label("attribution", fontsize="small")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     tidy(ax, title, f"{len(records)} records in the order of their score")
     return figure
 
@@ -78,7 +78,7 @@ def decisions(a: Attribution, *, top: int = 15, ax: Axes | None = None, title: s
     ax.set_ylim(-0.6, len(labels) - 0.4)
     bar = figure.colorbar(ScalarMappable(palette, PALETTE), ax=ax, fraction=0.03, pad=0.02, aspect=30)
     bar.set_label("score of the record", fontsize="small")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     tidy(ax, title, "from the base value (dotted) to the score of each record")
     return figure
 
@@ -112,7 +112,7 @@ def interactions(
     ax.set_yticks(range(len(labels)), labels=labels, parse_math=False)
     bar = figure.colorbar(image, ax=ax, fraction=0.04, pad=0.02)
     bar.set_label("interaction" if record is not None else "mean absolute interaction", fontsize="small")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     tidy(ax, title, "", axis=True)
     ax.set_xticks(range(len(labels)), labels=labels, parse_math=False, rotation=40, ha="right")
     return figure
@@ -143,7 +143,7 @@ def draw_network(ax: Axes, pairs: np.ndarray, labels: list[str]) -> None:
                 ax.plot(
                     *line, color=FOR if strength > 0 else AGAINST, linewidth=5 * abs(strength), alpha=0.25 + 0.7 * abs(strength), zorder=1
                 )
-    ax.scatter(*places.T, s=60, color="0.2", zorder=2)
+    ax.scatter(places[:, 0], places[:, 1], s=60, color="0.2", zorder=2)
     for (x, y), label in zip(places, labels, strict=True):
         side = "left" if x > 0.1 else "right" if x < -0.1 else "center"
         edge = "bottom" if y > 0.9 else "top" if y < -0.9 else "center"

@@ -216,4 +216,4 @@ def low_to_high(ax: Axes, label: str = "value of the feature") -> None:
     bar = ax.figure.colorbar(ScalarMappable(Normalize(-1, 1), PALETTE), ax=ax, fraction=0.03, pad=0.02, aspect=30, ticks=[-1, 1])
     bar.ax.set_yticklabels(["low", "high"], fontsize="small")
     bar.set_label(label, fontsize="small", parse_math=False)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
