@@ -67,6 +67,7 @@ from .methods import (
     SmoothGrad,
     SobolIndices,
     SquareGrad,
+    TreeShap,
     VarGrad,
     XGradCam,
 )
@@ -169,6 +170,7 @@ __all__ = [
     "Threshold",
     "Tokens",
     "Total",
+    "TreeShap",
     "Uniform",
     "Unit",
     "VarGrad",

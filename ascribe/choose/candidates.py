@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from ..cuts import EMBEDDINGS
@@ -86,6 +87,12 @@ def no_recurrence(given: Given) -> str:
     return "" if given.description.has("recurrence") else "the model has no recurrence"
 
 
+def no_trees(given: Given) -> str:
+    if not given.description.trees:
+        return "the model is no ensemble of trees that can be read"
+    return "" if find_spec("shap") is not None else "it needs pip install 'ascribe[trees]'"
+
+
 NEEDS: Mapping[str, Reason] = {
     "gradient": no_gradient,
     "images": no_image,
@@ -93,6 +100,7 @@ NEEDS: Mapping[str, Reason] = {
     "ReLU": no_relu,
     "biases": lambda given: "" if given.description.framework in ("torch", "keras", "jax") else "its biases cannot be read",
     "background": no_background,
+    "trees": no_trees,
 }
 """For each need of a method, the reason why a model or a call does not have it; an empty text where it does."""
 
@@ -144,6 +152,8 @@ def with_arguments(name: str, cls: type[Method], given: Given) -> Any:
         made.pop("samples", None)
     if name in EVALUATIONS:
         made["budget"] = EVALUATIONS[name]
+    if name == "TreeShap":
+        made["background"] = given.background
     if "by" in fields and given.by is not None and "gradient" not in cls.needs:
         made["by"] = given.by
     method = cls(**made)

@@ -12,6 +12,7 @@ from ..arrays import as_numpy, is_array, is_table, namespace
 from ..backends import guard_session
 from ..backends.protocol import Job
 from ..backends.recognise import framework
+from ..backends.trees import is_ensemble
 from ..calls.call import Call
 from ..cuts import EMBEDDINGS, INPUT, OUTPUT
 from ..engine.request import as_call, make_request
@@ -76,6 +77,8 @@ class Description:
     activations: tuple[str, ...] = ()
     """The names of the activation functions that ran, in lower case."""
     notes: tuple[str, ...] = ()
+    trees: bool = False
+    """True if the model is an ensemble of decision trees that can be read."""
 
     def has(self, *names: str) -> bool:
         """Returns whether the model has one of these parts."""
@@ -144,6 +147,7 @@ def describe(model: Any, *args: Any, **kwargs: Any) -> Description:
         records,
         tuple(dict.fromkeys(name for row in rows if row.kind == "activation" for name in row.operation.lower().split(", "))),
         tuple(notes),
+        is_ensemble(model),
     )
 
 

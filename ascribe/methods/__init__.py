@@ -19,6 +19,7 @@ from .lrp import CPLRP, GIM, LRP, RAP, AttnLRP, LibraGrad, LstmLRP, RelP
 from .perturbation import FeatureAblation, FeaturePermutation, Hsic, Lime, Occlusion, Rise, SobolIndices
 from .processed import At, Processed
 from .shapley import KernelShap, Partition, ShapleyExact, ShapleySampling
+from .trees import TreeShap
 
 METHODS: dict[str, type[Method]] = {
     cls.__name__: cls
@@ -27,7 +28,7 @@ METHODS: dict[str, type[Method]] = {
         FeaturePermutation, FullGrad, FullGradDecomposition, GIM, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam, HiResCam, Hsic,
         InputXGradient, IntegratedGradients, InternalInfluence, KernelShap, LRP, LayerActivation, LayerCam, LibraGrad, Lime, LstmLRP,
         Occlusion, Partition, RAP, RelP, Rise, Saliency, ScoreCam, ShapleyExact, ShapleySampling, SmoothGrad, SobolIndices, SquareGrad,
-        VarGrad, XGradCam,
+        TreeShap, VarGrad, XGradCam,
     )
 }  # fmt: skip
 """Every named method by its name, in alphabetical order."""
@@ -82,6 +83,7 @@ __all__ = [
     "SmoothGrad",
     "SobolIndices",
     "SquareGrad",
+    "TreeShap",
     "VarGrad",
     "XGradCam",
 ]

@@ -23,7 +23,7 @@ FAMILIES = {
     "Rules for ReLUs, and gradients of biases": ("guided", "fullgrad"),
     "Class activation maps": ("cam.methods", "cam.removal"),
     "Perturbation": ("perturbation",),
-    "Shapley and Owen values": ("shapley",),
+    "Shapley and Owen values": ("shapley", "trees"),
 }
 """Headings of docs/methods.md, and the modules with the methods of each."""
 START, END = "<!-- tables of methods -->", "<!-- end of the tables -->"

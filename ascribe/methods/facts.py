@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from .parameter_help import PARAMETERS
 
-Need = Literal["gradient", "layers", "spatial layers", "biases", "ReLU", "images", "baseline", "background", "replacement"]
-"""Something that a method requires of the model (a gradient, named layers, layers with spatial positions, readable biases, a ReLU), of
-the inputs (images), or of the user (a baseline, a background of records, a replacement for removed features; all but the background
+Need = Literal["gradient", "layers", "spatial layers", "biases", "ReLU", "images", "baseline", "background", "replacement", "trees"]
+"""Something that a method requires of the model (a gradient, named layers, layers with spatial positions, readable biases, a ReLU, trees),
+of the inputs (images), or of the user (a baseline, a background of records, a replacement for removed features; all but the background
 have defaults)."""
 
 Claim = Literal[

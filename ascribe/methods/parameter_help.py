@@ -14,6 +14,10 @@ PARAMETERS: dict[str, str] = {
     "or dict for several inputs, a name, a function of the model's arguments, or a Call.",
     "background": "the background records: an array [rows, ...], a tuple or dict of arrays for several inputs, a Call, or "
     "distributions.Shuffled(...).",
+    "TreeShap.background": "the background rows, an array or a table [rows, features], whose values replace removed features; "
+    "None weights the branches of each split by their training records.",
+    "output": 'the explained output: "margin", what the trees add up to, or "probability".',
+    "interactions": "True computes values of pairs, [records, features, features]; their rows add up to the values of the features.",
     "steps": "the number of points on the path; None is 50, or at most 512 with ``tolerance``.",
     "Conductance.steps": "the number of pieces of the path.",
     "quadrature": 'the rule that places and weights the points: "gauss-legendre", "trapezoid", "riemann-left", "riemann-right", '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,10 @@ def test_black_boxes_and_functions() -> None:
     rng = np.random.default_rng(0)
     model = lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(rng.random((60, 4)), rng.integers(0, 2, 60))
     box = asc.describe(model.predict_proba, rng.random((5, 4)))
+    assert not box.trees, "a function of arrays"
+    trees = asc.describe(model, rng.random((5, 4)))
+    assert trees.trees
+    assert "TreeShap" in [one.name for one in list_candidates(trees) if one.method is not None] or not find_spec("shap")
     assert (box.framework, box.parts, box.differentiable, box.output, box.modality) == ("blackbox", (), False, "classes", "table")
     function = asc.describe(lambda x: x.square().sum(1), torch.rand(3, 4))
     assert (function.output, function.parameters, function.differentiable) == ("one number", 0, True)
@@ -177,6 +182,7 @@ def test_candidates_have_a_value_or_a_reason() -> None:
     assert found["DeepLiftShap"].reason.startswith("it needs background=")
     assert found["LayerActivation"].reason == "it explains a layer, and not the input"
     assert found["ShapleyExact"].method is not None
+    assert found["TreeShap"].reason == "the model is no ensemble of trees that can be read"
     box = {one.name: one for one in list_candidates(asc.describe(lambda x: x @ np.ones(4), np.ones((3, 4))))}
     assert box["Saliency"].reason == "the model is a black box"
     assert box["KernelShap"].method is not None

@@ -135,6 +135,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "Hsic": (asc.Hsic(60),),
     "Partition": (asc.Partition(), asc.Partition(features=asc.features.Hierarchy(((0, 3), (1, 2))))),
     "LayerActivation": (),  # needs a layer: see WITH_A_LAYER
+    "TreeShap": (),  # needs trees: tests/methods/test_trees.py holds it to the same contracts
 }
 PATHS = (asc.Conductance(0.5, 4), asc.InternalInfluence(0.5, 4), asc.IntegratedGradients(0.5, 4))
 DEEP = (asc.DeepLift(0.5), asc.DeepLiftShap(BACKGROUND))

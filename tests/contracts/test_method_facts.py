@@ -66,10 +66,22 @@ def example(name: str) -> Method:
     return EXAMPLES.get(name, METHODS[name])()
 
 
+def fit_forest(model: Any = None) -> Any:
+    """A forest that has learnt the scores of a network; by default those of MLP."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    train = table(5, 80)
+    train[:, 2] = 0  # no tree can split by it, as the network of the test of an ignored feature does not
+    with torch.no_grad():
+        return RandomForestRegressor(5, max_depth=4, random_state=0).fit(train.numpy(), (model or MLP)(train).numpy())
+
+
 def explain(name: str, model: Any = None, **options: Any) -> asc.Attribution:
     """The method at the network that it needs, at most as many rows at once as there are records."""
     needs, x = METHODS[name].needs, IMAGES if "images" in METHODS[name].needs else X
     call: dict[str, Any] = {"at": "0"} if name == "LayerActivation" else {"of": 1}
+    if "trees" in needs:
+        model, x = fit_forest(model), X.numpy()
     return example(name)(model or (CNN if "images" in needs else MLP), x, chunk=len(x), **call, **options)
 
 
@@ -113,12 +125,12 @@ def test_the_cost_is_what_a_later_call_takes(name: str) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_without_needs_of_the_model_explain_any_function(name: str) -> None:
-    """A gradient, layers and ReLUs are what a function of arrays does not have."""
+    """A gradient, layers, ReLUs and trees are what a function of arrays does not have."""
 
     def function(x: np.ndarray) -> np.ndarray:
         return (MLP if x.ndim == 2 else CNN)(torch.from_numpy(x)).detach().numpy()
 
-    inside = {"gradient", "layers", "spatial layers", "biases", "ReLU"} & set(METHODS[name].needs)
+    inside = {"gradient", "layers", "spatial layers", "biases", "ReLU", "trees"} & set(METHODS[name].needs)
     x = (IMAGES if "images" in METHODS[name].needs else X).numpy()
     if inside:
         with pytest.raises(AscribeError):
@@ -143,10 +155,12 @@ def test_what_claims_dummy_gives_an_ignored_feature_nothing(name: str) -> None:
     with torch.no_grad():
         model[0].weight[:, 2] = 0  # type: ignore[index, operator]
     at = {"at": asc.INPUT}
-    np.testing.assert_allclose(explain(name, model, **at).values[:, 2].numpy(), 0, atol=1e-9)
+    np.testing.assert_allclose(np.asarray(explain(name, model, **at).values)[:, 2], 0, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name, cls in METHODS.items() if "linearity" in cls.claims and "images" not in cls.needs])
+@pytest.mark.parametrize(
+    "name", [name for name, cls in METHODS.items() if "linearity" in cls.claims and not {"images", "trees"} & set(cls.needs)]
+)
 def test_what_claims_linearity_is_linear_in_the_quantity(name: str) -> None:
     method = example(name)
     first, second = (method(MLP, X, of=k, seed=2) for k in (0, 1))

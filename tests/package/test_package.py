@@ -21,7 +21,7 @@ PACKAGE = ROOT / "ascribe"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = (
     "torch", "matplotlib", "pandas", "sklearn", "scipy", "tensorflow", "jax", "keras", "transformers",
-    "rich", "skimage", "onnxruntime", "lightgbm", "xgboost",
+    "rich", "skimage", "onnxruntime", "lightgbm", "xgboost", "catboost", "shap",
 )  # fmt: skip
 
 
