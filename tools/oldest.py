@@ -33,7 +33,7 @@ class Group:
 
 
 GROUPS = {
-    "torch": Group(("torch", "plot", "data", "terminal", "demo", "images", "tune"), "tests/package/test_smoke.py"),
+    "torch": Group(("torch", "plot", "data", "terminal", "demo", "images", "trees", "tune"), "tests/package/test_smoke.py"),
     "jax": Group(("jax",), "tests/package/test_smoke_jax.py", {"numpy": "numpy==2.0"}),  # JAX 0.7.2 itself needs NumPy 2
     "tensorflow": Group(("tensorflow", "keras"), "tests/package/test_smoke_tensorflow.py"),
 }

@@ -111,6 +111,15 @@ def test_an_estimator_of_scikit_learn_and_a_data_frame() -> None:
     assert set(a.to_pandas(wide=True).columns) >= {"age", "dose", "weight"}
 
 
+def test_trees_with_a_background() -> None:
+    pytest.importorskip("shap")
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    forest = ensemble.RandomForestRegressor(5, max_depth=3, random_state=0).fit(x, x[:, 0])
+    a = asc.TreeShap(background=x[:10])(forest, x[:4])
+    np.testing.assert_allclose(a.values.sum(1), forest.predict(x[:4]) - forest.predict(x[:10]).mean(), atol=1e-6)
+
+
 def test_a_result_saved_and_loaded_is_the_same(linear: nn.Module, rows: torch.Tensor, tmp_path: Path) -> None:
     a = asc.IntegratedGradients()(linear.float(), rows.bfloat16().float(), of=1)
     a.save(tmp_path / "a.safetensors")
