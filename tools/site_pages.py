@@ -32,7 +32,11 @@ MODULES = {
 OUTSIDE = {"README.md": "index.md", "CHANGELOG.md": "changes.md", "CONTRIBUTING.md": "contributing.md"}
 """Pages at the root of the repository, and their names on the site."""
 NAVIGATION = {
-    "Start": "getting-started choosing-a-method choosing seven-cases faq glossary citing",
+    "Start": "getting-started tasks choosing-a-method choosing seven-cases faq glossary citing",
+    "Tutorials": "tutorials/image-classifier tutorials/vision-transformer tutorials/text-classifier tutorials/token-classification "
+    "tutorials/question-answering tutorials/generation tutorials/tables tutorials/time-series tutorials/segmentation-and-boxes "
+    "tutorials/genomics tutorials/audio tutorials/graphs tutorials/several-inputs tutorials/layers-and-neurons "
+    "tutorials/compare-and-choose",
     "User guide": "models frameworks quantities cuts distributions results methods removal coalitions deeplift lrp rules transformers cams "
     "metrics performance errors references",
     "Coming from": "coming-from-shap migrating-from-captum migrating-from-trulens migrating-from-pnpxai coming-from-grad-cam "
@@ -179,10 +183,11 @@ def write_llms(app: Any, error: Exception | None) -> None:
         "> Explains which parts of the input a prediction of a model depends on, and how far that can be trusted.",
         "",
     ]
-    for page in sorted((ROOT / "docs").glob("*.md")):
+    for page in sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "tutorials").glob("*.md")]):
         text = page.read_text(encoding="utf-8")
         title = next((line[2:] for line in text.splitlines() if line.startswith("# ")), page.stem)
-        lines.append(f"- [{title}]({page.stem}.html){first_sentence(text)}")
+        link = page.relative_to(ROOT / "docs").with_suffix(".html").as_posix()
+        lines.append(f"- [{title}]({link}){first_sentence(text)}")
     (Path(app.outdir) / "llms.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 

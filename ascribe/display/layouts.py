@@ -37,7 +37,10 @@ def possible_kinds(shape: tuple[int, ...], record: tuple[int, ...] = ()) -> list
         if record == shape and short <= 16 and long >= 4 * short:
             return ["series"] if shape[1] == long else ["series_last"]
         return ["image", "series", "series_last"]
-    return _layouts(shape) or ["image", "image_last"] if len(shape) == 3 else []
+    if len(shape) != 3:
+        return []
+    known = _layouts(shape) or (_layouts(record) if len(record) == 3 else [])  # a map [1, 4, 4] of an image [3, 32, 32]
+    return known or ["image", "image_last"]
 
 
 def resolve_kind(shape: tuple[int, ...], asked: str | None = None, record: tuple[int, ...] = ()) -> Kind:
