@@ -38,7 +38,7 @@ NAVIGATION = {
     "tutorials/genomics tutorials/audio tutorials/graphs tutorials/several-inputs tutorials/layers-and-neurons "
     "tutorials/compare-and-choose",
     "User guide": "models frameworks quantities cuts distributions results methods removal coalitions deeplift lrp rules transformers cams "
-    "metrics performance errors references",
+    "metrics performance command-line errors references",
     "Coming from": "coming-from-shap migrating-from-captum migrating-from-trulens migrating-from-pnpxai coming-from-grad-cam "
     "coming-from-zennit coming-from-inseq",
     "Reference": "reference/index",

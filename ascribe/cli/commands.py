@@ -1,14 +1,16 @@
-"""The command line: ``ascribe demo``, ``methods``, ``doctor``, ``show``. Results go to stdout, everything else to stderr.
+"""The command line: ``ascribe explain``, ``compare``, ``report``, ``show``, ``methods``, ``doctor``, ``demo``.
 
-Exit codes: 0 success, 1 a check or the command failed, 2 usage error, 130 interrupted. Output is plain text; ``show`` uses colours on
-a terminal if ``rich`` is installed and NO_COLOR is not set.
+Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 a check or the command failed, 2 usage error, 130 interrupted.
+Output is plain text; ``show`` and ``explain`` use colours on a terminal if ``rich`` is installed and NO_COLOR is not set.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +18,7 @@ from pathlib import Path
 from ..errors import AscribeError, ResultError
 from ..utils.columns import align_columns
 from ..utils.escape import escape_control
+from .explaining import add_commands
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -26,6 +29,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="store_true", help="print the version and stop")
     top.set_defaults(run=version)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
+
+    add_commands(commands)
 
     it = commands.add_parser("demo", help="train two small models, explain them, run all checks, write a report")
     it.add_argument("--out", type=Path, default=Path("demo-output"), metavar="FOLDER", help="folder of the output (demo-output)")
@@ -72,15 +77,30 @@ def methods(args: argparse.Namespace) -> int:
     from ..methods import METHODS, catalogue
 
     if args.name is None:
-        say(align_columns([("method", "cost", "computes"), *catalogue.list_methods()]))
+        say(catalogue.list_by_family(terminal_width()))
         return OK
     if args.name not in METHODS:
         likely = catalogue.similar_names(args.name)
         advice = f"did you mean {' or '.join(likely)}?" if likely else f"the methods are {', '.join(METHODS)}"
         log(f"ascribe methods: there is no method {escape_control(args.name)}; {advice}")
         return USAGE
-    say(catalogue.method_page(args.name))
+    say(wrap_page(catalogue.method_page(args.name), terminal_width()))
     return OK
+
+
+def terminal_width() -> int:
+    """Returns the width of the terminal, 80 without one."""
+    return max(40, shutil.get_terminal_size((80, 24)).columns) if sys.stdout is not None and sys.stdout.isatty() else 80
+
+
+def wrap_page(text: str, width: int) -> str:
+    """Returns a page with its long lines wrapped, each with the indent that it has."""
+    wrapped = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()))
+        kept = len(line) <= width or line.lstrip().startswith(">>>")
+        wrapped += [line] if kept else textwrap.wrap(line, width, subsequent_indent=indent + "  ", break_long_words=False)
+    return "\n".join(wrapped)
 
 
 def doctor(_: argparse.Namespace) -> int:

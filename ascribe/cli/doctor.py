@@ -22,6 +22,7 @@ USES = {
     "scikit-image": "Superpixels, structural similarity of images",
     "scipy": "Inpaint and Road",
     "optuna": "ascribe.tune()",
+    "shap": "TreeShap of scikit-learn models, or with a background; Attribution.to_shap()",
     "transformers": "Hugging Face models of your own; ascribe never imports it",
 }
 """Distribution -> what uses it."""
@@ -37,6 +38,7 @@ EXTRAS = {
     "scikit-image": "images",
     "scipy": "images",
     "optuna": "tune",
+    "shap": "trees",
 }
 """Distribution -> the extra of ascribe that installs it."""
 

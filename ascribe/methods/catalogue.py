@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -40,6 +41,23 @@ def list_methods() -> Iterator[tuple[str, str, str]]:
     """Yields the name of each method, its cost, and what it computes."""
     for name, cls in METHODS.items():
         yield name, str(cls.cost), summary(cls)
+
+
+def list_by_family(width: int) -> str:
+    """Returns the methods as text, grouped by family: the name, what it computes, and its cost, wrapped to a width."""
+    parts = []
+    for title, modules in FAMILIES.items():
+        classes = {name: cls for name, cls in METHODS.items() if cls.__module__.removeprefix(f"{__package__}.") in modules}
+        longest = max(map(len, classes), default=0)
+        indent = " " * (longest + 4)
+        lines = [title, "-" * len(title)]
+        for name, cls in classes.items():
+            text = f"{summary(cls)} Cost: {cls.cost}."
+            lines += textwrap.wrap(
+                text, width, initial_indent=f"  {name.ljust(longest)}  ", subsequent_indent=indent, break_long_words=False
+            )
+        parts.append("\n".join(lines))
+    return "\n\n".join([*parts, "`ascribe methods NAME` describes one."])
 
 
 def method_page(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def test_help_loads_nothing_heavy_and_names_every_command() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(HEAVY) & set(found.stderr.split())
     assert "ascribe.cli.commands" in found.stderr.split()
-    assert all(f"\n    {name} " in found.stdout for name in ("demo", "methods", "doctor", "show"))
+    assert all(f"\n    {name} " in found.stdout for name in ("explain", "compare", "report", "demo", "methods", "doctor", "show"))
 
 
 def test_without_a_command_it_says_how_to_use_it() -> None:
@@ -79,10 +80,11 @@ def test_demo_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 def test_methods_lists_every_named_method(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["methods"]) == 0
-    lines = capsys.readouterr().out.splitlines()[2:]
-    assert {line.split()[0] for line in lines} == set(METHODS)
+    text = capsys.readouterr().out
+    first = re.findall(r"^  (\w+)  ", text, re.MULTILINE)
+    assert sorted(first) == sorted(METHODS)
     assert {"Saliency", "IntegratedGradients", "GradCam"} <= set(METHODS)
-    assert all("pass" in line for line in lines)
+    assert text.count("Cost:") == len(METHODS)
 
 
 @pytest.mark.parametrize(("asked", "meant"), [
