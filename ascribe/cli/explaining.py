@@ -151,9 +151,16 @@ def list_facts(a: Any) -> dict[str, Any]:
     """Returns the facts of a result as plain data; the values are in the file of ``--out``."""
     numbers = {"explained": a.explained, "target": a.target, "base_value": a.base_value, "gap": None if a.gap is None else a.gap.relative}
     checks = [{"name": check.name, "status": check.status, "detail": check.detail} for check in a.checks]
-    plain = {name: None if x is None else np.where(np.isfinite(x), x, None).tolist() for name, x in numbers.items()}
+    plain = {name: None if x is None else finite_numbers(np.asarray(x)) for name, x in numbers.items()}
     shapes = [list(array.shape) for _, array in a.arrays()]
     return {"method": a.method, "of": a.quantity, "at": a.cut, "shapes": shapes, "ok": a.ok, "checks": checks} | plain
+
+
+def finite_numbers(array: np.ndarray) -> Any:
+    """Returns an array as lists, with None for numbers that JSON does not have."""
+    plain = array.astype(object)
+    plain[~np.isfinite(array)] = None
+    return plain.tolist()
 
 
 def compare(args: argparse.Namespace) -> int:
@@ -170,7 +177,7 @@ def compare(args: argparse.Namespace) -> int:
         return OK
     from ..choose import compare as compare_methods
 
-    more = {"metrics": values} if values else {}
+    more: dict[str, Any] = {"metrics": values} if values else {}
     c = compare_methods(
         work.model, *work.loaded.args, methods=[method for method, _ in methods], of=work.of, seed=work.seed, **more, **work.loaded.kwargs
     )
