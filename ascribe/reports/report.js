@@ -481,7 +481,8 @@
     const numeric = content.columns.map((_, i) => content.rows.every((row) => row[i].number));
     const cell = (tag, i, more, text) => {
       const name = tag === "td" ? { "data-label": content.columns[i] } : {};
-      return make(tag, { ...more, ...name, ...(numeric[i] ? { class: "number" } : {}) }, said(text));
+      const look = numeric[i] ? { class: "number" } : / /.test(text) || text.length > 16 ? {} : { class: "whole" };
+      return make(tag, { ...more, ...name, ...look }, said(text));
     };
     const head = make("tr", {}, ...content.columns.map((name, i) => cell("th", i, { scope: "col" }, name)));
     const rows = content.rows.map((row) => make("tr", {}, ...row.map((one, i) => cell("td", i, {}, one.text))));

@@ -25,7 +25,7 @@ from ascribe.compat.pnpxai import (
 from ascribe.compat.pnpxai.core.detector import LSTM, RNN, Attention, Convolution, Embedding, Linear, extract_graph_data, symbolic_trace
 from ascribe.compat.pnpxai.core.modality import ImageModality, TabularModality, TextModality
 from ascribe.compat.pnpxai.evaluator.metrics import AbPC, Complexity, LeRF, MoRF, MuFidelity, PixelFlipping, Sensitivity
-from ascribe.compat.pnpxai.evaluator.optimizer import Objective, optimize, suggest
+from ascribe.compat.pnpxai.evaluator.optimizer import Objective, load_sampler, optimize, suggest
 from ascribe.compat.pnpxai.explainers.attention import AttentionRecorder
 from ascribe.compat.pnpxai.explainers.utils import FunctionSelector, PostProcessor
 from ascribe.compat.pnpxai.explainers.utils import postprocess as pooled
@@ -675,3 +675,20 @@ def test_parameters_by_position_are_those_of_pnpxai(cnn, images, targets):
     assert ImageModality(1, selector).baseline_fn_selector is selector
     assert torch.equal(pooled.l2norm(images, 1), POOLING_FUNCTIONS["l2norm"](1)(images))
     assert torch.equal(pooled.minmax(images), MinMax()(images))
+
+
+def test_wrong_calls_are_errors_of_ours() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 3)).eval()
+    x, y = torch.rand(2, 3, 8, 8), torch.tensor([0, 1])
+    explainer = explainers.IntegratedGradients(model)
+    for targets in (None, torch.tensor([0.5, 1.0]), torch.tensor([])):
+        with pytest.raises(CompatError, match="classes of the records"):
+            explainer.attribute(x, targets)
+    with pytest.raises(CompatError, match="must be tensors"):
+        explainer.attribute("x", y)
+    for kind in (explainers.AttentionRollout, explainers.TransformerAttribution, explainers.GenericAttention):
+        with pytest.raises(AscribeError):
+            kind(model).attribute(x, y)
+    pytest.importorskip("optuna")
+    with pytest.raises(CompatError, match="no argument 'num_trials'"):
+        load_sampler("random", num_trials=3)

@@ -16,10 +16,9 @@ from ....arrays import as_numpy
 from ....calls.call import Call
 from ....errors import InputError
 from ....features import Grid
-from ....quantities import Labels
 from ..explainers import Explainer
 from ..explainers.utils.baselines import ZeroBaselineFunction
-from ..tuples import evaluation_mode, format_into_tuple, format_out_tuple_if_single
+from ..tuples import as_labels, evaluation_mode, format_into_tuple, format_out_tuple_if_single
 
 NOT_SHOWN = ("model", "explainer", "prob_fn", "pred_fn")
 
@@ -122,7 +121,7 @@ class MuFidelity(Metric):
         )
         call = Call(*explained, *more).only(*range(len(explained)))
         with evaluation_mode(self.model):
-            found = metric([as_numpy(v) for v in values], self.model, call, of=labels(targets))
+            found = metric([as_numpy(v) for v in values], self.model, call, of=as_labels(targets))
         return torch.as_tensor(found.values)
 
 
@@ -306,11 +305,6 @@ class Complexity(Metric):
 PIXEL_FLIPPING_METRICS = [MoRF, LeRF, AbPC]
 AVAILABLE_METRICS: list[type[Metric]] = [MuFidelity, *PIXEL_FLIPPING_METRICS, Sensitivity, Complexity]
 COLOURS = (0.2989, 0.587, 0.114)
-
-
-def labels(targets: Tensor) -> Labels:
-    """Returns the classes of the records as a quantity."""
-    return Labels(tuple(int(t) for t in as_numpy(targets).reshape(-1)))
 
 
 def probabilities(outputs: Tensor) -> Tensor:

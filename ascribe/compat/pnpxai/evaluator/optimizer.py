@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -42,7 +43,13 @@ def load_sampler(sampler: Sampler = "tpe", **kwargs: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # the sampler that tries everything
         name = "GridSampler" if sampler == "grid" and "search_space" in kwargs else AVAILABLE_SAMPLERS[sampler]
-        return getattr(optuna.samplers, name)(**kwargs)
+        kind = getattr(optuna.samplers, name)
+        known = inspect.signature(kind).parameters
+        unknown = [one for one in kwargs if one not in known]
+        if unknown:
+            advice = "n_trials= for the number of trials"
+            raise CompatError(f"The sampler {sampler!r} has no argument {unknown[0]!r}", found=", ".join(known), advice=advice)
+        return kind(**kwargs)
 
 
 def get_default_n_trials(sampler: Sampler) -> int | None:

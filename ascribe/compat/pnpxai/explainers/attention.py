@@ -236,6 +236,7 @@ class TransformerAttribution(AttentionRollout):
             scores = getattr(output, "logits", output)
             chosen = scores.gather(1, torch.tensor(of.labels, device=scores.device)[:, None]).sum()
             kept = [a for a in recorder.found if a.requires_grad]
+            self.of_images(kept, records)  # an error of ours for a model without attention
             grads = torch.autograd.grad(chosen, kept)
         weighted = [(a * g).clamp(min=0).detach() for a, g in zip(kept, grads, strict=True)]
         return [self.discard(self.join(a)) for a in self.of_images(weighted, records)]

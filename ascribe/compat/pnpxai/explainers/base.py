@@ -10,13 +10,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ....arrays import as_numpy
 from ....calls.call import Call
 from ....cuts import INPUT, Cut
 from ....errors import CutError
 from ....quantities import Labels
 from ....result.attribution import Attribution
-from ..tuples import evaluation_mode, format_into_tuple, format_out_tuple_if_single
+from ..tuples import as_labels, check_tensors, evaluation_mode, format_into_tuple, format_out_tuple_if_single
 from .utils.baselines import BaselineFunction
 from .utils.feature_masks import FeatureMaskFunction
 
@@ -75,9 +74,10 @@ class Explainer:
         """Returns the attributions of the class of each record, one tensor for each explained input or layer."""
         forward_args, additional = self._extract_forward_args(inputs)
         explained, more = format_into_tuple(forward_args), format_into_tuple(additional)
+        check_tensors(explained)
         call = Call(*explained, *more).only(*range(len(explained)))
         with evaluation_mode(self.model):
-            return self.run(call, Labels(tuple(int(t) for t in as_numpy(targets).reshape(-1))), explained)
+            return self.run(call, as_labels(targets), explained)
 
     def run(self, call: Call, of: Labels, explained: tuple[Tensor, ...]) -> Any:
         """Returns the attributions by the native method."""
