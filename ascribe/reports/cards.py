@@ -37,12 +37,13 @@ class Map:
 class Card:
     """One record with the maps of several methods; cards of the same ``group`` have a common heading.
 
-    ``kind`` is what the record is: an image, a row of a table, a text, or a series ``[channels, time]``.
+    ``kind`` is what the record is: an image, a row of a table, a text, a series ``[channels, time]``, or the matrix of a text with a row
+    for each explained quantity.
     """
 
     title: str
     record: np.ndarray | None
-    kind: Literal["image", "table", "text", "series"]
+    kind: Literal["image", "table", "text", "series", "matrix"]
     prediction: str
     maps: Sequence[Map]
     feature_names: Sequence[str] | None = None
@@ -56,6 +57,8 @@ class Card:
     """Of a series: names of the moments and their unit. ``feature_names`` are the channels."""
     ends: tuple[float, float] | None = None
     """Of a table: the base value and the explained score."""
+    rows: Sequence[str] = ()
+    """Of a matrix: the names of the quantities."""
 
 
 def cards(
@@ -78,6 +81,9 @@ def cards(
     Raises ResultError if the results have different records or features.
     """
     results = {name: a.padded() for name, a in results.items()}
+    several = {a.quantities for a in results.values()}
+    if several not in ({None}, set()):
+        return cards_of_quantities(results, records, titles=titles, images=images, feature_names=feature_names, group=group)
     if len({len(a) for a in results.values()}) != 1:
         there = ", ".join(f"{name}: {len(a)}" for name, a in results.items())
         raise ResultError("A report needs results of the same records", found=there or "no results", advice="cards({'name': a})")
@@ -95,6 +101,37 @@ def cards(
             card = make_card(each, record, picture, feature_names)
             made.append(replace(card, title=f"{title}, {part}" if part else title, group=group))
     return made
+
+
+def cards_of_quantities(results: Mapping[str, Attribution], records: Sequence[int] | None, **look: Any) -> list[Card]:
+    """Returns cards of results of several quantities: a matrix for each text, or else a card for each quantity of each record.
+
+    Raises ResultError for results with different numbers of quantities.
+    """
+    first, counts = next(iter(results.values())), {a.quantities for a in results.values()}
+    if len(counts) != 1 or first.quantities is None:
+        there = ", ".join(f"{name}: {a.quantities or 'a single one'}" for name, a in results.items())
+        raise ResultError("A report needs results of the same quantities", found=there, advice="a.quantity_at(0) of each")
+    each = [cards({name: a.quantity_at(k) for name, a in results.items()}, records, **look) for k in range(first.quantities)]
+    if any(card.kind != "text" for made in each for card in made):
+        return [replace(card, title=f"{card.title}, quantity {k}") for several in zip(*each, strict=True) for k, card in enumerate(several)]
+    return [join_texts(several) for several in zip(*each, strict=True)]
+
+
+def join_texts(several: Sequence[Card]) -> Card:
+    """Returns the cards of the quantities of one text as a matrix: the quantities by the tokens."""
+    first = several[0]
+    maps = [
+        replace(one, values=np.stack([card.maps[i].values for card in several]), gap=max_gap([card.maps[i].gap for card in several]))
+        for i, one in enumerate(first.maps)
+    ]
+    rows = [card.prediction or f"quantity {k}" for k, card in enumerate(several)]
+    return replace(first, kind="matrix", maps=maps, prediction="", rows=rows)
+
+
+def max_gap(gaps: Sequence[float | None]) -> float | None:
+    """Returns the largest of some gaps; None without any."""
+    return max((abs(gap) for gap in gaps if gap is not None), default=None)
 
 
 def split_parts(results: Mapping[str, Attribution]) -> dict[str, dict[str, Attribution]]:

@@ -29,6 +29,7 @@ from .records import (
     MINUS,
     cascade,
     describe_ends,
+    describe_matrix,
     describe_series,
     describe_words,
     find_direction,
@@ -39,7 +40,7 @@ from .records import (
 HERE = Path(__file__).parent
 ROWS = 12
 """The number of features shown of a table; the others are summed."""
-RANKS = {"text": 1, "series": 2}
+RANKS = {"text": 1, "series": 2, "matrix": 2}
 """The number of axes of the values of one record."""
 SEARCHED = 200
 """The number of names of a record in which a reader can search."""
@@ -158,6 +159,7 @@ def describe_card(card: Card) -> dict[str, Any]:
         "waterfall": describe_ends(card),
         "words": words,
         "direction": find_direction(words or ()),
+        "matrix": describe_matrix(card) if card.kind == "matrix" else None,
         "series": describe_series(card) if card.kind == "series" else None,
         "search": list(card.feature_names or ())[:SEARCHED],
         "gap": max((abs(one.gap) for one in card.maps if one.gap is not None and math.isfinite(one.gap)), default=None),

@@ -13,6 +13,7 @@ import numpy as np
 from ..display import colours
 from ..display.layouts import rank_strongest
 from ..features.table import label_places
+from ..utils.escape import escape_control
 from .cards import Card
 
 KINDS = get_args(get_type_hints(Card)["kind"])
@@ -90,6 +91,26 @@ def find_direction(words: Sequence[dict[str, Any]]) -> str:
     """Returns "rtl" for a text whose first letter is of a script from right to left, else "ltr"."""
     letters = (unicodedata.bidirectional(c) for word in words if not word["special"] for c in word["text"])
     return "rtl" if next((kind for kind in letters if kind in ("L", "R", "AL")), "L") in ("R", "AL") else "ltr"
+
+
+def describe_matrix(card: Card) -> dict[str, Any]:
+    """Returns a matrix of quantities by tokens: names, levels of colour and numbers for each method; padding is left out."""
+    count = card.maps[0].values.shape[1] if card.maps else 0
+    tokens = label_places(card.feature_names, count, "token")
+    words = list(card.words) + [-1] * (count - len(card.words)) if card.words else [0] * count
+    shown = [k for k in range(count) if tokens[k] and not is_padding(tokens[k], words[k] >= 0)]
+    maps = [one.values[:, shown].astype(np.float64) for one in card.maps]
+    return {
+        "rows": [escape_control(name) for name in card.rows],
+        "columns": [tokens[k] for k in shown],
+        "maps": [
+            {
+                "shares": [[_share(float(v), colours.colour_limit(values) or 1.0) for v in row] for row in values],
+                "amounts": [[format_number(float(v)) for v in row] for row in values],
+            }
+            for values in maps
+        ],
+    }
 
 
 def _share(value: float, top: float) -> float | None:

@@ -240,6 +240,30 @@
     return make("div", { class: "passages" }, ...parts);
   }
 
+  // Matrices of generated text: explained tokens by tokens of the prompt
+
+  function matrix(card, at) {
+    const { rows, columns, maps } = card.matrix;
+    const parts = card.maps.map((map, i) => {
+      const status = make("p", { class: "reading", "aria-hidden": "true" }, "\u00a0");
+      const head = make("tr", {}, make("td", {}), ...columns.map((name) => make("th", { scope: "col" }, said(name))));
+      const lines = rows.map((name, r) => {
+        const cells = columns.map((column, c) => {
+          const share = maps[i].shares[r][c];
+          const cell = make("td", { "data-cell": `${at}-${i}-${r}-${c}` }, make("span", { class: "quiet" }, maps[i].amounts[r][c]));
+          tints.push([cell, share]);
+          cell.addEventListener("pointerenter", () => (status.textContent = `${name} \u2190 ${column}: ${maps[i].amounts[r][c]}`));
+          return cell;
+        });
+        return make("tr", {}, make("th", { scope: "row" }, said(name)), ...cells);
+      });
+      const whole = make("table", { class: "matrix" }, make("thead", {}, head), make("tbody", {}, ...lines));
+      const frame = make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": `Matrix by ${map.method}` }, whole);
+      return by(i, make("div", { class: "passage" }, make("div", { class: "caption" }, ...heading(map)), frame, status));
+    });
+    return make("div", { class: "passages" }, ...parts);
+  }
+
   const tints = [];
   function tint() {
     for (const [element, share] of tints) {
@@ -315,7 +339,7 @@
     return card.maps.some((map) => map.checks.some((check) => check.status === "fail" || check.status === "warn"));
   }
 
-  const BODIES = { image: images, table: bars, text, series };
+  const BODIES = { image: images, table: bars, text, series, matrix };
   const lazy = data.cards.length > 60;
   const waiting = new Map();
 

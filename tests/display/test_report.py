@@ -542,6 +542,34 @@ def test_texts_are_words_with_the_sums_of_their_tokens(browser: Any, tmp_path: P
     assert visit.trouble == []
 
 
+def test_several_quantities_of_a_text_are_a_matrix(browser: Any, tmp_path: Path) -> None:
+    one = text_result()
+    values = np.stack([one.values, -one.values, one.values * 0.5])
+    a = Attribution(values, method="M()", explained=np.ones((3, 2)), axes=one.axes)
+    first, second = content(html(*cards({"a": a})))["cards"]
+    assert (first["kind"], first["matrix"]["columns"]) == ("matrix", ["[CLS]", "un", "##believ", "##able", "film", "[SEP]"])
+    assert len(first["matrix"]["rows"]) == 3
+    assert len(second["matrix"]["columns"]) == 4
+    limit = colours.colour_limit(values[:, 0, :6])
+    np.testing.assert_allclose(first["matrix"]["maps"][0]["shares"], np.clip(values[:, 0, :6] / limit, -1, 1), atol=1e-4)
+    visit = Visit(browser, report(a, tmp_path / "r.html"), color_scheme="light", viewport={"width": 320, "height": 700})
+    cell = visit.page.locator("[data-cell='0-0-1-4']")
+    shown = [int(c) for c in re.findall(r"\d+", cell.evaluate("one => getComputedStyle(one).backgroundColor"))]
+    assert near(shown, colours.apply_palette(np.array([values[1, 0, 4] / limit]).clip(-1, 1), colours.LIGHT)[0])
+    cell.hover()
+    assert "film" in visit.page.locator(".reading").first.inner_text()
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert visit.trouble == []
+
+
+def test_several_quantities_of_other_records_have_a_card_each() -> None:
+    a = Attribution(np.zeros((2, 3, 4)), np.ones((3, 4)), explained=np.ones((2, 3)))
+    titles = [card.title for card in cards({"a": a}, [0, 2])]
+    assert titles == ["Record 0, quantity 0", "Record 0, quantity 1", "Record 2, quantity 0", "Record 2, quantity 1"]
+    with pytest.raises(ResultError, match="same quantities"):
+        cards({"a": a, "b": Attribution(np.zeros((3, 4)))})
+
+
 def test_series_are_lines_over_strips(browser: Any, tmp_path: Path) -> None:
     values = np.zeros((1, 2, 40))
     values[0, 1, 10:20] = 1.0
