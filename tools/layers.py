@@ -48,7 +48,10 @@ DOORS = {
     ("result.exports", "result.attribution"): "likewise",
     ("result.rows", "result.attribution"): "likewise",
     ("result.selection", "result.attribution"): "likewise",
+    ("result.notebook", "result.attribution"): "likewise",
     ("result.summary", "result.attribution"): "likewise",
+    ("result.terminal", "result.attribution"): "likewise",
+    ("result.text", "result.attribution"): "likewise",
 }
 """Arrows that close a ring of modules and are allowed, and why: methods of Attribution whose work is in files of their own."""
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,9 @@ from ..result.rows import axis_labels, is_tokens, record_rows
 from ..result.summary import describe_record, method_expression
 from ..utils.entry import check_arguments
 from ..utils.escape import escape_control
+from .needs import require_matplotlib as require_matplotlib
 from .table_data import format_value
+from .texts import text, token_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from .many_records import decisions, heatmap, interactions
     from .tables import beeswarm, dependence, importance, waterfall
 
-__all__ = ["beeswarm", "compare", "decisions", "dependence", "heatmap", "importance", "interactions", "plot", "waterfall"]
+__all__ = [
+    "beeswarm", "compare", "decisions", "dependence", "heatmap", "importance", "interactions", "plot", "text", "token_matrix",
+    "waterfall",
+]  # fmt: skip
 
 LATER = {
     "beeswarm": "tables", "decisions": "many_records", "dependence": "tables", "heatmap": "many_records", "importance": "tables",
@@ -36,7 +40,6 @@ LATER = {
 }  # fmt: skip
 """Figures in modules that import matplotlib, which are loaded when they are first used."""
 
-FLAT = {"bars": "feature", "tokens": "token"}
 CHANNELS = {"series": 1, "series_last": 2}
 """The axis of the channels of a series, counted from the batch dimension."""
 AXIS = {"series": ("time",), "series_last": ("time",)}
@@ -59,6 +62,7 @@ def plot(
     names: Sequence[object] | None = None,
     image: Any = None,
     top: int = 15,
+    merge: bool = True,
 ) -> Figure:
     """Returns the figure of one record; see :meth:`ascribe.result.attribution.Attribution.plot`. ``names`` are features or tokens.
 
@@ -68,14 +72,16 @@ def plot(
     under = under if image is None else as_numpy(image)
     kind = "tokens" if kind is None and values.ndim == 1 and is_tokens(a) else kind
     resolved = resolve_kind(values.shape, kind, () if under is None else under.shape)
+    if resolved == "tokens":
+        return text(a, ax, records=[record], tokens=names, merge=merge)
     if names is None and resolved in CHANNELS:
         names = axis_labels(a, CHANNELS[resolved], record % len(a), values.shape[CHANNELS[resolved] - 1])
-    if values.ndim == 1 and resolved in FLAT:
+    if resolved == "bars":
         rows = record_rows(a, values, error, record % len(a))
         values, error = rows.values, rows.error
         named = names is None and rows.names is not None
-        names = rows.labels(names, FLAT[resolved]) if resolved == "bars" or rows.grouped or (names is None and rows.names) else names
-        names = with_values(names, rows.record_values(under), resolved) if named and names is not None else names
+        labels = rows.labels(names, "feature")
+        names = with_values(labels, rows.record_values(under), resolved) if named else labels
     with require_matplotlib():
         from . import draw
     drawing = draw.Drawing(values, under, names, top, error)
@@ -114,17 +120,6 @@ def compare(results: Mapping[str, Attribution], columns: int = 4, **look: Any) -
     first = next(iter(results.values()))
     figure.suptitle(describe_panel(first, look.get("record", 0)), fontsize="medium", color="0.4", parse_math=False)
     return figure
-
-
-@contextmanager
-def require_matplotlib() -> Iterator[None]:
-    """Context for imports of matplotlib: raises ResultError if it is not installed."""
-    try:
-        yield
-    except ImportError as error:
-        raise ResultError(
-            "A figure needs matplotlib", found="matplotlib is not installed", advice="pip install matplotlib, or a.show()"
-        ) from error
 
 
 def describe_panel(a: Attribution, record: int) -> str:

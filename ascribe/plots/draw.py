@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from ..display import colours
 from ..display.layouts import as_image, rank_strongest, sum_channels
@@ -28,8 +26,6 @@ def palette_of(stops: tuple[str, ...]) -> Colormap:
 
 PALETTE = palette_of(colours.LIGHT)
 FOR, AGAINST = colours.LIGHT[-1], colours.LIGHT[0]
-LINE_WIDTH = 64
-"""The number of characters in a line of tokens."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +53,6 @@ def new_figure(kind: str, drawing: Drawing) -> NotebookFigure:
     rows = min(drawing.values.shape[0] if drawing.values.ndim else 1, drawing.top)
     lanes = min(min(drawing.values.shape), drawing.top) if drawing.values.ndim == 2 else 1
     height = {"bars": 1.2 + 0.27 * (rows + 1), "series": 1.6 + 0.55 * lanes, "series_last": 1.6 + 0.55 * lanes}.get(kind, 4.0)
-    if kind == "tokens":
-        height = 1.6 + 0.32 * len(wrap_tokens(label_places(drawing.names, len(drawing.values), "token")))
     return NotebookFigure(figsize=(4.8 if kind.startswith("image") else 6.4, height), layout="constrained")
 
 
@@ -152,48 +146,13 @@ def draw_series_last(ax: Axes, drawing: Drawing) -> None:
     draw_series(ax, Drawing(drawing.values.T, under, drawing.names, drawing.top))
 
 
-def draw_tokens(ax: Axes, drawing: Drawing) -> None:
-    """Draws the tokens as text, each on the colour of its value."""
-    values = drawing.values.astype(np.float64)
-    names = label_places(drawing.names, len(values), "token")
-    shades = colours.scale_to_limit(values)
-    lines = wrap_tokens(names)
-    for row, line in enumerate(lines):
-        for place, width, k in line:
-            ax.add_patch(Rectangle((place, row), width, 0.8, facecolor=colours.css_colour(float(shades[k])), edgecolor="none"))
-            style: dict[str, Any] = {"fontsize": 8, "family": "monospace", "ha": "center", "va": "center", "parse_math": False}
-            ax.text(place + width / 2, row + 0.4, _cut(names[k]), color=colours.text_colour(float(shades[k])), clip_on=True, **style)
-    ax.set_xlim(0, LINE_WIDTH)
-    ax.set_ylim(len(lines), -0.2)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)
-    top = colours.colour_limit(values) or 1.0
-    _legend(ax, Normalize(-top, top))
-
-
 DRAW: dict[str, Callable[[Axes, Drawing], None]] = {
     "bars": draw_bars,
-    "tokens": draw_tokens,
     "image": draw_image,
     "image_last": draw_image_last,
     "series": draw_series,
     "series_last": draw_series_last,
 }
-
-
-def wrap_tokens(names: Sequence[str]) -> list[list[tuple[float, float, int]]]:
-    """Returns lines of (x, width, index of the token) for a monospaced font."""
-    lines: list[list[tuple[float, float, int]]] = [[]]
-    at = 0.0
-    for k, name in enumerate(names):
-        width = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in _cut(name)) + 1.0
-        if at + width > LINE_WIDTH and lines[-1]:
-            lines.append([])
-            at = 0.0
-        lines[-1].append((at, width, k))
-        at += width + 0.25
-    return lines
 
 
 def _cut(name: str) -> str:

@@ -18,7 +18,7 @@ from ..tree import Path, map_leaves, walk
 from ..utils import pooling
 from ..utils.entry import check_arguments
 from ..utils.hints import RESULT
-from . import averages, exports, row_records, selection, summary
+from . import averages, exports, notebook, row_records, selection, summary, terminal
 from .arithmetic import combine_results
 from .axes import AxisNames, as_texts, name_axes, without_axis
 from .parts import SUMS, Check, Cost, Gap, keep_problems
@@ -351,13 +351,15 @@ class Attribution:
         tokens: Sequence[object] | None = None,
         image: ArrayLike | None = None,
         top: int = 15,
+        merge: bool = True,
     ) -> Figure:
         """Returns a matplotlib figure of one record; pyplot is not used, and nothing is displayed.
 
         ``kind`` is needed if the shape allows several: "bars" ``[features]``, "tokens" ``[tokens]``, "image" ``[height, width]`` or
         ``[channels, height, width]``, "image_last" ``[height, width, channels]``, "series" ``[channels, time]``, "series_last"
         ``[time, channels]``. ``features`` or ``tokens`` are names of the positions. ``image`` is drawn under a map, by default the record
-        if it has the shape of an image. ``top`` is the maximum number of bars, or of channels of a series.
+        if it has the shape of an image. ``top`` is the maximum number of bars, or of channels of a series. ``merge`` draws
+        tokens as words, with the sums of their values.
 
         Raises ResultError if matplotlib is not installed, the kind does not fit, or there are several arrays or quantities.
         """
@@ -365,18 +367,18 @@ class Attribution:
 
         if tokens is not None:
             kind, features = kind or "tokens", tokens
-        return plot(self.padded(), ax, record=record, kind=kind, names=features, image=image, top=top)
+        return plot(self.padded(), ax, record=record, kind=kind, names=features, image=image, top=top, merge=merge)
 
     @check_arguments
     def show(self, file: IO[str] | None = None) -> None:
         """Writes a summary to ``file``, by default standard output; in colour on a terminal if ``rich`` is installed."""
-        summary.show(self.padded(), file)
+        terminal.show(self.padded(), file)
 
     def __repr__(self) -> str:
         return summary.format_line(self)
 
     def _repr_html_(self) -> str:
-        return summary.format_html(self.padded())
+        return notebook.format_html(self.padded())
 
     # Derived results
 
