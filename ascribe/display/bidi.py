@@ -95,12 +95,12 @@ def cut_cells(text: str, most: int) -> str:
     """Returns a text shortened to ``most`` terminal columns."""
     if cell_width(text) <= most:
         return text
-    kept = ""
-    for c in text:
-        if cell_width(kept + c) > most - 1:
-            break
-        kept += c
-    return kept + "…"
+    width = 0
+    for k, c in enumerate(text):
+        width += cell_width(c)
+        if width > most - 1:
+            return text[:k] + "…"
+    return text
 
 
 def pad_cells(text: str, width: int) -> str:
@@ -142,6 +142,8 @@ def _chunks(words: Sequence[Word]) -> list[list[int]]:
 
 def _can_break(left: str, right: str) -> bool:
     """True if a line may end between two words without a space: at a letter of a script without spaces, but not before punctuation."""
+    if not left or not right:
+        return True
     if unicodedata.category(right[0]) in ("Po", "Pe", "Pf") or unicodedata.category(left[-1]) in ("Ps", "Pi"):
         return False
     return is_unspaced(left[-1]) or is_unspaced(right[0])

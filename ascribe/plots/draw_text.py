@@ -15,9 +15,10 @@ from matplotlib import font_manager, ft2font
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, Normalize, to_rgb
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Affine2D, ScaledTranslation, Transform
 
@@ -44,6 +45,10 @@ SPACE = 0.32
 """The width of a space, in font sizes."""
 SHAPES = hasattr(ft2font, "__libraqm_version__")
 """True if matplotlib orders right-to-left letters and joins Arabic ones (3.11)."""
+UNDERLINED = 0.1
+"""The share of full colour from which words with negative values are underlined, for those who see no colours."""
+HAIR = 0.8
+"""The space in points after each word: hinted letters are a little wider than measured."""
 LEGEND = 34.0
 """The height of the legend in points."""
 
@@ -69,12 +74,13 @@ class Page:
 
 @dataclass(frozen=True)
 class Placed:
-    """A word or a line of small print at a place: points from the left and from above, width, the word if it is one."""
+    """A word or a line of small print at a place: points from the left and from above, width, font size, the word if it is one."""
 
     x: float
     y: float
     width: float
     text: str
+    size: float = SMALL
     word: Word | None = None
 
 
@@ -91,7 +97,8 @@ def _installed() -> frozenset[str]:
 
 @cache
 def _renderer() -> Any:
-    return FigureCanvasAgg(Figure(figsize=(1, 1), dpi=72 * 4)).get_renderer()  # 4 pixels a point: widths are not rounded to points
+    canvas: Any = FigureCanvasAgg(Figure(figsize=(1, 1), dpi=72 * 4))
+    return canvas.get_renderer()  # 4 pixels a point: widths are not rounded to points
 
 
 @lru_cache(4096)
@@ -105,8 +112,11 @@ def fit(text: str, size: float, most: float) -> str:
     """Returns a text shortened to ``most`` points."""
     if measure(text, size) <= most:
         return text
-    kept = next((n for n in range(len(text) - 1, 0, -1) if measure(text[:n] + "…", size) <= most), 1)
-    return text[:kept] + "…"
+    low, high = 0, len(text)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if measure(text[:middle] + "…", size) <= most else (low, middle)
+    return text[: max(low, 1)] + "…"
 
 
 # Texts
@@ -181,7 +191,7 @@ def _place_small(placed: list[Placed], lines: Sequence[str], at: float, width: f
 def _place_words(placed: list[Placed], words: Sequence[Word], right_to_left: bool, at: float, page: tuple[float, float]) -> float:
     width, size = page
     texts = [fit(word.text, size, width) for word in words]
-    widths = [measure(text, size) for text in texts]
+    widths = [measure(text, size) + HAIR for text in texts]
     for line in wrap_words(words, widths, SPACE * size, width):
         inside = [k for _, k in line]
         order = [inside[n] for n in visual_order([words[k] for k in inside], right_to_left)]
@@ -189,7 +199,7 @@ def _place_words(placed: list[Placed], words: Sequence[Word], right_to_left: boo
         x = width - sum(gaps) - sum(widths[k] for k in order) if right_to_left else 0.0
         for k, gap in zip(order, gaps, strict=True):
             shown = texts[k] if SHAPES else mirror_letters(texts[k])
-            placed.append(Placed(x + gap, at, widths[k], shown, words[k]))
+            placed.append(Placed(x + gap, at, widths[k], shown, size, words[k]))
             x += gap + widths[k]
         at += size * LINE
     return at
@@ -202,7 +212,8 @@ def _gap(words: Sequence[Word], left: int, right: int, size: float) -> float:
 
 def _points(ax: Axes) -> Transform:
     """Returns the transform of points from the upper left corner of the axes, downwards."""
-    return Affine2D().scale(1 / 72, -1 / 72) + ax.figure.dpi_scale_trans + ScaledTranslation(0, 1, ax.transAxes)
+    corner: Any = ax.transAxes
+    return Affine2D().scale(1 / 72, -1 / 72) + ax.figure.dpi_scale_trans + ScaledTranslation(0, 1, corner)
 
 
 def _palette(look: Look) -> Colormap:
@@ -231,37 +242,39 @@ def _shade(look: Look, palette: Colormap, scale: Normalize) -> Callable[[float],
 
 
 def _draw_words(ax: Axes, page: Page, placed: Sequence[Placed]) -> None:
-    points, shade = _points(ax), _shade(page.look, _palette(page.look), scale_of(page))
-    size = _size(placed)
+    points, scale = _points(ax), scale_of(page)
+    shade = _shade(page.look, _palette(page.look), scale)
+    least = UNDERLINED * max(abs(scale.vmin or 0.0), abs(scale.vmax or 0.0))
     for one in placed:
-        small = one.word is None
-        plain = small or (one.word is not None and one.word.kind != "word")
-        fill = to_rgb("white") if plain or one.word is None else shade(one.word.value)
-        high = (SMALL if small else size) * 1.2
-        if not plain:
-            box = Rectangle((one.x - 0.6, one.y), one.width + 1.2, size * 1.4, facecolor=fill, edgecolor="none", transform=points)
-            box.set(clip_on=False, in_layout=False)
+        word, size = one.word, one.size
+        if word is None or word.kind != "word":
+            ink = "0.4" if word is None else "0.5"
+        else:
+            fill = shade(word.value)
+            ink = "black" if float(np.dot(fill, (0.299, 0.587, 0.114))) > 0.5 else "white"
+            box = Rectangle((one.x - HAIR, one.y), one.width + HAIR, size * 1.4, facecolor=fill, edgecolor="none", transform=points)
             ax.add_patch(box)
-        ink = "0.4" if small else "0.55" if plain else "black" if float(np.dot(fill, (0.299, 0.587, 0.114))) > 0.5 else "white"
-        text = ax.text(one.x, one.y + high * 0.92, one.text, color=ink, transform=points, va="baseline", parse_math=False, clip_on=False)
-        text.set(fontsize=SMALL if small else size, family=families(), in_layout=False)
+            box.set(clip_on=False, in_layout=False)
+            if page.look.select(np.array([word.value]))[0] < -least:
+                below = Line2D([one.x, one.x + one.width], [one.y + size * 1.32] * 2, color=ink, linewidth=0.9, linestyle=":")
+                below.set(transform=points, clip_on=False, in_layout=False)
+                ax.add_artist(below)
+        text = ax.text(one.x, one.y + size * 1.1, one.text, color=ink, transform=points, va="baseline", parse_math=False, clip_on=False)
+        text.set(fontsize=size, family=families(), in_layout=False, gid="word" if word is not None else "note")
 
 
-def _size(placed: Sequence[Placed]) -> float:
-    """Returns the font size with which words were measured."""
-    word = next((one for one in placed if one.word is not None and one.width > 0), None)
-    return SIZE if word is None else word.width / measure(word.text, SIZE) * SIZE
+def legend_ends(page: Page) -> tuple[str, str]:
+    """Returns what the left and the right end of the colour bar mean."""
+    against, rising = page.ends
+    if page.look.sign == "absolute":
+        return "", "absolute value"
+    return "" if page.look.sign == "positive" else f"dotted: {against}", "" if page.look.sign == "negative" else rising
 
 
 def _draw_legend(ax: Axes, page: Page, room: float) -> None:
     """Draws the colour bar between its meanings, at the bottom of the axes."""
     width = ax.get_window_extent().width * 72 / ax.figure.figure.dpi
-    against, rising = page.ends
-    low, high = page.look.range(1.0)
-    left, right = (fit(name, SMALL, 0.3 * width) for name in ("absolute value 0" if page.look.sign == "absolute" else against, rising))
-    left, right = ("" if low == 0 and page.look.sign != "absolute" else left), ("" if high == 0 else right)
-    if page.look.sign == "absolute":
-        left, right = "", "absolute value"
+    left, right = (fit(name, SMALL, 0.32 * width) for name in legend_ends(page))
     start = measure(left, SMALL) + 6 if left else 0.0
     span = min(170.0, width - start - measure(right, SMALL) - 12)
     bar = ax.inset_axes((start / width, 14 / room, span / width, 8 / room))

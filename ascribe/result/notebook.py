@@ -25,8 +25,10 @@ WORDS = 400
 """The maximum number of words shown of a text."""
 FIGURE = 'style="margin:0;max-width:244px"'
 IMAGE = 'width="120" style="display:inline-block;image-rendering:pixelated;margin:0 2px 0 0"'
-SOLID = 0.87
-"""The opacity from which text is white: on white and on black pages, its contrast is at least 4.5 below and above."""
+UNDERLINE, UNDERLINED = ";text-decoration:underline dotted", 0.1
+"""How words with negative values are marked for those who see no colours, and from which share of the largest value."""
+SOLID = {True: 0.77, False: 0.86}
+"""The opacity of red (True) and blue from which text is white: on white and on black pages its contrast is at least 4.4."""
 
 
 def format_html(a: Attribution) -> str:
@@ -90,12 +92,12 @@ def _caption(a: Attribution, i: int) -> str:
     return _isolated(f"record {i}" + (f": {text}" if (text := describe_record(a, i)) else ""))
 
 
-def _legend(a: Attribution, about: str = "") -> str:
+def _legend(a: Attribution, about: str = "", against_is: str = "blue") -> str:
     """Returns what the colours mean, with the palette between its ends."""
     against, rising = name_ends(a)
     bar = f'<span style="display:inline-block;width:8em;height:.8em;margin:0 .5em;background:{colours.css_gradient()}"></span>'
     return (
-        f'<p style="margin:.6em 0">blue: {_isolated(against)}{bar}red: {_isolated(rising)}'
+        f'<p style="margin:.6em 0">{against_is}: {_isolated(against)}{bar}red: {_isolated(rising)}'
         + (f'<br><span style="opacity:.65">{escape(about)}</span>' if about else "")
         + "</p>"
     )
@@ -112,7 +114,9 @@ def _table(a: Attribution, values: np.ndarray) -> str:
     rows = ""
     for i, row in enumerate(shown):
         shades = colours.scale_to_limit(row)
-        cells = "".join(f'<td style="{_paint(float(shades[k]))}">{float(row[k]):.3g}</td>' for k in order)
+        cells = "".join(
+            f'<td style="padding:.1em .5em;text-align:right;{_paint(float(shades[k]))}">{float(row[k]):.3g}</td>' for k in order
+        )
         rows += f'<tr><th style="text-align:left;font-weight:normal">{_caption(a, i)}</th>{cells}</tr>'
     rest = len(names) - len(order)
     about = "Each record has colours of its own: the largest value is full colour."
@@ -138,7 +142,7 @@ def _texts(a: Attribution) -> str:
         texts.append(f'<div style="opacity:.8">{_caption(a, i)}</div><p dir="auto" style="{style}">{words}</p>')
         notes += [note for note in text.notes if note not in notes]
     about = " ".join(["Each record has colours of its own: the largest value is full colour.", *notes])
-    return f'<div style="margin-top:8px">{"".join(texts)}</div>{_legend(a, about)}'
+    return f'<div style="margin-top:8px">{"".join(texts)}</div>{_legend(a, about, "blue, underlined")}'
 
 
 def _word(word: Word, shade: float) -> str:
@@ -156,7 +160,11 @@ def tint(shade: float) -> str:
     """Returns the style of a word: red or blue that is more opaque for larger values, on which text keeps the page's colour or is white."""
     red, green, blue = colours.parse_colours((colours.LIGHT[-1 if shade > 0 else 0],))[0].astype(int)
     opacity = min(abs(shade), 1.0)
-    return f"background:rgba({red},{green},{blue},{opacity:.2f})" + (";color:#fff" if opacity >= SOLID else "")
+    return (
+        f"background:rgba({red},{green},{blue},{opacity:.2f})"
+        + (";color:#fff" if opacity >= SOLID[shade > 0] else "")
+        + UNDERLINE * (shade <= -UNDERLINED)
+    )
 
 
 # Series

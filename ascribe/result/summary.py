@@ -90,8 +90,8 @@ def has_class(a: Attribution) -> bool:
 
 def name_ends(a: Attribution) -> tuple[str, str]:
     """Returns what negative and positive values mean, for a legend: the score falls or rises, with the name of a class that all have."""
-    same = has_class(a) and len(np.unique(np.asarray(a.target))) == 1
-    score = f"class {format_class(a, int(np.asarray(a.target)[0]))}" if same else "the score"
+    classes = np.unique(np.asarray(a.target)) if has_class(a) else np.zeros(0, int)
+    score = f"class {format_class(a, int(classes[0]))}" if len(classes) == 1 else "the score"
     return f"against {score}", f"for {score}"
 
 

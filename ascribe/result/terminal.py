@@ -143,11 +143,7 @@ def _text(a: Attribution, i: int, look: Look) -> Iterator[Line]:
             row += [(" ", "")] if text.words[k].space and n else []
             row.append(pieces[k])
         yield row
-    against, rising = name_ends(a)
-    how = (
-        f"red: {rising}, blue: {against}" if look.colour else f"+word+ {rising}, -word- {against}: at least a quarter of the largest value"
-    )
-    for note in (how, *text.notes):
+    for note in text.notes:
         yield from wrap_line([("  ", ""), (note, "dim")], look.width, 2)
     best = strongest_words(text, 5)
     yield from _bars(np.array([word.value for word in best]), [word.text for word in best], look)
@@ -166,7 +162,10 @@ def _word(word: Word, shade: float, look: Look) -> tuple[str, str]:
         return word.text, "dim"
     if look.colour:
         shown = np.isfinite(shade) and abs(shade) >= 0.05
-        return word.text, f"{colours.text_colour(shade)} on {colours.css_colour(shade)}" if shown else ""
+        return (
+            word.text,
+            f"{'#ffffff' if colours.text_colour(shade) == '#fff' else '#000000'} on {colours.css_colour(shade)}" if shown else "",
+        )
     mark = "+" if shade >= MARKED else "-" if shade <= -MARKED else ""
     return f"{mark}{word.text}{mark}", ""
 
@@ -255,12 +254,14 @@ def wrap_line(line: Line, width: int, indent: int) -> Iterator[Line]:
 def _pieces(text: str, most: int) -> Iterator[str]:
     """Yields spaces and words of at most ``most`` columns."""
     for part in re.findall(r" +|[^ ]+", text):
-        rest = part
-        while cell_width(rest) > most:
-            head = rest[: next(n for n in range(len(rest), 0, -1) if cell_width(rest[:n]) <= most)]
-            yield head
-            rest = rest[len(head) :]
-        yield rest
+        start, width = 0, 0
+        for k, c in enumerate(part):
+            own = cell_width(c)
+            if width + own > most:
+                yield part[start:k]
+                start, width = k, 0
+            width += own
+        yield part[start:]
 
 
 def _plain(content: Iterator[Line], out: IO[str]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from ..arrays import as_numpy, is_array
 from ..display.bidi import is_right_to_left
 from ..display.words import Word, drop_padding, find_kinds, merge_tokens, shorten_text
 from ..errors import ResultError
-from ..features.table import Rows, split_rows
+from ..features.table import Rows, count_names, split_rows
 from .axes import find_names
 from .parts import part_at
 from .rows import is_tokens, pad_names
@@ -81,14 +81,17 @@ def _name(
     known = find_names(a.axes, 1)
     own = list(pad_names(known, record, len(values))) if known is not None else [f"token {k}" for k in range(len(values))]
     ids = known.words_of(record) if known is not None else tuple(range(len(values)))
-    rows = split_rows(values, error, a.features, record)
-    if rows.grouped and names is None:
-        return *_name_groups(own, ids, rows), rows.values, rows.error
+    rows = split_rows(values, error, a.features, record) if a.features is not None else None
     if names is not None:
-        if len(names) != len(values):
-            problem = f"There are {len(names)} names for {len(values)} tokens"
+        features = rows is not None and rows.grouped and len(names) == len(rows.values)
+        if len(names) != len(values) and not features:
+            problem = f"{count_names(names)} for {len(values)} tokens"
             raise ResultError(problem, found=f"{len(names)} names", advice=f"{len(values)} names, one for each token")
-        return list(map(str, names)), (), values, error
+        own, ids = list(map(str, names)), ()
+        if features and rows is not None:
+            return own, tuple(range(len(own))), rows.values, rows.error
+    if rows is not None and rows.grouped:
+        return *_name_groups(own, ids, rows), rows.values, rows.error
     return own, ids, values, error
 
 

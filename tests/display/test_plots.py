@@ -22,7 +22,7 @@ from matplotlib.patches import Rectangle
 from ascribe.display import colours
 from ascribe.display.layouts import as_image
 from ascribe.errors import ResultError
-from ascribe.plots import compare, draw, plot
+from ascribe.plots import compare, plot
 from ascribe.result.attribution import Attribution, Check, Gap
 from ascribe.utils.pooling import resize_maps
 
@@ -164,29 +164,6 @@ def test_constant_and_broken_series_are_drawn() -> None:
 # Tokens
 
 
-def test_tokens_are_words_on_their_colours() -> None:
-    tokens = ["[CLS]", "not", "$bad$", "at", "all", "x" * 100]
-    values = np.array([[0.0, -2.0, 1.0, 0.5, 0.0, 2.0]])
-    ax = drawn(Attribution(values).plot(tokens=tokens))
-    assert [text.get_text() for text in ax.texts] == [*tokens[:5], "x" * 39 + "…"]
-    shades = [patch.get_facecolor()[:3] for patch in bars(ax)]
-    np.testing.assert_allclose(shades[1], to_rgb(colours.LIGHT[0]), atol=0.01)
-    np.testing.assert_allclose(shades[5], to_rgb(colours.LIGHT[-1]), atol=0.01)
-    np.testing.assert_allclose(shades[0], to_rgb(colours.LIGHT[2]), atol=0.01)
-    assert ax.texts[1].get_color() == "#fff"
-    assert ax.texts[0].get_color() == "#000"
-
-
-def test_tokens_wrap_without_touching() -> None:
-    lines = draw.wrap_tokens(["word" * (k % 4 + 1) for k in range(60)])
-    assert len(lines) > 3
-    assert [k for line in lines for *_, k in line] == list(range(60))
-    for line in lines:
-        ends = [place + width for place, width, _ in line]
-        assert max(ends) <= draw.LINE_WIDTH
-        assert all(end <= place for end, (place, *_) in zip(ends, line[1:], strict=False))
-
-
 def test_embeddings_have_to_be_pooled_first() -> None:
     a = Attribution(RNG.normal(size=(1, 4, 32)))
     with pytest.raises(ResultError, match=r"a\.sum\('embedding'\)"):
@@ -222,7 +199,7 @@ def test_captions_say_what_is_known() -> None:
     )  # fmt: skip
     ax = drawn(a.plot(record=-1))
     assert ax.get_title(loc="left") == "Saliency()"
-    assert ax.get_xlabel() == "record 1: explained 2.5, class dog, gap 3 %"
+    assert ax.get_xlabel() == "record 1: score of class dog: 2.5, gap 3 %"
 
 
 def test_given_axes_are_used() -> None:
