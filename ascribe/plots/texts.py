@@ -45,14 +45,16 @@ def text(
 ) -> Figure:
     """Returns the figure of texts: words as running text, each on the colour of its value, records one below another.
 
-    >>> figure = asc.plots.text(a, records=[0, 1])
+    >>> a = asc.Attribution(np.array([[0.0, 0.7, 0.2, -0.1]])).with_names(tokens=[["[CLS]", "good", "film", "##s"]])
+    >>> figure = asc.plots.text(a)        # "good films"
 
     *Use it when* the positions of the values are tokens: ``a.with_names(tokens=encoding)``.
 
     ``merge`` draws words, with the sum of the values of their tokens; False draws tokens. Padding is left out, special tokens are grey.
     ``words`` is the maximum for each record: longer texts are shortened to the passages around the strongest words. All records have the
     same colours. ``percentile`` of the absolute values has full colour. Fonts of matplotlib may lack letters of Arabic, Chinese or emoji,
-    and older versions do not join Arabic letters; ``a`` in a notebook and reports show them as the browser does.
+    and versions before 3.11
+    do not join Arabic letters; notebooks and reports show them as the browser does.
 
     Raises ResultError if matplotlib is not installed, and for values that are not ``[records, tokens]``.
     """
@@ -94,6 +96,7 @@ def token_matrix(
 ) -> Figure:
     """Returns the figure of a generated text: a row for each output token, a column for each word of the prompt.
 
+    >>> a = asc.Attribution(np.eye(3, 4)[:, None], explained=np.ones((3, 1))).with_names(tokens=[["How", "is", "it", "?"]])
     >>> figure = asc.plots.token_matrix(a, rows=["It", "is", "raining"])
 
     *Use it when* one call explained several quantities, one for each output token: values ``[outputs, records, tokens]``.

@@ -70,12 +70,12 @@ def describe_cost(cost: Cost) -> str:
 
 
 def describe_record(a: Attribution, i: int) -> str:
-    """Returns a text about one record: its score, the class, the prediction if it is another fact, the gap."""
+    """Returns a text about one record: its score with the class, the predicted class, the gap."""
     several = a.quantities is not None
     predicted = ""
     if a.prediction is not None and a.prediction.ndim == 2 and not has_single_output(a):
         predicted = f"predicted {format_class(a, int(np.argmax(a.prediction[i])))}"
-    about = f"class {format_class(a, int(a.target[i]))}" if has_class(a) else ""
+    about = f"class {format_class(a, int(a.target[i]))}" if a.target is not None and has_class(a) else ""
     if a.explained is not None and not several:
         about = f"score{' of ' if about else ''}{about}: {float(a.explained[i]):.4g}"
     first = f"{about} ({predicted})" if about and predicted else about or predicted

@@ -148,11 +148,10 @@ def test_a_closed_pipe_is_no_error() -> None:
         "a = Attribution(np.ones((4, 40)), method='m' * 3000)\n"
         "for _ in range(50): a.show()\n"
     )
-    found = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert found.stdout is not None
-    assert found.stderr is not None
-    found.stdout.read(10)
-    found.stdout.close()
-    said = found.stderr.read()
-    assert found.wait(60) == 0
-    assert said == b""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as found:
+        assert found.stdout is not None
+        assert found.stderr is not None
+        found.stdout.read(10)
+        found.stdout.close()
+        assert found.stderr.read() == b""
+        assert found.wait(60) == 0
