@@ -345,9 +345,19 @@ def draw_matrix(ax: Axes | None, matrix: Matrix) -> Figure:
     bar = ax.figure.colorbar(ScalarMappable(scale, palette), ax=ax, fraction=0.06, pad=0.02, aspect=16, alpha=matrix.look.alpha)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize="small")
-    bar.set_label("value", fontsize="small", color="0.4")
+    marked = _mark_negative(ax, values, scale)
+    bar.set_label("value (–: below 0)" if marked else "value", fontsize="small", color="0.4")
     drawn: Figure = ax.figure.figure
     return drawn
+
+
+def _mark_negative(ax: Axes, values: np.ndarray, scale: Normalize) -> bool:
+    """Draws a dash on negative cells, for those who see no colours. Returns True if there are any."""
+    low = scale.vmin or 0.0
+    rows, columns = np.nonzero(np.nan_to_num(values) < UNDERLINED * low)
+    inks = ["white" if values[y, x] < 0.6 * low else "black" for y, x in zip(rows, columns, strict=True)]
+    ax.scatter(columns, rows, s=14, marker="_", c=inks, linewidths=0.8)
+    return len(rows) > 0
 
 
 def _name(name: str) -> str:

@@ -246,7 +246,8 @@ def wrap_line(line: Line, width: int, indent: int) -> Iterator[Line]:
                 yield row
                 row, at = [(" " * indent, "")], indent
                 part = part.lstrip(" ")
-            row.append((part, style))
+            joined = row[-1][0] + part if row and row[-1][1] == style else ""
+            row[-1:] = [(joined, style)] if joined else [*row[-1:], (part, style)]
             at += cell_width(part)
     yield row
 
