@@ -21,6 +21,7 @@ from ascribe import plots
 from ascribe.display import colours
 from ascribe.errors import ResultError
 from ascribe.result.attribution import Attribution, Gap
+from tests.plots.gallery import check_picture
 
 RNG = np.random.default_rng(0)
 TOKENS = [
@@ -222,3 +223,22 @@ def test_a_matrix_needs_several_quantities() -> None:
         plots.token_matrix(matrix(), rows=["a", "b"])
     with pytest.raises(ResultError, match="Record 3"):
         plots.token_matrix(matrix(), record=3)
+
+
+def long_text() -> Attribution:
+    return Attribution(RNG.normal(size=(1, 500)) ** 3, method="Saliency()").with_names(tokens=[[f"word{k % 37}" for k in range(500)]])
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("text", lambda ax: plots.text(result(), ax)),
+        ("text-positive", lambda ax: plots.text(result(), ax, sign="positive")),
+        ("text-absolute", lambda ax: plots.text(result(), ax, sign="absolute", cmap="Greys")),
+        ("text-long", lambda ax: plots.text(long_text(), ax)),
+        ("token-matrix", lambda ax: plots.token_matrix(matrix(), ax, rows=["It", "is", "so", "good"])),
+        ("token-matrix-long", lambda ax: plots.token_matrix(matrix(8, 40), ax)),
+    ],
+)
+def test_pictures_for_the_gallery(name: str, make: Any) -> None:
+    check_picture(make, name)
