@@ -274,7 +274,9 @@ def legend_ends(page: Page) -> tuple[str, str]:
 def _draw_legend(ax: Axes, page: Page, room: float) -> None:
     """Draws the colour bar between its meanings, at the bottom of the axes."""
     width = ax.get_window_extent().width * 72 / ax.figure.figure.dpi
-    left, right = (fit(name, SMALL, 0.32 * width) for name in legend_ends(page))
+    left, right = legend_ends(page)
+    right = fit(right, SMALL, 0.38 * width)
+    left = fit(left, SMALL, max(20.0, width - measure(right, SMALL) - 66))  # the bar has at least 54 points
     start = measure(left, SMALL) + 6 if left else 0.0
     span = min(170.0, width - start - measure(right, SMALL) - 12)
     bar = ax.inset_axes((start / width, 14 / room, span / width, 8 / room))
