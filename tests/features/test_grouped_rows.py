@@ -35,7 +35,7 @@ def explained(features: Any = None) -> Attribution:
 
 def bars_of(ax: Any) -> dict[str, float]:
     """The drawn bars by their labels."""
-    return {t.get_text(): bar.get_width() for t, bar in zip(ax.get_yticklabels(), ax.patches, strict=True)}
+    return {t.get_text().split(" = ")[0]: bar.get_width() for t, bar in zip(ax.get_yticklabels(), ax.patches, strict=True)}
 
 
 @pytest.mark.parametrize("record", [0, 1, -1])
