@@ -62,10 +62,25 @@ def select_quantity(a: Attribution, k: int) -> Attribution:
         values=map_leaves(a.values, lambda _, leaf: None if leaf is None else leaf[k]),
         error=map_leaves(a.error, lambda _, leaf: None if leaf is None else leaf[k]),
         features=None if a.features is None else a.features.quantity_at(k),
-        quantity=f"{a.quantity}[{k}]",
+        quantity=one_of_list(a.quantity, several, k),
         gap=None if a.gap is None else Gap(a.gap.absolute[k], a.gap.relative[k]),
         **{name: array[k] if np.ndim(array) == 2 else array for name, array in known.items()},
     )
+
+
+def one_of_list(text: str, count: int, k: int) -> str:
+    """Returns the k-th of ``count`` expressions in the text of a list: ``Unit(1)`` of ``[Unit(0), Unit(1)]``.
+
+    Texts of another form get an index.
+    """
+    parts, depth = [""], 0
+    for letter in text[1:-1] if text.startswith("[") and text.endswith("]") else "":
+        depth += (letter in "([{<") - (letter in ")]}>")
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts[k].strip() if len(parts) == count and depth == 0 else f"{text}[{k}]"
 
 
 def select_part(a: Attribution, path: Path) -> tuple[Any, dict[str, Any]]:

@@ -213,3 +213,10 @@ def test_a_file_with_names_that_do_not_fit_is_damaged(tmp_path: Path) -> None:
     a = replace(explained(), axes=(AxisNames("feature", 1, (("a",),)),))
     with pytest.raises(ResultError, match="do not fit"):
         a.save(tmp_path / "a.safetensors")
+
+
+def test_one_of_several_quantities_is_called_by_its_own_expression() -> None:
+    several = asc.IntegratedGradients(steps=8)(NET, X, of=[asc.Unit(0), asc.Contrast(1, 2)])
+    assert [several.quantity_at(k).quantity for k in (0, 1, -1)] == ["Unit(0)", "Contrast(1, 2)", "Contrast(1, 2)"]
+    by_hand = asc.Attribution(values=np.zeros((2, 3, 4)), explained=np.ones((2, 3)), quantity="pair")
+    assert by_hand.quantity_at(1).quantity == "pair[1]"
