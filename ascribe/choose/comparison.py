@@ -13,9 +13,9 @@ import numpy as np
 
 from ..errors import ResultError
 from ..metrics import Metric, Scores
-from ..metrics.intervals import interval_of_mean
 from ..reports import cards, write_report
 from ..result.attribution import Attribution
+from ..utils.intervals import interval_of_mean
 from .tables import as_html, as_text, write
 
 if TYPE_CHECKING:

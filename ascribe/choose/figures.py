@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..metrics import Metric, Scores
-from ..metrics.intervals import bootstrap_means
 from ..plots import require_matplotlib
 
 if TYPE_CHECKING:
@@ -71,17 +70,7 @@ def draw_scores(ax: Any, c: Scored, metric: str) -> None:
 
 def draw_curves(ax: Any, c: Scored, metric: str) -> None:
     """Draws the mean curves of the best methods, with the interval of the mean at each point."""
-    for k, name in enumerate(ordered(c, metric)[:MOST_CURVES]):
-        for order, curve in c.scores[name, metric].curves.items():
-            means = bootstrap_means(curve.values.T, 400)
-            low, high = np.nanquantile(means, [0.025, 0.975], axis=0)
-            dashed = order.startswith("least")
-            ax.plot(curve.removed, curve.mean, color=f"C{k}", linestyle="--" if dashed else "-", label="_" if dashed else name)
-            ax.fill_between(curve.removed, low, high, color=f"C{k}", alpha=0.15, linewidth=0)
+    with require_matplotlib():
+        from ..plots import removal_curves
+    removal_curves.draw_curves(ax, {name: c.scores[name, metric] for name in ordered(c, metric)[:MOST_CURVES]}, inside=True)
     ax.set_xlabel("share of features removed (dashed: least relevant first)")
-    ax.set_ylabel("mean quantity")
-    legend = ax.legend(fontsize="small", frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)

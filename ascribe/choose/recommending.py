@@ -16,12 +16,12 @@ from ..engine.request import as_call
 from ..engine.verbs import activation
 from ..errors import InputError
 from ..metrics import Metric, RandomValues, RelevanceGain
-from ..metrics.intervals import interval_of_mean
 from ..quantities import Labels, Unit
 from ..quantities.parse import QuantityLike
 from ..removal import Blur, Drop, MaskToken, Mean, Replace, Resample
 from ..tree import map_leaves, walk
 from ..utils.entry import entry
+from ..utils.intervals import interval_of_mean
 from .batches import Batch
 from .candidates import Candidate, list_candidates
 from .comparing import NOT_PAID, Work

@@ -18,9 +18,9 @@ from ..engine.request import as_call
 from ..errors import AscribeError, InputError, MethodError
 from ..metrics import Metric, Scores
 from ..metrics.base import Evaluation
-from ..metrics.intervals import interval_of_mean
 from ..quantities.parse import QuantityLike
 from ..utils.entry import entry
+from ..utils.intervals import interval_of_mean
 from .comparing import first_line
 from .comparison import sign_of
 from .describing import describe

@@ -44,12 +44,12 @@ def text_colour(value: float) -> str:
     return "#000" if float(apply_palette(np.array(value)) @ np.array([0.299, 0.587, 0.114])) > 128 else "#fff"
 
 
-def colour_limit(values: np.ndarray) -> float:
-    """Returns the magnitude of full colour: the 99.5th percentile of absolute values (the maximum of fewer than 200 values)."""
+def colour_limit(values: np.ndarray, percentile: float = 99.5) -> float:
+    """Returns the magnitude of full colour: a percentile of the absolute values (by default the maximum of fewer than 200 values)."""
     size = np.abs(values[np.isfinite(values)])
     if size.size == 0:
         return 0.0
-    top = float(np.quantile(size, 0.995, method="higher"))
+    top = float(np.quantile(size, percentile / 100, method="higher"))
     return top if top > 0 else float(size.max())
 
 
@@ -82,13 +82,13 @@ class Scale:
         return np.clip(share if self.low >= 0 else share - 1, 0.0 if self.low >= 0 else -1.0, 1.0 if self.low >= 0 else 0.0)
 
 
-def colour_scale(values: np.ndarray) -> Scale:
+def colour_scale(values: np.ndarray, percentile: float = 99.5) -> Scale:
     """Returns the scale of a map: symmetric for values of both signs, from 0 for values of one sign.
 
     Values that are all far from 0, such as the means of RISE, use their own range. :func:`colour_limit` has full colour.
     """
     known = values[np.isfinite(values)].astype(np.float64)
-    top = colour_limit(values)
+    top = colour_limit(values, percentile)
     if not top or (known.min() < 0 < known.max()):
         return Scale(-(top or 1.0), top or 1.0)
     least, most = float(np.abs(known).min()), float(np.abs(known).max())

@@ -38,9 +38,9 @@ from ..removal.base import RemovalLike
 from ..result.attribution import Attribution, Check
 from ..tree import Path, walk
 from ..utils.entry import entry
+from ..utils.intervals import interval_of_mean
 from ..utils.recipe import Recipe
 from .controls import CONTROLS
-from .intervals import interval_of_mean
 from .records import Records, open_records
 from .removed import RemovedFeatures, open_features
 from .scores import Curve, Direction, Scores

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..result.attribution import Check
-from .intervals import interval_of_mean
+from ..utils.intervals import interval_of_mean
 
 Direction = Literal["lower", "higher"]
 

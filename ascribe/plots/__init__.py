@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..arrays import as_numpy, is_array
-from ..display.layouts import Kind, resolve_kind
+from ..arrays import as_numpy
 from ..errors import ResultError
-from ..result.parts import part_at
-from ..result.rows import axis_labels, is_tokens, record_rows
-from ..result.summary import describe_record, method_expression
+from ..result.rows import record_rows
+from ..result.summary import method_expression
 from ..utils.entry import check_arguments
 from ..utils.escape import escape_control
 from .needs import require_matplotlib as require_matplotlib
+from .records import describe_panel, find_kind
+from .records import select_record as select_record
 from .table_data import format_value
 from .texts import text, token_matrix
 
@@ -25,24 +23,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ..display.layouts import Kind
     from ..result.attribution import Attribution
+    from .images import image
+    from .lanes import series
+    from .layers import depth, heads
     from .many_records import decisions, heatmap, interactions
+    from .removal_curves import curves, rules
+    from .stacks import frames, volume
     from .tables import beeswarm, dependence, importance, waterfall
 
 __all__ = [
-    "beeswarm", "compare", "decisions", "dependence", "heatmap", "importance", "interactions", "plot", "text", "token_matrix",
-    "waterfall",
+    "beeswarm", "compare", "curves", "decisions", "dependence", "depth", "frames", "heads", "heatmap", "image", "importance",
+    "interactions", "plot", "rules", "series", "text", "token_matrix", "volume", "waterfall",
 ]  # fmt: skip
 
 LATER = {
-    "beeswarm": "tables", "decisions": "many_records", "dependence": "tables", "heatmap": "many_records", "importance": "tables",
-    "interactions": "many_records", "waterfall": "tables",
+    "beeswarm": "tables", "curves": "removal_curves", "decisions": "many_records", "dependence": "tables", "depth": "layers",
+    "frames": "stacks", "heads": "layers", "heatmap": "many_records", "image": "images", "importance": "tables",
+    "interactions": "many_records", "rules": "removal_curves", "series": "lanes", "volume": "stacks", "waterfall": "tables",
 }  # fmt: skip
 """Figures in modules that import matplotlib, which are loaded when they are first used."""
-
-CHANNELS = {"series": 1, "series_last": 2}
-"""The axis of the channels of a series, counted from the batch dimension."""
-AXIS = {"series": ("time",), "series_last": ("time",)}
 
 
 def __getattr__(name: str) -> Any:
@@ -70,34 +71,32 @@ def plot(
     """
     values, under, error = select_record(a, record)
     under = under if image is None else as_numpy(image)
-    kind = "tokens" if kind is None and values.ndim == 1 and is_tokens(a) else kind
-    resolved = resolve_kind(values.shape, kind, () if under is None else under.shape)
+    resolved = find_kind(a, values, under, kind)
     if resolved == "tokens":
         return text(a, ax, records=[record], tokens=names, merge=merge)
-    if names is None and resolved in CHANNELS:
-        names = axis_labels(a, CHANNELS[resolved], record % len(a), values.shape[CHANNELS[resolved] - 1])
-    if resolved == "bars":
-        rows = record_rows(a, values, error, record % len(a))
-        values, error = rows.values, rows.error
-        named = names is None and rows.names is not None
-        labels = rows.labels(names, "feature")
-        names = with_values(labels, rows.record_values(under), resolved) if named else labels
     with require_matplotlib():
-        from . import draw
-    drawing = draw.Drawing(values, under, names, top, error)
-    ax = draw.new_figure(resolved, drawing).add_subplot() if ax is None else ax
-    draw.DRAW[resolved](ax, drawing)
-    title = textwrap.fill(escape_control(method_expression(a.method)), 44 if resolved.startswith("image") else 64)
+        from . import draw, images, lanes
+    if resolved.startswith("image"):
+        return images.image(a, ax, record=record, kind=resolved, image=image)
+    if resolved.startswith("series"):
+        return lanes.series(a, ax, record=record, kind=resolved, names=names, top=top)
+    rows = record_rows(a, values, error, record % len(a))
+    named = names is None and rows.names is not None
+    labels = rows.labels(names, "feature")
+    shown = with_values(labels, rows.record_values(under)) if named else labels
+    drawing = draw.Drawing(rows.values, under, shown, top, rows.error)
+    ax = draw.new_figure(drawing).add_subplot() if ax is None else ax
+    draw.draw_bars(ax, drawing)
+    title = textwrap.fill(escape_control(method_expression(a.method)), 64)
     ax.set_title(title, fontsize="medium", loc="left", parse_math=False)
-    caption = textwrap.fill(" · ".join([*AXIS.get(resolved, ()), describe_panel(a, record)]), 52 if resolved.startswith("image") else 84)
-    ax.set_xlabel(caption, loc="left", fontsize="small", color="0.4", parse_math=False)
+    ax.set_xlabel(textwrap.fill(describe_panel(a, record), 84), loc="left", fontsize="small", color="0.4", parse_math=False)
     figure: Figure = ax.figure.figure
     return figure
 
 
-def with_values(names: Sequence[object], values: Sequence[Any] | None, kind: str) -> Sequence[object]:
-    """Returns ``age = 54`` for the names of bars; the names alone for other figures and for records that are not known."""
-    if values is None or kind != "bars":
+def with_values(names: Sequence[object], values: Sequence[Any] | None) -> Sequence[object]:
+    """Returns ``age = 54`` for the names of bars; the names alone for records that are not known."""
+    if values is None:
         return names
     return [name if isinstance(value, list) else f"{name} = {format_value(value)}" for name, value in zip(names, values, strict=True)]
 
@@ -105,46 +104,25 @@ def with_values(names: Sequence[object], values: Sequence[Any] | None, kind: str
 def compare(results: Mapping[str, Attribution], columns: int = 4, **look: Any) -> Figure:
     """Returns a figure with one panel for each result, to compare methods on one record.
 
-    ``results`` maps titles to results. ``columns`` is the number of panels in a row; ``look`` are arguments of :func:`plot`.
+    ``results`` maps titles to results. ``columns`` is the number of panels in a row; ``look`` are arguments of :func:`plot`. Images have
+    one legend for all panels, and take the arguments of :func:`image`: ``side_by_side`` adds a panel with the photograph, and
+    ``same_scale`` gives all maps the scale of all values, for methods of the same unit.
     """
     if not results:
         raise ResultError("`asc.plots.compare` needs at least one result", found="an empty dict", advice="asc.plots.compare({'name': a})")
     with require_matplotlib():
-        from . import draw
-
+        from . import draw, images
+    record, photo = look.get("record", 0), look.get("image")
+    kinds = set()
+    for a in results.values():
+        values, under, _ = select_record(a, record)
+        kinds.add(find_kind(a, values, under if photo is None else as_numpy(photo), look.get("kind")).removesuffix("_last"))
+    if kinds == {"image"}:
+        return images.compare_images(results, columns, **look)
     figure, panels = draw.new_panels(len(results), columns)
     for ax, (name, a) in zip(panels, results.items(), strict=True):
         plot(a, ax, **look)
         ax.set_title(escape_control(name), fontsize="medium", loc="left", parse_math=False)
         ax.set_xlabel("")
-    first = next(iter(results.values()))
-    figure.suptitle(describe_panel(first, look.get("record", 0)), fontsize="medium", color="0.4", parse_math=False)
+    figure.suptitle(describe_panel(next(iter(results.values())), record), fontsize="medium", color="0.4", parse_math=False)
     return figure
-
-
-def describe_panel(a: Attribution, record: int) -> str:
-    """Returns the caption of a record: its index, class and gap."""
-    text = describe_record(a, record)
-    return escape_control(f"record {record % len(a)}" + (f": {text}" if text else ""))
-
-
-def select_record(a: Attribution, record: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Returns the values of one record, the record itself, and the standard errors of the values.
-
-    Raises ResultError for several arrays or quantities, and for a record that does not exist.
-    """
-    arrays = a.arrays()
-    if a.quantities is not None:
-        raise ResultError("A figure shows one quantity", found=f"{a.quantities} quantities", advice="a.quantity_at(0).plot()")
-    if len(arrays) != 1:
-        parts = ", ".join(f"a.part({', '.join(map(repr, path))})" for path, _ in arrays)
-        raise ResultError("A figure shows one array", found=f"{len(arrays)} arrays", advice=parts)
-    if not -len(a) <= record < len(a):
-        raise ResultError(f"Record {record} is out of range", found=f"{len(a)} records", advice="a.plot(record=0)")
-    path, values = arrays[0]
-
-    def at_same_path(tree: Any) -> np.ndarray | None:
-        leaf = part_at(tree, path)
-        return as_numpy(leaf[record]) if is_array(leaf) and tuple(leaf.shape[:1]) == (len(a),) else None
-
-    return as_numpy(values[record]), at_same_path(a.record), at_same_path(a.error)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ascribe.metrics.intervals import bootstrap_means, interval_of_mean, student_quantile
+from ascribe.utils.intervals import bootstrap_means, interval_of_mean, student_quantile
 
 
 @pytest.mark.parametrize(("count", "least"), [(5, 0.85), (8, 0.91), (20, 0.92)])
