@@ -61,9 +61,10 @@ def test_pictures_are_drawn_by_the_examples_before_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_docstring_examples_run(source: Path) -> None:
+def test_docstring_examples_run(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An example may use its own module, asc, torch, a small ``model`` with records ``x`` and ``labels``, and ``cnn`` with ``images``."""
     module = import_module(".".join(source.relative_to(ROOT).with_suffix("").parts))
+    monkeypatch.chdir(tmp_path)  # an example may write a file
     torch.manual_seed(0)
     names = {
         "asc": ascribe,
