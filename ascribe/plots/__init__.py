@@ -81,10 +81,9 @@ def plot(
     if resolved.startswith("series"):
         return lanes.series(a, ax, record=record, kind=resolved, names=names, top=top)
     rows = record_rows(a, values, error, record % len(a))
-    named = names is None and rows.names is not None
-    labels = rows.labels(names, "feature")
-    shown = with_values(labels, rows.record_values(under)) if named else labels
-    drawing = draw.Drawing(rows.values, under, shown, top, rows.error)
+    labels: Sequence[object] = rows.labels(names, "feature")
+    labels = with_values(labels, rows.record_values(under)) if names is None and rows.names is not None else labels
+    drawing = draw.Drawing(rows.values, under, labels, top, rows.error)
     ax = draw.new_figure(drawing).add_subplot() if ax is None else ax
     draw.draw_bars(ax, drawing)
     title = textwrap.fill(escape_control(method_expression(a.method)), 64)

@@ -1,4 +1,4 @@
-"""Drawing functions, one for each kind of figure: they draw arrays on matplotlib axes."""
+"""Bars of a record, and the figures that notebooks display. Imports matplotlib."""
 
 from __future__ import annotations
 
@@ -46,9 +46,8 @@ class NotebookFigure(Figure):
 
 
 def new_figure(drawing: Drawing) -> NotebookFigure:
-    """Returns an empty figure of a size that fits the number of bars."""
-    rows = min(len(drawing.values), drawing.top)
-    return NotebookFigure(figsize=(6.4, 1.2 + 0.27 * (rows + 1)), layout="constrained")
+    """Returns an empty figure of a size that fits the bars."""
+    return NotebookFigure(figsize=(6.4, 1.2 + 0.27 * (min(len(drawing.values), drawing.top) + 1)), layout="constrained")
 
 
 def new_panels(count: int, columns: int) -> tuple[NotebookFigure, list[Axes]]:

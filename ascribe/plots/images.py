@@ -60,7 +60,7 @@ def image(
 ) -> Figure:
     """Returns the figure of the map of one record.
 
-    >>> figure = asc.plots.image(a, style="contours")
+    >>> figure = asc.plots.image(a, style="contours")  # doctest: +SKIP
 
     ``style`` is "overlay" (the map over the photograph, which is the default), "map" (the map alone), "mask" (the photograph where the
     map is strong), "contours" or "regions" (boxes around the strongest regions); masks, contours and regions smooth the map over 1/14 of

@@ -70,7 +70,7 @@ def series(
 ) -> Figure:
     """Returns the figure of a series: a lane for each channel, with the record as a line over the colours of the values.
 
-    >>> figure = asc.plots.series(a.with_names(channels=["I", "II"], times=seconds, unit="s"), events={"beep": 12.0})
+    >>> figure = asc.plots.series(a.with_names(channels=["I", "II"], times=seconds, unit="s"), events={"beep": 12.0})  # doctest: +SKIP
 
     ``kind`` is "series" ``[channels, time]`` or "series_last" ``[time, channels]``, needed where neither the names of the axes nor the
     shape say it. Of more than ``top`` channels, those with the largest absolute values are drawn. ``events`` are moments by their names,

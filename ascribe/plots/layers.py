@@ -29,7 +29,7 @@ BAR = "#4a6fa5"
 def depth(layers: Mapping[str, Attribution], ax: Axes | None = None, *, sign: Sign = "absolute", title: str | None = None) -> Figure:
     """Returns the figure of the share that each layer has of the absolute values of all layers: the mean over records, 95 % intervals.
 
-    >>> figure = asc.plots.depth({"layer1": first, "layer2": second})
+    >>> figure = asc.plots.depth({"layer1": first, "layer2": second})  # doctest: +SKIP
 
     *Use it when* you ask at which depth a model uses what an attribution shows. ``layers`` maps names to results of the same records, the
     first layer first. ``sign`` counts positive, negative or all values by their size. Layers with more elements can have larger shares.
@@ -90,7 +90,7 @@ def heads(
 ) -> Figure:
     """Returns the figure of a matrix of layers by attention heads.
 
-    >>> figure = asc.plots.heads(importance_of_heads)
+    >>> figure = asc.plots.heads(importance_of_heads)  # doctest: +SKIP
 
     ``values`` are ``[layers, heads]``; or ``[records, layers, heads]``, an array or a result, of which the mean over records is drawn, or
     one ``record``; or a dict of results at the attention weights ``[records, heads, ...]`` by the names of the layers, whose values are

@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
@@ -20,6 +20,7 @@ from ..display.layouts import as_image
 from ..errors import ResultError
 from ..utils.pooling import resize_maps
 from .canvas import width_of
+from .draw import palette_of
 from .look import Look
 
 Style = Literal["overlay", "map", "mask", "contours", "regions"]
@@ -38,11 +39,6 @@ TEXTS = 1.3
 """The height of the texts of a figure in inches, about."""
 Place = tuple[float, float, float, float]
 """Left, right, bottom and top of a picture in the coordinates of the axes."""
-
-
-def palette_of(stops: tuple[str, ...]) -> Colormap:
-    """Returns a colormap that interpolates the colours; NaN is grey."""
-    return LinearSegmentedColormap.from_list("ascribe", list(stops)).with_extremes(bad="0.57")
 
 
 def select_palette(cmap: Any, scale: colours.Scale) -> Colormap:

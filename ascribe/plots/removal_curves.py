@@ -48,7 +48,7 @@ class Curved(Protocol):
 def curves(scores: Curved | Mapping[str, Curved], ax: Axes | None = None, *, title: str | None = None) -> Figure:
     """Returns the figure of the quantity while features are removed: the mean over records, its 95 % interval, the mean area.
 
-    >>> figure = asc.plots.curves({"IG": asc.metrics.Deletion()(a, model, x), "random": asc.metrics.Deletion()(b, model, x)})
+    >>> figure = asc.plots.curves({"IG": asc.metrics.Deletion()(a, model, x), "random": deletion_of_random})  # doctest: +SKIP
 
     *Use it when* you look at what the numbers of ``Deletion``, ``Insertion``, ``RelevanceGain`` or ``Irof`` are areas of. ``scores`` are
     the scores of one method, or of several by their names. Solid curves remove the most relevant features first, dashed ones the least
@@ -146,7 +146,7 @@ class Rules(Protocol):
 def rules(table: Rules, ax: Axes | None = None, *, title: str | None = None) -> Figure:
     """Returns the figure of the share of operations that each formula of a rule treats; those without a formula are hatched.
 
-    >>> figure = asc.plots.rules(asc.explain_rules(model, x, by=asc.rules.Epsilon()))
+    >>> figure = asc.plots.rules(asc.explain_rules(model, x, by=asc.rules.Epsilon()))  # doctest: +SKIP
 
     *Use it when* you ask whether a rule fits a model: operations without a formula pass the gradient. Raises ResultError for a table
     without operations.

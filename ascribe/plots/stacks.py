@@ -47,7 +47,7 @@ def volume(
 ) -> Figure:
     """Returns the figure of a volume by its slices: maps over the slices of the record, all on one scale.
 
-    >>> figure = asc.plots.volume(a, axis=0, slices=[10, 20, 30])
+    >>> figure = asc.plots.volume(a, axis=0, slices=[10, 20, 30])  # doctest: +SKIP
 
     The values of a record are ``[depth, height, width]``, with channels first or last if there are any. ``axis`` is the one to cut: 0 for
     depth, 1 for height, 2 for width. ``slices`` are the positions, or how many at equal distances. Other arguments as for :func:`image`.
@@ -85,7 +85,7 @@ def frames(
 ) -> Figure:
     """Returns the figure of a video by its frames: maps over the frames of the record, all on one scale.
 
-    >>> figure = asc.plots.frames(a, frames=6)
+    >>> figure = asc.plots.frames(a, frames=6)  # doctest: +SKIP
 
     The values of a record are ``[time, channels, height, width]``, with the channels last, or without channels. ``frames`` are the
     positions, or how many at equal distances; names of the times (``a.with_names(times=..., unit="s")``) are written above them. Other

@@ -193,7 +193,7 @@ RESULT: dict[str, str] = {
 """Attributes of other libraries' results -> the corresponding code."""
 
 
-FIGURE = ("ax", "record", "kind", "features", "tokens", "image", "top")
+FIGURE = ("ax", "record", "kind", "features", "tokens", "image", "top", "merge")
 """Arguments of ``Attribution.plot``."""
 
 
