@@ -1,4 +1,4 @@
-"""The command line: ``ascribe demo``, ``methods``, ``doctor``, ``show``."""
+"""The command line: ``ascribe explain``, ``compare``, ``report``, ``show``, ``methods``, ``doctor``, ``demo``."""
 
 from __future__ import annotations
 

@@ -1,229 +1,225 @@
-"""The commands that run a model: ``explain``, ``compare``, ``report``. Heavy packages are imported when a command runs."""
+"""``ascribe explain``, ``ascribe compare`` and ``ascribe report``: a model and data from files, and what is done with them."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError
-from . import expressions, loading
+from ..arrays import as_numpy
+from ..calls.call import Call
+from ..features.table import FeatureTable
+from ..utils.escape import escape_control
+from . import program
+from .expressions import Expression, Names, read_cut, read_methods, read_metrics, read_quantity
+from .files import Data, Reading
+from .inputs import model_framework, parse_records, parse_size, read_inputs
+from .loading import Loaded, load_object
+from .output import FAILED, OK, UsageError, log, logs_on_stderr, output_width, say, show_result, to_json
+from .tables import comparison_json, comparison_text, result_json, tokens_text
 
-OK, FAILED = 0, 1
-Say = Callable[[str], None]
-
-
-def add_commands(commands: Any) -> None:
-    """Adds the parsers of the three commands."""
-    it = commands.add_parser("explain", help="explain the predictions of a model for data in a file")
-    add_model(it)
-    it.add_argument(
-        "--method", default="IntegratedGradients", metavar="M", help="a method or a call: 'KernelShap(500)' (IntegratedGradients)"
-    )
-    it.add_argument("--at", metavar="LAYER", help="the layer to explain instead of the input")
-    it.add_argument("--out", type=Path, metavar="FILE", help="save the result as a safetensors file")
-    it.add_argument("--json", action="store_true", help="print the facts of the result as JSON")
-    it.set_defaults(run=explain)
-
-    it = commands.add_parser("compare", help="compare methods by metrics on data in a file")
-    add_model(it)
-    it.add_argument("--methods", required=True, metavar="A,B", help="methods, separated by commas")
-    it.add_argument("--metrics", metavar="A,B", help="metrics, separated by commas (RelevanceGain)")
-    it.add_argument("--out", type=Path, metavar="FILE", help="write an HTML report")
-    it.set_defaults(run=compare)
-
-    it = commands.add_parser("report", help="write an HTML report of saved results, or of methods on data in a file")
-    it.add_argument("inputs", nargs="+", metavar="FILE", help="results (.safetensors), or MODEL DATA with --methods")
-    it.add_argument("--methods", metavar="A,B", help="methods, separated by commas")
-    add_options(it)
-    it.add_argument("-o", "--out", type=Path, default=Path("report.html"), metavar="FILE", help="the report (report.html)")
-    it.add_argument("--title", default="Attributions", help="the title of the page")
-    it.set_defaults(run=report)
+if TYPE_CHECKING:
+    from ..result.attribution import Attribution
 
 
-def add_model(it: argparse.ArgumentParser) -> None:
-    """Adds the arguments that name a model and its data."""
-    it.add_argument("model", metavar="MODEL", help="package.module:factory, a function that returns the model")
-    it.add_argument("data", type=Path, metavar="DATA", help=".npy .npz .safetensors .csv .parquet .png .jpg .txt")
-    add_options(it)
-
-
-def add_options(it: argparse.ArgumentParser) -> None:
-    """Adds what all commands take that run a model."""
-    it.add_argument("--of", metavar="Q", help="what is explained: 3, a class name, 'Prob(1)', or labels 0,1,2 (the predicted class)")
-    it.add_argument("--background", type=Path, metavar="FILE", help="rows for removed features; `background` in --method")
-    it.add_argument("--records", metavar="A:B", help="only these records, such as 0:10")
-    it.add_argument("--tokenizer", metavar="M:F", help="package.module:factory of a tokenizer, for .txt")
-    it.add_argument("--size", metavar="HxW", help="the size of an image, such as 224x224")
-    it.add_argument("--seed", type=int, default=0, help="for methods that draw numbers (0)")
-    it.add_argument("--show-code", action="store_true", help="print the Python program that does the same")
-
-
+@dataclass(frozen=True)
 class Work:
-    """A model and its data, and the Python program that loads them."""
+    """What a command works on: the model, its arguments, the background, and the options of the call."""
 
-    def __init__(self, args: argparse.Namespace, model: str, data: Path) -> None:
-        self.model, code = loading.load_factory(model, "model")
-        self.loaded = loading.load_data(data, args.size, args.tokenizer)
-        loading.fit_to_model(self.loaded, self.model, args.records)
-        self.given: dict[str, Any] = {}
-        self.code = [*code, *self.loaded.code]
-        self.imports = {"importlib", "sys", *self.loaded.imports}
+    model: Loaded
+    data: Data
+    background: Data | None
+    columns: tuple[str, ...] | None
+    of: Expression
+    at: Expression
+    seed: int
+    framework: str
+    tokenizer: Loaded | None = None
+
+    @property
+    def sums_tokens(self) -> bool:
+        """Whether values of embeddings are summed for each token: for texts, unless a cut was given."""
+        return self.tokenizer is not None and self.at.value is None
+
+    @property
+    def tokens(self) -> list[list[str]] | None:
+        """The tokens of each text, where the tokenizer is one of Hugging Face."""
+        ids = self.data.value.get("input_ids") if isinstance(self.data.value, dict) else None
+        convert = getattr(self.tokenizer.value, "convert_ids_to_tokens", None) if self.tokenizer is not None else None
+        return None if convert is None or ids is None else [[str(one) for one in convert(row.tolist())] for row in ids]
+
+    @property
+    def names(self) -> Names:
+        """The names that expressions may use: the background."""
+        return {} if self.background is None else {"background": Expression(as_rows(self.background.value), self.rows_code)}
+
+    @property
+    def rows_code(self) -> str:
+        """The background as code: the array, or a Call of several."""
+        value = self.background.value if self.background is not None else None
+        return (
+            "asc.Call.of((), background)"
+            if isinstance(value, dict)
+            else "asc.Call(*background)"
+            if isinstance(value, list)
+            else "background"
+        )
+
+    @property
+    def call_code(self) -> str:
+        """The arguments of the call as code, with the options."""
+        return program.call_code(self.data) + program.options_code(self.of, self.at, self.seed)
+
+    @property
+    def arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments of the model."""
+        value = self.data.value
+        if isinstance(value, dict):
+            return ([Call.of((), value)], {}) if program.TAKEN & set(value) else ([], value)
+        return (value if isinstance(value, list) else [value]), {}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the call that were given."""
+        given = {"of": self.of.value, "at": self.at.value, "seed": self.seed or None}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def as_rows(value: Any) -> Any:
+    """Returns background records as ``background=`` takes them: one array, or a Call of several."""
+    return Call.of((), value) if isinstance(value, dict) else Call(*value) if isinstance(value, list) else value
+
+
+def prepare(args: argparse.Namespace) -> Work:
+    """Loads what a command names. Raises UsageError for what does not exist or cannot be read."""
+    records, size = parse_records(args.records), parse_size(args.size)
+    with logs_on_stderr():
+        model = load_object(args.model)
+        tokenizer = load_object(args.tokenizer, "tokenizer") if args.tokenizer else None
+        reading = Reading(size, tokenizer, model_framework(model.value))
+        data = read_inputs(Path(args.data), "x", model.value, reading, args.columns, records)
+        background = None
         if args.background is not None:
-            rows = loading.load_data(args.background, None, None)
-            loading.fit_to_model(rows, self.model, None)
-            self.given["background"] = rows.args[0]
-            self.code += [line.replace("args", "rows").replace("kwargs", "_") for line in rows.code] + ["background = rows[0]"]
-            self.imports |= rows.imports
-        self.of = expressions.parse_quantity(args.of, self.given)
-        self.seed = args.seed
-        self.extra = f", of={expressions.quantity_code(args.of, self.given)}" if args.of else ""
-        self.extra += f", seed={args.seed}" if args.seed else ""
-        if self.loaded.encoding is not None:
-            self.code.append('named = lambda a: (a.sum("embedding") if a.values.ndim == 3 else a).with_names(tokens=encoding)')
-
-    def method(self, text: str) -> tuple[Any, str]:
-        """Returns a method and its code; ``--background`` becomes its rows where the expression does not name them."""
-        bare = text.strip()
-        if "background" in self.given and "background" not in text:
-            kind = expressions.find_public(bare.split("(")[0])
-            names = [f.name for f in fields(kind)] if is_dataclass(kind) else []
-            more = "background=background" if "background" in names else "by=Resample(background)" if "by" in names else ""
-            if more:
-                bare = f"{bare[:-1]}, {more})" if bare.endswith(")") and not bare.endswith("()") else f"{bare.removesuffix('()')}({more})"
-        value = expressions.parse_value(bare, self.given)
-        if not callable(value) or not hasattr(value, "source"):
-            raise ArgumentError(
-                "`--method` must be a method", found=f"{text!r:.120}", advice="IntegratedGradients, or `ascribe methods` for the list"
-            )
-        return value, expressions.qualify(bare, self.given)
-
-    def explain(self, method: Any, at: str | None = None) -> Any:
-        """Returns the result of a method, with one value and the name for each token of texts."""
-        more = {} if at is None else {"at": expressions.split_list(at) if "," in at else at}
-        a = method(self.model, *self.loaded.args, of=self.of, seed=self.seed, **more, **self.loaded.kwargs)
-        if self.loaded.encoding is None:
-            return a
-        wide = len(a.arrays()) == 1 and a.arrays()[0][1].ndim - a.records_axis == 3
-        return (a.sum("embedding") if wide and at is None else a).with_names(tokens=self.loaded.encoding)
-
-    def program(self, lines: Sequence[str]) -> str:
-        """Returns a Python program: imports, the model, the data, and these lines."""
-        plain = sorted(name for name in self.imports if ":" not in name)
-        special = sorted(name for name in self.imports if ":" in name)
-        head = [f"import {name}" for name in plain] + [f"from {name.split(':')[0]} import {name.split(':')[1]}" for name in special]
-        return "\n".join([*head, "", "import ascribe as asc", "", 'sys.path.insert(0, ".")', *self.code, *lines])
-
-    def call(self, method: str, at: str | None = None) -> str:
-        """Returns the code of a call of a method."""
-        place = "" if at is None else f", at={expressions.split_list(at) if ',' in at else at!r}"
-        text = f"{method}(model, *args{self.extra}{place}, **kwargs)"
-        if self.loaded.encoding is not None:
-            return f"named({text})"
-        return text
+            background = read_inputs(Path(args.background), "background", model.value, reading, args.columns, None)
+    none = Expression(None, "None")
+    work = Work(model, data, background, None, none, none, args.seed, reading.framework, tokenizer)
+    at = getattr(args, "at", None)
+    return replace(work, of=read_quantity(args.of, work.names), at=read_cut(at, work.names), columns=data.columns)
 
 
 def explain(args: argparse.Namespace) -> int:
-    """Explains the records of a file and prints the result."""
-    work = Work(args, args.model, args.data)
-    method, code = work.method(args.method)
+    """Explains records by one method, shows the result and saves it; returns 1 if a check failed."""
+    work = prepare(args)
+    default = "KernelShap" if work.framework == "blackbox" else "IntegratedGradients"
+    (method, *more) = read_methods(default if args.method is None else args.method, work.names).values()
+    if more:
+        raise UsageError("`ascribe explain` takes one method", found=args.method, advice=f"ascribe compare ... --methods '{args.method}'")
+    check_folder(args.out)
     if args.show_code:
-        saving = [f"a.save({str(args.out)!r})"] if args.out else []
-        say(work.program([f"a = {work.call(code, args.at)}", "a.show()", *saving]))
+        names = work.columns is not None and args.at is None
+        body = program.explain_body(method, work.call_code, names, work.sums_tokens, args.out)
+        say(program.write_program(work.model, work.data, work.background, body))
         return OK
-    a = work.explain(method, args.at)
+    a = run(work, method)
     if args.out is not None:
         a.save(args.out)
+        log(f"ascribe: wrote {escape_control(str(args.out))}")
     if args.json:
-        say(json.dumps(list_facts(a)))
+        say(to_json(result_json(a) | {"tokens": work.tokens}))
     else:
-        a.show()
+        show_result(a)
+        if work.tokens is not None:
+            say(tokens_text(work.tokens, output_width()))
     return OK if a.ok else FAILED
 
 
-def list_facts(a: Any) -> dict[str, Any]:
-    """Returns the facts of a result as plain data; the values are in the file of ``--out``."""
-    numbers = {"explained": a.explained, "target": a.target, "base_value": a.base_value, "gap": None if a.gap is None else a.gap.relative}
-    checks = [{"name": check.name, "status": check.status, "detail": check.detail} for check in a.checks]
-    plain = {name: None if x is None else finite_numbers(np.asarray(x)) for name, x in numbers.items()}
-    shapes = [list(array.shape) for _, array in a.arrays()]
-    return {"method": a.method, "of": a.quantity, "at": a.cut, "shapes": shapes, "ok": a.ok, "checks": checks} | plain
+def run(work: Work, method: Expression) -> Attribution:
+    """Returns the explanation of the records by a method; columns of a table keep their names."""
+    args, kwargs = work.arguments
+    with logs_on_stderr():
+        a: Attribution = method.value(work.model.value, *args, **work.options, **kwargs)
+    if work.sums_tokens and a.quantities is None and getattr(a.values, "ndim", 0) == 3:
+        a = a.sum("embedding")
+    return a if work.columns is None or a.cut != "INPUT" else name_columns(a, work.columns)
 
 
-def finite_numbers(array: np.ndarray) -> Any:
-    """Returns an array as lists, with None for numbers that JSON does not have."""
-    plain = array.astype(object)
-    plain[~np.isfinite(array)] = None
-    return plain.tolist()
+def name_columns(a: Attribution, columns: tuple[str, ...]) -> Attribution:
+    """Returns a result of a table that went to the model as an array, with the names of the columns."""
+    arrays = a.arrays()
+    if len(arrays) != 1 or a.records_axis or tuple(arrays[0][1].shape[1:]) != (len(columns),):
+        return a
+    if a.features is not None:
+        one_each = a.features.names is None and a.features.values.shape[-1] == len(columns)
+        return replace(a, features=replace(a.features, names=columns)) if one_each else a
+    values = as_numpy(arrays[0][1]).astype(np.float64)
+    error = None if a.error is None else as_numpy(a.error).astype(np.float64)
+    return replace(a, features=FeatureTable(values, error, columns, "columns", (np.arange(len(columns))[None],)))
 
 
 def compare(args: argparse.Namespace) -> int:
-    """Compares methods on the records of a file and prints the scores."""
-    work = Work(args, args.model, args.data)
-    methods = [work.method(text) for text in expressions.split_list(args.methods)]
-    metrics = expressions.split_list(args.metrics) if args.metrics else []
-    values = [expressions.parse_value(f"metrics.{text}" if "." not in text.split("(")[0] else text, work.given) for text in metrics]
-    if args.show_code:
-        named = ", ".join(code for _, code in methods)
-        by = f", metrics=[{', '.join(expressions.qualify(f'metrics.{text}', work.given) for text in metrics)}]" if metrics else ""
-        lines = [f"c = asc.compare(model, *args, methods=[{named}]{by}{work.extra}, **kwargs)", "c.show()"]
-        say(work.program([*lines, *([f"c.write_report({str(args.out)!r})"] if args.out else [])]))
-        return OK
+    """Compares methods by metrics, and writes a report if asked; returns 1 if a method or a metric failed."""
     from ..choose import compare as compare_methods
 
-    more: dict[str, Any] = {"metrics": values} if values else {}
-    c = compare_methods(
-        work.model, *work.loaded.args, methods=[method for method, _ in methods], of=work.of, seed=work.seed, **more, **work.loaded.kwargs
-    )
-    c.show()
+    work = prepare(args)
+    methods = read_methods(args.methods, work.names)
+    metrics = {} if args.metrics is None else read_metrics(args.metrics, work.names)
+    check_folder(args.out)
+    if args.show_code:
+        say(program.write_program(work.model, work.data, work.background, program.compare_body(methods, metrics, work.call_code, args.out)))
+        return OK
+    args_, kwargs = work.arguments
+    values = {name: one.value for name, one in methods.items()}
+    given: dict[str, Any] = {"metrics": {name: one.value for name, one in metrics.items()}} if metrics else {}
+    with logs_on_stderr():
+        c = compare_methods(work.model.value, *args_, methods=values, **given, **work.options, **kwargs)
     if args.out is not None:
         c.write_report(args.out)
-        log(f"wrote {args.out}")
-    return OK
+        log(f"ascribe: wrote {escape_control(str(args.out))}")
+    say(to_json(comparison_json(c)) if args.json else comparison_text(c, output_width()))
+    return FAILED if c.errors or any(row.error for row in c.methods) else OK
 
 
 def report(args: argparse.Namespace) -> int:
-    """Writes a report of saved results, or of methods on the records of a file."""
-    from ..reports import report as write
-    from ..result.attribution import Attribution
+    """Writes an HTML report of saved results, or of a model, data and methods; returns 1 if a check failed."""
+    from ..reports import write_report
+    from .saved import load_results, make_cards, settings_of, summary_rows
 
-    saved = [Path(name) for name in args.inputs]
-    if args.methods is None and all(path.suffix == ".safetensors" for path in saved):
-        missing = [str(path) for path in saved if not path.is_file()]
-        if missing:
-            raise ArgumentError("There is no such result", found=", ".join(missing), advice="files written by a.save()")
-        results = {path.stem: Attribution.load(path) for path in saved}
-        lines = [f"results = {{name: asc.Attribution.load(name) for name in {[str(path) for path in saved]!r}}}"]
-        program = "\n".join(["import ascribe as asc", "", *lines, f"asc.report(results, {str(args.out)!r}, title={args.title!r})"])
+    check_folder(args.out)
+    first, *rest = args.sources
+    if ":" in first and not Path(first).is_file():
+        results = explained_results(args, first, rest)
+        if results is None:
+            return OK
     else:
-        if len(args.inputs) != 2 or args.methods is None:
-            advice = "ascribe report a.safetensors b.safetensors, or ascribe report package.module:factory data.npy --methods A,B"
-            raise ArgumentError("A report needs results, or a model, data and methods", found=" ".join(args.inputs), advice=advice)
-        work = Work(args, args.inputs[0], saved[1])
-        methods = [work.method(text) for text in expressions.split_list(args.methods)]
-        named = ", ".join(f"{code.removeprefix('asc.')!r}: {work.call(code)}" for _, code in methods)
-        program = work.program([f"asc.report({{{named}}}, {str(args.out)!r}, title={args.title!r})"])
-        results = {} if args.show_code else {code.removeprefix("asc."): work.explain(method) for method, code in methods}
-    if args.show_code:
-        say(program)
-        return OK
-    log(f"wrote {write(results, args.out, title=args.title)}")
+        if args.methods or args.show_code:
+            raise UsageError("Saved results have their methods", found=" ".join(args.sources[:4]), advice="--methods with a model and data")
+        records = parse_records(args.records)
+        loaded = load_results([Path(one) for one in args.sources])
+        results = loaded if records is None else {name: a.records(records) for name, a in loaded.items()}
+    write_report(args.out, make_cards(results), title=args.title, summary=summary_rows(results), settings=settings_of(results))
+    say(escape_control(str(args.out)))
     return OK if all(a.ok for a in results.values()) else FAILED
 
 
-def say(text: str) -> None:
-    """Writes a result to standard output."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+def explained_results(args: argparse.Namespace, model: str, rest: list[str]) -> dict[str, Attribution] | None:
+    """Returns the results of several methods for a model and data; None where only the program was asked for."""
+    if len(rest) != 1:
+        raise UsageError("A report of a model needs one file of data", found=" ".join(rest) or "none", advice="MODEL DATA --methods A,B")
+    if args.methods is None:
+        raise UsageError("A report of a model needs methods", found="no --methods", advice="--methods Saliency,IntegratedGradients")
+    work = prepare(argparse.Namespace(**vars(args) | {"model": model, "data": rest[0]}))
+    methods = read_methods(args.methods, work.names)
+    if args.show_code:
+        body = program.report_body(methods, work.call_code, args.out)
+        say(program.write_program(work.model, work.data, work.background, body))
+        return None
+    return {name: run(work, one) for name, one in methods.items()}
 
 
-def log(text: str) -> None:
-    """Writes a message to standard error."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+def check_folder(out: Path | None) -> None:
+    """Raises UsageError if a file cannot be written there, before the work."""
+    if out is not None and not out.parent.is_dir():
+        raise UsageError("The folder of the output does not exist", found=str(out.parent), advice=f"mkdir -p {out.parent}")

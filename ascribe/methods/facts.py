@@ -89,7 +89,7 @@ def describe_method(cls: Any) -> str:
 
 def wrap_entry(text: str) -> str:
     """Returns the description of a parameter in lines of 120 characters."""
-    return textwrap.fill(text, 120, initial_indent="    ", subsequent_indent="        ", break_long_words=False)
+    return textwrap.fill(text, 120, initial_indent="    ", subsequent_indent="        ", break_long_words=False, break_on_hyphens=False)
 
 
 def describe_parameter(cls: type, name: str) -> str:

@@ -173,7 +173,7 @@ def test_never_imported(banned: str) -> None:
 def test_requirements_cover_every_import() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [need for needs in project["optional-dependencies"].values() for need in needs]
-    names = {"scikit-learn": "sklearn", "scikit-image": "skimage"}
+    names = {"scikit-learn": "sklearn", "scikit-image": "skimage", "pillow": "PIL"}
     declared = {names.get(it := re.split(r"[\[<>=]", need)[0], it) for need in [*project["dependencies"], *extras]}
     used = set().union(*map(imported, SOURCES)) - set(sys.stdlib_module_names) - {"ascribe"}
     assert used - declared == set()
