@@ -108,7 +108,7 @@ def interactions(
         return figure
     limit = float(np.abs(shown).max()) or 1.0
     palette, low = (PALETTE, -limit) if record is not None else ("Greys", 0.0)
-    image = ax.imshow(shown, cmap=palette, vmin=low, vmax=limit)
+    image = ax.imshow(shown, cmap=palette, vmin=low, vmax=limit, aspect="auto")
     ax.set_yticks(range(len(labels)), labels=labels, parse_math=False)
     bar = figure.colorbar(image, ax=ax, fraction=0.04, pad=0.02)
     bar.set_label("interaction" if record is not None else "mean absolute interaction", fontsize="small")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from ascribe.errors import ResultError
+from ascribe.features.table import FeatureTable
 from ascribe.plots import beeswarm, decisions, dependence, heatmap, importance, interactions, waterfall
 from ascribe.result.attribution import Attribution
 from tests.plots.gallery import check_picture
@@ -141,6 +143,7 @@ def test_decisions_end_at_the_scores() -> None:
 def test_interactions_as_a_matrix_and_as_a_network() -> None:
     values = RNG.normal(size=(3, 6, 6))
     a = Attribution(values + values.swapaxes(1, 2))
+    a = replace(a, features=FeatureTable(a.values, names=("worst concave points", "age", "b", "worst fractal dimension", "c", "dose")))
     figure = check_picture(lambda ax: interactions(a, 1, ax=ax), "interactions")
     shown = np.asarray(figure.axes[0].images[0].get_array())
     np.testing.assert_allclose(np.sort(shown[~np.eye(6, dtype=bool)]), np.sort(a.values[1][~np.eye(6, dtype=bool)]))
