@@ -37,8 +37,8 @@ NAVIGATION = {
     "tutorials/question-answering tutorials/generation tutorials/tables tutorials/time-series tutorials/segmentation-and-boxes "
     "tutorials/genomics tutorials/audio tutorials/graphs tutorials/several-inputs tutorials/layers-and-neurons "
     "tutorials/compare-and-choose",
-    "User guide": "models frameworks quantities cuts distributions results pictures-of-images pictures-of-tables methods removal coalitions "
-    "deeplift lrp rules transformers cams metrics performance command-line errors references",
+    "User guide": "models frameworks quantities cuts distributions results pictures-of-images pictures-of-tables methods removal "
+    "coalitions deeplift lrp rules transformers cams metrics performance command-line errors references",
     "Coming from": "coming-from-shap migrating-from-captum migrating-from-trulens migrating-from-pnpxai coming-from-grad-cam "
     "coming-from-zennit coming-from-inseq",
     "Reference": "reference/index",
