@@ -22,6 +22,7 @@ from ..removal import Blur, Drop, MaskToken, Mean, Replace, Resample
 from ..tree import map_leaves, walk
 from ..utils.entry import entry
 from ..utils.intervals import interval_of_mean
+from ..utils.polars_tables import is_polars
 from .batches import Batch
 from .candidates import Candidate, list_candidates
 from .comparing import NOT_PAID, Work
@@ -446,7 +447,7 @@ def take_records(call: Call, index: np.ndarray, count: int) -> Call:
 
     def take(_: Any, leaf: Any) -> Any:
         if is_table(leaf) and len(leaf) == count:
-            return leaf.iloc[index]
+            return leaf[index.tolist()] if is_polars(leaf) else leaf.iloc[index]
         return leaf[index] if is_array(leaf) and len(leaf.shape) and leaf.shape[0] == count else leaf
 
     args, kwargs = map_leaves((call.args, call.kwargs), take)

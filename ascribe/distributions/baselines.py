@@ -16,6 +16,7 @@ from ..calls.call import Call as Call
 from ..calls.call import argument_name
 from ..errors import AscribeError, DistributionError, FeatureError
 from ..tree import walk
+from ..utils.polars_tables import is_polars, polars_numbers
 from ..utils.ragged import Ragged
 from ..utils.record_layout import ImageLayout, spatial_axes
 from ..values import Value
@@ -156,6 +157,8 @@ def order_columns(given: Any, call: Call) -> Any:
 
     Raises DistributionError if a column is missing.
     """
+    if is_polars(given):
+        return polars_numbers(order_polars(given, call))
     labels = getattr(given, "columns", getattr(given, "index", None))
     tables = [list(leaf.columns) for _, leaf in walk((call.args, call.kwargs)) if is_table(leaf)]
     if not tables or not hasattr(given, "to_numpy") or labels is None or list(labels) in tables:
@@ -168,6 +171,17 @@ def order_columns(given: Any, call: Call) -> Any:
         what = f"The baseline does not have the columns of the input: its columns are {asked}"
         raise DistributionError(what, found=f"inputs with columns {there}", advice="baseline[x.columns]", code="E-BASELINE-COLUMNS")
     return given
+
+
+def order_polars(given: Any, call: Call) -> Any:
+    """Returns a polars table with its columns in the order of the call's table. Raises DistributionError if a column is missing."""
+    tables = [list(leaf.columns) for _, leaf in walk((call.args, call.kwargs)) if is_table(leaf)]
+    fits = next((names for names in tables if set(names) <= set(given.columns)), None)
+    if tables and fits is None:
+        there = f"inputs with columns {', '.join(map(repr, tables[0][:20]))}"
+        what = f"The baseline does not have the columns of the input: its columns are {', '.join(map(repr, given.columns[:20]))}"
+        raise DistributionError(what, found=there, advice="baseline[x.columns]", code="E-BASELINE-COLUMNS")
+    return given if fits is None else given.select(fits)
 
 
 def call_baseline(given: Any, call: Call) -> Any:

@@ -27,6 +27,7 @@ from ..result.attribution import Attribution, Check, Cost, Gap
 from ..tree import follow
 from ..utils.completeness import EXACT, describe_gaps
 from ..utils.escape import escape_control
+from ..utils.polars_tables import as_pandas
 from ..utils.pooling import convert_like
 from ..version import VERSION
 from .base import CallOptions, Method
@@ -174,13 +175,13 @@ def read_table(call: Call) -> Table:
         there = f"an array of shape {leaf.shape}"
         raise InputError("Trees are explained at a table, `[records, features]`", found=there, advice="x[None] for a single record")
     given: Any = inputs.frames.get(path)
-    given = as_numpy(follow((call.args, call.kwargs), path)) if given is None else given
+    given = as_numpy(follow((call.args, call.kwargs), path)) if given is None else as_pandas(given)
     return Table(given, leaf, tuple(str(name) for name in given.columns) if is_table(given) else None)
 
 
 def rows_like(table: Table, background: Any) -> Any:
     """Returns background rows in the form of the explained table. Raises InputError for another number of columns."""
-    rows: Any = background if is_table(background) else as_numpy(background) if is_array(background) else np.asarray(background)
+    rows: Any = as_pandas(background) if is_table(background) else as_numpy(background) if is_array(background) else np.asarray(background)
     if rows.ndim != 2 or not len(rows) or rows.shape[1] != table.record.shape[1]:
         there = f"rows of shape {tuple(rows.shape)} for records of {table.record.shape[1]} features"
         raise InputError("The background must be rows like the records", found=there, advice="background=x_train[:100]")

@@ -1,4 +1,4 @@
-"""The arguments of a black box: which belong to records, and pandas tables as arrays and back."""
+"""The arguments of a black box: which belong to records, and tables of pandas and polars as arrays and back."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ...calls.not_arrays import error_without_arrays
 from ...cuts import INPUT, input_at
 from ...errors import CutError, DistributionError, InputError
 from ...tree import Path, map_leaves, walk
+from ...utils.polars_tables import is_polars, polars_frame, polars_numbers
 from ...utils.ragged import Ragged
 from ..arguments import Argument, count_records, may_be_explained, may_be_ids, may_be_removed
 from ..protocol import RecordAxis
@@ -40,9 +41,12 @@ class Inputs:
             there = f"an array with the columns {', '.join(leaf.dtype.names or ())}"
             raise InputError("Structured arrays are not supported", found=there, advice="pandas.DataFrame(x)", code="E-INPUT-LAYOUT")
         if is_table(leaf):
+            if is_polars(leaf):
+                self.frames[path] = leaf
+                return polars_numbers(leaf)
             if not hasattr(leaf, "iloc"):
                 there = f"a {type(leaf).__name__} of {type(leaf).__module__.partition('.')[0]}"
-                raise InputError("Only tables of pandas are supported", found=there, advice="x.to_pandas()")
+                raise InputError("Only tables of pandas and polars are supported", found=there, advice="x.to_pandas()")
             self.frames[path] = leaf
             numeric = all(getattr(dtype, "kind", "O") in "fiub" for dtype in leaf.dtypes)
             return leaf.to_numpy(np.float64 if numeric else object)
@@ -116,6 +120,8 @@ class Inputs:
         Raises DistributionError for what is none of a column's categories.
         """
         frame = self.frames[path]
+        if is_polars(frame):
+            return polars_frame(frame, rows)
         made = type(frame)(rows)  # with numbers for names: those of the user's may come twice
         kinds = {i: dtype for i, (name, dtype) in enumerate(zip(frame.columns, frame.dtypes, strict=True)) if holds(dtype, made[i], name)}
         gaps = {i: np.float64 for i, dtype in enumerate(frame.dtypes) if i not in kinds and with_gaps(dtype, made[i])}
