@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-polars = pytest.importorskip("polars")
-pandas = pytest.importorskip("pandas")
-
 import ascribe as asc
 from ascribe.errors import DistributionError
 from ascribe.utils.polars_tables import polars_frame, polars_numbers
+
+polars = pytest.importorskip("polars")
+pandas = pytest.importorskip("pandas")
 
 RNG = np.random.default_rng(0)
 COLUMNS = {"age": RNG.integers(1, 90, 60), "bmi": RNG.random(60), "smokes": RNG.random(60) > 0.5}
