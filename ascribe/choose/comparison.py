@@ -184,7 +184,11 @@ class Comparison:
 
     def text_rows(self) -> list[list[str]]:
         """Returns the table as text, the best first within each metric."""
-        rows = sorted(self.table(), key=lambda r: (list(self.metrics).index(r["metric"]), int((r["rank"] or "999").split()[0]), -r["mean"]))
+        places = {name: place for place, name in enumerate(self.metrics)}
+        signs = {name: 1 if metric.direction == "lower" else -1 for name, metric in self.metrics.items()}
+        rows = sorted(
+            self.table(), key=lambda r: (places[r["metric"]], int((r["rank"] or "999").split()[0]), signs[r["metric"]] * r["mean"])
+        )
         return [
             [r["method"], r["metric"], *number_cells(r), r["rank"], str(r["evaluations"]), f"{r['seconds']:.2g}", r["note"]] for r in rows
         ]

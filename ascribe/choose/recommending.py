@@ -322,6 +322,8 @@ class Chooser:
             scores = next(as_numpy(leaf) for _, leaf in walk(activation(self.model, call, at=OUTPUT).values) if leaf.ndim == 3)
             last = scores.shape[1] - 1
             return Unit(last, [int(k) for k in scores[:, last].argmax(1)])
+        if isinstance(of, (list, tuple)) and len(of) == self.records and all(isinstance(label, (int, str)) for label in of):
+            return [of[i] for i in index]  # labels, one for each record
         per_record = is_array(of) and len(of.shape) == 1 and len(of) == self.records
         if per_record:
             return as_numpy(of)[index]

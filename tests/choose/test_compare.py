@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -231,3 +232,14 @@ def test_a_comparison_of_controls_has_no_winner_held_out() -> None:
     c = asc.compare(network(), X, methods={"bad": Failing(1, ValueError)}, metrics=RelevanceGain(by=0.0), of=1)
     with pytest.raises(ResultError, match="No method has a score"):
         c.held_out()
+
+
+def test_tied_methods_are_listed_with_the_better_mean_first() -> None:
+    methods = [asc.Saliency(), asc.IntegratedGradients(), asc.InputXGradient(), asc.SmoothGrad()]
+    c = asc.compare(network(), X, methods=methods, metrics=Sensitivity(samples=3), of=1)
+    rows = [row for row in c.text_rows() if row[4]]
+    means = {row["method"]: row["mean"] for row in c.table()}
+    for first, second in pairwise(rows):
+        if first[4] == second[4]:
+            assert means[first[0]] <= means[second[0]]
+    assert [int(row[4].split()[0]) for row in rows] == sorted(int(row[4].split()[0]) for row in rows)

@@ -176,3 +176,9 @@ def test_models_of_libraries(kind: str) -> None:
     if kind in ("LightGBM", "ONNX"):
         assert r.beats_random
         assert "IntegratedGradients" in r.skipped
+
+
+def test_a_list_of_labels_is_an_array_of_labels() -> None:
+    labels = [0, 1] * 15
+    found = [asc.recommend(network(), X, labels=given, budget=3000).verdict for given in (labels, np.array(labels))]
+    assert found[0] == found[1]
